@@ -1,0 +1,65 @@
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void *checked(void *pointer)
+{
+	if (!pointer) {
+		fputs("nixos-test-driver: out of memory\n", stderr);
+		abort();
+	}
+	return pointer;
+}
+
+void *ntd_malloc(size_t size)
+{
+	return checked(malloc(size ? size : 1));
+}
+
+void *ntd_calloc(size_t count, size_t size)
+{
+	return checked(calloc(count ? count : 1, size ? size : 1));
+}
+
+void *ntd_realloc(void *old, size_t size)
+{
+	return checked(realloc(old, size ? size : 1));
+}
+
+char *ntd_strdup(const char *text)
+{
+	return checked(strdup(text));
+}
+
+char *ntd_strndup(const char *text, size_t len)
+{
+	return checked(strndup(text, len));
+}
+
+char *ntd_vasprintf(const char *fmt, va_list args)
+{
+	char *text = NULL;
+
+	if (vasprintf(&text, fmt, args) < 0)
+		text = NULL;
+	return checked(text);
+}
+
+char *ntd_asprintf(const char *fmt, ...)
+{
+	va_list args;
+	char *text;
+
+	va_start(args, fmt);
+	text = ntd_vasprintf(fmt, args);
+	va_end(args);
+	return text;
+}
+
+void ntd_strv_free(char **strings)
+{
+	for (size_t i = 0; strings && strings[i]; i++)
+		free(strings[i]);
+	free(strings);
+}

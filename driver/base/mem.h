@@ -1,0 +1,72 @@
+/* Allocation that aborts when memory is gone, and ownership in declarations.
+ *
+ * A pointer or descriptor declared with one of the cleanup attributes is released at the end of its
+ * scope; ntd_steal() and ntd_steal_fd() hand it on instead. Sizes that come from a guest or a file are
+ * limited by the caller before they get here.
+ */
+#pragma once
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define ntd_printf(fmt, args) __attribute__((format(printf, fmt, args)))
+
+void *ntd_malloc(size_t size);
+void *ntd_calloc(size_t count, size_t size);
+void *ntd_realloc(void *old, size_t size);
+char *ntd_strdup(const char *text);
+char *ntd_strndup(const char *text, size_t len);
+char *ntd_asprintf(const char *fmt, ...) ntd_printf(1, 2);
+char *ntd_vasprintf(const char *fmt, va_list args) ntd_printf(1, 0);
+
+/* Frees a NULL-terminated array of strings and the strings in it; NULL is allowed. */
+void ntd_strv_free(char **strings);
+
+static inline void ntd_cleanup_free(void *pointer)
+{
+	free(*(void **)pointer);
+}
+
+static inline void ntd_cleanup_fd(const int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+}
+
+static inline void ntd_cleanup_strv(char ***strings)
+{
+	ntd_strv_free(*strings);
+}
+
+#define _cleanup_(fn) __attribute__((cleanup(fn)))
+#define _cleanup_free_ _cleanup_(ntd_cleanup_free)
+#define _cleanup_fd_ _cleanup_(ntd_cleanup_fd)
+#define _cleanup_strv_ _cleanup_(ntd_cleanup_strv)
+
+/* Takes the value out of an owning variable, so that its cleanup does nothing. */
+#define ntd_steal(pointer)                                                                         \
+	({                                                                                         \
+		__typeof__(*(pointer)) stolen_ = *(pointer);                                       \
+		*(pointer) = NULL;                                                                 \
+		stolen_;                                                                           \
+	})
+
+static inline int ntd_steal_fd(int *fd)
+{
+	int stolen = *fd;
+
+	*fd = -1;
+	return stolen;
+}
+
+static inline void ntd_close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+#define ntd_container_of(pointer, type, member)                                                    \
+	((type *)(void *)((char *)(pointer)-offsetof(type, member)))

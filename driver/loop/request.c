@@ -1,0 +1,102 @@
+/* The waiter sleeps in ppoll() on the request's eventfd with its own signal mask. A signal's handler
+ * runs there, ppoll() returns EINTR, and the waiter asks its `interrupted` hook. Giving up is one
+ * synchronous call into the loop; a completion that came first wins.
+ */
+#include "loop/request.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+
+static void run_begin(struct ntd_task *task)
+{
+	struct ntd_request *request = ntd_container_of(task, struct ntd_request, task);
+
+	request->begin(request);
+}
+
+void ntd_request_begin(struct ntd_loop *loop, struct ntd_request *request)
+{
+	request->loop = loop;
+	request->task.run = run_begin;
+	request->error = NULL;
+	request->done = false;
+	request->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	ntd_loop_post(loop, &request->task);
+}
+
+void ntd_request_complete(struct ntd_request *request, struct ntd_error *error)
+{
+	if (request->done) {
+		ntd_error_free(error);
+		return;
+	}
+	request->done = true;
+	request->error = error;
+	/* From here on the waiter may free the request. */
+	eventfd_write(request->done_fd, 1);
+}
+
+static void run_abandon(void *arg)
+{
+	struct ntd_request *request = arg;
+
+	if (request->done)
+		return;
+	request->abandon(request);
+	request->done = true;
+}
+
+/* Returns 1 when `fd` is readable, 0 at the deadline, -1 when interrupted. */
+static int sleep_on(int fd, int64_t deadline, struct ntd_waiter *waiter)
+{
+	struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+
+	for (;;) {
+		struct timespec storage;
+		int ready = ppoll(&poll_fd, fd >= 0, ntd_remaining(deadline, &storage),
+				  waiter ? waiter->signals : NULL);
+
+		if (ready >= 0)
+			return ready;
+		if (errno == EINTR && waiter && waiter->interrupted(waiter))
+			return -1;
+	}
+}
+
+int ntd_request_wait(struct ntd_request *request, int64_t deadline, struct ntd_waiter *waiter,
+		     struct ntd_error **err)
+{
+	int woken = sleep_on(request->done_fd, deadline, waiter);
+	struct ntd_error *error;
+	bool finished = woken > 0;
+
+	if (!finished) {
+		eventfd_t count;
+
+		ntd_loop_call(request->loop, run_abandon, request);
+		finished = eventfd_read(request->done_fd, &count) == 0;
+	}
+	ntd_close_fd(&request->done_fd);
+	error = ntd_steal(&request->error);
+	if (error)
+		return ntd_error_move(err, error);
+	if (finished)
+		return 0;
+	return woken ? ntd_error_set(err, NTD_E_CANCELLED, "interrupted")
+		     : ntd_error_set(err, NTD_E_TIMEOUT, "timed out");
+}
+
+int ntd_request_run(struct ntd_loop *loop, struct ntd_request *request, int64_t deadline,
+		    struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	ntd_request_begin(loop, request);
+	return ntd_request_wait(request, deadline, waiter, err);
+}
+
+int ntd_wait_until(int64_t deadline, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	if (sleep_on(-1, deadline, waiter) < 0)
+		return ntd_error_set(err, NTD_E_CANCELLED, "interrupted");
+	return 0;
+}

@@ -1,0 +1,47 @@
+/* Requests: how a script thread asks the loop for something and waits for it.
+ *
+ * A request is embedded in whatever carries its arguments and results, on the waiting thread's stack or
+ * heap. `begin` runs on the loop thread and leaves the request with the part of the driver that will
+ * call ntd_request_complete() on it. When the waiter gives up (deadline, interruption), `abandon` runs
+ * on the loop thread and must make sure that nobody completes or touches the request any more. So when
+ * ntd_request_wait() returns, the request is the caller's alone again, whatever happened.
+ */
+#pragma once
+
+#include "loop/loop.h"
+
+#include <signal.h>
+
+/* The waiting thread's side. `interrupted` is called on that thread when a signal ended its sleep;
+ * true means: stop waiting. `signals` is the mask to sleep with; the caller has the signals blocked
+ * otherwise, so that none can slip between a check and the sleep. NULL for threads without signals. */
+struct ntd_waiter {
+	bool (*interrupted)(struct ntd_waiter *waiter);
+	const sigset_t *signals;
+};
+
+struct ntd_request {
+	void (*begin)(struct ntd_request *request);
+	void (*abandon)(struct ntd_request *request);
+	struct ntd_loop *loop;
+	struct ntd_task task;
+	struct ntd_error *error; /* set by completion; NULL: success */
+	int done_fd;             /* eventfd; readable when complete */
+	bool done;               /* loop thread only */
+};
+
+/* Hands the request to the loop. Every begun request must be waited for. */
+void ntd_request_begin(struct ntd_loop *loop, struct ntd_request *request);
+/* Waits for the completion until `deadline`. Returns 0, or -1 with the request's error, NTD_E_TIMEOUT
+ * ("timed out") or NTD_E_CANCELLED ("interrupted"). */
+int ntd_request_wait(struct ntd_request *request, int64_t deadline, struct ntd_waiter *waiter,
+		     struct ntd_error **err);
+/* Both. */
+int ntd_request_run(struct ntd_loop *loop, struct ntd_request *request, int64_t deadline,
+		    struct ntd_waiter *waiter, struct ntd_error **err);
+
+/* Loop thread: ends the request; takes `error`. */
+void ntd_request_complete(struct ntd_request *request, struct ntd_error *error);
+
+/* Sleeps until `deadline` on the calling thread; -1 with NTD_E_CANCELLED when interrupted. */
+int ntd_wait_until(int64_t deadline, struct ntd_waiter *waiter, struct ntd_error **err);

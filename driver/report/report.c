@@ -1,0 +1,354 @@
+/* Two locks: `queue_mutex` guards the list of events and is held for a few instructions only;
+ * `sink_mutex` is held while sinks write. Whoever holds sink_mutex takes the whole list and delivers it.
+ * A thread named by ntd_report_never_block() takes only the first.
+ *
+ * When nothing drains the queue (a terminal that is stopped), it is bounded: past QUEUE_LIMIT bytes,
+ * console lines are counted instead of kept, and the count is reported in their place. They are not lost:
+ * the machine's raw console file has them.
+ */
+#include "report/report.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+
+enum { QUEUE_LIMIT = 256 << 20 };
+
+struct entry {
+	struct ntd_event event;
+	struct entry *next;
+	char *machine, *text, **attributes;
+};
+
+struct ntd_report {
+	pthread_mutex_t queue_mutex;
+	pthread_cond_t queued;
+	struct entry *first, **last;
+	size_t queued_bytes, dropped;
+	bool closing;
+
+	pthread_mutex_t sink_mutex;
+	struct ntd_sink *sinks;
+	pthread_t writer;
+	pthread_t never_blocks;
+	bool has_never_blocks;
+};
+
+/* ---- entries */
+
+static char **copy_strv(char *const *strings)
+{
+	size_t count = 0;
+	char **copy;
+
+	if (!strings)
+		return NULL;
+	while (strings[count])
+		count++;
+	copy = ntd_calloc(count + 1, sizeof *copy);
+	for (size_t i = 0; i < count; i++)
+		copy[i] = ntd_strdup(strings[i]);
+	return copy;
+}
+
+static struct entry *entry_new(const struct ntd_event *event)
+{
+	struct entry *entry = ntd_calloc(1, sizeof *entry);
+	struct timespec wall;
+
+	entry->event = *event;
+	entry->text = ntd_malloc(event->text_len + 1);
+	memcpy(entry->text, event->text, event->text_len);
+	entry->text[event->text_len] = '\0';
+	entry->event.text = entry->text;
+	if (event->machine)
+		entry->event.machine = entry->machine = ntd_strdup(event->machine);
+	entry->event.attributes = entry->attributes = copy_strv(event->attributes);
+	if (!event->monotonic) {
+		clock_gettime(CLOCK_REALTIME, &wall);
+		entry->event.monotonic = ntd_now();
+		entry->event.wall = (int64_t)wall.tv_sec * NTD_SECOND + wall.tv_nsec;
+	}
+	return entry;
+}
+
+static void entry_free(struct entry *entry)
+{
+	free(entry->machine);
+	free(entry->text);
+	ntd_strv_free(entry->attributes);
+	free(entry);
+}
+
+/* ---- the queue */
+
+static void append(struct ntd_report *report, struct entry *entry)
+{
+	size_t cost = sizeof *entry + entry->event.text_len;
+
+	if (report->queued_bytes + cost > QUEUE_LIMIT && entry->event.kind == NTD_EVENT_SERIAL) {
+		report->dropped++;
+		entry_free(entry);
+		return;
+	}
+	report->queued_bytes += cost;
+	*report->last = entry;
+	report->last = &entry->next;
+}
+
+static struct entry *take_all(struct ntd_report *report, size_t *dropped)
+{
+	struct entry *list;
+
+	pthread_mutex_lock(&report->queue_mutex);
+	list = report->first;
+	report->first = NULL;
+	report->last = &report->first;
+	report->queued_bytes = 0;
+	*dropped = report->dropped;
+	report->dropped = 0;
+	pthread_mutex_unlock(&report->queue_mutex);
+	return list;
+}
+
+static void deliver(struct ntd_report *report, const struct ntd_event *event)
+{
+	for (struct ntd_sink *sink = report->sinks; sink; sink = sink->next)
+		sink->event(sink, event);
+}
+
+static void deliver_dropped(struct ntd_report *report, size_t dropped)
+{
+	_cleanup_free_ char *text = ntd_asprintf(
+		"%zu console lines are not shown here: this log was not read fast enough", dropped);
+
+	deliver(report, &(struct ntd_event){.kind = NTD_EVENT_MESSAGE,
+					    .level = NTD_LEVEL_WARNING,
+					    .text = text,
+					    .text_len = strlen(text),
+					    .monotonic = ntd_now()});
+}
+
+/* Needs sink_mutex. */
+static void drain(struct ntd_report *report)
+{
+	size_t dropped;
+	struct entry *entry = take_all(report, &dropped);
+
+	while (entry) {
+		struct entry *next = entry->next;
+
+		deliver(report, &entry->event);
+		entry_free(entry);
+		entry = next;
+	}
+	if (dropped)
+		deliver_dropped(report, dropped);
+	for (struct ntd_sink *sink = report->sinks; sink; sink = sink->next)
+		if (sink->flush)
+			sink->flush(sink);
+}
+
+static void *writer_main(void *arg)
+{
+	struct ntd_report *report = arg;
+	bool closing;
+
+	do {
+		pthread_mutex_lock(&report->queue_mutex);
+		while (!report->first && !report->closing)
+			pthread_cond_wait(&report->queued, &report->queue_mutex);
+		closing = report->closing;
+		pthread_mutex_unlock(&report->queue_mutex);
+		pthread_mutex_lock(&report->sink_mutex);
+		drain(report);
+		pthread_mutex_unlock(&report->sink_mutex);
+	} while (!closing);
+	return NULL;
+}
+
+/* ---- public */
+
+struct ntd_report *ntd_report_new(struct ntd_error **err)
+{
+	struct ntd_report *report = ntd_calloc(1, sizeof *report);
+	sigset_t all, before;
+	int failed;
+
+	report->last = &report->first;
+	pthread_mutex_init(&report->queue_mutex, NULL);
+	pthread_mutex_init(&report->sink_mutex, NULL);
+	pthread_cond_init(&report->queued, NULL);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	failed = pthread_create(&report->writer, NULL, writer_main, report);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (failed) {
+		ntd_error_sys(err, failed, "cannot start the report thread");
+		free(report);
+		return NULL;
+	}
+	return report;
+}
+
+void ntd_report_add(struct ntd_report *report, struct ntd_sink *sink)
+{
+	pthread_mutex_lock(&report->sink_mutex);
+	sink->next = report->sinks;
+	report->sinks = sink;
+	pthread_mutex_unlock(&report->sink_mutex);
+}
+
+void ntd_report_free(struct ntd_report *report)
+{
+	if (!report)
+		return;
+	pthread_mutex_lock(&report->queue_mutex);
+	report->closing = true;
+	pthread_cond_signal(&report->queued);
+	pthread_mutex_unlock(&report->queue_mutex);
+	pthread_join(report->writer, NULL);
+	while (report->sinks) {
+		struct ntd_sink *sink = report->sinks;
+
+		report->sinks = sink->next;
+		sink->close(sink);
+	}
+	pthread_cond_destroy(&report->queued);
+	pthread_mutex_destroy(&report->queue_mutex);
+	pthread_mutex_destroy(&report->sink_mutex);
+	free(report);
+}
+
+void ntd_report_never_block(struct ntd_report *report)
+{
+	report->never_blocks = pthread_self();
+	report->has_never_blocks = true;
+}
+
+bool ntd_report_flush(struct ntd_report *report, int64_t deadline)
+{
+	struct timespec at = {.tv_sec = deadline / NTD_SECOND, .tv_nsec = deadline % NTD_SECOND};
+
+	if (pthread_mutex_clocklock(&report->sink_mutex, CLOCK_MONOTONIC, &at))
+		return false;
+	drain(report);
+	pthread_mutex_unlock(&report->sink_mutex);
+	return true;
+}
+
+void ntd_report_emit(struct ntd_report *report, const struct ntd_event *event)
+{
+	struct entry *entry = entry_new(event);
+	bool may_block = !(report->has_never_blocks &&
+			   pthread_equal(pthread_self(), report->never_blocks));
+
+	pthread_mutex_lock(&report->queue_mutex);
+	append(report, entry);
+	if (!may_block)
+		pthread_cond_signal(&report->queued);
+	pthread_mutex_unlock(&report->queue_mutex);
+	if (!may_block)
+		return;
+	pthread_mutex_lock(&report->sink_mutex);
+	drain(report);
+	pthread_mutex_unlock(&report->sink_mutex);
+}
+
+static void emit_text(struct ntd_report *report, enum ntd_event_kind kind, enum ntd_level level,
+		      const char *machine, const char *text)
+{
+	ntd_report_emit(report, &(struct ntd_event){.kind = kind,
+						    .level = level,
+						    .machine = machine,
+						    .text = text,
+						    .text_len = strlen(text)});
+}
+
+void ntd_log(struct ntd_report *report, enum ntd_level level, const char *machine, const char *fmt,
+	     ...)
+{
+	_cleanup_free_ char *text = NULL;
+	va_list args;
+
+	va_start(args, fmt);
+	text = ntd_vasprintf(fmt, args);
+	va_end(args);
+	emit_text(report, NTD_EVENT_MESSAGE, level, machine, text);
+}
+
+void ntd_log_test_error(struct ntd_report *report, const char *text)
+{
+	for (;;) {
+		const char *end = strchrnul(text, '\n');
+		_cleanup_free_ char *line = ntd_strndup(text, (size_t)(end - text));
+
+		emit_text(report, NTD_EVENT_TEST_ERROR, NTD_LEVEL_ALWAYS, NULL, line);
+		if (!*end)
+			return;
+		text = end + 1;
+	}
+}
+
+/* ---- steps */
+
+static void emit_nest(const struct ntd_nest *nest, bool end, bool failed)
+{
+	enum ntd_event_kind kind = nest->subtest ? NTD_EVENT_SUBTEST_BEGIN : NTD_EVENT_NEST_BEGIN;
+
+	ntd_report_emit(nest->report,
+			&(struct ntd_event){.kind = kind + end,
+					    .level = NTD_LEVEL_ALWAYS,
+					    .machine = nest->machine,
+					    .text = nest->text,
+					    .text_len = strlen(nest->text),
+					    .attributes = nest->attributes,
+					    .seconds = end ? ntd_seconds(ntd_now() - nest->began) : 0,
+					    .failed = failed});
+}
+
+struct ntd_nest ntd_nest_begin_full(struct ntd_report *report, const char *machine,
+				    const char *text, char **attributes, bool subtest)
+{
+	struct ntd_nest nest = {.report = report,
+				.machine = machine ? ntd_strdup(machine) : NULL,
+				.text = ntd_strdup(text),
+				.attributes = attributes,
+				.began = ntd_now(),
+				.subtest = subtest};
+
+	emit_nest(&nest, false, false);
+	return nest;
+}
+
+struct ntd_nest ntd_nest_begin(struct ntd_report *report, const char *machine, const char *fmt, ...)
+{
+	_cleanup_free_ char *text = NULL;
+	va_list args;
+
+	va_start(args, fmt);
+	text = ntd_vasprintf(fmt, args);
+	va_end(args);
+	return ntd_nest_begin_full(report, machine, text, NULL, false);
+}
+
+void ntd_nest_end(struct ntd_nest *nest, bool failed)
+{
+	if (!nest->report)
+		return;
+	emit_nest(nest, true, failed);
+	free(nest->machine);
+	free(nest->text);
+	ntd_strv_free(nest->attributes);
+	*nest = (struct ntd_nest){0};
+}
+
+int ntd_level_parse(const char *name)
+{
+	static const char *const names[] = {"debug", "info", "warning", "error"};
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (!strcmp(names[i], name))
+			return (int)i;
+	return -1;
+}

@@ -1,0 +1,94 @@
+/* One stream of structured events, and the sinks that write them down.
+ *
+ * Any thread emits. Events are queued in the order of emission and written by whoever may block: a
+ * script thread writes what is queued before it goes on, so its messages keep their place among its own
+ * output; events of the loop thread are written by the report's own thread, so a slow terminal never
+ * stops the loop. Each sink sees every event once, in order, never from two threads at a time.
+ */
+#pragma once
+
+#include "base/clock.h"
+#include "base/error.h"
+
+#include <stdbool.h>
+
+enum ntd_event_kind {
+	NTD_EVENT_MESSAGE,
+	NTD_EVENT_NEST_BEGIN,    /* a step that contains others; ends with the same text */
+	NTD_EVENT_NEST_END,      /* seconds, failed */
+	NTD_EVENT_SUBTEST_BEGIN, /* text is the bare title */
+	NTD_EVENT_SUBTEST_END,   /* seconds, failed */
+	NTD_EVENT_SERIAL,        /* one line of a machine's console */
+	NTD_EVENT_TEST_ERROR,    /* one line of the report of a failed test */
+	NTD_EVENT_KIND_COUNT
+};
+
+/* NTD_LEVEL_ALWAYS is a plain log line: shown whatever the log level is. */
+enum ntd_level {
+	NTD_LEVEL_DEBUG,
+	NTD_LEVEL_INFO,
+	NTD_LEVEL_WARNING,
+	NTD_LEVEL_ERROR,
+	NTD_LEVEL_ALWAYS,
+	NTD_LEVEL_COUNT
+};
+
+struct ntd_event {
+	enum ntd_event_kind kind;
+	enum ntd_level level;  /* of messages */
+	int64_t monotonic;     /* when it happened, ns; see base/clock.h */
+	int64_t wall;          /* the same moment, ns since 1970 */
+	const char *machine;   /* NULL: of the run as a whole */
+	const char *text;      /* NUL-terminated; console lines may hold NULs before the end */
+	size_t text_len;
+	char **attributes;     /* name, value, ..., NULL; may be NULL itself */
+	double seconds;        /* of *_END */
+	bool failed;           /* of *_END: an exception passed */
+};
+
+/* A sink is embedded in its implementation. Calls never overlap. */
+struct ntd_sink {
+	void (*event)(struct ntd_sink *sink, const struct ntd_event *event);
+	void (*flush)(struct ntd_sink *sink); /* all queued events were delivered; may be NULL */
+	void (*close)(struct ntd_sink *sink); /* writes the rest and frees the sink */
+	struct ntd_sink *next;
+};
+
+struct ntd_report;
+
+struct ntd_report *ntd_report_new(struct ntd_error **err);
+/* Adds a sink; the report owns it. Before other threads emit. */
+void ntd_report_add(struct ntd_report *report, struct ntd_sink *sink);
+/* Writes what is queued, closes the sinks and frees the report. */
+void ntd_report_free(struct ntd_report *report);
+/* Names the calling thread as one that must not block: its events are only queued. */
+void ntd_report_never_block(struct ntd_report *report);
+/* Writes everything queued so far, waiting at most until `deadline` for a writer that is stuck.
+ * Returns whether all of it was written. For the hard end of a run. */
+bool ntd_report_flush(struct ntd_report *report, int64_t deadline);
+
+/* Emits a copy of the event; monotonic and wall are filled in when 0. */
+void ntd_report_emit(struct ntd_report *report, const struct ntd_event *event);
+/* A message. `machine` may be NULL. */
+void ntd_log(struct ntd_report *report, enum ntd_level level, const char *machine, const char *fmt,
+	     ...) ntd_printf(4, 5);
+/* Every line of `text` as a line of a failed test's report. */
+void ntd_log_test_error(struct ntd_report *report, const char *text);
+
+/* A step around others: begin, then end with how it went. The value owns its texts. */
+struct ntd_nest {
+	struct ntd_report *report;
+	char *machine, *text, **attributes;
+	int64_t began;
+	bool subtest;
+};
+
+struct ntd_nest ntd_nest_begin(struct ntd_report *report, const char *machine, const char *fmt, ...)
+	ntd_printf(3, 4);
+/* For texts with NULs or attributes, and subtests (text is the title). Takes `attributes`. */
+struct ntd_nest ntd_nest_begin_full(struct ntd_report *report, const char *machine,
+				    const char *text, char **attributes, bool subtest);
+void ntd_nest_end(struct ntd_nest *nest, bool failed);
+
+/* "debug", "info", "warning" or "error" as a level; -1 for anything else. */
+int ntd_level_parse(const char *name);
