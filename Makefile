@@ -38,3 +38,93 @@ clean:
 	rm -rf $(BUILD)
 
 -include $(CORE_OBJECTS:.o=.d) $(EMBED_OBJECTS:.o=.d)
+
+# ---- Tests and checks. `unit`, `tsan` and `fuzz` build the core once more, each with flags of its own
+# and a directory of its own below $(BUILD), by calling make again: the rules are the same.
+
+UNIT_TESTS := $(patsubst tests/unit/%.c,%,$(sort $(wildcard tests/unit/test_*.c)))
+THREAD_TESTS := $(filter test_loop test_request test_report test_switch,$(UNIT_TESTS))
+FUZZERS := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+CHECKED_SOURCES = $(CORE_SOURCES) $(EMBED_SOURCES)
+FORMATTED := $(sort $(wildcard driver/*/*.[ch] embed/*.[ch] tests/*/*.[ch]))
+
+CLANG ?= clang
+CLANG_FORMAT ?= clang-format
+CLANG_TIDY ?= clang-tidy
+CPPCHECK ?= cppcheck
+UNIT_SECONDS ?= 120
+FUZZ_SECONDS ?= 60
+SANITIZE = -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all
+
+.PHONY: unit tsan fuzz run-unit run-fuzz check tidy cppcheck format format-check test demo
+
+unit:
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan CFLAGS="$(SANITIZE) -fsanitize=address,undefined" run-unit
+
+tsan:
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/tsan CFLAGS="$(SANITIZE) -fsanitize=thread" \
+		UNIT_TESTS="$(THREAD_TESTS)" run-unit
+
+fuzz:
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz CC=$(CLANG) \
+		CFLAGS="$(SANITIZE) -fsanitize=fuzzer-no-link,address,undefined" run-fuzz
+
+$(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libntd.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(CORE_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(BUILD)/libntd.a $(CORE_LIBS) -lcmocka
+
+# All tests run, whatever fails. tests/run reads this output: a line "== PROGRAM" before each
+# program's own, and "== PROGRAM: exit status N" after it when it failed.
+run-unit: $(UNIT_TESTS:%=$(BUILD)/unit/%)
+	@failed=0; for program in $^; do \
+		echo "== $$program"; \
+		timeout $(UNIT_SECONDS) "$$program" || { echo "== $$program: exit status $$?"; failed=1; }; \
+	done; exit $$failed
+
+$(BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(BUILD)/libntd.a
+	$(CC) $(ALL_CFLAGS) $(CORE_CFLAGS) -fsanitize=fuzzer -MMD -MP -MF $@.d -o $@ $< $(BUILD)/libntd.a $(CORE_LIBS)
+
+# New inputs go below $(BUILD); those worth keeping are copied to tests/fuzz/corpus/NAME by hand.
+run-fuzz: $(FUZZERS:%=run-%)
+.PHONY: $(FUZZERS:%=run-%)
+$(FUZZERS:%=run-%): run-fuzz_%: $(BUILD)/fuzz_%
+	@mkdir -p $(BUILD)/corpus/$* $(BUILD)/findings
+	@$< -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \
+		-artifact_prefix=$(BUILD)/findings/$*- $(BUILD)/corpus/$* \
+		$(wildcard tests/fuzz/corpus/$*) >$(BUILD)/$*.log 2>&1 || { cat $(BUILD)/$*.log; exit 1; }
+	@grep -e '^Done' $(BUILD)/$*.log | sed 's/^/fuzz_$*: /'
+
+check: format-check tidy cppcheck unit
+
+TIDIED := $(CHECKED_SOURCES:%.c=$(BUILD)/tidy/%.ok)
+tidy: $(TIDIED)
+$(TIDIED): $(BUILD)/tidy/%.ok: %.c .clang-tidy $(filter %.h,$(FORMATTED))
+	@mkdir -p $(@D)
+	@echo $(CLANG_TIDY) $<
+	@$(CLANG_TIDY) --quiet $< -- $(ALL_CFLAGS) $(CORE_CFLAGS) $(EMBED_CFLAGS) 2>$@.log || { cat $@.log; exit 1; }
+	@touch $@
+
+cppcheck:
+	@mkdir -p $(BUILD)/cppcheck
+	$(CPPCHECK) --quiet --error-exitcode=1 --inline-suppr --std=c11 --cppcheck-build-dir=$(BUILD)/cppcheck \
+		--enable=warning,performance,portability -D_GNU_SOURCE -Idriver $(CHECKED_SOURCES)
+
+format:
+	$(CLANG_FORMAT) -i $(FORMATTED)
+
+format-check:
+	@for file in $(FORMATTED); do \
+		$(CLANG_FORMAT) --dry-run --Werror "$$file" 2>/dev/null || { echo "to be formatted: $$file"; bad=1; }; \
+	done; exit $${bad:-0}
+
+# Set-up may install what the variables above come from, so the rest is done by another make.
+test:
+	@tests/setup --for test
+	@$(MAKE) --no-print-directory WERROR=-Werror all
+	@tests/run
+
+demo:
+	@tests/setup --for demo
+	@$(MAKE) --no-print-directory all
+
+-include $(UNIT_TESTS:%=$(BUILD)/unit/%.d) $(FUZZERS:%=$(BUILD)/%.d)

@@ -3,9 +3,15 @@
 #include <ctype.h>
 #include <string.h>
 
+/* The same in every locale: in one of Latin-1 isalnum() and isspace() would take parts of UTF-8. */
+static bool is_ascii(char c)
+{
+	return (unsigned char)c < 0x80;
+}
+
 static bool shell_safe(char c)
 {
-	return isalnum((unsigned char)c) || (c && strchr("@%_-+=:,./", c));
+	return is_ascii(c) && (isalnum(c) || (c && strchr("@%_-+=:,./", c)));
 }
 
 void ntd_shell_quote(struct ntd_buf *out, const char *text, size_t len)
@@ -95,7 +101,7 @@ char *ntd_console_text(const char *bytes, size_t len, size_t *text_len)
 		}
 		i += step ? step : 1;
 	}
-	while (used && isspace((unsigned char)out[used - 1]))
+	while (used && is_ascii(out[used - 1]) && isspace(out[used - 1]))
 		used--;
 	out[used] = '\0';
 	*text_len = used;

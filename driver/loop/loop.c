@@ -195,16 +195,15 @@ void ntd_loop_post(struct ntd_loop *loop, struct ntd_task *task)
 		eventfd_write(loop->wake.fd, 1);
 }
 
-static void run_tasks(struct ntd_source *wake, uint32_t events)
+/* Returns whether there were any. */
+static bool run_queued(struct ntd_loop *loop)
 {
-	struct ntd_loop *loop = wake->loop;
 	struct ntd_task *task;
-	eventfd_t count;
+	bool any;
 
-	(void)events;
-	eventfd_read(wake->fd, &count);
 	pthread_mutex_lock(&loop->mutex);
 	task = loop->first;
+	any = task;
 	loop->first = NULL;
 	loop->last = &loop->first;
 	pthread_mutex_unlock(&loop->mutex);
@@ -214,6 +213,16 @@ static void run_tasks(struct ntd_source *wake, uint32_t events)
 		task->run(task);
 		task = next;
 	}
+	return any;
+}
+
+static void run_tasks(struct ntd_source *wake, uint32_t events)
+{
+	eventfd_t count;
+
+	(void)events;
+	eventfd_read(wake->fd, &count);
+	run_queued(wake->loop);
 }
 
 struct call {
@@ -281,6 +290,8 @@ static void *loop_main(void *arg)
 			dispatch(loop, &events[i]);
 		run_timers(loop);
 	}
+	while (run_queued(loop))
+		; /* what the last tasks posted */
 	return NULL;
 }
 

@@ -69,11 +69,11 @@ int ntd_request_wait(struct ntd_request *request, int64_t deadline, struct ntd_w
 {
 	int woken = sleep_on(request->done_fd, deadline, waiter);
 	struct ntd_error *error;
-	bool finished = woken > 0;
+	eventfd_t count;
+	/* Reading, unlike polling, also orders what the loop thread wrote before what is read here. */
+	bool finished = eventfd_read(request->done_fd, &count) == 0;
 
 	if (!finished) {
-		eventfd_t count;
-
 		ntd_loop_call(request->loop, run_abandon, request);
 		finished = eventfd_read(request->done_fd, &count) == 0;
 	}

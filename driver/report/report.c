@@ -2,7 +2,7 @@
  * `sink_mutex` is held while sinks write. Whoever holds sink_mutex takes the whole list and delivers it.
  * A thread named by ntd_report_never_block() takes only the first.
  *
- * When nothing drains the queue (a terminal that is stopped), it is bounded: past QUEUE_LIMIT bytes,
+ * When nothing drains the queue (a terminal that is stopped), it is bounded: past `limit` bytes,
  * console lines are counted instead of kept, and the count is reported in their place. They are not lost:
  * the machine's raw console file has them.
  */
@@ -12,7 +12,7 @@
 #include <signal.h>
 #include <string.h>
 
-enum { QUEUE_LIMIT = 256 << 20 };
+enum { DEFAULT_LIMIT = 256 << 20 };
 
 struct entry {
 	struct ntd_event event;
@@ -22,9 +22,10 @@ struct entry {
 
 struct ntd_report {
 	pthread_mutex_t queue_mutex;
-	pthread_cond_t queued;
+	pthread_cond_t queued, written;
 	struct entry *first, **last;
-	size_t queued_bytes, dropped;
+	size_t queued_bytes, limit, dropped;
+	uint64_t queued_count, written_count; /* of events, since the beginning */
 	bool closing;
 
 	pthread_mutex_t sink_mutex;
@@ -86,7 +87,8 @@ static void append(struct ntd_report *report, struct entry *entry)
 {
 	size_t cost = sizeof *entry + entry->event.text_len;
 
-	if (report->queued_bytes + cost > QUEUE_LIMIT && entry->event.kind == NTD_EVENT_SERIAL) {
+	report->queued_count++;
+	if (report->queued_bytes + cost > report->limit && entry->event.kind == NTD_EVENT_SERIAL) {
 		report->dropped++;
 		entry_free(entry);
 		return;
@@ -96,19 +98,24 @@ static void append(struct ntd_report *report, struct entry *entry)
 	report->last = &entry->next;
 }
 
-static struct entry *take_all(struct ntd_report *report, size_t *dropped)
+struct batch {
+	struct entry *first;
+	size_t dropped;
+	uint64_t count; /* of events queued up to its end */
+};
+
+static struct batch take_all(struct ntd_report *report)
 {
-	struct entry *list;
+	struct batch batch;
 
 	pthread_mutex_lock(&report->queue_mutex);
-	list = report->first;
+	batch = (struct batch){report->first, report->dropped, report->queued_count};
 	report->first = NULL;
 	report->last = &report->first;
 	report->queued_bytes = 0;
-	*dropped = report->dropped;
 	report->dropped = 0;
 	pthread_mutex_unlock(&report->queue_mutex);
-	return list;
+	return batch;
 }
 
 static void deliver(struct ntd_report *report, const struct ntd_event *event)
@@ -122,18 +129,20 @@ static void deliver_dropped(struct ntd_report *report, size_t dropped)
 	_cleanup_free_ char *text = ntd_asprintf(
 		"%zu console lines are not shown here: this log was not read fast enough", dropped);
 
-	deliver(report, &(struct ntd_event){.kind = NTD_EVENT_MESSAGE,
-					    .level = NTD_LEVEL_WARNING,
-					    .text = text,
-					    .text_len = strlen(text),
-					    .monotonic = ntd_now()});
+	struct entry *notice = entry_new(&(struct ntd_event){.kind = NTD_EVENT_MESSAGE,
+							     .level = NTD_LEVEL_WARNING,
+							     .text = text,
+							     .text_len = strlen(text)});
+
+	deliver(report, &notice->event);
+	entry_free(notice);
 }
 
 /* Needs sink_mutex. */
 static void drain(struct ntd_report *report)
 {
-	size_t dropped;
-	struct entry *entry = take_all(report, &dropped);
+	struct batch batch = take_all(report);
+	struct entry *entry = batch.first;
 
 	while (entry) {
 		struct entry *next = entry->next;
@@ -142,11 +151,15 @@ static void drain(struct ntd_report *report)
 		entry_free(entry);
 		entry = next;
 	}
-	if (dropped)
-		deliver_dropped(report, dropped);
+	if (batch.dropped)
+		deliver_dropped(report, batch.dropped);
 	for (struct ntd_sink *sink = report->sinks; sink; sink = sink->next)
 		if (sink->flush)
 			sink->flush(sink);
+	pthread_mutex_lock(&report->queue_mutex);
+	report->written_count = batch.count;
+	pthread_cond_broadcast(&report->written);
+	pthread_mutex_unlock(&report->queue_mutex);
 }
 
 static void *writer_main(void *arg)
@@ -176,9 +189,11 @@ struct ntd_report *ntd_report_new(struct ntd_error **err)
 	int failed;
 
 	report->last = &report->first;
+	report->limit = DEFAULT_LIMIT;
 	pthread_mutex_init(&report->queue_mutex, NULL);
 	pthread_mutex_init(&report->sink_mutex, NULL);
 	pthread_cond_init(&report->queued, NULL);
+	pthread_cond_init(&report->written, NULL);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	failed = pthread_create(&report->writer, NULL, writer_main, report);
@@ -199,6 +214,13 @@ void ntd_report_add(struct ntd_report *report, struct ntd_sink *sink)
 	pthread_mutex_unlock(&report->sink_mutex);
 }
 
+void ntd_report_limit(struct ntd_report *report, size_t bytes)
+{
+	pthread_mutex_lock(&report->queue_mutex);
+	report->limit = bytes;
+	pthread_mutex_unlock(&report->queue_mutex);
+}
+
 void ntd_report_free(struct ntd_report *report)
 {
 	if (!report)
@@ -215,6 +237,7 @@ void ntd_report_free(struct ntd_report *report)
 		sink->close(sink);
 	}
 	pthread_cond_destroy(&report->queued);
+	pthread_cond_destroy(&report->written);
 	pthread_mutex_destroy(&report->queue_mutex);
 	pthread_mutex_destroy(&report->sink_mutex);
 	free(report);
@@ -226,15 +249,21 @@ void ntd_report_never_block(struct ntd_report *report)
 	report->has_never_blocks = true;
 }
 
+/* Does not write itself, since a sink may be stuck. */
 bool ntd_report_flush(struct ntd_report *report, int64_t deadline)
 {
 	struct timespec at = {.tv_sec = deadline / NTD_SECOND, .tv_nsec = deadline % NTD_SECOND};
+	uint64_t wanted;
+	int late = 0;
 
-	if (pthread_mutex_clocklock(&report->sink_mutex, CLOCK_MONOTONIC, &at))
-		return false;
-	drain(report);
-	pthread_mutex_unlock(&report->sink_mutex);
-	return true;
+	pthread_mutex_lock(&report->queue_mutex);
+	wanted = report->queued_count;
+	pthread_cond_signal(&report->queued);
+	while (report->written_count < wanted && !late)
+		late = pthread_cond_clockwait(&report->written, &report->queue_mutex,
+					      CLOCK_MONOTONIC, &at);
+	pthread_mutex_unlock(&report->queue_mutex);
+	return !late;
 }
 
 void ntd_report_emit(struct ntd_report *report, const struct ntd_event *event)

@@ -59,6 +59,8 @@ struct ntd_report;
 struct ntd_report *ntd_report_new(struct ntd_error **err);
 /* Adds a sink; the report owns it. Before other threads emit. */
 void ntd_report_add(struct ntd_report *report, struct ntd_sink *sink);
+/* Bounds what waits to be written; 256 MiB if never called. Console lines beyond are counted, not kept. */
+void ntd_report_limit(struct ntd_report *report, size_t bytes);
 /* Writes what is queued, closes the sinks and frees the report. */
 void ntd_report_free(struct ntd_report *report);
 /* Names the calling thread as one that must not block: its events are only queued. */

@@ -9,3 +9,11 @@ struct ntd_sink *ntd_terminal_sink(int fd, enum ntd_level level);
 /* Console lines shown or not, and the level, changed while running; `sink` came from above. */
 void ntd_terminal_show_serial(struct ntd_sink *sink, bool shown);
 void ntd_terminal_set_level(struct ntd_sink *sink, enum ntd_level level);
+
+/* The log as XML in the file `path`, for tools that read upstream's LOGFILE. */
+struct ntd_sink *ntd_xml_sink(const char *path, struct ntd_error **err);
+/* A JUnit report in the file `path`. Whenever the driver ends, however it ends, the file is a whole
+ * document; cases that had not ended by then are failed in it. */
+struct ntd_sink *ntd_junit_sink(const char *path, struct ntd_error **err);
+/* One JSON object a line in the file `path`; the keys are described in report/events.c. */
+struct ntd_sink *ntd_events_sink(const char *path, struct ntd_error **err);

@@ -1,0 +1,335 @@
+/* Theory of operation
+ *
+ *   driver ── keeper ──┬── guard ── process ── its children
+ *                      └── guard ── process ── ...
+ *
+ * Nothing the driver starts may outlive it, even when it is killed with SIGKILL, and whatever a start
+ * script leaves in the background. PR_SET_PDEATHSIG alone reaches direct children only, and process
+ * groups are left by daemons. So each process gets a guard, which is its subreaper: descendants
+ * that lose their parent become the guard's children. When the process ends, the guard reports its wait
+ * status, kills its children until it has none, and exits; the same when it receives SIGTERM.
+ *
+ * The keeper is the guards' parent and a subreaper too, should a guard be killed. It reads orders from
+ * the driver; when that socket closes, the driver is gone, and the keeper kills in the same way what is
+ * left below it. When the keeper dies, the guards get SIGTERM by PR_SET_PDEATHSIG.
+ *
+ * Killing is by the direct children in /proc, again and again: a killed child's own children become
+ * ours, so the loop ends only when nothing is left. Both programs are single-threaded C without
+ * allocation after the fork, apart from reading one order.
+ */
+#include "loop/keeper.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+/* ---- messages with descriptors */
+
+ssize_t ntd_message_send(int socket, const void *bytes, size_t len, const int *fds, size_t fd_count)
+{
+	char control[CMSG_SPACE(sizeof(int) * NTD_KEEPER_ORDER_FDS)] = {0};
+	struct iovec iov = {.iov_base = (void *)bytes, .iov_len = len};
+	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+	ssize_t sent;
+
+	if (fd_count) {
+		struct cmsghdr *header;
+
+		message.msg_control = control;
+		message.msg_controllen = CMSG_SPACE(sizeof(int) * fd_count);
+		header = CMSG_FIRSTHDR(&message);
+		header->cmsg_level = SOL_SOCKET;
+		header->cmsg_type = SCM_RIGHTS;
+		header->cmsg_len = CMSG_LEN(sizeof(int) * fd_count);
+		memcpy(CMSG_DATA(header), fds, sizeof(int) * fd_count);
+	}
+	do
+		sent = sendmsg(socket, &message, MSG_NOSIGNAL);
+	while (sent < 0 && errno == EINTR);
+	return sent;
+}
+
+ssize_t ntd_message_receive(int socket, void *bytes, size_t len, int *fds, size_t *fd_count)
+{
+	char control[CMSG_SPACE(sizeof(int) * NTD_KEEPER_ORDER_FDS)];
+	struct iovec iov = {.iov_base = bytes, .iov_len = len};
+	struct msghdr message = {.msg_iov = &iov,
+				 .msg_iovlen = 1,
+				 .msg_control = control,
+				 .msg_controllen = sizeof control};
+	struct cmsghdr *header;
+	ssize_t received = recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+
+	*fd_count = 0;
+	if (received <= 0)
+		return received;
+	header = CMSG_FIRSTHDR(&message);
+	if (header && header->cmsg_type == SCM_RIGHTS) {
+		*fd_count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		memcpy(fds, CMSG_DATA(header), *fd_count * sizeof(int));
+	}
+	return received;
+}
+
+/* ---- killing what is below this process */
+
+static pid_t parent_of(const char *pid)
+{
+	char path[64], stat[512], *end;
+	int fd, parent = -1;
+	ssize_t len;
+
+	snprintf(path, sizeof path, "/proc/%s/stat", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	len = read(fd, stat, sizeof stat - 1);
+	close(fd);
+	if (len <= 0)
+		return -1;
+	stat[len] = '\0';
+	end = strrchr(stat, ')'); /* the name may hold anything, parentheses too */
+	if (!end || sscanf(end + 1, " %*c %d", &parent) != 1)
+		return -1;
+	return parent;
+}
+
+static void kill_children(void)
+{
+	DIR *proc = opendir("/proc");
+	struct dirent *entry;
+
+	while (proc && (entry = readdir(proc)))
+		if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' &&
+		    parent_of(entry->d_name) == getpid())
+			kill((pid_t)strtol(entry->d_name, NULL, 10), SIGKILL);
+	if (proc)
+		closedir(proc);
+}
+
+static void kill_all_below(void)
+{
+	while (waitpid(-1, NULL, WNOHANG) >= 0 || errno != ECHILD) {
+		kill_children();
+		if (waitpid(-1, NULL, 0) < 0 && errno == ECHILD)
+			return;
+	}
+}
+
+/* ---- the started process */
+
+static char **split(char **cursor, const char *end, uint32_t count)
+{
+	char **strings = ntd_calloc(count + 1, sizeof *strings);
+
+	for (uint32_t i = 0; i < count && *cursor < end; i++) {
+		strings[i] = *cursor;
+		*cursor += strlen(*cursor) + 1;
+	}
+	return strings;
+}
+
+/* Becomes the ordered process; returns only when that failed, with errno. */
+static void become(const struct ntd_keeper_order *order, const int *fds)
+{
+	char *cursor = mmap(NULL, order->payload_len, PROT_READ | PROT_WRITE, MAP_PRIVATE, fds[0], 0);
+	const char *end;
+	char **argv, **env;
+	sigset_t none;
+
+	if (cursor == MAP_FAILED)
+		return;
+	end = cursor + order->payload_len;
+	argv = split(&cursor, end, order->argc);
+	env = split(&cursor, end, order->envc);
+	setpgid(0, 0);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (int i = 0; i < 3; i++)
+		if (dup2(fds[i + 1], i) < 0)
+			return;
+	for (int i = 1; i < NSIG; i++)
+		signal(i, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (cursor < end && *cursor && chdir(cursor) < 0)
+		return;
+	execvpe(argv[0], argv, env);
+}
+
+/* ---- the guard */
+
+static int open_pidfd(pid_t pid)
+{
+	return (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
+static void report(int socket, uint32_t id, enum ntd_keeper_event event, int value, pid_t pid)
+{
+	struct ntd_keeper_report message = {.id = id, .event = event, .value = value, .pid = pid};
+	int fds[NTD_KEEPER_REPORT_FDS] = {-1, -1};
+	size_t count = 0;
+
+	if (event == NTD_KEEPER_STARTED) {
+		fds[0] = open_pidfd(pid);
+		fds[1] = open_pidfd(getpid());
+		count = NTD_KEEPER_REPORT_FDS;
+	}
+	ntd_message_send(socket, &message, sizeof message, fds, count);
+	for (size_t i = 0; i < count; i++)
+		close(fds[i]);
+}
+
+static int block_signals(void)
+{
+	sigset_t watched, all;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	sigemptyset(&watched);
+	sigaddset(&watched, SIGCHLD);
+	sigaddset(&watched, SIGTERM);
+	return signalfd(-1, &watched, SFD_CLOEXEC);
+}
+
+/* Waits for the end of `process`, or for SIGTERM; reports; leaves nothing below. */
+__attribute__((noreturn)) static void watch_over(int socket, uint32_t id, pid_t process, int signals)
+{
+	struct signalfd_siginfo info;
+	int status = 0;
+	pid_t ended;
+
+	while (read(signals, &info, sizeof info) == sizeof info) {
+		if (info.ssi_signo == SIGTERM) {
+			kill(process, SIGKILL);
+			waitpid(process, &status, 0);
+			break;
+		}
+		while ((ended = waitpid(-1, &status, WNOHANG)) > 0 && ended != process)
+			;
+		if (ended == process)
+			break;
+	}
+	report(socket, id, NTD_KEEPER_ENDED, status, process);
+	kill_all_below();
+	_exit(0);
+}
+
+__attribute__((noreturn)) static void guard(int socket, const struct ntd_keeper_order *order,
+					    const int *fds, pid_t keeper)
+{
+	int failure[2], signals, error = 0;
+	pid_t process;
+
+	prctl(PR_SET_NAME, "ntd-guard");
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	setpgid(0, 0);
+	signals = block_signals();
+	if (getppid() != keeper || signals < 0 || pipe2(failure, O_CLOEXEC) < 0)
+		_exit(1);
+	process = fork();
+	if (!process) {
+		close(failure[0]);
+		become(order, fds);
+		error = errno;
+		_exit(write(failure[1], &error, sizeof error) == sizeof error ? 127 : 126);
+	}
+	close(failure[1]);
+	for (size_t i = 0; i < NTD_KEEPER_ORDER_FDS; i++)
+		close(fds[i]);
+	if (process < 0 || read(failure[0], &error, sizeof error) == sizeof error) {
+		report(socket, order->id, NTD_KEEPER_FAILED, process < 0 ? errno : error, 0);
+		_exit(1);
+	}
+	close(failure[0]);
+	report(socket, order->id, NTD_KEEPER_STARTED, 0, process);
+	watch_over(socket, order->id, process, signals);
+}
+
+/* ---- the keeper */
+
+static void carry_out(int socket, const struct ntd_keeper_order *order, const int *fds)
+{
+	pid_t keeper = getpid(), child = fork();
+
+	if (!child)
+		guard(socket, order, fds, keeper);
+	if (child < 0)
+		report(socket, order->id, NTD_KEEPER_FAILED, errno, 0);
+}
+
+__attribute__((noreturn)) static void keeper_main(int socket)
+{
+	struct pollfd polled[2] = {{.fd = socket, .events = POLLIN}, {.events = POLLIN}};
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	prctl(PR_SET_NAME, "ntd-keeper");
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	setpgid(0, 0);
+	polled[1].fd = block_signals();
+	dup2(null, STDIN_FILENO);
+	dup2(null, STDOUT_FILENO);
+	for (;;) {
+		struct ntd_keeper_order order;
+		struct signalfd_siginfo info;
+		int fds[NTD_KEEPER_ORDER_FDS];
+		size_t count;
+
+		if (poll(polled, 2, -1) < 0)
+			continue;
+		if (polled[1].revents && read(polled[1].fd, &info, sizeof info) == sizeof info)
+			while (waitpid(-1, NULL, WNOHANG) > 0)
+				;
+		if (!polled[0].revents)
+			continue;
+		if (ntd_message_receive(socket, &order, sizeof order, fds, &count) <= 0)
+			break;
+		if (count == NTD_KEEPER_ORDER_FDS)
+			carry_out(socket, &order, fds);
+		for (size_t i = 0; i < count; i++)
+			close(fds[i]);
+	}
+	kill_all_below();
+	_exit(0);
+}
+
+int ntd_keeper_start(struct ntd_keeper *keeper, struct ntd_error **err)
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return ntd_error_sys(err, errno, "cannot make the keeper's socket");
+	keeper->pid = fork();
+	if (keeper->pid < 0) {
+		int error = errno;
+
+		close(pair[0]);
+		close(pair[1]);
+		return ntd_error_sys(err, error, "cannot fork the keeper");
+	}
+	if (!keeper->pid) {
+		close(pair[0]);
+		keeper_main(pair[1]);
+	}
+	close(pair[1]);
+	keeper->socket = pair[0];
+	return 0;
+}
+
+void ntd_keeper_stop(struct ntd_keeper *keeper)
+{
+	ntd_close_fd(&keeper->socket);
+	while (waitpid(keeper->pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}

@@ -1,0 +1,49 @@
+/* The keeper: the process that is the parent of everything the driver starts.
+ *
+ * It is forked first thing in main(), while the driver is small and has one thread. Every process is
+ * started through it and runs below a guard of its own (see keeper.c). Only loop/process.c talks to it.
+ */
+#pragma once
+
+#include "base/error.h"
+
+#include <stdint.h>
+#include <sys/types.h>
+
+struct ntd_keeper {
+	int socket; /* SOCK_SEQPACKET; the keeper ends everything when this closes */
+	pid_t pid;
+};
+
+/* Forks the keeper. The process must be single-threaded. */
+int ntd_keeper_start(struct ntd_keeper *keeper, struct ntd_error **err);
+/* Closes the socket and waits until the keeper has killed what was left and is gone. */
+void ntd_keeper_stop(struct ntd_keeper *keeper);
+
+/* Driver to keeper, with descriptors: payload (memfd), stdin, stdout, stderr of the new process. The
+ * payload is three runs of NUL-terminated strings: argv, environment, and the working directory. */
+struct ntd_keeper_order {
+	uint32_t id, argc, envc;
+	uint32_t payload_len;
+};
+
+enum { NTD_KEEPER_ORDER_FDS = 4, NTD_KEEPER_REPORT_FDS = 2 };
+
+enum ntd_keeper_event {
+	NTD_KEEPER_STARTED, /* pid; descriptors: pidfd of the process, pidfd of its guard */
+	NTD_KEEPER_FAILED,  /* value: errno of what failed in starting it */
+	NTD_KEEPER_ENDED,   /* value: wait status of the process */
+};
+
+/* Guard to driver. */
+struct ntd_keeper_report {
+	uint32_t id;
+	enum ntd_keeper_event event;
+	int32_t value;
+	pid_t pid;
+};
+
+/* Sends or receives one message with up to `fd_count` descriptors. Receiving returns the length, 0 at
+ * the end, -1 with errno; *fd_count becomes the number received. */
+ssize_t ntd_message_send(int socket, const void *bytes, size_t len, const int *fds, size_t fd_count);
+ssize_t ntd_message_receive(int socket, void *bytes, size_t len, int *fds, size_t *fd_count);

@@ -1,0 +1,146 @@
+#include "machine/command.h"
+#include "machine/internal.h"
+
+#include <string.h>
+
+#define MONITOR_PATIENCE (60 * NTD_SECOND)
+
+/* ---- one command */
+
+static int before_command(struct ntd_machine *machine, struct ntd_waiter *waiter,
+			  struct ntd_error **err)
+{
+	if (!machine->hooks.before_command)
+		return 0;
+	return machine->hooks.before_command(machine->hooks.owner, waiter, err);
+}
+
+int ntd_machine_run(struct ntd_machine *machine, const struct ntd_command *command,
+		    struct ntd_result *result, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct ntd_channel *channel = ntd_shell_channel(machine->shell);
+
+	if (before_command(machine, waiter, err) < 0 ||
+	    ntd_machine_connect(machine, waiter, err) < 0)
+		return -1;
+	return channel->ops->run(channel, command, result, waiter, err);
+}
+
+int ntd_machine_monitor_command(struct ntd_machine *machine, const char *line,
+				struct ntd_buf *reply, struct ntd_waiter *waiter,
+				struct ntd_error **err)
+{
+	if (before_command(machine, waiter, err) < 0)
+		return -1;
+	return ntd_monitor_command(machine->monitor, line, reply, ntd_after(MONITOR_PATIENCE), waiter,
+				   err);
+}
+
+static int run_text(struct ntd_machine *machine, struct ntd_bytes text, double timeout,
+		    struct ntd_result *result, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct ntd_command command = {.text = text.data, .text_len = text.len, .timeout = timeout};
+
+	return ntd_machine_run(machine, &command, result, waiter, err);
+}
+
+int ntd_machine_status_of(struct ntd_machine *machine, struct ntd_bytes command,
+			  struct ntd_buf *output, struct ntd_waiter *waiter,
+			  struct ntd_error **err)
+{
+	_cleanup_result_ struct ntd_result result = {0};
+
+	if (run_text(machine, command, NTD_DEFAULT_TIMEOUT, &result, waiter, err) < 0)
+		return -1;
+	if (output)
+		ntd_buf_append(output, ntd_buf_bytes(&result.output), result.output.len);
+	return result.status;
+}
+
+/* ---- checks */
+
+static struct ntd_nest step(struct ntd_machine *machine, const char *what, struct ntd_bytes command)
+{
+	return ntd_nest_begin(machine->context.report, machine->name, "%s: %.*s", what,
+			      (int)command.len, command.data);
+}
+
+static int check(struct ntd_machine *machine, struct ntd_bytes command, double timeout,
+		 bool must_fail, struct ntd_buf *output, struct ntd_waiter *waiter,
+		 struct ntd_error **err)
+{
+	_cleanup_result_ struct ntd_result result = {0};
+
+	if (run_text(machine, command, timeout, &result, waiter, err) < 0)
+		return -1;
+	ntd_buf_append(output, ntd_buf_bytes(&result.output), result.output.len);
+	if (must_fail && !result.status)
+		return ntd_error_set(err, NTD_E_ASSERTION, "command `%.*s` unexpectedly succeeded",
+				     (int)command.len, command.data);
+	if (must_fail || !result.status)
+		return 0;
+	ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name, "output: %.*s",
+		(int)result.output.len, ntd_buf_bytes(&result.output));
+	return ntd_error_set(err, NTD_E_ASSERTION, "command `%.*s` failed (exit code %d)",
+			     (int)command.len, command.data, result.status);
+}
+
+int ntd_machine_succeed(struct ntd_machine *machine, struct ntd_bytes command, double timeout,
+			struct ntd_buf *output, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct ntd_nest nest = step(machine, "must succeed", command);
+	int result = check(machine, command, timeout, false, output, waiter, err);
+
+	ntd_nest_end(&nest, result < 0);
+	return result;
+}
+
+int ntd_machine_fail(struct ntd_machine *machine, struct ntd_bytes command, double timeout,
+		     struct ntd_buf *output, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct ntd_nest nest = step(machine, "must fail", command);
+	int result = check(machine, command, timeout, true, output, waiter, err);
+
+	ntd_nest_end(&nest, result < 0);
+	return result;
+}
+
+/* ---- waiting for a status */
+
+struct until {
+	struct ntd_machine *machine;
+	struct ntd_bytes command;
+	double timeout;
+	bool fails;
+	struct ntd_buf *output;
+};
+
+static int try_until(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct until *until = arg;
+	_cleanup_result_ struct ntd_result result = {0};
+
+	(void)last;
+	if (run_text(until->machine, until->command, until->timeout, &result, waiter, err) < 0)
+		return -1;
+	ntd_buf_clear(until->output);
+	ntd_buf_append(until->output, ntd_buf_bytes(&result.output), result.output.len);
+	return (result.status != 0) == until->fails;
+}
+
+int ntd_machine_wait_until(struct ntd_machine *machine, struct ntd_bytes command, bool fails,
+			   double timeout, struct ntd_buf *output, struct ntd_waiter *waiter,
+			   struct ntd_error **err)
+{
+	struct until until = {.machine = machine,
+			      .command = command,
+			      .timeout = timeout,
+			      .fails = fails,
+			      .output = output};
+	struct ntd_nest nest =
+		step(machine, fails ? "waiting for failure" : "waiting for success", command);
+	int result = ntd_retry(try_until, &until, timeout, NTD_PACE_SECOND, waiter, err);
+
+	ntd_nest_end(&nest, result < 0);
+	return result;
+}

@@ -1,0 +1,49 @@
+/* Commands as scripts give them: succeed, fail, and waiting for either. All of them block, log their
+ * steps under the machine's name, and name the machine when the machine is to blame.
+ */
+#pragma once
+
+#include "machine/machine.h"
+#include "machine/retry.h"
+
+/* Bytes that need not end with NUL. */
+struct ntd_bytes {
+	const char *data;
+	size_t len;
+};
+
+static inline struct ntd_bytes ntd_buf_view(const struct ntd_buf *buf)
+{
+	return (struct ntd_bytes){.data = ntd_buf_bytes(buf), .len = buf->len};
+}
+
+enum { NTD_DEFAULT_TIMEOUT = 900 }; /* seconds */
+#define NTD_NO_TIMEOUT (-1.0)
+
+/* "must succeed: CMD": appends the output to `output`; NTD_E_ASSERTION when the status is not 0. */
+int ntd_machine_succeed(struct ntd_machine *machine, struct ntd_bytes command, double timeout,
+			struct ntd_buf *output, struct ntd_waiter *waiter, struct ntd_error **err);
+/* "must fail: CMD": the same when the status is 0. */
+int ntd_machine_fail(struct ntd_machine *machine, struct ntd_bytes command, double timeout,
+		     struct ntd_buf *output, struct ntd_waiter *waiter, struct ntd_error **err);
+/* Once a second until the command succeeds (or, with `fails`, fails); `output` is the last attempt's. */
+int ntd_machine_wait_until(struct ntd_machine *machine, struct ntd_bytes command, bool fails,
+			   double timeout, struct ntd_buf *output, struct ntd_waiter *waiter,
+			   struct ntd_error **err);
+/* Runs a command for its status; the output, if `output` is not NULL. Default time-out. */
+int ntd_machine_status_of(struct ntd_machine *machine, struct ntd_bytes command,
+			  struct ntd_buf *output, struct ntd_waiter *waiter,
+			  struct ntd_error **err);
+
+/* ---- probes (machine/waits.c): waits that re-check quickly, with "waiting for ..." around them. */
+int ntd_machine_wait_for_file(struct ntd_machine *machine, const char *path, double timeout,
+			      struct ntd_waiter *waiter, struct ntd_error **err);
+int ntd_machine_wait_for_port(struct ntd_machine *machine, int port, const char *address,
+			      bool open, double timeout, struct ntd_waiter *waiter,
+			      struct ntd_error **err);
+int ntd_machine_wait_for_unix_socket(struct ntd_machine *machine, const char *address,
+				     bool datagram, double timeout, struct ntd_waiter *waiter,
+				     struct ntd_error **err);
+/* A step around a wait with adaptive pace. */
+int ntd_machine_wait(struct ntd_machine *machine, const char *step, ntd_attempt *attempt, void *arg,
+		     double timeout, struct ntd_waiter *waiter, struct ntd_error **err);

@@ -1,0 +1,408 @@
+/* The log is one buffer of lines, each with its newline; `unread` is the offset of the first line that no
+ * wait has taken. Past LOG_LIMIT the oldest half of what is kept in memory goes; the raw file is whole.
+ *
+ * Reading is bounded per wake-up: a console flood shares the loop fairly with everything else. The pipe
+ * holds the guest back when the loop is behind, so nothing is lost.
+ */
+#include "machine/console.h"
+
+#include "base/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+enum {
+	READ_SIZE = 64 << 10,
+	LINE_LIMIT = 64 << 10, /* a longer line is split */
+	LOG_LIMIT = 256 << 20,
+	INPUT_LIMIT = 16 << 20,
+};
+
+struct ntd_console {
+	struct ntd_loop *loop;
+	struct ntd_report *report;
+	char *machine;
+	struct ntd_source output, input; /* fd -1: closed */
+	int raw_fd;
+	struct ntd_buf partial, log, pending_input;
+	size_t unread;
+	char *panic;
+	void (*panicked)(void *owner);
+	void *owner;
+	struct line_wait *waits;
+};
+
+struct line_wait {
+	struct ntd_request request;
+	struct ntd_console *console;
+	struct ntd_buf *line;
+	struct line_wait *next;
+};
+
+/* ---- lines */
+
+static bool take_line(struct ntd_console *console, struct ntd_buf *line)
+{
+	const char *from = ntd_buf_bytes(&console->log) + console->unread;
+	size_t left = console->log.len - console->unread;
+	const char *end = left ? memchr(from, '\n', left) : NULL;
+
+	if (!end)
+		return false;
+	ntd_buf_clear(line);
+	ntd_buf_append(line, from, (size_t)(end - from));
+	console->unread += (size_t)(end - from) + 1;
+	return true;
+}
+
+static void serve_waits(struct ntd_console *console)
+{
+	while (console->waits && take_line(console, console->waits->line)) {
+		struct line_wait *wait = console->waits;
+
+		console->waits = wait->next;
+		ntd_request_complete(&wait->request, NULL);
+	}
+}
+
+static void forget_oldest(struct ntd_console *console)
+{
+	const char *bytes = ntd_buf_bytes(&console->log);
+	const char *end = memchr(bytes + LOG_LIMIT / 2, '\n', console->log.len - LOG_LIMIT / 2);
+	size_t drop = end ? (size_t)(end - bytes) + 1 : console->log.len;
+
+	ntd_buf_consume(&console->log, drop);
+	console->unread -= drop < console->unread ? drop : console->unread;
+}
+
+static void add_line(struct ntd_console *console, const char *bytes, size_t len)
+{
+	size_t text_len;
+	_cleanup_free_ char *text = ntd_console_text(bytes, len, &text_len);
+
+	ntd_report_emit(console->report, &(struct ntd_event){.kind = NTD_EVENT_SERIAL,
+							     .level = NTD_LEVEL_ALWAYS,
+							     .machine = console->machine,
+							     .text = text,
+							     .text_len = text_len});
+	if (ntd_find(text, text_len, "Kernel panic - not syncing")) {
+		free(console->panic);
+		console->panic = ntd_strndup(text, text_len);
+		console->panicked(console->owner);
+	}
+	ntd_buf_append(&console->log, text, text_len);
+	ntd_buf_append(&console->log, "\n", 1);
+	if (console->log.len > LOG_LIMIT)
+		forget_oldest(console);
+}
+
+static void write_raw(struct ntd_console *console, const char *bytes, size_t len)
+{
+	while (len && console->raw_fd >= 0) {
+		ssize_t written = write(console->raw_fd, bytes, len);
+
+		if (written > 0) {
+			bytes += written;
+			len -= (size_t)written;
+		} else if (errno != EINTR) {
+			ntd_close_fd(&console->raw_fd); /* the disk is full: the log goes on */
+		}
+	}
+}
+
+static void add_bytes(struct ntd_console *console, const char *bytes, size_t len)
+{
+	const char *end;
+
+	write_raw(console, bytes, len);
+	while (len && (end = memchr(bytes, '\n', len))) {
+		size_t step = (size_t)(end - bytes) + 1;
+
+		ntd_buf_append(&console->partial, bytes, step - 1);
+		add_line(console, ntd_buf_bytes(&console->partial), console->partial.len);
+		ntd_buf_clear(&console->partial);
+		bytes += step;
+		len -= step;
+	}
+	ntd_buf_append(&console->partial, bytes, len);
+	if (console->partial.len > LINE_LIMIT) {
+		add_line(console, ntd_buf_bytes(&console->partial), console->partial.len);
+		ntd_buf_clear(&console->partial);
+	}
+}
+
+/* ---- the pipes */
+
+/* False at the end of the pipe. */
+static bool read_output(struct ntd_console *console, int batches)
+{
+	char bytes[READ_SIZE];
+
+	while (batches--) {
+		ssize_t got = read(console->output.fd, bytes, sizeof bytes);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return got < 0 && errno == EAGAIN;
+		add_bytes(console, bytes, (size_t)got);
+	}
+	return true;
+}
+
+static void output_ready(struct ntd_source *source, uint32_t events)
+{
+	struct ntd_console *console = ntd_container_of(source, struct ntd_console, output);
+
+	(void)events;
+	if (!read_output(console, 1))
+		ntd_source_remove(source);
+	serve_waits(console);
+}
+
+static void flush_input(struct ntd_console *console)
+{
+	while (console->pending_input.len) {
+		ssize_t written = write(console->input.fd, ntd_buf_bytes(&console->pending_input),
+					console->pending_input.len);
+
+		if (written > 0)
+			ntd_buf_consume(&console->pending_input, (size_t)written);
+		else if (errno == EAGAIN)
+			break;
+		else if (errno != EINTR)
+			ntd_buf_clear(&console->pending_input);
+	}
+	ntd_source_modify(&console->input, console->pending_input.len ? (uint32_t)EPOLLOUT : 0);
+}
+
+static void input_ready(struct ntd_source *source, uint32_t events)
+{
+	struct ntd_console *console = ntd_container_of(source, struct ntd_console, input);
+
+	if (events & EPOLLERR)
+		ntd_source_remove(source); /* nobody reads it any more */
+	else
+		flush_input(console);
+}
+
+int ntd_console_open(struct ntd_console *console, int output_fd, int input_fd, int raw_fd,
+		     void (*panicked)(void *owner), void *owner, struct ntd_error **err)
+{
+	console->panicked = panicked;
+	console->owner = owner;
+	ntd_buf_clear(&console->partial);
+	ntd_buf_free(&console->log);
+	ntd_buf_clear(&console->pending_input);
+	console->unread = 0;
+	free(ntd_steal(&console->panic));
+	console->output.fd = output_fd;
+	console->input.fd = input_fd;
+	console->raw_fd = raw_fd;
+	fcntl(output_fd, F_SETFL, O_NONBLOCK);
+	fcntl(input_fd, F_SETFL, O_NONBLOCK);
+	if (ntd_source_add(console->loop, &console->output, EPOLLIN, err) < 0)
+		return -1;
+	return ntd_source_add(console->loop, &console->input, 0, err);
+}
+
+void ntd_console_fail_pending(struct ntd_console *console, const struct ntd_error *why)
+{
+	serve_waits(console);
+	while (console->waits) {
+		struct line_wait *wait = console->waits;
+
+		console->waits = wait->next;
+		ntd_request_complete(&wait->request, ntd_error_copy(why));
+	}
+}
+
+void ntd_console_close(struct ntd_console *console, const struct ntd_error *why)
+{
+	if (console->output.fd >= 0) {
+		/* The process has ended: what it wrote is in the pipe, at most its capacity. */
+		read_output(console, 64);
+		if (console->partial.len) {
+			add_line(console, ntd_buf_bytes(&console->partial), console->partial.len);
+			ntd_buf_clear(&console->partial);
+		}
+		ntd_source_remove(&console->output);
+		ntd_source_remove(&console->input);
+		ntd_close_fd(&console->output.fd);
+		ntd_close_fd(&console->input.fd);
+		ntd_close_fd(&console->raw_fd);
+	}
+	ntd_console_fail_pending(console, why);
+}
+
+char *ntd_console_tail(const struct ntd_console *console, int lines)
+{
+	struct ntd_buf tail = {0};
+	const char *bytes = ntd_buf_bytes(&console->log);
+	size_t start = console->log.len;
+
+	for (int i = 0; i < lines && start; i++) {
+		const char *end = memrchr(bytes, '\n', start - 1);
+
+		start = end ? (size_t)(end - bytes) + 1 : 0;
+	}
+	while (start < console->log.len) {
+		const char *end = memchr(bytes + start, '\n', console->log.len - start);
+		size_t len = (size_t)(end - bytes) - start;
+
+		ntd_buf_puts(&tail, "    ");
+		ntd_buf_append(&tail, bytes + start, len);
+		ntd_buf_puts(&tail, "\n");
+		start += len + 1;
+	}
+	return ntd_buf_take_string(&tail);
+}
+
+const char *ntd_console_panic(const struct ntd_console *console)
+{
+	return console->panic;
+}
+
+/* ---- script threads */
+
+static void wait_begin(struct ntd_request *request)
+{
+	struct line_wait *wait = ntd_container_of(request, struct line_wait, request);
+	struct ntd_console *console = wait->console;
+	struct line_wait **link = &console->waits;
+
+	if (take_line(console, wait->line)) {
+		ntd_request_complete(request, NULL);
+	} else if (console->output.fd < 0) {
+		ntd_request_complete(request, ntd_error_new(NTD_E_DEAD, "machine '%s' is not running",
+							    console->machine));
+	} else {
+		while (*link)
+			link = &(*link)->next;
+		*link = wait;
+	}
+}
+
+static void wait_abandon(struct ntd_request *request)
+{
+	struct line_wait *wait = ntd_container_of(request, struct line_wait, request);
+	struct line_wait **link = &wait->console->waits;
+
+	while (*link && *link != wait)
+		link = &(*link)->next;
+	if (*link)
+		*link = wait->next;
+}
+
+int ntd_console_next_line(struct ntd_console *console, struct ntd_buf *line, int64_t deadline,
+			  struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct line_wait wait = {.request = {.begin = wait_begin, .abandon = wait_abandon},
+				 .console = console,
+				 .line = line};
+
+	return ntd_request_run(console->loop, &wait.request, deadline, waiter, err);
+}
+
+struct log_copy {
+	struct ntd_console *console;
+	struct ntd_buf *log;
+};
+
+static void copy_log(void *arg)
+{
+	struct log_copy *copy = arg;
+	size_t len = copy->console->log.len;
+
+	ntd_buf_clear(copy->log);
+	ntd_buf_append(copy->log, ntd_buf_bytes(&copy->console->log), len ? len - 1 : 0);
+}
+
+void ntd_console_copy_log(struct ntd_console *console, struct ntd_buf *log)
+{
+	ntd_loop_call(console->loop, copy_log, &(struct log_copy){.console = console, .log = log});
+}
+
+struct tail_query {
+	struct ntd_console *console;
+	int lines;
+	char *tail;
+};
+
+static void read_tail(void *arg)
+{
+	struct tail_query *query = arg;
+
+	query->tail = ntd_console_tail(query->console, query->lines);
+}
+
+char *ntd_console_tail_now(struct ntd_console *console, int lines)
+{
+	struct tail_query query = {.console = console, .lines = lines};
+
+	ntd_loop_call(console->loop, read_tail, &query);
+	return query.tail;
+}
+
+struct input {
+	struct ntd_console *console;
+	const char *bytes;
+	size_t len;
+	bool closed, full;
+};
+
+static void queue_input(void *arg)
+{
+	struct input *input = arg;
+	struct ntd_console *console = input->console;
+
+	input->closed = console->input.fd < 0 || !console->input.loop;
+	input->full = console->pending_input.len + input->len > INPUT_LIMIT;
+	if (input->closed || input->full)
+		return;
+	ntd_buf_append(&console->pending_input, input->bytes, input->len);
+	flush_input(console);
+}
+
+int ntd_console_write(struct ntd_console *console, const char *bytes, size_t len,
+		      struct ntd_error **err)
+{
+	struct input input = {.console = console, .bytes = bytes, .len = len};
+
+	ntd_loop_call(console->loop, queue_input, &input);
+	if (input.closed)
+		return ntd_error_set(err, NTD_E_DEAD, "machine '%s' is not running", console->machine);
+	if (input.full)
+		return ntd_error_set(err, NTD_E_MACHINE,
+				     "machine '%s' does not read its serial console", console->machine);
+	return 0;
+}
+
+/* ---- life */
+
+struct ntd_console *ntd_console_new(struct ntd_loop *loop, struct ntd_report *report,
+				    const char *machine)
+{
+	struct ntd_console *console = ntd_calloc(1, sizeof *console);
+
+	*console = (struct ntd_console){.loop = loop,
+					.report = report,
+					.machine = ntd_strdup(machine),
+					.output = {.fd = -1, .ready = output_ready},
+					.input = {.fd = -1, .ready = input_ready},
+					.raw_fd = -1};
+	return console;
+}
+
+void ntd_console_free(struct ntd_console *console)
+{
+	if (!console)
+		return;
+	ntd_buf_free(&console->partial);
+	ntd_buf_free(&console->log);
+	ntd_buf_free(&console->pending_input);
+	free(console->panic);
+	free(console->machine);
+	free(console);
+}

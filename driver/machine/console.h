@@ -1,0 +1,41 @@
+/* A machine's serial console: the output of the QEMU process, and its input.
+ *
+ * The raw bytes go to a file before anything else is done with them. Each line is then logged, kept for
+ * get_console_log(), and handed once to whoever waits for console text.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "loop/request.h"
+#include "report/report.h"
+
+struct ntd_console;
+
+struct ntd_console *ntd_console_new(struct ntd_loop *loop, struct ntd_report *report,
+				    const char *machine);
+void ntd_console_free(struct ntd_console *console); /* closed before */
+
+/* Loop: a new start of the machine. Takes the descriptors: the pipe from the process, the pipe to it, and
+ * the file for the raw bytes. What earlier starts printed is forgotten. `panicked` runs when a line tells
+ * of a kernel panic. */
+int ntd_console_open(struct ntd_console *console, int output_fd, int input_fd, int raw_fd,
+		     void (*panicked)(void *owner), void *owner, struct ntd_error **err);
+/* Loop: reads what is there and closes. Waits fail with a copy of `why` when they run out of lines. */
+void ntd_console_close(struct ntd_console *console, const struct ntd_error *why);
+/* Loop: waits that have run out of lines fail with a copy of `why`. */
+void ntd_console_fail_pending(struct ntd_console *console, const struct ntd_error *why);
+/* Loop: a new string with the last `lines` lines, each indented by four spaces; "" when there are none. */
+char *ntd_console_tail(const struct ntd_console *console, int lines);
+/* The same from any other thread. */
+char *ntd_console_tail_now(struct ntd_console *console, int lines);
+/* Loop: the guest's last kernel panic line, or NULL. */
+const char *ntd_console_panic(const struct ntd_console *console);
+
+/* Waits for the next line that nobody has taken yet, and takes it. `line` is overwritten. */
+int ntd_console_next_line(struct ntd_console *console, struct ntd_buf *line, int64_t deadline,
+			  struct ntd_waiter *waiter, struct ntd_error **err);
+/* A copy of all lines since the start, joined by newlines. */
+void ntd_console_copy_log(struct ntd_console *console, struct ntd_buf *log);
+/* Queues bytes for the guest's serial port. */
+int ntd_console_write(struct ntd_console *console, const char *bytes, size_t len,
+		      struct ntd_error **err);

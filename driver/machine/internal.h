@@ -1,0 +1,62 @@
+/* The inside of struct ntd_machine, for the files that make up its life. */
+#pragma once
+
+#include "machine/machine.h"
+
+/* Someone who waits for a change of a machine's life: its start, its shell, its end. */
+struct ntd_life_wait {
+	struct ntd_request request;
+	struct ntd_machine *machine;
+	enum ntd_life_wait_kind {
+		NTD_WAIT_START,
+		NTD_WAIT_CONNECT,
+		NTD_WAIT_GONE,
+	} kind;
+	enum ntd_machine_event event; /* of NTD_WAIT_START */
+	char *said;                   /* of NTD_WAIT_CONNECT: what the shell said */
+	struct ntd_life_wait *next;
+};
+
+struct ntd_machine {
+	struct ntd_machine_context context;
+	struct ntd_machine_hooks hooks;
+	char *name, *script;
+	char *state_dir, *shared_dir, *efi_vars;
+	char *monitor_path, *qmp_path, *shell_path;
+	struct ntd_console *console;
+	struct ntd_shell *shell;
+	struct ntd_monitor *monitor;
+	struct ntd_qmp *qmp;
+
+	/* The rest belongs to the loop thread. */
+	enum ntd_machine_state state;
+	struct ntd_process *process; /* NULL: none, or nothing of it is left */
+	pid_t pid;
+	bool ended;
+	int wait_status;
+	struct ntd_source monitor_listener, shell_listener; /* fd -1: not listening */
+	bool monitor_prompted, qmp_ready, allow_reboot;
+	char **env;             /* for the next launch */
+	bool announced;         /* a shell has announced itself that nobody has waited for */
+	char *said;             /* by that shell */
+	struct ntd_life_wait *waits;
+	struct ntd_error *death; /* why the machine is DEAD */
+	struct ntd_timer verdict, kill; /* life.c */
+	unsigned panic_activity;
+	bool panicked;
+};
+
+/* Any thread: hands in what `wait` says; ntd_request_wait() is due. */
+void ntd_life_begin(struct ntd_machine *machine, struct ntd_life_wait *wait);
+/* The same and the waiting. */
+int ntd_life_wait(struct ntd_machine *machine, struct ntd_life_wait *wait, int64_t deadline,
+		  struct ntd_waiter *waiter, struct ntd_error **err);
+/* Loop: feeds an event to the table and carries out the action. Returns it. */
+enum ntd_machine_action ntd_life_event(struct ntd_machine *machine, enum ntd_machine_event event);
+/* Loop: the callbacks of the machine's parts. */
+void ntd_life_shell_announced(void *machine, const char *said, size_t len);
+void ntd_life_shell_disconnected(void *machine);
+void ntd_life_verdict_expired(struct ntd_timer *verdict);
+void ntd_life_kill_expired(struct ntd_timer *kill);
+/* Loop: SIGTERM to the process, and an end to it all after `grace` ns. */
+void ntd_life_terminate(struct ntd_machine *machine, int64_t grace);

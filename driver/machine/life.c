@@ -1,0 +1,530 @@
+/* The life of a machine on the loop thread: launching, connecting, dying.
+ *
+ * Start: the driver listens on the monitor and shell sockets, then the start script is ordered. QEMU
+ * connects to both; QMP is the other way round, so it is connected when both are there. The start is
+ * complete at the first monitor prompt and the end of QMP's negotiation, whichever is later.
+ *
+ * Every wait for the machine ends with it: when the process ends, what it had written is read, then all
+ * pending commands and waits fail with one error that says how it ended and what was last on the
+ * console. Two things are noticed without the end of the process, each by the `verdict` timer: a shell
+ * that hung up while QEMU lives, and a kernel panic after which the shell stays silent.
+ */
+#include "machine/internal.h"
+
+#include "machine/start_command.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+enum { TAIL_LINES = 20 };
+
+#define HANG_UP_PATIENCE (1 * NTD_SECOND)
+#define PANIC_PATIENCE (3 * NTD_SECOND)
+
+/* ---- waits */
+
+static void finish_waits(struct ntd_machine *machine, enum ntd_life_wait_kind kind,
+			 const struct ntd_error *error)
+{
+	struct ntd_life_wait **link = &machine->waits;
+
+	while (*link) {
+		struct ntd_life_wait *wait = *link;
+
+		if (wait->kind != kind) {
+			link = &wait->next;
+			continue;
+		}
+		*link = wait->next;
+		if (kind == NTD_WAIT_CONNECT && machine->said)
+			wait->said = ntd_strdup(machine->said);
+		ntd_request_complete(&wait->request, ntd_error_copy(error));
+	}
+}
+
+static bool anyone_waits(const struct ntd_machine *machine, enum ntd_life_wait_kind kind)
+{
+	const struct ntd_life_wait *wait = machine->waits;
+
+	while (wait && wait->kind != kind)
+		wait = wait->next;
+	return wait;
+}
+
+static struct ntd_error *refusal(const struct ntd_machine *machine)
+{
+	if (machine->state == NTD_MACHINE_DEAD && machine->death)
+		return ntd_error_copy(machine->death);
+	return ntd_error_new(NTD_E_DEAD, "machine '%s' %s", machine->name,
+			     ntd_machine_refusal(machine->state));
+}
+
+/* ---- the end */
+
+static void close_parts(struct ntd_machine *machine, const struct ntd_error *why)
+{
+	ntd_timer_cancel(&machine->verdict);
+	for (struct ntd_source *listener = &machine->monitor_listener; listener;
+	     listener = listener == &machine->monitor_listener ? &machine->shell_listener : NULL) {
+		ntd_source_remove(listener);
+		ntd_close_fd(&listener->fd);
+	}
+	ntd_shell_close(machine->shell, why);
+	ntd_monitor_close(machine->monitor);
+	ntd_qmp_close(machine->qmp, why);
+	ntd_console_close(machine->console, why);
+	machine->announced = false;
+}
+
+/* What ends every pending call. The console has been read to its end before. */
+static struct ntd_error *obituary(struct ntd_machine *machine, const char *how)
+{
+	_cleanup_free_ char *tail = ntd_console_tail(machine->console, TAIL_LINES);
+	const char *panic = ntd_console_panic(machine->console);
+
+	return ntd_error_new(NTD_E_DEAD, "machine '%s': %s%s%s%s%s", machine->name, how,
+			     panic ? "; the guest's kernel panicked: " : "", panic ? panic : "",
+			     *tail ? "; last console lines:\n" : "", tail);
+}
+
+static char *how_it_ended(const struct ntd_machine *machine, bool starting)
+{
+	_cleanup_free_ char *status = ntd_status_text(machine->wait_status);
+
+	return ntd_asprintf("QEMU process %s%s", status,
+			    starting ? machine->shell_listener.fd >= 0 &&
+						       machine->monitor_listener.fd < 0
+						 ? " before connecting to shell socket"
+						 : " before connecting to monitor socket"
+				     : "");
+}
+
+static void process_ended(struct ntd_machine *machine)
+{
+	_cleanup_free_ char *how = NULL;
+	_cleanup_error_ struct ntd_error *not_yet = NULL;
+
+	machine->ended = true;
+	machine->wait_status = machine->process->status;
+	machine->pid = 0;
+	how = how_it_ended(machine, machine->state == NTD_MACHINE_STARTING);
+	/* Lines that are waited for are served from the rest of the console first. */
+	not_yet = ntd_error_new(NTD_E_DEAD, "machine '%s': %s", machine->name, how);
+	ntd_console_close(machine->console, not_yet);
+	ntd_error_free(machine->death);
+	machine->death = obituary(machine, how);
+	ntd_life_event(machine, NTD_MACHINE_EXIT);
+}
+
+static void process_gone(struct ntd_machine *machine)
+{
+	ntd_timer_cancel(&machine->kill);
+	ntd_process_let_go(ntd_steal(&machine->process));
+	finish_waits(machine, NTD_WAIT_GONE, NULL);
+}
+
+static void process_failed(struct ntd_machine *machine)
+{
+	ntd_error_free(machine->death);
+	machine->death = ntd_error_new(NTD_E_MACHINE, "machine '%s': cannot run its start command in %s: %s",
+				       machine->name, machine->state_dir,
+				       strerror(machine->process->start_errno));
+	ntd_life_event(machine, NTD_MACHINE_EXIT);
+	process_gone(machine);
+}
+
+static void process_changed(struct ntd_process *process, void *owner)
+{
+	struct ntd_machine *machine = owner;
+
+	switch (process->state) {
+	case NTD_PROCESS_RUNNING:
+		machine->pid = process->pid;
+		break;
+	case NTD_PROCESS_ENDED:
+		process_ended(machine);
+		break;
+	case NTD_PROCESS_GONE:
+		process_gone(machine);
+		break;
+	case NTD_PROCESS_FAILED:
+		process_failed(machine);
+		break;
+	case NTD_PROCESS_STARTING:
+	default:
+		break;
+	}
+}
+
+void ntd_life_kill_expired(struct ntd_timer *timer)
+{
+	struct ntd_machine *machine = ntd_container_of(timer, struct ntd_machine, kill);
+
+	if (machine->process)
+		ntd_process_kill_tree(machine->process);
+}
+
+void ntd_life_terminate(struct ntd_machine *machine, int64_t grace)
+{
+	if (!machine->process)
+		return;
+	ntd_process_signal(machine->process, SIGTERM);
+	ntd_timer_set(machine->context.loop, &machine->kill, ntd_after(grace));
+}
+
+/* ---- silence that means something */
+
+static void fail_pending(struct ntd_machine *machine, enum ntd_errc code, const char *how)
+{
+	_cleanup_error_ struct ntd_error *error = obituary(machine, how);
+
+	error->code = code;
+	ntd_shell_fail_pending(machine->shell, error);
+	finish_waits(machine, NTD_WAIT_CONNECT, error);
+}
+
+void ntd_life_verdict_expired(struct ntd_timer *timer)
+{
+	struct ntd_machine *machine = ntd_container_of(timer, struct ntd_machine, verdict);
+
+	if (!machine->panicked)
+		fail_pending(machine, NTD_E_MACHINE, "Shell disconnected");
+	else if (ntd_shell_activity(machine->shell) == machine->panic_activity)
+		fail_pending(machine, NTD_E_MACHINE, "the guest does not answer any more");
+}
+
+void ntd_life_shell_disconnected(void *owner)
+{
+	struct ntd_machine *machine = owner;
+
+	/* Most often QEMU is ending, which says more. */
+	ntd_timer_set(machine->context.loop, &machine->verdict, ntd_after(HANG_UP_PATIENCE));
+}
+
+static void console_panicked(void *owner)
+{
+	struct ntd_machine *machine = owner;
+
+	machine->panicked = true;
+	machine->panic_activity = ntd_shell_activity(machine->shell);
+	ntd_timer_set(machine->context.loop, &machine->verdict, ntd_after(PANIC_PATIENCE));
+}
+
+void ntd_life_shell_announced(void *owner, const char *said, size_t len)
+{
+	struct ntd_machine *machine = owner;
+
+	machine->panicked = false;
+	ntd_timer_cancel(&machine->verdict);
+	machine->announced = true;
+	free(machine->said);
+	machine->said = ntd_strndup(said, len);
+	if (anyone_waits(machine, NTD_WAIT_CONNECT))
+		ntd_life_event(machine, NTD_MACHINE_ANNOUNCED);
+}
+
+/* ---- the start */
+
+static int listen_on(struct ntd_machine *machine, struct ntd_source *listener, const char *path,
+		     struct ntd_error **err)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	_cleanup_fd_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (strlen(path) >= sizeof address.sun_path)
+		return ntd_error_set(err, NTD_E_MACHINE,
+				     "socket path %s has %zu bytes, the limit is %zu", path,
+				     strlen(path), sizeof address.sun_path - 1);
+	memcpy(address.sun_path, path, strlen(path));
+	unlink(path);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, 1) < 0)
+		return ntd_error_sys(err, errno, "cannot listen on %s", path);
+	listener->fd = fd;
+	if (ntd_source_add(machine->context.loop, listener, EPOLLIN, err) < 0) {
+		listener->fd = -1;
+		return -1;
+	}
+	ntd_steal_fd(&fd);
+	return 0;
+}
+
+static void start_failed(struct ntd_machine *machine, struct ntd_error *error)
+{
+	ntd_error_wrap(&error, "machine '%s'", machine->name);
+	error->code = NTD_E_MACHINE;
+	ntd_error_free(machine->death);
+	machine->death = error;
+	if (machine->process)
+		ntd_process_kill_tree(machine->process); /* its end tells everyone */
+	else
+		ntd_life_event(machine, NTD_MACHINE_EXIT);
+}
+
+static void started_if_complete(struct ntd_machine *machine)
+{
+	if (!machine->monitor_prompted || !machine->qmp_ready ||
+	    machine->state != NTD_MACHINE_STARTING)
+		return;
+	ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name, "QEMU running (pid %d)",
+		machine->pid);
+	ntd_life_event(machine, NTD_MACHINE_READY);
+}
+
+static void monitor_prompted(void *owner)
+{
+	struct ntd_machine *machine = owner;
+
+	machine->monitor_prompted = true;
+	started_if_complete(machine);
+}
+
+static void qmp_ready(void *owner)
+{
+	struct ntd_machine *machine = owner;
+
+	machine->qmp_ready = true;
+	started_if_complete(machine);
+}
+
+static int connect_qmp(struct ntd_machine *machine, struct ntd_error **err)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	_cleanup_fd_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	memcpy(address.sun_path, machine->qmp_path,
+	       strnlen(machine->qmp_path, sizeof address.sun_path - 1));
+	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
+		return ntd_error_sys(err, errno, "cannot connect to QMP at %s", machine->qmp_path);
+	return ntd_qmp_open(machine->qmp, ntd_steal_fd(&fd), qmp_ready, machine, err);
+}
+
+static void accept_one(struct ntd_machine *machine, struct ntd_source *listener)
+{
+	int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct ntd_error *error = NULL;
+	int result;
+
+	if (fd < 0)
+		return;
+	if (listener == &machine->monitor_listener)
+		result = ntd_monitor_open(machine->monitor, fd, monitor_prompted, machine, &error);
+	else
+		result = ntd_shell_open(machine->shell, fd, &error);
+	ntd_source_remove(listener);
+	ntd_close_fd(&listener->fd);
+	if (result == 0 && machine->monitor_listener.fd < 0 && machine->shell_listener.fd < 0)
+		result = connect_qmp(machine, &error);
+	if (result < 0)
+		start_failed(machine, error);
+}
+
+static void monitor_connecting(struct ntd_source *source, uint32_t events)
+{
+	(void)events;
+	accept_one(ntd_container_of(source, struct ntd_machine, monitor_listener), source);
+}
+
+static void shell_connecting(struct ntd_source *source, uint32_t events)
+{
+	(void)events;
+	accept_one(ntd_container_of(source, struct ntd_machine, shell_listener), source);
+}
+
+/* Orders the process; its output becomes the console. */
+static int order(struct ntd_machine *machine, struct ntd_error **err)
+{
+	struct ntd_start_paths paths = {.state_dir = machine->state_dir,
+					.shared_dir = machine->shared_dir,
+					.monitor = machine->monitor_path,
+					.qmp = machine->qmp_path,
+					.shell = machine->shell_path,
+					.efi_vars = machine->efi_vars};
+	_cleanup_strv_ char **env = ntd_start_environment(ntd_steal(&machine->env), &paths);
+	_cleanup_free_ char *line = ntd_start_command_line(
+		machine->script, &paths, machine->allow_reboot, ntd_has_display(env));
+	_cleanup_free_ char *raw_path = ntd_asprintf("%s/console.log", machine->state_dir);
+	_cleanup_fd_ int their_in = -1, our_in = -1, our_out = -1, their_out = -1, raw = -1;
+	int in[2], out[2];
+
+	if (pipe2(in, O_CLOEXEC) < 0)
+		return ntd_error_sys(err, errno, "cannot make a pipe");
+	their_in = in[0];
+	our_in = in[1];
+	if (pipe2(out, O_CLOEXEC) < 0)
+		return ntd_error_sys(err, errno, "cannot make a pipe");
+	our_out = out[0];
+	their_out = out[1];
+	fcntl(our_out, F_SETPIPE_SZ, 1 << 20);
+	raw = open(raw_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (raw < 0)
+		return ntd_error_sys(err, errno, "cannot write %s", raw_path);
+	if (ntd_console_open(machine->console, ntd_steal_fd(&our_out), ntd_steal_fd(&our_in),
+			     ntd_steal_fd(&raw), console_panicked, machine, err) < 0)
+		return -1;
+	machine->process = ntd_process_spawn(
+		machine->context.children,
+		&(struct ntd_spawn){.argv = (char *[]){"/bin/sh", "-c", line, NULL},
+				    .env = env,
+				    .directory = machine->state_dir,
+				    .stdin_fd = their_in,
+				    .stdout_fd = their_out,
+				    .stderr_fd = their_out},
+		process_changed, machine, err);
+	return machine->process ? 0 : -1;
+}
+
+static void launch(struct ntd_machine *machine)
+{
+	struct ntd_error *error = NULL;
+
+	if (machine->process) /* the end of the last one is known; its descendants are being killed */
+		ntd_process_let_go(ntd_steal(&machine->process));
+	machine->monitor_prompted = machine->qmp_ready = machine->ended = machine->panicked = false;
+	machine->monitor_listener.ready = monitor_connecting;
+	machine->shell_listener.ready = shell_connecting;
+	unlink(machine->qmp_path);
+	ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name, "starting vm");
+	if (listen_on(machine, &machine->monitor_listener, machine->monitor_path, &error) < 0 ||
+	    listen_on(machine, &machine->shell_listener, machine->shell_path, &error) < 0 ||
+	    order(machine, &error) < 0)
+		start_failed(machine, error);
+}
+
+/* ---- events */
+
+static void end(struct ntd_machine *machine)
+{
+	_cleanup_error_ struct ntd_error *ended = ntd_error_new(
+		NTD_E_DEAD, "machine '%s' was shut down in the meantime", machine->name);
+
+	close_parts(machine, ended);
+	finish_waits(machine, NTD_WAIT_START, ended);
+	finish_waits(machine, NTD_WAIT_CONNECT, ended);
+}
+
+enum ntd_machine_action ntd_life_event(struct ntd_machine *machine, enum ntd_machine_event event)
+{
+	struct ntd_machine_step step = ntd_machine_step(machine->state, event);
+
+	if (step.action == NTD_ACTION_REFUSE)
+		return step.action;
+	machine->state = step.next;
+	switch (step.action) {
+	case NTD_ACTION_LAUNCH:
+		launch(machine);
+		break;
+	case NTD_ACTION_FINISH_START:
+		finish_waits(machine, NTD_WAIT_START, NULL);
+		break;
+	case NTD_ACTION_CONNECTED:
+		machine->announced = false;
+		finish_waits(machine, NTD_WAIT_CONNECT, NULL);
+		break;
+	case NTD_ACTION_DEATH:
+		close_parts(machine, machine->death);
+		finish_waits(machine, NTD_WAIT_START, machine->death);
+		finish_waits(machine, NTD_WAIT_CONNECT, machine->death);
+		break;
+	case NTD_ACTION_END:
+		end(machine);
+		break;
+	case NTD_ACTION_NOTHING:
+	case NTD_ACTION_REFUSE:
+	default:
+		break;
+	}
+	return step.action;
+}
+
+/* ---- the waiting side */
+
+static void begin_start(struct ntd_life_wait *wait)
+{
+	struct ntd_machine *machine = wait->machine;
+
+	if (ntd_machine_state_booted(machine->state) && machine->state != NTD_MACHINE_STOPPING) {
+		ntd_request_complete(&wait->request, NULL);
+		return;
+	}
+	wait->next = machine->waits;
+	machine->waits = wait;
+	if (ntd_life_event(machine, wait->event) == NTD_ACTION_REFUSE) {
+		machine->waits = wait->next;
+		ntd_request_complete(&wait->request, refusal(machine));
+	}
+}
+
+static void begin_connect(struct ntd_life_wait *wait)
+{
+	struct ntd_machine *machine = wait->machine;
+
+	if (machine->state == NTD_MACHINE_CONNECTED) {
+		ntd_request_complete(&wait->request, NULL);
+	} else if (machine->state != NTD_MACHINE_UP) {
+		ntd_request_complete(&wait->request, refusal(machine));
+	} else {
+		wait->next = machine->waits;
+		machine->waits = wait;
+		if (machine->announced)
+			ntd_life_event(machine, NTD_MACHINE_ANNOUNCED);
+	}
+}
+
+static void begin_gone(struct ntd_life_wait *wait)
+{
+	if (!wait->machine->process) {
+		ntd_request_complete(&wait->request, NULL);
+	} else {
+		wait->next = wait->machine->waits;
+		wait->machine->waits = wait;
+	}
+}
+
+static void begin(struct ntd_request *request)
+{
+	struct ntd_life_wait *wait = ntd_container_of(request, struct ntd_life_wait, request);
+
+	switch (wait->kind) {
+	case NTD_WAIT_START:
+		begin_start(wait);
+		break;
+	case NTD_WAIT_CONNECT:
+		begin_connect(wait);
+		break;
+	case NTD_WAIT_GONE:
+	default:
+		begin_gone(wait);
+		break;
+	}
+}
+
+static void abandon(struct ntd_request *request)
+{
+	struct ntd_life_wait *wait = ntd_container_of(request, struct ntd_life_wait, request);
+	struct ntd_life_wait **link = &wait->machine->waits;
+
+	while (*link && *link != wait)
+		link = &(*link)->next;
+	if (*link)
+		*link = wait->next;
+}
+
+void ntd_life_begin(struct ntd_machine *machine, struct ntd_life_wait *wait)
+{
+	wait->request.begin = begin;
+	wait->request.abandon = abandon;
+	wait->machine = machine;
+	ntd_request_begin(machine->context.loop, &wait->request);
+}
+
+int ntd_life_wait(struct ntd_machine *machine, struct ntd_life_wait *wait, int64_t deadline,
+		  struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	ntd_life_begin(machine, wait);
+	return ntd_request_wait(&wait->request, deadline, waiter, err);
+}

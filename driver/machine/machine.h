@@ -1,0 +1,107 @@
+/* A QEMU machine. Functions block the calling script thread where they say so; `waiter` lets a signal
+ * interrupt them (loop/request.h). Failures name the machine.
+ */
+#pragma once
+
+#include "loop/process.h"
+#include "machine/channel.h"
+#include "machine/console.h"
+#include "machine/monitor.h"
+#include "machine/qmp.h"
+#include "machine/shell.h"
+#include "machine/state.h"
+#include "report/report.h"
+
+struct ntd_machine;
+
+/* What a machine needs of the run it belongs to. Copied; the pointers must outlive the machine. */
+struct ntd_machine_context {
+	struct ntd_loop *loop;
+	struct ntd_children *children;
+	struct ntd_report *report;
+	const char *tmp_dir;    /* run-time base: state directories are made here */
+	const char *socket_dir; /* for sockets when tmp_dir is too long for AF_UNIX; else equal to it */
+	const char *out_dir;    /* where files for the user go */
+	double boot_timeout;    /* seconds: for QEMU to start, and again for the guest's root shell */
+};
+
+/* What the embedding adds. Called on script threads. */
+struct ntd_machine_hooks {
+	/* Before each command and monitor command; a failure is the command's. */
+	int (*before_command)(void *owner, struct ntd_waiter *waiter, struct ntd_error **err);
+	/* A copy of the environment for the start script; NULL: the process's own. */
+	char **(*environment)(void *owner);
+	void *owner;
+};
+
+/* Makes the machine's state directory (0700), emptied first unless `keep_state`. `name` is as the user
+ * gave it; `script` is a shell command. */
+struct ntd_machine *ntd_machine_new(const struct ntd_machine_context *context, const char *name,
+				    const char *script, bool keep_state, struct ntd_error **err);
+void ntd_machine_set_hooks(struct ntd_machine *machine, const struct ntd_machine_hooks *hooks);
+/* The machine must have been released, and nobody may wait for it. */
+void ntd_machine_free(struct ntd_machine *machine);
+
+/* ---- what it is; strings belong to the machine */
+const char *ntd_machine_name(const struct ntd_machine *machine);
+const struct ntd_machine_context *ntd_machine_context(const struct ntd_machine *machine);
+const char *ntd_machine_state_dir(const struct ntd_machine *machine);
+void ntd_machine_set_state_dir(struct ntd_machine *machine, const char *directory);
+const char *ntd_machine_shared_dir(const struct ntd_machine *machine);
+const char *ntd_machine_script(const struct ntd_machine *machine);
+void ntd_machine_set_script(struct ntd_machine *machine, const char *script);
+const char *ntd_machine_socket_path(const struct ntd_machine *machine, const char *which);
+struct ntd_console *ntd_machine_console(struct ntd_machine *machine);
+struct ntd_monitor *ntd_machine_monitor(struct ntd_machine *machine);
+struct ntd_shell *ntd_machine_shell(struct ntd_machine *machine);
+struct ntd_qmp *ntd_machine_qmp(struct ntd_machine *machine);
+
+struct ntd_machine_status {
+	enum ntd_machine_state state;
+	pid_t pid;       /* 0: none */
+	bool ended;      /* the last process has ended */
+	int wait_status; /* then */
+};
+
+struct ntd_machine_status ntd_machine_status(struct ntd_machine *machine);
+
+/* ---- life; blocking */
+/* Starts QEMU and returns when monitor, shell socket and QMP are connected; no-op when up. */
+int ntd_machine_start(struct ntd_machine *machine, bool allow_reboot, struct ntd_waiter *waiter,
+		      struct ntd_error **err);
+/* Starts all of them at the same time; fails with every machine's error. */
+int ntd_machine_start_all(struct ntd_machine *const *machines, size_t count,
+			  struct ntd_waiter *waiter, struct ntd_error **err);
+/* Starts the machine if necessary and waits for the guest's root shell; no-op when connected. */
+int ntd_machine_connect(struct ntd_machine *machine, struct ntd_waiter *waiter,
+			struct ntd_error **err);
+/* The script knows that the present root shell is gone. `new_boot`: banners so far do not count. */
+void ntd_machine_disconnect(struct ntd_machine *machine, bool new_boot);
+/* Waits for the end of the process and takes note of it; no-op when there is none. */
+int ntd_machine_wait_for_shutdown(struct ntd_machine *machine, int64_t deadline,
+				  struct ntd_waiter *waiter, struct ntd_error **err);
+/* Asks the guest to power off, and waits. No-op unless booted. */
+int ntd_machine_shutdown(struct ntd_machine *machine, struct ntd_waiter *waiter,
+			 struct ntd_error **err);
+/* Ends QEMU at once, as by a power cut, and waits. No-op unless booted. */
+int ntd_machine_crash(struct ntd_machine *machine, struct ntd_waiter *waiter,
+		      struct ntd_error **err);
+/* Presses ctrl-alt-delete; the root shell must be waited for again. */
+int ntd_machine_reboot(struct ntd_machine *machine, struct ntd_waiter *waiter,
+		       struct ntd_error **err);
+
+/* ---- the end of a run. Release begins with SIGTERM; what is left after `grace` ns is killed. */
+void ntd_machine_release(struct ntd_machine *machine, int64_t grace);
+/* Waits until nothing of the machine's process is left; false at the deadline. */
+bool ntd_machine_wait_gone(struct ntd_machine *machine, int64_t deadline);
+/* Removes the state directory, with its messages. */
+void ntd_machine_cleanup_state_dir(struct ntd_machine *machine);
+
+/* ---- commands (machine/command.c) */
+/* Runs a command: hooks, connect, channel. */
+int ntd_machine_run(struct ntd_machine *machine, const struct ntd_command *command,
+		    struct ntd_result *result, struct ntd_waiter *waiter, struct ntd_error **err);
+/* Sends a monitor command, hooks first. */
+int ntd_machine_monitor_command(struct ntd_machine *machine, const char *line,
+				struct ntd_buf *reply, struct ntd_waiter *waiter,
+				struct ntd_error **err);

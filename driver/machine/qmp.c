@@ -1,0 +1,305 @@
+/* QEMU writes one JSON object a line. Replies carry the id of their command and go to the request that
+ * waits for it (a reply nobody waits for any more is dropped); events are queued until someone asks.
+ */
+#include "machine/qmp.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+enum { READ_SIZE = 16 << 10, MESSAGE_LIMIT = 64 << 20, EVENT_LIMIT = 10000 };
+
+struct ntd_qmp {
+	struct ntd_loop *loop;
+	char *machine;
+	struct ntd_source socket; /* fd -1: closed */
+	struct ntd_buf out, in;
+	struct exchange *exchanges; /* commands without a reply yet */
+	struct exchange *event_waits, **last_wait;
+	cJSON *events; /* array */
+	unsigned last_id;
+	void (*ready)(void *owner); /* until the capabilities are negotiated */
+	void *owner;
+};
+
+/* One command and its reply, or one wait for an event. */
+struct exchange {
+	struct ntd_request request;
+	struct ntd_qmp *qmp;
+	struct exchange *next;
+	const char *command; /* NULL: waits for an event */
+	const cJSON *arguments;
+	cJSON *reply;
+	unsigned id;
+};
+
+/* ---- sending */
+
+static void flush_out(struct ntd_qmp *qmp)
+{
+	while (qmp->out.len) {
+		ssize_t sent = send(qmp->socket.fd, ntd_buf_bytes(&qmp->out), qmp->out.len,
+				    MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (sent > 0)
+			ntd_buf_consume(&qmp->out, (size_t)sent);
+		else if (errno != EINTR)
+			break;
+	}
+	ntd_source_modify(&qmp->socket, EPOLLIN | (qmp->out.len ? (uint32_t)EPOLLOUT : 0));
+}
+
+static void send_command(struct ntd_qmp *qmp, const char *command, const cJSON *arguments,
+			 unsigned id)
+{
+	_cleanup_json_ cJSON *message = cJSON_CreateObject();
+	_cleanup_free_ char *text = NULL;
+
+	cJSON_AddStringToObject(message, "execute", command);
+	if (arguments && arguments->child)
+		cJSON_AddItemToObject(message, "arguments", cJSON_Duplicate(arguments, true));
+	cJSON_AddNumberToObject(message, "id", id);
+	text = cJSON_PrintUnformatted(message);
+	ntd_buf_puts(&qmp->out, text);
+	ntd_buf_puts(&qmp->out, "\n");
+	flush_out(qmp);
+}
+
+/* ---- receiving */
+
+bool ntd_qmp_take_message(struct ntd_buf *in, cJSON **message)
+{
+	const char *bytes = ntd_buf_bytes(in);
+	const char *end = in->len ? memchr(bytes, '\n', in->len) : NULL;
+
+	if (!end)
+		return false;
+	*message = cJSON_ParseWithLength(bytes, (size_t)(end - bytes));
+	if (!cJSON_IsObject(*message)) {
+		cJSON_Delete(*message);
+		*message = NULL;
+	}
+	ntd_buf_consume(in, (size_t)(end - bytes) + 1);
+	return true;
+}
+
+static void deliver_event(struct ntd_qmp *qmp, cJSON *event)
+{
+	struct exchange *wait = qmp->event_waits;
+
+	if (wait) {
+		qmp->event_waits = wait->next;
+		if (!qmp->event_waits)
+			qmp->last_wait = &qmp->event_waits;
+		wait->reply = event;
+		ntd_request_complete(&wait->request, NULL);
+		return;
+	}
+	cJSON_AddItemToArray(qmp->events, event);
+	if (cJSON_GetArraySize(qmp->events) > EVENT_LIMIT)
+		cJSON_DeleteItemFromArray(qmp->events, 0);
+}
+
+static void deliver_reply(struct ntd_qmp *qmp, cJSON *reply)
+{
+	const cJSON *id = cJSON_GetObjectItemCaseSensitive(reply, "id");
+	struct exchange **link = &qmp->exchanges;
+	struct exchange *exchange;
+
+	while (*link && !(cJSON_IsNumber(id) && (*link)->id == (unsigned)id->valuedouble))
+		link = &(*link)->next;
+	exchange = *link;
+	if (!exchange) {
+		cJSON_Delete(reply);
+		return;
+	}
+	*link = exchange->next;
+	cJSON_DeleteItemFromObjectCaseSensitive(reply, "id");
+	exchange->reply = reply;
+	ntd_request_complete(&exchange->request, NULL);
+}
+
+static void handle(struct ntd_qmp *qmp, cJSON *message)
+{
+	if (cJSON_HasObjectItem(message, "QMP")) {
+		send_command(qmp, "qmp_capabilities", NULL, 0);
+		cJSON_Delete(message);
+	} else if (cJSON_HasObjectItem(message, "event")) {
+		deliver_event(qmp, message);
+	} else if (qmp->ready && cJSON_HasObjectItem(message, "return")) {
+		void (*ready)(void *owner) = ntd_steal(&qmp->ready);
+
+		cJSON_Delete(message);
+		ready(qmp->owner);
+	} else {
+		deliver_reply(qmp, message);
+	}
+}
+
+static void socket_ready(struct ntd_source *source, uint32_t events)
+{
+	struct ntd_qmp *qmp = ntd_container_of(source, struct ntd_qmp, socket);
+	cJSON *message;
+	ssize_t got;
+
+	if (events & EPOLLOUT)
+		flush_out(qmp);
+	got = recv(source->fd, ntd_buf_reserve(&qmp->in, READ_SIZE), READ_SIZE, MSG_DONTWAIT);
+	if (got > 0)
+		ntd_buf_added(&qmp->in, (size_t)got);
+	while (ntd_qmp_take_message(&qmp->in, &message))
+		if (message)
+			handle(qmp, message);
+	if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR) ||
+	    qmp->in.len > MESSAGE_LIMIT) {
+		_cleanup_error_ struct ntd_error *error = ntd_error_new(
+			NTD_E_DEAD, "machine '%s': QEMU closed the QMP connection", qmp->machine);
+
+		ntd_qmp_close(qmp, error);
+	}
+}
+
+int ntd_qmp_open(struct ntd_qmp *qmp, int fd, void (*ready)(void *owner), void *owner,
+		 struct ntd_error **err)
+{
+	ntd_buf_clear(&qmp->in);
+	ntd_buf_clear(&qmp->out);
+	cJSON_Delete(qmp->events);
+	qmp->events = cJSON_CreateArray();
+	qmp->ready = ready;
+	qmp->owner = owner;
+	qmp->socket.fd = fd;
+	return ntd_source_add(qmp->loop, &qmp->socket, EPOLLIN, err);
+}
+
+void ntd_qmp_close(struct ntd_qmp *qmp, const struct ntd_error *why)
+{
+	ntd_source_remove(&qmp->socket);
+	ntd_close_fd(&qmp->socket.fd);
+	while (qmp->exchanges) {
+		struct exchange *exchange = qmp->exchanges;
+
+		qmp->exchanges = exchange->next;
+		ntd_request_complete(&exchange->request, ntd_error_copy(why));
+	}
+	while (qmp->event_waits) {
+		struct exchange *wait = qmp->event_waits;
+
+		qmp->event_waits = wait->next;
+		ntd_request_complete(&wait->request, ntd_error_copy(why));
+	}
+	qmp->last_wait = &qmp->event_waits;
+}
+
+/* ---- script threads */
+
+static struct ntd_error *not_open(const struct ntd_qmp *qmp)
+{
+	return ntd_error_new(NTD_E_DEAD, "machine '%s' has no QMP connection: it is not running",
+			     qmp->machine);
+}
+
+static void exchange_begin(struct ntd_request *request)
+{
+	struct exchange *exchange = ntd_container_of(request, struct exchange, request);
+	struct ntd_qmp *qmp = exchange->qmp;
+
+	if (!exchange->command && cJSON_GetArraySize(qmp->events)) {
+		exchange->reply = cJSON_DetachItemFromArray(qmp->events, 0);
+		ntd_request_complete(request, NULL);
+	} else if (qmp->socket.fd < 0) {
+		ntd_request_complete(request, not_open(qmp));
+	} else if (exchange->command) {
+		exchange->id = ++qmp->last_id;
+		exchange->next = qmp->exchanges;
+		qmp->exchanges = exchange;
+		send_command(qmp, exchange->command, exchange->arguments, exchange->id);
+	} else {
+		*qmp->last_wait = exchange;
+		qmp->last_wait = &exchange->next;
+	}
+}
+
+static void exchange_abandon(struct ntd_request *request)
+{
+	struct exchange *exchange = ntd_container_of(request, struct exchange, request);
+	struct ntd_qmp *qmp = exchange->qmp;
+	struct exchange **link = exchange->command ? &qmp->exchanges : &qmp->event_waits;
+
+	while (*link && *link != exchange)
+		link = &(*link)->next;
+	if (!*link)
+		return;
+	*link = exchange->next;
+	if (!exchange->command && !*link)
+		qmp->last_wait = link;
+}
+
+static cJSON *run(struct ntd_qmp *qmp, const char *command, const cJSON *arguments,
+		  int64_t deadline, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct exchange exchange = {
+		.request = {.begin = exchange_begin, .abandon = exchange_abandon},
+		.qmp = qmp,
+		.command = command,
+		.arguments = arguments};
+
+	if (ntd_request_run(qmp->loop, &exchange.request, deadline, waiter, err) == 0)
+		return exchange.reply;
+	ntd_error_wrap(err, "machine '%s': %s%s", qmp->machine,
+		       command ? "QMP command " : "waiting for a QMP event", command ? command : "");
+	return NULL;
+}
+
+cJSON *ntd_qmp_execute(struct ntd_qmp *qmp, const char *command, const cJSON *arguments,
+		       int64_t deadline, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	return run(qmp, command, arguments, deadline, waiter, err);
+}
+
+cJSON *ntd_qmp_next_event(struct ntd_qmp *qmp, int64_t deadline, struct ntd_waiter *waiter,
+			  struct ntd_error **err)
+{
+	return run(qmp, NULL, NULL, deadline, waiter, err);
+}
+
+/* ---- life */
+
+struct ntd_qmp *ntd_qmp_new(struct ntd_loop *loop, const char *machine)
+{
+	struct ntd_qmp *qmp = ntd_calloc(1, sizeof *qmp);
+
+	*qmp = (struct ntd_qmp){.loop = loop,
+				.machine = ntd_strdup(machine),
+				.socket = {.fd = -1, .ready = socket_ready},
+				.events = cJSON_CreateArray()};
+	qmp->last_wait = &qmp->event_waits;
+	return qmp;
+}
+
+static void read_fd(void *arg)
+{
+	struct ntd_qmp **qmp = arg;
+
+	if ((*qmp)->socket.fd < 0 || (*qmp)->ready)
+		*qmp = NULL;
+}
+
+bool ntd_qmp_is_open(struct ntd_qmp *qmp)
+{
+	struct ntd_loop *loop = qmp->loop;
+
+	ntd_loop_call(loop, read_fd, &qmp);
+	return qmp;
+}
+
+void ntd_qmp_free(struct ntd_qmp *qmp)
+{
+	if (!qmp)
+		return;
+	cJSON_Delete(qmp->events);
+	ntd_buf_free(&qmp->in);
+	ntd_buf_free(&qmp->out);
+	free(qmp->machine);
+	free(qmp);
+}

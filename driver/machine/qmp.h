@@ -1,0 +1,41 @@
+/* QMP, QEMU's JSON monitor: greeting, commands with ids, and a queue of events.
+ * Protocol: https://www.qemu.org/docs/master/interop/qmp-spec.html
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "loop/request.h"
+
+#include <cjson/cJSON.h>
+
+static inline void ntd_cleanup_json(cJSON **json)
+{
+	cJSON_Delete(*json);
+}
+
+#define _cleanup_json_ _cleanup_(ntd_cleanup_json)
+
+struct ntd_qmp;
+
+struct ntd_qmp *ntd_qmp_new(struct ntd_loop *loop, const char *machine);
+void ntd_qmp_free(struct ntd_qmp *qmp); /* closed before */
+
+/* Loop: takes the connected socket. After the greeting the capabilities are negotiated; then `ready`
+ * runs once. */
+int ntd_qmp_open(struct ntd_qmp *qmp, int fd, void (*ready)(void *owner), void *owner,
+		 struct ntd_error **err);
+/* Loop: closes; pending commands and waits fail with a copy of `why`. */
+void ntd_qmp_close(struct ntd_qmp *qmp, const struct ntd_error *why);
+bool ntd_qmp_is_open(struct ntd_qmp *qmp);
+
+/* Executes a command. `arguments` may be NULL; it stays the caller's. Returns the whole reply object
+ * without its id ({"return": ...} or {"error": ...}), owned by the caller; NULL when there is none. */
+cJSON *ntd_qmp_execute(struct ntd_qmp *qmp, const char *command, const cJSON *arguments,
+		       int64_t deadline, struct ntd_waiter *waiter, struct ntd_error **err);
+/* The next event, in order of arrival, owned by the caller; waits for one until `deadline`. */
+cJSON *ntd_qmp_next_event(struct ntd_qmp *qmp, int64_t deadline, struct ntd_waiter *waiter,
+			  struct ntd_error **err);
+
+/* Takes one message off the front of `in`: sets *message (NULL for a line that is not a JSON object) and
+ * returns true, or returns false when `in` holds no whole line. */
+bool ntd_qmp_take_message(struct ntd_buf *in, cJSON **message);

@@ -1,0 +1,60 @@
+#include "machine/retry.h"
+
+#include "base/text.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* When the next attempt is due. Our own probes do not oversleep the limit. */
+static int64_t next_attempt(int64_t began, int64_t limit, enum ntd_pace pace)
+{
+	int64_t now = ntd_now(), pause = (now - began) / 10;
+
+	if (pace == NTD_PACE_SECOND)
+		return now + NTD_SECOND;
+	if (pause < 10 * NTD_MS)
+		pause = 10 * NTD_MS;
+	if (pause > 250 * NTD_MS)
+		pause = 250 * NTD_MS;
+	return limit == NTD_FOREVER ? now + pause : ntd_earlier(now + pause, began + limit);
+}
+
+char *ntd_float_text(double number)
+{
+	for (int digits = 1;; digits++) {
+		_cleanup_free_ char *text = ntd_asprintf("%.*g", digits, number);
+
+		if (digits < 17 && strtod(text, NULL) != number)
+			continue;
+		return strpbrk(text, ".en") ? ntd_steal(&text) : ntd_asprintf("%.1f", number);
+	}
+}
+
+static int timed_out(int64_t waited, double timeout, struct ntd_error **err)
+{
+	_cleanup_free_ char *limit = ntd_float_text(timeout);
+
+	return ntd_error_set(err, NTD_E_ASSERTION,
+			     "action timed out after %.2f seconds (timeout=%s)", ntd_seconds(waited),
+			     limit);
+}
+
+int ntd_retry(ntd_attempt *attempt, void *arg, double timeout, enum ntd_pace pace,
+	      struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	int64_t began = ntd_now(), limit = ntd_span(timeout), waited;
+	int held;
+
+	do {
+		held = attempt(arg, false, waiter, err);
+		if (held)
+			return held < 0 ? -1 : 0;
+		if (ntd_wait_until(next_attempt(began, limit, pace), waiter, err) < 0)
+			return -1;
+		waited = ntd_now() - began;
+	} while (waited < limit);
+	held = attempt(arg, true, waiter, err);
+	if (held)
+		return held < 0 ? -1 : 0;
+	return timed_out(ntd_now() - began, timeout, err);
+}

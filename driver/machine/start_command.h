@@ -1,0 +1,27 @@
+/* How a QEMU machine is started: the command line and the environment that NixOS' run-NAME-vm scripts
+ * and everything made after them rely on.
+ */
+#pragma once
+
+#include "base/mem.h"
+
+#include <stdbool.h>
+
+struct ntd_start_paths {
+	const char *state_dir, *shared_dir;
+	const char *monitor, *qmp, *shell; /* sockets */
+	const char *efi_vars;
+};
+
+/* The line for /bin/sh -c: the start script with the driver's QEMU options. Without `allow_reboot` a
+ * reboot of the guest ends QEMU; without `graphic`, QEMU opens no window. A new string. */
+char *ntd_start_command_line(const char *script, const struct ntd_start_paths *paths,
+			     bool allow_reboot, bool graphic);
+/* `env` (which it consumes) with TMPDIR, SHARED_DIR, USE_TMPDIR and NIX_EFI_VARS set. */
+char **ntd_start_environment(char **env, const struct ntd_start_paths *paths);
+/* Whether `env` says that there is a display. */
+bool ntd_has_display(char *const *env);
+/* The value of `name` in `env`, or NULL. */
+const char *ntd_environment_get(char *const *env, const char *name);
+/* A new copy of `env`. */
+char **ntd_environment_copy(char *const *env);

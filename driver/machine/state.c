@@ -1,0 +1,101 @@
+#include "machine/state.h"
+
+#include <assert.h>
+#include <stddef.h>
+
+#define STAY(state) {NTD_MACHINE_##state, NTD_ACTION_NOTHING}
+#define GO(state, action) {NTD_MACHINE_##state, NTD_ACTION_##action}
+#define REFUSE(state) {NTD_MACHINE_##state, NTD_ACTION_REFUSE}
+
+/* clang-format off */
+static const struct ntd_machine_step table[][NTD_MACHINE_EVENT_COUNT] = {
+	[NTD_MACHINE_DOWN] = {
+		[NTD_MACHINE_START]      = GO(STARTING, LAUNCH),
+		[NTD_MACHINE_NEED]       = GO(STARTING, LAUNCH),
+		[NTD_MACHINE_READY]      = REFUSE(DOWN),
+		[NTD_MACHINE_ANNOUNCED]  = REFUSE(DOWN),
+		[NTD_MACHINE_DISCONNECT] = STAY(DOWN),
+		[NTD_MACHINE_STOP]       = STAY(DOWN),
+		[NTD_MACHINE_EXIT]       = STAY(DOWN),
+		[NTD_MACHINE_FORGET]     = STAY(DOWN),
+	},
+	[NTD_MACHINE_STARTING] = {
+		[NTD_MACHINE_START]      = STAY(STARTING),
+		[NTD_MACHINE_NEED]       = STAY(STARTING),
+		[NTD_MACHINE_READY]      = GO(UP, FINISH_START),
+		[NTD_MACHINE_ANNOUNCED]  = STAY(STARTING),
+		[NTD_MACHINE_DISCONNECT] = STAY(STARTING),
+		[NTD_MACHINE_STOP]       = GO(STOPPING, NOTHING),
+		[NTD_MACHINE_EXIT]       = GO(DOWN, DEATH),
+		[NTD_MACHINE_FORGET]     = STAY(STARTING),
+	},
+	[NTD_MACHINE_UP] = {
+		[NTD_MACHINE_START]      = STAY(UP),
+		[NTD_MACHINE_NEED]       = STAY(UP),
+		[NTD_MACHINE_READY]      = REFUSE(UP),
+		[NTD_MACHINE_ANNOUNCED]  = GO(CONNECTED, CONNECTED),
+		[NTD_MACHINE_DISCONNECT] = STAY(UP),
+		[NTD_MACHINE_STOP]       = GO(STOPPING, NOTHING),
+		[NTD_MACHINE_EXIT]       = GO(DEAD, DEATH),
+		[NTD_MACHINE_FORGET]     = STAY(UP),
+	},
+	[NTD_MACHINE_CONNECTED] = {
+		[NTD_MACHINE_START]      = STAY(CONNECTED),
+		[NTD_MACHINE_NEED]       = STAY(CONNECTED),
+		[NTD_MACHINE_READY]      = REFUSE(CONNECTED),
+		[NTD_MACHINE_ANNOUNCED]  = GO(CONNECTED, CONNECTED),
+		[NTD_MACHINE_DISCONNECT] = GO(UP, NOTHING),
+		[NTD_MACHINE_STOP]       = GO(STOPPING, NOTHING),
+		[NTD_MACHINE_EXIT]       = GO(DEAD, DEATH),
+		[NTD_MACHINE_FORGET]     = STAY(CONNECTED),
+	},
+	[NTD_MACHINE_STOPPING] = {
+		[NTD_MACHINE_START]      = REFUSE(STOPPING),
+		[NTD_MACHINE_NEED]       = REFUSE(STOPPING),
+		[NTD_MACHINE_READY]      = STAY(STOPPING),
+		[NTD_MACHINE_ANNOUNCED]  = STAY(STOPPING),
+		[NTD_MACHINE_DISCONNECT] = STAY(STOPPING),
+		[NTD_MACHINE_STOP]       = STAY(STOPPING),
+		[NTD_MACHINE_EXIT]       = GO(DOWN, END),
+		[NTD_MACHINE_FORGET]     = STAY(STOPPING),
+	},
+	[NTD_MACHINE_DEAD] = {
+		[NTD_MACHINE_START]      = GO(STARTING, LAUNCH),
+		[NTD_MACHINE_NEED]       = REFUSE(DEAD),
+		[NTD_MACHINE_READY]      = REFUSE(DEAD),
+		[NTD_MACHINE_ANNOUNCED]  = REFUSE(DEAD),
+		[NTD_MACHINE_DISCONNECT] = STAY(DEAD),
+		[NTD_MACHINE_STOP]       = STAY(DEAD),
+		[NTD_MACHINE_EXIT]       = STAY(DEAD),
+		[NTD_MACHINE_FORGET]     = GO(DOWN, NOTHING),
+	},
+};
+/* clang-format on */
+static_assert(sizeof table / sizeof *table == NTD_MACHINE_STATE_COUNT, "every state has a row");
+
+static const struct {
+	const char *name, *refusal;
+} states[] = {
+	[NTD_MACHINE_DOWN] = {"down", "is not running"},
+	[NTD_MACHINE_STARTING] = {"starting", "is still starting"},
+	[NTD_MACHINE_UP] = {"up", "is already up"},
+	[NTD_MACHINE_CONNECTED] = {"connected", "is already up"},
+	[NTD_MACHINE_STOPPING] = {"stopping", "is being shut down; wait_for_shutdown() first"},
+	[NTD_MACHINE_DEAD] = {"dead", "is not running any more; start() starts it again"},
+};
+static_assert(sizeof states / sizeof *states == NTD_MACHINE_STATE_COUNT, "every state has a name");
+
+struct ntd_machine_step ntd_machine_step(enum ntd_machine_state state, enum ntd_machine_event event)
+{
+	return table[state][event];
+}
+
+const char *ntd_machine_refusal(enum ntd_machine_state state)
+{
+	return states[state].refusal;
+}
+
+const char *ntd_machine_state_name(enum ntd_machine_state state)
+{
+	return states[state].name;
+}

@@ -1,0 +1,234 @@
+#include "machine/units.h"
+
+#include "base/text.h"
+#include "machine/internal.h"
+
+#include <string.h>
+
+/* ---- properties */
+
+void ntd_properties_free(struct ntd_properties *properties)
+{
+	for (size_t i = 0; i < properties->count; i++) {
+		free(properties->list[i].name);
+		free(properties->list[i].value);
+	}
+	free(properties->list);
+	*properties = (struct ntd_properties){0};
+}
+
+const char *ntd_properties_get(const struct ntd_properties *properties, const char *name)
+{
+	for (size_t i = 0; i < properties->count; i++)
+		if (!strcmp(properties->list[i].name, name))
+			return properties->list[i].value;
+	return NULL;
+}
+
+static bool is_name(const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (memchr(" \t=", text[i], 3))
+			return false;
+	return len > 0;
+}
+
+struct ntd_properties ntd_properties_parse(const char *text, size_t len)
+{
+	struct ntd_properties properties = {0};
+
+	while (len) {
+		const char *newline = memchr(text, '\n', len);
+		size_t line = newline ? (size_t)(newline - text) : len;
+		const char *equals = memchr(text, '=', line);
+
+		if (equals && is_name(text, (size_t)(equals - text))) {
+			size_t name = (size_t)(equals - text);
+
+			properties.list = ntd_realloc(properties.list, (properties.count + 1) *
+									       sizeof *properties.list);
+			properties.list[properties.count++] = (struct ntd_property){
+				.name = ntd_strndup(text, name),
+				.value = ntd_strndup(equals + 1, line - name - 1)};
+		}
+		text += newline ? line + 1 : line;
+		len -= newline ? line + 1 : line;
+	}
+	return properties;
+}
+
+/* ---- systemctl */
+
+/* For a user, the query goes through a login shell in $'...', where every ' is escaped. */
+static char *systemctl_command(const char *query, const char *user)
+{
+	struct ntd_buf command = {0};
+
+	if (!user)
+		return ntd_asprintf("systemctl %s", query);
+	ntd_buf_printf(&command,
+		       "su -l %s --shell /bin/sh -c $'XDG_RUNTIME_DIR=/run/user/`id -u` systemctl "
+		       "--user ",
+		       user);
+	for (const char *c = query; *c; c++)
+		ntd_buf_append(&command, *c == '\'' ? "\\'" : c, *c == '\'' ? 2 : 1);
+	ntd_buf_puts(&command, "'");
+	return ntd_buf_take_string(&command);
+}
+
+int ntd_machine_systemctl(struct ntd_machine *machine, const char *query, const char *user,
+			  struct ntd_buf *output, struct ntd_waiter *waiter,
+			  struct ntd_error **err)
+{
+	_cleanup_free_ char *command = systemctl_command(query, user);
+
+	return ntd_machine_status_of(machine,
+				     (struct ntd_bytes){.data = command, .len = strlen(command)},
+				     output, waiter, err);
+}
+
+static char *whose(const char *user)
+{
+	return user ? ntd_asprintf(" under user \"%s\"", user) : ntd_strdup("");
+}
+
+int ntd_machine_unit_info(struct ntd_machine *machine, const char *unit, const char *user,
+			  struct ntd_properties *properties, struct ntd_waiter *waiter,
+			  struct ntd_error **err)
+{
+	_cleanup_free_ char *query = ntd_asprintf("--no-pager show \"%s\"", unit);
+	_cleanup_free_ char *under = whose(user);
+	_cleanup_buf_ struct ntd_buf output = {0};
+	int status = ntd_machine_systemctl(machine, query, user, &output, waiter, err);
+
+	if (status < 0)
+		return -1;
+	if (status)
+		return ntd_error_set(err, NTD_E_ASSERTION,
+				     "retrieving systemctl info for unit \"%s\"%s failed with exit code %d",
+				     unit, under, status);
+	*properties = ntd_properties_parse(ntd_buf_bytes(&output), output.len);
+	return 0;
+}
+
+char *ntd_machine_unit_property(struct ntd_machine *machine, const char *unit, const char *property,
+				const char *user, struct ntd_waiter *waiter,
+				struct ntd_error **err)
+{
+	_cleanup_free_ char *query =
+		ntd_asprintf("--no-pager show \"%s\" --property=\"%s\"", unit, property);
+	_cleanup_free_ char *under = whose(user);
+	_cleanup_buf_ struct ntd_buf output = {0};
+	_cleanup_properties_ struct ntd_properties found = {0};
+	int status = ntd_machine_systemctl(machine, query, user, &output, waiter, err);
+	const char *line_end, *value;
+
+	if (status < 0)
+		return NULL;
+	if (status) {
+		ntd_error_set(err, NTD_E_ASSERTION,
+			      "retrieving systemctl property \"%s\" for unit \"%s\"%s failed with exit "
+			      "code %d",
+			      property, unit, under, status);
+		return NULL;
+	}
+	/* Only the first line counts. */
+	line_end = output.len ? memchr(ntd_buf_bytes(&output), '\n', output.len) : NULL;
+	found = ntd_properties_parse(ntd_buf_bytes(&output),
+				     line_end ? (size_t)(line_end - ntd_buf_bytes(&output))
+					      : output.len);
+	value = ntd_properties_get(&found, property);
+	if (!value) {
+		ntd_error_set(err, NTD_E_ASSERTION,
+			      "systemctl show gave no property \"%s\" of unit \"%s\": %.*s", property,
+			      unit, (int)output.len, ntd_buf_bytes(&output));
+		return NULL;
+	}
+	return ntd_strdup(value);
+}
+
+/* ---- states */
+
+struct unit_wait {
+	struct ntd_machine *machine;
+	const char *unit, *user;
+};
+
+/* Nothing is queued that could start the unit: then it is looked at once more, for it may have become
+ * active between the two questions. */
+static int idle(const struct unit_wait *wait, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	_cleanup_buf_ struct ntd_buf jobs = {0};
+	_cleanup_properties_ struct ntd_properties info = {0};
+	const char *state;
+
+	if (ntd_machine_systemctl(wait->machine, "list-jobs --full 2>&1", wait->user, &jobs, waiter,
+				  err) < 0)
+		return -1;
+	if (!ntd_find(ntd_buf_bytes(&jobs), jobs.len, "No jobs"))
+		return 0;
+	if (ntd_machine_unit_info(wait->machine, wait->unit, wait->user, &info, waiter, err) < 0)
+		return -1;
+	state = ntd_properties_get(&info, "ActiveState");
+	if (state && !strcmp(state, "inactive"))
+		return ntd_error_set(err, NTD_E_ASSERTION,
+				     "unit \"%s\" is inactive and there are no pending jobs",
+				     wait->unit);
+	return 0;
+}
+
+static int try_unit(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	const struct unit_wait *wait = arg;
+	_cleanup_free_ char *state = ntd_machine_unit_property(wait->machine, wait->unit,
+							       "ActiveState", wait->user, waiter, err);
+
+	(void)last;
+	if (!state)
+		return -1;
+	if (!strcmp(state, "failed"))
+		return ntd_error_set(err, NTD_E_ASSERTION, "unit \"%s\" reached state \"%s\"",
+				     wait->unit, state);
+	if (!strcmp(state, "inactive"))
+		return idle(wait, waiter, err);
+	return !strcmp(state, "active");
+}
+
+int ntd_machine_wait_for_unit(struct ntd_machine *machine, const char *unit, const char *user,
+			      double timeout, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct unit_wait wait = {.machine = machine, .unit = unit, .user = user};
+	_cleanup_free_ char *step = ntd_asprintf("waiting for unit %s%s%s", unit,
+						 user ? " with user " : "", user ? user : "");
+
+	return ntd_machine_wait(machine, step, try_unit, &wait, timeout, waiter, err);
+}
+
+static int check_state(struct ntd_machine *machine, const char *unit, const char *wanted,
+		       struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	_cleanup_properties_ struct ntd_properties info = {0};
+	const char *state;
+
+	if (ntd_machine_unit_info(machine, unit, NULL, &info, waiter, err) < 0)
+		return -1;
+	state = ntd_properties_get(&info, "ActiveState");
+	if (state && !strcmp(state, wanted))
+		return 0;
+	/* The doubled word is what scripts match on. */
+	return ntd_error_set(err, NTD_E_ASSERTION,
+			     "Expected unit '%s' to to be in state '%s' but it is in state '%s'", unit,
+			     wanted, state ? state : "unknown");
+}
+
+int ntd_machine_require_unit_state(struct ntd_machine *machine, const char *unit, const char *state,
+				   struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct ntd_nest nest = ntd_nest_begin(machine->context.report, machine->name,
+					      "checking if unit '%s' has reached state '%s'", unit,
+					      state);
+	int result = check_state(machine, unit, state, waiter, err);
+
+	ntd_nest_end(&nest, result < 0);
+	return result;
+}

@@ -1,0 +1,34 @@
+/* Ports and forwarding: a hub for Ethernet frames over datagram sockets.
+ *
+ * Every frame that comes in at a port goes out at all others, unchanged (802.1Q tags pass). A
+ * switch belongs to one loop and shares nothing with other switches, so each may have a loop of its
+ * own. All functions are for the loop's thread, except ntd_switch_new().
+ */
+#pragma once
+
+#include "loop/loop.h"
+
+struct ntd_switch;
+struct ntd_port;
+
+struct ntd_switch_counts {
+	uint64_t received; /* frames that came in */
+	uint64_t sent;	   /* copies that went out */
+	uint64_t dropped;  /* copies that a full or vanished receiver did not take */
+	uint64_t invalid;  /* frames shorter than an Ethernet header or longer than a jumbo frame */
+};
+
+enum {
+	NTD_FRAME_MIN = 14,  /* an Ethernet header */
+	NTD_FRAME_MAX = 9216 /* a jumbo frame of 9000 bytes with its headers, rounded up */
+};
+
+struct ntd_switch *ntd_switch_new(struct ntd_loop *loop);
+/* Unplugs what is plugged in and frees the switch. */
+void ntd_switch_free(struct ntd_switch *hub);
+struct ntd_switch_counts ntd_switch_counts(const struct ntd_switch *hub);
+
+/* Adds a port on a connected datagram socket, which belongs to the port if this succeeds. */
+struct ntd_port *ntd_switch_plug(struct ntd_switch *hub, int fd, struct ntd_error **err);
+/* Closes the socket and frees the port. */
+void ntd_port_unplug(struct ntd_port *port);

@@ -1,0 +1,34 @@
+/* One VLAN: a directory with a control socket, at which VDE clients (QEMU's -netdev vde, vde_plug,
+ * vde_plug2tap) plug into a hub of its own.
+ */
+#pragma once
+
+#include "loop/loop.h"
+#include "net/switch.h"
+#include "report/report.h"
+
+enum {
+	/* The longest directory, in bytes: a socket path has at most 107, and libvdeplug adds up to
+	 * 15
+	 * ("/.PID-NUMBER"). */
+	NTD_VLAN_DIRECTORY_MAX = 92,
+	NTD_VLAN_CLIENTS_MAX = 256
+};
+
+struct ntd_vlan;
+
+/* Any thread: makes `directory` (absolute; mode 0700) and serves DIRECTORY/ctl on the loop from
+ * then on. A directory that a killed process left is taken over. Errors: NTD_E_VALUE for a path
+ * that cannot be used, which includes a directory in use by another process; NTD_E_SYS. Logs "start
+ * vlan" and "running vlan (pid P; ctl DIRECTORY)" as the upstream driver does; P is this process.
+ */
+struct ntd_vlan *ntd_vlan_new(struct ntd_loop *loop, struct ntd_report *report, int number,
+			      const char *directory, struct ntd_error **err);
+/* Any thread: logs "kill vlan (pid P)", disconnects every client, removes the sockets and the
+ * directory. */
+void ntd_vlan_free(struct ntd_vlan *vlan);
+
+int ntd_vlan_number(const struct ntd_vlan *vlan);
+const char *ntd_vlan_directory(const struct ntd_vlan *vlan);
+/* Any thread: what the hub has passed on and dropped so far. */
+struct ntd_switch_counts ntd_vlan_counts(struct ntd_vlan *vlan);

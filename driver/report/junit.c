@@ -1,0 +1,403 @@
+/* Theory of operation
+ *
+ * One case a subtest title, in the order of their beginnings, then the case `main` for what happens
+ * outside subtests. Output goes to the subtest that began last and is still open. Each case keeps
+ * the end of its output, bounded, so memory does not depend on how much the guests print.
+ *
+ * The file always tells the truth about a run that ends now: until a case has ended it is written
+ * as failed, `main` until the sink is closed. So a driver that is killed leaves a failed report,
+ * not a passed or broken one. To that end the file is replaced (new file, rename) when a subtest
+ * begins or ends and when a test error is logged. Replacing it costs the more the longer the report
+ * is; the first of these waits until replacing takes at most 1/COST_SHARE of the time. What is not
+ * a regular file (a pipe, /dev/null) cannot be replaced and is written once, at the end.
+ */
+#include "report/outfile.h"
+#include "report/sinks.h"
+
+#include "base/buf.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { OUTPUT_LIMIT = 1 << 20, COST_SHARE = 20 };
+
+/* The last OUTPUT_LIMIT bytes of what was written, from the start of a line. */
+struct output {
+	struct ntd_buf text;
+	size_t cut; /* bytes left out before them */
+};
+
+struct test_case {
+	struct test_case *next;
+	char *title;
+	double seconds;
+	size_t open; /* how many times it has begun and not ended */
+	bool failed;
+	struct output out, err;
+};
+
+struct junit {
+	struct ntd_sink sink;
+	char *path;
+	bool replaceable;
+	struct test_case *first, **last; /* subtests */
+	struct test_case main;
+	struct test_case **stack; /* open subtests, the innermost last */
+	size_t depth, capacity;
+	int64_t began, outside_since; /* main's time runs while no subtest is open */
+	int64_t write_at, not_before; /* when the file is to be replaced; when it may be */
+	struct ntd_error *error;      /* the latest attempt to write */
+};
+
+/* ---- output of a case */
+
+static void output_trim(struct output *output)
+{
+	size_t excess = output->text.len - OUTPUT_LIMIT;
+	const char *start = ntd_buf_bytes(&output->text) + excess;
+	const char *newline = memchr(start, '\n', OUTPUT_LIMIT);
+
+	if (newline)
+		excess += (size_t)(newline - start) + 1;
+	ntd_buf_consume(&output->text, excess);
+	output->cut += excess;
+}
+
+static void output_line(struct output *output, const char *machine, const char *separator,
+			const char *before, const struct ntd_event *event, const char *after)
+{
+	struct ntd_buf *text = &output->text;
+
+	if (machine) {
+		ntd_buf_puts(text, machine);
+		ntd_buf_puts(text, separator);
+	}
+	ntd_buf_puts(text, before);
+	ntd_buf_append(text, event->text, event->text_len);
+	ntd_buf_puts(text, after);
+	ntd_buf_puts(text, "\n");
+	if (text->len > OUTPUT_LIMIT)
+		output_trim(output);
+}
+
+/* ---- cases */
+
+static struct test_case *current(struct junit *junit)
+{
+	return junit->depth ? junit->stack[junit->depth - 1] : &junit->main;
+}
+
+static struct test_case *find_or_add(struct junit *junit, const char *title)
+{
+	struct test_case *found;
+
+	for (found = junit->first; found; found = found->next)
+		if (!strcmp(found->title, title))
+			return found;
+	found = ntd_calloc(1, sizeof *found);
+	found->title = ntd_strdup(title);
+	*junit->last = found;
+	junit->last = &found->next;
+	return found;
+}
+
+static double main_seconds(const struct junit *junit, int64_t now)
+{
+	return junit->main.seconds + (junit->depth ? 0 : ntd_seconds(now - junit->outside_since));
+}
+
+static void begin_subtest(struct junit *junit, const struct ntd_event *event)
+{
+	struct test_case *test_case = find_or_add(junit, event->text);
+
+	junit->main.seconds = main_seconds(junit, event->monotonic);
+	if (junit->depth == junit->capacity) {
+		junit->capacity = junit->capacity ? junit->capacity * 2 : 8;
+		junit->stack = ntd_realloc(junit->stack, junit->capacity * sizeof *junit->stack);
+	}
+	junit->stack[junit->depth++] = test_case;
+	test_case->open++;
+}
+
+/* Subtests of several threads may end in any order. */
+static void end_subtest(struct junit *junit, const struct ntd_event *event)
+{
+	size_t i = junit->depth;
+	struct test_case *test_case;
+
+	while (i && strcmp(junit->stack[i - 1]->title, event->text) != 0)
+		i--;
+	if (!i)
+		return;
+	test_case = junit->stack[i - 1];
+	memmove(junit->stack + i - 1, junit->stack + i, (junit->depth - i) * sizeof *junit->stack);
+	if (!--junit->depth)
+		junit->outside_since = event->monotonic;
+	test_case->open--;
+	test_case->seconds += event->seconds;
+	test_case->failed |= event->failed;
+}
+
+/* ---- the document */
+
+static void write_attribute(xmlTextWriterPtr writer, const char *name, const char *value)
+{
+	_cleanup_free_ char *text = ntd_outfile_text(value, strlen(value), NTD_CONTROLS_LAYOUT);
+
+	xmlTextWriterWriteAttribute(writer, BAD_CAST name, BAD_CAST text);
+}
+
+static void write_output(xmlTextWriterPtr writer, const struct output *output)
+{
+	_cleanup_free_ char *text = ntd_outfile_text(ntd_buf_bytes(&output->text), output->text.len,
+						     NTD_CONTROLS_LAYOUT);
+
+	if (output->cut)
+		xmlTextWriterWriteFormatString(writer, "[%zu bytes before this left out]\n",
+					       output->cut);
+	xmlTextWriterWriteString(writer, BAD_CAST text);
+}
+
+static void write_stream(xmlTextWriterPtr writer, const char *name, const struct output *output)
+{
+	if (!output->text.len)
+		return;
+	xmlTextWriterStartElement(writer, BAD_CAST name);
+	write_output(writer, output);
+	xmlTextWriterEndElement(writer);
+}
+
+static bool is_failure(const struct test_case *test_case)
+{
+	return test_case->failed || test_case->open;
+}
+
+static void write_case(xmlTextWriterPtr writer, const struct test_case *test_case, double seconds)
+{
+	xmlTextWriterStartElement(writer, BAD_CAST "testcase");
+	write_attribute(writer, "name", test_case->title);
+	xmlTextWriterWriteFormatAttribute(writer, BAD_CAST "time", "%.3f", seconds);
+	if (is_failure(test_case)) {
+		xmlTextWriterStartElement(writer, BAD_CAST "failure");
+		write_attribute(writer, "type", "failure");
+		write_attribute(writer, "message", "test case failed");
+		write_output(writer, &test_case->err);
+		if (test_case->open)
+			xmlTextWriterWriteString(writer, BAD_CAST "The run ended before this did.");
+		xmlTextWriterEndElement(writer);
+	}
+	write_stream(writer, "system-out", &test_case->out);
+	write_stream(writer, "system-err", &test_case->err);
+	xmlTextWriterEndElement(writer);
+}
+
+static void write_totals(xmlTextWriterPtr writer, const struct junit *junit, int64_t now)
+{
+	size_t tests = 1, failures = is_failure(&junit->main);
+
+	for (const struct test_case *each = junit->first; each; each = each->next) {
+		tests++;
+		failures += is_failure(each);
+	}
+	xmlTextWriterWriteFormatAttribute(writer, BAD_CAST "tests", "%zu", tests);
+	xmlTextWriterWriteFormatAttribute(writer, BAD_CAST "failures", "%zu", failures);
+	write_attribute(writer, "errors", "0");
+	xmlTextWriterWriteFormatAttribute(writer, BAD_CAST "time", "%.3f",
+					  ntd_seconds(now - junit->began));
+}
+
+static void write_document(const struct junit *junit, struct ntd_outfile *file)
+{
+	xmlTextWriterPtr writer = ntd_outfile_xml(file);
+	int64_t now = ntd_now();
+
+	xmlTextWriterSetIndent(writer, 1);
+	xmlTextWriterStartDocument(writer, NULL, "utf-8", NULL);
+	xmlTextWriterStartElement(writer, BAD_CAST "testsuites");
+	write_totals(writer, junit, now);
+	xmlTextWriterStartElement(writer, BAD_CAST "testsuite");
+	write_attribute(writer, "name", "NixOS integration test");
+	write_totals(writer, junit, now);
+	for (const struct test_case *each = junit->first; each; each = each->next)
+		write_case(writer, each, each->seconds);
+	write_case(writer, &junit->main, main_seconds(junit, now));
+	xmlTextWriterEndDocument(writer);
+	xmlFreeTextWriter(writer);
+}
+
+/* ---- the file */
+
+static int write_file(const struct junit *junit, const char *path, struct ntd_error **err)
+{
+	struct ntd_outfile file;
+
+	if (ntd_outfile_open(&file, path, err) < 0)
+		return -1;
+	write_document(junit, &file);
+	return ntd_outfile_close(&file, err);
+}
+
+static int replace_file(const struct junit *junit, struct ntd_error **err)
+{
+	_cleanup_free_ char *new = ntd_asprintf("%s.new", junit->path);
+
+	if (write_file(junit, new, err) < 0) {
+		unlink(new);
+		return -1;
+	}
+	if (rename(new, junit->path) < 0)
+		return ntd_error_sys(err, errno, "cannot replace %s", junit->path);
+	return 0;
+}
+
+static void write_report(struct junit *junit)
+{
+	int64_t began = ntd_now(), ended;
+
+	ntd_error_free(ntd_steal(&junit->error));
+	if (junit->replaceable)
+		replace_file(junit, &junit->error);
+	else
+		write_file(junit, junit->path, &junit->error);
+	ended = ntd_now();
+	junit->not_before = ended + (ended - began) * COST_SHARE;
+	junit->write_at = NTD_FOREVER;
+}
+
+/* Creates the file, so that what is wrong with `path` is found at the start, and finds out its
+ * absolute path, since a script may change the working directory. */
+static int prepare_file(struct junit *junit, const char *path, struct ntd_error **err)
+{
+	_cleanup_fd_ int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666);
+	struct stat status;
+
+	if (fd < 0 || fstat(fd, &status) < 0)
+		return ntd_error_sys(err, errno, "cannot write %s", path);
+	junit->path = realpath(path, NULL);
+	if (!junit->path)
+		return ntd_error_sys(err, errno, "cannot write %s", path);
+	junit->replaceable = S_ISREG(status.st_mode);
+	return 0;
+}
+
+/* ---- the sink */
+
+static void test_error(struct junit *junit, const struct ntd_event *event)
+{
+	output_line(&current(junit)->err, event->machine, ": ", "", event, "");
+	current(junit)->failed = true;
+	junit->write_at = event->monotonic;
+}
+
+static void step_end(struct junit *junit, const struct ntd_event *event)
+{
+	char after[64];
+
+	snprintf(after, sizeof after, ", in %.2f seconds)", event->seconds);
+	if (!event->failed)
+		output_line(&current(junit)->out, event->machine, ": ", "(finished: ", event,
+			    after);
+}
+
+static void junit_event(struct ntd_sink *sink, const struct ntd_event *event)
+{
+	struct junit *junit = ntd_container_of(sink, struct junit, sink);
+
+	switch (event->kind) {
+	case NTD_EVENT_MESSAGE:
+		if (event->level == NTD_LEVEL_ERROR)
+			test_error(junit, event);
+		else
+			output_line(&current(junit)->out, event->machine, ": ", "", event, "");
+		break;
+	case NTD_EVENT_NEST_BEGIN:
+		output_line(&current(junit)->out, event->machine, ": ", "", event, "");
+		break;
+	case NTD_EVENT_NEST_END:
+		step_end(junit, event);
+		break;
+	case NTD_EVENT_SUBTEST_BEGIN:
+		begin_subtest(junit, event);
+		junit->write_at = ntd_earlier(junit->write_at, junit->not_before);
+		break;
+	case NTD_EVENT_SUBTEST_END:
+		end_subtest(junit, event);
+		junit->write_at = ntd_earlier(junit->write_at, junit->not_before);
+		break;
+	case NTD_EVENT_SERIAL:
+		output_line(&current(junit)->out, event->machine, " # ", "", event, "");
+		break;
+	case NTD_EVENT_TEST_ERROR:
+		test_error(junit, event);
+		break;
+	case NTD_EVENT_KIND_COUNT:
+	default:
+		break;
+	}
+}
+
+static void junit_flush(struct ntd_sink *sink)
+{
+	struct junit *junit = ntd_container_of(sink, struct junit, sink);
+
+	if (junit->replaceable && ntd_now() >= junit->write_at)
+		write_report(junit);
+}
+
+static void case_clear(struct test_case *test_case)
+{
+	ntd_buf_free(&test_case->out.text);
+	ntd_buf_free(&test_case->err.text);
+	free(test_case->title);
+}
+
+static void junit_free(struct junit *junit)
+{
+	while (junit->first) {
+		struct test_case *each = junit->first;
+
+		junit->first = each->next;
+		case_clear(each);
+		free(each);
+	}
+	case_clear(&junit->main);
+	free(junit->stack);
+	free(junit->path);
+	free(junit);
+}
+
+static void junit_close(struct ntd_sink *sink)
+{
+	struct junit *junit = ntd_container_of(sink, struct junit, sink);
+
+	junit->main.open = 0;
+	write_report(junit);
+	ntd_outfile_complain(ntd_steal(&junit->error));
+	junit_free(junit);
+}
+
+struct ntd_sink *ntd_junit_sink(const char *path, struct ntd_error **err)
+{
+	struct junit *junit = ntd_calloc(1, sizeof *junit);
+
+	junit->sink =
+		(struct ntd_sink){.event = junit_event, .flush = junit_flush, .close = junit_close};
+	junit->last = &junit->first;
+	junit->main = (struct test_case){.title = ntd_strdup("main"), .open = 1};
+	junit->began = junit->outside_since = ntd_now();
+	if (prepare_file(junit, path, err) < 0) {
+		junit_free(junit);
+		return NULL;
+	}
+	if (junit->replaceable)
+		write_report(junit);
+	if (junit->error) {
+		ntd_error_move(err, ntd_steal(&junit->error));
+		junit_free(junit);
+		return NULL;
+	}
+	return &junit->sink;
+}

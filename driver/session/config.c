@@ -1,0 +1,169 @@
+#include "session/config.h"
+
+#include "base/json.h"
+#include "session/directories.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define DEFAULT_TIMEOUT 3600
+
+void ntd_config_free(struct ntd_config *config)
+{
+	ntd_machine_configs_free(&config->vms);
+	ntd_machine_configs_free(&config->containers);
+	ntd_numbers_free(&config->vlans);
+	free(config->test_script);
+	free(config->output_dir);
+	free(config->junit_xml);
+	free(config->log_file);
+	free(config->debug_hook_attach);
+	*config = (struct ntd_config){0};
+}
+
+static size_t longest(const struct ntd_machine_configs *machines, size_t least)
+{
+	for (size_t i = 0; i < machines->count; i++)
+		if (strlen(machines->items[i].name) > least)
+			least = strlen(machines->items[i].name);
+	return least;
+}
+
+size_t ntd_config_longest_name(const struct ntd_config *config)
+{
+	return longest(&config->containers, longest(&config->vms, strlen("machine")));
+}
+
+static size_t word_count(char **words)
+{
+	size_t count = 0;
+
+	while (words && words[count])
+		count++;
+	return count;
+}
+
+/* Machines of one kind from the command line; `kind` is how its options begin. */
+static int add_machines(struct ntd_machine_configs *machines, char **scripts, char **names,
+			const char *kind, const char *suffix, struct ntd_error **err)
+{
+	size_t count = word_count(scripts);
+
+	if (names && word_count(names) != count)
+		return ntd_error_set(err, NTD_E_USAGE,
+				     "%zu names (--%s-names) for %zu start scripts "
+				     "(--%s-start-scripts)",
+				     word_count(names), kind, count, kind);
+	for (size_t i = 0; i < count; i++) {
+		_cleanup_free_ char *name =
+			names ? ntd_strdup(names[i]) : ntd_start_script_name(scripts[i], suffix);
+		const char *fault = ntd_machine_configs_add(machines, name, scripts[i]);
+
+		if (fault)
+			return ntd_error_set(err, NTD_E_USAGE, "start script '%s': %s", scripts[i],
+					     fault);
+	}
+	return 0;
+}
+
+static int from_options(struct ntd_config *config, const struct ntd_options *options,
+			struct ntd_error **err)
+{
+	if (!config->test_script)
+		return ntd_error_set(err, NTD_E_USAGE,
+				     "no test script given: name it after the other options (with "
+				     "-- before it if the last takes several words), or use "
+				     "--config FILE");
+	if (add_machines(&config->vms, options->vm_start_scripts, options->vm_names, "vm", "-vm",
+			 err) < 0 ||
+	    add_machines(&config->containers, options->container_start_scripts,
+			 options->container_names, "container", "-nspawn", err) < 0)
+		return -1;
+	for (size_t i = 0; i < options->vlans.count; i++)
+		ntd_numbers_add(&config->vlans, options->vlans.items[i]);
+	return ntd_machine_configs_check(&config->vms, &config->containers, err);
+}
+
+static int from_file(struct ntd_config *config, const char *path, struct ntd_error **err)
+{
+	_cleanup_cjson_ cJSON *tree = ntd_json_load(path, err);
+
+	return tree ? ntd_config_from_json(config, tree, path, err) : -1;
+}
+
+static char *copy(const char *text)
+{
+	return text && *text ? ntd_strdup(text) : NULL;
+}
+
+static int check_script(const char *path, struct ntd_error **err)
+{
+	struct stat info;
+	const char *fault = NULL;
+
+	if (stat(path, &info) < 0 || access(path, R_OK) < 0)
+		fault = strerror(errno);
+	else if (S_ISDIR(info.st_mode))
+		fault = strerror(EISDIR);
+	return fault ? ntd_error_set(err, NTD_E_USAGE, "cannot read the test script %s: %s", path,
+				     fault)
+		     : 0;
+}
+
+static int set_output(struct ntd_config *config, const struct ntd_options *options,
+		      struct ntd_error **err)
+{
+	const char *path = options->output_dir ? options->output_dir : ".";
+
+	if (ntd_check_writable(path, err) < 0)
+		return ntd_error_wrap(err, options->output_dir ? "argument -o/--output_directory"
+							       : "output directory");
+	config->output_dir = realpath(path, NULL);
+	if (!config->output_dir)
+		return ntd_error_set(err, NTD_E_USAGE, "output directory: %s", strerror(errno));
+	if (!options->junit_xml)
+		return 0;
+	if (*options->junit_xml == '/')
+		config->junit_xml = ntd_strdup(options->junit_xml);
+	else
+		config->junit_xml = ntd_asprintf("%s/%s", config->output_dir, options->junit_xml);
+	if (ntd_check_writable_file(config->junit_xml, err) < 0)
+		return ntd_error_wrap(err, "argument --junit-xml");
+	return 0;
+}
+
+static int set_log_file(struct ntd_config *config, struct ntd_error **err)
+{
+	config->log_file = copy(getenv("LOGFILE"));
+	if (config->log_file && ntd_check_writable_file(config->log_file, err) < 0)
+		return ntd_error_wrap(err, "environment variable LOGFILE");
+	return 0;
+}
+
+int ntd_config_load(struct ntd_config *config, const struct ntd_options *options,
+		    struct ntd_error **err)
+{
+	int status;
+
+	*config = (struct ntd_config){
+		.global_timeout = DEFAULT_TIMEOUT,
+		.test_script = copy(options->test_script),
+		.debug_hook_attach = copy(options->debug_hook_attach),
+		.keep_state = options->keep_state,
+		.interactive = options->interactive,
+		.log_level = options->log_level,
+		.dump_vsocks = options->dump_vsocks,
+	};
+	status = options->config ? from_file(config, options->config, err)
+				 : from_options(config, options, err);
+	if (status < 0)
+		return -1;
+	if (options->global_timeout > 0)
+		config->global_timeout = options->global_timeout;
+	ntd_machine_configs_resolve(&config->vms);
+	ntd_machine_configs_resolve(&config->containers);
+	if (check_script(config->test_script, err) < 0 || set_output(config, options, err) < 0)
+		return -1;
+	return set_log_file(config, err);
+}

@@ -1,0 +1,40 @@
+/* What a run consists of: machines, VLANs, script and limits, from the command line of older
+ * drivers or from the JSON file of newer ones, checked before anything starts.
+ */
+#pragma once
+
+#include "session/machine_configs.h"
+#include "session/options.h"
+
+struct cJSON;
+
+struct ntd_config {
+	struct ntd_machine_configs vms, containers;
+	struct ntd_numbers vlans; /* unique, in the order given */
+	double global_timeout;	  /* seconds, more than 0 */
+	bool enable_ssh_backdoor;
+	char *test_script;	 /* a file that can be read */
+	char *output_dir;	 /* absolute, links resolved; files can be created in it */
+	char *junit_xml;	 /* absolute; NULL: none */
+	char *log_file;		 /* of the XML log; NULL: none */
+	char *debug_hook_attach; /* NULL: no breakpoints */
+	bool keep_state, interactive;
+	enum ntd_level log_level;
+	int dump_vsocks; /* offset of vsock numbers; 0: do not list them */
+};
+
+/* The configuration that `options` describe, files and directories checked. Errors are NTD_E_USAGE;
+ * the config is to be freed all the same. */
+int ntd_config_load(struct ntd_config *config, const struct ntd_options *options,
+		    struct ntd_error **err);
+void ntd_config_free(struct ntd_config *config);
+
+/* Fills in what a JSON configuration says, without a look at any file; `name` begins every
+ * message. Keys that may be absent leave their field as it is; test_script may be if the field
+ * is set already. */
+int ntd_config_from_json(struct ntd_config *config, const struct cJSON *tree, const char *name,
+			 struct ntd_error **err);
+
+/* Length of the longest machine name in bytes, counting "machine", the default name of machines
+ * made while the script runs. */
+size_t ntd_config_longest_name(const struct ntd_config *config);

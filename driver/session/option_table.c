@@ -1,0 +1,170 @@
+#include "session/option_table.h"
+
+#include <string.h>
+
+static int add_on(void *field, const char *word, struct ntd_error **err)
+{
+	*(bool *)field = true;
+	return 0;
+}
+
+static int add_off(void *field, const char *word, struct ntd_error **err)
+{
+	*(bool *)field = false;
+	return 0;
+}
+
+static void clear_text(void *field)
+{
+	free(*(char **)field);
+	*(char **)field = NULL;
+}
+
+static int add_text(void *field, const char *word, struct ntd_error **err)
+{
+	clear_text(field);
+	*(char **)field = ntd_strdup(word);
+	return 0;
+}
+
+static void clear_words(void *field)
+{
+	ntd_strv_free(*(char ***)field);
+	*(char ***)field = NULL;
+}
+
+static int add_word(void *field, const char *word, struct ntd_error **err)
+{
+	char ***words = field;
+	size_t count = 0;
+
+	while (*words && (*words)[count])
+		count++;
+	*words = ntd_realloc(*words, (count + 2) * sizeof **words);
+	(*words)[count] = ntd_strdup(word);
+	(*words)[count + 1] = NULL;
+	return 0;
+}
+
+static void clear_numbers(void *field)
+{
+	ntd_numbers_free(field);
+}
+
+static int add_vlan(void *field, const char *word, struct ntd_error **err)
+{
+	int number;
+
+	if (ntd_parse_number(word, NTD_VLAN_MAX, &number, err) < 0)
+		return -1;
+	ntd_numbers_add(field, number);
+	return 0;
+}
+
+static int add_seconds(void *field, const char *word, struct ntd_error **err)
+{
+	return ntd_parse_seconds(word, field, err);
+}
+
+static int add_number(void *field, const char *word, struct ntd_error **err)
+{
+	return ntd_parse_number(word, INT32_MAX, field, err);
+}
+
+static int add_level(void *field, const char *word, struct ntd_error **err)
+{
+	int level = ntd_level_parse(word);
+
+	if (level < 0)
+		return ntd_error_set(err, NTD_E_USAGE,
+				     "'%s' is not one of debug, info, warning, error", word);
+	*(enum ntd_level *)field = (enum ntd_level)level;
+	return 0;
+}
+
+/* clang-format off */
+static const struct ntd_option_type
+	on      = {.add = add_on},
+	off     = {.add = add_off},
+	text    = {.takes = NTD_ONE_WORD, .add = add_text, .clear = clear_text},
+	words   = {.takes = NTD_WORDS, .add = add_word, .clear = clear_words},
+	vlans   = {.takes = NTD_WORDS, .add = add_vlan, .clear = clear_numbers},
+	seconds = {.takes = NTD_ONE_WORD, .add = add_seconds},
+	number  = {.takes = NTD_ONE_WORD, .add = add_number},
+	level   = {.takes = NTD_ONE_WORD, .add = add_level};
+
+#define FIELD(name) offsetof(struct ntd_options, name)
+
+/* The positional argument first; the rest in the order of --help. */
+const struct ntd_option ntd_option_table[] = {
+	{.type = &text, .field = FIELD(test_script), .value = "TESTSCRIPT",
+	 .variable = "testScript", .with_config = NTD_OVERRIDES,
+	 .help = "the test script to run; required unless --config names one"},
+	{.name = "config", .letter = 'c', .type = &text, .field = FIELD(config), .value = "FILE",
+	 .help = "JSON configuration: machines, VLANs, time limit and test script. It takes the "
+		 "place of the start scripts, names and VLANs below and of their variables"},
+	{.name = "output_directory", .letter = 'o', .type = &text, .field = FIELD(output_dir),
+	 .value = "DIR", .fallback = "the current directory",
+	 .help = "where screenshots, files copied from machines and reports go; it must exist"},
+	{.name = "keep-machine-state", .letter = 'K', .type = &on, .field = FIELD(keep_state),
+	 .help = "reuse the state of the machines from the last run, disks included, instead of "
+		 "deleting it at the start (also --keep-vm-state, the older name)"},
+	{.name = "keep-vm-state", .type = &on, .field = FIELD(keep_state)},
+	{.name = "interactive", .letter = 'I', .type = &on, .field = FIELD(interactive),
+	 .help = "start a Python prompt with the machines instead of running the test script"},
+	{.name = "no-interactive", .type = &off, .field = FIELD(interactive),
+	 .help = "run the test script; this is the default"},
+	{.name = "global-timeout", .type = &seconds, .field = FIELD(global_timeout),
+	 .value = "SECONDS", .variable = "globalTimeout", .fallback = "3600",
+	 .with_config = NTD_OVERRIDES,
+	 .help = "end the run with exit status 143 after this time; seconds, or a duration such "
+		 "as PT1H30M"},
+	{.name = "log-level", .type = &level, .field = FIELD(log_level), .value = "LEVEL",
+	 .variable = "logLevel", .fallback = "info",
+	 .help = "debug, info, warning or error: messages below it are not shown"},
+	{.name = "junit-xml", .type = &text, .field = FIELD(junit_xml), .value = "PATH",
+	 .help = "write a JUnit report to this file, relative to the output directory"},
+	{.name = "debug-hook-attach", .type = &text, .field = FIELD(debug_hook_attach),
+	 .value = "PATH",
+	 .help = "make debug.breakpoint(), and failures, wait for a debugger; PATH is the program "
+		 "that attaches to the sandbox"},
+	{.name = "vm-start-scripts", .type = &words, .field = FIELD(vm_start_scripts),
+	 .value = "SCRIPT...", .variable = "vmStartScripts", .with_config = NTD_EXCLUDED,
+	 .help = "commands that start the virtual machines. Each is named by the NAME in "
+		 "run-NAME-vm at its end, else \"machine\""},
+	{.name = "start-scripts", .type = &words, .field = FIELD(vm_start_scripts),
+	 .value = "SCRIPT...", .variable = "startScripts", .with_config = NTD_EXCLUDED,
+	 .help = "older name of --vm-start-scripts"},
+	{.name = "container-start-scripts", .type = &words, .field = FIELD(container_start_scripts),
+	 .value = "SCRIPT...", .variable = "containerStartScripts", .with_config = NTD_EXCLUDED,
+	 .help = "the same for containers: run-NAME-nspawn"},
+	{.name = "vm-names", .type = &words, .field = FIELD(vm_names), .value = "NAME...",
+	 .variable = "vmNames", .fallback = "from the start scripts", .with_config = NTD_EXCLUDED,
+	 .help = "names of the virtual machines, one for each start script"},
+	{.name = "container-names", .type = &words, .field = FIELD(container_names),
+	 .value = "NAME...", .variable = "containerNames", .fallback = "from the start scripts",
+	 .with_config = NTD_EXCLUDED,
+	 .help = "names of the containers, one for each start script"},
+	{.name = "vlans", .type = &vlans, .field = FIELD(vlans), .value = "NUMBER...",
+	 .variable = "vlans", .fallback = "none", .with_config = NTD_EXCLUDED,
+	 .help = "the virtual networks to make, 0 to 4095 each"},
+	{.name = "dump-vsocks", .type = &number, .field = FIELD(dump_vsocks), .value = "OFFSET",
+	 .help = "print the ssh command for every machine, whose vsock numbers are OFFSET+1 and "
+		 "up"},
+	{.name = "help", .letter = 'h', .type = &on, .field = FIELD(help),
+	 .help = "print this text and exit"},
+	{.name = "version", .type = &on, .field = FIELD(version),
+	 .help = "print the version and exit"},
+};
+/* clang-format on */
+
+const size_t ntd_option_count = sizeof ntd_option_table / sizeof *ntd_option_table;
+
+char *ntd_option_name(const struct ntd_option *option)
+{
+	if (!option->name)
+		return ntd_strdup(option->value);
+	if (option->letter)
+		return ntd_asprintf("-%c/--%s", option->letter, option->name);
+	return ntd_asprintf("--%s", option->name);
+}

@@ -1,0 +1,39 @@
+/* The command line, and the environment variables that supply its defaults.
+ *
+ * Parsing follows the command line that upstream's argparse gives its users: long options by
+ * unambiguous prefix, --opt=value and --opt value, options that take all words up to the next
+ * option, and a script anywhere among them. A variable counts only where the option itself is
+ * absent; an empty one is absent.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "report/report.h"
+#include "session/values.h"
+
+struct ntd_options {
+	bool help, version; /* given: nothing after it was looked at */
+	char *config;	    /* JSON file; excludes the start scripts, names and VLANs below */
+	char *test_script;  /* NULL: not given; replaces the one in the configuration */
+	char **vm_start_scripts, **container_start_scripts; /* NULL: not given */
+	char **vm_names, **container_names;		    /* NULL: taken from the start scripts */
+	struct ntd_numbers vlans;
+	double global_timeout; /* seconds; 0: not given */
+	char *output_dir;      /* NULL: the current directory */
+	char *junit_xml;       /* relative to output_dir; NULL: none */
+	char *debug_hook_attach;
+	bool keep_state, interactive;
+	enum ntd_level log_level;
+	int dump_vsocks; /* 0: not given */
+};
+
+/* Fills in `options` from argv (argv[0] is skipped) and the environment. On error, NTD_E_USAGE and
+ * options to be freed all the same. Uses getopt_long, so one thread at a time. */
+int ntd_options_parse(struct ntd_options *options, int argc, char *const *argv,
+		      struct ntd_error **err);
+void ntd_options_free(struct ntd_options *options);
+
+/* The text of --help. */
+void ntd_options_help(struct ntd_buf *out);
+/* What the program prints for an error of usage before it exits with status 2: message and hint. */
+char *ntd_usage_message(const struct ntd_error *error);

@@ -1,0 +1,106 @@
+#include "session/values.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <limits.h>
+#include <math.h>
+#include <string.h>
+
+void ntd_numbers_free(struct ntd_numbers *numbers)
+{
+	free(numbers->items);
+	*numbers = (struct ntd_numbers){0};
+}
+
+void ntd_numbers_add(struct ntd_numbers *numbers, int number)
+{
+	for (size_t i = 0; i < numbers->count; i++)
+		if (numbers->items[i] == number)
+			return;
+	numbers->items = ntd_realloc(numbers->items, (numbers->count + 1) * sizeof *numbers->items);
+	numbers->items[numbers->count++] = number;
+}
+
+/* A decimal number at the start of `text`, where strtod would also take 0x10, inf and white space.
+ */
+static bool decimal(const char *text, double *value, char **end)
+{
+	size_t len = strspn(text, "0123456789.");
+
+	if (!len || !isdigit((unsigned char)text[text[0] == '.']) || text[len] == 'x')
+		return false;
+	*value = strtod(text, end);
+	return true;
+}
+
+struct unit {
+	char name;
+	double seconds;
+};
+
+/* Numbers with these units, each at most once and in this order; returns what comes after them. */
+static const char *add_units(const char *at, const struct unit *units, size_t count, double *sum)
+{
+	double value;
+	char *end;
+
+	for (size_t i = 0; i < count; i++) {
+		if (!decimal(at, &value, &end) || *end != units[i].name)
+			continue;
+		*sum += value * units[i].seconds;
+		at = end + 1;
+	}
+	return at;
+}
+
+/* An ISO 8601 duration after its P. Years and months are left out: they have no fixed length. */
+static bool iso_duration(const char *at, double *seconds)
+{
+	static const struct unit days[] = {{'W', 604800}, {'D', 86400}};
+	static const struct unit hours[] = {{'H', 3600}, {'M', 60}, {'S', 1}};
+
+	at = add_units(at, days, 2, seconds);
+	if (at[0] == 'T' && at[1])
+		at = add_units(at + 1, hours, 3, seconds);
+	return !*at;
+}
+
+int ntd_check_seconds(double number, double *value, struct ntd_error **err)
+{
+	if (!isfinite(number) || number <= 0)
+		return ntd_error_set(err, NTD_E_USAGE, "%g is not a time above 0 seconds", number);
+	*value = number;
+	return 0;
+}
+
+int ntd_parse_seconds(const char *text, double *value, struct ntd_error **err)
+{
+	double number = 0;
+	char *end;
+	bool good;
+
+	if (*text == 'P')
+		good = iso_duration(text + 1, &number);
+	else
+		good = decimal(text, &number, &end) && !*end;
+	if (!good || ntd_check_seconds(number, value, NULL) < 0)
+		return ntd_error_set(err, NTD_E_USAGE,
+				     "'%s' is not a time above 0: seconds, or a duration such "
+				     "as PT1H",
+				     text);
+	return 0;
+}
+
+int ntd_parse_number(const char *text, int max, int *value, struct ntd_error **err)
+{
+	long number = LONG_MAX;
+
+	errno = 0;
+	if (*text && !text[strspn(text, "0123456789")])
+		number = strtol(text, NULL, 10);
+	if (errno || number > max)
+		return ntd_error_set(err, NTD_E_USAGE, "'%s' is not a number from 0 to %d", text,
+				     max);
+	*value = (int)number;
+	return 0;
+}

@@ -1,0 +1,29 @@
+/* Values as people write them on the command line, in the environment and in the configuration. */
+#pragma once
+
+#include "base/error.h"
+
+#include <stdbool.h>
+
+/* VLAN numbers are those of IEEE 802.1Q. */
+#define NTD_VLAN_MAX 4095
+
+/* A set of numbers in the order of their first mention. */
+struct ntd_numbers {
+	int *items;
+	size_t count;
+};
+
+void ntd_numbers_free(struct ntd_numbers *numbers);
+/* Adds a number unless it is there. */
+void ntd_numbers_add(struct ntd_numbers *numbers, int number);
+
+/* All parsers: 0 and *value set, or -1 with NTD_E_USAGE and a message that quotes the text. */
+
+/* A time longer than none, in seconds: a decimal number, or an ISO 8601 duration of weeks, days,
+ * hours, minutes and seconds such as PT1H30M (pydantic's form of a timedelta). */
+int ntd_parse_seconds(const char *text, double *value, struct ntd_error **err);
+/* The same for a number that was read already. */
+int ntd_check_seconds(double number, double *value, struct ntd_error **err);
+/* Digits only, 0 to `max`. */
+int ntd_parse_number(const char *text, int max, int *value, struct ntd_error **err);

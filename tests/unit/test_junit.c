@@ -1,0 +1,182 @@
+#include "sink_fixture.h"
+
+#include <fcntl.h>
+
+#define CASE(title) "/testsuites/testsuite/testcase[@name='" title "']"
+
+static void subtest(struct fixture *fixture, const char *title, double seconds, bool failed)
+{
+	emit(fixture, (struct ntd_event){.kind = NTD_EVENT_SUBTEST_BEGIN, .text = title});
+	emit(fixture, (struct ntd_event){.text = title, .machine = "m"});
+	if (failed)
+		ntd_log_test_error(fixture->report, "Test \"it\" failed\nwith <error>");
+	emit(fixture, (struct ntd_event){.kind = NTD_EVENT_SUBTEST_END,
+					 .text = title,
+					 .seconds = seconds,
+					 .failed = failed});
+}
+
+static void junit_has_one_case_a_subtest_and_main(void **state)
+{
+	struct fixture *fixture = *state;
+	xmlDocPtr report;
+
+	add(fixture, ntd_junit_sink);
+	emit(fixture, (struct ntd_event){.text = "before"});
+	subtest(fixture, "first & <best>", 1.25, false);
+	emit(fixture, (struct ntd_event){.kind = NTD_EVENT_SERIAL, .text = "line", .machine = "m"});
+	subtest(fixture, "second", 0.5, true);
+	subtest(fixture, "first & <best>", 2, false);
+	emit(fixture, (struct ntd_event){.kind = NTD_EVENT_NEST_BEGIN, .text = "step"});
+	emit(fixture, (struct ntd_event){.kind = NTD_EVENT_NEST_END, .text = "step", .seconds = 3});
+	end(fixture);
+	report = parse(fixture);
+	expect(report, "/testsuites/testsuite/@name", "NixOS integration test");
+	expect(report, "count(//testcase)", "3");
+	expect(report, "/testsuites/testsuite/@tests", "3");
+	expect(report, "/testsuites/@tests", "3");
+	expect(report, "/testsuites/testsuite/@failures", "1");
+	expect(report, "//testcase[1]/@name", "first & <best>");
+	expect(report, "//testcase[1]/@time", "3.250");
+	expect(report, "//testcase[1]/system-out", "m: first & <best>\nm: first & <best>\n");
+	expect(report, "count(//testcase[1]/failure)", "0");
+	expect(report, CASE("second") "/failure/@message", "test case failed");
+	expect(report, CASE("second") "/failure", "Test \"it\" failed\nwith <error>\n");
+	expect(report, CASE("second") "/system-err", "Test \"it\" failed\nwith <error>\n");
+	expect(report, CASE("second") "/system-out", "m: second\n");
+	expect(report, "//testcase[3]/@name", "main");
+	expect(report, "count(//testcase[3]/failure)", "0");
+	expect(report, CASE("main") "/system-out",
+	       "before\nm # line\nstep\n(finished: step, in 3.00 seconds)\n");
+	xmlFreeDoc(report);
+}
+
+static void junit_fails_main_after_an_error_outside_subtests(void **state)
+{
+	struct fixture *fixture = *state;
+	xmlDocPtr report;
+
+	add(fixture, ntd_junit_sink);
+	subtest(fixture, "good", 0, false);
+	ntd_log_test_error(fixture->report, "MachineError: it is gone");
+	end(fixture);
+	report = parse(fixture);
+	expect(report, CASE("main") "/failure[@message='test case failed']",
+	       "MachineError: it is gone\n");
+	expect(report, "count(" CASE("good") "/failure)", "0");
+	expect(report, "//testsuite/@failures", "1");
+	xmlFreeDoc(report);
+}
+
+static void junit_is_whole_without_any_event(void **state)
+{
+	struct fixture *fixture = *state;
+	xmlDocPtr report;
+
+	add(fixture, ntd_junit_sink);
+	report = parse(fixture); /* as a driver that is killed at once leaves it */
+	expect(report, "//testcase[@name='main']/failure", "The run ended before this did.");
+	xmlFreeDoc(report);
+	end(fixture);
+	report = parse(fixture);
+	expect(report, "count(//testcase)", "1");
+	expect(report, "count(//failure)", "0");
+	xmlFreeDoc(report);
+}
+
+/* What a driver leaves that is killed inside the second of two subtests, after an error. */
+static void junit_is_true_at_any_moment(void **state)
+{
+	struct fixture *fixture = *state;
+	xmlDocPtr report;
+
+	add(fixture, ntd_junit_sink);
+	subtest(fixture, "done", 1, false);
+	emit(fixture, (struct ntd_event){.kind = NTD_EVENT_SUBTEST_BEGIN, .text = "outer"});
+	emit(fixture, (struct ntd_event){.kind = NTD_EVENT_SUBTEST_BEGIN, .text = "inner"});
+	ntd_log_test_error(fixture->report, "time is up");
+	report = parse(fixture);
+	expect(report, "count(" CASE("done") "/failure)", "0");
+	expect(report, CASE("outer") "/failure", "The run ended before this did.");
+	expect(report, CASE("inner") "/failure", "time is up\nThe run ended before this did.");
+	expect(report, CASE("main") "/failure", "The run ended before this did.");
+	expect(report, "//testsuite/@failures", "3");
+	xmlFreeDoc(report);
+}
+
+static void junit_subtests_may_end_in_any_order(void **state)
+{
+	struct fixture *fixture = *state;
+	xmlDocPtr report;
+
+	add(fixture, ntd_junit_sink);
+	emit(fixture, (struct ntd_event){.kind = NTD_EVENT_SUBTEST_BEGIN, .text = "a"});
+	emit(fixture, (struct ntd_event){.kind = NTD_EVENT_SUBTEST_BEGIN, .text = "b"});
+	emit(fixture, (struct ntd_event){.kind = NTD_EVENT_SUBTEST_END, .text = "a", .seconds = 1});
+	emit(fixture, (struct ntd_event){.text = "in b"});
+	emit(fixture, (struct ntd_event){.kind = NTD_EVENT_SUBTEST_END, .text = "b", .seconds = 2});
+	emit(fixture, (struct ntd_event){.kind = NTD_EVENT_SUBTEST_END, .text = "never begun"});
+	emit(fixture, (struct ntd_event){.text = "in main"});
+	end(fixture);
+	report = parse(fixture);
+	expect(report, CASE("b") "/system-out", "in b\n");
+	expect(report, CASE("main") "/system-out", "in main\n");
+	expect(report, "count(//testcase)", "3");
+	expect(report, "count(//failure)", "0");
+	xmlFreeDoc(report);
+}
+
+static void junit_keeps_the_end_of_long_output(void **state)
+{
+	struct fixture *fixture = *state;
+	xmlDocPtr report;
+	char line[1000];
+
+	add(fixture, ntd_junit_sink);
+	memset(line, 'x', sizeof line);
+	for (int i = 0; i < 3000; i++)
+		emit(fixture, (struct ntd_event){.text = line, .text_len = sizeof line});
+	emit(fixture, (struct ntd_event){.text = "the end"});
+	end(fixture);
+	report = parse(fixture);
+	/* 1 MiB, in whole lines: 1047 of 1001 bytes and the last; 1953 are cut. */
+	expect(report, "substring-before(//system-out, ']')",
+	       "[1954953 bytes before this left out");
+	expect(report, "string-length(substring-after(//system-out, ']\n'))", "1048055");
+	expect(report, "substring-after(//system-out, 'x\nthe')", " end\n");
+	xmlFreeDoc(report);
+}
+
+static void junit_stays_where_it_was_put(void **state)
+{
+	struct fixture *fixture = *state;
+	int before = open(".", O_PATH | O_CLOEXEC);
+	xmlDocPtr report;
+
+	assert_int_equal(chdir(fixture->directory), 0);
+	ntd_report_add(fixture->report, ntd_junit_sink("report", NULL));
+	assert_int_equal(fchdir(before), 0); /* as a script may do */
+	close(before);
+	subtest(fixture, "elsewhere", 0, false);
+	end(fixture);
+	report = parse(fixture);
+	expect(report, "count(//testcase)", "2");
+	xmlFreeDoc(report);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		test(junit_has_one_case_a_subtest_and_main),
+		test(junit_fails_main_after_an_error_outside_subtests),
+		test(junit_is_whole_without_any_event),
+		test(junit_is_true_at_any_moment),
+		test(junit_subtests_may_end_in_any_order),
+		test(junit_keeps_the_end_of_long_output),
+		test(junit_stays_where_it_was_put),
+	};
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
+
+	xmlCleanupParser();
+	return failed;
+}

@@ -1,0 +1,272 @@
+#include "sink_fixture.h"
+
+#include "base/buf.h"
+
+#include <cjson/cJSON.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+/* ---- the XML log */
+
+static void the_xml_log_has_every_kind_of_event(void **state)
+{
+	struct fixture *fixture = *state;
+	xmlDocPtr log;
+
+	add(fixture, ntd_xml_sink);
+	emit(fixture, (struct ntd_event){.text = "plain", .level = NTD_LEVEL_DEBUG});
+	emit(fixture, (struct ntd_event){.text = "<of> & \"\xc3\xa9\"", .machine = "server"});
+	emit(fixture,
+	     (struct ntd_event){.kind = NTD_EVENT_NEST_BEGIN, .text = "step", .machine = "m"});
+	emit(fixture, (struct ntd_event){.kind = NTD_EVENT_SERIAL, .text = "boot", .machine = "m"});
+	emit(fixture,
+	     (struct ntd_event){.kind = NTD_EVENT_NEST_END, .text = "step", .seconds = 1.5});
+	emit(fixture, (struct ntd_event){.kind = NTD_EVENT_SUBTEST_BEGIN, .text = "s"});
+	emit(fixture,
+	     (struct ntd_event){.kind = NTD_EVENT_SUBTEST_END, .text = "s", .failed = true});
+	ntd_log_test_error(fixture->report, "one\ntwo");
+	end(fixture);
+	log = parse(fixture);
+	expect(log, "count(/logfile/*)", "6");
+	expect(log, "/logfile/line[1]", "plain");
+	expect(log, "count(/logfile/line[1]/@*)", "0");
+	expect(log, "/logfile/line[@machine='server']", "<of> & \"\xc3\xa9\"");
+	expect(log, "count(/logfile/nest)", "2");
+	expect(log, "/logfile/nest[1]/head[@machine='m']", "step");
+	expect(log, "/logfile/nest[1]/line[@machine='m'][@type='serial']", "boot");
+	expect(log, "/logfile/nest[1]/line[2]", "(finished: step, in 1.50 seconds)");
+	expect(log, "/logfile/nest[2]/head", "subtest: s");
+	expect(log, "count(/logfile/nest[2]/line)", "0"); /* failed: not finished */
+	expect(log, "/logfile/line[3]", "one");
+	expect(log, "/logfile/line[4]", "two");
+	xmlFreeDoc(log);
+}
+
+static void the_xml_log_drops_control_characters(void **state)
+{
+	static const char dirty[] = "a\x01\x1b[1m\0\x7f\xc2\x85z\tq\nr\xef\xbf\xbf\xff.";
+	struct fixture *fixture = *state;
+	struct ntd_event event = {.text = dirty, .text_len = sizeof dirty - 1};
+	xmlDocPtr log;
+
+	add(fixture, ntd_xml_sink);
+	emit(fixture, event);
+	event.kind = NTD_EVENT_SERIAL;
+	event.machine = "a\x02\"<";
+	emit(fixture, event);
+	end(fixture);
+	log = parse(fixture);
+	expect(log, "/logfile/line[1]", "a[1mz\tq\nr\xef\xbf\xbd.");
+	expect(log, "/logfile/line[2]", "a[1mzqr\xef\xbf\xbd.");
+	expect(log, "/logfile/line[2]/@machine", "a\"<");
+	xmlFreeDoc(log);
+}
+
+static void the_xml_log_takes_attributes_of_scripts(void **state)
+{
+	char *attributes[] = {"image", "a<b",   "no name", "x",     "a:b", "y",
+			      "image", "again", "machine", "other", NULL};
+	struct fixture *fixture = *state;
+	xmlDocPtr log;
+
+	add(fixture, ntd_xml_sink);
+	emit(fixture, (struct ntd_event){.text = "1", .machine = "m", .attributes = attributes});
+	emit(fixture, (struct ntd_event){.text = "2", .attributes = attributes});
+	end(fixture);
+	log = parse(fixture);
+	expect(log, "count(/logfile/line[1]/@*)", "2");
+	expect(log, "/logfile/line[1]/@image", "a<b");
+	expect(log, "/logfile/line[1]/@machine", "m");
+	expect(log, "/logfile/line[2]/@machine", "other");
+	xmlFreeDoc(log);
+}
+
+static void the_xml_log_is_closed_whatever_is_open(void **state)
+{
+	struct fixture *fixture = *state;
+	xmlDocPtr log;
+
+	add(fixture, ntd_xml_sink);
+	emit(fixture, (struct ntd_event){.kind = NTD_EVENT_NEST_END, .text = "of nothing"});
+	emit(fixture, (struct ntd_event){.kind = NTD_EVENT_NEST_BEGIN, .text = "a"});
+	emit(fixture, (struct ntd_event){.kind = NTD_EVENT_NEST_BEGIN, .text = "b"});
+	emit(fixture, (struct ntd_event){.text = "inside"});
+	end(fixture);
+	log = parse(fixture);
+	expect(log, "/logfile/nest/nest[head='b']/line", "inside");
+	xmlFreeDoc(log);
+}
+
+static void files_that_cannot_be_written_are_errors(void **state)
+{
+	static struct ntd_sink *(*const makers[])(const char *, struct ntd_error **) = {
+		ntd_xml_sink, ntd_junit_sink, ntd_events_sink};
+
+	(void)state;
+	for (size_t i = 0; i < unit_count(makers); i++) {
+		struct ntd_error *err = NULL;
+
+		assert_null(makers[i]("/nonexistent/report", &err));
+		assert_error(err, NTD_E_SYS, "cannot write /nonexistent/report: No such file");
+	}
+}
+
+static void devices_are_written_and_stay_devices(void **state)
+{
+	struct fixture *fixture = *state;
+	struct stat status;
+
+	ntd_report_add(fixture->report, ntd_xml_sink("/dev/null", NULL));
+	ntd_report_add(fixture->report, ntd_junit_sink("/dev/null", NULL));
+	ntd_report_add(fixture->report, ntd_events_sink("/dev/null", NULL));
+	emit(fixture, (struct ntd_event){.kind = NTD_EVENT_SUBTEST_BEGIN, .text = "s"});
+	ntd_log_test_error(fixture->report, "no");
+	end(fixture);
+	assert_int_equal(stat("/dev/null", &status), 0);
+	assert_true(S_ISCHR(status.st_mode));
+}
+
+/* Runs fn(fixture) and returns what it wrote to stderr. */
+static char *stderr_of(void (*fn)(struct fixture *), struct fixture *fixture)
+{
+	struct ntd_buf text = {0};
+	int saved = dup(STDERR_FILENO), fds[2];
+	ssize_t count;
+
+	assert_int_equal(pipe(fds), 0);
+	dup2(fds[1], STDERR_FILENO);
+	fn(fixture);
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	close(fds[1]);
+	while ((count = read(fds[0], ntd_buf_reserve(&text, 4096), 4096)) > 0)
+		ntd_buf_added(&text, (size_t)count);
+	close(fds[0]);
+	return ntd_buf_take_string(&text);
+}
+
+static void a_full_disk_is_told_and_does_not_stop_the_run(void **state)
+{
+	struct fixture *fixture = *state;
+	_cleanup_free_ char *told = NULL;
+
+	ntd_report_add(fixture->report, ntd_events_sink("/dev/full", NULL));
+	ntd_report_add(fixture->report, ntd_xml_sink("/dev/full", NULL));
+	ntd_report_add(fixture->report, ntd_junit_sink("/dev/full", NULL));
+	emit(fixture, (struct ntd_event){.text = "lost"});
+	told = stderr_of(end, fixture);
+	assert_string_equal(told,
+			    "nixos-test-driver: cannot write /dev/full: No space left on device\n"
+			    "nixos-test-driver: cannot write /dev/full: No space left on device\n"
+			    "nixos-test-driver: cannot write /dev/full: No space left on device\n");
+}
+
+/* ---- JSON lines */
+
+static char *read_file(const char *path)
+{
+	_cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct ntd_buf text = {0};
+	ssize_t count;
+
+	while ((count = read(fd, ntd_buf_reserve(&text, 4096), 4096)) > 0)
+		ntd_buf_added(&text, (size_t)count);
+	return ntd_buf_take_string(&text);
+}
+
+/* The lines of the file as an array, each of which is an object by itself. */
+static cJSON *read_events(struct fixture *fixture)
+{
+	_cleanup_free_ char *text = read_file(fixture->path);
+	cJSON *events = cJSON_CreateArray();
+
+	for (char *line = text, *end_of_line; *line; line = end_of_line + 1) {
+		end_of_line = strchr(line, '\n');
+		assert_non_null(end_of_line);
+		*end_of_line = '\0';
+		assert_true(cJSON_AddItemToArray(events, cJSON_ParseWithOpts(line, NULL, 1)));
+	}
+	return events;
+}
+
+static void events_are_objects_a_line(void **state)
+{
+	static const char wanted[] =
+		"{\"monotonic\":12.000000345,\"wall\":\"2001-09-09T01:46:40.000001Z\","
+		"\"kind\":\"message\",\"level\":\"warning\",\"machine\":\"m\","
+		"\"text\":\"a \\\"b\\\"\\n\\u001b\xc3\xa9\xef\xbf\xbd\","
+		"\"attributes\":{\"k\":\"v\"}}\n"
+		"{\"monotonic\":9000000.999999999,\"wall\":\"1970-01-01T00:00:00.999999Z\","
+		"\"kind\":\"nest-end\",\"machine\":null,\"text\":\"step\","
+		"\"seconds\":1.5,\"failed\":true}\n";
+	char *attributes[] = {"k", "old", "k", "v", NULL};
+	struct fixture *fixture = *state;
+	_cleanup_free_ char *text = NULL;
+
+	add(fixture, ntd_events_sink);
+	emit(fixture, (struct ntd_event){.level = NTD_LEVEL_WARNING,
+					 .monotonic = 12 * NTD_SECOND + 345,
+					 .wall = 1000000000 * NTD_SECOND + 1999,
+					 .machine = "m",
+					 .text = "a \"b\"\n\x1b\xc3\xa9\xff\0",
+					 .text_len = 10,
+					 .attributes = attributes});
+	emit(fixture, (struct ntd_event){.kind = NTD_EVENT_NEST_END,
+					 .monotonic = 9000000 * NTD_SECOND + 999999999,
+					 .wall = 999999999,
+					 .text = "step",
+					 .seconds = 1.5,
+					 .failed = true});
+	end(fixture);
+	text = read_file(fixture->path);
+	assert_string_equal(text, wanted);
+}
+
+static void events_have_every_kind_and_the_time_of_emission(void **state)
+{
+	static const char *const kinds[] = {"message",       "nest-begin",  "nest-end",
+					    "subtest-begin", "subtest-end", "serial",
+					    "test-error"};
+	struct fixture *fixture = *state;
+	int64_t began = ntd_now();
+	cJSON *events;
+
+	add(fixture, ntd_events_sink);
+	for (enum ntd_event_kind kind = 0; kind < NTD_EVENT_KIND_COUNT; kind++)
+		emit(fixture, (struct ntd_event){.kind = kind, .text = "t"});
+	end(fixture);
+	events = read_events(fixture);
+	assert_int_equal(cJSON_GetArraySize(events), NTD_EVENT_KIND_COUNT);
+	for (int i = 0; i < NTD_EVENT_KIND_COUNT; i++) {
+		cJSON *event = cJSON_GetArrayItem(events, i);
+		double at = cJSON_GetNumberValue(cJSON_GetObjectItem(event, "monotonic"));
+
+		assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(event, "kind")),
+				    kinds[i]);
+		assert_true(at >= ntd_seconds(began) - 0.001 &&
+			    at <= ntd_seconds(ntd_now()) + 0.001);
+		assert_int_equal(cJSON_HasObjectItem(event, "level"), i == NTD_EVENT_MESSAGE);
+		assert_int_equal(cJSON_HasObjectItem(event, "failed"),
+				 i == NTD_EVENT_NEST_END || i == NTD_EVENT_SUBTEST_END);
+	}
+	cJSON_Delete(events);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		test(the_xml_log_has_every_kind_of_event),
+		test(the_xml_log_drops_control_characters),
+		test(the_xml_log_takes_attributes_of_scripts),
+		test(the_xml_log_is_closed_whatever_is_open),
+		test(files_that_cannot_be_written_are_errors),
+		test(devices_are_written_and_stay_devices),
+		test(a_full_disk_is_told_and_does_not_stop_the_run),
+		test(events_are_objects_a_line),
+		test(events_have_every_kind_and_the_time_of_emission),
+	};
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
+
+	xmlCleanupParser();
+	return failed;
+}
