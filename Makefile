@@ -23,16 +23,38 @@ EMBED_OBJECTS := $(EMBED_SOURCES:%.c=$(BUILD)/obj/%.o)
 CORE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(CORE_PKGS) 2>/dev/null)
 CORE_LIBS := $(shell $(PKG_CONFIG) --libs $(CORE_PKGS) 2>/dev/null)
 
+# The interpreter that the program is linked with; its prefix is where modules come from.
+PYTHON_VERSION := $(shell $(PKG_CONFIG) --modversion $(PYTHON_CONFIG) 2>/dev/null)
+PYTHON ?= $(shell $(PKG_CONFIG) --variable=exec_prefix $(PYTHON_CONFIG) 2>/dev/null)/bin/python$(PYTHON_VERSION)
+EMBED_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PYTHON_CONFIG) 2>/dev/null) \
+	-DNTD_PYTHON='"$(PYTHON)"' -DNTD_PYTHON_DIR='"python$(PYTHON_VERSION)"' -DNTD_VERSION='"$(VERSION)"'
+EMBED_LIBS := $(shell $(PKG_CONFIG) --libs $(PYTHON_CONFIG) 2>/dev/null)
+VERSION = 0.1.0
+
 .PHONY: all clean
-all: $(BUILD)/libntd.a
+all: $(BUILD)/nixos-test-driver $(BUILD)/generate-driver-symbols $(BUILD)/py
 
 $(BUILD)/obj/driver/%.o: driver/%.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(CORE_CFLAGS) -MMD -MP -c -o $@ $<
 
+$(BUILD)/obj/embed/%.o: embed/%.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -Iembed $(CORE_CFLAGS) $(EMBED_CFLAGS) -MMD -MP -c -o $@ $<
+
 $(BUILD)/libntd.a: $(CORE_OBJECTS)
 	rm -f $@
 	$(AR) rcs $@ $^
+
+$(BUILD)/nixos-test-driver: $(EMBED_OBJECTS) $(BUILD)/libntd.a
+	$(CC) -pthread $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CORE_LIBS) $(EMBED_LIBS) -lm
+
+# The same program; what it does depends on its name.
+$(BUILD)/generate-driver-symbols: $(BUILD)/nixos-test-driver
+	ln -sf nixos-test-driver $@
+
+$(BUILD)/py:
+	ln -sfn $(abspath embed/py) $@
 
 clean:
 	rm -rf $(BUILD)
@@ -43,7 +65,7 @@ clean:
 # and a directory of its own below $(BUILD), by calling make again: the rules are the same.
 
 UNIT_TESTS := $(patsubst tests/unit/%.c,%,$(sort $(wildcard tests/unit/test_*.c)))
-THREAD_TESTS := $(filter test_loop test_request test_report test_switch,$(UNIT_TESTS))
+THREAD_TESTS := $(filter test_loop test_timer test_request test_report test_switch,$(UNIT_TESTS))
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 CHECKED_SOURCES = $(CORE_SOURCES) $(EMBED_SOURCES)
 FORMATTED := $(sort $(wildcard driver/*/*.[ch] embed/*.[ch] tests/*/*.[ch]))
@@ -73,12 +95,15 @@ $(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libntd.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(CORE_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(BUILD)/libntd.a $(CORE_LIBS) -lcmocka
 
+# Sanitizers of some compilers crash at random where the kernel randomizes addresses in 32 bits.
+FIXED_ADDRESSES = $(shell setarch -R true 2>/dev/null && echo setarch -R)
+
 # All tests run, whatever fails. tests/run reads this output: a line "== PROGRAM" before each
 # program's own, and "== PROGRAM: exit status N" after it when it failed.
 run-unit: $(UNIT_TESTS:%=$(BUILD)/unit/%)
 	@failed=0; for program in $^; do \
 		echo "== $$program"; \
-		timeout $(UNIT_SECONDS) "$$program" || { echo "== $$program: exit status $$?"; failed=1; }; \
+		timeout $(UNIT_SECONDS) $(FIXED_ADDRESSES) "$$program" || { echo "== $$program: exit status $$?"; failed=1; }; \
 	done; exit $$failed
 
 $(BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(BUILD)/libntd.a

@@ -36,29 +36,32 @@ struct ntd_console {
 struct line_wait {
 	struct ntd_request request;
 	struct ntd_console *console;
-	struct ntd_buf *line;
+	struct ntd_buf *lines;
+	size_t limit;
 	struct line_wait *next;
 };
 
 /* ---- lines */
 
-static bool take_line(struct ntd_console *console, struct ntd_buf *line)
+/* Whole lines, up to `limit` bytes, but at least one; false when there is none. */
+static bool take_lines(struct ntd_console *console, struct ntd_buf *lines, size_t limit)
 {
 	const char *from = ntd_buf_bytes(&console->log) + console->unread;
 	size_t left = console->log.len - console->unread;
-	const char *end = left ? memchr(from, '\n', left) : NULL;
+	const char *end = left > limit ? memrchr(from, '\n', limit) : from + left - 1;
 
-	if (!end)
+	if (!left)
 		return false;
-	ntd_buf_clear(line);
-	ntd_buf_append(line, from, (size_t)(end - from));
+	if (!end)
+		end = memchr(from, '\n', left);
+	ntd_buf_append(lines, from, (size_t)(end - from) + 1);
 	console->unread += (size_t)(end - from) + 1;
 	return true;
 }
 
 static void serve_waits(struct ntd_console *console)
 {
-	while (console->waits && take_line(console, console->waits->line)) {
+	while (console->waits && take_lines(console, console->waits->lines, console->waits->limit)) {
 		struct line_wait *wait = console->waits;
 
 		console->waits = wait->next;
@@ -272,7 +275,7 @@ static void wait_begin(struct ntd_request *request)
 	struct ntd_console *console = wait->console;
 	struct line_wait **link = &console->waits;
 
-	if (take_line(console, wait->line)) {
+	if (take_lines(console, wait->lines, wait->limit)) {
 		ntd_request_complete(request, NULL);
 	} else if (console->output.fd < 0) {
 		ntd_request_complete(request, ntd_error_new(NTD_E_DEAD, "machine '%s' is not running",
@@ -295,14 +298,34 @@ static void wait_abandon(struct ntd_request *request)
 		*link = wait->next;
 }
 
-int ntd_console_next_line(struct ntd_console *console, struct ntd_buf *line, int64_t deadline,
-			  struct ntd_waiter *waiter, struct ntd_error **err)
+int ntd_console_take(struct ntd_console *console, struct ntd_buf *lines, size_t limit,
+		     int64_t deadline, struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	struct line_wait wait = {.request = {.begin = wait_begin, .abandon = wait_abandon},
 				 .console = console,
-				 .line = line};
+				 .lines = lines,
+				 .limit = limit};
 
 	return ntd_request_run(console->loop, &wait.request, deadline, waiter, err);
+}
+
+struct returned {
+	struct ntd_console *console;
+	size_t count;
+};
+
+static void take_back(void *arg)
+{
+	const struct returned *returned = arg;
+	struct ntd_console *console = returned->console;
+
+	console->unread -= returned->count < console->unread ? returned->count : console->unread;
+}
+
+void ntd_console_give_back(struct ntd_console *console, size_t count)
+{
+	ntd_loop_call(console->loop, take_back,
+		      &(struct returned){.console = console, .count = count});
 }
 
 struct log_copy {

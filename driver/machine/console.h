@@ -31,9 +31,12 @@ char *ntd_console_tail_now(struct ntd_console *console, int lines);
 /* Loop: the guest's last kernel panic line, or NULL. */
 const char *ntd_console_panic(const struct ntd_console *console);
 
-/* Waits for the next line that nobody has taken yet, and takes it. `line` is overwritten. */
-int ntd_console_next_line(struct ntd_console *console, struct ntd_buf *line, int64_t deadline,
-			  struct ntd_waiter *waiter, struct ntd_error **err);
+/* Waits until there are lines that nobody has taken yet, and takes them, each with its newline: at least
+ * one, and no more than `limit` bytes unless the first is longer. Appends them to `lines`. */
+int ntd_console_take(struct ntd_console *console, struct ntd_buf *lines, size_t limit,
+		     int64_t deadline, struct ntd_waiter *waiter, struct ntd_error **err);
+/* Gives back the last `count` bytes that were taken, for the next one who takes. */
+void ntd_console_give_back(struct ntd_console *console, size_t count);
 /* A copy of all lines since the start, joined by newlines. */
 void ntd_console_copy_log(struct ntd_console *console, struct ntd_buf *log);
 /* Queues bytes for the guest's serial port. */

@@ -1,28 +1,44 @@
-/* Outside a reply, bytes gather in `line` until it ends with "TOKEN:" or a newline. Inside, base64 is
- * decoded as it comes, and the rest of the line gathers in `line` again. Both are bounded: of a line of
- * noise only the end is kept, which is where a token would be.
+/* Each line is decoded as base64 from its first byte, before it is known whose line it is; what follows
+ * the first byte that is not base64 gathers in `rest`. At the newline `rest` tells: the reply's end, the
+ * banner, a notice, or noise. Noise before the base64 on the same line cannot be told from data if it is
+ * made of base64's characters only; any other character in it makes the reply GARBLED.
  */
 #include "machine/reply.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum { NOISE_LIMIT = 4096, NOISE_KEPT = 512 };
+/* Of a line of noise only the end is kept, which is where the banner and the token are. */
+enum { REST_LIMIT = 4096, REST_KEPT = 512 };
+
+/* "Spawning" is base64; the line may also begin with what the firmware said. */
+static const char banner_end[] = " backdoor root shell...";
 
 void ntd_reply_expect(struct ntd_reply *reply, const char *token)
 {
 	snprintf(reply->token, sizeof reply->token, "%s", token);
-	ntd_buf_clear(&reply->output);
 	reply->command_status = reply->encoder_status = -1;
-	reply->in_data = reply->padded = false;
-	reply->quantum = reply->digits = 0;
 	free(ntd_steal(&reply->held));
+}
+
+static void next_line(struct ntd_reply *reply)
+{
+	ntd_buf_clear(&reply->output);
+	ntd_buf_clear(&reply->rest);
+	reply->padded = reply->complete = false;
+	reply->quantum = reply->digits = 0;
+}
+
+void ntd_reply_reset(struct ntd_reply *reply)
+{
+	ntd_reply_expect(reply, "");
+	next_line(reply);
 }
 
 void ntd_reply_free(struct ntd_reply *reply)
 {
 	ntd_buf_free(&reply->output);
-	ntd_buf_free(&reply->line);
+	ntd_buf_free(&reply->rest);
 	free(ntd_steal(&reply->held));
 }
 
@@ -37,24 +53,29 @@ static int base64_value(char c)
 	return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
-/* One character of the data; false when it cannot stand there. */
+static bool decode_padding(struct ntd_reply *reply)
+{
+	char bytes[2] = {(char)(reply->quantum >> (reply->digits == 2 ? 4 : 10)),
+			 (char)(reply->quantum >> 2)};
+
+	if (reply->padded)
+		return reply->digits-- == 1;
+	if (reply->digits < 2)
+		return false;
+	reply->padded = true;
+	ntd_buf_append(&reply->output, bytes, reply->digits - 1);
+	reply->digits = reply->digits == 2; /* one more '=' may follow */
+	return true;
+}
+
+/* One character of base64; false when it cannot be one. */
 static bool decode(struct ntd_reply *reply, char c)
 {
 	int value = base64_value(c);
 	char bytes[3];
 
-	if (c == '=' && reply->padded)
-		return reply->digits-- == 1;
-	if (c == '=') {
-		if (reply->digits < 2)
-			return false;
-		reply->padded = true;
-		bytes[0] = (char)(reply->quantum >> (reply->digits == 2 ? 4 : 10));
-		bytes[1] = (char)(reply->quantum >> 2);
-		ntd_buf_append(&reply->output, bytes, reply->digits - 1);
-		reply->digits = reply->digits == 2 ? 1 : 0; /* one more '=' may follow */
-		return true;
-	}
+	if (c == '=')
+		return decode_padding(reply);
 	if (value < 0 || reply->padded)
 		return false;
 	reply->quantum = reply->quantum << 6 | (unsigned)value;
@@ -68,93 +89,99 @@ static bool decode(struct ntd_reply *reply, char c)
 	return true;
 }
 
-static bool contains_banner(const struct ntd_buf *line)
+/* The part of `rest` after `text`, which must stand in it; NULL otherwise. */
+static const char *after(const struct ntd_reply *reply, const char *text, size_t *len)
 {
-	return memmem(ntd_buf_bytes(line), line->len, NTD_SHELL_BANNER, strlen(NTD_SHELL_BANNER));
+	const char *rest = ntd_buf_bytes(&reply->rest);
+	size_t text_len = strlen(text);
+	const char *at = text_len && reply->rest.len ? memmem(rest, reply->rest.len, text, text_len)
+						     : NULL;
+
+	if (!at)
+		return NULL;
+	*len = reply->rest.len - (size_t)(at - rest) - text_len;
+	return at + text_len;
 }
 
-/* "TOKEN held PIDS" */
 static bool is_held(struct ntd_reply *reply)
 {
-	size_t token = strlen(reply->token);
-	const char *line = ntd_buf_bytes(&reply->line);
-	const char *at = token ? memmem(line, reply->line.len, reply->token, token) : NULL;
-	size_t rest = at ? reply->line.len - (size_t)(at - line) - token : 0;
+	/* The token's own beginning may have been taken for base64. */
+	const char *mark = strchr(reply->token, '-');
+	_cleanup_free_ char *text = ntd_asprintf("%s held ", mark ? mark : "-");
+	size_t len;
+	const char *pids = mark ? after(reply, text, &len) : NULL;
 
-	if (rest < 6 || memcmp(at + token, " held ", 6) != 0)
+	if (!pids)
 		return false;
 	free(reply->held);
-	reply->held = ntd_strndup(at + token + 6, rest - 6);
+	reply->held = ntd_strndup(pids, len);
 	return true;
 }
 
-/* " STATUS STATUS TOKEN" after the data. */
-static enum ntd_reply_event finish(struct ntd_reply *reply)
+/* " STATUS STATUS TOKEN" at the end of the line. */
+static bool is_end(struct ntd_reply *reply, bool *clean)
 {
-	char token[NTD_TOKEN_SIZE] = "";
-	int used = 0;
+	char *rest = ntd_buf_bytes(&reply->rest);
+	size_t token = strlen(reply->token);
 
-	*ntd_buf_reserve(&reply->line, 1) = '\0';
-	if (sscanf(ntd_buf_bytes(&reply->line), " %d %d %39s%n", &reply->command_status,
-		   &reply->encoder_status, token, &used) != 3 ||
-	    (size_t)used != reply->line.len || strcmp(token, reply->token) != 0)
-		return NTD_REPLY_GARBLED;
+	if (!token || reply->rest.len < token ||
+	    memcmp(rest + reply->rest.len - token, reply->token, token) != 0)
+		return false;
+	rest[reply->rest.len - token] = '\0';
+	*clean = sscanf(rest, " %d %d ", &reply->command_status, &reply->encoder_status) == 2 &&
+		 strspn(rest, " 0123456789") == reply->rest.len - token;
 	/* a base64 that was killed or is missing may have cut its last group */
 	if (!reply->encoder_status && reply->digits && !reply->padded)
-		return NTD_REPLY_GARBLED;
-	return NTD_REPLY_COMPLETE;
+		*clean = false;
+	return true;
 }
 
 static enum ntd_reply_event line_end(struct ntd_reply *reply)
 {
-	enum ntd_reply_event event = NTD_REPLY_NONE;
+	bool clean;
+	size_t len;
 
-	if (contains_banner(&reply->line))
-		event = NTD_REPLY_BANNER;
-	else if (reply->in_data)
-		event = finish(reply);
-	else if (is_held(reply))
-		event = NTD_REPLY_HELD;
-	ntd_buf_clear(&reply->line);
-	reply->in_data = false;
-	return event;
-}
-
-static bool ends_with_token(const struct ntd_reply *reply)
-{
-	size_t token = strlen(reply->token);
-	const char *end = ntd_buf_bytes(&reply->line) + reply->line.len;
-
-	return token && reply->line.len >= token && !memcmp(end - token, reply->token, token);
+	ntd_buf_append(&reply->rest, "", 1); /* for sscanf */
+	reply->rest.len--;
+	if (is_end(reply, &clean))
+		return clean ? NTD_REPLY_COMPLETE : NTD_REPLY_GARBLED;
+	if (after(reply, banner_end, &len))
+		return NTD_REPLY_BANNER;
+	return is_held(reply) ? NTD_REPLY_HELD : NTD_REPLY_NONE;
 }
 
 static void gather(struct ntd_reply *reply, char c)
 {
-	if (!reply->in_data && c == ':' && ends_with_token(reply)) {
-		reply->in_data = true;
-		ntd_buf_clear(&reply->line);
-		return;
-	}
-	if (reply->line.len == NOISE_LIMIT)
-		ntd_buf_consume(&reply->line, NOISE_LIMIT - NOISE_KEPT);
-	ntd_buf_append(&reply->line, &c, 1);
+	if (reply->rest.len == REST_LIMIT)
+		ntd_buf_consume(&reply->rest, REST_LIMIT - REST_KEPT);
+	ntd_buf_append(&reply->rest, &c, 1);
 }
 
 enum ntd_reply_event ntd_reply_feed(struct ntd_reply *reply, const char **bytes, size_t *len)
 {
 	enum ntd_reply_event event = NTD_REPLY_NONE;
 
+	if (reply->complete)
+		next_line(reply);
 	while (*len && event == NTD_REPLY_NONE) {
 		char c = **bytes;
 
 		++*bytes;
 		--*len;
-		if (c == '\n')
-			event = line_end(reply);
-		else if (!reply->in_data || reply->line.len || !decode(reply, c))
-			gather(reply, c);
-		if (reply->output.len > reply->limit)
-			return NTD_REPLY_TOO_LONG;
+		if (c != '\n') {
+			if (reply->rest.len || !decode(reply, c))
+				gather(reply, c);
+			if (reply->output.len > reply->limit) {
+				next_line(reply);
+				return NTD_REPLY_TOO_LONG;
+			}
+			continue;
+		}
+		event = line_end(reply);
+		if (event == NTD_REPLY_COMPLETE)
+			reply->complete = true; /* the caller takes the output first */
+		else
+			next_line(reply);
 	}
 	return event;
 }

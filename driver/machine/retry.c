@@ -19,30 +19,39 @@ static int64_t next_attempt(int64_t began, int64_t limit, enum ntd_pace pace)
 	return limit == NTD_FOREVER ? now + pause : ntd_earlier(now + pause, began + limit);
 }
 
+/* The fewest digits that give the number back, without an exponent where Python has none. */
 char *ntd_float_text(double number)
 {
-	for (int digits = 1;; digits++) {
-		_cleanup_free_ char *text = ntd_asprintf("%.*g", digits, number);
+	int digits = 1, exponent;
+
+	for (;; digits++) {
+		_cleanup_free_ char *text = ntd_asprintf("%.*e", digits - 1, number);
+		const char *mark;
 
 		if (digits < 17 && strtod(text, NULL) != number)
 			continue;
-		return strpbrk(text, ".en") ? ntd_steal(&text) : ntd_asprintf("%.1f", number);
+		mark = strchr(text, 'e');
+		exponent = mark ? (int)strtol(mark + 1, NULL, 10) : 99;
+		if (exponent < -4 || exponent >= 16)
+			return ntd_asprintf("%.*g", digits, number);
+		break;
 	}
+	return ntd_asprintf("%.*f", digits - 1 > exponent ? digits - 1 - exponent : 1, number);
 }
 
-static int timed_out(int64_t waited, double timeout, struct ntd_error **err)
+struct ntd_error *ntd_retry_timed_out(int64_t waited, double timeout)
 {
 	_cleanup_free_ char *limit = ntd_float_text(timeout);
 
-	return ntd_error_set(err, NTD_E_ASSERTION,
-			     "action timed out after %.2f seconds (timeout=%s)", ntd_seconds(waited),
-			     limit);
+	return ntd_error_new(NTD_E_ASSERTION, "action timed out after %.2f seconds (timeout=%s)",
+			     ntd_seconds(waited), limit);
 }
 
 int ntd_retry(ntd_attempt *attempt, void *arg, double timeout, enum ntd_pace pace,
 	      struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	int64_t began = ntd_now(), limit = ntd_span(timeout), waited;
+	int64_t began = ntd_now(), waited;
+	int64_t limit = timeout < 0 ? NTD_FOREVER : ntd_span(timeout);
 	int held;
 
 	do {
@@ -56,5 +65,5 @@ int ntd_retry(ntd_attempt *attempt, void *arg, double timeout, enum ntd_pace pac
 	held = attempt(arg, true, waiter, err);
 	if (held)
 		return held < 0 ? -1 : 0;
-	return timed_out(ntd_now() - began, timeout, err);
+	return ntd_error_move(err, ntd_retry_timed_out(ntd_now() - began, timeout));
 }

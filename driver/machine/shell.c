@@ -1,12 +1,14 @@
 /* Theory of operation
  *
- * The guest's end is a bash that reads hvc0 line by line. One command is one write of one line,
+ * The guest's end is a bash that reads hvc0 line by line. One command is one write of one line and one
+ * line of reply (machine/reply.h): there is no second round trip for the status, and no subshell. Bash
+ * reads its script byte by byte, a system call each, so the line is short: what is the same for all
+ * commands is in two functions, defined together with the first command for each shell,
  *
- *   echo -n TOKEN:; timeout S bash -c QUOTED | LIMIT base64 -w 0; echo " ${PIPESTATUS[*]} TOKEN"
+ *   ntd() { bash -c "set -euo pipefail; $2" | base64 -w 0; echo " ${PIPESTATUS[*]} IDENTITY-$1"; }
  *
- * and one line of reply (machine/reply.h). There is no second round trip for the status and no subshell.
- * Since the whole line is read before it runs, nothing of it is left on hvc0 for the command's
- * standard input, which is hvc0 as it always was.
+ * and the same with `timeout`. Since the whole line is read before it runs, nothing of it is left on hvc0
+ * for the command's standard input, which is hvc0 as it always was.
  *
  * Input for a command, and the text of one that does not fit into an argument (128 KiB on Linux), follow
  * the line as raw bytes; `head -c` passes on exactly their number, and what the command leaves is
@@ -17,10 +19,10 @@
  *
  * The watchdog. Output counts as complete when every holder has closed it, so a command whose child
  * keeps it open blocks, past the `timeout` that ended only the command. The guest's shell then waits
- * for base64, deaf to the host. So at the first command a background loop of the same bash is left in the
- * guest: once a second it looks at the shell's children; a base64 that has lived longer than the seconds
- * in its environment (NTD_LIMIT, set on base64 alone) gets its pipe's holders listed on hvc0 and is killed.
- * It starts no processes. Measured: no effect on the time of a command.
+ * for base64, deaf to the host. So with the first command that has a time-out, a background loop of the
+ * same bash is left in the guest: once a second it looks at the shell's children; a base64 that has lived
+ * longer than the seconds in its environment (NTD_LIMIT, set on base64 alone) gets its pipe's holders
+ * listed on hvc0 and is killed. It starts no processes.
  */
 #include "machine/shell.h"
 
@@ -53,7 +55,7 @@ struct ntd_shell {
 	struct ntd_reply reply;
 	struct job *first, **last; /* first: on the wire when `on_wire` */
 	bool on_wire;
-	bool watchdog;           /* the present shell has it */
+	bool prepared, watchdog; /* the present shell has the functions, the loop */
 	struct ntd_buf said;     /* bytes before the banner, for the log */
 	unsigned activity;
 	char identity[9];
@@ -67,6 +69,7 @@ struct job {
 	struct ntd_result *result;
 	struct job *next;
 	char token[NTD_TOKEN_SIZE];
+	unsigned number;
 	bool queued;
 };
 
@@ -90,26 +93,13 @@ static const char watchdog_text[] =
 	"[ $e = /proc/$p ] || for n in $e/fd/*; do\n"
 	"[ $n -ef /proc/$p/fd/0 ] && read -r n < $e/comm && f=\"$f ${e#/proc/} ($n)\" && break\n"
 	"done; done\n"
-	"echo \"$t held$f\"; kill -KILL $p\n"
+	"echo; echo \"$t held$f\"; kill -KILL $p\n"
 	"done; done; }\n"
 	"ntd_watchdog 2> /dev/null < /dev/null & disown $!; unset -f ntd_watchdog\n";
 
 static bool must_stream(const struct ntd_command *command)
 {
 	return command->text_len > ARGUMENT_LIMIT;
-}
-
-/* The quoted argument of bash -c. */
-static void append_argument(struct ntd_buf *line, const struct ntd_command *command)
-{
-	_cleanup_buf_ struct ntd_buf text = {0};
-
-	ntd_buf_puts(&text, "set -euo pipefail; ");
-	if (must_stream(command))
-		ntd_buf_puts(&text, "eval \"$(cat)\"");
-	else
-		ntd_buf_append(&text, command->text, command->text_len);
-	ntd_shell_quote(line, ntd_buf_bytes(&text), text.len);
 }
 
 static void append_seconds(struct ntd_buf *line, double seconds)
@@ -120,41 +110,81 @@ static void append_seconds(struct ntd_buf *line, double seconds)
 		ntd_buf_printf(line, "%.6f", seconds);
 }
 
-static void append_run(struct ntd_buf *line, const struct ntd_command *command)
+/* Defines what write_line() and write_streamed() use. */
+static void write_preparation(struct ntd_shell *shell, bool watchdog)
 {
-	if (command->timeout >= 0) {
-		ntd_buf_puts(line, "timeout ");
-		append_seconds(line, command->timeout);
-		ntd_buf_puts(line, " ");
+	static const char run[] = "bash -c \"set -euo pipefail; $%d\" | %sbase64 -w 0; "
+				  "echo \" ${PIPESTATUS[*]} %s-$1\"; }\n";
+	static const char limit[] = "NTD_LIMIT=$3 NTD_TOKEN=%s-$1 ";
+	_cleanup_free_ char *limited = ntd_asprintf(limit, shell->identity);
+
+	if (!shell->prepared) {
+		ntd_buf_puts(&shell->out, "ntd() { ");
+		ntd_buf_printf(&shell->out, run, 2, "", shell->identity);
+		ntd_buf_puts(&shell->out, "ntd_timeout() { timeout $2 ");
+		ntd_buf_printf(&shell->out, run, 4, limited, shell->identity);
 	}
-	ntd_buf_puts(line, "bash -c ");
-	append_argument(line, command);
+	if (watchdog && !shell->watchdog)
+		ntd_buf_puts(&shell->out, watchdog_text);
+	shell->prepared = true;
+	shell->watchdog |= watchdog;
 }
 
-static void write_command(struct ntd_shell *shell, struct job *job)
+static double limit_of(const struct ntd_command *command)
+{
+	return ceil(command->timeout) + GUEST_GRACE;
+}
+
+static void write_line(struct ntd_shell *shell, const struct job *job)
 {
 	const struct ntd_command *command = job->command;
-	const char *input = must_stream(command) ? command->text : command->input;
-	size_t input_len = must_stream(command) ? command->text_len : command->input_len;
 	struct ntd_buf *out = &shell->out;
 
-	if (!shell->watchdog && command->timeout > 0)
-		ntd_buf_puts(out, watchdog_text);
-	shell->watchdog |= command->timeout > 0;
-	ntd_buf_printf(out, "echo -n %s:; ", job->token);
-	if (input)
-		ntd_buf_printf(out, "head -c %zu | (", input_len);
-	append_run(out, command);
-	if (input)
-		ntd_buf_puts(out, "; s=$?; cat > /dev/null; exit $s)");
-	ntd_buf_puts(out, " | ");
+	if (command->timeout > 0) {
+		ntd_buf_printf(out, "ntd_timeout %u ", job->number);
+		append_seconds(out, command->timeout);
+		ntd_buf_printf(out, " %.0f ", limit_of(command));
+	} else {
+		ntd_buf_printf(out, "ntd %u ", job->number);
+	}
+	ntd_shell_quote(out, command->text, command->text_len);
+	ntd_buf_puts(out, "\n");
+}
+
+/* With standard input, or with the command itself as standard input of an eval. */
+static void write_streamed(struct ntd_shell *shell, const struct job *job)
+{
+	const struct ntd_command *command = job->command;
+	bool long_text = must_stream(command);
+	const char *input = long_text ? command->text : command->input;
+	size_t input_len = long_text ? command->text_len : command->input_len;
+	struct ntd_buf *out = &shell->out;
+	_cleanup_buf_ struct ntd_buf text = {0};
+
+	ntd_buf_puts(&text, "set -euo pipefail; ");
+	ntd_buf_append(&text, long_text ? "eval \"$(cat)\"" : command->text,
+		       long_text ? 14 : command->text_len);
+	ntd_buf_printf(out, "head -c %zu | (", input_len);
+	if (command->timeout > 0) {
+		ntd_buf_puts(out, "timeout ");
+		append_seconds(out, command->timeout);
+	}
+	ntd_buf_puts(out, " bash -c ");
+	ntd_shell_quote(out, ntd_buf_bytes(&text), text.len);
+	ntd_buf_puts(out, "; s=$?; cat > /dev/null; exit $s) | ");
 	if (command->timeout > 0)
-		ntd_buf_printf(out, "NTD_LIMIT=%.0f NTD_TOKEN=%s ",
-			       ceil(command->timeout) + GUEST_GRACE, job->token);
-	ntd_buf_printf(out, "base64 -w 0; echo \" ${PIPESTATUS[*]%s} %s\"\n", input ? ":1" : "",
-		       job->token);
-	if (input)
-		ntd_buf_append(out, input, input_len);
+		ntd_buf_printf(out, "NTD_LIMIT=%.0f NTD_TOKEN=%s ", limit_of(command), job->token);
+	ntd_buf_printf(out, "base64 -w 0; echo \" ${PIPESTATUS[*]:1} %s\"\n", job->token);
+	ntd_buf_append(out, input, input_len);
+}
+
+static void write_command(struct ntd_shell *shell, const struct job *job)
+{
+	write_preparation(shell, job->command->timeout > 0);
+	if (job->command->input || must_stream(job->command))
+		write_streamed(shell, job);
+	else
+		write_line(shell, job);
 }
 
 /* ---- the queue */
@@ -217,7 +247,8 @@ static void job_begin(struct ntd_request *request)
 							    shell->machine));
 		return;
 	}
-	snprintf(job->token, sizeof job->token, "%s-%u", shell->identity, ++shell->sequence);
+	job->number = ++shell->sequence;
+	snprintf(job->token, sizeof job->token, "%s-%u", shell->identity, job->number);
 	job->queued = true;
 	*shell->last = job;
 	shell->last = &job->next;
@@ -281,7 +312,7 @@ static void banner(struct ntd_shell *shell)
 {
 	struct job *job = shell->first;
 
-	shell->watchdog = false;
+	shell->prepared = shell->watchdog = false;
 	if (job && job->command->no_status) {
 		job->result->status = -1;
 		finish_first(shell, NULL);
@@ -489,11 +520,10 @@ struct ntd_shell *ntd_shell_new(struct ntd_loop *loop, const char *machine,
 
 int ntd_shell_open(struct ntd_shell *shell, int fd, struct ntd_error **err)
 {
-	ntd_reply_expect(&shell->reply, "");
-	ntd_buf_clear(&shell->reply.line);
+	ntd_reply_reset(&shell->reply);
 	ntd_buf_clear(&shell->out);
 	ntd_buf_clear(&shell->said);
-	shell->watchdog = shell->on_wire = false;
+	shell->prepared = shell->watchdog = shell->on_wire = false;
 	shell->activity = 0;
 	shell->socket.fd = fd;
 	return ntd_source_add(shell->loop, &shell->socket, EPOLLIN, err);

@@ -7,19 +7,31 @@
  * (level-triggered).
  *
  * The queue of a slow receiver is the kernel's, and its bound is our socket's send buffer: a
- * datagram is charged to the sending socket until it is read. Where two datagram sockets are
- * connected to each other, net.unix.max_dgram_qlen does not apply. What does not fit is dropped and
- * counted, for that receiver only; nothing waits for it.
+ * datagram is charged to the sending socket until it is read. (Where two datagram sockets are
+ * connected to each other, net.unix.max_dgram_qlen does not apply.) What does not fit is dropped
+ * and counted, for that receiver only; nothing waits for it. Waiting would be worse than loss: QEMU
+ * sends with its main loop blocked, so two guests whose frames wait for each other would both stand
+ * still.
+ *
+ * But a sender that floods while a receiver is behind rests for REST after each batch. That is no
+ * more than the sender's own queue holds, so it cannot tell; it leaves the receiver the processor
+ * time to catch up, and the rest depends on the clock only, never on the receiver. On two
+ * processors, with a sender and a receiver that do nothing else, this brought loss from 7-12 % to
+ * below 0.1 % and the rate of received frames up by a tenth.
  */
 #include "net/switch.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-/* Measured: a blocking sender with the default 208 KiB send buffer has at most 92 full frames under
- * way, so larger batches do not occur. */
-enum { BATCH = 64, SEND_BUFFER = 1 << 20 };
+/* A blocking sender with the default send buffer of 208 KiB has at most 92 full frames under way,
+ * so batches are hardly ever larger. */
+enum { BATCH = 64, FLOOD = BATCH / 4, SEND_BUFFER = 1 << 20 };
+
+#define REST (NTD_MS / 10)
 
 struct batch {
 	struct mmsghdr in[BATCH], out[BATCH];
@@ -30,8 +42,10 @@ struct batch {
 
 struct ntd_port {
 	struct ntd_source data;
+	struct ntd_timer rest;
 	struct ntd_switch *hub;
 	size_t index;
+	int crowded; /* bytes in the queue of our socket from which on the receiver is behind */
 };
 
 struct ntd_switch {
@@ -110,41 +124,71 @@ static void pass(struct ntd_port *to, struct batch *batch)
 	counts->dropped += batch->count - sent;
 }
 
+static bool is_behind(const struct ntd_port *to)
+{
+	int queued = 0;
+
+	return ioctl(to->data.fd, SIOCOUTQ, &queued) == 0 && queued > to->crowded;
+}
+
+static void rest_ended(struct ntd_timer *timer)
+{
+	ntd_source_modify(&ntd_container_of(timer, struct ntd_port, rest)->data, EPOLLIN);
+}
+
+static void rest(struct ntd_port *port)
+{
+	ntd_source_modify(&port->data, 0);
+	ntd_timer_set(port->hub->loop, &port->rest, ntd_after(REST));
+}
+
 static void port_ready(struct ntd_source *source, uint32_t events)
 {
 	struct ntd_port *from = ntd_container_of(source, struct ntd_port, data);
 	struct ntd_switch *hub = from->hub;
+	bool too_fast = false;
 
 	(void)events;
 	receive(from, &hub->batch);
-	for (size_t i = 0; i < hub->port_count; i++)
-		if (hub->ports[i] != from)
-			pass(hub->ports[i], &hub->batch);
+	for (size_t i = 0; i < hub->port_count; i++) {
+		struct ntd_port *to = hub->ports[i];
+
+		if (to == from)
+			continue;
+		pass(to, &hub->batch);
+		too_fast = too_fast || (hub->batch.count >= FLOOD && is_behind(to));
+	}
+	if (too_fast)
+		rest(from);
 }
 
-/* Past the limit of the system where we are allowed to, else up to it. */
-static void enlarge_send_buffer(int fd)
+/* Past the limit of the system where we are allowed to, else up to it. Returns what it is now. */
+static int enlarge_send_buffer(int fd)
 {
 	int size = SEND_BUFFER;
+	socklen_t len = sizeof size;
 
 	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) < 0)
 		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+	getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, &len);
+	return size;
 }
 
 struct ntd_port *ntd_switch_plug(struct ntd_switch *hub, int fd, struct ntd_error **err)
 {
 	struct ntd_port *port = ntd_calloc(1, sizeof *port);
 
-	port->hub = hub;
-	port->data = (struct ntd_source){.fd = fd, .ready = port_ready};
+	*port = (struct ntd_port){.data = {.fd = fd, .ready = port_ready},
+				  .rest.expired = rest_ended,
+				  .hub = hub,
+				  .index = hub->port_count,
+				  .crowded = enlarge_send_buffer(fd) / 2};
 	if (ntd_source_add(hub->loop, &port->data, EPOLLIN, err) < 0) {
 		free(port);
 		return NULL;
 	}
-	enlarge_send_buffer(fd);
 	hub->ports = ntd_realloc(hub->ports, (hub->port_count + 1) * sizeof(struct ntd_port *));
-	port->index = hub->port_count++;
-	hub->ports[port->index] = port;
+	hub->ports[hub->port_count++] = port;
 	return port;
 }
 
@@ -155,6 +199,7 @@ void ntd_port_unplug(struct ntd_port *port)
 
 	hub->ports[port->index] = last;
 	last->index = port->index;
+	ntd_timer_cancel(&port->rest);
 	ntd_source_remove(&port->data);
 	ntd_close_fd(&port->data.fd);
 	free(port);

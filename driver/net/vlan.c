@@ -334,7 +334,6 @@ struct ntd_vlan *ntd_vlan_new(struct ntd_loop *loop, struct ntd_report *report, 
 				  .resume.expired = resume_accepting};
 	ntd_log(report, NTD_LEVEL_INFO, NULL, "start vlan");
 	if (serve(vlan, directory, err) < 0) {
-		ntd_error_wrap(err, "vlan %d", number);
 		dispose(vlan);
 		return NULL;
 	}

@@ -119,6 +119,10 @@ const struct ntd_option ntd_option_table[] = {
 	 .with_config = NTD_OVERRIDES,
 	 .help = "end the run with exit status 143 after this time; seconds, or a duration such "
 		 "as PT1H30M"},
+	{.name = "boot-timeout", .type = &seconds, .field = FIELD(boot_timeout),
+	 .value = "SECONDS", .fallback = "300",
+	 .help = "give up on a machine that takes longer to start QEMU, or then to show its root "
+		 "shell"},
 	{.name = "log-level", .type = &level, .field = FIELD(log_level), .value = "LEVEL",
 	 .variable = "logLevel", .fallback = "info",
 	 .help = "debug, info, warning or error: messages below it are not shown"},

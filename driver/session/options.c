@@ -155,7 +155,7 @@ static size_t distance(const char *a, size_t a_len, const char *b, size_t b_len)
 /* The option whose name, whole or cut short, is close to what was written, or NULL. */
 static const char *nearest(const char *word, size_t len)
 {
-	size_t best = len / 3 + 1;
+	size_t best = (len + 1) / 3 + 1; /* one slip in three letters */
 	const char *name = NULL;
 
 	for (size_t i = 1; i < ntd_option_count && len < 64; i++) {

@@ -15,10 +15,11 @@ struct ntd_options {
 	bool help, version; /* given: nothing after it was looked at */
 	char *config;	    /* JSON file; excludes the start scripts, names and VLANs below */
 	char *test_script;  /* NULL: not given; replaces the one in the configuration */
-	char **vm_start_scripts, **container_start_scripts; /* NULL: not given */
-	char **vm_names, **container_names;		    /* NULL: taken from the start scripts */
+	/* Lists; NULL: none. Without names, they are taken from the start scripts. */
+	char **vm_start_scripts, **container_start_scripts, **vm_names, **container_names;
 	struct ntd_numbers vlans;
 	double global_timeout; /* seconds; 0: not given */
+	double boot_timeout;   /* the same */
 	char *output_dir;      /* NULL: the current directory */
 	char *junit_xml;       /* relative to output_dir; NULL: none */
 	char *debug_hook_attach;

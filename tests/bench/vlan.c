@@ -160,8 +160,8 @@ static double trip(int fd)
 	return ntd_seconds(ntd_now() - began) / TRIPS;
 }
 
-/* The best of some stretches: which of the processes share a CPU changes the time by a factor of three,
- * and that is the scheduler's choice, not the switch's. */
+/* The best of some stretches: which of the processes share a CPU changes the time by a factor of
+ * three, and that is the scheduler's choice, not the switch's. */
 static void measure_trips(struct vde_client clients[static 2], double *results)
 {
 	results[ROUND_TRIP] = 1;
@@ -192,7 +192,7 @@ static bool measure(int which, const char *base, double *results)
 		switches[which].serve(directory);
 	if (!wait_for_switch(pid, directory))
 		return false;
-	for (unsigned i = 0; i < 2; i++)
+	for (unsigned char i = 0; i < 2; i++)
 		if (client_open(&clients[i], directory, i) < 0)
 			err(1, "%s: client %u", switches[which].name, i);
 	measure_trips(clients, results);

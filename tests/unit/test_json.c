@@ -135,7 +135,21 @@ static void test_depth(void **state)
 	assert_message(err, "f:1:1000: nested too deeply");
 	err = NULL;
 	memset(text + 999, ']', 999);
-	cJSON_Delete(ntd_json_parse(text, 2 * 999, "f", &err));
+	cJSON_Delete(ntd_json_parse(text, (size_t)2 * 999, "f", &err));
+	assert_no_error(err);
+}
+
+/* Values side by side are not deep. */
+static void test_breadth(void **state)
+{
+	_cleanup_buf_ struct ntd_buf text = {0};
+	struct ntd_error *err = NULL;
+
+	ntd_buf_puts(&text, "[0");
+	for (int i = 0; i < 2000; i++)
+		ntd_buf_puts(&text, ",[],{}");
+	ntd_buf_puts(&text, "]");
+	cJSON_Delete(ntd_json_parse(ntd_buf_bytes(&text), text.len, "f", &err));
 	assert_no_error(err);
 }
 
@@ -318,17 +332,12 @@ static void test_load_limit(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_valid),
-		cmocka_unit_test(test_faults),
-		cmocka_unit_test(test_nul_bytes),
-		cmocka_unit_test(test_length),
-		cmocka_unit_test(test_depth),
-		cmocka_unit_test(test_paths),
-		cmocka_unit_test(test_types),
-		cmocka_unit_test(test_type_choice),
-		cmocka_unit_test(test_optional_and_duplicates),
-		cmocka_unit_test(test_load),
-		cmocka_unit_test(test_load_pipe),
+		cmocka_unit_test(test_valid),	    cmocka_unit_test(test_faults),
+		cmocka_unit_test(test_nul_bytes),   cmocka_unit_test(test_length),
+		cmocka_unit_test(test_depth),	    cmocka_unit_test(test_breadth),
+		cmocka_unit_test(test_paths),	    cmocka_unit_test(test_types),
+		cmocka_unit_test(test_type_choice), cmocka_unit_test(test_optional_and_duplicates),
+		cmocka_unit_test(test_load),	    cmocka_unit_test(test_load_pipe),
 		cmocka_unit_test(test_load_limit),
 	};
 

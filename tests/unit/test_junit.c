@@ -68,6 +68,22 @@ static void junit_fails_main_after_an_error_outside_subtests(void **state)
 	xmlFreeDoc(report);
 }
 
+static void junit_fails_a_subtest_that_gives_no_reason(void **state)
+{
+	struct fixture *fixture = *state;
+	xmlDocPtr report;
+
+	add(fixture, ntd_junit_sink);
+	emit(fixture, (struct ntd_event){.kind = NTD_EVENT_SUBTEST_BEGIN, .text = "s"});
+	emit(fixture,
+	     (struct ntd_event){.kind = NTD_EVENT_SUBTEST_END, .text = "s", .failed = true});
+	end(fixture);
+	report = parse(fixture);
+	expect(report, CASE("s") "/failure/@message", "test case failed");
+	expect(report, "count(//failure)", "1");
+	xmlFreeDoc(report);
+}
+
 static void junit_is_whole_without_any_event(void **state)
 {
 	struct fixture *fixture = *state;
@@ -169,6 +185,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		test(junit_has_one_case_a_subtest_and_main),
 		test(junit_fails_main_after_an_error_outside_subtests),
+		test(junit_fails_a_subtest_that_gives_no_reason),
 		test(junit_is_whole_without_any_event),
 		test(junit_is_true_at_any_moment),
 		test(junit_subtests_may_end_in_any_order),

@@ -34,130 +34,6 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* ---- timers */
-
-enum { TIMERS = 300 };
-
-struct alarm {
-	struct ntd_timer timer;
-	struct timers *all;
-	bool cancelled, rang;
-	int left; /* how often it sets itself again */
-};
-
-struct timers {
-	struct fixture *fixture;
-	struct alarm alarms[TIMERS];
-	size_t pending;
-	int64_t last;
-	bool early, disordered;
-};
-
-static void ring(struct ntd_timer *timer)
-{
-	struct alarm *alarm = ntd_container_of(timer, struct alarm, timer);
-	struct timers *all = alarm->all;
-
-	all->early |= ntd_now() < timer->at;
-	all->disordered |= timer->at < all->last;
-	all->last = timer->at;
-	alarm->rang = true;
-	if (!--all->pending)
-		sem_post(&all->fixture->done);
-}
-
-static void set_and_cancel_many(void *arg)
-{
-	struct timers *all = arg;
-	int64_t base = ntd_now() + 5 * NTD_MS;
-	uint32_t random = 12345;
-
-	for (size_t i = 0; i < TIMERS; i++) {
-		struct alarm *alarm = &all->alarms[i];
-
-		random = random * 1664525 + 1013904223;
-		*alarm = (struct alarm){.timer.expired = ring, .all = all};
-		ntd_timer_set(all->fixture->loop, &alarm->timer,
-			      base + (random >> 8) % 1000 * 10000);
-	}
-	all->pending = TIMERS;
-	for (size_t i = 0; i < TIMERS; i += 3) { /* from all over the heap */
-		ntd_timer_cancel(&all->alarms[i].timer);
-		all->alarms[i].cancelled = true;
-		all->pending--;
-	}
-	for (size_t i = 1; i < TIMERS; i += 30) /* earlier, later */
-		ntd_timer_set(all->fixture->loop, &all->alarms[i].timer,
-			      all->alarms[i].timer.at + (i % 60 == 1 ? -NTD_MS : NTD_MS));
-}
-
-static void timers_expire_in_order_of_time(void **state)
-{
-	static struct timers all;
-
-	all = (struct timers){.fixture = *state};
-	ntd_loop_call(all.fixture->loop, set_and_cancel_many, &all);
-	sem_wait(&all.fixture->done);
-	assert_false(all.early);
-	assert_false(all.disordered);
-	for (size_t i = 0; i < TIMERS; i++)
-		assert_int_equal(all.alarms[i].rang, !all.alarms[i].cancelled);
-}
-
-static void ring_again(struct ntd_timer *timer)
-{
-	struct alarm *alarm = ntd_container_of(timer, struct alarm, timer);
-	struct timers *all = alarm->all;
-
-	ntd_timer_cancel(&all->alarms[1].timer); /* due in the same round */
-	if (alarm->left--)
-		ntd_timer_set(all->fixture->loop, timer, ntd_now() + NTD_MS);
-	else
-		ring(timer);
-}
-
-static void set_two_for_the_same_time(void *arg)
-{
-	struct timers *all = arg;
-	int64_t now = ntd_now();
-
-	all->alarms[0] = (struct alarm){.timer.expired = ring_again, .all = all, .left = 3};
-	all->alarms[1] = (struct alarm){.timer.expired = ring, .all = all};
-	all->pending = 1;
-	ntd_timer_set(all->fixture->loop, &all->alarms[0].timer, now);
-	ntd_timer_set(all->fixture->loop, &all->alarms[1].timer, now + 1);
-}
-
-static void timers_are_set_and_cancelled_by_timers(void **state)
-{
-	static struct timers all;
-
-	all = (struct timers){.fixture = *state};
-	ntd_loop_call(all.fixture->loop, set_two_for_the_same_time, &all);
-	sem_wait(&all.fixture->done);
-	assert_int_equal(all.alarms[0].left, -1);
-	assert_false(all.alarms[1].rang);
-	assert_false(all.early);
-}
-
-static void set_for_ever(void *arg)
-{
-	struct timers *all = arg;
-
-	all->alarms[0] = (struct alarm){.timer.expired = ring, .all = all};
-	ntd_timer_set(all->fixture->loop, &all->alarms[0].timer, ntd_now() + NTD_SECOND);
-	ntd_timer_set(all->fixture->loop, &all->alarms[0].timer, NTD_FOREVER);
-}
-
-static void a_timer_set_for_ever_is_not_set(void **state)
-{
-	static struct timers all;
-
-	all = (struct timers){.fixture = *state};
-	ntd_loop_call(all.fixture->loop, set_for_ever, &all);
-	assert_null(all.alarms[0].timer.loop);
-}
-
 /* ---- sources */
 
 struct watched {
@@ -206,17 +82,18 @@ static void end_of_batch(struct ntd_timer *timer)
 	sem_post(&all->fixture->done);
 }
 
-/* Frees both sources of the batch and puts another one into the slot of the one still to come. */
+/* Frees the source whose event is still to come, puts another one into its slot, and frees itself.
+ */
 static void pair_ready(struct ntd_source *source, uint32_t events)
 {
 	struct sources *all = ntd_container_of(source, struct watched, source)->all;
+	size_t self = source == &all->pair[0]->source ? 0 : 1;
 
 	(void)events;
 	all->calls++;
-	unwatch(source == &all->pair[0]->source ? &all->pair[0] : &all->pair[1]);
-	unwatch(&all->pair[0]);
-	unwatch(&all->pair[1]);
+	unwatch(&all->pair[!self]);
 	all->late = watch(all, all->fds[2], late_ready);
+	unwatch(&all->pair[self]);
 	ntd_timer_set(all->fixture->loop, &all->timer, ntd_now());
 }
 
@@ -292,6 +169,7 @@ struct refused {
 	struct fixture *fixture;
 	struct ntd_error *error;
 	struct ntd_source source;
+	bool watched;
 };
 
 static void watch_a_file(void *arg)
@@ -300,7 +178,8 @@ static void watch_a_file(void *arg)
 
 	if (ntd_source_add(refused->fixture->loop, &refused->source, EPOLLIN, &refused->error) == 0)
 		abort();
-	ntd_source_modify(&refused->source, EPOLLIN); /* no-ops: it is not watched */
+	refused->watched = refused->source.loop;
+	ntd_source_modify(&refused->source, EPOLLIN); /* no-ops */
 	ntd_source_remove(&refused->source);
 }
 
@@ -310,6 +189,7 @@ static void what_cannot_be_watched_is_an_error(void **state)
 
 	ntd_loop_call(refused.fixture->loop, watch_a_file, &refused);
 	close(refused.source.fd);
+	assert_false(refused.watched);
 	assert_int_equal(refused.error->sys_errno, EPERM);
 	assert_error(refused.error, NTD_E_SYS, "cannot watch descriptor");
 }
@@ -435,9 +315,6 @@ static void queued_tasks_run_before_the_loop_ends(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(timers_expire_in_order_of_time),
-		cmocka_unit_test(timers_are_set_and_cancelled_by_timers),
-		cmocka_unit_test(a_timer_set_for_ever_is_not_set),
 		cmocka_unit_test(events_of_removed_sources_are_dropped),
 		cmocka_unit_test(many_sources_are_watched),
 		cmocka_unit_test(what_cannot_be_watched_is_an_error),

@@ -1,6 +1,7 @@
 /* A VDE client as small as it can be: what libvdeplug does, for tests and measurements. */
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -46,9 +47,12 @@ static inline int connect_control(const char *directory)
 static inline size_t make_request(struct vde_request *request, const char *path,
 				  const char *description)
 {
+	size_t len = strlen(path);
+
 	*request =
 		(struct vde_request){.magic = 0xfeedface, .version = 3, .data.sun_family = AF_UNIX};
-	memcpy(request->data.sun_path, path, strnlen(path, sizeof request->data.sun_path));
+	memcpy(request->data.sun_path, path,
+	       len < sizeof request->data.sun_path ? len : sizeof request->data.sun_path);
 	memcpy(request->description, description, strlen(description));
 	return offsetof(struct vde_request, description) + strlen(description);
 }
@@ -60,14 +64,15 @@ static inline void client_close(struct vde_client *client)
 }
 
 /* Binds the data socket and connects the control socket, but asks for nothing yet. */
-static inline int client_prepare(struct vde_client *client, const char *directory, unsigned number)
+static inline int client_prepare(struct vde_client *client, const char *directory,
+				 unsigned char number)
 {
 	*client = (struct vde_client){.ours.sun_family = AF_UNIX};
 	client->control = connect_control(directory);
 	client->data = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	set_timeout(client->data);
-	snprintf(client->ours.sun_path, sizeof client->ours.sun_path, "%.80s/.%05d-%05u", directory,
-		 getpid(), number);
+	snprintf(client->ours.sun_path, sizeof client->ours.sun_path, "%.92s/.%05d-%05hhu",
+		 directory, getpid(), number);
 	if (client->control >= 0 &&
 	    bind(client->data, (struct sockaddr *)&client->ours, sizeof client->ours) == 0)
 		return 0;
@@ -87,7 +92,8 @@ static inline int client_finish(struct vde_client *client)
 }
 
 /* All of it. `number` tells the clients of a process apart. */
-static inline int client_open(struct vde_client *client, const char *directory, unsigned number)
+static inline int client_open(struct vde_client *client, const char *directory,
+			      unsigned char number)
 {
 	struct vde_request request;
 	size_t len;
@@ -95,7 +101,8 @@ static inline int client_open(struct vde_client *client, const char *directory, 
 	if (client_prepare(client, directory, number) < 0)
 		return -1;
 	len = make_request(&request, client->ours.sun_path, "test");
-	if (send(client->control, &request, len, 0) == (ssize_t)len && client_finish(client) == 0)
+	if (send(client->control, &request, len, MSG_NOSIGNAL) == (ssize_t)len &&
+	    client_finish(client) == 0)
 		return 0;
 	unlink(client->ours.sun_path);
 	client_close(client);

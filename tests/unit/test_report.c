@@ -6,6 +6,7 @@
 #include "base/buf.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -378,6 +379,8 @@ static void a_full_terminal_does_not_stop_the_loop_thread(void **state)
 	size_t dropped;
 
 	assert_true(flood_full_pipe(fixture, 5000)); /* a pipe holds some 600 of them */
+	/* They are written without anybody's help. */
+	assert_int_equal(poll(&(struct pollfd){fixture->read_fd, POLLIN, 0}, 1, 20000), 1);
 	output = drain_terminal(fixture);
 	assert_int_equal(count_lines(output, &dropped), 5000);
 	assert_int_equal(dropped, 0);

@@ -1,0 +1,287 @@
+#include "session/session.h"
+
+#include "base/text.h"
+#include "machine/retry.h"
+#include "machine/tree.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+/* QEMU ends within 0.1 s of SIGTERM; what has not after this long is killed with all below it. */
+#define RELEASE_GRACE (1 * NTD_SECOND)
+#define GONE_PATIENCE (5 * NTD_SECOND)
+#define FLUSH_PATIENCE (2 * NTD_SECOND)
+
+/* ---- opening */
+
+static int add_sink(struct ntd_session *session, struct ntd_sink *sink)
+{
+	if (!sink)
+		return -1;
+	ntd_report_add(session->report, sink);
+	return 0;
+}
+
+static int open_sinks(struct ntd_session *session, struct ntd_error **err)
+{
+	const struct ntd_config *config = session->config;
+
+	session->terminal = ntd_terminal_sink(STDERR_FILENO, config->log_level);
+	ntd_report_add(session->report, session->terminal);
+	if (config->log_file && add_sink(session, ntd_xml_sink(config->log_file, err)) < 0)
+		return -1;
+	if (config->junit_xml && add_sink(session, ntd_junit_sink(config->junit_xml, err)) < 0)
+		return -1;
+	return 0;
+}
+
+static void never_block(void *arg)
+{
+	ntd_report_never_block(arg);
+}
+
+static void deadline_expired(struct ntd_timer *timer)
+{
+	struct ntd_session *session = ntd_container_of(timer, struct ntd_session, deadline);
+
+	ntd_session_abort(session, SIGTERM, "timeout reached; test terminating...");
+}
+
+int ntd_session_open(struct ntd_session *session, const struct ntd_config *config,
+		     struct ntd_keeper *keeper, struct ntd_error **err)
+{
+	*session = (struct ntd_session){
+		.config = config, .keeper = keeper, .deadline.expired = deadline_expired};
+	pthread_mutex_init(&session->mutex, NULL);
+	session->tmp_dir = ntd_runtime_base(err);
+	if (!session->tmp_dir ||
+	    ntd_socket_directory(&session->sockets, session->tmp_dir, ntd_config_longest_name(config),
+				 err) < 0)
+		return -1;
+	session->report = ntd_report_new(err);
+	if (!session->report || open_sinks(session, err) < 0)
+		return -1;
+	session->loop = ntd_loop_new(err);
+	if (!session->loop)
+		return -1;
+	ntd_loop_call(session->loop, never_block, session->report);
+	session->children = ntd_children_new(session->loop, keeper, err);
+	return session->children ? 0 : -1;
+}
+
+void ntd_session_close(struct ntd_session *session)
+{
+	for (size_t i = 0; i < session->machine_count; i++)
+		ntd_machine_free(session->machines[i]);
+	free(session->machines);
+	free(session->vlans);
+	ntd_children_free(session->children);
+	ntd_loop_free(session->loop);
+	ntd_report_free(session->report);
+	if (session->sockets.temporary)
+		ntd_tree_remove(session->sockets.path, NULL);
+	free(session->sockets.path);
+	free(session->tmp_dir);
+	pthread_mutex_destroy(&session->mutex);
+}
+
+/* ---- VLANs and machines */
+
+static int start_vlan(struct ntd_session *session, int number, struct ntd_error **err)
+{
+	_cleanup_free_ char *directory =
+		ntd_asprintf("%s/vde%d.ctl", session->sockets.path, number);
+	_cleanup_free_ char *variable = ntd_asprintf("QEMU_VDE_SOCKET_%d", number);
+	struct ntd_vlan *vlan =
+		ntd_vlan_new(session->loop, session->report, number, directory, err);
+
+	if (!vlan)
+		return ntd_error_wrap(err, "vlan %d", number);
+	setenv(variable, directory, true);
+	session->vlans = ntd_realloc(session->vlans,
+				     (session->vlan_count + 1) * sizeof *session->vlans);
+	session->vlans[session->vlan_count++] = vlan;
+	return 0;
+}
+
+static int start_vlans(struct ntd_session *session, struct ntd_error **err)
+{
+	const struct ntd_numbers *numbers = &session->config->vlans;
+	struct ntd_nest nest = ntd_nest_begin(session->report, NULL, "start all VLans");
+	int result = 0;
+
+	for (size_t i = 0; result == 0 && i < numbers->count; i++)
+		result = start_vlan(session, numbers->items[i], err);
+	ntd_nest_end(&nest, result < 0);
+	return result;
+}
+
+struct ntd_machine *ntd_session_add_machine(struct ntd_session *session, const char *name,
+					    const char *script, bool keep_state,
+					    struct ntd_error **err)
+{
+	struct ntd_machine_context context = {.loop = session->loop,
+					      .children = session->children,
+					      .report = session->report,
+					      .tmp_dir = session->tmp_dir,
+					      .socket_dir = session->sockets.path,
+					      .out_dir = session->config->output_dir,
+					      .boot_timeout = session->config->boot_timeout};
+	struct ntd_machine *machine = ntd_machine_new(&context, name, script, keep_state, err);
+
+	if (!machine)
+		return NULL;
+	pthread_mutex_lock(&session->mutex);
+	session->machines = ntd_realloc(session->machines,
+					(session->machine_count + 1) * sizeof(struct ntd_machine *));
+	session->machines[session->machine_count++] = machine;
+	pthread_mutex_unlock(&session->mutex);
+	return machine;
+}
+
+void ntd_session_remove_machine(struct ntd_session *session, struct ntd_machine *machine)
+{
+	size_t at = 0;
+
+	ntd_machine_release(machine, RELEASE_GRACE);
+	ntd_machine_wait_gone(machine, ntd_after(GONE_PATIENCE));
+	pthread_mutex_lock(&session->mutex);
+	while (at < session->machine_count && session->machines[at] != machine)
+		at++;
+	if (at < session->machine_count) {
+		session->machine_count--;
+		memmove(session->machines + at, session->machines + at + 1,
+			(session->machine_count - at) * sizeof(struct ntd_machine *));
+	}
+	pthread_mutex_unlock(&session->mutex);
+	ntd_machine_free(machine);
+}
+
+int ntd_session_set_up(struct ntd_session *session, struct ntd_error **err)
+{
+	const struct ntd_config *config = session->config;
+
+	if (!config->keep_state)
+		ntd_log(session->report, NTD_LEVEL_INFO, NULL,
+			"Machine state will be reset. To keep it, pass --keep-machine-state");
+	if (start_vlans(session, err) < 0)
+		return -1;
+	for (size_t i = 0; i < config->vms.count; i++)
+		if (!ntd_session_add_machine(session, config->vms.items[i].name,
+					     config->vms.items[i].start_script, config->keep_state,
+					     err))
+			return -1;
+	return 0;
+}
+
+/* ---- the deadline */
+
+static void set_deadline(void *arg)
+{
+	struct ntd_session *session = arg;
+
+	ntd_timer_set(session->loop, &session->deadline,
+		      ntd_after(ntd_span(session->config->global_timeout)));
+}
+
+static void cancel_deadline(void *arg)
+{
+	ntd_timer_cancel(&((struct ntd_session *)arg)->deadline);
+}
+
+void ntd_session_start_timer(struct ntd_session *session)
+{
+	_cleanup_free_ char *seconds = ntd_float_text(session->config->global_timeout);
+
+	ntd_log(session->report, NTD_LEVEL_INFO, NULL, "Test will time out and terminate in %s seconds",
+		seconds);
+	ntd_loop_call(session->loop, set_deadline, session);
+}
+
+void ntd_session_stop_timer(struct ntd_session *session)
+{
+	ntd_loop_call(session->loop, cancel_deadline, session);
+}
+
+/* ---- the end */
+
+static void release_machines(struct ntd_session *session)
+{
+	int64_t patience = ntd_after(GONE_PATIENCE);
+
+	pthread_mutex_lock(&session->mutex);
+	for (size_t i = 0; i < session->machine_count; i++)
+		ntd_machine_release(session->machines[i], RELEASE_GRACE);
+	for (size_t i = 0; i < session->machine_count; i++)
+		if (!ntd_machine_wait_gone(session->machines[i], patience))
+			ntd_log(session->report, NTD_LEVEL_WARNING,
+				ntd_machine_name(session->machines[i]),
+				"its processes do not end; they are left to the keeper process");
+	pthread_mutex_unlock(&session->mutex);
+}
+
+static void stop_vlans(struct ntd_session *session)
+{
+	while (session->vlan_count)
+		ntd_vlan_free(session->vlans[--session->vlan_count]);
+}
+
+void ntd_session_clean_up(struct ntd_session *session)
+{
+	struct ntd_nest nest;
+
+	ntd_session_yield_to_abort(session);
+	nest = ntd_nest_begin(session->report, NULL, "cleanup");
+	ntd_session_stop_timer(session);
+	release_machines(session);
+	stop_vlans(session);
+	ntd_session_yield_to_abort(session);
+	ntd_nest_end(&nest, false);
+}
+
+void ntd_session_yield_to_abort(struct ntd_session *session)
+{
+	while (session->ending)
+		pause();
+}
+
+/* The process ends here, by the signal's default action, so that a shell sees 128 + signal. */
+static void *abort_main(void *arg)
+{
+	struct ntd_session *session = arg;
+	struct sigaction deadly = {.sa_handler = SIG_DFL};
+	sigset_t set;
+
+	if (session->abort_reason)
+		ntd_log(session->report, NTD_LEVEL_ALWAYS, NULL, "%s", session->abort_reason);
+	release_machines(session);
+	stop_vlans(session);
+	if (session->sockets.temporary)
+		ntd_tree_remove(session->sockets.path, NULL);
+	ntd_report_flush(session->report, ntd_after(FLUSH_PATIENCE));
+	ntd_keeper_stop(session->keeper);
+	sigaction(session->abort_signal, &deadly, NULL);
+	sigemptyset(&set);
+	sigaddset(&set, session->abort_signal);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	kill(getpid(), session->abort_signal);
+	_exit(128 + session->abort_signal);
+}
+
+void ntd_session_abort(struct ntd_session *session, int signal, const char *reason)
+{
+	pthread_t thread;
+	sigset_t all, before;
+
+	if (atomic_exchange(&session->ending, true))
+		return;
+	session->abort_signal = signal;
+	session->abort_reason = reason;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	if (pthread_create(&thread, NULL, abort_main, session))
+		_exit(128 + signal);
+	pthread_detach(thread);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}

@@ -1,0 +1,65 @@
+/* One run: its loop, report, machines and VLANs, its deadline and its end.
+ *
+ * All machines are here, those that scripts make while they run too, and all of them are released at
+ * the end, however it comes: by ntd_session_clean_up(), or from a thread of its own by
+ * ntd_session_abort() when the script thread cannot be waited for.
+ */
+#pragma once
+
+#include "machine/machine.h"
+#include "net/vlan.h"
+#include "report/sinks.h"
+#include "session/config.h"
+#include "session/directories.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct ntd_session {
+	const struct ntd_config *config;
+	struct ntd_loop *loop;
+	struct ntd_keeper *keeper;
+	struct ntd_children *children;
+	struct ntd_report *report;
+	struct ntd_sink *terminal;
+	char *tmp_dir;
+	struct ntd_socket_directory sockets;
+
+	pthread_mutex_t mutex; /* guards the lists */
+	struct ntd_machine **machines;
+	size_t machine_count;
+	struct ntd_vlan **vlans;
+	size_t vlan_count;
+
+	struct ntd_timer deadline;
+	atomic_bool ending; /* by ntd_session_abort() */
+	int abort_signal;
+	const char *abort_reason;
+};
+
+/* Prepares a run: directories, loop, report with its sinks. `config` and `keeper` must outlive it. */
+int ntd_session_open(struct ntd_session *session, const struct ntd_config *config,
+		     struct ntd_keeper *keeper, struct ntd_error **err);
+/* Frees everything; after ntd_session_clean_up(). */
+void ntd_session_close(struct ntd_session *session);
+
+/* Starts the VLANs' switches and exports QEMU_VDE_SOCKET_n; then makes the configured machines. */
+int ntd_session_set_up(struct ntd_session *session, struct ntd_error **err);
+/* Makes a machine that belongs to the session. */
+struct ntd_machine *ntd_session_add_machine(struct ntd_session *session, const char *name,
+					    const char *script, bool keep_state,
+					    struct ntd_error **err);
+/* Takes a machine out of the session and frees it; it is released first. */
+void ntd_session_remove_machine(struct ntd_session *session, struct ntd_machine *machine);
+
+/* Starts, or starts again, the time that the run may take. */
+void ntd_session_start_timer(struct ntd_session *session);
+void ntd_session_stop_timer(struct ntd_session *session);
+
+/* Releases every machine and stops the VLANs. Never returns when an abort is under way. */
+void ntd_session_clean_up(struct ntd_session *session);
+/* Ends the process by `signal` after a clean-up that does not need the calling thread: any thread, loop
+ * thread included. `reason` is logged if not NULL. The first call counts. */
+void ntd_session_abort(struct ntd_session *session, int signal, const char *reason);
+/* Stops the calling thread for good when an abort is under way. */
+void ntd_session_yield_to_abort(struct ntd_session *session);

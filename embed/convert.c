@@ -1,0 +1,96 @@
+#include "embed.h"
+
+PyObject *ntd_text(const struct ntd_buf *bytes)
+{
+	return PyUnicode_DecodeUTF8(ntd_buf_bytes(bytes), (Py_ssize_t)bytes->len, "replace");
+}
+
+PyObject *ntd_text_of(const char *text)
+{
+	return PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "replace");
+}
+
+PyObject *ntd_path(const char *path)
+{
+	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("pathlib");
+	_cleanup_pyref_ PyObject *text = PyUnicode_DecodeFSDefault(path);
+
+	return module && text ? PyObject_CallMethod(module, "Path", "O", text) : NULL;
+}
+
+int ntd_convert_duration(PyObject *object, void *seconds)
+{
+	_cleanup_pyref_ PyObject *total = NULL;
+	double value;
+
+	if (object == Py_None) {
+		*(double *)seconds = NTD_NO_TIMEOUT;
+		return 1;
+	}
+	if (PyBool_Check(object)) {
+		PyErr_SetString(PyExc_TypeError, "a duration must be a timedelta, a number of seconds or "
+						 "None, not bool");
+		return 0;
+	}
+	if (!PyLong_Check(object) && !PyFloat_Check(object)) {
+		total = PyObject_CallMethod(object, "total_seconds", NULL);
+		if (!total) {
+			PyErr_Format(PyExc_TypeError,
+				     "a duration must be a timedelta, a number of seconds or None, not %s",
+				     Py_TYPE(object)->tp_name);
+			return 0;
+		}
+		object = total;
+	}
+	value = PyFloat_AsDouble(object);
+	if (value == -1.0 && PyErr_Occurred())
+		return 0;
+	*(double *)seconds = value > 0 ? value : 0; /* a time already over: one last attempt */
+	return 1;
+}
+
+int ntd_convert_path(PyObject *object, void *path_arg)
+{
+	struct ntd_path_arg *arg = path_arg;
+	_cleanup_pyref_ PyObject *path = PyOS_FSPath(object);
+	PyObject *bytes = NULL;
+
+	if (path && !PyUnicode_FSConverter(path, &bytes))
+		bytes = NULL;
+	if (!bytes)
+		return 0;
+	arg->owner = bytes;
+	arg->text = PyBytes_AS_STRING(bytes);
+	return 1;
+}
+
+int ntd_convert_attributes(PyObject *object, char ***attributes)
+{
+	PyObject *key, *value;
+	Py_ssize_t position = 0, used = 0;
+	char **list;
+
+	*attributes = NULL;
+	if (!object || object == Py_None)
+		return 0;
+	if (!PyDict_Check(object)) {
+		PyErr_Format(PyExc_TypeError, "attributes must be a dict, not %s",
+			     Py_TYPE(object)->tp_name);
+		return -1;
+	}
+	list = ntd_calloc(2 * (size_t)PyDict_Size(object) + 1, sizeof *list);
+	while (PyDict_Next(object, &position, &key, &value)) {
+		_cleanup_pyref_ PyObject *key_text = PyObject_Str(key), *text = PyObject_Str(value);
+		const char *key_utf8 = key_text ? PyUnicode_AsUTF8(key_text) : NULL;
+		const char *utf8 = text ? PyUnicode_AsUTF8(text) : NULL;
+
+		if (!key_utf8 || !utf8) {
+			ntd_strv_free(list);
+			return -1;
+		}
+		list[used++] = ntd_strdup(key_utf8);
+		list[used++] = ntd_strdup(utf8);
+	}
+	*attributes = list;
+	return 0;
+}

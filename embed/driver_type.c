@@ -1,0 +1,419 @@
+/* `driver`: the run as scripts see it, and the global names of a script. */
+#include "embed.h"
+
+#include <structmember.h>
+
+struct driver_object {
+	PyObject_HEAD
+	PyObject *machines, *vlans; /* lists */
+	PyObject *logger;
+	PyObject *dict;
+};
+
+static struct driver_object *self_of(PyObject *object)
+{
+	return (struct driver_object *)object;
+}
+
+/* ---- the object */
+
+static int fill_lists(struct driver_object *self, struct ntd_module_state *state)
+{
+	struct ntd_session *session = state->session;
+
+	for (size_t i = 0; i < session->machine_count; i++) {
+		_cleanup_pyref_ PyObject *machine = ntd_machine_object(state, session->machines[i]);
+
+		if (!machine || PyList_Append(self->machines, machine) < 0)
+			return -1;
+	}
+	for (size_t i = 0; i < session->vlan_count; i++) {
+		_cleanup_pyref_ PyObject *vlan = ntd_vlan_object(state, session->vlans[i]);
+
+		if (!vlan || PyList_Append(self->vlans, vlan) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+PyObject *ntd_driver_object(struct ntd_module_state *state)
+{
+	struct driver_object *self =
+		(struct driver_object *)PyType_GenericAlloc(state->driver_type, 0);
+
+	if (!self)
+		return NULL;
+	self->machines = PyList_New(0);
+	self->vlans = PyList_New(0);
+	self->logger = ntd_logger_object(state);
+	if (!self->machines || !self->vlans || !self->logger || fill_lists(self, state) < 0)
+		Py_CLEAR(self);
+	return (PyObject *)self;
+}
+
+static int driver_traverse(PyObject *object, visitproc visit, void *arg)
+{
+	Py_VISIT(Py_TYPE(object));
+	Py_VISIT(self_of(object)->machines);
+	Py_VISIT(self_of(object)->vlans);
+	Py_VISIT(self_of(object)->logger);
+	Py_VISIT(self_of(object)->dict);
+	return 0;
+}
+
+static int driver_clear(PyObject *object)
+{
+	Py_CLEAR(self_of(object)->machines);
+	Py_CLEAR(self_of(object)->vlans);
+	Py_CLEAR(self_of(object)->logger);
+	Py_CLEAR(self_of(object)->dict);
+	return 0;
+}
+
+static void driver_dealloc(PyObject *object)
+{
+	PyTypeObject *type = Py_TYPE(object);
+
+	PyObject_GC_UnTrack(object);
+	driver_clear(object);
+	type->tp_free(object);
+	Py_DECREF(type);
+}
+
+/* ---- machines together */
+
+static struct ntd_machine **machines_of(struct driver_object *self, size_t *count)
+{
+	Py_ssize_t size = PyList_Size(self->machines);
+	struct ntd_machine **list = ntd_calloc((size_t)size, sizeof(struct ntd_machine *));
+
+	*count = (size_t)size;
+	for (Py_ssize_t i = 0; i < size; i++) {
+		list[i] = ntd_machine_of(PyList_GetItem(self->machines, i));
+		if (!list[i]) {
+			free(list);
+			return NULL;
+		}
+	}
+	return list;
+}
+
+static PyObject *start_all(PyObject *object, PyObject *unused)
+{
+	struct ntd_module_state *state = ntd_state_of(object);
+	struct ntd_blocking blocking;
+	struct ntd_error *error = NULL;
+	struct ntd_nest nest;
+	size_t count;
+	_cleanup_free_ struct ntd_machine **machines = machines_of(self_of(object), &count);
+	int result;
+
+	(void)unused;
+	if (!machines || !ntd_block(&blocking))
+		return NULL;
+	nest = ntd_nest_begin(state->session->report, NULL, "start all VMs");
+	result = ntd_machine_start_all(machines, count, &blocking.waiter, &error);
+	ntd_nest_end(&nest, result < 0);
+	ntd_unblock(&blocking);
+	if (result < 0)
+		return ntd_raise(state, error);
+	Py_RETURN_NONE;
+}
+
+static PyObject *join_all(PyObject *object, PyObject *unused)
+{
+	struct ntd_module_state *state = ntd_state_of(object);
+	struct ntd_blocking blocking;
+	struct ntd_error *error = NULL;
+	struct ntd_nest nest;
+	size_t count;
+	_cleanup_free_ struct ntd_machine **machines = machines_of(self_of(object), &count);
+	int result = 0;
+
+	(void)unused;
+	if (!machines || !ntd_block(&blocking))
+		return NULL;
+	nest = ntd_nest_begin(state->session->report, NULL, "wait for all VMs to finish");
+	for (size_t i = 0; result == 0 && i < count; i++)
+		result = ntd_machine_wait_for_shutdown(machines[i], NTD_FOREVER, &blocking.waiter,
+						       &error);
+	ntd_nest_end(&nest, result < 0);
+	ntd_session_stop_timer(state->session);
+	ntd_unblock(&blocking);
+	if (result < 0)
+		return ntd_raise(state, error);
+	Py_RETURN_NONE;
+}
+
+/* ---- create_machine */
+
+/* Older scripts pass one dict: startCommand, name, keep_vm_state. */
+static PyObject *create_from_dict(PyObject *self, PyObject *dict);
+
+static PyObject *create_machine(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"start_command", "name", "keep_machine_state", "keep_vm_state", NULL};
+	struct ntd_module_state *state = ntd_state_of(object);
+	struct ntd_error *error = NULL;
+	struct ntd_machine *machine;
+	_cleanup_free_ char *own_name = NULL;
+	_cleanup_pyref_ PyObject *text = NULL;
+	const char *command, *name = NULL;
+	int keep = false, keep_old = false;
+	PyObject *given;
+
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$zpp:create_machine", names, &given, &name,
+					 &keep, &keep_old))
+		return NULL;
+	if (PyDict_Check(given))
+		return create_from_dict(object, given);
+	text = PyOS_FSPath(given);
+	command = text && PyUnicode_Check(text) ? PyUnicode_AsUTF8(text) : NULL;
+	if (!command) {
+		if (!PyErr_Occurred())
+			PyErr_SetString(PyExc_TypeError, "start_command must be a str");
+		return NULL;
+	}
+	own_name = name ? ntd_strdup(name) : ntd_start_script_name(command, "-vm");
+	if (!*own_name || strchr(own_name, '/'))
+		return PyErr_Format(PyExc_ValueError, "'%s' cannot be the name of a machine", own_name);
+	Py_BEGIN_ALLOW_THREADS
+	machine = ntd_session_add_machine(state->session, own_name, command, keep || keep_old, &error);
+	Py_END_ALLOW_THREADS
+	return machine ? ntd_machine_object(state, machine) : ntd_raise(state, error);
+}
+
+static PyObject *create_from_dict(PyObject *self, PyObject *dict)
+{
+	static const char *const keys[][2] = {{"name", "name"}, {"keep_vm_state", "keep_vm_state"}};
+	PyObject *command = PyDict_GetItemString(dict, "startCommand");
+	_cleanup_pyref_ PyObject *args = NULL, *kwargs = PyDict_New();
+
+	if (!command)
+		return PyErr_Format(PyExc_KeyError, "startCommand");
+	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+		PyObject *value = PyDict_GetItemString(dict, keys[i][0]);
+
+		if (value && PyDict_SetItemString(kwargs, keys[i][1], value) < 0)
+			return NULL;
+	}
+	ntd_log(ntd_state_of(self)->session->report, NTD_LEVEL_WARNING, NULL,
+		"create_machine() with a dict is deprecated: pass the start command and keywords");
+	args = PyTuple_Pack(1, command);
+	return args && kwargs ? create_machine(self, args, kwargs) : NULL;
+}
+
+/* ---- the script */
+
+static PyObject *test_script(PyObject *object, PyObject *unused)
+{
+	(void)unused;
+	if (ntd_execute_script(ntd_state_of(object)) < 0)
+		return NULL;
+	Py_RETURN_NONE;
+}
+
+static PyObject *run_tests(PyObject *object, PyObject *unused)
+{
+	struct driver_object *self = self_of(object);
+	struct ntd_module_state *state = ntd_state_of(object);
+
+	(void)unused;
+	ntd_session_start_timer(state->session);
+	if (ntd_execute_script(state) < 0)
+		return NULL;
+	for (Py_ssize_t i = 0; i < PyList_Size(self->machines); i++) {
+		PyObject *machine = PyList_GetItem(self->machines, i);
+		_cleanup_pyref_ PyObject *up = PyObject_CallMethod(machine, "is_up", NULL);
+		_cleanup_pyref_ PyObject *synced = NULL;
+
+		if (!up)
+			return NULL;
+		if (up == Py_True && !(synced = PyObject_CallMethod(machine, "execute", "s", "sync")))
+			return NULL;
+	}
+	Py_RETURN_NONE;
+}
+
+static PyObject *subtest(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"name", NULL};
+	const char *name;
+
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s:subtest", names, &name))
+		return NULL;
+	return ntd_step_object(ntd_state_of(object), NULL, name, NULL, true);
+}
+
+static PyObject *serial_stdout(PyObject *object, bool shown)
+{
+	ntd_terminal_show_serial(ntd_state_of(object)->session->terminal, shown);
+	Py_RETURN_NONE;
+}
+
+static PyObject *serial_stdout_on(PyObject *object, PyObject *unused)
+{
+	(void)unused;
+	return serial_stdout(object, true);
+}
+
+static PyObject *serial_stdout_off(PyObject *object, PyObject *unused)
+{
+	(void)unused;
+	return serial_stdout(object, false);
+}
+
+/* ---- global names */
+
+/* The bound methods and objects that every script has, in the order in which they are listed. */
+static const char *const exposed_methods[] = {
+	"start_all", "test_script",      "create_machine",  "subtest",
+	"run_tests", "join_all",         "serial_stdout_off", "serial_stdout_on",
+};
+
+static int set_new(PyObject *dict, const char *name, PyObject *stolen)
+{
+	int result = stolen ? PyDict_SetItemString(dict, name, stolen) : -1;
+
+	Py_XDECREF(stolen);
+	return result;
+}
+
+static int add_general(PyObject *object, PyObject *dict)
+{
+	struct driver_object *self = self_of(object);
+	struct ntd_module_state *state = ntd_state_of(object);
+	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("_test_driver");
+
+	if (!module || set_new(dict, "machines", Py_NewRef(self->machines)) < 0 ||
+	    set_new(dict, "machines_qemu", Py_NewRef(self->machines)) < 0 ||
+	    set_new(dict, "machines_nspawn", PyList_New(0)) < 0 ||
+	    set_new(dict, "vlans", Py_NewRef(self->vlans)) < 0 ||
+	    set_new(dict, "driver", Py_NewRef(object)) < 0 ||
+	    set_new(dict, "log", Py_NewRef(self->logger)) < 0 ||
+	    set_new(dict, "os", PyImport_ImportModule("os")) < 0 ||
+	    set_new(dict, "retry", PyObject_GetAttrString(module, "retry")) < 0 ||
+	    set_new(dict, "QemuMachine", Py_NewRef((PyObject *)state->machine_type)) < 0 ||
+	    set_new(dict, "Machine", Py_NewRef((PyObject *)state->machine_type)) < 0)
+		return -1;
+	for (size_t i = 0; i < sizeof exposed_methods / sizeof *exposed_methods; i++)
+		if (set_new(dict, exposed_methods[i],
+			    PyObject_GetAttrString(object, exposed_methods[i])) < 0)
+			return -1;
+	return 0;
+}
+
+static int add_machines(PyObject *object, PyObject *dict)
+{
+	struct driver_object *self = self_of(object);
+	Py_ssize_t count = PyList_Size(self->machines);
+
+	for (Py_ssize_t i = 0; i < count; i++) {
+		PyObject *machine = PyList_GetItem(self->machines, i);
+		_cleanup_free_ char *name =
+			ntd_python_name(ntd_machine_name(ntd_machine_of(machine)));
+
+		if (PyDict_SetItemString(dict, name, machine) < 0)
+			return -1;
+	}
+	if (count == 1 && !PyDict_GetItemString(dict, "machine"))
+		return PyDict_SetItemString(dict, "machine", PyList_GetItem(self->machines, 0));
+	return 0;
+}
+
+static int add_vlans(PyObject *object, PyObject *dict)
+{
+	struct driver_object *self = self_of(object);
+
+	for (Py_ssize_t i = 0; i < PyList_Size(self->vlans); i++) {
+		PyObject *vlan = PyList_GetItem(self->vlans, i);
+		_cleanup_pyref_ PyObject *number = PyObject_GetAttrString(vlan, "nr");
+		_cleanup_pyref_ PyObject *name =
+			number ? PyUnicode_FromFormat("vlan%S", number) : NULL;
+
+		if (!name || PyDict_SetItem(dict, name, vlan) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static PyObject *test_symbols(PyObject *object, PyObject *unused)
+{
+	_cleanup_pyref_ PyObject *dict = PyDict_New();
+
+	(void)unused;
+	if (!dict || add_general(object, dict) < 0 || add_machines(object, dict) < 0 ||
+	    add_vlans(object, dict) < 0)
+		return NULL;
+	return ntd_steal(&dict);
+}
+
+/* ---- the type */
+
+static PyObject *get_out_dir(PyObject *object, void *closure)
+{
+	(void)closure;
+	return ntd_path(ntd_state_of(object)->session->config->output_dir);
+}
+
+#define METHOD(name, function, doc)                                                                \
+	{name, (PyCFunction)(void (*)(void))function, METH_VARARGS | METH_KEYWORDS, doc}
+
+int ntd_add_driver_type(PyObject *module, struct ntd_module_state *state)
+{
+	static PyMethodDef methods[] = {
+		{"start_all", start_all, METH_NOARGS,
+		 "start_all($self)\n--\n\nStarts all machines, at the same time."},
+		{"join_all", join_all, METH_NOARGS,
+		 "join_all($self)\n--\n\nWaits until all machines have ended; without time limit."},
+		METHOD("create_machine", create_machine,
+		       "create_machine($self, start_command, *, name=None, keep_machine_state=False)\n"
+		       "--\n\nA machine that is not part of the configuration. The command is run by a\n"
+		       "shell; its name is the NAME of run-NAME-vm at the end, unless given."),
+		{"test_script", test_script, METH_NOARGS, "test_script($self)\n--\n\nRuns the script."},
+		{"run_tests", run_tests, METH_NOARGS,
+		 "run_tests($self)\n--\n\nRuns the script under the global time limit."},
+		METHOD("subtest", subtest,
+		       "subtest($self, name)\n--\n\nA context manager: a part of the test with a title."),
+		{"serial_stdout_on", serial_stdout_on, METH_NOARGS,
+		 "serial_stdout_on($self)\n--\n\nShows console lines in the log."},
+		{"serial_stdout_off", serial_stdout_off, METH_NOARGS,
+		 "serial_stdout_off($self)\n--\n\nHides console lines from the log."},
+		{"test_symbols", test_symbols, METH_NOARGS,
+		 "test_symbols($self)\n--\n\nThe global names of a script, as a new dict."},
+		{NULL, NULL, 0, NULL},
+	};
+	static PyMemberDef members[] = {
+		{"machines", T_OBJECT, offsetof(struct driver_object, machines), READONLY,
+		 "list: the machines, sorted by name."},
+		{"vlans", T_OBJECT, offsetof(struct driver_object, vlans), READONLY,
+		 "list: the virtual networks."},
+		{"logger", T_OBJECT, offsetof(struct driver_object, logger), READONLY, "The log."},
+		{"__dictoffset__", T_PYSSIZET, offsetof(struct driver_object, dict), READONLY, NULL},
+		{NULL, 0, 0, 0, NULL},
+	};
+	static PyGetSetDef attributes[] = {
+		{"out_dir", get_out_dir, NULL, "Path: where files for the user go.", NULL},
+		{NULL, NULL, NULL, NULL, NULL},
+	};
+	static PyType_Slot slots[] = {
+		{Py_tp_doc, (void *)"The run: its machines, networks and script."},
+		{Py_tp_dealloc, driver_dealloc},
+		{Py_tp_traverse, driver_traverse},
+		{Py_tp_clear, driver_clear},
+		{Py_tp_methods, methods},
+		{Py_tp_members, members},
+		{Py_tp_getset, attributes},
+		{0, NULL},
+	};
+	static PyType_Spec spec = {
+		.name = "test_driver.driver.Driver",
+		.basicsize = sizeof(struct driver_object),
+		.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE |
+			 Py_TPFLAGS_DISALLOW_INSTANTIATION,
+		.slots = slots,
+	};
+
+	state->driver_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
+	return state->driver_type ? PyModule_AddType(module, state->driver_type) : -1;
+}

@@ -1,0 +1,136 @@
+/* The inside of the embedding: what its files share. Everything that includes Python.h is in embed/.
+ *
+ * The GIL is released around every call into driver/ that can block, by one scope (ntd_block). Nothing in
+ * driver/ ever takes the GIL; the hooks that it calls on script threads do so themselves (hooks.c).
+ */
+#pragma once
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "loop/request.h"
+#include "machine/command.h"
+#include "machine/start_command.h"
+#include "session/session.h"
+
+/* The program's name for messages. */
+#define NTD_PROGRAM "nixos-test-driver"
+
+struct ntd_module_state {
+	struct ntd_session *session;
+	PyObject *machine_error, *requested_assertion_failed;
+	PyObject *machine_died, *machine_timeout, *protocol_error;
+	PyTypeObject *machine_type, *vlan_type, *driver_type, *logger_type, *step_type;
+	PyTypeObject *start_command_type, *shell_socket_type;
+	PyObject *driver; /* the Driver of this run */
+	PyObject *script_text, *script_code;
+};
+
+/* The module _test_driver, which the package test_driver re-exports. */
+PyObject *ntd_module_init(void);
+/* The state of the imported module; with the GIL held, after start-up. */
+struct ntd_module_state *ntd_module_state(void);
+/* The state by a type of ours or a subclass of one. */
+struct ntd_module_state *ntd_state_of(PyObject *self);
+
+/* ---- scope.c: leaving Python for a while */
+
+struct ntd_blocking {
+	struct ntd_waiter waiter;
+	sigset_t signals; /* the mask outside */
+	PyThreadState *thread;
+};
+
+/* Releases the GIL and blocks signals for the scope; false, with an exception, when a signal's handler
+ * raised one. Every call that returned true is followed by ntd_unblock(). */
+bool ntd_block(struct ntd_blocking *blocking);
+void ntd_unblock(struct ntd_blocking *blocking);
+/* Inside the scope: Python for a while, for a hook or an attempt written in Python. ntd_back() returns to
+ * the blocking state even when a signal's handler raised an exception; it is false then. */
+void ntd_into_python(struct ntd_blocking *blocking);
+bool ntd_back(struct ntd_blocking *blocking);
+
+/* ---- errors.c */
+
+/* Raises `error` as its exception and frees it; an exception that is set already stays. Returns NULL. */
+PyObject *ntd_raise(struct ntd_module_state *state, struct ntd_error *error);
+/* Adds the exceptions to the module. */
+int ntd_add_exceptions(PyObject *module, struct ntd_module_state *state);
+/* Turns the exception that is set into *err, leaving it set: for hooks called by the core. */
+int ntd_error_from_python(struct ntd_error **err);
+
+/* ---- convert.c */
+
+/* Bytes as text: UTF-8, what is not UTF-8 replaced. */
+PyObject *ntd_text(const struct ntd_buf *bytes);
+PyObject *ntd_text_of(const char *text);
+/* pathlib.Path. */
+PyObject *ntd_path(const char *path);
+/* "O&" converters. Durations: None (gives the converter's `none`), int, float, timedelta; bool is a
+ * TypeError. Seconds as double; NTD_NO_TIMEOUT for None. */
+int ntd_convert_duration(PyObject *object, void *seconds);
+/* str or os.PathLike; the pointer belongs to a new reference in struct ntd_path_arg. */
+struct ntd_path_arg {
+	PyObject *owner;
+	const char *text;
+};
+int ntd_convert_path(PyObject *object, void *path_arg);
+static inline void ntd_cleanup_pyref(PyObject **object)
+{
+	Py_XDECREF(*object);
+}
+#define _cleanup_pyref_ _cleanup_(ntd_cleanup_pyref)
+static inline void ntd_cleanup_path_arg(struct ntd_path_arg *arg)
+{
+	Py_XDECREF(arg->owner);
+}
+#define _cleanup_path_ _cleanup_(ntd_cleanup_path_arg)
+/* A name from {str: str} attributes to the report's form; NULL with an exception. May be None. */
+int ntd_convert_attributes(PyObject *object, char ***attributes);
+
+/* ---- types: each makes its type and adds it to the module */
+int ntd_add_machine_type(PyObject *module, struct ntd_module_state *state);
+int ntd_add_vlan_type(PyObject *module, struct ntd_module_state *state);
+int ntd_add_driver_type(PyObject *module, struct ntd_module_state *state);
+int ntd_add_logger_type(PyObject *module, struct ntd_module_state *state);
+int ntd_add_step_type(PyObject *module, struct ntd_module_state *state);
+int ntd_add_shell_socket_type(PyObject *module, struct ntd_module_state *state);
+
+/* New objects; `machine` stays the session's. */
+PyObject *ntd_machine_object(struct ntd_module_state *state, struct ntd_machine *machine);
+PyObject *ntd_vlan_object(struct ntd_module_state *state, struct ntd_vlan *vlan);
+PyObject *ntd_logger_object(struct ntd_module_state *state);
+PyObject *ntd_driver_object(struct ntd_module_state *state);
+PyObject *ntd_shell_socket_object(struct ntd_module_state *state, PyObject *owner,
+				  struct ntd_machine *machine);
+/* A context manager for a step in the log; takes `attributes`. */
+PyObject *ntd_step_object(struct ntd_module_state *state, const char *machine, const char *text,
+			  char **attributes, bool subtest);
+/* The machine of a machine object, or NULL with a TypeError. */
+struct ntd_machine *ntd_machine_of(PyObject *object);
+
+/* ---- retry.c */
+/* retry(fn, timeout_seconds=None, timeout=None) */
+PyObject *ntd_retry_function(PyObject *self, PyObject *args, PyObject *kwargs);
+extern const char ntd_retry_doc[];
+
+/* ---- script.c */
+/* Reads and compiles the test script: -1 with an exception. */
+int ntd_compile_script(struct ntd_module_state *state);
+/* Runs it once with fresh globals, as driver.test_script(): -1 with an exception. */
+int ntd_execute_script(struct ntd_module_state *state);
+/* Runs it as the test of this run; returns the exit status. */
+int ntd_run_script(struct ntd_module_state *state);
+/* Reports the exception that is set, and clears it; returns the exit status that it means. */
+int ntd_report_exception(struct ntd_module_state *state);
+
+/* ---- signals.c */
+/* Installs the handling of SIGINT, SIGTERM and SIGHUP; after Python's start. */
+int ntd_signals_install(struct ntd_session *session, struct ntd_error **err);
+void ntd_signals_remove(struct ntd_session *session);
+
+/* ---- python.c */
+/* Starts the interpreter; argv[0] is what sys.argv shows. */
+int ntd_python_start(char *const *argv, struct ntd_error **err);

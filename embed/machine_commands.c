@@ -1,0 +1,158 @@
+/* execute, succeed, fail and waiting for either. */
+#include "machine_object.h"
+
+/* A command's text, or a TypeError. The bytes belong to the str. */
+static bool command_text(PyObject *object, struct ntd_bytes *bytes)
+{
+	Py_ssize_t len;
+
+	if (!PyUnicode_Check(object)) {
+		PyErr_Format(PyExc_TypeError, "a command must be a str, not %s",
+			     Py_TYPE(object)->tp_name);
+		return false;
+	}
+	bytes->data = PyUnicode_AsUTF8AndSize(object, &len);
+	bytes->len = (size_t)len;
+	return bytes->data;
+}
+
+static PyObject *execute(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"command", "check_return", "check_output", "timeout", NULL};
+	struct ntd_machine *machine = ntd_machine_self(object)->machine;
+	_cleanup_result_ struct ntd_result answer = {0};
+	struct ntd_command command = {0};
+	struct ntd_bytes bytes;
+	int check_return = true, check_output = true, result;
+	PyObject *text;
+
+	command.timeout = NTD_DEFAULT_TIMEOUT;
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|ppO&:execute", names, &text, &check_return,
+					 &check_output, ntd_convert_duration, &command.timeout) ||
+	    !command_text(text, &bytes))
+		return NULL;
+	command.text = bytes.data;
+	command.text_len = bytes.len;
+	command.no_status = !check_return;
+	command.no_reply = !check_output;
+	if (!NTD_BLOCKING_CALL(result, ntd_machine_run(machine, &command, &answer, waiter, error)))
+		return NULL;
+	return Py_BuildValue("(iN)", answer.status, ntd_text(&answer.output));
+}
+
+typedef int check_function(struct ntd_machine *machine, struct ntd_bytes command, double timeout,
+			   struct ntd_buf *output, struct ntd_waiter *waiter,
+			   struct ntd_error **err);
+
+/* succeed(*commands, timeout=None) and fail() alike: the outputs, one after the other. */
+static PyObject *check_all(PyObject *object, PyObject *args, PyObject *kwargs, const char *format,
+			   check_function *check)
+{
+	static char *names[] = {"timeout", NULL};
+	struct ntd_machine *machine = ntd_machine_self(object)->machine;
+	_cleanup_buf_ struct ntd_buf output = {0};
+	_cleanup_pyref_ PyObject *none = PyTuple_New(0);
+	double timeout = NTD_NO_TIMEOUT;
+
+	if (!none || !PyArg_ParseTupleAndKeywords(none, kwargs, format, names, ntd_convert_duration,
+						  &timeout))
+		return NULL;
+	for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(args); i++) {
+		struct ntd_bytes command;
+		int result;
+
+		if (!command_text(PyTuple_GET_ITEM(args, i), &command) ||
+		    !NTD_BLOCKING_CALL(result, check(machine, command, timeout, &output, waiter,
+						     error)))
+			return NULL;
+	}
+	return ntd_text(&output);
+}
+
+static PyObject *succeed(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	return check_all(object, args, kwargs, "|$O&:succeed", ntd_machine_succeed);
+}
+
+static PyObject *fail(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	return check_all(object, args, kwargs, "|$O&:fail", ntd_machine_fail);
+}
+
+static PyObject *wait_until(PyObject *object, PyObject *args, PyObject *kwargs, const char *format,
+			    bool fails)
+{
+	static char *names[] = {"command", "timeout", NULL};
+	struct ntd_machine *machine = ntd_machine_self(object)->machine;
+	_cleanup_buf_ struct ntd_buf output = {0};
+	double timeout = NTD_DEFAULT_TIMEOUT;
+	struct ntd_bytes command;
+	PyObject *text;
+	int result;
+
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, format, names, &text, ntd_convert_duration,
+					 &timeout) ||
+	    !command_text(text, &command) ||
+	    !NTD_BLOCKING_CALL(result, ntd_machine_wait_until(machine, command, fails, timeout,
+							      &output, waiter, error)))
+		return NULL;
+	return ntd_text(&output);
+}
+
+static PyObject *wait_until_succeeds(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	return wait_until(object, args, kwargs, "O|O&:wait_until_succeeds", false);
+}
+
+static PyObject *wait_until_fails(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	return wait_until(object, args, kwargs, "O|O&:wait_until_fails", true);
+}
+
+/* sleep(secs), newest also sleep(duration=): in the guest, whose clock may be slower. */
+static PyObject *sleep_in_guest(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"secs", "duration", NULL};
+	struct ntd_machine *machine = ntd_machine_self(object)->machine;
+	_cleanup_buf_ struct ntd_buf output = {0}, text = {0};
+	_cleanup_free_ char *number = NULL;
+	double seconds = NTD_NO_TIMEOUT;
+	int result;
+
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O&O&:sleep", names, ntd_convert_duration,
+					 &seconds, ntd_convert_duration, &seconds))
+		return NULL;
+	if (seconds < 0)
+		return PyErr_Format(PyExc_TypeError, "sleep() needs a duration");
+	number = ntd_float_text(seconds);
+	ntd_buf_printf(&text, "sleep %s", number);
+	if (!NTD_BLOCKING_CALL(result, ntd_machine_succeed(machine, ntd_buf_view(&text),
+							   NTD_NO_TIMEOUT, &output, waiter, error)))
+		return NULL;
+	Py_RETURN_NONE;
+}
+
+PyMethodDef ntd_machine_command_methods[] = {
+	NTD_METHOD("execute", execute,
+		   "execute($self, command, check_return=True, check_output=True, timeout=900)\n--\n\n"
+		   "Runs a bash command as root; (exit status, standard output). Output is complete when\n"
+		   "every process has closed it. The guest ends the command after timeout seconds with\n"
+		   "status 124. Without check_return the status is -1; without check_output the command\n"
+		   "is only sent, and the result is (-2, '')."),
+	NTD_METHOD("succeed", succeed,
+		   "succeed($self, *commands, timeout=None)\n--\n\n"
+		   "Runs commands, each of which must exit with 0; their outputs as one str."),
+	NTD_METHOD("fail", fail,
+		   "fail($self, *commands, timeout=None)\n--\n\n"
+		   "Runs commands, each of which must exit with another status than 0."),
+	NTD_METHOD("wait_until_succeeds", wait_until_succeeds,
+		   "wait_until_succeeds($self, command, timeout=900)\n--\n\n"
+		   "Repeats a command every second until it succeeds; its last output. The time bounds\n"
+		   "the waiting and each attempt."),
+	NTD_METHOD("wait_until_fails", wait_until_fails,
+		   "wait_until_fails($self, command, timeout=900)\n--\n\n"
+		   "Repeats a command every second until it fails; its last output."),
+	NTD_METHOD("sleep", sleep_in_guest,
+		   "sleep($self, secs)\n--\n\nSleeps, by the guest's clock."),
+	{NULL, NULL, 0, NULL},
+};

@@ -1,0 +1,183 @@
+/* The serial console and the monitor. */
+#include "machine_object.h"
+
+enum { TAKE_LIMIT = 64 << 10 };
+
+/* A wait for console text: lines that nobody has used yet, joined without separators, searched after
+ * each arrival. Text that made a match is used up; what follows the line that completed it is not. */
+struct search {
+	struct ntd_machine *machine;
+	PyObject *pattern; /* compiled */
+	struct ntd_buf text;
+};
+
+static int matches(const struct search *search)
+{
+	_cleanup_pyref_ PyObject *text = ntd_text(&search->text);
+	_cleanup_pyref_ PyObject *match =
+		text ? PyObject_CallMethod(search->pattern, "search", "O", text) : NULL;
+
+	return match ? match != Py_None : -1;
+}
+
+static void append_lines(struct ntd_buf *text, const char *lines, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (lines[i] != '\n')
+			ntd_buf_append(text, lines + i, 1);
+}
+
+/* The text of `lines` completed a match: finds the line that did, and gives back those after it. */
+static int give_back_rest(struct search *search, const struct ntd_buf *lines, size_t before)
+{
+	const char *bytes = ntd_buf_bytes(lines);
+	size_t used = 0;
+
+	search->text.len = before;
+	while (used < lines->len) {
+		const char *end = memchr(bytes + used, '\n', lines->len - used);
+		size_t next = end ? (size_t)(end - bytes) + 1 : lines->len;
+		int found;
+
+		append_lines(&search->text, bytes + used, next - used);
+		used = next;
+		found = matches(search);
+		if (found < 0)
+			return -1;
+		if (found)
+			break;
+	}
+	ntd_console_give_back(ntd_machine_console(search->machine), lines->len - used);
+	return 0;
+}
+
+static int search_console(struct search *search, double timeout)
+{
+	struct ntd_console *console = ntd_machine_console(search->machine);
+	int64_t began = ntd_now();
+	int64_t deadline = timeout < 0 ? NTD_FOREVER : ntd_after(ntd_span(timeout));
+
+	for (;;) {
+		_cleanup_buf_ struct ntd_buf lines = {0};
+		size_t before = search->text.len;
+		int result;
+
+		if (!NTD_BLOCKING_CALL(result, ntd_console_take(console, &lines, TAKE_LIMIT, deadline,
+								waiter, error))) {
+			struct ntd_module_state *state = ntd_module_state();
+
+			if (!PyErr_ExceptionMatches(state->machine_timeout))
+				return -1;
+			PyErr_Clear();
+			ntd_raise(state, ntd_retry_timed_out(ntd_now() - began, timeout));
+			return -1;
+		}
+		append_lines(&search->text, ntd_buf_bytes(&lines), lines.len);
+		result = matches(search);
+		if (result)
+			return result < 0 ? -1 : give_back_rest(search, &lines, before);
+	}
+}
+
+static PyObject *compiled(PyObject *regex)
+{
+	_cleanup_pyref_ PyObject *re = PyImport_ImportModule("re");
+
+	return re ? PyObject_CallMethod(re, "compile", "O", regex) : NULL;
+}
+
+static PyObject *wait_for_console_text(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"regex", "timeout", NULL};
+	struct search search = {.machine = ntd_machine_self(object)->machine};
+	_cleanup_pyref_ PyObject *text = NULL;
+	double timeout = NTD_NO_TIMEOUT;
+	PyObject *regex;
+	struct ntd_nest nest;
+	int result;
+
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O&:wait_for_console_text", names, &regex,
+					 ntd_convert_duration, &timeout))
+		return NULL;
+	text = PyObject_Str(regex);
+	search.pattern = compiled(regex);
+	if (!search.pattern || !text || !PyUnicode_AsUTF8(text)) {
+		Py_XDECREF(search.pattern);
+		return NULL;
+	}
+	nest = ntd_nest_begin(ntd_machine_context(search.machine)->report,
+			      ntd_machine_name(search.machine), "waiting for %s to appear on console",
+			      PyUnicode_AsUTF8(text));
+	result = search_console(&search, timeout);
+	ntd_nest_end(&nest, result < 0);
+	ntd_buf_free(&search.text);
+	Py_DECREF(search.pattern);
+	if (result < 0)
+		return NULL;
+	Py_RETURN_NONE;
+}
+
+static PyObject *get_console_log(PyObject *object, PyObject *unused)
+{
+	_cleanup_buf_ struct ntd_buf log = {0};
+
+	(void)unused;
+	ntd_console_copy_log(ntd_machine_console(ntd_machine_self(object)->machine), &log);
+	return ntd_text(&log);
+}
+
+static PyObject *send_monitor_command(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"command", NULL};
+	struct ntd_machine *machine = ntd_machine_self(object)->machine;
+	_cleanup_buf_ struct ntd_buf reply = {0};
+	const char *line;
+	int result;
+
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s:send_monitor_command", names, &line) ||
+	    !NTD_BLOCKING_CALL(result, ntd_machine_monitor_command(machine, line, &reply, waiter,
+								   error)))
+		return NULL;
+	return ntd_text(&reply);
+}
+
+/* The second network card is the first VLAN's. */
+static PyObject *set_link(PyObject *object, const char *line)
+{
+	struct ntd_machine *machine = ntd_machine_self(object)->machine;
+	_cleanup_buf_ struct ntd_buf reply = {0};
+	int result;
+
+	if (!NTD_BLOCKING_CALL(result, ntd_machine_monitor_command(machine, line, &reply, waiter,
+								   error)))
+		return NULL;
+	Py_RETURN_NONE;
+}
+
+static PyObject *block(PyObject *object, PyObject *unused)
+{
+	(void)unused;
+	return set_link(object, "set_link virtio-net-pci.1 off");
+}
+
+static PyObject *unblock(PyObject *object, PyObject *unused)
+{
+	(void)unused;
+	return set_link(object, "set_link virtio-net-pci.1 on");
+}
+
+PyMethodDef ntd_machine_console_methods[] = {
+	NTD_METHOD("wait_for_console_text", wait_for_console_text,
+		   "wait_for_console_text($self, regex, timeout=None)\n--\n\n"
+		   "Waits until the console's lines since the last such wait, joined without newlines,\n"
+		   "match a regular expression."),
+	{"get_console_log", get_console_log, METH_NOARGS,
+	 "get_console_log($self)\n--\n\nAll console lines since the machine was started."},
+	NTD_METHOD("send_monitor_command", send_monitor_command,
+		   "send_monitor_command($self, command)\n--\n\n"
+		   "Runs a command on QEMU's monitor; its reply, with echo and prompt."),
+	{"block", block, METH_NOARGS,
+	 "block($self)\n--\n\nPulls the cable of the first VLAN's network card."},
+	{"unblock", unblock, METH_NOARGS, "unblock($self)\n--\n\nPlugs that cable in again."},
+	{NULL, NULL, 0, NULL},
+};

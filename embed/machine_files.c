@@ -1,0 +1,97 @@
+/* Copying files; and logging under the machine's name. */
+#include "machine/files.h"
+#include "machine_object.h"
+
+typedef int copy_function(struct ntd_machine *machine, const char *source, const char *target,
+			  struct ntd_waiter *waiter, struct ntd_error **err);
+
+static PyObject *copy(PyObject *object, PyObject *args, PyObject *kwargs, const char *format,
+		      char **names, const char *default_target, copy_function *function)
+{
+	struct ntd_machine *machine = ntd_machine_self(object)->machine;
+	_cleanup_path_ struct ntd_path_arg source = {0}, target = {0};
+	int result;
+
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, format, names, ntd_convert_path, &source,
+					 ntd_convert_path, &target) ||
+	    !NTD_BLOCKING_CALL(result,
+			       function(machine, source.text,
+					target.text ? target.text : default_target, waiter, error)))
+		return NULL;
+	Py_RETURN_NONE;
+}
+
+static PyObject *copy_from_host(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"source", "target", NULL};
+
+	return copy(object, args, kwargs, "O&O&:copy_from_host", names, NULL,
+		    ntd_machine_copy_from_host);
+}
+
+static PyObject *copy_from_host_via_shell(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"source", "target", NULL};
+
+	return copy(object, args, kwargs, "O&O&:copy_from_host_via_shell", names, NULL,
+		    ntd_machine_copy_via_shell);
+}
+
+static PyObject *copy_from_machine(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"source", "target_dir", NULL};
+
+	return copy(object, args, kwargs, "O&|O&:copy_from_machine", names, "",
+		    ntd_machine_copy_from_guest);
+}
+
+static PyObject *log_message(PyObject *object, PyObject *message)
+{
+	struct ntd_machine *machine = ntd_machine_self(object)->machine;
+	_cleanup_pyref_ PyObject *text = PyObject_Str(message);
+	const char *utf8 = text ? PyUnicode_AsUTF8(text) : NULL;
+
+	if (!utf8)
+		return NULL;
+	Py_BEGIN_ALLOW_THREADS
+	ntd_log(ntd_machine_context(machine)->report, NTD_LEVEL_ALWAYS, ntd_machine_name(machine),
+		"%s", utf8);
+	Py_END_ALLOW_THREADS
+	Py_RETURN_NONE;
+}
+
+static PyObject *nested(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"msg", "attrs", NULL};
+	PyObject *attributes = NULL;
+	const char *message;
+	char **list;
+
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|O:nested", names, &message, &attributes) ||
+	    ntd_convert_attributes(attributes, &list) < 0)
+		return NULL;
+	return ntd_step_object(ntd_state_of(object),
+			       ntd_machine_name(ntd_machine_self(object)->machine), message, list,
+			       false);
+}
+
+PyMethodDef ntd_machine_file_methods[] = {
+	NTD_METHOD("copy_from_host", copy_from_host,
+		   "copy_from_host($self, source, target)\n--\n\n"
+		   "Copies a file or a tree from the host to a path in the guest."),
+	NTD_METHOD("copy_from_host_via_shell", copy_from_host_via_shell,
+		   "copy_from_host_via_shell($self, source, target)\n--\n\n"
+		   "Copies a file of any size through the root shell, without the shared directory."),
+	NTD_METHOD("copy_from_machine", copy_from_machine,
+		   "copy_from_machine($self, source, target_dir='')\n--\n\n"
+		   "Copies a file or a tree from the guest into target_dir below the output directory."),
+	NTD_METHOD("copy_from_vm", copy_from_machine,
+		   "copy_from_vm($self, source, target_dir='')\n--\n\n"
+		   "Older name of copy_from_machine()."),
+	{"log", log_message, METH_O,
+	 "log($self, msg, /)\n--\n\nLogs a line under the machine's name."},
+	NTD_METHOD("nested", nested,
+		   "nested($self, msg, attrs={})\n--\n\n"
+		   "A context manager: a step in the log, under the machine's name."),
+	{NULL, NULL, 0, NULL},
+};

@@ -1,0 +1,154 @@
+/* start, connect, shutdown, crash, reboot and their kin. */
+#include "machine_object.h"
+
+/* A call that returns nothing. */
+#define RETURN_NONE_AFTER(call)                                                                    \
+	do {                                                                                       \
+		int result_;                                                                       \
+                                                                                                   \
+		if (!NTD_BLOCKING_CALL(result_, call))                                             \
+			return NULL;                                                               \
+		Py_RETURN_NONE;                                                                    \
+	} while (0)
+
+static PyObject *start(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"allow_reboot", NULL};
+	struct ntd_machine *machine = ntd_machine_self(object)->machine;
+	int allow_reboot = false;
+
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|p:start", names, &allow_reboot))
+		return NULL;
+	RETURN_NONE_AFTER(ntd_machine_start(machine, allow_reboot, waiter, error));
+}
+
+static PyObject *connect(PyObject *object, PyObject *unused)
+{
+	struct ntd_machine *machine = ntd_machine_self(object)->machine;
+
+	(void)unused;
+	RETURN_NONE_AFTER(ntd_machine_connect(machine, waiter, error));
+}
+
+static PyObject *shutdown(PyObject *object, PyObject *unused)
+{
+	struct ntd_machine *machine = ntd_machine_self(object)->machine;
+
+	(void)unused;
+	RETURN_NONE_AFTER(ntd_machine_shutdown(machine, waiter, error));
+}
+
+static PyObject *crash(PyObject *object, PyObject *unused)
+{
+	struct ntd_machine *machine = ntd_machine_self(object)->machine;
+
+	(void)unused;
+	RETURN_NONE_AFTER(ntd_machine_crash(machine, waiter, error));
+}
+
+static PyObject *reboot(PyObject *object, PyObject *unused)
+{
+	struct ntd_machine *machine = ntd_machine_self(object)->machine;
+
+	(void)unused;
+	RETURN_NONE_AFTER(ntd_machine_reboot(machine, waiter, error));
+}
+
+static PyObject *raise_timeout_expired(double timeout)
+{
+	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("subprocess");
+	_cleanup_pyref_ PyObject *exception =
+		module ? PyObject_CallMethod(module, "TimeoutExpired", "sd", "qemu", timeout) : NULL;
+
+	if (exception)
+		PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
+	return NULL;
+}
+
+static PyObject *wait_for_shutdown(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"timeout", NULL};
+	struct ntd_machine *machine = ntd_machine_self(object)->machine;
+	struct ntd_module_state *state = ntd_state_of(object);
+	double timeout = NTD_NO_TIMEOUT;
+	int64_t deadline;
+	int result;
+
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O&:wait_for_shutdown", names,
+					 ntd_convert_duration, &timeout))
+		return NULL;
+	deadline = timeout < 0 ? NTD_FOREVER : ntd_after(ntd_span(timeout));
+	if (NTD_BLOCKING_CALL(result,
+			      ntd_machine_wait_for_shutdown(machine, deadline, waiter, error)))
+		Py_RETURN_NONE;
+	if (PyErr_ExceptionMatches(state->machine_timeout)) {
+		PyErr_Clear();
+		return raise_timeout_expired(timeout);
+	}
+	return NULL;
+}
+
+static PyObject *release(PyObject *object, PyObject *unused)
+{
+	struct ntd_machine *machine = ntd_machine_self(object)->machine;
+
+	(void)unused;
+	Py_BEGIN_ALLOW_THREADS
+	ntd_machine_release(machine, NTD_SECOND);
+	ntd_machine_wait_gone(machine, ntd_after(5 * NTD_SECOND));
+	Py_END_ALLOW_THREADS
+	Py_RETURN_NONE;
+}
+
+static PyObject *is_up(PyObject *object, PyObject *unused)
+{
+	(void)unused;
+	return PyBool_FromLong(ntd_machine_status(ntd_machine_self(object)->machine).state ==
+			       NTD_MACHINE_CONNECTED);
+}
+
+static PyObject *cleanup_statedir(PyObject *object, PyObject *unused)
+{
+	struct ntd_machine *machine = ntd_machine_self(object)->machine;
+
+	(void)unused;
+	Py_BEGIN_ALLOW_THREADS
+	ntd_machine_cleanup_state_dir(machine);
+	Py_END_ALLOW_THREADS
+	Py_RETURN_NONE;
+}
+
+static PyObject *run_callbacks(PyObject *object, PyObject *unused)
+{
+	(void)unused;
+	if (ntd_machine_run_callbacks(ntd_machine_self(object)) < 0)
+		return NULL;
+	Py_RETURN_NONE;
+}
+
+PyMethodDef ntd_machine_life_methods[] = {
+	NTD_METHOD("start", start,
+		   "start($self, allow_reboot=False)\n--\n\n"
+		   "Starts QEMU, unless it runs; returns when it does, before the guest has booted.\n"
+		   "Without allow_reboot a reboot of the guest ends QEMU."),
+	{"connect", connect, METH_NOARGS,
+	 "connect($self)\n--\n\nStarts the machine if necessary and waits for the guest's root shell."},
+	{"shutdown", shutdown, METH_NOARGS,
+	 "shutdown($self)\n--\n\nPowers the guest off and waits for the end; nothing if it is down."},
+	{"crash", crash, METH_NOARGS,
+	 "crash($self)\n--\n\nEnds QEMU at once, like a power cut; nothing if it is down."},
+	{"reboot", reboot, METH_NOARGS,
+	 "reboot($self)\n--\n\nPresses Ctrl-Alt-Delete. Needs start(allow_reboot=True)."},
+	NTD_METHOD("wait_for_shutdown", wait_for_shutdown,
+		   "wait_for_shutdown($self, timeout=None)\n--\n\n"
+		   "Waits until QEMU has ended. subprocess.TimeoutExpired after timeout."),
+	{"release", release, METH_NOARGS,
+	 "release($self)\n--\n\nEnds QEMU and what belongs to it, without the guest's help."},
+	{"is_up", is_up, METH_NOARGS,
+	 "is_up($self)\n--\n\nWhether QEMU runs and the root shell is there."},
+	{"cleanup_statedir", cleanup_statedir, METH_NOARGS,
+	 "cleanup_statedir($self)\n--\n\nRemoves the state directory."},
+	{"run_callbacks", run_callbacks, METH_NOARGS,
+	 "run_callbacks($self)\n--\n\nCalls the functions in `callbacks`."},
+	{NULL, NULL, 0, NULL},
+};

@@ -1,0 +1,47 @@
+/* The Python object of a machine, for the files that make up its type. */
+#pragma once
+
+#include "embed.h"
+
+struct machine_object {
+	PyObject_HEAD
+	struct ntd_machine *machine; /* the session's; lives until the interpreter has ended */
+	PyObject *callbacks;         /* list of functions to call before each command */
+	PyObject *dict;
+	bool in_callbacks;
+};
+
+static inline struct machine_object *ntd_machine_self(PyObject *object)
+{
+	return (struct machine_object *)object;
+}
+
+/* Runs the callbacks; -1 with an exception. Not when called from one of them. */
+int ntd_machine_run_callbacks(struct machine_object *self);
+
+/* The methods, by what they are about; each list ends with an empty entry. */
+extern PyMethodDef ntd_machine_life_methods[];
+extern PyMethodDef ntd_machine_command_methods[];
+extern PyMethodDef ntd_machine_unit_methods[];
+extern PyMethodDef ntd_machine_console_methods[];
+extern PyMethodDef ntd_machine_file_methods[];
+
+#define NTD_METHOD(name, function, doc)                                                            \
+	{name, (PyCFunction)(void (*)(void))function, METH_VARARGS | METH_KEYWORDS, doc}
+
+/* Evaluates a call into driver/ that can block, with `waiter` and `error` for it to use; its result
+ * becomes `result`, and a negative one the exception. */
+#define NTD_BLOCKING_CALL(result, call)                                                            \
+	({                                                                                         \
+		struct ntd_blocking blocking_;                                                     \
+		struct ntd_error *error_ = NULL, **error = &error_;                                \
+		struct ntd_waiter *waiter = &blocking_.waiter;                                     \
+		(result) = -1;                                                                     \
+		if (ntd_block(&blocking_)) {                                                       \
+			(result) = (call);                                                         \
+			ntd_unblock(&blocking_);                                                   \
+			if ((result) < 0)                                                          \
+				ntd_raise(ntd_module_state(), *error);                             \
+		}                                                                                  \
+		(result) >= 0;                                                                     \
+	})

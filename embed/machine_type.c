@@ -1,0 +1,297 @@
+/* The type QemuMachine: attributes, hooks, and the list of its methods. */
+#include "machine_object.h"
+
+#include <structmember.h>
+#include <sys/wait.h>
+
+/* ---- hooks that the core calls on script threads, inside a scope of ntd_block() */
+
+static int before_command(void *owner, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct ntd_blocking *blocking = ntd_container_of(waiter, struct ntd_blocking, waiter);
+	struct machine_object *self = owner;
+	int result;
+
+	ntd_into_python(blocking);
+	result = ntd_machine_run_callbacks(self);
+	if (result < 0)
+		ntd_error_from_python(err);
+	if (!ntd_back(blocking) && result == 0)
+		result = ntd_error_from_python(err);
+	return result;
+}
+
+/* os.environ writes through to environ; with the GIL held nobody is writing. */
+static char **environment(void *owner)
+{
+	PyGILState_STATE gil = PyGILState_Ensure();
+	char **copy = ntd_environment_copy(environ);
+
+	(void)owner;
+	PyGILState_Release(gil);
+	return copy;
+}
+
+/* Without callbacks the core need not take the GIL before each command. */
+static void set_hooks(struct machine_object *self)
+{
+	bool callbacks = self->callbacks && PyObject_Size(self->callbacks) != 0;
+
+	ntd_machine_set_hooks(self->machine, &(struct ntd_machine_hooks){
+						     .before_command = callbacks ? before_command : NULL,
+						     .environment = environment,
+						     .owner = self});
+}
+
+int ntd_machine_run_callbacks(struct machine_object *self)
+{
+	Py_ssize_t count = PyList_Check(self->callbacks) ? PyList_Size(self->callbacks) : 0;
+
+	if (self->in_callbacks)
+		return 0;
+	self->in_callbacks = true;
+	for (Py_ssize_t i = 0; i < count && i < PyList_Size(self->callbacks); i++) {
+		_cleanup_pyref_ PyObject *callback =
+			Py_NewRef(PyList_GetItem(self->callbacks, i));
+		_cleanup_pyref_ PyObject *result = PyObject_CallNoArgs(callback);
+
+		if (!result) {
+			self->in_callbacks = false;
+			return -1;
+		}
+	}
+	self->in_callbacks = false;
+	return 0;
+}
+
+/* ---- the object */
+
+PyObject *ntd_machine_object(struct ntd_module_state *state, struct ntd_machine *machine)
+{
+	struct machine_object *self =
+		(struct machine_object *)PyType_GenericAlloc(state->machine_type, 0);
+
+	if (!self)
+		return NULL;
+	self->machine = machine;
+	self->callbacks = PyList_New(0);
+	set_hooks(self);
+	return (PyObject *)self;
+}
+
+struct ntd_machine *ntd_machine_of(PyObject *object)
+{
+	if (PyObject_TypeCheck(object, ntd_module_state()->machine_type))
+		return ntd_machine_self(object)->machine;
+	PyErr_Format(PyExc_TypeError, "expected a machine, not %s", Py_TYPE(object)->tp_name);
+	return NULL;
+}
+
+static int machine_traverse(PyObject *object, visitproc visit, void *arg)
+{
+	Py_VISIT(Py_TYPE(object));
+	Py_VISIT(ntd_machine_self(object)->callbacks);
+	Py_VISIT(ntd_machine_self(object)->dict);
+	return 0;
+}
+
+static int machine_clear(PyObject *object)
+{
+	Py_CLEAR(ntd_machine_self(object)->callbacks);
+	Py_CLEAR(ntd_machine_self(object)->dict);
+	return 0;
+}
+
+static void machine_dealloc(PyObject *object)
+{
+	struct machine_object *self = ntd_machine_self(object);
+	PyTypeObject *type = Py_TYPE(object);
+
+	PyObject_GC_UnTrack(object);
+	if (self->machine)
+		ntd_machine_set_hooks(self->machine, &(struct ntd_machine_hooks){0});
+	machine_clear(object);
+	type->tp_free(object);
+	Py_DECREF(type);
+}
+
+static PyObject *machine_repr(PyObject *object)
+{
+	return PyUnicode_FromFormat("<%s '%s'>", Py_TYPE(object)->tp_name,
+				    ntd_machine_name(ntd_machine_self(object)->machine));
+}
+
+/* ---- attributes */
+
+static struct ntd_machine_status status_of(PyObject *object)
+{
+	return ntd_machine_status(ntd_machine_self(object)->machine);
+}
+
+static PyObject *get_name(PyObject *object, void *closure)
+{
+	(void)closure;
+	return ntd_text_of(ntd_machine_name(ntd_machine_self(object)->machine));
+}
+
+static PyObject *get_booted(PyObject *object, void *closure)
+{
+	(void)closure;
+	return PyBool_FromLong(ntd_machine_state_booted(status_of(object).state));
+}
+
+static PyObject *get_connected(PyObject *object, void *closure)
+{
+	(void)closure;
+	return PyBool_FromLong(status_of(object).state == NTD_MACHINE_CONNECTED);
+}
+
+static int set_connected(PyObject *object, PyObject *value, void *closure)
+{
+	int truth = value ? PyObject_IsTrue(value) : 0;
+
+	(void)closure;
+	if (!truth)
+		ntd_machine_disconnect(ntd_machine_self(object)->machine, false);
+	return truth < 0 ? -1 : 0;
+}
+
+static PyObject *get_pid(PyObject *object, void *closure)
+{
+	pid_t pid = status_of(object).pid;
+
+	(void)closure;
+	if (!pid)
+		Py_RETURN_NONE;
+	return PyLong_FromLong(pid);
+}
+
+static PyObject *get_directory(PyObject *object, void *closure)
+{
+	struct ntd_machine *machine = ntd_machine_self(object)->machine;
+	const char *which = closure;
+
+	if (!strcmp(which, "state"))
+		return ntd_path(ntd_machine_state_dir(machine));
+	if (!strcmp(which, "shared"))
+		return ntd_path(ntd_machine_shared_dir(machine));
+	return ntd_path(!strcmp(which, "out") ? ntd_machine_context(machine)->out_dir
+					      : ntd_machine_context(machine)->tmp_dir);
+}
+
+static int set_state_dir(PyObject *object, PyObject *value, void *closure)
+{
+	_cleanup_path_ struct ntd_path_arg path = {0};
+
+	(void)closure;
+	if (!value || !ntd_convert_path(value, &path))
+		return -1;
+	ntd_machine_set_state_dir(ntd_machine_self(object)->machine, path.text);
+	return 0;
+}
+
+static PyObject *get_socket_path(PyObject *object, void *closure)
+{
+	return ntd_path(ntd_machine_socket_path(ntd_machine_self(object)->machine, closure));
+}
+
+static PyObject *get_callbacks(PyObject *object, void *closure)
+{
+	/* Whoever has the list may change it, so from now on it is looked at before each command. */
+	struct machine_object *self = ntd_machine_self(object);
+
+	(void)closure;
+	ntd_machine_set_hooks(self->machine,
+			      &(struct ntd_machine_hooks){.before_command = before_command,
+							  .environment = environment,
+							  .owner = self});
+	return Py_NewRef(self->callbacks);
+}
+
+static PyObject *get_logger(PyObject *object, void *closure)
+{
+	(void)closure;
+	return ntd_logger_object(ntd_state_of(object));
+}
+
+static PyObject *get_shell(PyObject *object, void *closure)
+{
+	(void)closure;
+	if (!ntd_machine_state_booted(status_of(object).state))
+		Py_RETURN_NONE;
+	return ntd_shell_socket_object(ntd_state_of(object), object,
+				       ntd_machine_self(object)->machine);
+}
+
+static PyGetSetDef attributes[] = {
+	{"name", get_name, NULL, "str: the name of the machine.", NULL},
+	{"booted", get_booted, NULL, "bool: QEMU runs.", NULL},
+	{"connected", get_connected, set_connected,
+	 "bool: the guest's root shell is there. Set it to False when the guest begins anew.", NULL},
+	{"pid", get_pid, NULL, "int | None: process id of QEMU.", NULL},
+	{"out_dir", get_directory, NULL, "Path: where files for the user go.", (void *)"out"},
+	{"tmp_dir", get_directory, NULL, "Path: where state directories are made.", (void *)"tmp"},
+	{"state_dir", get_directory, set_state_dir, "Path: the machine's own directory.",
+	 (void *)"state"},
+	{"shared_dir", get_directory, NULL, "Path: /tmp/shared of all machines.", (void *)"shared"},
+	{"monitor_path", get_socket_path, NULL, "Path: socket of the monitor.", (void *)"monitor"},
+	{"qmp_path", get_socket_path, NULL, "Path: socket of QMP.", (void *)"qmp"},
+	{"shell_path", get_socket_path, NULL, "Path: socket of the root shell.", (void *)"shell"},
+	{"callbacks", get_callbacks, NULL, "list: functions that are called before each command.",
+	 NULL},
+	{"logger", get_logger, NULL, "The log of the run.", NULL},
+	{"shell", get_shell, NULL, "The root shell's socket while QEMU runs, else None.", NULL},
+	{NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMemberDef members[] = {
+	{"__dictoffset__", T_PYSSIZET, offsetof(struct machine_object, dict), READONLY, NULL},
+	{NULL, 0, 0, 0, NULL},
+};
+
+/* ---- the type */
+
+static int add_methods(PyTypeObject *type, PyMethodDef *methods)
+{
+	for (; methods->ml_name; methods++) {
+		_cleanup_pyref_ PyObject *method = PyDescr_NewMethod(type, methods);
+
+		if (!method || PyObject_SetAttrString((PyObject *)type, methods->ml_name, method) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int ntd_add_machine_type(PyObject *module, struct ntd_module_state *state)
+{
+	static PyType_Slot slots[] = {
+		{Py_tp_doc, (void *)"A QEMU virtual machine."},
+		{Py_tp_dealloc, machine_dealloc},
+		{Py_tp_traverse, machine_traverse},
+		{Py_tp_clear, machine_clear},
+		{Py_tp_repr, machine_repr},
+		{Py_tp_getset, attributes},
+		{Py_tp_members, members},
+		{0, NULL},
+	};
+	static PyType_Spec spec = {
+		.name = "test_driver.machine.QemuMachine",
+		.basicsize = sizeof(struct machine_object),
+		.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE |
+			 Py_TPFLAGS_DISALLOW_INSTANTIATION,
+		.slots = slots,
+	};
+	PyMethodDef *const lists[] = {ntd_machine_life_methods, ntd_machine_command_methods,
+				      ntd_machine_unit_methods, ntd_machine_console_methods,
+				      ntd_machine_file_methods};
+
+	state->machine_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
+	if (!state->machine_type)
+		return -1;
+	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+		if (add_methods(state->machine_type, lists[i]) < 0)
+			return -1;
+	if (PyModule_AddObjectRef(module, "Machine", (PyObject *)state->machine_type) < 0)
+		return -1;
+	return PyModule_AddType(module, state->machine_type);
+}

@@ -1,0 +1,227 @@
+/* systemd units, files, ports and sockets in the guest. */
+#include "machine/units.h"
+#include "machine_object.h"
+
+static PyObject *systemctl(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"q", "user", NULL};
+	struct ntd_machine *machine = ntd_machine_self(object)->machine;
+	_cleanup_buf_ struct ntd_buf output = {0};
+	const char *query, *user = NULL;
+	int status;
+
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|z:systemctl", names, &query, &user) ||
+	    !NTD_BLOCKING_CALL(status, ntd_machine_systemctl(machine, query, user, &output, waiter,
+							     error)))
+		return NULL;
+	return Py_BuildValue("(iN)", status, ntd_text(&output));
+}
+
+static PyObject *job(PyObject *object, PyObject *args, PyObject *kwargs, const char *format,
+		     const char *verb)
+{
+	static char *names[] = {"jobname", "user", NULL};
+	struct ntd_machine *machine = ntd_machine_self(object)->machine;
+	_cleanup_buf_ struct ntd_buf output = {0};
+	_cleanup_free_ char *query = NULL;
+	const char *unit, *user = NULL;
+	int status;
+
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, format, names, &unit, &user))
+		return NULL;
+	query = ntd_asprintf("%s %s", verb, unit);
+	if (!NTD_BLOCKING_CALL(status, ntd_machine_systemctl(machine, query, user, &output, waiter,
+							     error)))
+		return NULL;
+	return Py_BuildValue("(iN)", status, ntd_text(&output));
+}
+
+static PyObject *start_job(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	return job(object, args, kwargs, "s|z:start_job", "start");
+}
+
+static PyObject *stop_job(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	return job(object, args, kwargs, "s|z:stop_job", "stop");
+}
+
+static PyObject *wait_for_unit(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"unit", "user", "timeout", NULL};
+	struct ntd_machine *machine = ntd_machine_self(object)->machine;
+	const char *unit, *user = NULL;
+	double timeout = NTD_DEFAULT_TIMEOUT;
+	int result;
+
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|zO&:wait_for_unit", names, &unit, &user,
+					 ntd_convert_duration, &timeout) ||
+	    !NTD_BLOCKING_CALL(result, ntd_machine_wait_for_unit(machine, unit, user, timeout,
+								 waiter, error)))
+		return NULL;
+	Py_RETURN_NONE;
+}
+
+static PyObject *properties_dict(const struct ntd_properties *properties)
+{
+	PyObject *dict = PyDict_New();
+
+	for (size_t i = 0; dict && i < properties->count; i++) {
+		_cleanup_pyref_ PyObject *name = ntd_text_of(properties->list[i].name);
+		_cleanup_pyref_ PyObject *value = ntd_text_of(properties->list[i].value);
+
+		if (!name || !value || PyDict_SetItem(dict, name, value) < 0)
+			Py_CLEAR(dict);
+	}
+	return dict;
+}
+
+static PyObject *get_unit_info(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"unit", "user", NULL};
+	struct ntd_machine *machine = ntd_machine_self(object)->machine;
+	_cleanup_properties_ struct ntd_properties properties = {0};
+	const char *unit, *user = NULL;
+	int result;
+
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|z:get_unit_info", names, &unit, &user) ||
+	    !NTD_BLOCKING_CALL(result, ntd_machine_unit_info(machine, unit, user, &properties,
+							     waiter, error)))
+		return NULL;
+	return properties_dict(&properties);
+}
+
+static PyObject *get_unit_property(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"unit", "property", "user", NULL};
+	struct ntd_machine *machine = ntd_machine_self(object)->machine;
+	const char *unit, *property, *user = NULL;
+	_cleanup_free_ char *value = NULL;
+	int result;
+
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "ss|z:get_unit_property", names, &unit,
+					 &property, &user))
+		return NULL;
+	if (!NTD_BLOCKING_CALL(result, (value = ntd_machine_unit_property(machine, unit, property,
+									  user, waiter, error))
+					       ? 0
+					       : -1))
+		return NULL;
+	return ntd_text_of(value);
+}
+
+static PyObject *require_unit_state(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"unit", "require_state", NULL};
+	struct ntd_machine *machine = ntd_machine_self(object)->machine;
+	const char *unit, *state = "active";
+	int result;
+
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|s:require_unit_state", names, &unit,
+					 &state) ||
+	    !NTD_BLOCKING_CALL(result, ntd_machine_require_unit_state(machine, unit, state, waiter,
+								      error)))
+		return NULL;
+	Py_RETURN_NONE;
+}
+
+/* ---- files, ports, sockets */
+
+static PyObject *wait_for_file(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"filename", "timeout", NULL};
+	struct ntd_machine *machine = ntd_machine_self(object)->machine;
+	_cleanup_path_ struct ntd_path_arg path = {0};
+	double timeout = NTD_DEFAULT_TIMEOUT;
+	int result;
+
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O&|O&:wait_for_file", names,
+					 ntd_convert_path, &path, ntd_convert_duration, &timeout) ||
+	    !NTD_BLOCKING_CALL(result, ntd_machine_wait_for_file(machine, path.text, timeout, waiter,
+								 error)))
+		return NULL;
+	Py_RETURN_NONE;
+}
+
+static PyObject *wait_for_port(PyObject *object, PyObject *args, PyObject *kwargs,
+			       const char *format, bool open)
+{
+	static char *names[] = {"port", "addr", "timeout", NULL};
+	struct ntd_machine *machine = ntd_machine_self(object)->machine;
+	const char *address = "localhost";
+	double timeout = NTD_DEFAULT_TIMEOUT;
+	int port, result;
+
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, format, names, &port, &address,
+					 ntd_convert_duration, &timeout))
+		return NULL;
+	if (port < 0 || port > 65535)
+		return PyErr_Format(PyExc_ValueError, "port must be 0 to 65535, not %d", port);
+	if (!NTD_BLOCKING_CALL(result, ntd_machine_wait_for_port(machine, port, address, open,
+								 timeout, waiter, error)))
+		return NULL;
+	Py_RETURN_NONE;
+}
+
+static PyObject *wait_for_open_port(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	return wait_for_port(object, args, kwargs, "i|sO&:wait_for_open_port", true);
+}
+
+static PyObject *wait_for_closed_port(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	return wait_for_port(object, args, kwargs, "i|sO&:wait_for_closed_port", false);
+}
+
+static PyObject *wait_for_open_unix_socket(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"addr", "is_datagram", "timeout", NULL};
+	struct ntd_machine *machine = ntd_machine_self(object)->machine;
+	_cleanup_path_ struct ntd_path_arg path = {0};
+	double timeout = NTD_DEFAULT_TIMEOUT;
+	int datagram = false, result;
+
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O&|pO&:wait_for_open_unix_socket", names,
+					 ntd_convert_path, &path, &datagram, ntd_convert_duration,
+					 &timeout) ||
+	    !NTD_BLOCKING_CALL(result, ntd_machine_wait_for_unix_socket(machine, path.text, datagram,
+									timeout, waiter, error)))
+		return NULL;
+	Py_RETURN_NONE;
+}
+
+PyMethodDef ntd_machine_unit_methods[] = {
+	NTD_METHOD("systemctl", systemctl,
+		   "systemctl($self, q, user=None)\n--\n\n"
+		   "Runs `systemctl Q`, for a user if given: (exit status, output)."),
+	NTD_METHOD("start_job", start_job,
+		   "start_job($self, jobname, user=None)\n--\n\n"
+		   "Runs `systemctl start`: (exit status, output)."),
+	NTD_METHOD("stop_job", stop_job,
+		   "stop_job($self, jobname, user=None)\n--\n\n"
+		   "Runs `systemctl stop`: (exit status, output)."),
+	NTD_METHOD("wait_for_unit", wait_for_unit,
+		   "wait_for_unit($self, unit, user=None, timeout=900)\n--\n\n"
+		   "Waits until a systemd unit is active. RequestedAssertionFailed at once when it has\n"
+		   "failed, or is inactive and no job is queued."),
+	NTD_METHOD("get_unit_info", get_unit_info,
+		   "get_unit_info($self, unit, user=None)\n--\n\nA dict of all properties of a unit."),
+	NTD_METHOD("get_unit_property", get_unit_property,
+		   "get_unit_property($self, unit, property, user=None)\n--\n\nOne property of a unit."),
+	NTD_METHOD("require_unit_state", require_unit_state,
+		   "require_unit_state($self, unit, require_state='active')\n--\n\n"
+		   "RequestedAssertionFailed unless the unit is in this state now."),
+	NTD_METHOD("wait_for_file", wait_for_file,
+		   "wait_for_file($self, filename, timeout=900)\n--\n\n"
+		   "Waits until a file exists in the guest. The name is not quoted."),
+	NTD_METHOD("wait_for_open_port", wait_for_open_port,
+		   "wait_for_open_port($self, port, addr='localhost', timeout=900)\n--\n\n"
+		   "Waits until something listens on a TCP port, as seen from the guest."),
+	NTD_METHOD("wait_for_closed_port", wait_for_closed_port,
+		   "wait_for_closed_port($self, port, addr='localhost', timeout=900)\n--\n\n"
+		   "Waits until nothing listens on a TCP port, as seen from the guest."),
+	NTD_METHOD("wait_for_open_unix_socket", wait_for_open_unix_socket,
+		   "wait_for_open_unix_socket($self, addr, is_datagram=False, timeout=900)\n--\n\n"
+		   "Waits until something listens on a Unix socket in the guest."),
+	{NULL, NULL, 0, NULL},
+};

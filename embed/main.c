@@ -1,0 +1,181 @@
+/* The program: options, configuration, session, interpreter, script, clean-up.
+ *
+ * The keeper is forked while the process has one thread and little memory. Everything that can be wrong
+ * with the input is found before anything is started.
+ */
+#include "embed.h"
+
+#include <errno.h>
+#include <signal.h>
+
+#ifndef NTD_VERSION
+#define NTD_VERSION "unknown"
+#endif
+
+enum { EXIT_USAGE = 2 };
+
+/* How long Python's own end may take: a thread of the script that never ends must not keep us. */
+#define FINISH_PATIENCE (10 * NTD_SECOND)
+
+/* ---- command line */
+
+static int usage_error(const struct ntd_error *error)
+{
+	_cleanup_free_ char *message = ntd_usage_message(error);
+
+	fputs(message, stderr);
+	return EXIT_USAGE;
+}
+
+/* Returns an exit status, or -1 to go on. */
+static int read_command_line(struct ntd_options *options, struct ntd_config *config, int argc,
+			     char **argv)
+{
+	_cleanup_error_ struct ntd_error *error = NULL;
+
+	if (ntd_options_parse(options, argc, argv, &error) < 0)
+		return usage_error(error);
+	if (options->help) {
+		_cleanup_buf_ struct ntd_buf text = {0};
+
+		ntd_options_help(&text);
+		fwrite(ntd_buf_bytes(&text), 1, text.len, stdout);
+		return fflush(stdout) ? 1 : 0;
+	}
+	if (options->version) {
+		puts(NTD_PROGRAM " " NTD_VERSION);
+		return 0;
+	}
+	if (ntd_config_load(config, options, &error) < 0)
+		return usage_error(error);
+	return -1;
+}
+
+/* ---- one run */
+
+static int fail(struct ntd_error *error)
+{
+	int status = error->code == NTD_E_USAGE ? usage_error(error) : 1;
+
+	if (status == 1)
+		fprintf(stderr, NTD_PROGRAM ": error: %s\n", error->message);
+	ntd_error_free(error);
+	return status;
+}
+
+static int run_in_python(struct ntd_session *session, char **argv)
+{
+	_cleanup_pyref_ PyObject *module = NULL;
+	struct ntd_module_state *state;
+	struct ntd_error *error = NULL;
+	int status;
+
+	if (ntd_python_start(argv, &error) < 0 || ntd_signals_install(session, &error) < 0)
+		return fail(error);
+	module = PyImport_ImportModule("_test_driver");
+	if (!module) {
+		PyErr_Print();
+		return 1;
+	}
+	state = PyModule_GetState(module);
+	state->session = session;
+	if (ntd_compile_script(state) < 0)
+		return ntd_report_exception(state);
+	if (ntd_session_set_up(session, &error) < 0) {
+		status = fail(error);
+	} else {
+		state->driver = ntd_driver_object(state);
+		status = state->driver ? ntd_run_script(state) : ntd_report_exception(state);
+	}
+	Py_BEGIN_ALLOW_THREADS
+	ntd_session_clean_up(session);
+	Py_END_ALLOW_THREADS
+	return status;
+}
+
+/* ---- the end of Python */
+
+struct finish {
+	struct ntd_session *session;
+	int status;
+};
+
+static void *force_end(void *arg)
+{
+	const struct finish *finish = arg;
+
+	ntd_wait_until(ntd_after(FINISH_PATIENCE), NULL, NULL);
+	ntd_log(finish->session->report, NTD_LEVEL_WARNING, NULL,
+		"a thread of the test script does not end; leaving without it");
+	ntd_report_flush(finish->session->report, ntd_after(NTD_SECOND));
+	_exit(finish->status);
+}
+
+static void finish_python(struct ntd_session *session, int status)
+{
+	static struct finish finish; /* outlives this frame: its thread does */
+	pthread_t thread;
+	sigset_t all, before;
+
+	finish = (struct finish){.session = session, .status = status};
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	if (pthread_create(&thread, NULL, force_end, &finish) == 0)
+		pthread_detach(thread);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (Py_IsInitialized())
+		Py_FinalizeEx();
+}
+
+/* As a program that had no handler: a shell sees 130, and a script that runs us stops, too. */
+static void die_of(int number)
+{
+	sigset_t set;
+
+	signal(number, SIG_DFL);
+	sigemptyset(&set);
+	sigaddset(&set, number);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	raise(number);
+}
+
+static int run(const struct ntd_config *config, struct ntd_keeper *keeper, char **argv)
+{
+	struct ntd_session session;
+	struct ntd_error *error = NULL;
+	int status;
+
+	if (ntd_session_open(&session, config, keeper, &error) < 0) {
+		status = fail(error);
+	} else {
+		status = run_in_python(&session, argv);
+		finish_python(&session, status);
+		ntd_signals_remove(&session);
+	}
+	ntd_session_close(&session);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct ntd_options options;
+	struct ntd_config config = {0};
+	struct ntd_keeper keeper = {.socket = -1};
+	struct ntd_error *error = NULL;
+	int status = read_command_line(&options, &config, argc, argv);
+
+	if (status < 0) {
+		signal(SIGPIPE, SIG_IGN);
+		if (ntd_keeper_start(&keeper, &error) < 0) {
+			status = fail(error);
+		} else {
+			status = run(&config, &keeper, argv);
+			ntd_keeper_stop(&keeper);
+		}
+	}
+	ntd_config_free(&config);
+	ntd_options_free(&options);
+	if (status == 128 + SIGINT)
+		die_of(SIGINT);
+	return status;
+}

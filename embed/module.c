@@ -1,0 +1,101 @@
+/* The module _test_driver: multi-phase, all state in the module object. */
+#include "embed.h"
+
+static const char module_name[] = "_test_driver";
+
+static int module_exec(PyObject *module)
+{
+	struct ntd_module_state *state = PyModule_GetState(module);
+
+	if (ntd_add_exceptions(module, state) < 0 || ntd_add_step_type(module, state) < 0 ||
+	    ntd_add_logger_type(module, state) < 0 || ntd_add_vlan_type(module, state) < 0 ||
+	    ntd_add_shell_socket_type(module, state) < 0 ||
+	    ntd_add_machine_type(module, state) < 0 || ntd_add_driver_type(module, state) < 0)
+		return -1;
+	return 0;
+}
+
+static PyObject **const_slot(struct ntd_module_state *state, size_t index)
+{
+	PyObject **const slots[] = {&state->machine_error,
+				    &state->requested_assertion_failed,
+				    &state->machine_died,
+				    &state->machine_timeout,
+				    &state->protocol_error,
+				    (PyObject **)&state->machine_type,
+				    (PyObject **)&state->vlan_type,
+				    (PyObject **)&state->driver_type,
+				    (PyObject **)&state->logger_type,
+				    (PyObject **)&state->step_type,
+				    (PyObject **)&state->shell_socket_type,
+				    &state->driver,
+				    &state->script_text,
+				    &state->script_code};
+
+	return index < sizeof slots / sizeof *slots ? slots[index] : NULL;
+}
+
+static int module_traverse(PyObject *module, visitproc visit, void *arg)
+{
+	struct ntd_module_state *state = PyModule_GetState(module);
+	PyObject **slot;
+
+	for (size_t i = 0; state && (slot = const_slot(state, i)); i++)
+		Py_VISIT(*slot);
+	return 0;
+}
+
+static int module_clear(PyObject *module)
+{
+	struct ntd_module_state *state = PyModule_GetState(module);
+	PyObject **slot;
+
+	for (size_t i = 0; state && (slot = const_slot(state, i)); i++)
+		Py_CLEAR(*slot);
+	return 0;
+}
+
+static void module_free(void *module)
+{
+	module_clear(module);
+}
+
+PyObject *ntd_module_init(void)
+{
+	static PyMethodDef functions[] = {
+		{"retry", (PyCFunction)(void (*)(void))ntd_retry_function,
+		 METH_VARARGS | METH_KEYWORDS, ntd_retry_doc},
+		{NULL, NULL, 0, NULL},
+	};
+	static PyModuleDef_Slot slots[] = {
+		{Py_mod_exec, module_exec},
+		{0, NULL},
+	};
+	static struct PyModuleDef definition = {
+		PyModuleDef_HEAD_INIT,
+		.m_name = module_name,
+		.m_doc = "The test driver's core. Import test_driver instead.",
+		.m_size = sizeof(struct ntd_module_state),
+		.m_methods = functions,
+		.m_slots = slots,
+		.m_traverse = module_traverse,
+		.m_clear = module_clear,
+		.m_free = module_free,
+	};
+
+	return PyModuleDef_Init(&definition);
+}
+
+struct ntd_module_state *ntd_module_state(void)
+{
+	_cleanup_pyref_ PyObject *name = PyUnicode_FromString(module_name);
+	_cleanup_pyref_ PyObject *module = PyImport_GetModule(name);
+
+	return PyModule_GetState(module); /* sys.modules keeps it alive */
+}
+
+struct ntd_module_state *ntd_state_of(PyObject *self)
+{
+	(void)self;
+	return ntd_module_state();
+}

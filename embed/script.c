@@ -1,0 +1,271 @@
+/* Running a test script, and telling how it went: exit status and the report of a failure. */
+#include "embed.h"
+
+#include <fcntl.h>
+
+static const char script_name[] = "<string>"; /* what tracebacks have always shown */
+
+/* ---- compiling */
+
+static PyObject *read_script(const char *path)
+{
+	_cleanup_pyref_ PyObject *io = PyImport_ImportModule("io");
+	_cleanup_pyref_ PyObject *file =
+		io ? PyObject_CallMethod(io, "open", "ssis", path, "r", -1, "utf-8") : NULL;
+	_cleanup_pyref_ PyObject *text = file ? PyObject_CallMethod(file, "read", NULL) : NULL;
+	_cleanup_pyref_ PyObject *closed = text ? PyObject_CallMethod(file, "close", NULL) : NULL;
+
+	return closed ? ntd_steal(&text) : NULL;
+}
+
+int ntd_compile_script(struct ntd_module_state *state)
+{
+	_cleanup_pyref_ PyObject *text = read_script(state->session->config->test_script);
+	const char *utf8 = text ? PyUnicode_AsUTF8(text) : NULL;
+	PyObject *code = utf8 ? Py_CompileString(utf8, script_name, Py_file_input) : NULL;
+
+	if (!code)
+		return -1;
+	Py_XSETREF(state->script_text, ntd_steal(&text));
+	Py_XSETREF(state->script_code, code);
+	return 0;
+}
+
+/* ---- running */
+
+static PyObject *names_of(PyObject *objects, const char *prefix, const char *attribute)
+{
+	_cleanup_pyref_ PyObject *names = PyList_New(0), *separator = PyUnicode_FromString(", ");
+
+	for (Py_ssize_t i = 0; names && i < PyList_Size(objects); i++) {
+		_cleanup_pyref_ PyObject *name =
+			PyObject_GetAttrString(PyList_GetItem(objects, i), attribute);
+		_cleanup_pyref_ PyObject *full =
+			name ? PyUnicode_FromFormat("%s%S", prefix, name) : NULL;
+
+		if (!full || PyList_Append(names, full) < 0)
+			return NULL;
+	}
+	return names && separator ? PyUnicode_Join(separator, names) : NULL;
+}
+
+/* The names that are neither machines nor VLANs, in the order in which they were added. */
+static PyObject *general_names(PyObject *symbols)
+{
+	_cleanup_pyref_ PyObject *names = PyList_New(0), *separator = PyUnicode_FromString(", ");
+	struct ntd_module_state *state = ntd_module_state();
+	PyObject *name, *value;
+	Py_ssize_t position = 0;
+
+	while (names && PyDict_Next(symbols, &position, &name, &value))
+		if (!PyObject_TypeCheck(value, state->machine_type) &&
+		    !PyObject_TypeCheck(value, state->vlan_type) && PyList_Append(names, name) < 0)
+			return NULL;
+	return names && separator ? PyUnicode_Join(separator, names) : NULL;
+}
+
+static int print_symbols(PyObject *driver, PyObject *symbols)
+{
+	_cleanup_pyref_ PyObject *machines = PyObject_GetAttrString(driver, "machines");
+	_cleanup_pyref_ PyObject *vlans = PyObject_GetAttrString(driver, "vlans");
+	_cleanup_pyref_ PyObject *machine_names = machines ? names_of(machines, "", "name") : NULL;
+	_cleanup_pyref_ PyObject *vlan_names = vlans ? names_of(vlans, "vlan", "nr") : NULL;
+	_cleanup_pyref_ PyObject *others = general_names(symbols);
+
+	if (!machine_names || !vlan_names || !others)
+		return -1;
+	PySys_FormatStdout("additionally exposed symbols:\n    %U,\n    %U,\n    %U\n", machine_names,
+			   vlan_names, others);
+	return PyErr_Occurred() ? -1 : 0;
+}
+
+int ntd_execute_script(struct ntd_module_state *state)
+{
+	struct ntd_nest nest =
+		ntd_nest_begin(state->session->report, NULL, "run the VM test script");
+	_cleanup_pyref_ PyObject *symbols = PyObject_CallMethod(state->driver, "test_symbols", NULL);
+	_cleanup_pyref_ PyObject *result = NULL;
+
+	if (symbols && print_symbols(state->driver, symbols) == 0)
+		result = PyEval_EvalCode(state->script_code, symbols, symbols);
+	ntd_nest_end(&nest, !result);
+	return result ? 0 : -1;
+}
+
+/* ---- telling about a failure */
+
+static long line_of(PyObject *traceback)
+{
+	_cleanup_pyref_ PyObject *number = PyObject_GetAttrString(traceback, "tb_lineno");
+	long line = number ? PyLong_AsLong(number) : 0;
+
+	PyErr_Clear();
+	return line;
+}
+
+/* The frame's file and function; false when they cannot be had. */
+static bool place_of(PyObject *traceback, PyObject **file, PyObject **function)
+{
+	_cleanup_pyref_ PyObject *frame = PyObject_GetAttrString(traceback, "tb_frame");
+	_cleanup_pyref_ PyObject *code = frame ? PyObject_GetAttrString(frame, "f_code") : NULL;
+
+	*file = code ? PyObject_GetAttrString(code, "co_filename") : NULL;
+	*function = code ? PyObject_GetAttrString(code, "co_name") : NULL;
+	return *file && *function;
+}
+
+static char *source_line(struct ntd_module_state *state, long number)
+{
+	_cleanup_pyref_ PyObject *lines =
+		PyObject_CallMethod(state->script_text, "splitlines", NULL);
+	PyObject *line = lines && number >= 1 ? PyList_GetItem(lines, number - 1) : NULL;
+	_cleanup_pyref_ PyObject *stripped = line ? PyObject_CallMethod(line, "strip", NULL) : NULL;
+	const char *text = stripped ? PyUnicode_AsUTF8(stripped) : NULL;
+
+	PyErr_Clear();
+	return ntd_strdup(text ? text : "");
+}
+
+/* The frames of the script itself, each with its source line. */
+static void report_frames(struct ntd_module_state *state, PyObject *exception)
+{
+	struct ntd_report *report = state->session->report;
+	_cleanup_pyref_ PyObject *traceback = PyException_GetTraceback(exception);
+
+	while (traceback && traceback != Py_None) {
+		_cleanup_pyref_ PyObject *file = NULL, *function = NULL;
+		long number = line_of(traceback);
+
+		if (place_of(traceback, &file, &function) &&
+		    PyUnicode_CompareWithASCIIString(file, script_name) == 0) {
+			_cleanup_free_ char *source = source_line(state, number);
+			_cleanup_free_ char *text = ntd_asprintf(
+				"  File \"%s\", line %ld, in %s\n    %s", script_name, number,
+				PyUnicode_AsUTF8(function), source);
+
+			ntd_log_test_error(report, text);
+		}
+		PyErr_Clear();
+		Py_SETREF(traceback, PyObject_GetAttrString(traceback, "tb_next"));
+	}
+	PyErr_Clear();
+}
+
+static void report_assertion(struct ntd_module_state *state, PyObject *exception)
+{
+	struct ntd_report *report = state->session->report;
+	_cleanup_pyref_ PyObject *message = PyObject_Str(exception);
+	_cleanup_pyref_ PyObject *name =
+		PyObject_GetAttrString((PyObject *)Py_TYPE(exception), "__name__");
+	_cleanup_free_ char *text = NULL;
+
+	ntd_log_test_error(report, "Traceback (most recent call last):");
+	report_frames(state, exception);
+	text = ntd_asprintf("\n%s: %s", name ? PyUnicode_AsUTF8(name) : "",
+			    message ? PyUnicode_AsUTF8(message) : "");
+	PyErr_Clear();
+	ntd_log_test_error(report, text);
+}
+
+/* Makes the script's lines known to the traceback module. */
+static int remember_source(struct ntd_module_state *state)
+{
+	_cleanup_pyref_ PyObject *linecache = PyImport_ImportModule("linecache");
+	_cleanup_pyref_ PyObject *cache = linecache ? PyObject_GetAttrString(linecache, "cache") : NULL;
+	_cleanup_pyref_ PyObject *lines =
+		cache ? PyObject_CallMethod(state->script_text, "splitlines", "i", true) : NULL;
+	_cleanup_pyref_ PyObject *entry =
+		lines ? Py_BuildValue("(nOOs)", PyUnicode_GetLength(state->script_text), Py_None, lines,
+				      script_name)
+		      : NULL;
+
+	return entry ? PyMapping_SetItemString(cache, script_name, entry) : -1;
+}
+
+/* The whole traceback as text, or NULL without one. */
+static char *whole_traceback(struct ntd_module_state *state, PyObject *exception)
+{
+	_cleanup_pyref_ PyObject *module = NULL, *lines = NULL, *text = NULL;
+	_cleanup_pyref_ PyObject *empty = PyUnicode_FromString("");
+	const char *utf8;
+
+	if (state->script_text && remember_source(state) < 0)
+		PyErr_Clear();
+	module = PyImport_ImportModule("traceback");
+	lines = module ? PyObject_CallMethod(module, "format_exception", "O", exception) : NULL;
+	text = lines && empty ? PyUnicode_Join(empty, lines) : NULL;
+	utf8 = text ? PyUnicode_AsUTF8(text) : NULL;
+	PyErr_Clear();
+	return utf8 ? ntd_strdup(utf8) : NULL;
+}
+
+static void report_whole(struct ntd_module_state *state, PyObject *exception, bool test_error)
+{
+	_cleanup_free_ char *text = whole_traceback(state, exception);
+	size_t len = text ? strlen(text) : 0;
+
+	if (!text)
+		return;
+	if (test_error) {
+		if (len && text[len - 1] == '\n')
+			text[len - 1] = '\0';
+		ntd_log_test_error(state->session->report, text);
+	} else {
+		PySys_FormatStderr("%s", text);
+	}
+}
+
+/* ---- exit status */
+
+/* sys.exit(n): n; None: 0; anything else is printed, and 1. */
+static int status_of_exit(PyObject *exception)
+{
+	_cleanup_pyref_ PyObject *code = PyObject_GetAttrString(exception, "code");
+	long status = 1;
+
+	if (code == Py_None)
+		return 0;
+	if (code && PyLong_Check(code))
+		status = PyLong_AsLong(code);
+	else if (code)
+		PySys_FormatStderr("%S\n", code);
+	PyErr_Clear();
+	return (int)(status & 0xff);
+}
+
+int ntd_report_exception(struct ntd_module_state *state)
+{
+	PyObject *type, *exception, *traceback;
+	int status = 1;
+
+	PyErr_Fetch(&type, &exception, &traceback);
+	PyErr_NormalizeException(&type, &exception, &traceback);
+	if (traceback)
+		PyException_SetTraceback(exception, traceback);
+	if (PyErr_GivenExceptionMatches(exception, PyExc_SystemExit)) {
+		status = status_of_exit(exception);
+	} else if (PyErr_GivenExceptionMatches(exception, state->requested_assertion_failed)) {
+		report_assertion(state, exception);
+	} else {
+		report_whole(state, exception,
+			     PyErr_GivenExceptionMatches(exception, state->machine_error));
+		if (PyErr_GivenExceptionMatches(exception, PyExc_KeyboardInterrupt))
+			status = 128 + SIGINT;
+	}
+	Py_XDECREF(type);
+	Py_XDECREF(exception);
+	Py_XDECREF(traceback);
+	return status;
+}
+
+int ntd_run_script(struct ntd_module_state *state)
+{
+	int64_t began = ntd_now();
+	_cleanup_pyref_ PyObject *result = PyObject_CallMethod(state->driver, "run_tests", NULL);
+
+	if (!result)
+		return ntd_report_exception(state);
+	ntd_log(state->session->report, NTD_LEVEL_INFO, NULL, "test script finished in %.2fs",
+		ntd_seconds(ntd_now() - began));
+	return 0;
+}

@@ -1,0 +1,169 @@
+/* SIGINT becomes KeyboardInterrupt, SIGTERM and SIGHUP become SystemExit(128 + n), on the main thread, so
+ * that `finally` and clean-up run. The C handler does three things that are safe in one: it sees to it
+ * that the main thread is interrupted (a wait sleeps there in ppoll), marks the signal for Python, and
+ * writes to the loop.
+ *
+ * The loop gives the main thread TERM_PATIENCE to end; then the run is ended without it. Three SIGINTs
+ * in a row do the same. The loop's thread leaves these signals unblocked, so that they arrive even while
+ * every other thread has them blocked.
+ *
+ * The state below is global because a signal's handler has no argument.
+ */
+#include "embed.h"
+
+#include <errno.h>
+#include <sys/eventfd.h>
+
+#define TERM_PATIENCE (10 * NTD_SECOND)
+#define INT_MEMORY (3 * NTD_SECOND)
+
+static const int handled[] = {SIGINT, SIGTERM, SIGHUP};
+enum { HANDLED = sizeof handled / sizeof *handled };
+
+static pthread_t main_thread;
+static volatile int wake_fd = -1;
+static volatile sig_atomic_t last_signal;
+
+struct watch {
+	struct ntd_source source;
+	struct ntd_timer patience;
+	struct ntd_session *session;
+	int interrupts, ending_signal;
+	int64_t last_interrupt;
+};
+
+static struct watch watch = {.source.fd = -1};
+
+static void on_signal(int number)
+{
+	int saved = errno;
+
+	if (!pthread_equal(pthread_self(), main_thread)) {
+		pthread_kill(main_thread, number);
+	} else {
+		PyErr_SetInterruptEx(number);
+	}
+	last_signal = number;
+	eventfd_write(wake_fd, 1);
+	errno = saved;
+}
+
+/* ---- the loop's side */
+
+static void out_of_patience(struct ntd_timer *timer)
+{
+	struct watch *self = ntd_container_of(timer, struct watch, patience);
+
+	ntd_session_abort(self->session, self->ending_signal,
+			  "the test script did not end when told to; ending without it");
+}
+
+static void signalled(struct ntd_source *source, uint32_t events)
+{
+	struct watch *self = ntd_container_of(source, struct watch, source);
+	int64_t now = ntd_now();
+	eventfd_t count;
+
+	(void)events;
+	eventfd_read(source->fd, &count);
+	if (last_signal == SIGINT) {
+		self->interrupts = now - self->last_interrupt < INT_MEMORY ? self->interrupts + 1 : 1;
+		self->last_interrupt = now;
+		if (self->interrupts >= 3)
+			ntd_session_abort(self->session, SIGINT, "interrupted three times");
+	} else if (!self->ending_signal) {
+		self->ending_signal = last_signal;
+		ntd_timer_set(source->loop, &self->patience, ntd_after(TERM_PATIENCE));
+	}
+}
+
+static void start_watch(void *arg)
+{
+	struct ntd_session *session = arg;
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (int i = 0; i < HANDLED; i++)
+		sigaddset(&set, handled[i]);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	ntd_source_add(session->loop, &watch.source, EPOLLIN, NULL);
+}
+
+static void stop_watch(void *arg)
+{
+	(void)arg;
+	ntd_timer_cancel(&watch.patience);
+	ntd_source_remove(&watch.source);
+}
+
+/* ---- Python's side */
+
+static PyObject *raise_system_exit(PyObject *self, PyObject *args)
+{
+	_cleanup_pyref_ PyObject *status = NULL;
+	PyObject *frame;
+	int number;
+
+	(void)self;
+	if (!PyArg_ParseTuple(args, "iO", &number, &frame))
+		return NULL;
+	status = PyLong_FromLong(128 + number);
+	if (status)
+		PyErr_SetObject(PyExc_SystemExit, status);
+	return NULL;
+}
+
+static int install_python_handlers(void)
+{
+	static PyMethodDef method = {"raise_system_exit", raise_system_exit, METH_VARARGS, NULL};
+	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("_signal");
+	_cleanup_pyref_ PyObject *handler = PyCFunction_New(&method, NULL);
+
+	if (!module || !handler)
+		return -1;
+	for (int i = 0; i < HANDLED; i++) {
+		_cleanup_pyref_ PyObject *previous = NULL;
+
+		if (handled[i] == SIGINT)
+			continue;
+		previous = PyObject_CallMethod(module, "signal", "iO", handled[i], handler);
+		if (!previous)
+			return -1;
+	}
+	return 0;
+}
+
+int ntd_signals_install(struct ntd_session *session, struct ntd_error **err)
+{
+	struct sigaction action = {.sa_handler = on_signal}, before;
+
+	watch = (struct watch){.source = {.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+					  .ready = signalled},
+			       .patience.expired = out_of_patience,
+			       .session = session};
+	if (watch.source.fd < 0)
+		return ntd_error_sys(err, errno, "cannot watch for signals");
+	main_thread = pthread_self();
+	wake_fd = watch.source.fd;
+	if (install_python_handlers() < 0) {
+		PyErr_Clear();
+		return ntd_error_set(err, NTD_E_MACHINE, "cannot install Python's signal handlers");
+	}
+	for (int i = 0; i < HANDLED; i++) {
+		sigaction(handled[i], NULL, &before);
+		if (before.sa_handler != SIG_IGN) /* as a background job of a shell has SIGINT */
+			sigaction(handled[i], &action, NULL);
+	}
+	ntd_loop_call(session->loop, start_watch, session);
+	return 0;
+}
+
+void ntd_signals_remove(struct ntd_session *session)
+{
+	if (watch.source.fd < 0)
+		return;
+	for (int i = 0; i < HANDLED; i++)
+		signal(handled[i], SIG_IGN);
+	ntd_loop_call(session->loop, stop_watch, NULL);
+	ntd_close_fd(&watch.source.fd);
+}

@@ -1,0 +1,122 @@
+/* The context manager that log.nested(), machine.nested() and subtest() return. */
+#include "embed.h"
+
+#include <structmember.h>
+
+struct step_object {
+	PyObject_HEAD
+	char *machine, *text, **attributes;
+	bool subtest, entered;
+	struct ntd_nest nest;
+};
+
+PyObject *ntd_step_object(struct ntd_module_state *state, const char *machine, const char *text,
+			  char **attributes, bool subtest)
+{
+	struct step_object *self = PyObject_New(struct step_object, state->step_type);
+
+	if (!self) {
+		ntd_strv_free(attributes);
+		return NULL;
+	}
+	self->machine = machine ? ntd_strdup(machine) : NULL;
+	self->text = ntd_strdup(text);
+	self->attributes = attributes;
+	self->subtest = subtest;
+	self->entered = false;
+	self->nest = (struct ntd_nest){0};
+	return (PyObject *)self;
+}
+
+static void step_dealloc(PyObject *object)
+{
+	struct step_object *self = (struct step_object *)object;
+	PyTypeObject *type = Py_TYPE(object);
+
+	if (self->entered)
+		ntd_nest_end(&self->nest, true);
+	free(self->machine);
+	free(self->text);
+	ntd_strv_free(self->attributes);
+	PyObject_Free(object);
+	Py_DECREF(type);
+}
+
+static PyObject *step_enter(PyObject *object, PyObject *unused)
+{
+	struct step_object *self = (struct step_object *)object;
+	struct ntd_report *report = ntd_state_of(object)->session->report;
+
+	(void)unused;
+	if (self->entered) {
+		PyErr_SetString(PyExc_RuntimeError, "this step has been entered already");
+		return NULL;
+	}
+	self->entered = true;
+	Py_BEGIN_ALLOW_THREADS
+	self->nest = ntd_nest_begin_full(report, self->machine, self->text,
+					 ntd_steal(&self->attributes), self->subtest);
+	Py_END_ALLOW_THREADS
+	Py_RETURN_NONE;
+}
+
+/* "Test "TITLE" failed with error: "E"", for errors but not for an exit or an interruption. */
+static int report_failure(struct step_object *self, PyObject *exception)
+{
+	_cleanup_pyref_ PyObject *text = NULL;
+	_cleanup_free_ char *line = NULL;
+	const char *utf8;
+
+	if (!self->subtest || !PyObject_IsInstance(exception, PyExc_Exception))
+		return 0;
+	text = PyObject_Str(exception);
+	utf8 = text ? PyUnicode_AsUTF8(text) : NULL;
+	if (!utf8)
+		return -1;
+	line = ntd_asprintf("Test \"%s\" failed with error: \"%s\"", self->text, utf8);
+	ntd_log_test_error(self->nest.report, line);
+	return 0;
+}
+
+static PyObject *step_exit(PyObject *object, PyObject *args)
+{
+	struct step_object *self = (struct step_object *)object;
+	PyObject *type, *exception, *traceback;
+	bool failed;
+
+	if (!PyArg_ParseTuple(args, "OOO:__exit__", &type, &exception, &traceback))
+		return NULL;
+	failed = exception != Py_None;
+	if (failed && report_failure(self, exception) < 0)
+		return NULL;
+	Py_BEGIN_ALLOW_THREADS
+	ntd_nest_end(&self->nest, failed);
+	Py_END_ALLOW_THREADS
+	self->entered = false;
+	Py_RETURN_FALSE;
+}
+
+int ntd_add_step_type(PyObject *module, struct ntd_module_state *state)
+{
+	static PyMethodDef methods[] = {
+		{"__enter__", step_enter, METH_NOARGS, "Logs the beginning of the step."},
+		{"__exit__", step_exit, METH_VARARGS,
+		 "Logs the end of the step, unless an exception passes."},
+		{NULL, NULL, 0, NULL},
+	};
+	static PyType_Slot slots[] = {
+		{Py_tp_doc, (void *)"A step in the log, as a context manager."},
+		{Py_tp_dealloc, step_dealloc},
+		{Py_tp_methods, methods},
+		{0, NULL},
+	};
+	static PyType_Spec spec = {
+		.name = "_test_driver.Step",
+		.basicsize = sizeof(struct step_object),
+		.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+		.slots = slots,
+	};
+
+	state->step_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
+	return state->step_type ? PyModule_AddType(module, state->step_type) : -1;
+}
