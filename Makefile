@@ -150,6 +150,11 @@ test:
 
 demo:
 	@tests/setup --for demo
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory -s all
+	@tests/guests/make-vm --node 1 --vlan 1 tiny client
+	@tests/guests/make-vm --node 2 --vlan 1 tiny server
+	@mkdir -p $(BUILD)/demo
+	$(BUILD)/nixos-test-driver --vlans 1 --vm-start-scripts build/vms/tiny/run-client-vm \
+		build/vms/tiny/run-server-vm --output_directory $(BUILD)/demo tests/e2e/examples/ping.py
 
 -include $(UNIT_TESTS:%=$(BUILD)/unit/%.d) $(FUZZERS:%=$(BUILD)/%.d)

@@ -28,15 +28,17 @@ int ntd_convert_duration(PyObject *object, void *seconds)
 		return 1;
 	}
 	if (PyBool_Check(object)) {
-		PyErr_SetString(PyExc_TypeError, "a duration must be a timedelta, a number of seconds or "
-						 "None, not bool");
+		PyErr_SetString(PyExc_TypeError,
+				"a duration must be a timedelta, a number of seconds or "
+				"None, not bool");
 		return 0;
 	}
 	if (!PyLong_Check(object) && !PyFloat_Check(object)) {
 		total = PyObject_CallMethod(object, "total_seconds", NULL);
 		if (!total) {
 			PyErr_Format(PyExc_TypeError,
-				     "a duration must be a timedelta, a number of seconds or None, not %s",
+				     "a duration must be a timedelta, a number of seconds or None, "
+				     "not %s",
 				     Py_TYPE(object)->tp_name);
 			return 0;
 		}

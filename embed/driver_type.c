@@ -4,8 +4,7 @@
 #include <structmember.h>
 
 struct driver_object {
-	PyObject_HEAD
-	PyObject *machines, *vlans; /* lists */
+	PyObject_HEAD PyObject *machines, *vlans; /* lists */
 	PyObject *logger;
 	PyObject *dict;
 };
@@ -16,6 +15,17 @@ static struct driver_object *self_of(PyObject *object)
 }
 
 /* ---- the object */
+
+/* os.environ was copied from the environment when Python started: before the VLANs were there. */
+static int export_vlan(struct ntd_vlan *vlan)
+{
+	_cleanup_free_ char *name = ntd_asprintf("QEMU_VDE_SOCKET_%d", ntd_vlan_number(vlan));
+	_cleanup_pyref_ PyObject *os = PyImport_ImportModule("os");
+	_cleanup_pyref_ PyObject *variables = os ? PyObject_GetAttrString(os, "environ") : NULL;
+	_cleanup_pyref_ PyObject *directory = PyUnicode_DecodeFSDefault(ntd_vlan_directory(vlan));
+
+	return variables && directory ? PyMapping_SetItemString(variables, name, directory) : -1;
+}
 
 static int fill_lists(struct driver_object *self, struct ntd_module_state *state)
 {
@@ -30,7 +40,8 @@ static int fill_lists(struct driver_object *self, struct ntd_module_state *state
 	for (size_t i = 0; i < session->vlan_count; i++) {
 		_cleanup_pyref_ PyObject *vlan = ntd_vlan_object(state, session->vlans[i]);
 
-		if (!vlan || PyList_Append(self->vlans, vlan) < 0)
+		if (!vlan || PyList_Append(self->vlans, vlan) < 0 ||
+		    export_vlan(session->vlans[i]) < 0)
 			return -1;
 	}
 	return 0;
@@ -152,7 +163,8 @@ static PyObject *create_from_dict(PyObject *self, PyObject *dict);
 
 static PyObject *create_machine(PyObject *object, PyObject *args, PyObject *kwargs)
 {
-	static char *names[] = {"start_command", "name", "keep_machine_state", "keep_vm_state", NULL};
+	static char *names[] = {"start_command", "name", "keep_machine_state", "keep_vm_state",
+				NULL};
 	struct ntd_module_state *state = ntd_state_of(object);
 	struct ntd_error *error = NULL;
 	struct ntd_machine *machine;
@@ -162,8 +174,8 @@ static PyObject *create_machine(PyObject *object, PyObject *args, PyObject *kwar
 	int keep = false, keep_old = false;
 	PyObject *given;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$zpp:create_machine", names, &given, &name,
-					 &keep, &keep_old))
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$zpp:create_machine", names, &given,
+					 &name, &keep, &keep_old))
 		return NULL;
 	if (PyDict_Check(given))
 		return create_from_dict(object, given);
@@ -176,11 +188,12 @@ static PyObject *create_machine(PyObject *object, PyObject *args, PyObject *kwar
 	}
 	own_name = name ? ntd_strdup(name) : ntd_start_script_name(command, "-vm");
 	if (!*own_name || strchr(own_name, '/'))
-		return PyErr_Format(PyExc_ValueError, "'%s' cannot be the name of a machine", own_name);
-	Py_BEGIN_ALLOW_THREADS
-	machine = ntd_session_add_machine(state->session, own_name, command, keep || keep_old, &error);
-	Py_END_ALLOW_THREADS
-	return machine ? ntd_machine_object(state, machine) : ntd_raise(state, error);
+		return PyErr_Format(PyExc_ValueError, "'%s' cannot be the name of a machine",
+				    own_name);
+	Py_BEGIN_ALLOW_THREADS machine = ntd_session_add_machine(state->session, own_name, command,
+								 keep || keep_old, &error);
+	Py_END_ALLOW_THREADS return machine ? ntd_machine_object(state, machine)
+					    : ntd_raise(state, error);
 }
 
 static PyObject *create_from_dict(PyObject *self, PyObject *dict)
@@ -229,7 +242,8 @@ static PyObject *run_tests(PyObject *object, PyObject *unused)
 
 		if (!up)
 			return NULL;
-		if (up == Py_True && !(synced = PyObject_CallMethod(machine, "execute", "s", "sync")))
+		if (up == Py_True &&
+		    !(synced = PyObject_CallMethod(machine, "execute", "s", "sync")))
 			return NULL;
 	}
 	Py_RETURN_NONE;
@@ -243,6 +257,18 @@ static PyObject *subtest(PyObject *object, PyObject *args, PyObject *kwargs)
 	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s:subtest", names, &name))
 		return NULL;
 	return ntd_step_object(ntd_state_of(object), NULL, name, NULL, true);
+}
+
+/* The class is written in Python, and imported when a script uses it. */
+static PyObject *polling_condition(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("test_driver.polling_condition");
+	_cleanup_pyref_ PyObject *function =
+		module ? PyObject_GetAttrString(module, "polling_condition") : NULL;
+	_cleanup_pyref_ PyObject *bound =
+		function ? PyObject_CallOneArg(function, object) : NULL;
+
+	return bound ? PyObject_Call(bound, args, kwargs) : NULL;
 }
 
 static PyObject *serial_stdout(PyObject *object, bool shown)
@@ -265,42 +291,62 @@ static PyObject *serial_stdout_off(PyObject *object, PyObject *unused)
 
 /* ---- global names */
 
-/* The bound methods and objects that every script has, in the order in which they are listed. */
-static const char *const exposed_methods[] = {
-	"start_all", "test_script",      "create_machine",  "subtest",
-	"run_tests", "join_all",         "serial_stdout_off", "serial_stdout_on",
+/* What every script has, in the order in which it is listed, and where it comes from. */
+static const struct {
+	const char *name;
+	enum { OF_DRIVER, OF_MODULE, AN_IMPORT, THE_DRIVER } source;
+	const char *attribute; /* NULL: the same as name */
+} general[] = {
+	{"start_all", OF_DRIVER, NULL},
+	{"test_script", OF_DRIVER, NULL},
+	{"machines", OF_DRIVER, NULL},
+	{"machines_qemu", OF_DRIVER, NULL},
+	{"machines_nspawn", OF_DRIVER, NULL},
+	{"vlans", OF_DRIVER, NULL},
+	{"driver", THE_DRIVER, NULL},
+	{"log", OF_DRIVER, "logger"},
+	{"os", AN_IMPORT, NULL},
+	{"create_machine", OF_DRIVER, NULL},
+	{"subtest", OF_DRIVER, NULL},
+	{"run_tests", OF_DRIVER, NULL},
+	{"join_all", OF_DRIVER, NULL},
+	{"retry", OF_MODULE, NULL},
+	{"serial_stdout_off", OF_DRIVER, NULL},
+	{"serial_stdout_on", OF_DRIVER, NULL},
+	{"polling_condition", OF_DRIVER, NULL},
+	{"QemuMachine", OF_MODULE, NULL},
+	{"Machine", OF_MODULE, NULL},
 };
 
-static int set_new(PyObject *dict, const char *name, PyObject *stolen)
+static PyObject *general_object(PyObject *object, PyObject *module, size_t index)
 {
-	int result = stolen ? PyDict_SetItemString(dict, name, stolen) : -1;
+	const char *name = general[index].attribute ? general[index].attribute
+						    : general[index].name;
 
-	Py_XDECREF(stolen);
-	return result;
+	switch (general[index].source) {
+	case OF_DRIVER:
+		return PyObject_GetAttrString(object, name);
+	case OF_MODULE:
+		return PyObject_GetAttrString(module, name);
+	case AN_IMPORT:
+		return PyImport_ImportModule(name);
+	case THE_DRIVER:
+	default:
+		return Py_NewRef(object);
+	}
 }
 
 static int add_general(PyObject *object, PyObject *dict)
 {
-	struct driver_object *self = self_of(object);
-	struct ntd_module_state *state = ntd_state_of(object);
 	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("_test_driver");
 
-	if (!module || set_new(dict, "machines", Py_NewRef(self->machines)) < 0 ||
-	    set_new(dict, "machines_qemu", Py_NewRef(self->machines)) < 0 ||
-	    set_new(dict, "machines_nspawn", PyList_New(0)) < 0 ||
-	    set_new(dict, "vlans", Py_NewRef(self->vlans)) < 0 ||
-	    set_new(dict, "driver", Py_NewRef(object)) < 0 ||
-	    set_new(dict, "log", Py_NewRef(self->logger)) < 0 ||
-	    set_new(dict, "os", PyImport_ImportModule("os")) < 0 ||
-	    set_new(dict, "retry", PyObject_GetAttrString(module, "retry")) < 0 ||
-	    set_new(dict, "QemuMachine", Py_NewRef((PyObject *)state->machine_type)) < 0 ||
-	    set_new(dict, "Machine", Py_NewRef((PyObject *)state->machine_type)) < 0)
-		return -1;
-	for (size_t i = 0; i < sizeof exposed_methods / sizeof *exposed_methods; i++)
-		if (set_new(dict, exposed_methods[i],
-			    PyObject_GetAttrString(object, exposed_methods[i])) < 0)
+	for (size_t i = 0; module && i < sizeof general / sizeof *general; i++) {
+		_cleanup_pyref_ PyObject *value = general_object(object, module, i);
+
+		if (!value || PyDict_SetItemString(dict, general[i].name, value) < 0)
 			return -1;
-	return 0;
+	}
+	return module ? 0 : -1;
 }
 
 static int add_machines(PyObject *object, PyObject *dict)
@@ -356,8 +402,23 @@ static PyObject *get_out_dir(PyObject *object, void *closure)
 	return ntd_path(ntd_state_of(object)->session->config->output_dir);
 }
 
+static PyObject *get_machines_qemu(PyObject *object, void *closure)
+{
+	(void)closure;
+	return PyList_GetSlice(self_of(object)->machines, 0, PY_SSIZE_T_MAX);
+}
+
+static PyObject *get_machines_nspawn(PyObject *object, void *closure)
+{
+	(void)object;
+	(void)closure;
+	return PyList_New(0);
+}
+
 #define METHOD(name, function, doc)                                                                \
-	{name, (PyCFunction)(void (*)(void))function, METH_VARARGS | METH_KEYWORDS, doc}
+	{                                                                                          \
+		name, (PyCFunction)(void (*)(void))function, METH_VARARGS | METH_KEYWORDS, doc     \
+	}
 
 int ntd_add_driver_type(PyObject *module, struct ntd_module_state *state)
 {
@@ -367,14 +428,22 @@ int ntd_add_driver_type(PyObject *module, struct ntd_module_state *state)
 		{"join_all", join_all, METH_NOARGS,
 		 "join_all($self)\n--\n\nWaits until all machines have ended; without time limit."},
 		METHOD("create_machine", create_machine,
-		       "create_machine($self, start_command, *, name=None, keep_machine_state=False)\n"
-		       "--\n\nA machine that is not part of the configuration. The command is run by a\n"
+		       "create_machine($self, start_command, *, name=None, "
+		       "keep_machine_state=False)\n"
+		       "--\n\nA machine that is not part of the configuration. The command is run "
+		       "by a\n"
 		       "shell; its name is the NAME of run-NAME-vm at the end, unless given."),
-		{"test_script", test_script, METH_NOARGS, "test_script($self)\n--\n\nRuns the script."},
+		{"test_script", test_script, METH_NOARGS,
+		 "test_script($self)\n--\n\nRuns the script."},
 		{"run_tests", run_tests, METH_NOARGS,
 		 "run_tests($self)\n--\n\nRuns the script under the global time limit."},
 		METHOD("subtest", subtest,
-		       "subtest($self, name)\n--\n\nA context manager: a part of the test with a title."),
+		       "subtest($self, name)\n--\n\nA context manager: a part of the test with a "
+		       "title."),
+		METHOD("polling_condition", polling_condition,
+		       "polling_condition($self, fun=None, *, seconds_interval=2.0, description=None)\n"
+		       "--\n\nA decorator: a function that must hold while other things are done, as a\n"
+		       "context manager, and that can be waited for."),
 		{"serial_stdout_on", serial_stdout_on, METH_NOARGS,
 		 "serial_stdout_on($self)\n--\n\nShows console lines in the log."},
 		{"serial_stdout_off", serial_stdout_off, METH_NOARGS,
@@ -389,11 +458,14 @@ int ntd_add_driver_type(PyObject *module, struct ntd_module_state *state)
 		{"vlans", T_OBJECT, offsetof(struct driver_object, vlans), READONLY,
 		 "list: the virtual networks."},
 		{"logger", T_OBJECT, offsetof(struct driver_object, logger), READONLY, "The log."},
-		{"__dictoffset__", T_PYSSIZET, offsetof(struct driver_object, dict), READONLY, NULL},
+		{"__dictoffset__", T_PYSSIZET, offsetof(struct driver_object, dict), READONLY,
+		 NULL},
 		{NULL, 0, 0, 0, NULL},
 	};
 	static PyGetSetDef attributes[] = {
 		{"out_dir", get_out_dir, NULL, "Path: where files for the user go.", NULL},
+		{"machines_qemu", get_machines_qemu, NULL, "list: the virtual machines.", NULL},
+		{"machines_nspawn", get_machines_nspawn, NULL, "list: the containers.", NULL},
 		{NULL, NULL, NULL, NULL, NULL},
 	};
 	static PyType_Slot slots[] = {

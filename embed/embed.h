@@ -126,6 +126,9 @@ int ntd_run_script(struct ntd_module_state *state);
 /* Reports the exception that is set, and clears it; returns the exit status that it means. */
 int ntd_report_exception(struct ntd_module_state *state);
 
+/* ---- symbols.c: the program generate-driver-symbols; returns its exit status */
+int ntd_generate_symbols(char **argv);
+
 /* ---- signals.c */
 /* Installs the handling of SIGINT, SIGTERM and SIGHUP; after Python's start. */
 int ntd_signals_install(struct ntd_session *session, struct ntd_error **err);

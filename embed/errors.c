@@ -16,7 +16,8 @@ int ntd_add_exceptions(PyObject *module, struct ntd_module_state *state)
 		 "Trouble with a machine or the driver's surroundings, not a failed check.",
 		 PyExc_Exception, false},
 		{&state->requested_assertion_failed, "RequestedAssertionFailed",
-		 "A check that the test script asked for did not hold.", PyExc_AssertionError, false},
+		 "A check that the test script asked for did not hold.", PyExc_AssertionError,
+		 false},
 		{&state->machine_died, "MachineDied",
 		 "The machine's process has ended, or was not running.", PyExc_RuntimeError, true},
 		{&state->machine_timeout, "MachineTimeout",
@@ -28,13 +29,15 @@ int ntd_add_exceptions(PyObject *module, struct ntd_module_state *state)
 	};
 
 	for (size_t i = 0; i < sizeof exceptions / sizeof *exceptions; i++) {
-		_cleanup_free_ char *name = ntd_asprintf("test_driver.errors.%s", exceptions[i].name);
+		_cleanup_free_ char *name =
+			ntd_asprintf("test_driver.errors.%s", exceptions[i].name);
 		_cleanup_pyref_ PyObject *bases =
 			exceptions[i].machine_error
 				? PyTuple_Pack(2, state->machine_error, exceptions[i].builtin)
 				: PyTuple_Pack(1, exceptions[i].builtin);
 
-		*exceptions[i].slot = PyErr_NewExceptionWithDoc(name, exceptions[i].doc, bases, NULL);
+		*exceptions[i].slot =
+			PyErr_NewExceptionWithDoc(name, exceptions[i].doc, bases, NULL);
 		if (!*exceptions[i].slot ||
 		    PyModule_AddObjectRef(module, exceptions[i].name, *exceptions[i].slot) < 0)
 			return -1;

@@ -35,10 +35,8 @@ static PyObject *emit(PyObject *self, enum ntd_event_kind kind, enum ntd_level l
 	for (char **pair = owned; pair && *pair; pair += 2)
 		if (!strcmp(*pair, "machine"))
 			event.machine = pair[1];
-	Py_BEGIN_ALLOW_THREADS
-	ntd_report_emit(report, &event);
-	Py_END_ALLOW_THREADS
-	Py_RETURN_NONE;
+	Py_BEGIN_ALLOW_THREADS ntd_report_emit(report, &event);
+	Py_END_ALLOW_THREADS Py_RETURN_NONE;
 }
 
 static PyObject *log_at(PyObject *self, enum ntd_level level, PyObject *args, PyObject *kwargs)
@@ -130,8 +128,9 @@ static PyObject *logger_set_log_level(PyObject *self, PyObject *object)
 		return NULL;
 	level = ntd_level_parse(text);
 	if (level < 0)
-		return PyErr_Format(PyExc_ValueError, "log level must be debug, info, warning or error, "
-						      "not %R",
+		return PyErr_Format(PyExc_ValueError,
+				    "log level must be debug, info, warning or error, "
+				    "not %R",
 				    object);
 	ntd_terminal_set_level(ntd_state_of(self)->session->terminal, (enum ntd_level)level);
 	Py_RETURN_NONE;
@@ -144,7 +143,8 @@ static PyObject *logger_nested(PyObject *self, PyObject *args, PyObject *kwargs)
 	PyObject *attributes = NULL;
 	char **list;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|O:nested", names, &message, &attributes) ||
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|O:nested", names, &message,
+					 &attributes) ||
 	    ntd_convert_attributes(attributes, &list) < 0)
 		return NULL;
 	for (char **pair = list; pair && *pair; pair += 2)
@@ -167,33 +167,43 @@ static PyObject *logger_subtest(PyObject *self, PyObject *args, PyObject *kwargs
 }
 
 #define METHOD(name, function, doc)                                                                \
-	{name, (PyCFunction)(void (*)(void))function, METH_VARARGS | METH_KEYWORDS, doc}
+	{                                                                                          \
+		name, (PyCFunction)(void (*)(void))function, METH_VARARGS | METH_KEYWORDS, doc     \
+	}
 
 int ntd_add_logger_type(PyObject *module, struct ntd_module_state *state)
 {
 	static PyMethodDef methods[] = {
 		METHOD("log", logger_log,
-		       "log($self, message, attributes={})\n--\n\nLogs a line, whatever the level."),
-		METHOD("debug", logger_debug, "debug($self, message, attributes={})\n--\n\n"
-					      "Logs a line if the log level is debug."),
-		METHOD("info", logger_info, "info($self, message, attributes={})\n--\n\n"
-					    "Logs a line if the log level is info or below."),
-		METHOD("warning", logger_warning, "warning($self, message, attributes={})\n--\n\n"
-						  "Logs a line if the log level is warning or below."),
-		METHOD("error", logger_error, "error($self, message, attributes={})\n--\n\n"
-					      "Logs a line, then ends the run with exit status 1."),
+		       "log($self, message, attributes={})\n--\n\nLogs a line, whatever the "
+		       "level."),
+		METHOD("debug", logger_debug,
+		       "debug($self, message, attributes={})\n--\n\n"
+		       "Logs a line if the log level is debug."),
+		METHOD("info", logger_info,
+		       "info($self, message, attributes={})\n--\n\n"
+		       "Logs a line if the log level is info or below."),
+		METHOD("warning", logger_warning,
+		       "warning($self, message, attributes={})\n--\n\n"
+		       "Logs a line if the log level is warning or below."),
+		METHOD("error", logger_error,
+		       "error($self, message, attributes={})\n--\n\n"
+		       "Logs a line, then ends the run with exit status 1."),
 		METHOD("log_test_error", logger_log_test_error,
 		       "log_test_error($self, message, attributes={})\n--\n\n"
 		       "Logs a line of a failed test's report, marked with !!!."),
 		METHOD("log_serial", logger_log_serial,
 		       "log_serial($self, message, machine)\n--\n\n"
 		       "Logs a line as if it came from a machine's console."),
-		METHOD("nested", logger_nested, "nested($self, message, attributes={})\n--\n\n"
-						"A context manager: a step that contains others."),
-		METHOD("subtest", logger_subtest, "subtest($self, name, attributes={})\n--\n\n"
-						  "A context manager: a part of the test with a title."),
+		METHOD("nested", logger_nested,
+		       "nested($self, message, attributes={})\n--\n\n"
+		       "A context manager: a step that contains others."),
+		METHOD("subtest", logger_subtest,
+		       "subtest($self, name, attributes={})\n--\n\n"
+		       "A context manager: a part of the test with a title."),
 		{"print_serial_logs", logger_print_serial_logs, METH_O,
-		 "print_serial_logs($self, enable, /)\n--\n\nShows console lines in the log, or not."},
+		 "print_serial_logs($self, enable, /)\n--\n\nShows console lines in the log, or "
+		 "not."},
 		{"set_log_level", logger_set_log_level, METH_O,
 		 "set_log_level($self, level, /)\n--\n\nHides messages below the level."},
 		{NULL, NULL, 0, NULL},

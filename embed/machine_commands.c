@@ -27,8 +27,9 @@ static PyObject *execute(PyObject *object, PyObject *args, PyObject *kwargs)
 	PyObject *text;
 
 	command.timeout = NTD_DEFAULT_TIMEOUT;
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|ppO&:execute", names, &text, &check_return,
-					 &check_output, ntd_convert_duration, &command.timeout) ||
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|ppO&:execute", names, &text,
+					 &check_return, &check_output, ntd_convert_duration,
+					 &command.timeout) ||
 	    !command_text(text, &bytes))
 		return NULL;
 	command.text = bytes.data;
@@ -62,8 +63,8 @@ static PyObject *check_all(PyObject *object, PyObject *args, PyObject *kwargs, c
 		int result;
 
 		if (!command_text(PyTuple_GET_ITEM(args, i), &command) ||
-		    !NTD_BLOCKING_CALL(result, check(machine, command, timeout, &output, waiter,
-						     error)))
+		    !NTD_BLOCKING_CALL(result,
+				       check(machine, command, timeout, &output, waiter, error)))
 			return NULL;
 	}
 	return ntd_text(&output);
@@ -133,12 +134,16 @@ static PyObject *sleep_in_guest(PyObject *object, PyObject *args, PyObject *kwar
 }
 
 PyMethodDef ntd_machine_command_methods[] = {
-	NTD_METHOD("execute", execute,
-		   "execute($self, command, check_return=True, check_output=True, timeout=900)\n--\n\n"
-		   "Runs a bash command as root; (exit status, standard output). Output is complete when\n"
-		   "every process has closed it. The guest ends the command after timeout seconds with\n"
-		   "status 124. Without check_return the status is -1; without check_output the command\n"
-		   "is only sent, and the result is (-2, '')."),
+	NTD_METHOD(
+		"execute", execute,
+		"execute($self, command, check_return=True, check_output=True, timeout=900)\n--\n\n"
+		"Runs a bash command as root; (exit status, standard output). Output is complete "
+		"when\n"
+		"every process has closed it. The guest ends the command after timeout seconds "
+		"with\n"
+		"status 124. Without check_return the status is -1; without check_output the "
+		"command\n"
+		"is only sent, and the result is (-2, '')."),
 	NTD_METHOD("succeed", succeed,
 		   "succeed($self, *commands, timeout=None)\n--\n\n"
 		   "Runs commands, each of which must exit with 0; their outputs as one str."),
@@ -147,7 +152,8 @@ PyMethodDef ntd_machine_command_methods[] = {
 		   "Runs commands, each of which must exit with another status than 0."),
 	NTD_METHOD("wait_until_succeeds", wait_until_succeeds,
 		   "wait_until_succeeds($self, command, timeout=900)\n--\n\n"
-		   "Repeats a command every second until it succeeds; its last output. The time bounds\n"
+		   "Repeats a command every second until it succeeds; its last output. The time "
+		   "bounds\n"
 		   "the waiting and each attempt."),
 	NTD_METHOD("wait_until_fails", wait_until_fails,
 		   "wait_until_fails($self, command, timeout=900)\n--\n\n"

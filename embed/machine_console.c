@@ -62,8 +62,8 @@ static int search_console(struct search *search, double timeout)
 		size_t before = search->text.len;
 		int result;
 
-		if (!NTD_BLOCKING_CALL(result, ntd_console_take(console, &lines, TAKE_LIMIT, deadline,
-								waiter, error))) {
+		if (!NTD_BLOCKING_CALL(result, ntd_console_take(console, &lines, TAKE_LIMIT,
+								deadline, waiter, error))) {
 			struct ntd_module_state *state = ntd_module_state();
 
 			if (!PyErr_ExceptionMatches(state->machine_timeout))
@@ -106,8 +106,8 @@ static PyObject *wait_for_console_text(PyObject *object, PyObject *args, PyObjec
 		return NULL;
 	}
 	nest = ntd_nest_begin(ntd_machine_context(search.machine)->report,
-			      ntd_machine_name(search.machine), "waiting for %s to appear on console",
-			      PyUnicode_AsUTF8(text));
+			      ntd_machine_name(search.machine),
+			      "waiting for %s to appear on console", PyUnicode_AsUTF8(text));
 	result = search_console(&search, timeout);
 	ntd_nest_end(&nest, result < 0);
 	ntd_buf_free(&search.text);
@@ -135,8 +135,8 @@ static PyObject *send_monitor_command(PyObject *object, PyObject *args, PyObject
 	int result;
 
 	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s:send_monitor_command", names, &line) ||
-	    !NTD_BLOCKING_CALL(result, ntd_machine_monitor_command(machine, line, &reply, waiter,
-								   error)))
+	    !NTD_BLOCKING_CALL(result,
+			       ntd_machine_monitor_command(machine, line, &reply, waiter, error)))
 		return NULL;
 	return ntd_text(&reply);
 }
@@ -148,8 +148,8 @@ static PyObject *set_link(PyObject *object, const char *line)
 	_cleanup_buf_ struct ntd_buf reply = {0};
 	int result;
 
-	if (!NTD_BLOCKING_CALL(result, ntd_machine_monitor_command(machine, line, &reply, waiter,
-								   error)))
+	if (!NTD_BLOCKING_CALL(result,
+			       ntd_machine_monitor_command(machine, line, &reply, waiter, error)))
 		return NULL;
 	Py_RETURN_NONE;
 }
@@ -169,7 +169,8 @@ static PyObject *unblock(PyObject *object, PyObject *unused)
 PyMethodDef ntd_machine_console_methods[] = {
 	NTD_METHOD("wait_for_console_text", wait_for_console_text,
 		   "wait_for_console_text($self, regex, timeout=None)\n--\n\n"
-		   "Waits until the console's lines since the last such wait, joined without newlines,\n"
+		   "Waits until the console's lines since the last such wait, joined without "
+		   "newlines,\n"
 		   "match a regular expression."),
 	{"get_console_log", get_console_log, METH_NOARGS,
 	 "get_console_log($self)\n--\n\nAll console lines since the machine was started."},

@@ -53,11 +53,9 @@ static PyObject *log_message(PyObject *object, PyObject *message)
 
 	if (!utf8)
 		return NULL;
-	Py_BEGIN_ALLOW_THREADS
-	ntd_log(ntd_machine_context(machine)->report, NTD_LEVEL_ALWAYS, ntd_machine_name(machine),
-		"%s", utf8);
-	Py_END_ALLOW_THREADS
-	Py_RETURN_NONE;
+	Py_BEGIN_ALLOW_THREADS ntd_log(ntd_machine_context(machine)->report, NTD_LEVEL_ALWAYS,
+				       ntd_machine_name(machine), "%s", utf8);
+	Py_END_ALLOW_THREADS Py_RETURN_NONE;
 }
 
 static PyObject *nested(PyObject *object, PyObject *args, PyObject *kwargs)
@@ -67,7 +65,8 @@ static PyObject *nested(PyObject *object, PyObject *args, PyObject *kwargs)
 	const char *message;
 	char **list;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|O:nested", names, &message, &attributes) ||
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|O:nested", names, &message,
+					 &attributes) ||
 	    ntd_convert_attributes(attributes, &list) < 0)
 		return NULL;
 	return ntd_step_object(ntd_state_of(object),
@@ -79,12 +78,14 @@ PyMethodDef ntd_machine_file_methods[] = {
 	NTD_METHOD("copy_from_host", copy_from_host,
 		   "copy_from_host($self, source, target)\n--\n\n"
 		   "Copies a file or a tree from the host to a path in the guest."),
-	NTD_METHOD("copy_from_host_via_shell", copy_from_host_via_shell,
-		   "copy_from_host_via_shell($self, source, target)\n--\n\n"
-		   "Copies a file of any size through the root shell, without the shared directory."),
+	NTD_METHOD(
+		"copy_from_host_via_shell", copy_from_host_via_shell,
+		"copy_from_host_via_shell($self, source, target)\n--\n\n"
+		"Copies a file of any size through the root shell, without the shared directory."),
 	NTD_METHOD("copy_from_machine", copy_from_machine,
 		   "copy_from_machine($self, source, target_dir='')\n--\n\n"
-		   "Copies a file or a tree from the guest into target_dir below the output directory."),
+		   "Copies a file or a tree from the guest into target_dir below the output "
+		   "directory."),
 	NTD_METHOD("copy_from_vm", copy_from_machine,
 		   "copy_from_vm($self, source, target_dir='')\n--\n\n"
 		   "Older name of copy_from_machine()."),

@@ -58,7 +58,8 @@ static PyObject *raise_timeout_expired(double timeout)
 {
 	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("subprocess");
 	_cleanup_pyref_ PyObject *exception =
-		module ? PyObject_CallMethod(module, "TimeoutExpired", "sd", "qemu", timeout) : NULL;
+		module ? PyObject_CallMethod(module, "TimeoutExpired", "sd", "qemu", timeout)
+		       : NULL;
 
 	if (exception)
 		PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
@@ -93,11 +94,9 @@ static PyObject *release(PyObject *object, PyObject *unused)
 	struct ntd_machine *machine = ntd_machine_self(object)->machine;
 
 	(void)unused;
-	Py_BEGIN_ALLOW_THREADS
-	ntd_machine_release(machine, NTD_SECOND);
+	Py_BEGIN_ALLOW_THREADS ntd_machine_release(machine, NTD_SECOND);
 	ntd_machine_wait_gone(machine, ntd_after(5 * NTD_SECOND));
-	Py_END_ALLOW_THREADS
-	Py_RETURN_NONE;
+	Py_END_ALLOW_THREADS Py_RETURN_NONE;
 }
 
 static PyObject *is_up(PyObject *object, PyObject *unused)
@@ -112,10 +111,8 @@ static PyObject *cleanup_statedir(PyObject *object, PyObject *unused)
 	struct ntd_machine *machine = ntd_machine_self(object)->machine;
 
 	(void)unused;
-	Py_BEGIN_ALLOW_THREADS
-	ntd_machine_cleanup_state_dir(machine);
-	Py_END_ALLOW_THREADS
-	Py_RETURN_NONE;
+	Py_BEGIN_ALLOW_THREADS ntd_machine_cleanup_state_dir(machine);
+	Py_END_ALLOW_THREADS Py_RETURN_NONE;
 }
 
 static PyObject *run_callbacks(PyObject *object, PyObject *unused)
@@ -127,14 +124,17 @@ static PyObject *run_callbacks(PyObject *object, PyObject *unused)
 }
 
 PyMethodDef ntd_machine_life_methods[] = {
-	NTD_METHOD("start", start,
-		   "start($self, allow_reboot=False)\n--\n\n"
-		   "Starts QEMU, unless it runs; returns when it does, before the guest has booted.\n"
-		   "Without allow_reboot a reboot of the guest ends QEMU."),
+	NTD_METHOD(
+		"start", start,
+		"start($self, allow_reboot=False)\n--\n\n"
+		"Starts QEMU, unless it runs; returns when it does, before the guest has booted.\n"
+		"Without allow_reboot a reboot of the guest ends QEMU."),
 	{"connect", connect, METH_NOARGS,
-	 "connect($self)\n--\n\nStarts the machine if necessary and waits for the guest's root shell."},
+	 "connect($self)\n--\n\nStarts the machine if necessary and waits for the guest's root "
+	 "shell."},
 	{"shutdown", shutdown, METH_NOARGS,
-	 "shutdown($self)\n--\n\nPowers the guest off and waits for the end; nothing if it is down."},
+	 "shutdown($self)\n--\n\nPowers the guest off and waits for the end; nothing if it is "
+	 "down."},
 	{"crash", crash, METH_NOARGS,
 	 "crash($self)\n--\n\nEnds QEMU at once, like a power cut; nothing if it is down."},
 	{"reboot", reboot, METH_NOARGS,

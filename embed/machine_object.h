@@ -4,9 +4,9 @@
 #include "embed.h"
 
 struct machine_object {
-	PyObject_HEAD
-	struct ntd_machine *machine; /* the session's; lives until the interpreter has ended */
-	PyObject *callbacks;         /* list of functions to call before each command */
+	PyObject_HEAD struct ntd_machine
+		*machine;    /* the session's; lives until the interpreter has ended */
+	PyObject *callbacks; /* list of functions to call before each command */
 	PyObject *dict;
 	bool in_callbacks;
 };
@@ -27,7 +27,9 @@ extern PyMethodDef ntd_machine_console_methods[];
 extern PyMethodDef ntd_machine_file_methods[];
 
 #define NTD_METHOD(name, function, doc)                                                            \
-	{name, (PyCFunction)(void (*)(void))function, METH_VARARGS | METH_KEYWORDS, doc}
+	{                                                                                          \
+		name, (PyCFunction)(void (*)(void))function, METH_VARARGS | METH_KEYWORDS, doc     \
+	}
 
 /* Evaluates a call into driver/ that can block, with `waiter` and `error` for it to use; its result
  * becomes `result`, and a negative one the exception. */

@@ -37,10 +37,11 @@ static void set_hooks(struct machine_object *self)
 {
 	bool callbacks = self->callbacks && PyObject_Size(self->callbacks) != 0;
 
-	ntd_machine_set_hooks(self->machine, &(struct ntd_machine_hooks){
-						     .before_command = callbacks ? before_command : NULL,
-						     .environment = environment,
-						     .owner = self});
+	ntd_machine_set_hooks(
+		self->machine,
+		&(struct ntd_machine_hooks){.before_command = callbacks ? before_command : NULL,
+					    .environment = environment,
+					    .owner = self});
 }
 
 int ntd_machine_run_callbacks(struct machine_object *self)
@@ -51,8 +52,7 @@ int ntd_machine_run_callbacks(struct machine_object *self)
 		return 0;
 	self->in_callbacks = true;
 	for (Py_ssize_t i = 0; i < count && i < PyList_Size(self->callbacks); i++) {
-		_cleanup_pyref_ PyObject *callback =
-			Py_NewRef(PyList_GetItem(self->callbacks, i));
+		_cleanup_pyref_ PyObject *callback = Py_NewRef(PyList_GetItem(self->callbacks, i));
 		_cleanup_pyref_ PyObject *result = PyObject_CallNoArgs(callback);
 
 		if (!result) {
@@ -227,7 +227,8 @@ static PyGetSetDef attributes[] = {
 	{"name", get_name, NULL, "str: the name of the machine.", NULL},
 	{"booted", get_booted, NULL, "bool: QEMU runs.", NULL},
 	{"connected", get_connected, set_connected,
-	 "bool: the guest's root shell is there. Set it to False when the guest begins anew.", NULL},
+	 "bool: the guest's root shell is there. Set it to False when the guest begins anew.",
+	 NULL},
 	{"pid", get_pid, NULL, "int | None: process id of QEMU.", NULL},
 	{"out_dir", get_directory, NULL, "Path: where files for the user go.", (void *)"out"},
 	{"tmp_dir", get_directory, NULL, "Path: where state directories are made.", (void *)"tmp"},
@@ -256,7 +257,8 @@ static int add_methods(PyTypeObject *type, PyMethodDef *methods)
 	for (; methods->ml_name; methods++) {
 		_cleanup_pyref_ PyObject *method = PyDescr_NewMethod(type, methods);
 
-		if (!method || PyObject_SetAttrString((PyObject *)type, methods->ml_name, method) < 0)
+		if (!method ||
+		    PyObject_SetAttrString((PyObject *)type, methods->ml_name, method) < 0)
 			return -1;
 	}
 	return 0;

@@ -11,8 +11,8 @@ static PyObject *systemctl(PyObject *object, PyObject *args, PyObject *kwargs)
 	int status;
 
 	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|z:systemctl", names, &query, &user) ||
-	    !NTD_BLOCKING_CALL(status, ntd_machine_systemctl(machine, query, user, &output, waiter,
-							     error)))
+	    !NTD_BLOCKING_CALL(status,
+			       ntd_machine_systemctl(machine, query, user, &output, waiter, error)))
 		return NULL;
 	return Py_BuildValue("(iN)", status, ntd_text(&output));
 }
@@ -30,8 +30,8 @@ static PyObject *job(PyObject *object, PyObject *args, PyObject *kwargs, const c
 	if (!PyArg_ParseTupleAndKeywords(args, kwargs, format, names, &unit, &user))
 		return NULL;
 	query = ntd_asprintf("%s %s", verb, unit);
-	if (!NTD_BLOCKING_CALL(status, ntd_machine_systemctl(machine, query, user, &output, waiter,
-							     error)))
+	if (!NTD_BLOCKING_CALL(status,
+			       ntd_machine_systemctl(machine, query, user, &output, waiter, error)))
 		return NULL;
 	return Py_BuildValue("(iN)", status, ntd_text(&output));
 }
@@ -56,8 +56,8 @@ static PyObject *wait_for_unit(PyObject *object, PyObject *args, PyObject *kwarg
 
 	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|zO&:wait_for_unit", names, &unit, &user,
 					 ntd_convert_duration, &timeout) ||
-	    !NTD_BLOCKING_CALL(result, ntd_machine_wait_for_unit(machine, unit, user, timeout,
-								 waiter, error)))
+	    !NTD_BLOCKING_CALL(
+		    result, ntd_machine_wait_for_unit(machine, unit, user, timeout, waiter, error)))
 		return NULL;
 	Py_RETURN_NONE;
 }
@@ -85,8 +85,8 @@ static PyObject *get_unit_info(PyObject *object, PyObject *args, PyObject *kwarg
 	int result;
 
 	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|z:get_unit_info", names, &unit, &user) ||
-	    !NTD_BLOCKING_CALL(result, ntd_machine_unit_info(machine, unit, user, &properties,
-							     waiter, error)))
+	    !NTD_BLOCKING_CALL(
+		    result, ntd_machine_unit_info(machine, unit, user, &properties, waiter, error)))
 		return NULL;
 	return properties_dict(&properties);
 }
@@ -119,8 +119,8 @@ static PyObject *require_unit_state(PyObject *object, PyObject *args, PyObject *
 
 	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|s:require_unit_state", names, &unit,
 					 &state) ||
-	    !NTD_BLOCKING_CALL(result, ntd_machine_require_unit_state(machine, unit, state, waiter,
-								      error)))
+	    !NTD_BLOCKING_CALL(result,
+			       ntd_machine_require_unit_state(machine, unit, state, waiter, error)))
 		return NULL;
 	Py_RETURN_NONE;
 }
@@ -137,8 +137,8 @@ static PyObject *wait_for_file(PyObject *object, PyObject *args, PyObject *kwarg
 
 	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O&|O&:wait_for_file", names,
 					 ntd_convert_path, &path, ntd_convert_duration, &timeout) ||
-	    !NTD_BLOCKING_CALL(result, ntd_machine_wait_for_file(machine, path.text, timeout, waiter,
-								 error)))
+	    !NTD_BLOCKING_CALL(
+		    result, ntd_machine_wait_for_file(machine, path.text, timeout, waiter, error)))
 		return NULL;
 	Py_RETURN_NONE;
 }
@@ -184,8 +184,9 @@ static PyObject *wait_for_open_unix_socket(PyObject *object, PyObject *args, PyO
 	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O&|pO&:wait_for_open_unix_socket", names,
 					 ntd_convert_path, &path, &datagram, ntd_convert_duration,
 					 &timeout) ||
-	    !NTD_BLOCKING_CALL(result, ntd_machine_wait_for_unix_socket(machine, path.text, datagram,
-									timeout, waiter, error)))
+	    !NTD_BLOCKING_CALL(result,
+			       ntd_machine_wait_for_unix_socket(machine, path.text, datagram,
+								timeout, waiter, error)))
 		return NULL;
 	Py_RETURN_NONE;
 }
@@ -202,12 +203,15 @@ PyMethodDef ntd_machine_unit_methods[] = {
 		   "Runs `systemctl stop`: (exit status, output)."),
 	NTD_METHOD("wait_for_unit", wait_for_unit,
 		   "wait_for_unit($self, unit, user=None, timeout=900)\n--\n\n"
-		   "Waits until a systemd unit is active. RequestedAssertionFailed at once when it has\n"
+		   "Waits until a systemd unit is active. RequestedAssertionFailed at once when it "
+		   "has\n"
 		   "failed, or is inactive and no job is queued."),
-	NTD_METHOD("get_unit_info", get_unit_info,
-		   "get_unit_info($self, unit, user=None)\n--\n\nA dict of all properties of a unit."),
+	NTD_METHOD(
+		"get_unit_info", get_unit_info,
+		"get_unit_info($self, unit, user=None)\n--\n\nA dict of all properties of a unit."),
 	NTD_METHOD("get_unit_property", get_unit_property,
-		   "get_unit_property($self, unit, property, user=None)\n--\n\nOne property of a unit."),
+		   "get_unit_property($self, unit, property, user=None)\n--\n\nOne property of a "
+		   "unit."),
 	NTD_METHOD("require_unit_state", require_unit_state,
 		   "require_unit_state($self, unit, require_state='active')\n--\n\n"
 		   "RequestedAssertionFailed unless the unit is in this state now."),

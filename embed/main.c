@@ -87,10 +87,8 @@ static int run_in_python(struct ntd_session *session, char **argv)
 		state->driver = ntd_driver_object(state);
 		status = state->driver ? ntd_run_script(state) : ntd_report_exception(state);
 	}
-	Py_BEGIN_ALLOW_THREADS
-	ntd_session_clean_up(session);
-	Py_END_ALLOW_THREADS
-	return status;
+	Py_BEGIN_ALLOW_THREADS ntd_session_clean_up(session);
+	Py_END_ALLOW_THREADS return status;
 }
 
 /* ---- the end of Python */
@@ -162,8 +160,11 @@ int main(int argc, char **argv)
 	struct ntd_config config = {0};
 	struct ntd_keeper keeper = {.socket = -1};
 	struct ntd_error *error = NULL;
-	int status = read_command_line(&options, &config, argc, argv);
+	int status;
 
+	if (!strcmp(program_invocation_short_name, "generate-driver-symbols"))
+		return ntd_generate_symbols(argv);
+	status = read_command_line(&options, &config, argc, argv);
 	if (status < 0) {
 		signal(SIGPIPE, SIG_IGN);
 		if (ntd_keeper_start(&keeper, &error) < 0) {

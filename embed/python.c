@@ -33,9 +33,10 @@ static int add_search_path(struct ntd_error **err)
 		if (text && PyList_Insert(PySys_GetObject("path"), 0, text) == 0)
 			return 0;
 	}
-	return ntd_error_set(err, NTD_E_MACHINE,
-			     "the Python package test_driver is missing: neither %s/py nor %s/../lib has it",
-			     program, program);
+	return ntd_error_set(
+		err, NTD_E_MACHINE,
+		"the Python package test_driver is missing: neither %s/py nor %s/../lib has it",
+		program, program);
 }
 
 /* Lines appear when they are written, on a pipe too: they stand between lines of the log. */

@@ -3,7 +3,8 @@
 
 const char ntd_retry_doc[] =
 	"retry(fn, timeout_seconds=900, timeout=None)\n--\n\n"
-	"Calls fn(False) at once and then every second until it returns something true; when the time\n"
+	"Calls fn(False) at once and then every second until it returns something true; when the "
+	"time\n"
 	"is over, fn(True) once more. Then RequestedAssertionFailed. Exceptions of fn pass.";
 
 struct retried {
@@ -51,7 +52,8 @@ PyObject *ntd_retry_function(PyObject *self, PyObject *args, PyObject *kwargs)
 	seconds = timeout >= 0 ? timeout : seconds >= 0 ? seconds : NTD_DEFAULT_TIMEOUT;
 	if (!ntd_block(&blocking))
 		return NULL;
-	result = ntd_retry(try_function, &retried, seconds, NTD_PACE_SECOND, &blocking.waiter, &error);
+	result = ntd_retry(try_function, &retried, seconds, NTD_PACE_SECOND, &blocking.waiter,
+			   &error);
 	ntd_unblock(&blocking);
 	if (result < 0)
 		return ntd_raise(ntd_module_state(), error);

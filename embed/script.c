@@ -74,8 +74,8 @@ static int print_symbols(PyObject *driver, PyObject *symbols)
 
 	if (!machine_names || !vlan_names || !others)
 		return -1;
-	PySys_FormatStdout("additionally exposed symbols:\n    %U,\n    %U,\n    %U\n", machine_names,
-			   vlan_names, others);
+	PySys_FormatStdout("additionally exposed symbols:\n    %U,\n    %U,\n    %U\n",
+			   machine_names, vlan_names, others);
 	return PyErr_Occurred() ? -1 : 0;
 }
 
@@ -83,10 +83,12 @@ int ntd_execute_script(struct ntd_module_state *state)
 {
 	struct ntd_nest nest =
 		ntd_nest_begin(state->session->report, NULL, "run the VM test script");
-	_cleanup_pyref_ PyObject *symbols = PyObject_CallMethod(state->driver, "test_symbols", NULL);
+	_cleanup_pyref_ PyObject *symbols =
+		PyObject_CallMethod(state->driver, "test_symbols", NULL);
 	_cleanup_pyref_ PyObject *result = NULL;
 
-	if (symbols && print_symbols(state->driver, symbols) == 0)
+	if (symbols && print_symbols(state->driver, symbols) == 0 &&
+	    PyDict_SetItemString(symbols, "__builtins__", PyEval_GetBuiltins()) == 0)
 		result = PyEval_EvalCode(state->script_code, symbols, symbols);
 	ntd_nest_end(&nest, !result);
 	return result ? 0 : -1;
@@ -139,9 +141,9 @@ static void report_frames(struct ntd_module_state *state, PyObject *exception)
 		if (place_of(traceback, &file, &function) &&
 		    PyUnicode_CompareWithASCIIString(file, script_name) == 0) {
 			_cleanup_free_ char *source = source_line(state, number);
-			_cleanup_free_ char *text = ntd_asprintf(
-				"  File \"%s\", line %ld, in %s\n    %s", script_name, number,
-				PyUnicode_AsUTF8(function), source);
+			_cleanup_free_ char *text =
+				ntd_asprintf("  File \"%s\", line %ld, in %s\n    %s", script_name,
+					     number, PyUnicode_AsUTF8(function), source);
 
 			ntd_log_test_error(report, text);
 		}
@@ -171,12 +173,13 @@ static void report_assertion(struct ntd_module_state *state, PyObject *exception
 static int remember_source(struct ntd_module_state *state)
 {
 	_cleanup_pyref_ PyObject *linecache = PyImport_ImportModule("linecache");
-	_cleanup_pyref_ PyObject *cache = linecache ? PyObject_GetAttrString(linecache, "cache") : NULL;
+	_cleanup_pyref_ PyObject *cache =
+		linecache ? PyObject_GetAttrString(linecache, "cache") : NULL;
 	_cleanup_pyref_ PyObject *lines =
 		cache ? PyObject_CallMethod(state->script_text, "splitlines", "i", true) : NULL;
 	_cleanup_pyref_ PyObject *entry =
-		lines ? Py_BuildValue("(nOOs)", PyUnicode_GetLength(state->script_text), Py_None, lines,
-				      script_name)
+		lines ? Py_BuildValue("(nOOs)", PyUnicode_GetLength(state->script_text), Py_None,
+				      lines, script_name)
 		      : NULL;
 
 	return entry ? PyMapping_SetItemString(cache, script_name, entry) : -1;

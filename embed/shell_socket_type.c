@@ -2,16 +2,14 @@
 #include "embed.h"
 
 struct socket_object {
-	PyObject_HEAD
-	PyObject *owner; /* the machine object */
+	PyObject_HEAD PyObject *owner; /* the machine object */
 	struct ntd_machine *machine;
 };
 
 PyObject *ntd_shell_socket_object(struct ntd_module_state *state, PyObject *owner,
 				  struct ntd_machine *machine)
 {
-	struct socket_object *self =
-		PyObject_New(struct socket_object, state->shell_socket_type);
+	struct socket_object *self = PyObject_New(struct socket_object, state->shell_socket_type);
 
 	if (!self)
 		return NULL;
@@ -40,10 +38,8 @@ static PyObject *socket_send(PyObject *object, PyObject *bytes)
 	if (PyObject_GetBuffer(bytes, &view, PyBUF_SIMPLE) < 0)
 		return NULL;
 	len = view.len;
-	Py_BEGIN_ALLOW_THREADS
-	result = ntd_shell_send(shell, view.buf, (size_t)view.len, &error);
-	Py_END_ALLOW_THREADS
-	PyBuffer_Release(&view);
+	Py_BEGIN_ALLOW_THREADS result = ntd_shell_send(shell, view.buf, (size_t)view.len, &error);
+	Py_END_ALLOW_THREADS PyBuffer_Release(&view);
 	return result < 0 ? ntd_raise(ntd_state_of(object), error) : PyLong_FromSsize_t(len);
 }
 
@@ -52,7 +48,8 @@ int ntd_add_shell_socket_type(PyObject *module, struct ntd_module_state *state)
 	static PyMethodDef methods[] = {
 		{"send", socket_send, METH_O,
 		 "send($self, data, /)\n--\n\nWrites bytes to the root shell; their number."},
-		{"sendall", socket_send, METH_O, "sendall($self, data, /)\n--\n\nThe same as send()."},
+		{"sendall", socket_send, METH_O,
+		 "sendall($self, data, /)\n--\n\nThe same as send()."},
 		{NULL, NULL, 0, NULL},
 	};
 	static PyType_Slot slots[] = {

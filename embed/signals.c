@@ -67,7 +67,8 @@ static void signalled(struct ntd_source *source, uint32_t events)
 	(void)events;
 	eventfd_read(source->fd, &count);
 	if (last_signal == SIGINT) {
-		self->interrupts = now - self->last_interrupt < INT_MEMORY ? self->interrupts + 1 : 1;
+		self->interrupts =
+			now - self->last_interrupt < INT_MEMORY ? self->interrupts + 1 : 1;
 		self->last_interrupt = now;
 		if (self->interrupts >= 3)
 			ntd_session_abort(self->session, SIGINT, "interrupted three times");
@@ -137,10 +138,10 @@ int ntd_signals_install(struct ntd_session *session, struct ntd_error **err)
 {
 	struct sigaction action = {.sa_handler = on_signal}, before;
 
-	watch = (struct watch){.source = {.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
-					  .ready = signalled},
-			       .patience.expired = out_of_patience,
-			       .session = session};
+	watch = (struct watch){
+		.source = {.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .ready = signalled},
+		.patience.expired = out_of_patience,
+		.session = session};
 	if (watch.source.fd < 0)
 		return ntd_error_sys(err, errno, "cannot watch for signals");
 	main_thread = pthread_self();

@@ -2,8 +2,7 @@
 #include "embed.h"
 
 struct vlan_object {
-	PyObject_HEAD
-	int number;
+	PyObject_HEAD int number;
 	char *directory; /* copied: scripts may hold the object after the network is gone */
 };
 

@@ -4,10 +4,10 @@
 #include <string.h>
 
 static const char *const names[] = {
-	[NTD_E_SYS] = "system",         [NTD_E_USAGE] = "usage",
-	[NTD_E_VALUE] = "value",        [NTD_E_ASSERTION] = "assertion",
-	[NTD_E_MACHINE] = "machine",    [NTD_E_DEAD] = "dead",
-	[NTD_E_TIMEOUT] = "timeout",    [NTD_E_PROTOCOL] = "protocol",
+	[NTD_E_SYS] = "system",          [NTD_E_USAGE] = "usage",
+	[NTD_E_VALUE] = "value",         [NTD_E_ASSERTION] = "assertion",
+	[NTD_E_MACHINE] = "machine",     [NTD_E_DEAD] = "dead",
+	[NTD_E_TIMEOUT] = "timeout",     [NTD_E_PROTOCOL] = "protocol",
 	[NTD_E_CANCELLED] = "cancelled",
 };
 static_assert(sizeof names / sizeof *names == NTD_E_COUNT, "every code has a name");

@@ -24,8 +24,8 @@ cJSON *ntd_json_load(const char *path, struct ntd_error **err);
 struct ntd_json {
 	const cJSON *value;
 	const struct ntd_json *parent; /* NULL: the root */
-	const char *key;	       /* its key in the parent, NULL in an array */
-	size_t index;		       /* its place in the array */
+	const char *key;               /* its key in the parent, NULL in an array */
+	size_t index;                  /* its place in the array */
 };
 
 /* Checks the value there against `types`, cJSON_String and the like, combined with |. */

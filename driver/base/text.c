@@ -59,7 +59,8 @@ char *ntd_python_name(const char *name)
 size_t ntd_utf8_sequence(const char *bytes, size_t len)
 {
 	const unsigned char *b = (const unsigned char *)bytes;
-	unsigned char low = 0x80, high = 0xbf; /* limits of the second byte: overlong forms, surrogates */
+	unsigned char low = 0x80,
+		      high = 0xbf; /* limits of the second byte: overlong forms, surrogates */
 	size_t need;
 
 	if (!len)
@@ -106,6 +107,28 @@ char *ntd_console_text(const char *bytes, size_t len, size_t *text_len)
 	out[used] = '\0';
 	*text_len = used;
 	return out;
+}
+
+char *ntd_bytes_repr(const char *bytes, size_t len)
+{
+	static const char *const escapes[256] = {
+		['\t'] = "\\t", ['\n'] = "\\n", ['\r'] = "\\r", ['\\'] = "\\\\"};
+	struct ntd_buf out = {0};
+	char quote = memchr(bytes, '\'', len) && !memchr(bytes, '"', len) ? '"' : '\'';
+
+	ntd_buf_printf(&out, "b%c", quote);
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)bytes[i];
+
+		if (escapes[c])
+			ntd_buf_puts(&out, escapes[c]);
+		else if (c < 0x20 || c >= 0x7f)
+			ntd_buf_printf(&out, "\\x%02x", c);
+		else
+			ntd_buf_printf(&out, "%s%c", c == (unsigned char)quote ? "\\" : "", c);
+	}
+	ntd_buf_append(&out, &quote, 1);
+	return ntd_buf_take_string(&out);
 }
 
 bool ntd_has_prefix(const char *text, const char *prefix)

@@ -22,6 +22,9 @@ char *ntd_console_text(const char *bytes, size_t len, size_t *text_len);
 /* Length of the valid UTF-8 sequence at `bytes` (1 to 4), or 0 if there is none. */
 size_t ntd_utf8_sequence(const char *bytes, size_t len);
 
+/* Bytes as Python's repr() shows them, b'...'; a new string. */
+char *ntd_bytes_repr(const char *bytes, size_t len);
+
 /* A quick test for prefixes and suffixes. */
 bool ntd_has_prefix(const char *text, const char *prefix);
 bool ntd_has_suffix(const char *text, const char *suffix);

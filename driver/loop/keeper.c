@@ -11,7 +11,8 @@
  *
  * The keeper is the guards' parent and a subreaper too, should a guard be killed. It reads orders from
  * the driver; when that socket closes, the driver is gone, and the keeper kills in the same way what is
- * left below it. When the keeper dies, the guards get SIGTERM by PR_SET_PDEATHSIG.
+ * left below it, then removes the paths that it was told to. When the keeper dies, the guards get
+ * SIGTERM by PR_SET_PDEATHSIG.
  *
  * Killing is by the direct children in /proc, again and again: a killed child's own children become
  * ours, so the loop ends only when nothing is left. Both programs are single-threaded C without
@@ -143,7 +144,8 @@ static char **split(char **cursor, const char *end, uint32_t count)
 /* Becomes the ordered process; returns only when that failed, with errno. */
 static void become(const struct ntd_keeper_order *order, const int *fds)
 {
-	char *cursor = mmap(NULL, order->payload_len, PROT_READ | PROT_WRITE, MAP_PRIVATE, fds[0], 0);
+	char *cursor =
+		mmap(NULL, order->payload_len, PROT_READ | PROT_WRITE, MAP_PRIVATE, fds[0], 0);
 	const char *end;
 	char **argv, **env;
 	sigset_t none;
@@ -203,7 +205,8 @@ static int block_signals(void)
 }
 
 /* Waits for the end of `process`, or for SIGTERM; reports; leaves nothing below. */
-__attribute__((noreturn)) static void watch_over(int socket, uint32_t id, pid_t process, int signals)
+__attribute__((noreturn)) static void watch_over(int socket, uint32_t id, pid_t process,
+						 int signals)
 {
 	struct signalfd_siginfo info;
 	int status = 0;
@@ -269,10 +272,67 @@ static void carry_out(int socket, const struct ntd_keeper_order *order, const in
 		report(socket, order->id, NTD_KEEPER_FAILED, errno, 0);
 }
 
+/* Paths to remove at the end. */
+struct sweep {
+	char **paths;
+	size_t count;
+};
+
+static void sweep_later(struct sweep *sweep, const char *path)
+{
+	sweep->paths = ntd_realloc(sweep->paths, (sweep->count + 1) * sizeof *sweep->paths);
+	sweep->paths[sweep->count++] = ntd_strndup(path, sizeof((struct ntd_keeper_order *)0)->path);
+}
+
+static void remove_sockets_in(const char *path)
+{
+	DIR *directory = opendir(path);
+	struct dirent *entry;
+
+	while (directory && (entry = readdir(directory)))
+		if (entry->d_type == DT_SOCK)
+			unlinkat(dirfd(directory), entry->d_name, 0);
+	if (directory)
+		closedir(directory);
+}
+
+static void sweep_now(const struct sweep *sweep)
+{
+	for (size_t i = sweep->count; i--;) {
+		if (unlink(sweep->paths[i]) == 0 || errno == ENOENT)
+			continue;
+		remove_sockets_in(sweep->paths[i]);
+		rmdir(sweep->paths[i]);
+	}
+}
+
+/* Handles one message; false when the driver is gone. */
+static bool obey(int socket, struct sweep *sweep)
+{
+	struct ntd_keeper_order order;
+	int fds[NTD_KEEPER_ORDER_FDS];
+	size_t count;
+	ssize_t len = ntd_message_receive(socket, &order, sizeof order, fds, &count);
+
+	if (len < 0 && (errno == EAGAIN || errno == EINTR))
+		return true;
+	if (len <= 0)
+		return false;
+	if (count == NTD_KEEPER_ORDER_FDS)
+		carry_out(socket, &order, fds);
+	else if (len == sizeof order)
+		sweep_later(sweep, order.path);
+	for (size_t i = 0; i < count; i++)
+		close(fds[i]);
+	return true;
+}
+
 __attribute__((noreturn)) static void keeper_main(int socket)
 {
 	struct pollfd polled[2] = {{.fd = socket, .events = POLLIN}, {.events = POLLIN}};
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	struct sweep sweep = {0};
+	bool driver_lives = true;
 
 	prctl(PR_SET_NAME, "ntd-keeper");
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -280,27 +340,19 @@ __attribute__((noreturn)) static void keeper_main(int socket)
 	polled[1].fd = block_signals();
 	dup2(null, STDIN_FILENO);
 	dup2(null, STDOUT_FILENO);
-	for (;;) {
-		struct ntd_keeper_order order;
+	while (driver_lives) {
 		struct signalfd_siginfo info;
-		int fds[NTD_KEEPER_ORDER_FDS];
-		size_t count;
 
 		if (poll(polled, 2, -1) < 0)
 			continue;
 		if (polled[1].revents && read(polled[1].fd, &info, sizeof info) == sizeof info)
 			while (waitpid(-1, NULL, WNOHANG) > 0)
 				;
-		if (!polled[0].revents)
-			continue;
-		if (ntd_message_receive(socket, &order, sizeof order, fds, &count) <= 0)
-			break;
-		if (count == NTD_KEEPER_ORDER_FDS)
-			carry_out(socket, &order, fds);
-		for (size_t i = 0; i < count; i++)
-			close(fds[i]);
+		if (polled[0].revents)
+			driver_lives = obey(socket, &sweep);
 	}
 	kill_all_below();
+	sweep_now(&sweep);
 	_exit(0);
 }
 
@@ -325,6 +377,16 @@ int ntd_keeper_start(struct ntd_keeper *keeper, struct ntd_error **err)
 	close(pair[1]);
 	keeper->socket = pair[0];
 	return 0;
+}
+
+void ntd_keeper_sweep(const struct ntd_keeper *keeper, const char *path)
+{
+	struct ntd_keeper_order order = {0};
+
+	if (strlen(path) >= sizeof order.path)
+		return;
+	memcpy(order.path, path, strlen(path));
+	ntd_message_send(keeper->socket, &order, sizeof order, NULL, 0);
 }
 
 void ntd_keeper_stop(struct ntd_keeper *keeper)

@@ -17,14 +17,19 @@ struct ntd_keeper {
 
 /* Forks the keeper. The process must be single-threaded. */
 int ntd_keeper_start(struct ntd_keeper *keeper, struct ntd_error **err);
+/* Any thread: when the driver is gone, however it ended, the keeper removes `path`: a file, or a directory
+ * with the sockets in it. For what must not outlive the driver but is not a process. */
+void ntd_keeper_sweep(const struct ntd_keeper *keeper, const char *path);
 /* Closes the socket and waits until the keeper has killed what was left and is gone. */
 void ntd_keeper_stop(struct ntd_keeper *keeper);
 
-/* Driver to keeper, with descriptors: payload (memfd), stdin, stdout, stderr of the new process. The
- * payload is three runs of NUL-terminated strings: argv, environment, and the working directory. */
+/* Driver to keeper. To start a process: with descriptors, the payload (memfd), stdin, stdout, stderr of the
+ * new process. The payload is three runs of NUL-terminated strings: argv, environment, and the working
+ * directory. To sweep: without descriptors, the path in `path`. */
 struct ntd_keeper_order {
 	uint32_t id, argc, envc;
 	uint32_t payload_len;
+	char path[256];
 };
 
 enum { NTD_KEEPER_ORDER_FDS = 4, NTD_KEEPER_REPORT_FDS = 2 };
@@ -45,5 +50,6 @@ struct ntd_keeper_report {
 
 /* Sends or receives one message with up to `fd_count` descriptors. Receiving returns the length, 0 at
  * the end, -1 with errno; *fd_count becomes the number received. */
-ssize_t ntd_message_send(int socket, const void *bytes, size_t len, const int *fds, size_t fd_count);
+ssize_t ntd_message_send(int socket, const void *bytes, size_t len, const int *fds,
+			 size_t fd_count);
 ssize_t ntd_message_receive(int socket, void *bytes, size_t len, int *fds, size_t *fd_count);

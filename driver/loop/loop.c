@@ -62,8 +62,7 @@ static struct epoll_event event_for(const struct ntd_source *source, uint32_t ev
 {
 	uint64_t generation = source->loop->slots[source->slot].generation;
 
-	return (struct epoll_event){.events = events,
-				    .data.u64 = generation << 32 | source->slot};
+	return (struct epoll_event){.events = events, .data.u64 = generation << 32 | source->slot};
 }
 
 int ntd_source_add(struct ntd_loop *loop, struct ntd_source *source, uint32_t events,
@@ -126,7 +125,8 @@ static void heap_down(struct ntd_loop *loop, struct ntd_timer *timer, size_t ind
 	for (;;) {
 		size_t child = 2 * index + 1;
 
-		if (child + 1 < loop->timer_count && loop->heap[child + 1]->at < loop->heap[child]->at)
+		if (child + 1 < loop->timer_count &&
+		    loop->heap[child + 1]->at < loop->heap[child]->at)
 			child++;
 		if (child >= loop->timer_count || loop->heap[child]->at >= timer->at)
 			break;

@@ -53,6 +53,6 @@ void ntd_loop_call(struct ntd_loop *loop, void (*fn)(void *arg), void *arg);
 int ntd_source_add(struct ntd_loop *loop, struct ntd_source *source, uint32_t events,
 		   struct ntd_error **err);
 void ntd_source_modify(struct ntd_source *source, uint32_t events);
-void ntd_source_remove(struct ntd_source *source);             /* no-op when not watched */
+void ntd_source_remove(struct ntd_source *source); /* no-op when not watched */
 void ntd_timer_set(struct ntd_loop *loop, struct ntd_timer *timer, int64_t at); /* replaces */
-void ntd_timer_cancel(struct ntd_timer *timer);                /* no-op when not set */
+void ntd_timer_cancel(struct ntd_timer *timer); /* no-op when not set */

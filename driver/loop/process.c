@@ -118,14 +118,16 @@ static void read_reports(struct ntd_source *source, uint32_t events)
 		struct ntd_keeper_report report;
 		int fds[NTD_KEEPER_ORDER_FDS];
 		size_t count;
-		ssize_t received = ntd_message_receive(source->fd, &report, sizeof report, fds, &count);
+		ssize_t received =
+			ntd_message_receive(source->fd, &report, sizeof report, fds, &count);
 		struct ntd_process *process;
 
 		if (received == sizeof report) {
 			process = find(children, report.id);
 			if (process)
 				handle(process, &report, fds, count);
-			else if (report.event == NTD_KEEPER_STARTED && count == NTD_KEEPER_REPORT_FDS)
+			else if (report.event == NTD_KEEPER_STARTED &&
+				 count == NTD_KEEPER_REPORT_FDS)
 				send_signal(fds[1], SIGTERM); /* let go of before it had started */
 			for (size_t i = 0; i < count; i++)
 				ntd_close_fd(&fds[i]);
@@ -180,9 +182,10 @@ static int send_order(struct ntd_children *children, uint32_t id, const struct n
 	payload_fd = write_payload(&payload, err);
 	if (payload_fd < 0)
 		return -1;
-	if (ntd_message_send(children->reports.fd, &order, sizeof order,
-			     (int[]){payload_fd, spawn->stdin_fd, spawn->stdout_fd, spawn->stderr_fd},
-			     NTD_KEEPER_ORDER_FDS) < 0)
+	if (ntd_message_send(
+		    children->reports.fd, &order, sizeof order,
+		    (int[]){payload_fd, spawn->stdin_fd, spawn->stdout_fd, spawn->stderr_fd},
+		    NTD_KEEPER_ORDER_FDS) < 0)
 		return ntd_error_sys(err, errno, "cannot reach the keeper process");
 	return 0;
 }

@@ -11,7 +11,7 @@ struct ntd_children;
 
 /* What to start. All strings are copied. The descriptors stay the caller's. */
 struct ntd_spawn {
-	char *const *argv;     /* argv[0] is looked up in the environment's PATH */
+	char *const *argv; /* argv[0] is looked up in the environment's PATH */
 	char *const *env;
 	const char *directory; /* NULL: the driver's */
 	int stdin_fd, stdout_fd, stderr_fd;
@@ -31,7 +31,7 @@ struct ntd_process {
 	void *owner;
 	enum ntd_process_state state;
 	pid_t pid;
-	int status;     /* wait status, when ended */
+	int status;      /* wait status, when ended */
 	int start_errno; /* when failed */
 	struct ntd_children *children;
 	struct ntd_process *next;

@@ -15,9 +15,9 @@ struct ntd_command {
 	size_t text_len;
 	const char *input; /* bytes for standard input; NULL: the channel's own */
 	size_t input_len;
-	double timeout;    /* seconds, after which the guest ends it with status 124; < 0: none */
-	bool no_status;    /* do not ask how it ended: status -1 */
-	bool no_reply;     /* send only: status -2, no output */
+	double timeout; /* seconds, after which the guest ends it with status 124; < 0: none */
+	bool no_status; /* do not ask how it ended: status -1 */
+	bool no_reply;  /* send only: status -2, no output */
 };
 
 struct ntd_result {

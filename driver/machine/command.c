@@ -32,8 +32,8 @@ int ntd_machine_monitor_command(struct ntd_machine *machine, const char *line,
 {
 	if (before_command(machine, waiter, err) < 0)
 		return -1;
-	return ntd_monitor_command(machine->monitor, line, reply, ntd_after(MONITOR_PATIENCE), waiter,
-				   err);
+	return ntd_monitor_command(machine->monitor, line, reply, ntd_after(MONITOR_PATIENCE),
+				   waiter, err);
 }
 
 static int run_text(struct ntd_machine *machine, struct ntd_bytes text, double timeout,
@@ -45,8 +45,7 @@ static int run_text(struct ntd_machine *machine, struct ntd_bytes text, double t
 }
 
 int ntd_machine_status_of(struct ntd_machine *machine, struct ntd_bytes command,
-			  struct ntd_buf *output, struct ntd_waiter *waiter,
-			  struct ntd_error **err)
+			  struct ntd_buf *output, struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	_cleanup_result_ struct ntd_result result = {0};
 

@@ -38,9 +38,8 @@ int ntd_machine_status_of(struct ntd_machine *machine, struct ntd_bytes command,
 /* ---- probes (machine/waits.c): waits that re-check quickly, with "waiting for ..." around them. */
 int ntd_machine_wait_for_file(struct ntd_machine *machine, const char *path, double timeout,
 			      struct ntd_waiter *waiter, struct ntd_error **err);
-int ntd_machine_wait_for_port(struct ntd_machine *machine, int port, const char *address,
-			      bool open, double timeout, struct ntd_waiter *waiter,
-			      struct ntd_error **err);
+int ntd_machine_wait_for_port(struct ntd_machine *machine, int port, const char *address, bool open,
+			      double timeout, struct ntd_waiter *waiter, struct ntd_error **err);
 int ntd_machine_wait_for_unix_socket(struct ntd_machine *machine, const char *address,
 				     bool datagram, double timeout, struct ntd_waiter *waiter,
 				     struct ntd_error **err);

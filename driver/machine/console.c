@@ -61,7 +61,8 @@ static bool take_lines(struct ntd_console *console, struct ntd_buf *lines, size_
 
 static void serve_waits(struct ntd_console *console)
 {
-	while (console->waits && take_lines(console, console->waits->lines, console->waits->limit)) {
+	while (console->waits &&
+	       take_lines(console, console->waits->lines, console->waits->limit)) {
 		struct line_wait *wait = console->waits;
 
 		console->waits = wait->next;
@@ -278,8 +279,9 @@ static void wait_begin(struct ntd_request *request)
 	if (take_lines(console, wait->lines, wait->limit)) {
 		ntd_request_complete(request, NULL);
 	} else if (console->output.fd < 0) {
-		ntd_request_complete(request, ntd_error_new(NTD_E_DEAD, "machine '%s' is not running",
-							    console->machine));
+		ntd_request_complete(
+			request,
+			ntd_error_new(NTD_E_DEAD, "machine '%s' is not running", console->machine));
 	} else {
 		while (*link)
 			link = &(*link)->next;
@@ -395,10 +397,12 @@ int ntd_console_write(struct ntd_console *console, const char *bytes, size_t len
 
 	ntd_loop_call(console->loop, queue_input, &input);
 	if (input.closed)
-		return ntd_error_set(err, NTD_E_DEAD, "machine '%s' is not running", console->machine);
+		return ntd_error_set(err, NTD_E_DEAD, "machine '%s' is not running",
+				     console->machine);
 	if (input.full)
 		return ntd_error_set(err, NTD_E_MACHINE,
-				     "machine '%s' does not read its serial console", console->machine);
+				     "machine '%s' does not read its serial console",
+				     console->machine);
 	return 0;
 }
 

@@ -169,8 +169,8 @@ static int copy_via_shell(struct ntd_machine *machine, const char *source, const
 	if (ntd_machine_run(machine, &command, &result, waiter, err) < 0)
 		return -1;
 	if (result.status)
-		return ntd_error_set(err, NTD_E_ASSERTION, "command `%s` failed (exit code %d)", text,
-				     result.status);
+		return ntd_error_set(err, NTD_E_ASSERTION, "command `%s` failed (exit code %d)",
+				     text, result.status);
 	return 0;
 }
 

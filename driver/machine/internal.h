@@ -36,11 +36,11 @@ struct ntd_machine {
 	int wait_status;
 	struct ntd_source monitor_listener, shell_listener; /* fd -1: not listening */
 	bool monitor_prompted, qmp_ready, allow_reboot;
-	char **env;             /* for the next launch */
-	bool announced;         /* a shell has announced itself that nobody has waited for */
-	char *said;             /* by that shell */
+	char **env;     /* for the next launch */
+	bool announced; /* a shell has announced itself that nobody has waited for */
+	char *said;     /* by that shell */
 	struct ntd_life_wait *waits;
-	struct ntd_error *death; /* why the machine is DEAD */
+	struct ntd_error *death;        /* why the machine is DEAD */
 	struct ntd_timer verdict, kill; /* life.c */
 	unsigned panic_activity;
 	bool panicked;

@@ -11,6 +11,7 @@
  */
 #include "machine/internal.h"
 
+#include "base/text.h"
 #include "machine/start_command.h"
 
 #include <errno.h>
@@ -78,6 +79,9 @@ static void close_parts(struct ntd_machine *machine, const struct ntd_error *why
 	ntd_monitor_close(machine->monitor);
 	ntd_qmp_close(machine->qmp, why);
 	ntd_console_close(machine->console, why);
+	unlink(machine->monitor_path);
+	unlink(machine->shell_path);
+	unlink(machine->qmp_path);
 	machine->announced = false;
 }
 
@@ -99,8 +103,8 @@ static char *how_it_ended(const struct ntd_machine *machine, bool starting)
 	return ntd_asprintf("QEMU process %s%s", status,
 			    starting ? machine->shell_listener.fd >= 0 &&
 						       machine->monitor_listener.fd < 0
-						 ? " before connecting to shell socket"
-						 : " before connecting to monitor socket"
+					       ? " before connecting to shell socket"
+					       : " before connecting to monitor socket"
 				     : "");
 }
 
@@ -131,9 +135,9 @@ static void process_gone(struct ntd_machine *machine)
 static void process_failed(struct ntd_machine *machine)
 {
 	ntd_error_free(machine->death);
-	machine->death = ntd_error_new(NTD_E_MACHINE, "machine '%s': cannot run its start command in %s: %s",
-				       machine->name, machine->state_dir,
-				       strerror(machine->process->start_errno));
+	machine->death = ntd_error_new(
+		NTD_E_MACHINE, "machine '%s': cannot run its start command in %s: %s",
+		machine->name, machine->state_dir, strerror(machine->process->start_errno));
 	ntd_life_event(machine, NTD_MACHINE_EXIT);
 	process_gone(machine);
 }
@@ -223,7 +227,7 @@ void ntd_life_shell_announced(void *owner, const char *said, size_t len)
 	ntd_timer_cancel(&machine->verdict);
 	machine->announced = true;
 	free(machine->said);
-	machine->said = ntd_strndup(said, len);
+	machine->said = ntd_bytes_repr(said, len);
 	if (anyone_waits(machine, NTD_WAIT_CONNECT))
 		ntd_life_event(machine, NTD_MACHINE_ANNOUNCED);
 }
@@ -242,7 +246,8 @@ static int listen_on(struct ntd_machine *machine, struct ntd_source *listener, c
 				     strlen(path), sizeof address.sun_path - 1);
 	memcpy(address.sun_path, path, strlen(path));
 	unlink(path);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, 1) < 0)
+	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 ||
+	    listen(fd, 1) < 0)
 		return ntd_error_sys(err, errno, "cannot listen on %s", path);
 	listener->fd = fd;
 	if (ntd_source_add(machine->context.loop, listener, EPOLLIN, err) < 0) {

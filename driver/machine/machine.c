@@ -270,10 +270,11 @@ static int start_timed_out(struct ntd_machine *machine, struct ntd_error **err)
 	_cleanup_free_ char *tail = ntd_console_tail_now(machine->console, 20);
 
 	ntd_machine_release(machine, 0);
-	return ntd_error_set(err, NTD_E_TIMEOUT,
-			     "machine '%s': QEMU did not connect to the driver within %g seconds%s%s",
-			     machine->name, machine->context.boot_timeout,
-			     *tail ? "; last console lines:\n" : "", tail);
+	return ntd_error_set(
+		err, NTD_E_TIMEOUT,
+		"machine '%s': QEMU did not connect to the driver within %g seconds%s%s",
+		machine->name, machine->context.boot_timeout,
+		*tail ? "; last console lines:\n" : "", tail);
 }
 
 static int finish_start(struct ntd_machine *machine, struct ntd_life_wait *wait,
@@ -315,7 +316,8 @@ int ntd_machine_start_all(struct ntd_machine *const *machines, size_t count,
 	bool cancelled = false;
 
 	for (size_t i = 0; i < count; i++) {
-		waits[i] = (struct ntd_life_wait){.kind = NTD_WAIT_START, .event = NTD_MACHINE_START};
+		waits[i] =
+			(struct ntd_life_wait){.kind = NTD_WAIT_START, .event = NTD_MACHINE_START};
 		if (prepare_start(machines[i], false, NULL) < 0)
 			ntd_log(machines[i]->context.report, NTD_LEVEL_WARNING, machines[i]->name,
 				"cannot make %s", machines[i]->state_dir);
@@ -332,7 +334,8 @@ int ntd_machine_start_all(struct ntd_machine *const *machines, size_t count,
 	if (cancelled)
 		return ntd_error_set(err, NTD_E_CANCELLED, "interrupted");
 	if (failures.len)
-		return ntd_error_set(err, NTD_E_MACHINE, "Failed to start the following machines:%.*s",
+		return ntd_error_set(err, NTD_E_MACHINE,
+				     "Failed to start the following machines:%.*s",
 				     (int)failures.len, ntd_buf_bytes(&failures));
 	return 0;
 }
@@ -351,11 +354,12 @@ static int not_in_time(struct ntd_machine *machine, struct ntd_error **err)
 {
 	_cleanup_free_ char *tail = ntd_console_tail_now(machine->console, 20);
 
-	return ntd_error_set(err, NTD_E_TIMEOUT,
-			     "machine '%s': Shell did not start in time (%g seconds); the guest may not "
-			     "have booted%s%s",
-			     machine->name, machine->context.boot_timeout,
-			     *tail ? "; last console lines:\n" : ", it printed nothing", tail);
+	return ntd_error_set(
+		err, NTD_E_TIMEOUT,
+		"machine '%s': Shell did not start in time (%g seconds); the guest may not "
+		"have booted%s%s",
+		machine->name, machine->context.boot_timeout,
+		*tail ? "; last console lines:\n" : ", it printed nothing", tail);
 }
 
 static int wait_for_shell(struct ntd_machine *machine, struct ntd_life_wait *wait,

@@ -19,10 +19,11 @@ struct ntd_machine_context {
 	struct ntd_loop *loop;
 	struct ntd_children *children;
 	struct ntd_report *report;
-	const char *tmp_dir;    /* run-time base: state directories are made here */
-	const char *socket_dir; /* for sockets when tmp_dir is too long for AF_UNIX; else equal to it */
-	const char *out_dir;    /* where files for the user go */
-	double boot_timeout;    /* seconds: for QEMU to start, and again for the guest's root shell */
+	const char *tmp_dir; /* run-time base: state directories are made here */
+	const char *
+		socket_dir; /* for sockets when tmp_dir is too long for AF_UNIX; else equal to it */
+	const char *out_dir; /* where files for the user go */
+	double boot_timeout; /* seconds: for QEMU to start, and again for the guest's root shell */
 };
 
 /* What the embedding adds. Called on script threads. */

@@ -141,9 +141,10 @@ static void command_begin(struct ntd_request *request)
 	struct ntd_monitor *monitor = command->monitor;
 
 	if (monitor->socket.fd < 0) {
-		ntd_request_complete(request, ntd_error_new(NTD_E_DEAD,
-							    "machine '%s' has no monitor: it is not running",
-							    monitor->machine));
+		ntd_request_complete(request,
+				     ntd_error_new(NTD_E_DEAD,
+						   "machine '%s' has no monitor: it is not running",
+						   monitor->machine));
 		return;
 	}
 	command->queued = true;

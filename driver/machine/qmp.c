@@ -247,7 +247,8 @@ static cJSON *run(struct ntd_qmp *qmp, const char *command, const cJSON *argumen
 	if (ntd_request_run(qmp->loop, &exchange.request, deadline, waiter, err) == 0)
 		return exchange.reply;
 	ntd_error_wrap(err, "machine '%s': %s%s", qmp->machine,
-		       command ? "QMP command " : "waiting for a QMP event", command ? command : "");
+		       command ? "QMP command " : "waiting for a QMP event",
+		       command ? command : "");
 	return NULL;
 }
 

@@ -94,8 +94,8 @@ static const char *after(const struct ntd_reply *reply, const char *text, size_t
 {
 	const char *rest = ntd_buf_bytes(&reply->rest);
 	size_t text_len = strlen(text);
-	const char *at = text_len && reply->rest.len ? memmem(rest, reply->rest.len, text, text_len)
-						     : NULL;
+	const char *at =
+		text_len && reply->rest.len ? memmem(rest, reply->rest.len, text, text_len) : NULL;
 
 	if (!at)
 		return NULL;

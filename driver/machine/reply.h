@@ -33,10 +33,10 @@ struct ntd_reply {
 	int command_status, encoder_status;
 	char *held;
 
-	struct ntd_buf rest;       /* of the present line, from the first byte that is not base64 */
-	unsigned quantum, digits;  /* base64: bits gathered, characters in the group */
+	struct ntd_buf rest;      /* of the present line, from the first byte that is not base64 */
+	unsigned quantum, digits; /* base64: bits gathered, characters in the group */
 	bool padded;
-	bool complete;             /* the present line has ended: it was the reply */
+	bool complete; /* the present line has ended: it was the reply */
 };
 
 /* Awaits the reply with `token` (empty: none). */

@@ -8,7 +8,7 @@
 typedef int ntd_attempt(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_error **err);
 
 enum ntd_pace {
-	NTD_PACE_SECOND,  /* every second: scripts' own commands and functions, which may have effects */
+	NTD_PACE_SECOND, /* every second: scripts' own commands and functions, which may have effects */
 	NTD_PACE_ADAPTIVE /* after a tenth of the time waited so far, from 10 to 250 ms: probes of ours */
 };
 

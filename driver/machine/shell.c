@@ -242,9 +242,10 @@ static void job_begin(struct ntd_request *request)
 	struct ntd_shell *shell = job->shell;
 
 	if (shell->socket.fd < 0) {
-		ntd_request_complete(request, ntd_error_new(NTD_E_DEAD,
-							    "machine '%s' has no root shell: it is not running",
-							    shell->machine));
+		ntd_request_complete(
+			request, ntd_error_new(NTD_E_DEAD,
+					       "machine '%s' has no root shell: it is not running",
+					       shell->machine));
 		return;
 	}
 	job->number = ++shell->sequence;
@@ -290,17 +291,19 @@ static void complete(struct ntd_shell *shell)
 	struct ntd_error *error = NULL;
 
 	if (reply->held)
-		error = ntd_error_new(NTD_E_TIMEOUT,
-				      "machine '%s': command `%.200s` ended, but its standard output was "
-				      "still open %d seconds after its time-out of %g seconds; held by "
-				      "guest processes %s (redirect the output of background processes)",
-				      shell->machine, job->command->text, GUEST_GRACE,
-				      job->command->timeout, *reply->held ? reply->held : "unknown");
+		error = ntd_error_new(
+			NTD_E_TIMEOUT,
+			"machine '%s': command `%.200s` ended, but its standard output was "
+			"still open %d seconds after its time-out of %g seconds; held by "
+			"guest processes %s (redirect the output of background processes)",
+			shell->machine, job->command->text, GUEST_GRACE, job->command->timeout,
+			*reply->held ? reply->held : "unknown");
 	else if (reply->encoder_status)
-		error = ntd_error_new(NTD_E_MACHINE,
-				      "machine '%s': base64 in the guest failed with status %d; the "
-				      "output of `%.200s` is lost",
-				      shell->machine, reply->encoder_status, job->command->text);
+		error = ntd_error_new(
+			NTD_E_MACHINE,
+			"machine '%s': base64 in the guest failed with status %d; the "
+			"output of `%.200s` is lost",
+			shell->machine, reply->encoder_status, job->command->text);
 	job->result->status = job->command->no_status ? -1 : reply->command_status;
 	job->result->output = reply->output;
 	reply->output = (struct ntd_buf){0};
@@ -317,10 +320,11 @@ static void banner(struct ntd_shell *shell)
 		job->result->status = -1;
 		finish_first(shell, NULL);
 	} else if (job) {
-		finish_first(shell, ntd_error_new(NTD_E_MACHINE,
-						  "machine '%s': the root shell began anew (the guest "
-						  "rebooted?) while `%.200s` ran",
-						  shell->machine, job->command->text));
+		finish_first(shell,
+			     ntd_error_new(NTD_E_MACHINE,
+					   "machine '%s': the root shell began anew (the guest "
+					   "rebooted?) while `%.200s` ran",
+					   shell->machine, job->command->text));
 	}
 	shell->owner.announced(shell->owner.owner, ntd_buf_bytes(&shell->said), shell->said.len);
 	ntd_buf_clear(&shell->said);
@@ -328,9 +332,10 @@ static void banner(struct ntd_shell *shell)
 
 static void garbled(struct ntd_shell *shell, enum ntd_reply_event event)
 {
-	const char *what = event == NTD_REPLY_TOO_LONG ? "has more than 1 GiB of output"
-						       : "got a reply that is not base64: something "
-							 "else wrote to the root shell's console";
+	const char *what = event == NTD_REPLY_TOO_LONG
+				   ? "has more than 1 GiB of output"
+				   : "got a reply that is not base64: something "
+				     "else wrote to the root shell's console";
 
 	finish_first(shell, ntd_error_new(NTD_E_PROTOCOL, "machine '%s': command `%.200s` %s",
 					  shell->machine, shell->first->command->text, what));
@@ -432,11 +437,11 @@ static int run(struct ntd_channel *channel, const struct ntd_command *command,
 		return 0;
 	if (error->code == NTD_E_TIMEOUT && !strcmp(error->message, "timed out")) {
 		ntd_error_free(error);
-		return ntd_error_set(err, NTD_E_TIMEOUT,
-				     "machine '%s': no reply from the guest to `%.200s`, which it should "
-				     "have ended after %g seconds; waited %d seconds longer",
-				     shell->machine, command->text, command->timeout,
-				     GUEST_GRACE + HOST_GRACE);
+		return ntd_error_set(
+			err, NTD_E_TIMEOUT,
+			"machine '%s': no reply from the guest to `%.200s`, which it should "
+			"have ended after %g seconds; waited %d seconds longer",
+			shell->machine, command->text, command->timeout, GUEST_GRACE + HOST_GRACE);
 	}
 	return ntd_error_move(err, error);
 }
@@ -465,7 +470,8 @@ int ntd_shell_send(struct ntd_shell *shell, const char *bytes, size_t len, struc
 
 	ntd_loop_call(shell->loop, send_raw, &raw);
 	if (raw.closed)
-		return ntd_error_set(err, NTD_E_DEAD, "machine '%s' has no root shell: it is not running",
+		return ntd_error_set(err, NTD_E_DEAD,
+				     "machine '%s' has no root shell: it is not running",
 				     shell->machine);
 	return 0;
 }

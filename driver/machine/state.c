@@ -3,9 +3,18 @@
 #include <assert.h>
 #include <stddef.h>
 
-#define STAY(state) {NTD_MACHINE_##state, NTD_ACTION_NOTHING}
-#define GO(state, action) {NTD_MACHINE_##state, NTD_ACTION_##action}
-#define REFUSE(state) {NTD_MACHINE_##state, NTD_ACTION_REFUSE}
+#define STAY(state)                                                                                \
+	{                                                                                          \
+		NTD_MACHINE_##state, NTD_ACTION_NOTHING                                            \
+	}
+#define GO(state, action)                                                                          \
+	{                                                                                          \
+		NTD_MACHINE_##state, NTD_ACTION_##action                                           \
+	}
+#define REFUSE(state)                                                                              \
+	{                                                                                          \
+		NTD_MACHINE_##state, NTD_ACTION_REFUSE                                             \
+	}
 
 /* clang-format off */
 static const struct ntd_machine_step table[][NTD_MACHINE_EVENT_COUNT] = {

@@ -11,7 +11,7 @@ enum ntd_machine_state {
 	NTD_MACHINE_UP,        /* QEMU runs; nobody has met the guest's root shell yet */
 	NTD_MACHINE_CONNECTED, /* the root shell is there */
 	NTD_MACHINE_STOPPING,  /* told to end */
-	NTD_MACHINE_DEAD,      /* the process ended though nobody had told it to, or it could not start */
+	NTD_MACHINE_DEAD, /* the process ended though nobody had told it to, or it could not start */
 	NTD_MACHINE_STATE_COUNT
 };
 
@@ -29,12 +29,12 @@ enum ntd_machine_event {
 
 enum ntd_machine_action {
 	NTD_ACTION_NOTHING,
-	NTD_ACTION_LAUNCH,      /* order the process */
+	NTD_ACTION_LAUNCH,       /* order the process */
 	NTD_ACTION_FINISH_START, /* tell those who wait for the start */
-	NTD_ACTION_CONNECTED,   /* tell those who wait for the shell */
-	NTD_ACTION_DEATH,       /* fail everything that is pending: it was not expected */
-	NTD_ACTION_END,         /* end everything that is pending: it was told to */
-	NTD_ACTION_REFUSE,      /* the event cannot be: see ntd_machine_refusal() */
+	NTD_ACTION_CONNECTED,    /* tell those who wait for the shell */
+	NTD_ACTION_DEATH,        /* fail everything that is pending: it was not expected */
+	NTD_ACTION_END,          /* end everything that is pending: it was told to */
+	NTD_ACTION_REFUSE,       /* the event cannot be: see ntd_machine_refusal() */
 };
 
 struct ntd_machine_step {
@@ -42,7 +42,8 @@ struct ntd_machine_step {
 	enum ntd_machine_action action;
 };
 
-struct ntd_machine_step ntd_machine_step(enum ntd_machine_state state, enum ntd_machine_event event);
+struct ntd_machine_step ntd_machine_step(enum ntd_machine_state state,
+					 enum ntd_machine_event event);
 /* Why NTD_ACTION_REFUSE, as the end of a sentence: "is being shut down". */
 const char *ntd_machine_refusal(enum ntd_machine_state state);
 const char *ntd_machine_state_name(enum ntd_machine_state state);

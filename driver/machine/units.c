@@ -45,8 +45,8 @@ struct ntd_properties ntd_properties_parse(const char *text, size_t len)
 		if (equals && is_name(text, (size_t)(equals - text))) {
 			size_t name = (size_t)(equals - text);
 
-			properties.list = ntd_realloc(properties.list, (properties.count + 1) *
-									       sizeof *properties.list);
+			properties.list = ntd_realloc(
+				properties.list, (properties.count + 1) * sizeof *properties.list);
 			properties.list[properties.count++] = (struct ntd_property){
 				.name = ntd_strndup(text, name),
 				.value = ntd_strndup(equals + 1, line - name - 1)};
@@ -77,8 +77,7 @@ static char *systemctl_command(const char *query, const char *user)
 }
 
 int ntd_machine_systemctl(struct ntd_machine *machine, const char *query, const char *user,
-			  struct ntd_buf *output, struct ntd_waiter *waiter,
-			  struct ntd_error **err)
+			  struct ntd_buf *output, struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	_cleanup_free_ char *command = systemctl_command(query, user);
 
@@ -104,16 +103,16 @@ int ntd_machine_unit_info(struct ntd_machine *machine, const char *unit, const c
 	if (status < 0)
 		return -1;
 	if (status)
-		return ntd_error_set(err, NTD_E_ASSERTION,
-				     "retrieving systemctl info for unit \"%s\"%s failed with exit code %d",
-				     unit, under, status);
+		return ntd_error_set(
+			err, NTD_E_ASSERTION,
+			"retrieving systemctl info for unit \"%s\"%s failed with exit code %d",
+			unit, under, status);
 	*properties = ntd_properties_parse(ntd_buf_bytes(&output), output.len);
 	return 0;
 }
 
 char *ntd_machine_unit_property(struct ntd_machine *machine, const char *unit, const char *property,
-				const char *user, struct ntd_waiter *waiter,
-				struct ntd_error **err)
+				const char *user, struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	_cleanup_free_ char *query =
 		ntd_asprintf("--no-pager show \"%s\" --property=\"%s\"", unit, property);
@@ -126,10 +125,11 @@ char *ntd_machine_unit_property(struct ntd_machine *machine, const char *unit, c
 	if (status < 0)
 		return NULL;
 	if (status) {
-		ntd_error_set(err, NTD_E_ASSERTION,
-			      "retrieving systemctl property \"%s\" for unit \"%s\"%s failed with exit "
-			      "code %d",
-			      property, unit, under, status);
+		ntd_error_set(
+			err, NTD_E_ASSERTION,
+			"retrieving systemctl property \"%s\" for unit \"%s\"%s failed with exit "
+			"code %d",
+			property, unit, under, status);
 		return NULL;
 	}
 	/* Only the first line counts. */
@@ -140,8 +140,8 @@ char *ntd_machine_unit_property(struct ntd_machine *machine, const char *unit, c
 	value = ntd_properties_get(&found, property);
 	if (!value) {
 		ntd_error_set(err, NTD_E_ASSERTION,
-			      "systemctl show gave no property \"%s\" of unit \"%s\": %.*s", property,
-			      unit, (int)output.len, ntd_buf_bytes(&output));
+			      "systemctl show gave no property \"%s\" of unit \"%s\": %.*s",
+			      property, unit, (int)output.len, ntd_buf_bytes(&output));
 		return NULL;
 	}
 	return ntd_strdup(value);
@@ -180,8 +180,8 @@ static int idle(const struct unit_wait *wait, struct ntd_waiter *waiter, struct 
 static int try_unit(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	const struct unit_wait *wait = arg;
-	_cleanup_free_ char *state = ntd_machine_unit_property(wait->machine, wait->unit,
-							       "ActiveState", wait->user, waiter, err);
+	_cleanup_free_ char *state = ntd_machine_unit_property(
+		wait->machine, wait->unit, "ActiveState", wait->user, waiter, err);
 
 	(void)last;
 	if (!state)
@@ -217,16 +217,16 @@ static int check_state(struct ntd_machine *machine, const char *unit, const char
 		return 0;
 	/* The doubled word is what scripts match on. */
 	return ntd_error_set(err, NTD_E_ASSERTION,
-			     "Expected unit '%s' to to be in state '%s' but it is in state '%s'", unit,
-			     wanted, state ? state : "unknown");
+			     "Expected unit '%s' to to be in state '%s' but it is in state '%s'",
+			     unit, wanted, state ? state : "unknown");
 }
 
 int ntd_machine_require_unit_state(struct ntd_machine *machine, const char *unit, const char *state,
 				   struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	struct ntd_nest nest = ntd_nest_begin(machine->context.report, machine->name,
-					      "checking if unit '%s' has reached state '%s'", unit,
-					      state);
+	struct ntd_nest nest =
+		ntd_nest_begin(machine->context.report, machine->name,
+			       "checking if unit '%s' has reached state '%s'", unit, state);
 	int result = check_state(machine, unit, state, waiter, err);
 
 	ntd_nest_end(&nest, result < 0);

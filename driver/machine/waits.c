@@ -50,9 +50,8 @@ int ntd_machine_wait_for_file(struct ntd_machine *machine, const char *path, dou
 	return wait_for_probe(machine, step, command, true, timeout, waiter, err);
 }
 
-int ntd_machine_wait_for_port(struct ntd_machine *machine, int port, const char *address,
-			      bool open, double timeout, struct ntd_waiter *waiter,
-			      struct ntd_error **err)
+int ntd_machine_wait_for_port(struct ntd_machine *machine, int port, const char *address, bool open,
+			      double timeout, struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	_cleanup_free_ char *step = ntd_asprintf("waiting for TCP port %d on %s%s", port, address,
 						 open ? "" : " to be closed");
@@ -67,7 +66,8 @@ int ntd_machine_wait_for_unix_socket(struct ntd_machine *machine, const char *ad
 {
 	_cleanup_free_ char *step = ntd_asprintf("waiting for UNIX-domain %s on '%s'",
 						 datagram ? "datagram" : "stream", address);
-	_cleanup_free_ char *command = ntd_asprintf("nc -z %s %s", datagram ? "-uU" : "-U", address);
+	_cleanup_free_ char *command =
+		ntd_asprintf("nc -z %s %s", datagram ? "-uU" : "-U", address);
 
 	return wait_for_probe(machine, step, command, true, timeout, waiter, err);
 }

@@ -1,8 +1,8 @@
 /* Theory of operation
  *
  * A readable port gives up to BATCH frames in one recvmmsg(); one sendmmsg() per other port passes
- * the whole batch on. The frames lie in a pool of the switch and are never copied or allocated: all
- * ports' messages point to the same bytes. The pool is in use only inside one callback. After a
+ * the whole batch on. The frames lie in a pool of the switch; none is allocated or copied for a
+ * port, all messages point to the same bytes. The pool is in use only inside one callback. After a
  * batch the loop looks after its other descriptors; a port with more to say is still readable then
  * (level-triggered).
  *
@@ -27,8 +27,8 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-/* A blocking sender with the default send buffer of 208 KiB has at most 92 full frames under way,
- * so batches are hardly ever larger. */
+/* A sender with the default send buffer of 208 KiB has at most 92 full frames under way, so larger
+ * batches would not be filled. FLOOD frames at once is more than a lively conversation leaves. */
 enum { BATCH = 64, FLOOD = BATCH / 4, SEND_BUFFER = 1 << 20 };
 
 #define REST (NTD_MS / 10)

@@ -13,7 +13,7 @@ struct ntd_port;
 
 struct ntd_switch_counts {
 	uint64_t received; /* frames that came in */
-	uint64_t sent;	   /* copies that went out */
+	uint64_t sent;     /* copies that went out */
 	uint64_t dropped;  /* copies that a full or vanished receiver did not take */
 	uint64_t invalid;  /* frames shorter than an Ethernet header or longer than a jumbo frame */
 };

@@ -2,13 +2,16 @@
  *
  * Pure functions on bytes. Integers are in the byte order of the host, structures without padding:
  *
- *   request   u32 magic 0xfeedface, u32 version 3, u32 type, struct sockaddr_un of the client's
- * data socket, then up to 128 bytes of description without terminator reply     struct sockaddr_un
- * of the switch's data socket for this client
+ *	request	u32 magic 0xfeedface, u32 version 3, u32 type,
+ *		struct sockaddr_un of the client's data socket,
+ *		up to 128 bytes of description, without terminator
+ *	reply	struct sockaddr_un of the switch's data socket for this client
  *
- * The low byte of the type is 0 (any port, or the one whose number is in the upper bits) or 1 (port
- * 0). A hub treats all ports alike, so numbers are read and not used: every client gets a port of
- * its own. Source: observed between libvdeplug 4.0.1, QEMU 7.2 and vde_switch 2.3.2.
+ * The low byte of the type is 0 (any port, or the one whose number is in the upper bits) or 1
+ * (port 0). A hub treats all ports alike, so numbers are accepted and not used: every client gets
+ * a port of its own.
+ *
+ * Source: observed between libvdeplug 4.0.1, QEMU 7.2 and vde_switch 2.3.2.
  */
 #pragma once
 
@@ -25,19 +28,17 @@ enum {
 };
 
 struct ntd_vde_request {
-	char path[NTD_VDE_PATH_SIZE];		       /* the client's data socket, terminated */
+	char path[NTD_VDE_PATH_SIZE];                  /* the client's data socket, terminated */
 	char description[NTD_VDE_DESCRIPTION_MAX + 1]; /* printable ASCII, others as '?' */
 };
 
 /* Reads a request from the first `len` bytes of a control connection. Returns 1 when it is
  * complete, 0 when more bytes are needed, -1 with NTD_E_PROTOCOL as soon as it cannot become a
- * valid one. A request is complete with its address; the description is whatever has arrived with
- * it. */
+ * valid one. It is complete with its address; the description is what has arrived along with it. */
 int ntd_vde_parse_request(const void *bytes, size_t len, struct ntd_vde_request *request,
 			  struct ntd_error **err);
 
 /* The address of an AF_UNIX socket at `directory`/`name`: the body of the reply, and what bind()
- * and connect() take. -1 with NTD_E_VALUE, which names the path and its length, when it does not
- * fit. */
+ * and connect() take. -1 with NTD_E_VALUE, naming the path and its length, if it is too long. */
 int ntd_vde_address(struct sockaddr_un *address, const char *directory, const char *name,
 		    struct ntd_error **err);

@@ -10,9 +10,9 @@
  * send. Only the last component of the client's path is used, in our own directory; no client can
  * make us send frames to a socket elsewhere.
  *
- * Whoever reaches the directory (mode 0700) runs as our user, but QEMU passes on what a guest does
- * to it. So nothing that a client sends or leaves out blocks, allocates without limit, or fills the
- * log.
+ * Whoever reaches the directory (mode 0700) runs as our user, but may be broken, or a QEMU that its
+ * guest has taken over. So nothing that a client sends or leaves out blocks the loop, allocates
+ * without limit or fills the log.
  */
 #include "net/vlan.h"
 
@@ -49,7 +49,7 @@ struct ntd_vlan {
 	struct ntd_socket_dir directory;
 	struct ntd_switch *hub;
 	struct ntd_source listener;
-	struct ntd_timer resume;		      /* accepting, after a pause */
+	struct ntd_timer resume;                      /* accepting, after a pause */
 	struct client *clients[NTD_VLAN_CLIENTS_MAX]; /* by slot; NULL: free */
 	unsigned complaints;
 };

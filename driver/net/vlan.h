@@ -8,9 +8,8 @@
 #include "report/report.h"
 
 enum {
-	/* The longest directory, in bytes: a socket path has at most 107, and libvdeplug adds up to
-	 * 15
-	 * ("/.PID-NUMBER"). */
+	/* The longest directory, in bytes: a socket path has at most 107, of which libvdeplug
+	 * needs up to 15 for "/.PID-NUMBER". */
 	NTD_VLAN_DIRECTORY_MAX = 92,
 	NTD_VLAN_CLIENTS_MAX = 256
 };
@@ -19,9 +18,8 @@ struct ntd_vlan;
 
 /* Any thread: makes `directory` (absolute; mode 0700) and serves DIRECTORY/ctl on the loop from
  * then on. A directory that a killed process left is taken over. Errors: NTD_E_VALUE for a path
- * that cannot be used, which includes a directory in use by another process; NTD_E_SYS. Logs "start
- * vlan" and "running vlan (pid P; ctl DIRECTORY)" as the upstream driver does; P is this process.
- */
+ * that cannot be used, which includes a directory in use by another process; NTD_E_SYS. Logs
+ * "start vlan" and "running vlan (pid P; ctl DIRECTORY)" as upstream does; P is this process. */
 struct ntd_vlan *ntd_vlan_new(struct ntd_loop *loop, struct ntd_report *report, int number,
 			      const char *directory, struct ntd_error **err);
 /* Any thread: logs "kill vlan (pid P)", disconnects every client, removes the sockets and the

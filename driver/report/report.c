@@ -269,8 +269,8 @@ bool ntd_report_flush(struct ntd_report *report, int64_t deadline)
 void ntd_report_emit(struct ntd_report *report, const struct ntd_event *event)
 {
 	struct entry *entry = entry_new(event);
-	bool may_block = !(report->has_never_blocks &&
-			   pthread_equal(pthread_self(), report->never_blocks));
+	bool may_block =
+		!(report->has_never_blocks && pthread_equal(pthread_self(), report->never_blocks));
 
 	pthread_mutex_lock(&report->queue_mutex);
 	append(report, entry);
@@ -325,15 +325,16 @@ static void emit_nest(const struct ntd_nest *nest, bool end, bool failed)
 {
 	enum ntd_event_kind kind = nest->subtest ? NTD_EVENT_SUBTEST_BEGIN : NTD_EVENT_NEST_BEGIN;
 
-	ntd_report_emit(nest->report,
-			&(struct ntd_event){.kind = kind + end,
-					    .level = NTD_LEVEL_ALWAYS,
-					    .machine = nest->machine,
-					    .text = nest->text,
-					    .text_len = strlen(nest->text),
-					    .attributes = nest->attributes,
-					    .seconds = end ? ntd_seconds(ntd_now() - nest->began) : 0,
-					    .failed = failed});
+	ntd_report_emit(
+		nest->report,
+		&(struct ntd_event){.kind = kind + end,
+				    .level = NTD_LEVEL_ALWAYS,
+				    .machine = nest->machine,
+				    .text = nest->text,
+				    .text_len = strlen(nest->text),
+				    .attributes = nest->attributes,
+				    .seconds = end ? ntd_seconds(ntd_now() - nest->began) : 0,
+				    .failed = failed});
 }
 
 struct ntd_nest ntd_nest_begin_full(struct ntd_report *report, const char *machine,

@@ -35,15 +35,15 @@ enum ntd_level {
 
 struct ntd_event {
 	enum ntd_event_kind kind;
-	enum ntd_level level;  /* of messages */
-	int64_t monotonic;     /* when it happened, ns; see base/clock.h */
-	int64_t wall;          /* the same moment, ns since 1970 */
-	const char *machine;   /* NULL: of the run as a whole */
-	const char *text;      /* NUL-terminated; console lines may hold NULs before the end */
+	enum ntd_level level; /* of messages */
+	int64_t monotonic;    /* when it happened, ns; see base/clock.h */
+	int64_t wall;         /* the same moment, ns since 1970 */
+	const char *machine;  /* NULL: of the run as a whole */
+	const char *text;     /* NUL-terminated; console lines may hold NULs before the end */
 	size_t text_len;
-	char **attributes;     /* name, value, ..., NULL; may be NULL itself */
-	double seconds;        /* of *_END */
-	bool failed;           /* of *_END: an exception passed */
+	char **attributes; /* name, value, ..., NULL; may be NULL itself */
+	double seconds;    /* of *_END */
+	bool failed;       /* of *_END: an exception passed */
 };
 
 /* A sink is embedded in its implementation. Calls never overlap. */

@@ -2,7 +2,7 @@
  *
  *   NAME: message                      a message; NAME: only for a machine's
  *   NAME: ESC[1mESC[32m step ESC[0m    a step begins
- *   NAME: (finished: step, in 0.12 seconds)   and ends; nothing when it failed
+ *   (finished: step, in 0.12 seconds)  and ends; nothing when it failed
  *   ESC[2mNAME # line ESC[0m           a console line
  *   ESC[31m!!! ESC[0m text             a failed test
  */
@@ -73,8 +73,6 @@ static void step_end(struct terminal *terminal, const struct ntd_event *event, c
 
 	if (event->failed)
 		return;
-	if (event->machine)
-		ntd_buf_printf(out, "%s: ", event->machine);
 	ntd_buf_printf(out, "(finished: %s", title);
 	ntd_buf_append(out, event->text, event->text_len);
 	ntd_buf_printf(out, ", in %.2f seconds)\n", event->seconds);
@@ -134,9 +132,8 @@ struct ntd_sink *ntd_terminal_sink(int fd, enum ntd_level level)
 {
 	struct terminal *terminal = ntd_calloc(1, sizeof *terminal);
 
-	terminal->sink = (struct ntd_sink){.event = terminal_event,
-					   .flush = terminal_flush,
-					   .close = terminal_close};
+	terminal->sink = (struct ntd_sink){
+		.event = terminal_event, .flush = terminal_flush, .close = terminal_close};
 	terminal->fd = fd;
 	terminal->level = level;
 	terminal->serial = true;

@@ -11,13 +11,13 @@ struct cJSON;
 struct ntd_config {
 	struct ntd_machine_configs vms, containers;
 	struct ntd_numbers vlans; /* unique, in the order given */
-	double global_timeout;	  /* seconds, more than 0 */
-	double boot_timeout;	  /* the same; of a machine: QEMU, and again its root shell */
+	double global_timeout;    /* seconds, more than 0 */
+	double boot_timeout;      /* the same; of a machine: QEMU, and again its root shell */
 	bool enable_ssh_backdoor;
-	char *test_script;	 /* a file that can be read */
-	char *output_dir;	 /* absolute, links resolved; files can be created in it */
-	char *junit_xml;	 /* absolute; NULL: none */
-	char *log_file;		 /* of the XML log; NULL: none */
+	char *test_script;       /* a file that can be read */
+	char *output_dir;        /* absolute, links resolved; files can be created in it */
+	char *junit_xml;         /* absolute; NULL: none */
+	char *log_file;          /* of the XML log; NULL: none */
 	char *debug_hook_attach; /* NULL: no breakpoints */
 	bool keep_state, interactive;
 	enum ntd_level log_level;

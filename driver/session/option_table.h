@@ -26,7 +26,7 @@ enum ntd_with_config {
 struct ntd_option {
 	const char *name; /* without --; NULL for the positional argument */
 	const struct ntd_option_type *type;
-	size_t field;	      /* offset in struct ntd_options; aliases share one */
+	size_t field;         /* offset in struct ntd_options; aliases share one */
 	const char *value;    /* what the value is called in the help */
 	const char *variable; /* environment variable with the default, or NULL */
 	const char *fallback; /* the default as --help tells it, or NULL */

@@ -13,7 +13,7 @@
 
 struct ntd_options {
 	bool help, version; /* given: nothing after it was looked at */
-	char *config;	    /* JSON file; excludes the start scripts, names and VLANs below */
+	char *config;       /* JSON file; excludes the start scripts, names and VLANs below */
 	char *test_script;  /* NULL: not given; replaces the one in the configuration */
 	/* Lists; NULL: none. Without names, they are taken from the start scripts. */
 	char **vm_start_scripts, **container_start_scripts, **vm_names, **container_names;

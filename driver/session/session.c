@@ -55,10 +55,11 @@ int ntd_session_open(struct ntd_session *session, const struct ntd_config *confi
 		.config = config, .keeper = keeper, .deadline.expired = deadline_expired};
 	pthread_mutex_init(&session->mutex, NULL);
 	session->tmp_dir = ntd_runtime_base(err);
-	if (!session->tmp_dir ||
-	    ntd_socket_directory(&session->sockets, session->tmp_dir, ntd_config_longest_name(config),
-				 err) < 0)
+	if (!session->tmp_dir || ntd_socket_directory(&session->sockets, session->tmp_dir,
+						      ntd_config_longest_name(config), err) < 0)
 		return -1;
+	if (session->sockets.temporary)
+		ntd_keeper_sweep(keeper, session->sockets.path);
 	session->report = ntd_report_new(err);
 	if (!session->report || open_sinks(session, err) < 0)
 		return -1;
@@ -99,8 +100,9 @@ static int start_vlan(struct ntd_session *session, int number, struct ntd_error 
 	if (!vlan)
 		return ntd_error_wrap(err, "vlan %d", number);
 	setenv(variable, directory, true);
-	session->vlans = ntd_realloc(session->vlans,
-				     (session->vlan_count + 1) * sizeof *session->vlans);
+	ntd_keeper_sweep(session->keeper, directory);
+	session->vlans =
+		ntd_realloc(session->vlans, (session->vlan_count + 1) * sizeof *session->vlans);
 	session->vlans[session->vlan_count++] = vlan;
 	return 0;
 }
@@ -132,9 +134,12 @@ struct ntd_machine *ntd_session_add_machine(struct ntd_session *session, const c
 
 	if (!machine)
 		return NULL;
+	ntd_keeper_sweep(session->keeper, ntd_machine_socket_path(machine, "monitor"));
+	ntd_keeper_sweep(session->keeper, ntd_machine_socket_path(machine, "shell"));
+	ntd_keeper_sweep(session->keeper, ntd_machine_socket_path(machine, "qmp"));
 	pthread_mutex_lock(&session->mutex);
-	session->machines = ntd_realloc(session->machines,
-					(session->machine_count + 1) * sizeof(struct ntd_machine *));
+	session->machines = ntd_realloc(session->machines, (session->machine_count + 1) *
+								   sizeof(struct ntd_machine *));
 	session->machines[session->machine_count++] = machine;
 	pthread_mutex_unlock(&session->mutex);
 	return machine;
@@ -194,8 +199,8 @@ void ntd_session_start_timer(struct ntd_session *session)
 {
 	_cleanup_free_ char *seconds = ntd_float_text(session->config->global_timeout);
 
-	ntd_log(session->report, NTD_LEVEL_INFO, NULL, "Test will time out and terminate in %s seconds",
-		seconds);
+	ntd_log(session->report, NTD_LEVEL_INFO, NULL,
+		"Test will time out and terminate in %s seconds", seconds);
 	ntd_loop_call(session->loop, set_deadline, session);
 }
 

@@ -1,174 +1,7 @@
-/* A VLAN from outside: its directory, its clients, its logs. */
-#include "unit.h"
+/* A VLAN as its clients see it. */
+#include "test_net_fixture.h"
 
-#include "base/buf.h"
-#include "net/vlan.h"
-
-#include "test_net_client.h"
-
-#include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
-#include <sys/file.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
-
-struct fixture {
-	char base[64], directory[NTD_VLAN_DIRECTORY_MAX + 1];
-	struct ntd_loop *loop;
-	struct ntd_report *report;
-	struct ntd_sink sink;
-	pthread_mutex_t mutex; /* guards the log */
-	struct ntd_buf log;    /* one line a message */
-	struct ntd_vlan *vlan;
-};
-
-static void keep_text(struct ntd_sink *sink, const struct ntd_event *event)
-{
-	struct fixture *fixture = ntd_container_of(sink, struct fixture, sink);
-
-	pthread_mutex_lock(&fixture->mutex);
-	ntd_buf_printf(&fixture->log, "%s\n", event->text);
-	pthread_mutex_unlock(&fixture->mutex);
-}
-
-static void close_sink(struct ntd_sink *sink)
-{
-}
-
-static void run_never_block(void *arg)
-{
-	ntd_report_never_block(arg);
-}
-
-static int set_up(void **state)
-{
-	static struct fixture fixture;
-	const char *base = getenv("TMPDIR");
-
-	fixture = (struct fixture){.sink = {.event = keep_text, .close = close_sink}};
-	pthread_mutex_init(&fixture.mutex, NULL);
-	snprintf(fixture.base, sizeof fixture.base, "%s/ntd-unit-XXXXXX",
-		 base && strlen(base) < 40 ? base : "/tmp");
-	if (!mkdtemp(fixture.base))
-		return -1;
-	snprintf(fixture.directory, sizeof fixture.directory, "%s/vde1.ctl", fixture.base);
-	fixture.loop = ntd_loop_new(NULL);
-	fixture.report = ntd_report_new(NULL);
-	if (!fixture.loop || !fixture.report)
-		return -1;
-	ntd_report_add(fixture.report, &fixture.sink);
-	ntd_loop_call(fixture.loop, run_never_block, fixture.report);
-	*state = &fixture;
-	return 0;
-}
-
-/* Fails if a VLAN left anything behind. */
-static int tear_down(void **state)
-{
-	struct fixture *fixture = *state;
-
-	ntd_vlan_free(fixture->vlan);
-	ntd_loop_free(fixture->loop);
-	ntd_report_free(fixture->report);
-	ntd_buf_free(&fixture->log);
-	return rmdir(fixture->base);
-}
-
-static void start(struct fixture *fixture)
-{
-	struct ntd_error *error = NULL;
-
-	fixture->vlan = ntd_vlan_new(fixture->loop, fixture->report, 1, fixture->directory, &error);
-	assert_no_error(error);
-	assert_non_null(fixture->vlan);
-}
-
-static void stop(struct fixture *fixture)
-{
-	ntd_vlan_free(ntd_steal(&fixture->vlan));
-}
-
-static void expect_refusal(struct fixture *fixture, const char *directory, const char *message)
-{
-	struct ntd_error *error = NULL;
-
-	assert_null(ntd_vlan_new(fixture->loop, fixture->report, 1, directory, &error));
-	assert_error(error, NTD_E_VALUE, message);
-}
-
-/* What has been logged so far; the caller's. */
-static char *logged(struct fixture *fixture)
-{
-	char *text;
-
-	assert_true(ntd_report_flush(fixture->report, ntd_after(10 * NTD_SECOND)));
-	pthread_mutex_lock(&fixture->mutex);
-	text = ntd_strndup(ntd_buf_bytes(&fixture->log), fixture->log.len);
-	pthread_mutex_unlock(&fixture->mutex);
-	return text;
-}
-
-static unsigned times_logged(struct fixture *fixture, const char *text)
-{
-	_cleanup_free_ char *log = logged(fixture);
-	unsigned count = 0;
-
-	for (const char *at = log; (at = strstr(at, text)); at += strlen(text))
-		count++;
-	return count;
-}
-
-static void expect_logged(struct fixture *fixture, const char *text)
-{
-	if (times_logged(fixture, text) != 1)
-		fail_msg("not once: \"%s\" in:\n%s", text, logged(fixture));
-}
-
-static bool exists(const struct fixture *fixture, const char *name)
-{
-	char path[120];
-	struct stat status;
-
-	snprintf(path, sizeof path, "%s/%s", fixture->directory, name);
-	return lstat(path, &status) == 0;
-}
-
-/* The switch sees the end of a connection a moment after the client made it. */
-static void wait_for_end_of(struct fixture *fixture, const char *name)
-{
-	int64_t deadline = ntd_after(10 * NTD_SECOND);
-
-	while (exists(fixture, name) && ntd_now() < deadline)
-		ntd_vlan_counts(fixture->vlan);
-	assert_false(exists(fixture, name));
-}
-
-static void expect_hangup(int fd)
-{
-	char byte;
-	ssize_t count = recv(fd, &byte, 1, 0);
-
-	assert_true(count == 0 || (count < 0 && errno == ECONNRESET));
-}
-
-static void open_clients(struct fixture *fixture, struct vde_client *clients, unsigned count)
-{
-	for (unsigned i = 0; i < count; i++)
-		assert_int_equal(client_open(&clients[i], fixture->directory, (unsigned char)i), 0);
-}
-
-static void expect_passage(const struct vde_client *from, const struct vde_client *to)
-{
-	static unsigned char frame[64], got[100];
-
-	frame[0]++;
-	assert_int_equal(send(from->data, frame, sizeof frame, MSG_NOSIGNAL), sizeof frame);
-	assert_int_equal(recv(to->data, got, sizeof got, 0), sizeof frame);
-	assert_memory_equal(frame, got, sizeof frame);
-}
-
-/* ---- clients */
 
 static void serves_clients(void **state)
 {
@@ -236,8 +69,8 @@ static void frees_and_reuses_ports(void **state)
 static void takes_requests_in_pieces(void **state)
 {
 	struct fixture *fixture = *state;
-	struct vde_client client, other;
 	struct vde_request request;
+	struct vde_client client;
 	size_t len;
 
 	start(fixture);
@@ -248,12 +81,28 @@ static void takes_requests_in_pieces(void **state)
 		ntd_vlan_counts(fixture->vlan); /* a turn of the loop between the bytes */
 	}
 	assert_int_equal(client_finish(&client), 0);
+	client_close(&client);
+}
 
-	/* What follows means nothing. */
-	for (int i = 0; i < 10; i++)
-		assert_int_equal(send(client.control, &request, len, MSG_NOSIGNAL), len);
+/* The longest request, and what follows it, which means nothing. */
+static void ignores_what_follows_a_request(void **state)
+{
+	struct fixture *fixture = *state;
+	struct vde_client client, other;
+	struct vde_request request;
+
+	start(fixture);
 	assert_int_equal(client_open(&other, fixture->directory, 1), 0);
-	expect_passage(&client, &other);
+	assert_int_equal(client_prepare(&client, fixture->directory, 0), 0);
+	make_request(&request, client.ours.sun_path, "");
+	memset(request.description, 'd', sizeof request.description);
+	for (int i = 0; i < 10; i++) {
+		assert_int_equal(send(client.control, &request, sizeof request, MSG_NOSIGNAL),
+				 sizeof request);
+		if (i == 0)
+			assert_int_equal(client_finish(&client), 0);
+		expect_passage(&client, &other);
+	}
 	client_close(&client);
 	client_close(&other);
 }
@@ -398,139 +247,6 @@ static void survives_a_lack_of_descriptors(void **state)
 	client_close(&client);
 }
 
-/* ---- the directory */
-
-/* A socket with a name; the process that bound it seems gone once it is closed. */
-static int bind_socket(const struct fixture *fixture, int type, const char *name)
-{
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
-
-	snprintf(address.sun_path, sizeof address.sun_path, "%s/%s", fixture->directory, name);
-	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
-	return fd;
-}
-
-static void takes_over_a_stale_directory(void **state)
-{
-	struct fixture *fixture = *state;
-	struct vde_client client;
-	struct stat status;
-
-	assert_int_equal(mkdir(fixture->directory, 0755), 0);
-	close(bind_socket(fixture, SOCK_STREAM, "ctl"));
-	close(bind_socket(fixture, SOCK_DGRAM, "001"));
-	close(bind_socket(fixture, SOCK_DGRAM, ".123-00000"));
-	start(fixture);
-	assert_int_equal(stat(fixture->directory, &status), 0);
-	assert_int_equal(status.st_mode, S_IFDIR | 0700);
-	assert_false(exists(fixture, ".123-00000"));
-	assert_int_equal(client_open(&client, fixture->directory, 0), 0);
-	client_close(&client);
-}
-
-static void leaves_other_files_alone(void **state)
-{
-	struct fixture *fixture = *state;
-	char path[100];
-
-	snprintf(path, sizeof path, "%s/notes", fixture->directory);
-	assert_int_equal(mkdir(fixture->directory, 0700), 0);
-	close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
-	start(fixture);
-	stop(fixture);
-	assert_true(exists(fixture, "notes"));
-	assert_false(exists(fixture, "ctl"));
-	expect_logged(fixture, "vde1.ctl: Directory not empty");
-	assert_int_equal(unlink(path), 0);
-	assert_int_equal(rmdir(fixture->directory), 0);
-}
-
-static void refuses_a_directory_in_use(void **state)
-{
-	struct fixture *fixture = *state;
-	_cleanup_free_ char *message =
-		ntd_asprintf("%s is in use by process %d", fixture->directory, getpid());
-	struct vde_client clients[2];
-
-	start(fixture);
-	open_clients(fixture, clients, 2);
-	expect_refusal(fixture, fixture->directory, message);
-	expect_passage(&clients[0], &clients[1]);
-	client_close(&clients[0]);
-	assert_int_equal(client_open(&clients[0], fixture->directory, 0), 0);
-	client_close(&clients[0]);
-	client_close(&clients[1]);
-}
-
-/* A server that does not lock, and one that has the lock but does not listen yet. */
-static void refuses_a_directory_of_others(void **state)
-{
-	struct fixture *fixture = *state;
-	int control, lock;
-
-	assert_int_equal(mkdir(fixture->directory, 0700), 0);
-	control = bind_socket(fixture, SOCK_STREAM, "ctl");
-	assert_int_equal(listen(control, 1), 0);
-	expect_refusal(fixture, fixture->directory, "is in use by process");
-	close(control);
-
-	lock = open(fixture->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	assert_int_equal(flock(lock, LOCK_EX), 0);
-	expect_refusal(fixture, fixture->directory, "is in use by another process");
-	assert_true(exists(fixture, "ctl"));
-	close(lock);
-	start(fixture);
-}
-
-static void refuses_bad_paths(void **state)
-{
-	struct fixture *fixture = *state;
-	char path[NTD_VLAN_DIRECTORY_MAX + 2] = "/tmp/";
-	struct ntd_error *error = NULL;
-
-	memset(path + 5, 'd', NTD_VLAN_DIRECTORY_MAX - 4);
-	expect_refusal(fixture, path, "has 93 bytes; at most 92");
-	expect_refusal(fixture, "vde1.ctl", "the directory vde1.ctl is not absolute");
-
-	assert_null(ntd_vlan_new(fixture->loop, fixture->report, 1, "/nonexistent/1", &error));
-	assert_error(error, NTD_E_SYS, "cannot make the directory /nonexistent/1: No such file");
-	error = NULL;
-	assert_null(ntd_vlan_new(fixture->loop, fixture->report, 1, "/dev/null", &error));
-	assert_error(error, NTD_E_SYS, "cannot open the directory /dev/null: Not a directory");
-}
-
-/* The longest directory leaves room for the names of its sockets. */
-static void serves_in_the_longest_directory(void **state)
-{
-	struct fixture *fixture = *state;
-	struct vde_client client;
-	size_t len = strlen(fixture->base);
-
-	strcpy(fixture->directory, fixture->base);
-	memset(fixture->directory + len, 'd', NTD_VLAN_DIRECTORY_MAX - len);
-	fixture->directory[len] = '/';
-	start(fixture);
-	assert_int_equal(client_open(&client, fixture->directory, 0), 0);
-	client_close(&client);
-}
-
-static void refuses_a_directory_of_another_user(void **state)
-{
-	struct fixture *fixture = *state;
-
-	if (geteuid() != 0) {
-		print_message("SKIPPED: only root can give a directory away\n");
-		skip();
-	}
-	assert_int_equal(mkdir(fixture->directory, 0700), 0);
-	assert_int_equal(chown(fixture->directory, 1, 1), 0);
-	expect_refusal(fixture, fixture->directory, "vde1.ctl belongs to user 1");
-	assert_int_equal(rmdir(fixture->directory), 0);
-}
-
-#define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -538,18 +254,12 @@ int main(void)
 		test(logs_as_upstream),
 		test(frees_and_reuses_ports),
 		test(takes_requests_in_pieces),
+		test(ignores_what_follows_a_request),
 		test(reports_broken_off_requests),
 		test(refuses_data_sockets_elsewhere),
 		test(complains_a_limited_number_of_times),
 		test(limits_the_number_of_clients),
 		test(survives_a_lack_of_descriptors),
-		test(takes_over_a_stale_directory),
-		test(leaves_other_files_alone),
-		test(refuses_a_directory_in_use),
-		test(refuses_a_directory_of_others),
-		test(refuses_bad_paths),
-		test(serves_in_the_longest_directory),
-		test(refuses_a_directory_of_another_user),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,11 +7,11 @@
  * (Linux Documentation/arch/x86/boot.rst).  Normally that part is a
  * decompressor; under emulation unpacking xz takes longer (3 s) than all the
  * rest of the kernel's start.  `build` replaces it by this stub, padded so
- * that the flat kernel image which follows lands on its link address ENTRY.
- * What is left of the decompressor's job is to switch to 64-bit mode with an
- * identity map and to jump to the kernel's 64-bit entry point, boot_params in
- * %rsi.  The setup code still runs, so the kernel learns of the VGA text mode;
- * booting the ELF file by its PVH entry would be as fast but has no screen.
+ * that the flat kernel image which follows lands on its link address.  What is
+ * left of the decompressor's job is to switch to 64-bit mode with an identity
+ * map and to jump to ENTRY, the kernel's 64-bit entry point, with boot_params
+ * in %rsi.  The setup code still runs, so the kernel learns of the VGA text
+ * mode; the ELF file's PVH entry would be as fast but leaves it no screen.
  *
  * The page tables are data of this file: 512 pages of 2 MiB map the first GiB,
  * where kernel, boot_params and command line are.  The kernel builds its own.

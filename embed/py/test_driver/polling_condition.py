@@ -1,0 +1,120 @@
+"""Conditions that are watched while a script does other things."""
+
+import time
+
+from _test_driver import retry
+
+
+class PollingConditionError(Exception):
+    """A condition stopped holding inside its `with` block."""
+
+
+def _seconds(duration):
+    return duration.total_seconds() if hasattr(duration, "total_seconds") else float(duration)
+
+
+class PollingCondition:
+    """A function that tells whether something holds; None means yes, an exception no.
+
+    Inside `with condition:` it is checked before each command on any machine, if more than the interval
+    has passed since its last check; when it does not hold, PollingConditionError.
+    """
+
+    def __init__(self, condition, driver, interval=2.0, description=None):
+        self.condition = condition
+        self.driver = driver
+        self.interval = _seconds(interval)
+        self.description = str(description or condition.__doc__ or condition.__name__)
+        self.last_called = None
+        self.active = False
+
+    def check(self, force=False):
+        """Whether the condition holds; asked only when due (or with force), never from within itself."""
+        overdue = self.last_called is None or time.monotonic() - self.last_called > self.interval
+        if self.active or not (overdue or force):
+            return True
+        log = self.driver.logger
+        with log.nested(f"Checking polling condition '{self.description}'"):
+            since = "(not called yet)" if self.last_called is None else f"{time.monotonic() - self.last_called:.2f}s"
+            log.info(f"Time since last: {since}")
+            held = self._ask()
+            log.info(self._verdict(held))
+        return held
+
+    def maybe_raise(self):
+        if not self.check():
+            raise PollingConditionError(self._verdict(False))
+
+    def wait(self, timeout=900, timeout_seconds=None):
+        """Waits until the condition holds, asking every second."""
+
+        def attempt(last):
+            if last:
+                log.info(f"Last chance for {self.description}")
+            held = self.check(force=True)
+            if not held and not last:
+                log.info(f"({self.description} failure not fatal yet)")
+            return held
+
+        log = self.driver.logger
+        with log.nested(f"waiting for {self.description}"):
+            retry(attempt, timeout_seconds if timeout_seconds is not None else timeout)
+
+    def _ask(self):
+        self.active = True
+        try:
+            held = self.condition()
+        except Exception:
+            held = False
+        finally:
+            self.active = False
+            self.last_called = time.monotonic()
+        return held is None or bool(held)
+
+    def _verdict(self, held):
+        return f"Polling condition {'succeeded' if held else 'failed'}: {self.description}"
+
+    def __enter__(self):
+        self.driver.polling_conditions.append(self)
+        _watch(self.driver)
+
+    def __exit__(self, *exception):
+        last = self.driver.polling_conditions.pop()
+        assert last is self, "polling conditions are left in the reverse order of entering them"
+
+
+def check_all(driver):
+    """Checks the conditions in force; PollingConditionError for the first that does not hold."""
+    for condition in list(driver.polling_conditions):
+        condition.maybe_raise()
+
+
+class _Check:
+    """The callback on machines. One a driver, so that it can be recognised."""
+
+    def __init__(self, driver):
+        self.driver = driver
+
+    def __call__(self):
+        check_all(self.driver)
+
+
+def _watch(driver):
+    """Sees to it that the configured machines call us; without conditions they need not."""
+    for machine in driver.machines:
+        if not any(isinstance(callback, _Check) for callback in machine.callbacks):
+            machine.callbacks.append(_Check(driver))
+
+
+def polling_condition(driver):
+    """The decorator as scripts see it, with or without arguments."""
+    if not hasattr(driver, "polling_conditions"):
+        driver.polling_conditions = []
+
+    def decorator(fun=None, *, seconds_interval=2.0, interval=None, description=None):
+        wanted = seconds_interval if interval is None else interval
+        if fun is None:
+            return lambda function: PollingCondition(function, driver, wanted, description)
+        return PollingCondition(fun, driver, wanted, description)
+
+    return decorator

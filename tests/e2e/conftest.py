@@ -1,0 +1,63 @@
+"""Fixtures: start scripts, {name: path}, of fake machines and of real guests."""
+
+import functools
+import subprocess
+from pathlib import Path
+
+import pytest
+
+pytest.register_assert_rewrite("harness")
+import harness  # noqa: E402
+
+
+class Guests:
+    """Start scripts, made once a worker. What guests consist of is built under a lock by make-vm itself, in a
+    cache, so that workers do not get in each other's way."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.make = functools.cache(self._make)
+
+    def _make(self, flavour, name, node, vlans):
+        command = [harness.ROOT / "tests/guests/make-vm", "--node", str(node), "--out", self.directory]
+        command += [word for vlan in vlans for word in ("--vlan", str(vlan))]
+        made = subprocess.run([*command, flavour, name], stdout=subprocess.PIPE, check=True, text=True)
+        return made.stdout.splitlines()[-1]
+
+    def tiny(self, name="machine", node=1, vlans=()):
+        return self.make("tiny", name, node, tuple(vlans))
+
+    def systemd(self, name="machine", node=1, vlans=()):
+        return self.make("systemd", name, node, tuple(vlans))
+
+
+@pytest.fixture(scope="session")
+def guests(tmp_path_factory):
+    return Guests(str(tmp_path_factory.mktemp("vms")))
+
+
+@pytest.fixture(scope="session")
+def tiny(guests):
+    """Of one tiny guest."""
+    return {"machine": guests.tiny()}
+
+
+@pytest.fixture(scope="session")
+def fakes(tmp_path_factory):
+    """A function from names to the start scripts of fake machines."""
+    directory = tmp_path_factory.mktemp("fakes")
+
+    def scripts(*names):
+        for name in names:
+            path = directory / f"run-{name}-vm"
+            if not path.is_symlink():
+                path.symlink_to(harness.ROOT / "tests/fake/run-fake-vm")
+        return {name: str(directory / f"run-{name}-vm") for name in names}
+
+    return scripts
+
+
+@pytest.fixture(scope="session")
+def fake(fakes):
+    """Of one fake machine."""
+    return fakes("machine")

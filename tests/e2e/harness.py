@@ -1,0 +1,366 @@
+"""Runs the driver as users do, as a process, and looks at what it leaves behind.
+
+    result = harness.run(script, vms)               to the end
+    with harness.Run(script, vms) as run:           with signals and so on while it runs
+        run.wait_for("booting"); run.signal(signal.SIGINT); result = run.finish()
+    with harness.Session(vms) as session:           many small tests on machines that were started once
+        session("assert machine.succeed('echo a') == 'a\\n'")
+
+`vms` is {name: start script}. Each run has a directory of its own; the run-time directory is `tmp` in it and
+the output directory `out`. A run that takes too long is a failure, with the driver's output, and all that
+belongs to it is killed. After every run the following must be gone within 2 s:
+
+- processes that have the run's mark in their environment, and orphans without one: they become children of
+  this process, which is a subreaper;
+- sockets, and directories of switches, below the run's directory.
+"""
+
+import ctypes
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import tempfile
+import textwrap
+import threading
+import time
+import uuid
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+DRIVER = Path(os.environ.get("NTD_DRIVER", ROOT / "build/nixos-test-driver")).resolve()
+MARK = "NTD_E2E"
+LEAVE_SECONDS = 2
+# What could change how the driver and its start scripts behave.
+FOREIGN = re.compile(
+    r"DISPLAY|WAYLAND_DISPLAY|LOGFILE|logLevel|XDG_RUNTIME_DIR|TEMP|TMP|PYTHON\w*|QEMU_\w+|NIX_\w+|IN_NIX_SHELL"
+    r"|\w*[sS]tartScripts|\w*Names|vlans|globalTimeout|testScript|FAKE_\w+|USE_TMPDIR|SHARED_DIR"
+)
+PR_SET_CHILD_SUBREAPER = 36
+
+ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+own_children = set()  # pids of what tests themselves started
+
+
+# ---- processes and files that were left
+
+
+def children_of(pid):
+    try:
+        return [int(child) for task in Path(f"/proc/{pid}/task").iterdir()
+                for child in (task / "children").read_text().split()]
+    except OSError:
+        return []
+
+
+def is_alive(pid):
+    """Whether it runs; a zombie that is ours to reap is reaped."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    if state == "Z" and pid in children_of(os.getpid()) and pid not in own_children:
+        os.waitpid(pid, os.WNOHANG)
+    return state not in "ZX"
+
+
+def marked_processes(mark):
+    needle = f"{MARK}={mark}".encode()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                if needle in (entry / "environ").read_bytes().split(b"\0"):
+                    yield int(entry.name)
+            except OSError:
+                pass
+
+
+def left_processes(mark):
+    """{pid: command} of living processes."""
+    found = {*marked_processes(mark), *children_of(os.getpid())} - own_children
+    result = {}
+    for pid in sorted(filter(is_alive, found)):
+        try:
+            result[pid] = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            pass
+    return result
+
+
+def left_files(directory):
+    return [path for path in Path(directory).rglob("*")
+            if path.suffix == ".ctl" or stat.S_ISSOCK(path.lstat().st_mode)]
+
+
+def wait_until(condition, seconds):
+    """The condition's first true value, or its last one."""
+    end = time.monotonic() + seconds
+    while not (value := condition()) and time.monotonic() < end:
+        time.sleep(0.01)
+    return value
+
+
+# ---- one run
+
+
+def plain(text):
+    """Without the terminal's escape sequences for colours."""
+    return re.sub(r"\x1b\[\d*m", "", text)
+
+
+class Result:
+    """How a run ended: `status` as a shell shows it, `out` and `err`; `log` is `err` without colours, `lines` are
+    those which the script itself printed."""
+
+    def __init__(self, status, out, err, seconds):
+        self.status = status if status >= 0 else 128 - status
+        self.out, self.err, self.seconds = out, err, seconds
+        self.log = plain(err)
+        symbols = re.search(r"^additionally exposed symbols:\n(?:    .*\n)+", out, re.M)
+        self.lines = (out[symbols.end():] if symbols else out).splitlines()
+
+
+class Run:
+    def __init__(self, script, vms=None, *, vlans=(), options=(), env=None, seconds=60, global_timeout=300,
+                 style="json", arguments=None, stdin=subprocess.DEVNULL, directory=None):
+        """`arguments` replaces the whole command line after the program, with {dir} for the run's directory;
+        `style` is json or options: how it is made otherwise. `seconds` is the most that the run may take."""
+        self.directory = Path(directory or tempfile.mkdtemp(prefix="e2e-")).resolve()
+        self.own_directory = not directory
+        self.mark, self.seconds, self.process = uuid.uuid4().hex, seconds, None
+        for name in "tmp", "out":
+            (self.directory / name).mkdir(exist_ok=True)
+        (self.directory / "script.py").write_text(textwrap.dedent(script), encoding="utf-8")
+        self.vms, self.vlans, self.global_timeout = vms or {}, list(vlans), global_timeout
+        if arguments is None:
+            arguments = [*getattr(self, f"{style}_arguments")(), "-o", "{dir}/out", *options]
+        self.arguments = [str(word).replace("{dir}", str(self.directory)) for word in arguments]
+        self.env = {name: value for name, value in os.environ.items() if not FOREIGN.fullmatch(name)}
+        self.env |= {"TMPDIR": str(self.directory / "tmp"), MARK: self.mark}
+        self.env |= {name: str(value).replace("{dir}", str(self.directory)) for name, value in (env or {}).items()}
+        self.stdin = stdin
+
+    def json_arguments(self):
+        config = {
+            "vms": {name: {"name": name, "start_script": str(path)} for name, path in self.vms.items()},
+            "containers": {},
+            "vlans": self.vlans,
+            "global_timeout": self.global_timeout,
+            "enable_ssh_backdoor": False,
+            "test_script": str(self.directory / "script.py"),
+        }
+        (self.directory / "config.json").write_text(json.dumps(config))
+        return ["--config", "{dir}/config.json"]
+
+    def options_arguments(self):
+        words = ["--global-timeout", self.global_timeout]
+        if self.vms:
+            words += ["--vm-names", *self.vms, "--vm-start-scripts", *self.vms.values()]
+        if self.vlans:
+            words += ["--vlans", *self.vlans]
+        return ["{dir}/script.py", *words]
+
+    def __enter__(self):
+        self.began = time.monotonic()
+        with open(self.directory / "stdout", "wb") as out, open(self.directory / "stderr", "wb") as err:
+            self.process = subprocess.Popen(
+                [DRIVER, *self.arguments], env=self.env, cwd=self.directory, stdin=self.stdin, stdout=out, stderr=err,
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # a background job ignores it
+        own_children.add(self.process.pid)
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        if self.process.poll() is None or kind:
+            self.kill()
+        if kind:
+            self.show()
+        own_children.discard(self.process.pid)
+        if self.own_directory:
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    @property
+    def out(self):
+        return (self.directory / "stdout").read_text(errors="replace")
+
+    @property
+    def err(self):
+        return (self.directory / "stderr").read_text(errors="replace")
+
+    def show(self):
+        """For the report of a failed test."""
+        print(f"--- {' '.join(map(str, self.process.args))}\n--- exit status {self.process.poll()}")
+        print(f"--- standard output\n{self.out}\n--- standard error\n{self.err}")
+
+    def kill(self):
+        """All that belongs to the run, by process id."""
+        for _ in range(20):
+            left = {self.process.pid: ""} if self.process.poll() is None else left_processes(self.mark)
+            if not left:
+                break
+            for pid in left:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            wait_until(lambda: self.process.poll() is not None and not any(map(is_alive, left)), 1)
+
+    def fail(self, what):
+        raise AssertionError(what)  # the output follows from __exit__
+
+    def signal(self, number):
+        os.kill(self.process.pid, number)
+
+    def wait_for(self, pattern, seconds=60):
+        """Until the log, without colours, or the standard output matches the regular expression."""
+        regex = re.compile(pattern, re.M)
+
+        def found():
+            return regex.search(self.out) or regex.search(plain(self.err)) or self.process.poll() is not None
+
+        match = wait_until(found, seconds)
+        if match is True:
+            match = regex.search(self.out) or regex.search(plain(self.err))
+        if not match:
+            self.fail(f"{pattern!r} did not appear within {seconds} s, or the driver ended before")
+        return match
+
+    def finish(self, seconds=None, leaves_nothing=True):
+        """Waits for the end and checks that nothing is left. `seconds` from now on; default: what the run has."""
+        limit = self.began + self.seconds - time.monotonic() if seconds is None else seconds
+        try:
+            self.process.wait(max(limit, 0.1))
+        except subprocess.TimeoutExpired:
+            self.fail(f"the driver has not ended in time ({seconds or self.seconds} s)")
+        took = time.monotonic() - self.began
+        if leaves_nothing:
+            self.check_nothing_left()
+        return Result(self.process.returncode, self.out, self.err, took)
+
+    def check_nothing_left(self):
+        wait_until(lambda: not left_processes(self.mark) and not left_files(self.directory), LEAVE_SECONDS)
+        assert left_processes(self.mark) == {}, f"processes {LEAVE_SECONDS} s after the driver's end"
+        assert left_files(self.directory) == [], f"sockets {LEAVE_SECONDS} s after the driver's end"
+
+
+def run(script, vms=None, *, status=0, **named):
+    """A whole run, which must end with this exit status (None: any)."""
+    with Run(script, vms, **named) as running:
+        result = running.finish()
+        if status is not None and result.status != status:
+            running.fail(f"exit status {result.status}, expected {status}")
+        return result
+
+
+# ---- many tests in one run
+
+SERVER = r'''
+import json, linecache, socket, traceback
+
+def error_of(function, *arguments, **named):
+    """The exception that the call raises, as "Type: text"."""
+    try:
+        function(*arguments, **named)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    raise AssertionError("nothing was raised")
+
+def serve():
+    connection = socket.socket(socket.AF_UNIX)
+    connection.connect(os.environ["E2E_SESSION"])
+    stream = connection.makefile("rw")
+    for line in stream:
+        code, reply, names = json.loads(line), {}, dict(globals())
+        linecache.cache["<test>"] = (len(code), None, code.splitlines(True), "<test>")
+        try:
+            exec(compile(code, "<test>", "exec"), names)
+            reply["result"] = names.get("result")
+        except BaseException:
+            reply["error"] = traceback.format_exc()
+        stream.write(json.dumps(reply) + "\n")
+        stream.flush()
+
+serve()
+'''
+
+
+class Session(Run):
+    """A driver whose script executes the code that is given to a call, in a copy of the script's globals."""
+
+    def __init__(self, vms, first="", **named):
+        """`first`: code of the script itself, for all calls."""
+        named.setdefault("seconds", 600)
+        super().__init__(textwrap.dedent(first) + SERVER, vms, **named)
+        path = self.directory / "session"
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(path))
+        self.listener.listen()
+        self.env["E2E_SESSION"] = str(path)
+        self.stream = None
+
+    def __enter__(self):
+        super().__enter__()
+        self.listener.settimeout(60)
+        try:
+            connection, _ = self.listener.accept()
+        except TimeoutError:
+            self.kill()
+            self.show()
+            raise AssertionError("the script did not begin") from None
+        self.connection, self.stream = connection, connection.makefile("rw")
+        return self
+
+    def __call__(self, code, seconds=60, **values):
+        """Executes it; the value of `result` there. The values become names there. What it raises is an
+        AssertionError here."""
+        if not self.stream:
+            raise AssertionError("the driver of this session is gone")
+        before = len(self.err)
+        named = "".join(f"{name} = {value!r}\n" for name, value in values.items())
+        self.connection.settimeout(seconds)
+        try:
+            self.stream.write(json.dumps(named + textwrap.dedent(code)) + "\n")
+            self.stream.flush()
+            reply = json.loads(self.stream.readline() or '{"error": "the driver ended"}')
+        except TimeoutError:
+            self.stream = None
+            self.kill()
+            reply = {"error": f"no end within {seconds} s; the driver was killed"}
+        if "error" in reply:
+            print(f"--- log of this call\n{self.err[before:]}")
+            raise AssertionError(reply["error"])
+        return reply["result"]
+
+    def __exit__(self, kind, error, traceback):
+        if self.stream:
+            self.stream.close()
+            self.connection.close()
+        self.listener.close()
+        (self.directory / "session").unlink(missing_ok=True)
+        try:
+            if self.stream and not kind:
+                status = self.finish(seconds=30).status
+                if status:
+                    self.fail(f"exit status {status} of the session")
+        finally:
+            super().__exit__(kind, error, traceback)
+
+
+class Timed:
+    """A context manager that runs a function on a thread after some seconds, unless it is over by then."""
+
+    def __init__(self, seconds, function):
+        self.timer = threading.Timer(seconds, function)
+
+    def __enter__(self):
+        self.timer.start()
+
+    def __exit__(self, *_):
+        self.timer.cancel()
