@@ -23,7 +23,7 @@ struct ntd_module_state {
 	PyObject *machine_error, *requested_assertion_failed;
 	PyObject *machine_died, *machine_timeout, *protocol_error;
 	PyTypeObject *machine_type, *vlan_type, *driver_type, *logger_type, *step_type;
-	PyTypeObject *start_command_type, *shell_socket_type;
+	PyTypeObject *shell_socket_type, *process_type, *qmp_type;
 	PyObject *driver; /* the Driver of this run */
 	PyObject *script_text, *script_code;
 };
@@ -97,6 +97,8 @@ int ntd_add_driver_type(PyObject *module, struct ntd_module_state *state);
 int ntd_add_logger_type(PyObject *module, struct ntd_module_state *state);
 int ntd_add_step_type(PyObject *module, struct ntd_module_state *state);
 int ntd_add_shell_socket_type(PyObject *module, struct ntd_module_state *state);
+int ntd_add_process_type(PyObject *module, struct ntd_module_state *state);
+int ntd_add_qmp_type(PyObject *module, struct ntd_module_state *state);
 
 /* New objects; `machine` stays the session's. */
 PyObject *ntd_machine_object(struct ntd_module_state *state, struct ntd_machine *machine);
@@ -105,6 +107,10 @@ PyObject *ntd_logger_object(struct ntd_module_state *state);
 PyObject *ntd_driver_object(struct ntd_module_state *state);
 PyObject *ntd_shell_socket_object(struct ntd_module_state *state, PyObject *owner,
 				  struct ntd_machine *machine);
+PyObject *ntd_process_object(struct ntd_module_state *state, PyObject *owner,
+			     struct ntd_machine *machine, pid_t pid);
+PyObject *ntd_qmp_object(struct ntd_module_state *state, PyObject *owner,
+			 struct ntd_machine *machine);
 /* A context manager for a step in the log; takes `attributes`. */
 PyObject *ntd_step_object(struct ntd_module_state *state, const char *machine, const char *text,
 			  char **attributes, bool subtest);

@@ -177,6 +177,9 @@ PyMethodDef ntd_machine_console_methods[] = {
 	NTD_METHOD("send_monitor_command", send_monitor_command,
 		   "send_monitor_command($self, command)\n--\n\n"
 		   "Runs a command on QEMU's monitor; its reply, with echo and prompt."),
+	NTD_METHOD("wait_for_qmp_event", ntd_wait_for_qmp_event,
+		   "wait_for_qmp_event($self, event_filter, timeout=600)\n--\n\n"
+		   "The next QMP event for which event_filter(event) is true; others are dropped."),
 	{"block", block, METH_NOARGS,
 	 "block($self)\n--\n\nPulls the cable of the first VLAN's network card."},
 	{"unblock", unblock, METH_NOARGS, "unblock($self)\n--\n\nPlugs that cable in again."},

@@ -25,6 +25,10 @@ extern PyMethodDef ntd_machine_command_methods[];
 extern PyMethodDef ntd_machine_unit_methods[];
 extern PyMethodDef ntd_machine_console_methods[];
 extern PyMethodDef ntd_machine_file_methods[];
+extern PyMethodDef ntd_machine_screen_methods[];
+
+/* machine.wait_for_qmp_event(), in qmp_type.c */
+PyObject *ntd_wait_for_qmp_event(PyObject *object, PyObject *args, PyObject *kwargs);
 
 #define NTD_METHOD(name, function, doc)                                                            \
 	{                                                                                          \

@@ -223,12 +223,33 @@ static PyObject *get_shell(PyObject *object, void *closure)
 				       ntd_machine_self(object)->machine);
 }
 
+static PyObject *get_process(PyObject *object, void *closure)
+{
+	pid_t pid = status_of(object).pid;
+
+	(void)closure;
+	if (!pid)
+		Py_RETURN_NONE;
+	return ntd_process_object(ntd_state_of(object), object, ntd_machine_self(object)->machine,
+				  pid);
+}
+
+static PyObject *get_qmp_client(PyObject *object, void *closure)
+{
+	(void)closure;
+	if (!ntd_qmp_is_open(ntd_machine_qmp(ntd_machine_self(object)->machine)))
+		Py_RETURN_NONE;
+	return ntd_qmp_object(ntd_state_of(object), object, ntd_machine_self(object)->machine);
+}
+
 static PyGetSetDef attributes[] = {
 	{"name", get_name, NULL, "str: the name of the machine.", NULL},
 	{"booted", get_booted, NULL, "bool: QEMU runs.", NULL},
 	{"connected", get_connected, set_connected,
 	 "bool: the guest's root shell is there. Set it to False when the guest begins anew.",
 	 NULL},
+	{"process", get_process, NULL, "Process | None: QEMU's process.", NULL},
+	{"qmp_client", get_qmp_client, NULL, "QMPSession | None: QEMU's QMP monitor.", NULL},
 	{"pid", get_pid, NULL, "int | None: process id of QEMU.", NULL},
 	{"out_dir", get_directory, NULL, "Path: where files for the user go.", (void *)"out"},
 	{"tmp_dir", get_directory, NULL, "Path: where state directories are made.", (void *)"tmp"},
@@ -285,7 +306,8 @@ int ntd_add_machine_type(PyObject *module, struct ntd_module_state *state)
 	};
 	PyMethodDef *const lists[] = {ntd_machine_life_methods, ntd_machine_command_methods,
 				      ntd_machine_unit_methods, ntd_machine_console_methods,
-				      ntd_machine_file_methods};
+				      ntd_machine_file_methods,
+				      ntd_machine_screen_methods};
 
 	state->machine_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
 	if (!state->machine_type)

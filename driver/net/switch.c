@@ -28,7 +28,7 @@
 #include <sys/uio.h>
 
 /* A sender with the default send buffer of 208 KiB has at most 92 full frames under way, so larger
- * batches would not be filled. FLOOD frames at once is more than a lively conversation leaves. */
+ * batches would not be filled. One that fills FLOOD of a batch counts as flooding. */
 enum { BATCH = 64, FLOOD = BATCH / 4, SEND_BUFFER = 1 << 20 };
 
 #define REST (NTD_MS / 10)

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# Sourced by make-vm: things made once and kept outside the tree, each in a directory named by a hash
-# of all that it is made from. An entry appears by rename, so it is complete or not there. A build that
-# was killed leaves a directory `.new-KIND.*`, which the next one removes.
+# Sourced by make-vm: things made once and kept outside the tree, each in a directory named by a
+# hash of all that it is made from. An entry appears by rename, so it is complete or not there. A
+# build that was killed leaves a directory `.new-KIND.*`, which the next one removes.
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/nixos-test-driver/guests
 

@@ -1,0 +1,1 @@
+"""The NixOS test driver's Python interface. The objects are implemented in C, in _test_driver."""

@@ -1,0 +1,201 @@
+/* Keyboard, text consoles and screen. */
+#include "machine/screen.h"
+#include "machine_object.h"
+
+#define DEFAULT_KEY_DELAY 0.01 /* seconds */
+
+static PyObject *send_key(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"key", "delay", "log", NULL};
+	struct ntd_machine *machine = ntd_machine_self(object)->machine;
+	double delay = DEFAULT_KEY_DELAY;
+	const char *key;
+	int log = true, result;
+
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|O&p:send_key", names, &key,
+					 ntd_convert_duration, &delay, &log) ||
+	    !NTD_BLOCKING_CALL(result, ntd_machine_send_key(machine, key, delay, log, waiter, error)))
+		return NULL;
+	Py_RETURN_NONE;
+}
+
+static PyObject *send_chars(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"chars", "delay", NULL};
+	struct ntd_machine *machine = ntd_machine_self(object)->machine;
+	_cleanup_pyref_ PyObject *shown = NULL;
+	double delay = DEFAULT_KEY_DELAY;
+	PyObject *text;
+	int result;
+
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "U|O&:send_chars", names, &text,
+					 ntd_convert_duration, &delay))
+		return NULL;
+	shown = PyObject_Repr(text);
+	if (!shown || !PyUnicode_AsUTF8(shown) || !PyUnicode_AsUTF8(text) ||
+	    !NTD_BLOCKING_CALL(result, ntd_machine_send_chars(machine, PyUnicode_AsUTF8(text),
+							      PyUnicode_AsUTF8(shown), delay, waiter,
+							      error)))
+		return NULL;
+	Py_RETURN_NONE;
+}
+
+/* ---- text consoles */
+
+/* A tty is named by a str or a number. */
+static PyObject *tty_name(PyObject *object)
+{
+	if (PyUnicode_Check(object) || PyLong_Check(object))
+		return PyObject_Str(object);
+	return PyErr_Format(PyExc_TypeError, "a tty must be a str or an int, not %s",
+			    Py_TYPE(object)->tp_name);
+}
+
+static PyObject *get_tty_text(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"tty", NULL};
+	struct ntd_machine *machine = ntd_machine_self(object)->machine;
+	_cleanup_buf_ struct ntd_buf text = {0};
+	_cleanup_pyref_ PyObject *name = NULL;
+	PyObject *tty;
+	int result;
+
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:get_tty_text", names, &tty) ||
+	    !(name = tty_name(tty)) ||
+	    !NTD_BLOCKING_CALL(result, ntd_machine_tty_text(machine, PyUnicode_AsUTF8(name), &text,
+							    waiter, error)))
+		return NULL;
+	return ntd_text(&text);
+}
+
+struct tty_wait {
+	struct ntd_machine *machine;
+	const char *tty, *shown;
+	PyObject *pattern;
+};
+
+static int match(const struct tty_wait *wait, const struct ntd_buf *text, bool last)
+{
+	_cleanup_pyref_ PyObject *string = ntd_text(text);
+	_cleanup_pyref_ PyObject *found =
+		string ? PyObject_CallMethod(wait->pattern, "search", "O", string) : NULL;
+
+	if (last && string)
+		ntd_log(ntd_machine_context(wait->machine)->report, NTD_LEVEL_ALWAYS,
+			ntd_machine_name(wait->machine),
+			"Last chance to match /%s/ on TTY%s, which currently contains: %s", wait->shown,
+			wait->tty, PyUnicode_AsUTF8(string));
+	return found ? found != Py_None : -1;
+}
+
+static int try_tty(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct ntd_blocking *blocking = ntd_container_of(waiter, struct ntd_blocking, waiter);
+	const struct tty_wait *wait = arg;
+	_cleanup_buf_ struct ntd_buf text = {0};
+	int found;
+
+	if (ntd_machine_tty_text(wait->machine, wait->tty, &text, waiter, err) < 0)
+		return -1;
+	ntd_into_python(blocking);
+	found = match(wait, &text, last);
+	if (found < 0)
+		ntd_error_from_python(err);
+	if (!ntd_back(blocking) && found >= 0)
+		found = ntd_error_from_python(err);
+	return found;
+}
+
+static PyObject *wait_until_tty_matches(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"tty", "regexp", "timeout", NULL};
+	struct tty_wait wait = {.machine = ntd_machine_self(object)->machine};
+	_cleanup_pyref_ PyObject *re = NULL, *pattern = NULL, *name = NULL, *shown = NULL;
+	_cleanup_free_ char *step = NULL;
+	double timeout = NTD_DEFAULT_TIMEOUT;
+	PyObject *tty, *regexp;
+	int result;
+
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|O&:wait_until_tty_matches", names, &tty,
+					 &regexp, ntd_convert_duration, &timeout))
+		return NULL;
+	name = tty_name(tty);
+	shown = name ? PyObject_Str(regexp) : NULL;
+	re = shown ? PyImport_ImportModule("re") : NULL;
+	pattern = re ? PyObject_CallMethod(re, "compile", "O", regexp) : NULL;
+	if (!pattern)
+		return NULL;
+	wait.pattern = pattern;
+	wait.tty = PyUnicode_AsUTF8(name);
+	wait.shown = PyUnicode_AsUTF8(shown);
+	step = ntd_asprintf("waiting for %s to appear on tty %s", wait.shown, wait.tty);
+	if (!NTD_BLOCKING_CALL(result, ntd_machine_wait(wait.machine, step, try_tty, &wait, timeout,
+							waiter, error)))
+		return NULL;
+	Py_RETURN_NONE;
+}
+
+/* ---- pictures */
+
+/* A bare name is a file in the output directory; without a dot it gets ".png". */
+static char *picture_path(struct ntd_machine *machine, const char *name)
+{
+	const char *suffix = strchr(name, '.') ? "" : ".png";
+
+	if (strchr(name, '/'))
+		return ntd_asprintf("%s%s", name, suffix);
+	return ntd_asprintf("%s/%s%s", ntd_machine_context(machine)->out_dir, name, suffix);
+}
+
+static int take_screenshot(struct ntd_machine *machine, const char *path, struct ntd_waiter *waiter,
+			   struct ntd_error **err)
+{
+	char **attributes = ntd_calloc(3, sizeof *attributes);
+	struct ntd_nest nest;
+	_cleanup_free_ char *step = ntd_asprintf("making screenshot %s", path);
+	int result;
+
+	attributes[0] = ntd_strdup("image");
+	attributes[1] = ntd_strdup(strrchr(path, '/') ? strrchr(path, '/') + 1 : path);
+	nest = ntd_nest_begin_full(ntd_machine_context(machine)->report, ntd_machine_name(machine),
+				   step, attributes, false);
+	result = ntd_machine_screenshot(machine, path, waiter, err);
+	ntd_nest_end(&nest, result < 0);
+	return result;
+}
+
+static PyObject *screenshot(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"filename", NULL};
+	struct ntd_machine *machine = ntd_machine_self(object)->machine;
+	_cleanup_path_ struct ntd_path_arg name = {0};
+	_cleanup_free_ char *path = NULL;
+	int result;
+
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O&:screenshot", names, ntd_convert_path,
+					 &name))
+		return NULL;
+	path = picture_path(machine, name.text);
+	if (!NTD_BLOCKING_CALL(result, take_screenshot(machine, path, waiter, error)))
+		return NULL;
+	Py_RETURN_NONE;
+}
+
+PyMethodDef ntd_machine_screen_methods[] = {
+	NTD_METHOD("send_key", send_key,
+		   "send_key($self, key, delay=0.01, log=True)\n--\n\n"
+		   "Presses a key by its QEMU name (such as ctrl-alt-f2) or a single character, then\n"
+		   "waits delay seconds."),
+	NTD_METHOD("send_chars", send_chars,
+		   "send_chars($self, chars, delay=0.01)\n--\n\n"
+		   "Types a text on a US keyboard, with delay seconds after each key."),
+	NTD_METHOD("get_tty_text", get_tty_text,
+		   "get_tty_text($self, tty)\n--\n\nThe text on a virtual console, such as 1."),
+	NTD_METHOD("wait_until_tty_matches", wait_until_tty_matches,
+		   "wait_until_tty_matches($self, tty, regexp, timeout=900)\n--\n\n"
+		   "Waits until the text on a virtual console matches a regular expression."),
+	NTD_METHOD("screenshot", screenshot,
+		   "screenshot($self, filename)\n--\n\n"
+		   "Writes a picture of the screen as PNG; a bare name goes to the output directory."),
+	{NULL, NULL, 0, NULL},
+};

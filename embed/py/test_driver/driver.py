@@ -1,0 +1,5 @@
+"""Driver."""
+
+from _test_driver import Driver
+
+__all__ = ["Driver"]

@@ -1,0 +1,5 @@
+"""CompositeLogger."""
+
+from _test_driver import CompositeLogger
+
+__all__ = ["CompositeLogger"]

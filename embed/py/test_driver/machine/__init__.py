@@ -1,0 +1,5 @@
+"""Machines."""
+
+from _test_driver import Machine, QemuMachine, retry
+
+__all__ = ["Machine", "QemuMachine", "retry"]

@@ -1,0 +1,5 @@
+"""VLan."""
+
+from _test_driver import VLan
+
+__all__ = ["VLan"]

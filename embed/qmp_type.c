@@ -1,0 +1,231 @@
+/* machine.qmp_client: commands and events of QMP. Python's json converts between the two worlds of
+ * objects; it is imported when a script first uses QMP.
+ */
+#include "machine_object.h"
+
+#define COMMAND_PATIENCE (600 * NTD_SECOND)
+
+struct qmp_object {
+	PyObject_HEAD
+	PyObject *owner; /* the machine object */
+	struct ntd_machine *machine;
+};
+
+PyObject *ntd_qmp_object(struct ntd_module_state *state, PyObject *owner,
+			 struct ntd_machine *machine)
+{
+	struct qmp_object *self = PyObject_New(struct qmp_object, state->qmp_type);
+
+	if (!self)
+		return NULL;
+	self->owner = Py_NewRef(owner);
+	self->machine = machine;
+	return (PyObject *)self;
+}
+
+static void qmp_dealloc(PyObject *object)
+{
+	PyTypeObject *type = Py_TYPE(object);
+
+	Py_DECREF(((struct qmp_object *)object)->owner);
+	PyObject_Free(object);
+	Py_DECREF(type);
+}
+
+static struct ntd_qmp *client_of(PyObject *object)
+{
+	return ntd_machine_qmp(((struct qmp_object *)object)->machine);
+}
+
+/* ---- conversions */
+
+static cJSON *json_of(PyObject *object)
+{
+	_cleanup_pyref_ PyObject *json = PyImport_ImportModule("json");
+	_cleanup_pyref_ PyObject *text = json ? PyObject_CallMethod(json, "dumps", "O", object) : NULL;
+	const char *utf8 = text ? PyUnicode_AsUTF8(text) : NULL;
+	cJSON *result = utf8 ? cJSON_Parse(utf8) : NULL;
+
+	if (utf8 && !cJSON_IsObject(result)) {
+		cJSON_Delete(result);
+		return (cJSON *)PyErr_Format(PyExc_TypeError, "QMP arguments must be a dict, not %s",
+					     Py_TYPE(object)->tp_name);
+	}
+	return result;
+}
+
+static PyObject *python_of_json(const cJSON *value)
+{
+	_cleanup_pyref_ PyObject *json = PyImport_ImportModule("json");
+	_cleanup_free_ char *text = cJSON_PrintUnformatted(value);
+
+	return json ? PyObject_CallMethod(json, "loads", "s", text) : NULL;
+}
+
+static const char *string_in(const cJSON *object, const char *name)
+{
+	const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
+
+	return cJSON_IsString(item) ? item->valuestring : "";
+}
+
+static PyObject *raise_api_error(const cJSON *error)
+{
+	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("test_driver.machine.qmp");
+	_cleanup_pyref_ PyObject *type =
+		module ? PyObject_GetAttrString(module, "QMPAPIError") : NULL;
+	_cleanup_pyref_ PyObject *exception =
+		type ? PyObject_CallFunction(type, "ssO", string_in(error, "class"),
+					     string_in(error, "desc"), Py_None)
+		     : NULL;
+
+	if (exception)
+		PyErr_SetObject(type, exception);
+	return NULL;
+}
+
+/* ---- methods */
+
+static cJSON *execute(struct ntd_qmp *qmp, const char *command, const cJSON *arguments)
+{
+	cJSON *reply = NULL;
+	int result;
+
+	NTD_BLOCKING_CALL(result, (reply = ntd_qmp_execute(qmp, command, arguments,
+							   ntd_after(COMMAND_PATIENCE), waiter,
+							   error))
+					  ? 0
+					  : -1);
+	return reply;
+}
+
+static PyObject *qmp_send(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"cmd", "args", NULL};
+	_cleanup_json_ cJSON *arguments = NULL, *reply = NULL;
+	PyObject *given = NULL;
+	const char *command;
+	const cJSON *error;
+
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|O:send", names, &command, &given))
+		return NULL;
+	if (given && given != Py_None && !(arguments = json_of(given)))
+		return NULL;
+	reply = execute(client_of(object), command, arguments);
+	if (!reply)
+		return NULL;
+	error = cJSON_GetObjectItemCaseSensitive(reply, "error");
+	return error ? raise_api_error(error) : python_of_json(reply);
+}
+
+/* The next event within `timeout` seconds, or NULL with TimeoutError. */
+static PyObject *next_event(struct ntd_qmp *qmp, double timeout)
+{
+	int64_t deadline = timeout < 0 ? NTD_FOREVER : ntd_after(ntd_span(timeout));
+	_cleanup_json_ cJSON *event = NULL;
+	int result;
+
+	if (!NTD_BLOCKING_CALL(result, (event = ntd_qmp_next_event(qmp, deadline, waiter, error))
+					       ? 0
+					       : -1))
+		return NULL;
+	return python_of_json(event);
+}
+
+static PyObject *qmp_wait_for_event(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"timeout", NULL};
+	double timeout = 10;
+
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O&:wait_for_event", names,
+					 ntd_convert_duration, &timeout))
+		return NULL;
+	return next_event(client_of(object), timeout);
+}
+
+/* What is queued, as an iterator. */
+static PyObject *qmp_events(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"timeout", NULL};
+	_cleanup_pyref_ PyObject *list = PyList_New(0);
+	double timeout = 10;
+
+	if (!list || !PyArg_ParseTupleAndKeywords(args, kwargs, "|O&:events", names,
+						  ntd_convert_duration, &timeout))
+		return NULL;
+	for (;;) {
+		_cleanup_pyref_ PyObject *event = next_event(client_of(object), 0);
+
+		if (!event && PyErr_ExceptionMatches(PyExc_TimeoutError)) {
+			PyErr_Clear();
+			return PyObject_GetIter(list);
+		}
+		if (!event || PyList_Append(list, event) < 0)
+			return NULL;
+	}
+}
+
+PyObject *ntd_wait_for_qmp_event(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"event_filter", "timeout", NULL};
+	struct ntd_qmp *qmp = ntd_machine_qmp(ntd_machine_self(object)->machine);
+	int64_t deadline;
+	double timeout = 600;
+	PyObject *filter;
+
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O&:wait_for_qmp_event", names, &filter,
+					 ntd_convert_duration, &timeout))
+		return NULL;
+	if (!ntd_qmp_is_open(qmp))
+		return PyErr_Format(PyExc_RuntimeError, "QMP API is not ready yet, is the VM ready?");
+	deadline = ntd_after(ntd_span(timeout < 0 ? 9e9 : timeout));
+	for (;;) {
+		int64_t left = deadline == NTD_FOREVER ? -NTD_SECOND : deadline - ntd_now();
+		PyObject *event = next_event(qmp, left < 0 && deadline != NTD_FOREVER
+							  ? 0
+							  : ntd_seconds(left));
+		_cleanup_pyref_ PyObject *wanted = NULL;
+		int truth;
+
+		if (!event)
+			return NULL;
+		wanted = PyObject_CallOneArg(filter, event);
+		truth = wanted ? PyObject_IsTrue(wanted) : -1;
+		if (truth > 0)
+			return event;
+		Py_DECREF(event);
+		if (truth < 0)
+			return NULL;
+	}
+}
+
+int ntd_add_qmp_type(PyObject *module, struct ntd_module_state *state)
+{
+	static PyMethodDef methods[] = {
+		NTD_METHOD("send", qmp_send,
+			   "send($self, cmd, args={})\n--\n\n"
+			   "Executes a QMP command: the whole reply as a dict, {'return': ...}.\n"
+			   "QMPAPIError when QEMU refuses it."),
+		NTD_METHOD("wait_for_event", qmp_wait_for_event,
+			   "wait_for_event($self, timeout=10)\n--\n\n"
+			   "The next event as a dict; TimeoutError when none comes."),
+		NTD_METHOD("events", qmp_events,
+			   "events($self, timeout=10)\n--\n\nAn iterator over the events so far."),
+		{NULL, NULL, 0, NULL},
+	};
+	static PyType_Slot slots[] = {
+		{Py_tp_doc, (void *)"The QMP monitor of a machine."},
+		{Py_tp_dealloc, qmp_dealloc},
+		{Py_tp_methods, methods},
+		{0, NULL},
+	};
+	static PyType_Spec spec = {
+		.name = "test_driver.machine.qmp.QMPSession",
+		.basicsize = sizeof(struct qmp_object),
+		.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+		.slots = slots,
+	};
+
+	state->qmp_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
+	return state->qmp_type ? PyModule_AddType(module, state->qmp_type) : -1;
+}

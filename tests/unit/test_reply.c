@@ -1,0 +1,352 @@
+/* The parser of the root shell's bytes. Each story is told in pieces of several sizes, a byte at a time
+ * among them, and must be understood in the same way each time.
+ */
+#include "unit.h"
+
+#include "machine/reply.h"
+
+#define TOKEN "5eed1234-7"
+#define BANNER "Spawning backdoor root shell...\n"
+
+static const size_t sizes[] = {1, 2, 3, 4, 5, 7, 13, 64, 4096, SIZE_MAX};
+
+static void write_output(struct ntd_buf *transcript, const struct ntd_buf *output)
+{
+	const char *bytes = ntd_buf_bytes(output);
+
+	for (size_t i = 0; i < output->len; i++)
+		ntd_buf_printf(transcript, bytes[i] < ' ' || bytes[i] > '~' ? "\\x%02x" : "%c",
+			       (unsigned char)bytes[i]);
+}
+
+static void write_event(struct ntd_buf *transcript, const struct ntd_reply *reply,
+			enum ntd_reply_event event)
+{
+	switch (event) {
+	case NTD_REPLY_BANNER:
+		ntd_buf_puts(transcript, "banner;");
+		break;
+	case NTD_REPLY_HELD:
+		ntd_buf_printf(transcript, "held by <%s>;", reply->held);
+		break;
+	case NTD_REPLY_COMPLETE:
+		ntd_buf_printf(transcript, "%d %d <", reply->command_status, reply->encoder_status);
+		write_output(transcript, &reply->output);
+		ntd_buf_puts(transcript, ">;");
+		break;
+	case NTD_REPLY_GARBLED:
+		ntd_buf_puts(transcript, "garbled;");
+		break;
+	case NTD_REPLY_TOO_LONG:
+		ntd_buf_puts(transcript, "too long;");
+		break;
+	case NTD_REPLY_NONE:
+	default:
+		break;
+	}
+}
+
+/* Feeds `len` bytes in pieces of `size`, each an exact copy on the heap; writes the events down. */
+static void feed(struct ntd_reply *reply, const char *bytes, size_t len, size_t size,
+		 struct ntd_buf *transcript)
+{
+	while (len) {
+		size_t step = len < size ? len : size, left = step;
+		_cleanup_free_ char *piece = ntd_malloc(step);
+		const char *at = piece;
+
+		memcpy(piece, bytes, step);
+		while (left)
+			write_event(transcript, reply, ntd_reply_feed(reply, &at, &left));
+		assert_ptr_equal(at, piece + step);
+		bytes += step;
+		len -= step;
+	}
+}
+
+static void assert_understood(const char *bytes, size_t len, const char *events)
+{
+	for (size_t i = 0; i < unit_count(sizes); i++) {
+		struct ntd_reply reply = {.limit = 1 << 20};
+		struct ntd_buf transcript = {0};
+		_cleanup_free_ char *text = NULL;
+
+		ntd_reply_expect(&reply, TOKEN);
+		feed(&reply, bytes, len, sizes[i], &transcript);
+		text = ntd_buf_take_string(&transcript);
+		ntd_reply_free(&reply);
+		if (strcmp(text, events) != 0)
+			print_error("in pieces of %zu: %.200s\n", sizes[i], bytes);
+		assert_string_equal(text, events);
+	}
+}
+
+struct story {
+	const char *bytes, *events;
+};
+
+static void assert_all_understood(const struct story *stories, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		assert_understood(stories[i].bytes, strlen(stories[i].bytes), stories[i].events);
+}
+
+/* ---- replies */
+
+static void a_reply_is_decoded(void **state)
+{
+	static const struct story stories[] = {
+		{" 0 0 " TOKEN "\n", "0 0 <>;"},
+		{"QQ== 0 0 " TOKEN "\n", "0 0 <A>;"},
+		{"QUI= 1 0 " TOKEN "\n", "1 0 <AB>;"},
+		{"QUJD 124 0 " TOKEN "\n", "124 0 <ABC>;"},
+		{"aGVsbG8gd29ybGQK 0 0 " TOKEN "\n", "0 0 <hello world\\x0a>;"},
+		{"AP/+/w== 255 0 " TOKEN "\n", "255 0 <\\x00\\xff\\xfe\\xff>;"},
+		/* whoever serves the same command twice is not our concern, but nothing is mixed */
+		{"QQ== 0 0 " TOKEN "\nQg== 3 0 " TOKEN "\n", "0 0 <A>;3 0 <B>;"},
+	};
+
+	assert_all_understood(stories, unit_count(stories));
+}
+
+static void an_encoder_that_failed_may_have_cut_the_output(void **state)
+{
+	static const struct story stories[] = {
+		{"QUJDQ 143 137 " TOKEN "\n", "143 137 <ABC>;"},
+		{"QUJDQU 143 137 " TOKEN "\n", "143 137 <ABC>;"},
+		{" 0 127 " TOKEN "\n", "0 127 <>;"},
+	};
+
+	assert_all_understood(stories, unit_count(stories));
+}
+
+static void what_is_not_base64_in_a_reply_garbles_it(void **state)
+{
+	static const char nul[] = "QU\0JD 0 0 " TOKEN "\n";
+	static const struct story stories[] = {
+		{"QUJD[ 1.5] oops\\QUJD 0 0 " TOKEN "\n", "garbled;"},
+		{"noise before QUJD 0 0 " TOKEN "\n", "garbled;"},
+		{"QUJD oops 0 0 " TOKEN "\n", "garbled;"},
+		{"QUJD 0 0 oops" TOKEN "\n", "garbled;"},
+		{"QUJD 0 -1 " TOKEN "\n", "garbled;"},
+		{"QUJD 0 " TOKEN "\n", "garbled;"},
+		{"QUJD " TOKEN "\n", "garbled;"},
+		{"QQ==QUJD 0 0 " TOKEN "\n", "garbled;"},
+		{"QQ=== 0 0 " TOKEN "\n", "garbled;"},
+		{"Q=== 0 0 " TOKEN "\n", "garbled;"},
+		{"= 0 0 " TOKEN "\n", "garbled;"},
+		{"QUJ 0 0 " TOKEN "\n", "garbled;"},
+		{"QQ= 0 0 " TOKEN "\n", "garbled;"},
+		{"garbage 0 0 " TOKEN "\nQQ== 0 0 " TOKEN "\n", "garbled;0 0 <A>;"},
+	};
+
+	assert_all_understood(stories, unit_count(stories));
+	assert_understood(nul, sizeof nul - 1, "garbled;");
+}
+
+static void noise_and_replies_to_others_are_passed_over(void **state)
+{
+	static const char nul[] = "a\0b 0 0\n\0\nQQ== 0 0 " TOKEN "\n";
+	static const struct story stories[] = {
+		{"", ""},
+		{"\n\n\r\n", ""},
+		{"[    1.234567] virtio_console: probed\nQQ== 0 0 " TOKEN "\n", "0 0 <A>;"},
+		{"onlyBase64Characters\nQQ== 0 0 " TOKEN "\n", "0 0 <A>;"},
+		{"==\nQQ==\nQg== 0 0\nQQ== 0 0 " TOKEN "\n", "0 0 <A>;"},
+		{"QUJD 0 0 5eed1234-6\nQQ== 0 0 " TOKEN "\n", "0 0 <A>;"},
+		{"QUJD 0 0 5eed1234-77\nQUJD 0 0 beef1234-7\nQQ== 1 0 " TOKEN "\n", "1 0 <A>;"},
+		{"QUJD 0 0 " TOKEN " and more\n", ""},
+		{"bash: line 7: " TOKEN ": command not found\n", ""},
+		{"\xff\xfe\x1b[2J\x1b[0m\nQQ== 0 0 " TOKEN "\n", "0 0 <A>;"},
+		{"QUJD 0 0 " TOKEN, ""}, /* not yet */
+	};
+
+	assert_all_understood(stories, unit_count(stories));
+	assert_understood(nul, sizeof nul - 1, "0 0 <A>;");
+}
+
+/* ---- the banner and the watchdog's notice */
+
+static void the_banner_is_found_after_anything_on_its_line(void **state)
+{
+	static const struct story stories[] = {
+		{BANNER, "banner;"},
+		{"Spawning backdoor root shell...\r\n", "banner;"},
+		{"BdsDxe: starting Boot0002 \"Linux\"" BANNER, "banner;"},
+		{"UEFI" BANNER, "banner;"},
+		{"QUJD\x1b[2J\x1b[01;01H" BANNER, "banner;"},
+		{"BdsDxe: loading\n\n" BANNER "QQ== 0 0 " TOKEN "\n", "banner;0 0 <A>;"},
+		{"QUJDRE" BANNER, "banner;"}, /* cut by a reboot */
+		{BANNER BANNER, "banner;banner;"},
+		{"Spawning backdoor root shell..", ""},
+		{"Spawning backdoor root shell\n", ""},
+		{"Spawning backdoor root shell...", ""},
+	};
+
+	assert_all_understood(stories, unit_count(stories));
+}
+
+static void the_notice_is_found_alone_and_glued(void **state)
+{
+	static const struct story stories[] = {
+		{TOKEN " held 12 (sleep)\n", "held by <12 (sleep)>;"},
+		{"QUJDRE" TOKEN " held 12 (sleep) 13 (a b)\n", "held by <12 (sleep) 13 (a b)>;"},
+		{"noise: " TOKEN " held 1 (x)\n", "held by <1 (x)>;"},
+		{"\n" TOKEN " held 1 (x)\n 124 137 " TOKEN "\n", "held by <1 (x)>;124 137 <>;"},
+		{TOKEN " held 1 (x)\n" TOKEN " held 2 (y)\n", "held by <1 (x)>;held by <2 (y)>;"},
+		{TOKEN " held\n", "held by <>;"}, /* nothing was found that holds it */
+		{"5eed1234-6 held 1 (x)\n5eed1234-17 held 1 (x)\n", ""},
+		{TOKEN " helden\n", ""},
+	};
+
+	assert_all_understood(stories, unit_count(stories));
+}
+
+static void nothing_but_the_banner_counts_without_a_command(void **state)
+{
+	static const char bytes[] = "QQ== 0 0 " TOKEN "\n" TOKEN " held 1 (x)\n 0 0 \n" BANNER;
+	struct ntd_reply reply = {.limit = 100};
+	struct ntd_buf transcript = {0};
+	_cleanup_free_ char *text = NULL;
+
+	ntd_reply_expect(&reply, "");
+	feed(&reply, bytes, sizeof bytes - 1, 3, &transcript);
+	text = ntd_buf_take_string(&transcript);
+	assert_string_equal(text, "banner;");
+	ntd_reply_free(&reply);
+}
+
+/* ---- sizes */
+
+/* `len` bytes of noise before `bytes`. */
+static char *after_noise(char noise, size_t len, const char *bytes, size_t *total)
+{
+	struct ntd_buf text = {0};
+
+	memset(ntd_buf_reserve(&text, len), noise, len);
+	ntd_buf_added(&text, len);
+	ntd_buf_puts(&text, bytes);
+	*total = text.len;
+	return ntd_buf_take_string(&text);
+}
+
+static void a_long_line_of_noise_hides_nothing(void **state)
+{
+	static const char noises[] = {'.', 'x', '\0', ' ', '='};
+	static const size_t lengths[] = {4090, 4095, 4096, 4097, 5000, 100000};
+
+	for (size_t i = 0; i < unit_count(noises) * unit_count(lengths); i++) {
+		char noise = noises[i % unit_count(noises)];
+		size_t length = lengths[i / unit_count(noises)], len;
+		_cleanup_free_ char *banner = after_noise(noise, length, BANNER, &len);
+
+		assert_understood(banner, len, "banner;");
+		if (noise != 'x' && noise != ' ') {
+			_cleanup_free_ char *garbled =
+				after_noise(noise, length, " 0 0 " TOKEN "\n", &len);
+
+			assert_understood(garbled, len, "garbled;");
+		}
+	}
+}
+
+static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+static void encode(struct ntd_buf *text, const unsigned char *bytes, size_t len)
+{
+	for (size_t i = 0; i < len; i += 3) {
+		unsigned group = (unsigned)bytes[i] << 16;
+		char out[4];
+
+		group |= i + 1 < len ? (unsigned)bytes[i + 1] << 8 : 0;
+		group |= i + 2 < len ? bytes[i + 2] : 0;
+		for (int k = 0; k < 4; k++)
+			out[k] = alphabet[group >> (18 - 6 * k) & 63];
+		out[2] = i + 1 < len ? out[2] : '=';
+		out[3] = i + 2 < len ? out[3] : '=';
+		ntd_buf_append(text, out, sizeof out);
+	}
+}
+
+static void a_large_output_comes_back_whole(void **state)
+{
+	static const size_t lengths[] = {3000000, 3000001, 3000002};
+
+	for (size_t i = 0; i < unit_count(lengths); i++) {
+		_cleanup_free_ unsigned char *bytes = ntd_malloc(lengths[i]);
+		struct ntd_reply reply = {.limit = lengths[i]};
+		_cleanup_buf_ struct ntd_buf text = {0};
+		const char *at;
+		size_t left;
+
+		for (size_t k = 0; k < lengths[i]; k++)
+			bytes[k] = (unsigned char)(k * k >> 7);
+		encode(&text, bytes, lengths[i]);
+		ntd_buf_puts(&text, " 0 0 " TOKEN "\nrest");
+		ntd_reply_expect(&reply, TOKEN);
+		at = ntd_buf_bytes(&text);
+		left = text.len;
+		assert_int_equal(ntd_reply_feed(&reply, &at, &left), NTD_REPLY_COMPLETE);
+		assert_int_equal(left, 4); /* it stops behind the reply */
+		assert_string_equal(reply.token, TOKEN);
+		assert_int_equal(reply.output.len, lengths[i]);
+		assert_memory_equal(ntd_buf_bytes(&reply.output), bytes, lengths[i]);
+		ntd_reply_free(&reply);
+	}
+}
+
+static void more_than_the_limit_is_refused(void **state)
+{
+	static const char bytes[] = "QUJDQUJD 0 0 " TOKEN "\nQUJDQUJDQUJD 0 0 " TOKEN "\n";
+
+	for (size_t i = 0; i < unit_count(sizes); i++) {
+		struct ntd_reply reply = {.limit = 6};
+		const char *at = bytes;
+		size_t left = sizeof bytes - 1;
+
+		ntd_reply_expect(&reply, TOKEN);
+		assert_int_equal(ntd_reply_feed(&reply, &at, &left), NTD_REPLY_COMPLETE);
+		assert_int_equal(ntd_reply_feed(&reply, &at, &left), NTD_REPLY_TOO_LONG);
+		ntd_reply_expect(&reply, ""); /* as the shell does; the rest of the line is noise */
+		assert_int_equal(ntd_reply_feed(&reply, &at, &left), NTD_REPLY_NONE);
+		assert_int_equal(left, 0);
+		ntd_reply_free(&reply);
+	}
+}
+
+static void a_reset_forgets_the_line_and_the_token(void **state)
+{
+	static const char first[] = "QUJD oops", second[] = "QQ== 0 0 " TOKEN "\n";
+	struct ntd_reply reply = {.limit = 100};
+	struct ntd_buf transcript = {0};
+	_cleanup_free_ char *text = NULL;
+
+	ntd_reply_expect(&reply, TOKEN);
+	feed(&reply, first, sizeof first - 1, 1, &transcript);
+	ntd_reply_reset(&reply);
+	feed(&reply, second, sizeof second - 1, 1, &transcript);
+	ntd_reply_expect(&reply, TOKEN);
+	feed(&reply, second, sizeof second - 1, 1, &transcript);
+	text = ntd_buf_take_string(&transcript);
+	assert_string_equal(text, "0 0 <A>;");
+	ntd_reply_free(&reply);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_reply_is_decoded),
+		cmocka_unit_test(an_encoder_that_failed_may_have_cut_the_output),
+		cmocka_unit_test(what_is_not_base64_in_a_reply_garbles_it),
+		cmocka_unit_test(noise_and_replies_to_others_are_passed_over),
+		cmocka_unit_test(the_banner_is_found_after_anything_on_its_line),
+		cmocka_unit_test(the_notice_is_found_alone_and_glued),
+		cmocka_unit_test(nothing_but_the_banner_counts_without_a_command),
+		cmocka_unit_test(a_long_line_of_noise_hides_nothing),
+		cmocka_unit_test(a_large_output_comes_back_whole),
+		cmocka_unit_test(more_than_the_limit_is_refused),
+		cmocka_unit_test(a_reset_forgets_the_line_and_the_token),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
