@@ -129,6 +129,8 @@ int ntd_compile_script(struct ntd_module_state *state);
 int ntd_execute_script(struct ntd_module_state *state);
 /* Runs it as the test of this run; returns the exit status. */
 int ntd_run_script(struct ntd_module_state *state);
+/* A prompt with the script's names instead; returns the exit status. */
+int ntd_run_interactively(struct ntd_module_state *state);
 /* Reports the exception that is set, and clears it; returns the exit status that it means. */
 int ntd_report_exception(struct ntd_module_state *state);
 

@@ -63,6 +63,15 @@ static int fail(struct ntd_error *error)
 	return status;
 }
 
+static int run_driver(struct ntd_module_state *state)
+{
+	state->driver = ntd_driver_object(state);
+	if (!state->driver)
+		return ntd_report_exception(state);
+	return state->session->config->interactive ? ntd_run_interactively(state)
+						   : ntd_run_script(state);
+}
+
 static int run_in_python(struct ntd_session *session, char **argv)
 {
 	_cleanup_pyref_ PyObject *module = NULL;
@@ -81,12 +90,7 @@ static int run_in_python(struct ntd_session *session, char **argv)
 	state->session = session;
 	if (ntd_compile_script(state) < 0)
 		return ntd_report_exception(state);
-	if (ntd_session_set_up(session, &error) < 0) {
-		status = fail(error);
-	} else {
-		state->driver = ntd_driver_object(state);
-		status = state->driver ? ntd_run_script(state) : ntd_report_exception(state);
-	}
+	status = ntd_session_set_up(session, &error) < 0 ? fail(error) : run_driver(state);
 	Py_BEGIN_ALLOW_THREADS ntd_session_clean_up(session);
 	Py_END_ALLOW_THREADS return status;
 }

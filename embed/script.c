@@ -261,6 +261,15 @@ int ntd_report_exception(struct ntd_module_state *state)
 	return status;
 }
 
+int ntd_run_interactively(struct ntd_module_state *state)
+{
+	_cleanup_pyref_ PyObject *repl = PyImport_ImportModule("test_driver.repl");
+	_cleanup_pyref_ PyObject *result =
+		repl ? PyObject_CallMethod(repl, "start", "O", state->driver) : NULL;
+
+	return result ? 0 : ntd_report_exception(state);
+}
+
 int ntd_run_script(struct ntd_module_state *state)
 {
 	int64_t began = ntd_now();

@@ -24,6 +24,7 @@ struct ntd_monitor {
 	struct ntd_buf out, in;
 	struct command *first, **last; /* first is sent when `busy` */
 	bool busy;
+	bool stale; /* the reply to an abandoned command is still to come */
 	void (*prompted)(void *owner);
 	void *owner;
 };
@@ -47,10 +48,11 @@ static void pump(struct ntd_monitor *monitor)
 {
 	const struct command *command = monitor->first;
 
-	if (!command || monitor->busy || monitor->prompted || monitor->socket.fd < 0)
+	if (!command || monitor->busy || monitor->stale || monitor->prompted ||
+	    monitor->socket.fd < 0)
 		return;
 	monitor->busy = true;
-	if (*command->line) {
+	if (command->line) {
 		ntd_buf_puts(&monitor->out, command->line);
 		ntd_buf_puts(&monitor->out, "\n");
 		flush_out(monitor);
@@ -91,7 +93,8 @@ static void prompt_seen(struct ntd_monitor *monitor)
 		ntd_buf_clear(&monitor->in);
 		prompted(monitor->owner);
 	} else {
-		ntd_buf_clear(&monitor->in); /* the reply to an abandoned command */
+		ntd_buf_clear(&monitor->in);
+		monitor->stale = false;
 	}
 	pump(monitor);
 }
@@ -119,6 +122,7 @@ int ntd_monitor_open(struct ntd_monitor *monitor, int fd, void (*prompted)(void 
 {
 	ntd_buf_clear(&monitor->in);
 	ntd_buf_clear(&monitor->out);
+	monitor->busy = monitor->stale = false;
 	monitor->prompted = prompted;
 	monitor->owner = owner;
 	monitor->socket.fd = fd;
@@ -161,8 +165,10 @@ static void command_abandon(struct ntd_request *request)
 
 	if (!command->queued)
 		return;
-	if (*link == command)
+	if (*link == command && monitor->busy) {
 		monitor->busy = false;
+		monitor->stale = true;
+	}
 	while (*link != command)
 		link = &(*link)->next;
 	*link = command->next;
@@ -180,7 +186,7 @@ int ntd_monitor_command(struct ntd_monitor *monitor, const char *line, struct nt
 
 	if (ntd_request_run(monitor->loop, &command.request, deadline, waiter, err) < 0)
 		return ntd_error_wrap(err, "machine '%s': monitor command `%s`", monitor->machine,
-				      line);
+				      line ? line : "");
 	return 0;
 }
 

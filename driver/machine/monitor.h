@@ -19,6 +19,6 @@ int ntd_monitor_open(struct ntd_monitor *monitor, int fd, void (*prompted)(void 
 /* Loop: pending commands end as if answered; later ones fail. */
 void ntd_monitor_close(struct ntd_monitor *monitor);
 
-/* Sends a line (empty: only waits for the next prompt) and waits for the reply. */
+/* Sends a line (NULL: only waits for the next prompt) and waits for the reply. */
 int ntd_monitor_command(struct ntd_monitor *monitor, const char *line, struct ntd_buf *reply,
 			int64_t deadline, struct ntd_waiter *waiter, struct ntd_error **err);

@@ -320,6 +320,7 @@ class Session(Run):
     def __call__(self, code, seconds=60, **values):
         """Executes it; the value of `result` there. The values become names there. What it raises is an
         AssertionError here."""
+        __tracebackhide__ = True
         if not self.stream:
             raise AssertionError("the driver of this session is gone")
         before = len(self.err)

@@ -1,0 +1,268 @@
+#include "unit.h"
+
+#include "machine/retry.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* ---- numbers in messages */
+
+/* What Python 3 prints for the number that it reads from the same text. */
+static const char *const reprs[] = {
+	"0.0",
+	"-0.0",
+	"1.0",
+	"2.0",
+	"10.0",
+	"12.5",
+	"100.0",
+	"900.0",
+	"3600.0",
+	"0.1",
+	"0.5",
+	"0.30000000000000004",
+	"0.001",
+	"0.0001",
+	"0.00012345",
+	"1e-05",
+	"1.2345e-05",
+	"-1.5",
+	"3.141592653589793",
+	"123456.789",
+	"123456789012345.6",
+	"1000000000000000.0",
+	"9007199254740992.0",
+	"9999999999999998.0",
+	"1e+16",
+	"1.2345678901234568e+16",
+	"1e+22",
+	"1e+100",
+	"5e-324",
+	"2.2250738585072014e-308",
+	"1.7976931348623157e+308",
+	"inf",
+	"-inf",
+	"nan",
+};
+
+static void numbers_are_written_as_python_does(void **state)
+{
+	for (size_t i = 0; i < unit_count(reprs); i++) {
+		_cleanup_free_ char *text = ntd_float_text(strtod(reprs[i], NULL));
+
+		assert_string_equal(text, reprs[i]);
+	}
+}
+
+/* As few digits as give the number back. */
+static void numbers_read_back_the_same(void **state)
+{
+	uint64_t bits = 42;
+
+	for (int i = 0; i < 20000; i++) {
+		_cleanup_free_ char *text = NULL, *shorter = NULL;
+		double number;
+
+		bits = bits * 6364136223846793005 + 1442695040888963407;
+		memcpy(&number, &bits, sizeof number);
+		if (i % 2)
+			number = (double)(bits >> 40) / 1000; /* of everyday size */
+		if (!isfinite(number))
+			continue;
+		text = ntd_float_text(number);
+		assert_true(strtod(text, NULL) == number);
+		shorter = ntd_asprintf("%.14e", number);
+		if (strtod(shorter, NULL) == number)
+			assert_true(strcspn(text, "e") <= 22);
+	}
+}
+
+static void a_timeout_names_both_times(void **state)
+{
+	static const struct {
+		int64_t waited;
+		double timeout;
+		const char *message;
+	} cases[] = {
+		{12345 * NTD_MS, 10, "action timed out after 12.35 seconds (timeout=10.0)"},
+		{900 * NTD_SECOND, 900, "action timed out after 900.00 seconds (timeout=900.0)"},
+		{4 * NTD_MS, 0.001, "action timed out after 0.00 seconds (timeout=0.001)"},
+	};
+
+	for (size_t i = 0; i < unit_count(cases); i++) {
+		struct ntd_error *error = ntd_retry_timed_out(cases[i].waited, cases[i].timeout);
+
+		assert_string_equal(error->message, cases[i].message);
+		assert_error(error, NTD_E_ASSERTION, "");
+	}
+}
+
+/* ---- attempts */
+
+enum { MOST = 64 };
+
+/* An action that holds, or fails, at the n-th attempt, and when the attempts were. */
+struct action {
+	int holds_at, fails_at; /* from 1; 0: never */
+	int count;
+	int64_t began, at[MOST];
+	bool last[MOST];
+};
+
+static int attempt(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct action *action = arg;
+
+	if (action->count < MOST) {
+		action->at[action->count] = ntd_now() - action->began;
+		action->last[action->count] = last;
+	}
+	action->count++;
+	if (action->count == action->fails_at)
+		return ntd_error_set(err, NTD_E_DEAD, "machine 'a': it is dead");
+	return action->count == action->holds_at;
+}
+
+static int retry(struct action *action, double timeout, enum ntd_pace pace, struct ntd_error **err)
+{
+	action->began = ntd_now();
+	return ntd_retry(attempt, action, timeout, pace, NULL, err);
+}
+
+static void what_holds_at_once_is_tried_once(void **state)
+{
+	for (int pace = NTD_PACE_SECOND; pace <= NTD_PACE_ADAPTIVE; pace++) {
+		struct action action = {.holds_at = 1};
+
+		assert_int_equal(retry(&action, 0, (enum ntd_pace)pace, NULL), 0);
+		assert_int_equal(action.count, 1);
+		assert_false(action.last[0]);
+		assert_true(ntd_now() - action.began < 500 * NTD_MS);
+	}
+}
+
+/* At 0 and 1 s, and the last one when the limit is found to have passed, at 2 s. */
+static void every_second_and_once_more_after_the_limit(void **state)
+{
+	struct action action = {0};
+
+	assert_fails(retry(&action, 1.5, NTD_PACE_SECOND, &err), NTD_E_ASSERTION,
+		     "action timed out after 2.0");
+	assert_int_equal(action.count, 3);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(action.last[i], i == 2);
+		assert_in_range(action.at[i], i * NTD_SECOND, i * NTD_SECOND + 500 * NTD_MS);
+	}
+}
+
+static void the_last_attempt_may_hold(void **state)
+{
+	struct action action = {.holds_at = 2};
+
+	assert_int_equal(retry(&action, 0.2, NTD_PACE_SECOND, NULL), 0);
+	assert_int_equal(action.count, 2);
+	assert_true(action.last[1]);
+}
+
+/* Never closer than 10 ms, never further apart than 250, and the last attempt when the limit has passed. */
+static void probes_are_paced_by_the_time_waited(void **state)
+{
+	struct action action = {0};
+
+	assert_fails(retry(&action, 0.5, NTD_PACE_ADAPTIVE, &err), NTD_E_ASSERTION,
+		     "(timeout=0.5)");
+	assert_in_range(action.count, 5, 40);
+	for (int i = 0; i < action.count; i++) {
+		bool last = i == action.count - 1;
+
+		assert_int_equal(action.last[i], last);
+		if (i && !last)
+			assert_true(action.at[i] - action.at[i - 1] >= 10 * NTD_MS);
+	}
+	assert_in_range(action.at[action.count - 1], 500 * NTD_MS, 740 * NTD_MS);
+}
+
+static void probes_slow_down(void **state)
+{
+	struct action action = {.holds_at = 30};
+
+	assert_int_equal(retry(&action, 60, NTD_PACE_ADAPTIVE, NULL), 0);
+	assert_true(action.at[1] < 100 * NTD_MS);
+	assert_true(action.at[29] - action.at[28] >= 40 * NTD_MS);
+	assert_true(action.at[29] - action.at[28] <= 750 * NTD_MS);
+}
+
+static void an_error_ends_the_retrying_as_it_is(void **state)
+{
+	struct action action = {.fails_at = 3}, last = {.fails_at = 2};
+
+	assert_fails(retry(&action, 60, NTD_PACE_ADAPTIVE, &err), NTD_E_DEAD,
+		     "machine 'a': it is dead");
+	assert_int_equal(action.count, 3);
+	assert_fails(retry(&last, 0.01, NTD_PACE_SECOND, &err), NTD_E_DEAD,
+		     "machine 'a': it is dead");
+	assert_true(last.last[1]);
+}
+
+static void no_timeout_has_no_last_attempt(void **state)
+{
+	struct action action = {.holds_at = 20};
+
+	assert_int_equal(retry(&action, -1, NTD_PACE_ADAPTIVE, NULL), 0);
+	assert_int_equal(action.count, 20);
+	for (int i = 0; i < action.count; i++)
+		assert_false(action.last[i]);
+}
+
+/* ---- interruption */
+
+static void ignore(int number)
+{
+	(void)number;
+}
+
+static bool always(struct ntd_waiter *waiter)
+{
+	(void)waiter;
+	return true;
+}
+
+/* The signal is pending already, so the first sleep ends at once. */
+static void a_signal_ends_the_retrying(void **state)
+{
+	struct action action = {0};
+	struct ntd_waiter waiter = {.interrupted = always};
+	sigset_t blocked, before;
+
+	sigaction(SIGUSR1, &(struct sigaction){.sa_handler = ignore}, NULL);
+	sigemptyset(&blocked);
+	sigaddset(&blocked, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &blocked, &before);
+	waiter.signals = &before;
+	raise(SIGUSR1);
+	action.began = ntd_now();
+	assert_fails(ntd_retry(attempt, &action, 60, NTD_PACE_SECOND, &waiter, &err),
+		     NTD_E_CANCELLED, "interrupted");
+	assert_int_equal(action.count, 1);
+	assert_true(ntd_now() - action.began < 500 * NTD_MS);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(numbers_are_written_as_python_does),
+		cmocka_unit_test(numbers_read_back_the_same),
+		cmocka_unit_test(a_timeout_names_both_times),
+		cmocka_unit_test(what_holds_at_once_is_tried_once),
+		cmocka_unit_test(every_second_and_once_more_after_the_limit),
+		cmocka_unit_test(the_last_attempt_may_hold),
+		cmocka_unit_test(probes_are_paced_by_the_time_waited),
+		cmocka_unit_test(probes_slow_down),
+		cmocka_unit_test(an_error_ends_the_retrying_as_it_is),
+		cmocka_unit_test(no_timeout_has_no_last_attempt),
+		cmocka_unit_test(a_signal_ends_the_retrying),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
