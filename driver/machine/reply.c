@@ -59,7 +59,7 @@ static bool decode_padding(struct ntd_reply *reply)
 			 (char)(reply->quantum >> 2)};
 
 	if (reply->padded)
-		return reply->digits-- == 1;
+		return reply->digits && reply->digits-- == 1;
 	if (reply->digits < 2)
 		return false;
 	reply->padded = true;
@@ -131,7 +131,7 @@ static bool is_end(struct ntd_reply *reply, bool *clean)
 	*clean = sscanf(rest, " %d %d ", &reply->command_status, &reply->encoder_status) == 2 &&
 		 strspn(rest, " 0123456789") == reply->rest.len - token;
 	/* a base64 that was killed or is missing may have cut its last group */
-	if (!reply->encoder_status && reply->digits && !reply->padded)
+	if (!reply->encoder_status && reply->digits)
 		*clean = false;
 	return true;
 }
