@@ -1,6 +1,7 @@
 # nixos-test-driver: `make` builds; `make demo` and `make test` set the machine up first.
 # Variables: BUILD (output directory), PREFIX, CC, CFLAGS, PYTHON_CONFIG (a pkg-config module).
 
+VERSION = 0.1.0
 BUILD ?= build
 PREFIX ?= /usr/local
 PYTHON_CONFIG ?= python3-embed
@@ -29,9 +30,8 @@ PYTHON ?= $(shell $(PKG_CONFIG) --variable=exec_prefix $(PYTHON_CONFIG) 2>/dev/n
 EMBED_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PYTHON_CONFIG) 2>/dev/null) \
 	-DNTD_PYTHON='"$(PYTHON)"' -DNTD_PYTHON_DIR='"python$(PYTHON_VERSION)"' -DNTD_VERSION='"$(VERSION)"'
 EMBED_LIBS := $(shell $(PKG_CONFIG) --libs $(PYTHON_CONFIG) 2>/dev/null)
-VERSION = 0.1.0
 
-.PHONY: all clean
+.PHONY: all clean install
 all: $(BUILD)/nixos-test-driver $(BUILD)/generate-driver-symbols $(BUILD)/py
 
 $(BUILD)/obj/driver/%.o: driver/%.c
@@ -55,6 +55,15 @@ $(BUILD)/generate-driver-symbols: $(BUILD)/nixos-test-driver
 
 $(BUILD)/py:
 	ln -sfn $(abspath embed/py) $@
+
+# The whole tree can be moved afterwards: the program finds its Python files from its own place.
+SITE_PACKAGES = $(DESTDIR)$(PREFIX)/lib/python$(PYTHON_VERSION)/site-packages
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(BUILD)/nixos-test-driver $(DESTDIR)$(PREFIX)/bin/
+	ln -sf nixos-test-driver $(DESTDIR)$(PREFIX)/bin/generate-driver-symbols
+	cd embed/py && find test_driver -name '*.py*' ! -name '*.pyc' \
+		-exec install -D -m 644 {} $(abspath $(SITE_PACKAGES))/{} \;
 
 clean:
 	rm -rf $(BUILD)

@@ -22,7 +22,10 @@ void ntd_request_begin(struct ntd_loop *loop, struct ntd_request *request)
 	request->error = NULL;
 	request->done = false;
 	request->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	ntd_loop_post(loop, &request->task);
+	if (request->done_fd < 0)
+		ntd_error_sys(&request->error, errno, "cannot wait for the event loop");
+	else
+		ntd_loop_post(loop, &request->task);
 }
 
 void ntd_request_complete(struct ntd_request *request, struct ntd_error *error)
@@ -67,12 +70,16 @@ static int sleep_on(int fd, int64_t deadline, struct ntd_waiter *waiter)
 int ntd_request_wait(struct ntd_request *request, int64_t deadline, struct ntd_waiter *waiter,
 		     struct ntd_error **err)
 {
-	int woken = sleep_on(request->done_fd, deadline, waiter);
 	struct ntd_error *error;
 	eventfd_t count;
-	/* Reading, unlike polling, also orders what the loop thread wrote before what is read here. */
-	bool finished = eventfd_read(request->done_fd, &count) == 0;
+	bool finished;
+	int woken;
 
+	if (request->done_fd < 0) /* it could not begin */
+		return ntd_error_move(err, ntd_steal(&request->error));
+	woken = sleep_on(request->done_fd, deadline, waiter);
+	/* Reading, unlike polling, also orders what the loop thread wrote before what is read here. */
+	finished = eventfd_read(request->done_fd, &count) == 0;
 	if (!finished) {
 		ntd_loop_call(request->loop, run_abandon, request);
 		finished = eventfd_read(request->done_fd, &count) == 0;

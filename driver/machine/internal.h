@@ -28,8 +28,8 @@ struct ntd_machine {
 	struct ntd_monitor *monitor;
 	struct ntd_qmp *qmp;
 
-	/* The rest belongs to the loop thread. */
-	enum ntd_machine_state state;
+	/* The rest belongs to the loop thread; others may read the state. */
+	_Atomic(enum ntd_machine_state) state;
 	struct ntd_process *process; /* NULL: none, or nothing of it is left */
 	pid_t pid;
 	bool ended;

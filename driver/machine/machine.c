@@ -409,7 +409,7 @@ int ntd_machine_connect(struct ntd_machine *machine, struct ntd_waiter *waiter,
 	struct ntd_nest nest;
 	int result;
 
-	if (ntd_machine_status(machine).state == NTD_MACHINE_CONNECTED)
+	if (machine->state == NTD_MACHINE_CONNECTED)
 		return 0;
 	nest = ntd_nest_begin(machine->context.report, machine->name,
 			      "waiting for the VM to finish booting");

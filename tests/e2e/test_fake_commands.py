@@ -414,9 +414,11 @@ def test_console_text(session):
 
 def test_monitor(session):
     session("""
+        machine.start()
         reply = machine.send_monitor_command("info status")
         assert "VM status: running" in reply and reply.endswith("(qemu) "), reply
         assert "unknown command" in machine.send_monitor_command("frobnicate")
         for one in machines:
+            one.start()
             assert one.send_monitor_command("").endswith("(qemu) ")
     """, seconds=10)

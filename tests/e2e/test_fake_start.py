@@ -1,0 +1,425 @@
+"""Starting and connecting: what can go wrong with a start script and a guest, and must not stop the driver. The
+faults are the fake's; test_qemu_death.py and test_guest_faults.py have those of real ones."""
+
+import re
+import stat
+
+import pytest
+
+import harness
+
+
+def failing(script, vms, **named):
+    """A run that fails with a MachineError; the text of that, and how long it took."""
+    result = harness.run(script, vms, status=1, **named)
+    errors = "\n".join(line[4:] for line in result.log.splitlines() if line.startswith("!!! "))
+    assert "MachineError: " in errors or "MachineDied: " in errors or "MachineTimeout: " in errors, result.log
+    return errors, result
+
+
+# ---- the start script ends
+
+
+@pytest.mark.parametrize("stage, text", [
+    ("start", "QEMU process exited with code 7 before connecting to monitor socket"),
+    ("monitor", "QEMU process exited with code 7 before connecting to shell socket"),
+    ("shell", "QEMU process exited with code 7"),
+    ("qmp", "QEMU process exited with code 7"),
+    ("banner", "QEMU process exited with code 7"),
+])
+def test_process_ends_while_starting(fake, stage, text):
+    errors, result = failing("machine.connect()", fake, seconds=10, env={
+        "FAKE_EXIT": f"{stage}:7", "FAKE_STDERR": "the reason for it\\n", "FAKE_OUTPUT": "some output\\n"})
+    assert f"machine '{fake and 'machine'}'" in errors
+    assert text in errors
+    assert "the reason for it" in errors and "some output" in errors
+    assert result.seconds < 5
+
+
+def test_process_ends_well_but_too_early(fake):
+    errors, result = failing("machine.start()", fake, seconds=10, env={"FAKE_EXIT": "start:0"})
+    assert "QEMU process exited with code 0 before connecting to monitor socket" in errors
+    assert result.seconds < 5
+
+
+def test_failed_start_can_be_repeated(fake):
+    harness.run("""
+        os.environ["FAKE_EXIT"] = "monitor:3"
+        for _ in range(3):
+            try:
+                machine.start()
+            except Exception as error:
+                assert "exited with code 3" in str(error), error
+            else:
+                raise AssertionError
+            assert not machine.booted and machine.pid is None
+        del os.environ["FAKE_EXIT"]
+        assert machine.succeed("echo well") == "well\\n"
+    """, fake)
+
+
+def test_missing_start_script():
+    errors, result = failing("machine.start()", {"machine": "/no/such/run-machine-vm"}, seconds=10)
+    assert "machine 'machine'" in errors and "/no/such/run-machine-vm" in errors
+    assert re.search("not found|No such file", errors)
+    assert result.seconds < 5
+
+
+def test_start_script_that_is_not_executable(tmp_path):
+    script = tmp_path / "run-machine-vm"
+    script.write_text("#!/bin/sh\n")
+    errors, result = failing("machine.start()", {"machine": script}, seconds=10)
+    assert "machine 'machine'" in errors and str(script) in errors and "ermission denied" in errors
+    assert result.seconds < 5
+
+
+def test_start_script_with_a_long_complaint(tmp_path):
+    script = tmp_path / "run-machine-vm"
+    script.write_text("#!/bin/bash\nseq 100000 >&2\necho the last line; exit 1\n")
+    script.chmod(0o755)
+    errors, result = failing("machine.start()", {"machine": script}, seconds=10)
+    assert "exited with code 1" in errors and "the last line" in errors
+    assert len(errors) < 10_000  # not all of it
+
+
+def test_start_all_names_those_that_failed(fakes, tmp_path):
+    broken = tmp_path / "run-broken-vm"
+    broken.write_text("#!/bin/sh\necho no luck; exit 4\n")
+    broken.chmod(0o755)
+    result = harness.run("""
+        try:
+            start_all()
+        except Exception as error:
+            print(type(error).__name__)
+            print(error)
+        print(good.booted, broken.booted)
+        print(good.succeed("echo fine"))
+    """, {**fakes("good"), "broken": broken})
+    assert result.lines[0] == "MachineError"
+    assert result.lines[1] == "Failed to start the following machines:"
+    assert result.lines[2].startswith("broken: ")
+    assert "exited with code 4" in result.out and "no luck" in result.out
+    assert result.lines[-3:] == ["True False", "fine", ""]
+
+
+def test_start_all_starts_all_at_the_same_time(fakes):
+    # Each needs 0.5 s until the monitor is there.
+    names = ["a", "b", "c", "d", "e", "f"]
+    harness.run("""
+        import time
+        began = time.monotonic()
+        start_all()
+        assert time.monotonic() - began < 2, time.monotonic() - began
+        assert all(one.booted for one in machines)
+        start_all()
+    """, {name: f"sleep 0.5; {path}" for name, path in fakes(*names).items()})
+
+
+# ---- the root shell
+
+
+@pytest.mark.parametrize("env", [
+    {"FAKE_NOISE": "firmware says hello\\n\\r\\n\\x1b[2J"},
+    {"FAKE_NOISE": "firmware without a newline "},
+    {"FAKE_NOISE": "\\xff\\xfe\\x00\\n\\xe2\\x82"},
+    {"FAKE_NOISE": "Spawning backdoor root shel"},
+    {"FAKE_NOISE": "QUJD\\n" * 2000},
+    {"FAKE_NOISE": "noise " * 10000},
+    {"FAKE_BANNER": "split"},
+    {"FAKE_BANNER": "split", "FAKE_NOISE": "noise before\\n"},
+    {"FAKE_CHUNK": "1"},
+    {"FAKE_CHUNK": "7", "FAKE_NOISE": "noise "},
+    {"FAKE_BANNER": "1.5"},
+], ids=["lines", "part-line", "binary", "half-banner", "base64", "long", "split", "split-noise", "bytes", "chunks",
+        "late"])
+def test_banner_is_found(fake, env):
+    harness.run("""
+        machine.connect()
+        assert machine.execute("echo one; exit 3") == (3, "one\\n")
+        assert machine.succeed("seq 2000") == "".join(f"{n}\\n" for n in range(1, 2001))
+    """, fake, env=env)
+
+
+def test_noise_is_logged(fake):
+    result = harness.run("machine.connect()", fake, env={"FAKE_NOISE": "firmware \\xff\\n"})
+    assert r"machine: Guest shell says: b'firmware \xff\nSpawning backdoor root shell...\n'" in result.log.splitlines()
+
+
+def test_no_banner(fake):
+    errors, result = failing("machine.succeed('true')", fake, seconds=15, options=["--boot-timeout", "2"], env={
+        "FAKE_BANNER": "no", "FAKE_OUTPUT": "the last words on the console\\n"})
+    assert "machine 'machine'" in errors and "Shell did not start in time" in errors
+    assert "the last words on the console" in errors
+    assert 1.9 < result.seconds < 5
+
+
+def test_shell_that_hangs_up(fake):
+    harness.run("""
+        import time
+        began = time.monotonic()
+        try:
+            machine.execute("hang-up; sleep 100")
+        except Exception as error:
+            assert "machine 'machine'" in str(error) and "Shell disconnected" in str(error), error
+        else:
+            raise AssertionError
+        assert time.monotonic() - began < 5
+        try:
+            machine.execute("true")
+        except Exception as error:
+            assert "machine 'machine'" in str(error)
+        else:
+            raise AssertionError
+        assert time.monotonic() - began < 10
+        machine.crash()
+        assert machine.succeed("echo new") == "new\\n"
+    """, fake)
+
+
+def test_shell_that_begins_anew_in_a_command(fake):
+    """As in a guest, where init starts the root shell again."""
+    harness.run("""
+        import time
+        for how in "kill -9 $PPID", "exec 2>&1; kill -9 $PPID; sleep 100":
+            began = time.monotonic()
+            try:
+                machine.execute(how)
+            except Exception as error:
+                assert "machine 'machine'" in str(error) and "root shell began anew" in str(error), error
+            else:
+                raise AssertionError
+            assert time.monotonic() - began < 5
+            assert machine.execute("echo usable; exit 2") == (2, "usable\\n")
+            assert machine.execute("sleep 10", timeout=0.5) == (124, "")
+    """, fake)
+
+
+# ---- QMP
+
+
+def test_qmp_that_says_nothing(fake):
+    errors, result = failing("machine.start()", fake, seconds=15, options=["--boot-timeout", "2"],
+                             env={"FAKE_QMP": "silent"})
+    assert "machine 'machine'" in errors
+    assert result.seconds < 6
+
+
+def test_qmp_that_closes(fake):
+    """The rest goes on."""
+    harness.run("""
+        assert machine.succeed("echo a") == "a\\n"
+        assert "running" in machine.send_monitor_command("info status")
+        assert machine.succeed("echo b") == "b\\n"
+    """, fake, env={"FAKE_QMP": "closes"})
+
+
+# ---- what is left behind
+
+
+def test_processes_that_the_start_script_left(fake):
+    result = harness.run("""
+        machine.succeed("true")
+        print(machine.pid)
+    """, fake, env={"FAKE_SURVIVOR": "1000"})
+    assert result.seconds < 10
+
+
+def test_survivors_of_a_start_that_failed(fake):
+    errors, _ = failing("machine.start()", fake, env={"FAKE_SURVIVOR": "1000", "FAKE_EXIT": "start:1"})
+    assert "exited with code 1" in errors
+
+
+def test_survivor_with_an_empty_environment(tmp_path, fake):
+    script = tmp_path / "run-machine-vm"
+    script.write_text(f'#!/bin/bash\nenv -i setsid sleep 1000 &\nexec {fake["machine"]} "$@"\n')
+    script.chmod(0o755)
+    harness.run("machine.succeed('true')", {"machine": script})
+
+
+def test_process_that_ignores_sigterm(fake):
+    result = harness.run("machine.succeed('true')", fake, env={"FAKE_STUBBORN": "1"}, seconds=20)
+    assert result.seconds < 8
+
+
+# ---- the contract with the start script
+
+
+def test_environment_and_arguments(tmp_path, fake):
+    script = tmp_path / "run-machine-vm"
+    script.write_text(f"""#!/bin/bash
+        env > "$TMPDIR/env"
+        printf '%s\\0' "$@" > "$TMPDIR/arguments"
+        pwd > "$TMPDIR/cwd"
+        exec {fake["machine"]} "$@"
+    """)
+    script.chmod(0o755)
+    harness.run("""
+        os.environ["SET_BY_SCRIPT"] = "later"
+        machine.start()
+        state = machine.state_dir
+        env = dict(line.split("=", 1) for line in (state / "env").read_text().splitlines() if "=" in line)
+        assert env["TMPDIR"] == str(state) and env["USE_TMPDIR"] == "1"
+        assert env["SHARED_DIR"] == str(machine.shared_dir)
+        assert env["NIX_EFI_VARS"] == str(state / "machine-efi-vars.fd")
+        assert env["SET_BY_SCRIPT"] == "later" and env["QEMU_OPTS"] == "-from outside"
+        assert env["QEMU_VDE_SOCKET_7"] == str(machine.tmp_dir / "vde7.ctl")
+        assert (state / "cwd").read_text() == f"{state}\\n"
+        given = (state / "arguments").read_text().split("\\0")[:-1]
+        assert given == [
+            "-qmp", f"unix:{state}/qmp,server=on,wait=off", "-monitor", f"unix:{state}/monitor",
+            "-chardev", f"socket,id=shell,path={state}/shell", "-device", "virtio-serial",
+            "-device", "virtconsole,chardev=shell", "-device", "virtio-rng-pci", "-serial", "stdio",
+            "-no-reboot", "-nographic"], given
+        machine.crash()
+        os.environ["DISPLAY"] = ":77"
+        machine.start(allow_reboot=True)
+        given = (state / "arguments").read_text().split("\\0")[:-1]
+        assert given[-2:] == ["-serial", "stdio"], given
+    """, {"machine": script}, env={"QEMU_OPTS": "-from outside"}, vlans=[7])
+
+
+def test_attributes(fake):
+    harness.run("""
+        from pathlib import Path
+        assert (machine.booted, machine.connected, machine.is_up(), machine.pid) == (False, False, False, None)
+        assert machine.state_dir == Path(os.environ["TMPDIR"], "vm-state-machine")
+        assert machine.shared_dir == Path(os.environ["TMPDIR"], "shared-xchg")
+        assert all((path.stat().st_mode & 0o777) == 0o700 for path in (machine.state_dir, machine.shared_dir))
+        assert machine.out_dir.name == "out" and machine.tmp_dir == Path(os.environ["TMPDIR"])
+        assert repr(machine).endswith("'machine'>") and machine.name == "machine"
+        machine.start()
+        assert (machine.booted, machine.connected, machine.is_up()) == (True, False, False)
+        assert os.readlink(f"/proc/{machine.pid}/cwd") == str(machine.state_dir)
+        machine.connect()
+        assert (machine.booted, machine.connected, machine.is_up()) == (True, True, True)
+        pid = machine.pid
+        machine.start()
+        machine.connect()
+        assert machine.pid == pid
+        machine.shutdown()
+        assert (machine.booted, machine.connected, machine.is_up(), machine.pid) == (False, False, False, None)
+        machine.shutdown()
+        machine.crash()
+        machine.wait_for_shutdown()
+    """, fake)
+
+
+def test_state_directory_is_private(fake):
+    with harness.Run("machine.start()", fake) as run:
+        run.finish()
+        mode = stat.S_IMODE((run.directory / "tmp/vm-state-machine").stat().st_mode)
+    assert mode == 0o700
+
+
+# ---- the life of a machine
+
+
+def test_shutdown_crash_reboot(fake):
+    harness.run("""
+        import subprocess
+        machine.start(allow_reboot=True)
+        shell = machine.succeed("echo $PPID")
+        machine.reboot()
+        assert (machine.booted, machine.connected) == (True, False)
+        pid = machine.pid
+        assert machine.succeed("echo $PPID") != shell and machine.pid == pid
+        machine.shutdown()
+        machine.start()
+        machine.connect()
+        machine.reboot()  # -no-reboot: this is the end
+        machine.wait_for_shutdown()
+        assert not machine.booted
+        machine.start()
+        machine.succeed("poweroff", "true") if False else machine.execute("poweroff", check_output=False, check_return=False)
+        machine.wait_for_shutdown(timeout=10)
+        machine.start()
+        try:
+            machine.wait_for_shutdown(timeout=0.5)
+        except subprocess.TimeoutExpired:
+            pass
+        else:
+            raise AssertionError
+        machine.crash()
+        assert machine.succeed("echo again") == "again\\n"
+    """, fake)
+
+
+def test_process_dies_in_a_command(fake):
+    harness.run("""
+        import signal, threading, time
+        for number, text in (signal.SIGKILL, "killed by signal 9"), (signal.SIGTERM, "exited with code 0"):
+            machine.connect()
+            threading.Timer(0.3, lambda: os.kill(machine.pid, number)).start()
+            began = time.monotonic()
+            try:
+                machine.succeed("echo last words >&2; sleep 100")
+            except Exception as error:
+                caught = error
+            assert time.monotonic() - began < 3
+            assert "machine 'machine'" in str(caught) and "last words" in str(caught), caught
+            assert text in str(caught), caught
+            assert not machine.booted
+            try:
+                machine.succeed("true")  # it is not started again behind the script's back
+            except Exception as error:
+                assert "machine 'machine'" in str(error)
+            else:
+                raise AssertionError
+            machine.start()
+            assert machine.succeed("echo new life") == "new life\\n"
+    """, fake)
+
+
+def test_create_machine(fakes, fake):
+    extra = fakes("extra")["extra"]
+    result = harness.run("""
+        extra = create_machine(EXTRA)
+        assert extra.name == "extra" and repr(extra).endswith("'extra'>")
+        assert [one.name for one in machines] == ["machine"]
+        assert extra.succeed("basename $PWD") == "vm-state-extra\\n"
+        (extra.state_dir / "mark").touch()
+        other = create_machine(f"cd /; FOO='b a r'; export FOO; {EXTRA}", name="other")
+        assert other.succeed("echo $FOO; basename $PWD") == "b a r\\nvm-state-other\\n"
+        extra.shutdown()
+        kept = create_machine(EXTRA, keep_machine_state=True)
+        assert (kept.state_dir / "mark").exists()
+        wiped = create_machine(EXTRA)
+        assert not (wiped.state_dir / "mark").exists()
+        assert create_machine("exec true").name == "machine"
+        assert not machine.booted
+        wiped.start()
+    """.replace("EXTRA", repr(extra)), fake)
+    assert "kill QemuMachine" in result.log
+
+
+def test_fifty_cycles_leave_nothing(fake):
+    with harness.Run("""
+        import subprocess, time
+
+        def descriptors():
+            return sorted(os.readlink(f"/proc/self/fd/{fd}").split(":")[0] for fd in os.listdir("/proc/self/fd")
+                          if os.path.exists(f"/proc/self/fd/{fd}") or os.path.islink(f"/proc/self/fd/{fd}"))
+
+        def below(pid):
+            found = []
+            for task in os.listdir(f"/proc/{pid}/task"):
+                for child in open(f"/proc/{pid}/task/{task}/children").read().split():
+                    found += [child, *below(child)]
+            return found
+
+        def cycle(n):
+            machine.start()
+            if n % 3 == 0:
+                machine.succeed("true")
+            machine.crash() if n % 2 else machine.shutdown()
+
+        cycle(0)
+        cycle(1)
+        before, processes, threads = descriptors(), below(os.getpid()), len(os.listdir("/proc/self/task"))
+        for n in range(50):
+            cycle(n)
+        assert descriptors() == before, (before, descriptors())
+        assert len(below(os.getpid())) == len(processes), below(os.getpid())
+        assert len(os.listdir("/proc/self/task")) == threads
+    """, fake) as run:
+        assert run.finish().status == 0
