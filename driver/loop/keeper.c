@@ -166,7 +166,8 @@ static void become(const struct ntd_keeper_order *order, const int *fds)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (cursor < end && *cursor && chdir(cursor) < 0)
 		return;
-	execvpe(argv[0], argv, env);
+	environ = env; /* whose PATH counts */
+	execvp(argv[0], argv);
 }
 
 /* ---- the guard */

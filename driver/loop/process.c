@@ -73,6 +73,8 @@ static void started(struct ntd_process *process, pid_t pid, int *fds)
 	process->guard.fd = ntd_steal_fd(&fds[1]);
 	process->guard.ready = guard_gone;
 	ntd_source_add(process->children->loop, &process->guard, EPOLLIN, NULL);
+	if (process->doomed)
+		ntd_process_kill_tree(process);
 	change(process, NTD_PROCESS_RUNNING);
 }
 
@@ -97,15 +99,34 @@ static void handle(struct ntd_process *process, const struct ntd_keeper_report *
 	}
 }
 
-/* Someone killed the keeper: every process goes with it. */
+/* The first process after `id` in the table's order, which is that of falling ids. */
+static struct ntd_process *next_after(struct ntd_children *children, uint32_t id)
+{
+	struct ntd_process *process = children->first;
+
+	while (process && process->id >= id)
+		process = process->next;
+	return process;
+}
+
+/* Someone killed the keeper: every process goes with it. One without a guard is gone already. */
 static void keeper_gone(struct ntd_children *children)
 {
-	struct ntd_process *process;
+	struct ntd_process *process = children->first;
 
 	ntd_source_remove(&children->reports);
-	while ((process = children->first) && process->state < NTD_PROCESS_ENDED) {
-		process->status = SIGKILL;
-		change(process, NTD_PROCESS_ENDED);
+	while (process) {
+		uint32_t id = process->id;
+		bool guarded = process->guard.loop;
+
+		if (process->state < NTD_PROCESS_ENDED) {
+			process->status = SIGKILL;
+			change(process, NTD_PROCESS_ENDED);
+		}
+		process = guarded ? NULL : find(children, id);
+		if (process)
+			change(process, NTD_PROCESS_GONE);
+		process = next_after(children, id);
 	}
 }
 
@@ -221,6 +242,7 @@ void ntd_process_kill_tree(struct ntd_process *process)
 {
 	if (process->guard.fd >= 0)
 		send_signal(process->guard.fd, SIGTERM);
+	process->doomed = true;
 }
 
 void ntd_process_let_go(struct ntd_process *process)

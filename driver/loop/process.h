@@ -36,6 +36,7 @@ struct ntd_process {
 	struct ntd_children *children;
 	struct ntd_process *next;
 	uint32_t id;
+	bool doomed; /* to be killed when it has started */
 	int pidfd;
 	struct ntd_source guard; /* readable when the guard has gone */
 };

@@ -80,6 +80,16 @@ static void forget_oldest(struct ntd_console *console)
 	console->unread -= drop < console->unread ? drop : console->unread;
 }
 
+/* The kernel's own line, with or without its time stamp; not a log that quotes one. */
+static bool is_panic(const char *text)
+{
+	const char *after = *text == '[' ? strstr(text, "] ") : NULL;
+
+	if (after && strspn(text + 1, " .0123456789") == (size_t)(after - text) - 1)
+		text = after + 2;
+	return ntd_has_prefix(text, "Kernel panic - not syncing");
+}
+
 static void add_line(struct ntd_console *console, const char *bytes, size_t len)
 {
 	size_t text_len;
@@ -90,7 +100,7 @@ static void add_line(struct ntd_console *console, const char *bytes, size_t len)
 							     .machine = console->machine,
 							     .text = text,
 							     .text_len = text_len});
-	if (ntd_find(text, text_len, "Kernel panic - not syncing")) {
+	if (is_panic(text)) {
 		free(console->panic);
 		console->panic = ntd_strndup(text, text_len);
 		console->panicked(console->owner);

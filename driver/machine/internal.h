@@ -41,6 +41,7 @@ struct ntd_machine {
 	char *said;     /* by that shell */
 	struct ntd_life_wait *waits;
 	struct ntd_error *death;        /* why the machine is DEAD */
+	char *start_failure; /* why its process is being ended, if it could not start */
 	struct ntd_timer verdict, kill; /* life.c */
 	unsigned panic_activity;
 	bool panicked;
@@ -56,6 +57,8 @@ enum ntd_machine_action ntd_life_event(struct ntd_machine *machine, enum ntd_mac
 /* Loop: the callbacks of the machine's parts. */
 void ntd_life_shell_announced(void *machine, const char *said, size_t len);
 void ntd_life_shell_disconnected(void *machine);
+/* Loop: closes the connections and the console; what is pending on them fails with a copy of `why`. */
+void ntd_life_close(struct ntd_machine *machine, const struct ntd_error *why);
 void ntd_life_verdict_expired(struct ntd_timer *verdict);
 void ntd_life_kill_expired(struct ntd_timer *kill);
 /* Loop: SIGTERM to the process, and an end to it all after `grace` ns. */

@@ -42,7 +42,7 @@ static void finish_waits(struct ntd_machine *machine, enum ntd_life_wait_kind ki
 			continue;
 		}
 		*link = wait->next;
-		if (kind == NTD_WAIT_CONNECT && machine->said)
+		if (kind == NTD_WAIT_CONNECT && !error && machine->said)
 			wait->said = ntd_strdup(machine->said);
 		ntd_request_complete(&wait->request, ntd_error_copy(error));
 	}
@@ -67,7 +67,7 @@ static struct ntd_error *refusal(const struct ntd_machine *machine)
 
 /* ---- the end */
 
-static void close_parts(struct ntd_machine *machine, const struct ntd_error *why)
+void ntd_life_close(struct ntd_machine *machine, const struct ntd_error *why)
 {
 	ntd_timer_cancel(&machine->verdict);
 	for (struct ntd_source *listener = &machine->monitor_listener; listener;
@@ -121,7 +121,8 @@ static void process_ended(struct ntd_machine *machine)
 	not_yet = ntd_error_new(NTD_E_DEAD, "machine '%s': %s", machine->name, how);
 	ntd_console_close(machine->console, not_yet);
 	ntd_error_free(machine->death);
-	machine->death = obituary(machine, how);
+	machine->death = obituary(machine, machine->start_failure ? machine->start_failure : how);
+	free(ntd_steal(&machine->start_failure));
 	ntd_life_event(machine, NTD_MACHINE_EXIT);
 }
 
@@ -188,7 +189,7 @@ static void fail_pending(struct ntd_machine *machine, enum ntd_errc code, const 
 	_cleanup_error_ struct ntd_error *error = obituary(machine, how);
 
 	error->code = code;
-	ntd_shell_fail_pending(machine->shell, error);
+	ntd_shell_refuse(machine->shell, error);
 	finish_waits(machine, NTD_WAIT_CONNECT, error);
 }
 
@@ -260,14 +261,17 @@ static int listen_on(struct ntd_machine *machine, struct ntd_source *listener, c
 
 static void start_failed(struct ntd_machine *machine, struct ntd_error *error)
 {
-	ntd_error_wrap(&error, "machine '%s'", machine->name);
-	error->code = NTD_E_MACHINE;
+	free(machine->start_failure);
+	machine->start_failure = ntd_strdup(error->message);
+	ntd_error_free(error);
+	if (machine->process) { /* its end tells everyone */
+		ntd_process_kill_tree(machine->process);
+		return;
+	}
 	ntd_error_free(machine->death);
-	machine->death = error;
-	if (machine->process)
-		ntd_process_kill_tree(machine->process); /* its end tells everyone */
-	else
-		ntd_life_event(machine, NTD_MACHINE_EXIT);
+	machine->death = obituary(machine, machine->start_failure);
+	free(ntd_steal(&machine->start_failure));
+	ntd_life_event(machine, NTD_MACHINE_EXIT);
 }
 
 static void started_if_complete(struct ntd_machine *machine)
@@ -387,8 +391,10 @@ static void launch(struct ntd_machine *machine)
 {
 	struct ntd_error *error = NULL;
 
-	if (machine->process) /* the end of the last one is known; its descendants are being killed */
+	if (machine->process) { /* the end of the last one is known; its descendants are being killed */
 		ntd_process_let_go(ntd_steal(&machine->process));
+		finish_waits(machine, NTD_WAIT_GONE, NULL);
+	}
 	machine->monitor_prompted = machine->qmp_ready = machine->ended = machine->panicked = false;
 	machine->monitor_listener.ready = monitor_connecting;
 	machine->shell_listener.ready = shell_connecting;
@@ -407,7 +413,7 @@ static void end(struct ntd_machine *machine)
 	_cleanup_error_ struct ntd_error *ended = ntd_error_new(
 		NTD_E_DEAD, "machine '%s' was shut down in the meantime", machine->name);
 
-	close_parts(machine, ended);
+	ntd_life_close(machine, ended);
 	finish_waits(machine, NTD_WAIT_START, ended);
 	finish_waits(machine, NTD_WAIT_CONNECT, ended);
 }
@@ -431,7 +437,7 @@ enum ntd_machine_action ntd_life_event(struct ntd_machine *machine, enum ntd_mac
 		finish_waits(machine, NTD_WAIT_CONNECT, NULL);
 		break;
 	case NTD_ACTION_DEATH:
-		close_parts(machine, machine->death);
+		ntd_life_close(machine, machine->death);
 		finish_waits(machine, NTD_WAIT_START, machine->death);
 		finish_waits(machine, NTD_WAIT_CONNECT, machine->death);
 		break;

@@ -79,7 +79,10 @@ static void forget_process(void *arg)
 {
 	struct ntd_machine *machine = arg;
 
-	ntd_timer_cancel(&machine->verdict);
+	_cleanup_error_ struct ntd_error *freed =
+		ntd_error_new(NTD_E_DEAD, "machine '%s' is no more", machine->name);
+
+	ntd_life_close(machine, freed);
 	ntd_timer_cancel(&machine->kill);
 	if (machine->process)
 		ntd_process_let_go(ntd_steal(&machine->process));
@@ -95,6 +98,7 @@ void ntd_machine_free(struct ntd_machine *machine)
 	ntd_monitor_free(machine->monitor);
 	ntd_qmp_free(machine->qmp);
 	ntd_error_free(machine->death);
+	free(machine->start_failure);
 	ntd_strv_free(machine->env);
 	free(machine->said);
 	free(machine->name);
@@ -385,6 +389,7 @@ static int connect_now(struct ntd_machine *machine, struct ntd_waiter *waiter,
 		       struct ntd_error **err)
 {
 	struct ntd_life_wait wait = {.kind = NTD_WAIT_CONNECT};
+	_cleanup_free_ char *said = NULL;
 	int64_t began;
 
 	if (start(machine, NTD_MACHINE_NEED, false, waiter, err) < 0)
@@ -392,10 +397,10 @@ static int connect_now(struct ntd_machine *machine, struct ntd_waiter *waiter,
 	began = ntd_now();
 	if (wait_for_shell(machine, &wait, waiter, err) < 0)
 		return -1;
-	if (wait.said)
+	said = wait.said;
+	if (said)
 		ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name,
-			"Guest shell says: %s", wait.said);
-	free(wait.said);
+			"Guest shell says: %s", said);
 	ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name,
 		"connected to guest root shell");
 	ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name,

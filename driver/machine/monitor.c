@@ -167,7 +167,7 @@ static void command_abandon(struct ntd_request *request)
 		return;
 	if (*link == command && monitor->busy) {
 		monitor->busy = false;
-		monitor->stale = true;
+		monitor->stale = command->line;
 	}
 	while (*link != command)
 		link = &(*link)->next;

@@ -33,7 +33,7 @@ char *ntd_float_text(double number)
 		mark = strchr(text, 'e');
 		exponent = mark ? (int)strtol(mark + 1, NULL, 10) : 99;
 		if (exponent < -4 || exponent >= 16)
-			return ntd_asprintf("%.*g", digits, number);
+			return ntd_steal(&text);
 		break;
 	}
 	return ntd_asprintf("%.*f", digits - 1 > exponent ? digits - 1 - exponent : 1, number);

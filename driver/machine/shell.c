@@ -1,44 +1,17 @@
-/* Theory of operation
- *
- * The guest's end is a bash that reads hvc0 line by line. One command is one write of one line and one
- * line of reply (machine/reply.h): there is no second round trip for the status, and no subshell. Bash
- * reads its script byte by byte, a system call each, so the line is short: what is the same for all
- * commands is in two functions, defined together with the first command for each shell,
- *
- *   ntd() { bash -c "set -euo pipefail; $2" | base64 -w 0; echo " ${PIPESTATUS[*]} IDENTITY-$1"; }
- *
- * and the same with `timeout`. Since the whole line is read before it runs, nothing of it is left on hvc0
- * for the command's standard input, which is hvc0 as it always was.
- *
- * Input for a command, and the text of one that does not fit into an argument (128 KiB on Linux), follow
- * the line as raw bytes; `head -c` passes on exactly their number, and what the command leaves is
- * swallowed, so the shell never sees them as commands.
- *
- * Commands wait in a queue; one is on the wire at a time. An abandoned one (Ctrl-C) leaves the wire to
+/* Commands wait in a queue; one is on the wire at a time, framed by machine/framing.c, and answered by
+ * what machine/reply.c finds in the bytes that come back. An abandoned one (Ctrl-C) leaves the wire to
  * the next, which the guest reads when the first has ended; its reply is skipped by its token.
- *
- * The watchdog. Output counts as complete when every holder has closed it, so a command whose child
- * keeps it open blocks, past the `timeout` that ended only the command. The guest's shell then waits
- * for base64, deaf to the host. So with the first command that has a time-out, a background loop of the
- * same bash is left in the guest: once a second it looks at the shell's children; a base64 that has lived
- * longer than the seconds in its environment (NTD_LIMIT, set on base64 alone) gets its pipe's holders
- * listed on hvc0 and is killed. It starts no processes.
  */
 #include "machine/shell.h"
 
-#include "base/text.h"
-#include "machine/reply.h"
+#include "machine/framing.h"
 
 #include <errno.h>
-#include <math.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 
 enum {
 	READ_SIZE = 64 << 10,
-	ARGUMENT_LIMIT = 120 << 10, /* below MAX_ARG_STRLEN, 128 KiB, with room for the prefix */
 	OUTPUT_LIMIT = 1 << 30,
 	GUEST_GRACE = 10, /* seconds after the guest's time-out until the watchdog ends base64 */
 	HOST_GRACE = 30,  /* seconds after that until the driver gives up waiting for the guest */
@@ -55,10 +28,10 @@ struct ntd_shell {
 	struct ntd_reply reply;
 	struct job *first, **last; /* first: on the wire when `on_wire` */
 	bool on_wire;
-	bool prepared, watchdog; /* the present shell has the functions, the loop */
-	struct ntd_buf said;     /* bytes before the banner, for the log */
+	struct ntd_framing framing;
+	struct ntd_error *refusal; /* why commands cannot run; NULL: they can */
+	struct ntd_buf said; /* bytes before the banner, for the log */
 	unsigned activity;
-	char identity[9];
 	unsigned sequence;
 };
 
@@ -73,118 +46,10 @@ struct job {
 	bool queued;
 };
 
-/* ---- what is written */
-
-/* s: the shell; k: its children; seen[p], since[p]: the last tick and the first one in a row that p was
- * there; n, t: limit and token in p's environment; f: what is found. */
-static const char watchdog_text[] =
-	"ntd_watchdog() {\n"
-	"local s=$$ k p e n t f tick=0; local -a seen since; exec 9<> <(:) || return\n"
-	"while read -r -t 1 -u 9; [ -r /proc/$s/task/$s/children ]; do\n"
-	"tick=$((tick + 1)); read -r k < /proc/$s/task/$s/children\n"
-	"for p in $k; do\n"
-	"[ $p = $BASHPID ] && continue\n"
-	"[ \"${seen[p]}\" = $((tick - 1)) ] || since[p]=$tick; seen[p]=$tick; n= t=\n"
-	"while IFS= read -r -d '' e; do\n"
-	"case $e in NTD_LIMIT=*) n=${e#*=};; NTD_TOKEN=*) t=${e#*=};; esac\n"
-	"done < /proc/$p/environ\n"
-	"[ -n \"$n\" ] && [ $((tick - since[p])) -ge $n ] || continue\n"
-	"f=; for e in /proc/[0-9]*; do\n"
-	"[ $e = /proc/$p ] || for n in $e/fd/*; do\n"
-	"[ $n -ef /proc/$p/fd/0 ] && read -r n < $e/comm && f=\"$f ${e#/proc/} ($n)\" && break\n"
-	"done; done\n"
-	"echo; echo \"$t held$f\"; kill -KILL $p\n"
-	"done; done; }\n"
-	"ntd_watchdog 2> /dev/null < /dev/null & disown $!; unset -f ntd_watchdog\n";
-
-static bool must_stream(const struct ntd_command *command)
+/* How much of a command's text a message shows. */
+static int shown(const struct ntd_command *command)
 {
-	return command->text_len > ARGUMENT_LIMIT;
-}
-
-static void append_seconds(struct ntd_buf *line, double seconds)
-{
-	if (seconds == floor(seconds) && seconds < 1e15)
-		ntd_buf_printf(line, "%.0f", seconds);
-	else
-		ntd_buf_printf(line, "%.6f", seconds);
-}
-
-/* Defines what write_line() and write_streamed() use. */
-static void write_preparation(struct ntd_shell *shell, bool watchdog)
-{
-	static const char run[] = "bash -c \"set -euo pipefail; $%d\" | %sbase64 -w 0; "
-				  "echo \" ${PIPESTATUS[*]} %s-$1\"; }\n";
-	static const char limit[] = "NTD_LIMIT=$3 NTD_TOKEN=%s-$1 ";
-	_cleanup_free_ char *limited = ntd_asprintf(limit, shell->identity);
-
-	if (!shell->prepared) {
-		ntd_buf_puts(&shell->out, "ntd() { ");
-		ntd_buf_printf(&shell->out, run, 2, "", shell->identity);
-		ntd_buf_puts(&shell->out, "ntd_timeout() { timeout $2 ");
-		ntd_buf_printf(&shell->out, run, 4, limited, shell->identity);
-	}
-	if (watchdog && !shell->watchdog)
-		ntd_buf_puts(&shell->out, watchdog_text);
-	shell->prepared = true;
-	shell->watchdog |= watchdog;
-}
-
-static double limit_of(const struct ntd_command *command)
-{
-	return ceil(command->timeout) + GUEST_GRACE;
-}
-
-static void write_line(struct ntd_shell *shell, const struct job *job)
-{
-	const struct ntd_command *command = job->command;
-	struct ntd_buf *out = &shell->out;
-
-	if (command->timeout > 0) {
-		ntd_buf_printf(out, "ntd_timeout %u ", job->number);
-		append_seconds(out, command->timeout);
-		ntd_buf_printf(out, " %.0f ", limit_of(command));
-	} else {
-		ntd_buf_printf(out, "ntd %u ", job->number);
-	}
-	ntd_shell_quote(out, command->text, command->text_len);
-	ntd_buf_puts(out, "\n");
-}
-
-/* With standard input, or with the command itself as standard input of an eval. */
-static void write_streamed(struct ntd_shell *shell, const struct job *job)
-{
-	const struct ntd_command *command = job->command;
-	bool long_text = must_stream(command);
-	const char *input = long_text ? command->text : command->input;
-	size_t input_len = long_text ? command->text_len : command->input_len;
-	struct ntd_buf *out = &shell->out;
-	_cleanup_buf_ struct ntd_buf text = {0};
-
-	ntd_buf_puts(&text, "set -euo pipefail; ");
-	ntd_buf_append(&text, long_text ? "eval \"$(cat)\"" : command->text,
-		       long_text ? 14 : command->text_len);
-	ntd_buf_printf(out, "head -c %zu | (", input_len);
-	if (command->timeout > 0) {
-		ntd_buf_puts(out, "timeout ");
-		append_seconds(out, command->timeout);
-	}
-	ntd_buf_puts(out, " bash -c ");
-	ntd_shell_quote(out, ntd_buf_bytes(&text), text.len);
-	ntd_buf_puts(out, "; s=$?; cat > /dev/null; exit $s) | ");
-	if (command->timeout > 0)
-		ntd_buf_printf(out, "NTD_LIMIT=%.0f NTD_TOKEN=%s ", limit_of(command), job->token);
-	ntd_buf_printf(out, "base64 -w 0; echo \" ${PIPESTATUS[*]:1} %s\"\n", job->token);
-	ntd_buf_append(out, input, input_len);
-}
-
-static void write_command(struct ntd_shell *shell, const struct job *job)
-{
-	write_preparation(shell, job->command->timeout > 0);
-	if (job->command->input || must_stream(job->command))
-		write_streamed(shell, job);
-	else
-		write_line(shell, job);
+	return command->text_len < 200 ? (int)command->text_len : 200;
 }
 
 /* ---- the queue */
@@ -224,7 +89,7 @@ static void pump(struct ntd_shell *shell)
 	while (shell->first && !shell->on_wire && shell->socket.fd >= 0) {
 		struct job *job = shell->first;
 
-		write_command(shell, job);
+		ntd_framing_write(&shell->framing, job->command, job->number, &shell->out);
 		shell->on_wire = true;
 		flush_out(shell);
 		if (!job->command->no_reply) {
@@ -249,7 +114,7 @@ static void job_begin(struct ntd_request *request)
 		return;
 	}
 	job->number = ++shell->sequence;
-	snprintf(job->token, sizeof job->token, "%s-%u", shell->identity, job->number);
+	ntd_framing_token(&shell->framing, job->number, job->token);
 	job->queued = true;
 	*shell->last = job;
 	shell->last = &job->next;
@@ -276,10 +141,22 @@ static void job_abandon(struct ntd_request *request)
 	pump(shell);
 }
 
-void ntd_shell_fail_pending(struct ntd_shell *shell, const struct ntd_error *why)
+static void refuse(struct ntd_shell *shell, struct ntd_error *why)
+{
+	ntd_error_free(shell->refusal);
+	shell->refusal = why;
+}
+
+static void fail_pending(struct ntd_shell *shell, const struct ntd_error *why)
 {
 	while (shell->first)
 		finish_first(shell, ntd_error_copy(why));
+}
+
+void ntd_shell_refuse(struct ntd_shell *shell, const struct ntd_error *why)
+{
+	refuse(shell, ntd_error_copy(why));
+	fail_pending(shell, why);
 }
 
 /* ---- what is read */
@@ -293,16 +170,16 @@ static void complete(struct ntd_shell *shell)
 	if (reply->held)
 		error = ntd_error_new(
 			NTD_E_TIMEOUT,
-			"machine '%s': command `%.200s` ended, but its standard output was "
-			"still open %d seconds after its time-out of %g seconds; held by "
+			"machine '%s': command `%.*s` ended, but its standard output was "
+			"still open %u seconds after its time-out of %g seconds; held by "
 			"guest processes %s (redirect the output of background processes)",
-			shell->machine, job->command->text, GUEST_GRACE, job->command->timeout,
-			*reply->held ? reply->held : "unknown");
+			shell->machine, shown(job->command), job->command->text, shell->framing.grace,
+			job->command->timeout, *reply->held ? reply->held : "unknown");
 	else if (reply->encoder_status)
 		error = ntd_error_new(
 			NTD_E_MACHINE,
 			"machine '%s': base64 in the guest failed with status %d; the "
-			"output of `%.200s` is lost",
+			"output of `%.*s` is lost",
 			shell->machine, reply->encoder_status, job->command->text);
 	job->result->status = job->command->no_status ? -1 : reply->command_status;
 	job->result->output = reply->output;
@@ -315,7 +192,8 @@ static void banner(struct ntd_shell *shell)
 {
 	struct job *job = shell->first;
 
-	shell->prepared = shell->watchdog = false;
+	ntd_framing_forget(&shell->framing);
+	refuse(shell, NULL);
 	if (job && job->command->no_status) {
 		job->result->status = -1;
 		finish_first(shell, NULL);
@@ -323,8 +201,8 @@ static void banner(struct ntd_shell *shell)
 		finish_first(shell,
 			     ntd_error_new(NTD_E_MACHINE,
 					   "machine '%s': the root shell began anew (the guest "
-					   "rebooted?) while `%.200s` ran",
-					   shell->machine, job->command->text));
+					   "rebooted?) while `%.*s` ran",
+					   shell->machine, shown(job->command), job->command->text));
 	}
 	shell->owner.announced(shell->owner.owner, ntd_buf_bytes(&shell->said), shell->said.len);
 	ntd_buf_clear(&shell->said);
@@ -337,8 +215,9 @@ static void garbled(struct ntd_shell *shell, enum ntd_reply_event event)
 				   : "got a reply that is not base64: something "
 				     "else wrote to the root shell's console";
 
-	finish_first(shell, ntd_error_new(NTD_E_PROTOCOL, "machine '%s': command `%.200s` %s",
-					  shell->machine, shell->first->command->text, what));
+	finish_first(shell, ntd_error_new(NTD_E_PROTOCOL, "machine '%s': command `%.*s` %s",
+					  shell->machine, shown(shell->first->command),
+					  shell->first->command->text, what));
 }
 
 static void handle(struct ntd_shell *shell, enum ntd_reply_event event)
@@ -431,17 +310,20 @@ static int run(struct ntd_channel *channel, const struct ntd_command *command,
 	int64_t deadline = NTD_FOREVER;
 	struct ntd_error *error = NULL;
 
+	if (ntd_framing_check(command, err) < 0)
+		return -1;
 	if (command->timeout > 0) /* timeout(1) takes 0 as none */
-		deadline = ntd_after(ntd_span(command->timeout + GUEST_GRACE + HOST_GRACE));
+		deadline =
+			ntd_after(ntd_span(command->timeout + shell->framing.grace + HOST_GRACE));
 	if (ntd_request_run(shell->loop, &job.request, deadline, waiter, &error) == 0)
 		return 0;
 	if (error->code == NTD_E_TIMEOUT && !strcmp(error->message, "timed out")) {
 		ntd_error_free(error);
 		return ntd_error_set(
 			err, NTD_E_TIMEOUT,
-			"machine '%s': no reply from the guest to `%.200s`, which it should "
-			"have ended after %g seconds; waited %d seconds longer",
-			shell->machine, command->text, command->timeout, GUEST_GRACE + HOST_GRACE);
+			"machine '%s': no reply from the guest to `%.*s`, which it should "
+			"have ended after %g seconds; waited %u seconds longer",
+			shell->machine, shown(command), command->text, command->timeout, GUEST_GRACE + HOST_GRACE);
 	}
 	return ntd_error_move(err, error);
 }
@@ -509,10 +391,7 @@ struct ntd_shell *ntd_shell_new(struct ntd_loop *loop, const char *machine,
 {
 	static const struct ntd_channel_ops ops = {.run = run};
 	struct ntd_shell *shell = ntd_calloc(1, sizeof *shell);
-	uint32_t random = 0;
 
-	while (getrandom(&random, sizeof random, 0) != sizeof random)
-		;
 	*shell = (struct ntd_shell){.channel.ops = &ops,
 				    .loop = loop,
 				    .owner = *owner,
@@ -520,7 +399,7 @@ struct ntd_shell *ntd_shell_new(struct ntd_loop *loop, const char *machine,
 				    .socket = {.fd = -1, .ready = socket_ready},
 				    .reply.limit = OUTPUT_LIMIT};
 	shell->last = &shell->first;
-	snprintf(shell->identity, sizeof shell->identity, "%08x", random);
+	ntd_framing_init(&shell->framing, GUEST_GRACE);
 	return shell;
 }
 
@@ -529,7 +408,9 @@ int ntd_shell_open(struct ntd_shell *shell, int fd, struct ntd_error **err)
 	ntd_reply_reset(&shell->reply);
 	ntd_buf_clear(&shell->out);
 	ntd_buf_clear(&shell->said);
-	shell->prepared = shell->watchdog = shell->on_wire = false;
+	ntd_framing_forget(&shell->framing);
+	refuse(shell, NULL);
+	shell->on_wire = false;
 	shell->activity = 0;
 	shell->socket.fd = fd;
 	return ntd_source_add(shell->loop, &shell->socket, EPOLLIN, err);
@@ -543,13 +424,19 @@ void ntd_shell_close(struct ntd_shell *shell, const struct ntd_error *why)
 		ntd_source_remove(&shell->socket);
 		ntd_close_fd(&shell->socket.fd);
 	}
-	ntd_shell_fail_pending(shell, why);
+	fail_pending(shell, why);
+}
+
+void ntd_shell_set_grace(struct ntd_shell *shell, unsigned seconds)
+{
+	shell->framing.grace = seconds;
 }
 
 void ntd_shell_free(struct ntd_shell *shell)
 {
 	if (!shell)
 		return;
+	refuse(shell, NULL);
 	ntd_reply_free(&shell->reply);
 	ntd_buf_free(&shell->out);
 	ntd_buf_free(&shell->said);

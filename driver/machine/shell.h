@@ -23,14 +23,18 @@ struct ntd_shell *ntd_shell_new(struct ntd_loop *loop, const char *machine,
 				const struct ntd_shell_owner *owner);
 void ntd_shell_free(struct ntd_shell *shell); /* closed before */
 
+/* How long output may stay open after a command's time-out; 10 seconds unless set, before use. */
+void ntd_shell_set_grace(struct ntd_shell *shell, unsigned seconds);
+
 struct ntd_channel *ntd_shell_channel(struct ntd_shell *shell);
 
 /* Loop: takes the connected socket. */
 int ntd_shell_open(struct ntd_shell *shell, int fd, struct ntd_error **err);
 /* Loop: reads what has arrived, then closes; pending commands fail with a copy of `why`. */
 void ntd_shell_close(struct ntd_shell *shell, const struct ntd_error *why);
-/* Loop: pending commands fail with a copy of `why`. */
-void ntd_shell_fail_pending(struct ntd_shell *shell, const struct ntd_error *why);
+/* Loop: pending commands fail with a copy of `why`, and so do all others until a new root shell announces
+ * itself. */
+void ntd_shell_refuse(struct ntd_shell *shell, const struct ntd_error *why);
 /* Loop: how many reads have brought something since the connection. */
 unsigned ntd_shell_activity(const struct ntd_shell *shell);
 

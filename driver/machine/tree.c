@@ -30,6 +30,7 @@ int ntd_tree_remove(const char *path, struct ntd_error **err)
 int ntd_tree_make(const char *path, struct ntd_error **err)
 {
 	_cleanup_free_ char *prefix = ntd_strdup(path);
+	struct stat info;
 
 	for (char *slash = prefix + 1; *prefix; slash++) {
 		char end = *slash;
@@ -43,7 +44,9 @@ int ntd_tree_make(const char *path, struct ntd_error **err)
 			break;
 		*slash = end;
 	}
-	return 0;
+	if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
+		return 0;
+	return ntd_error_sys(err, ENOTDIR, "cannot make directory %s", path);
 }
 
 /* ---- copying */
@@ -102,6 +105,7 @@ static int copy_directory(const char *source, const struct stat *info, const cha
 	closedir(directory);
 	if (result == 0 && chmod(target, info->st_mode & 07777) < 0)
 		result = ntd_error_sys(err, errno, "cannot copy %s to %s", source, target);
+	utimensat(AT_FDCWD, target, (struct timespec[]){info->st_atim, info->st_mtim}, 0);
 	return result;
 }
 
@@ -113,5 +117,8 @@ int ntd_tree_copy(const char *source, const char *target, struct ntd_error **err
 		return ntd_error_sys(err, errno, "cannot read %s", source);
 	if (S_ISDIR(info.st_mode))
 		return copy_directory(source, &info, target, err);
+	if (!S_ISREG(info.st_mode)) /* opening a pipe would wait for its other end */
+		return ntd_error_set(err, NTD_E_VALUE,
+				     "cannot copy %s: it is neither a file nor a directory", source);
 	return copy_file(source, &info, target, err);
 }

@@ -19,7 +19,7 @@ void ntd_properties_free(struct ntd_properties *properties)
 
 const char *ntd_properties_get(const struct ntd_properties *properties, const char *name)
 {
-	for (size_t i = 0; i < properties->count; i++)
+	for (size_t i = properties->count; i--;)
 		if (!strcmp(properties->list[i].name, name))
 			return properties->list[i].value;
 	return NULL;

@@ -14,7 +14,7 @@ struct ntd_properties {
 };
 
 void ntd_properties_free(struct ntd_properties *properties);
-/* The value of a property, or NULL. */
+/* The value of a property, of equal names the last one's; or NULL. */
 const char *ntd_properties_get(const struct ntd_properties *properties, const char *name);
 /* Parses the lines "Name=value" of `systemctl show`; other lines are passed over. */
 struct ntd_properties ntd_properties_parse(const char *text, size_t len);

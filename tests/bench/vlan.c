@@ -263,8 +263,10 @@ int main(int argc, char **argv)
 	}
 	rmdir(base);
 	printf("%-36s %10s", "VLAN, two ports", switches[OURS].name);
-	printf(peer ? " %18s %8s\n" : "   (vde_switch is not installed)\n",
-	       switches[VDE_SWITCH].name, "ratio");
+	if (peer)
+		printf(" %18s %8s\n", switches[VDE_SWITCH].name, "ratio");
+	else
+		printf("   (%s: not installed)\n", switches[VDE_SWITCH].name);
 	for (enum measure m = 0; m < MEASURE_COUNT; m++) {
 		double values[SWITCH_COUNT];
 

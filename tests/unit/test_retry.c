@@ -54,6 +54,19 @@ static void numbers_are_written_as_python_does(void **state)
 	}
 }
 
+static int significant_digits(const char *text)
+{
+	int digits = 0, zeros = 0;
+
+	for (const char *c = text; *c && *c != 'e'; c++) {
+		if (*c < '0' || *c > '9' || (*c == '0' && !digits))
+			continue;
+		zeros = *c == '0' ? zeros + 1 : 0;
+		digits++;
+	}
+	return digits - zeros;
+}
+
 /* As few digits as give the number back. */
 static void numbers_read_back_the_same(void **state)
 {
@@ -73,7 +86,7 @@ static void numbers_read_back_the_same(void **state)
 		assert_true(strtod(text, NULL) == number);
 		shorter = ntd_asprintf("%.14e", number);
 		if (strtod(shorter, NULL) == number)
-			assert_true(strcspn(text, "e") <= 22);
+			assert_true(significant_digits(text) <= 15);
 	}
 }
 

@@ -1,0 +1,176 @@
+/* Theory of operation
+ *
+ * The guest's end is a bash that reads hvc0 line by line. One command is one write of one line and one
+ * line of reply: there is no second round trip for the status, and no subshell. Bash reads its script
+ * byte by byte, a system call each, so the line is short: what is the same for all commands is in two
+ * functions, defined together with the first command for each shell,
+ *
+ *   ntd() { bash -c "set -euo pipefail; $2" | base64 -w 0; echo " ${PIPESTATUS[*]} IDENTITY-$1"; }
+ *
+ * and the same with `timeout`. Since the whole line is read before it runs, nothing of it is left on hvc0
+ * for the command's standard input, which is hvc0 as it always was.
+ *
+ * Input for a command, and the text of one that does not fit into an argument (128 KiB on Linux), follow
+ * the line as raw bytes; `head -c` passes on exactly their number, and what the command leaves is
+ * swallowed, so the shell never sees them as commands.
+ *
+ * The watchdog. Output counts as complete when every holder has closed it, so a command whose child
+ * keeps it open blocks, past the `timeout` that ended only the command. The guest's shell then waits
+ * for base64, deaf to the host. So with the first command that has a time-out, a background loop of the
+ * same bash is left in the guest: once a second it looks at the shell's children; a base64 that has lived
+ * longer than the seconds in its environment (NTD_LIMIT, set on base64 alone) gets its pipe's holders
+ * listed on hvc0 and is killed. It starts no processes.
+ */
+#include "machine/framing.h"
+
+#include "base/text.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <sys/random.h>
+
+enum { ARGUMENT_LIMIT = 120 << 10 }; /* below MAX_ARG_STRLEN, 128 KiB, with room for the prefix */
+
+/* s: the shell; k: its children; seen[p], since[p]: the last tick and the first one in a row that p was
+ * there; n, t: limit and token in p's environment; f: what is found. */
+static const char watchdog_text[] =
+	"ntd_watchdog() {\n"
+	"local s=$$ k p e n t f tick=0; local -a seen since; exec 9<> <(:) || return\n"
+	"while read -r -t 1 -u 9; [ -r /proc/$s/task/$s/children ]; do\n"
+	"tick=$((tick + 1)); read -r k < /proc/$s/task/$s/children\n"
+	"for p in $k; do\n"
+	"[ $p = $BASHPID ] && continue\n"
+	"[ \"${seen[p]}\" = $((tick - 1)) ] || since[p]=$tick; seen[p]=$tick; n= t=\n"
+	"while IFS= read -r -d '' e; do\n"
+	"case $e in NTD_LIMIT=*) n=${e#*=};; NTD_TOKEN=*) t=${e#*=};; esac\n"
+	"done < /proc/$p/environ\n"
+	"[ -n \"$n\" ] && [ $((tick - since[p])) -ge $n ] || continue\n"
+	"f=; for e in /proc/[0-9]*; do\n"
+	"[ $e = /proc/$p ] || for n in $e/fd/*; do\n"
+	"[ $n -ef /proc/$p/fd/0 ] && read -r n < $e/comm && f=\"$f ${e#/proc/} ($n)\" && break\n"
+	"done; done\n"
+	"echo; echo \"$t held$f\"; kill -KILL $p\n"
+	"done; done; }\n"
+	"ntd_watchdog 2> /dev/null < /dev/null & disown $!; unset -f ntd_watchdog\n";
+
+static bool must_stream(const struct ntd_command *command)
+{
+	return command->text_len > ARGUMENT_LIMIT;
+}
+
+static void append_seconds(struct ntd_buf *line, double seconds)
+{
+	if (seconds == floor(seconds) && seconds < 1e15)
+		ntd_buf_printf(line, "%.0f", seconds);
+	else
+		ntd_buf_printf(line, "%.6f", seconds);
+}
+
+/* Defines what the lines below use. */
+static void prepare(struct ntd_framing *framing, bool watched, struct ntd_buf *out)
+{
+	static const char run[] = "bash -c \"set -euo pipefail; $%d\" | %sbase64 -w 0; "
+				  "echo \" ${PIPESTATUS[*]} %s-$1\"; }\n";
+	static const char limit[] = "NTD_LIMIT=$3 NTD_TOKEN=%s-$1 ";
+	_cleanup_free_ char *limited = ntd_asprintf(limit, framing->identity);
+
+	if (!framing->prepared) {
+		ntd_buf_puts(out, "ntd() { ");
+		ntd_buf_printf(out, run, 2, "", framing->identity);
+		ntd_buf_puts(out, "ntd_timeout() { timeout $2 ");
+		ntd_buf_printf(out, run, 4, limited, framing->identity);
+	}
+	if (watched && !framing->watched)
+		ntd_buf_puts(out, watchdog_text);
+	framing->prepared = true;
+	framing->watched |= watched;
+}
+
+static double limit_of(const struct ntd_framing *framing, const struct ntd_command *command)
+{
+	return ceil(command->timeout) + framing->grace;
+}
+
+static void write_line(const struct ntd_framing *framing, const struct ntd_command *command,
+		       unsigned number, struct ntd_buf *out)
+{
+	if (command->timeout > 0) {
+		ntd_buf_printf(out, "ntd_timeout %u ", number);
+		append_seconds(out, command->timeout);
+		ntd_buf_printf(out, " %.0f ", limit_of(framing, command));
+	} else {
+		ntd_buf_printf(out, "ntd %u ", number);
+	}
+	ntd_shell_quote(out, command->text, command->text_len);
+	ntd_buf_puts(out, "\n");
+}
+
+/* With standard input, or with the command itself as standard input of an eval. */
+static void write_streamed(const struct ntd_framing *framing, const struct ntd_command *command,
+			   unsigned number, struct ntd_buf *out)
+{
+	static const char eval[] = "eval \"$(cat)\"";
+	bool long_text = must_stream(command);
+	const char *input = long_text ? command->text : command->input;
+	size_t input_len = long_text ? command->text_len : command->input_len;
+	_cleanup_buf_ struct ntd_buf text = {0};
+	char token[NTD_TOKEN_SIZE];
+
+	ntd_framing_token(framing, number, token);
+	ntd_buf_puts(&text, "set -euo pipefail; ");
+	ntd_buf_append(&text, long_text ? eval : command->text,
+		       long_text ? sizeof eval - 1 : command->text_len);
+	ntd_buf_printf(out, "head -c %zu | (", input_len);
+	if (command->timeout > 0) {
+		ntd_buf_puts(out, "timeout ");
+		append_seconds(out, command->timeout);
+	}
+	ntd_buf_puts(out, " bash -c ");
+	ntd_shell_quote(out, ntd_buf_bytes(&text), text.len);
+	ntd_buf_puts(out, "; s=$?; cat > /dev/null; exit $s) | ");
+	if (command->timeout > 0)
+		ntd_buf_printf(out, "NTD_LIMIT=%.0f NTD_TOKEN=%s ", limit_of(framing, command),
+			       token);
+	ntd_buf_printf(out, "base64 -w 0; echo \" ${PIPESTATUS[*]:1} %s\"\n", token);
+	ntd_buf_append(out, input, input_len);
+}
+
+int ntd_framing_check(const struct ntd_command *command, struct ntd_error **err)
+{
+	if (command->input && must_stream(command))
+		return ntd_error_set(err, NTD_E_VALUE,
+				     "a command of %zu bytes cannot have standard input",
+				     command->text_len);
+	return 0;
+}
+
+void ntd_framing_init(struct ntd_framing *framing, unsigned grace)
+{
+	uint32_t random = 0;
+
+	while (getrandom(&random, sizeof random, 0) != sizeof random)
+		;
+	*framing = (struct ntd_framing){.grace = grace};
+	snprintf(framing->identity, sizeof framing->identity, "%08x", random);
+}
+
+void ntd_framing_forget(struct ntd_framing *framing)
+{
+	framing->prepared = framing->watched = false;
+}
+
+void ntd_framing_token(const struct ntd_framing *framing, unsigned number,
+		       char token[static NTD_TOKEN_SIZE])
+{
+	snprintf(token, NTD_TOKEN_SIZE, "%s-%u", framing->identity, number);
+}
+
+void ntd_framing_write(struct ntd_framing *framing, const struct ntd_command *command,
+		       unsigned number, struct ntd_buf *out)
+{
+	prepare(framing, command->timeout > 0, out);
+	if (command->input || must_stream(command))
+		write_streamed(framing, command, number, out);
+	else
+		write_line(framing, command, number, out);
+}

@@ -1,0 +1,27 @@
+/* How commands are written on the root shell: the guest's half of the protocol, whose other half is
+ * machine/reply.h.
+ */
+#pragma once
+
+#include "machine/channel.h"
+#include "machine/reply.h"
+
+/* What the present root shell has been told. */
+struct ntd_framing {
+	char identity[9]; /* of this driver's connection, in every token */
+	unsigned grace;   /* seconds after a command's time-out until its output is given up */
+	bool prepared;    /* the functions are defined */
+	bool watched;     /* the watchdog runs */
+};
+
+void ntd_framing_init(struct ntd_framing *framing, unsigned grace);
+/* The root shell is a new one. */
+void ntd_framing_forget(struct ntd_framing *framing);
+/* The token of command `number`'s reply. */
+void ntd_framing_token(const struct ntd_framing *framing, unsigned number,
+		       char token[static NTD_TOKEN_SIZE]);
+/* NTD_E_VALUE when a command has input and a text that would have to take its place. */
+int ntd_framing_check(const struct ntd_command *command, struct ntd_error **err);
+/* Appends what makes the guest run the command and answer with that token. */
+void ntd_framing_write(struct ntd_framing *framing, const struct ntd_command *command,
+		       unsigned number, struct ntd_buf *out);

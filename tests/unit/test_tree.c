@@ -1,0 +1,312 @@
+/* Trees of files: removed without following links, copied with what they hold, made. */
+#include "unit.h"
+
+#include "machine/tree.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+static char *base; /* of the present test */
+
+static int set_up(void **state)
+{
+	const char *tmp = getenv("TMPDIR");
+
+	base = ntd_asprintf("%s/ntd-tree-XXXXXX", tmp ? tmp : "/tmp");
+	umask(022);
+	return mkdtemp(base) ? 0 : -1;
+}
+
+/* By the host's rm: what is tested does not clean up after itself. */
+static int tear_down(void **state)
+{
+	_cleanup_free_ char *command = ntd_asprintf("chmod -R u+rwX %s; rm -rf %s", base, base);
+	int failed = system(command);
+
+	free(base);
+	return failed ? -1 : 0;
+}
+
+/* A path below the base; two at a time. */
+static const char *at(const char *name)
+{
+	static char paths[4][256];
+	static int turn;
+	char *path = paths[turn++ % 4];
+
+	snprintf(path, sizeof paths[0], "%s/%s", base, name);
+	return path;
+}
+
+static void write_file(const char *name, const char *text, mode_t mode)
+{
+	_cleanup_fd_ int fd = open(at(name), O_WRONLY | O_CREAT | O_EXCL, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	assert_int_equal(fchmod(fd, mode), 0);
+}
+
+static void assert_file(const char *name, const char *text, mode_t mode)
+{
+	_cleanup_fd_ int fd = open(at(name), O_RDONLY | O_NOFOLLOW);
+	char bytes[64] = "";
+	struct stat info;
+
+	assert_true(fd >= 0);
+	assert_true(read(fd, bytes, sizeof bytes - 1) >= 0);
+	assert_string_equal(bytes, text);
+	assert_int_equal(fstat(fd, &info), 0);
+	assert_int_equal(info.st_mode & 07777, mode);
+}
+
+static void make_dir(const char *name, mode_t mode)
+{
+	assert_int_equal(mkdir(at(name), 0700), 0);
+	assert_int_equal(chmod(at(name), mode), 0);
+}
+
+static bool exists(const char *name)
+{
+	struct stat info;
+
+	return lstat(at(name), &info) == 0;
+}
+
+static void copy(const char *source, const char *target)
+{
+	struct ntd_error *err = NULL;
+
+	ntd_tree_copy(at(source), at(target), &err);
+	assert_no_error(err);
+}
+
+/* ---- removing */
+
+static void a_tree_is_removed(void **state)
+{
+	make_dir("tree", 0755);
+	make_dir("tree/a", 0755);
+	make_dir("tree/a/b", 0755);
+	write_file("tree/a/b/file", "x", 0400);
+	write_file("tree/.hidden", "", 0);
+	assert_int_equal(mkfifo(at("tree/fifo"), 0600), 0);
+	assert_int_equal(ntd_tree_remove(at("tree"), NULL), 0);
+	assert_false(exists("tree"));
+	assert_true(exists(""));
+}
+
+static void links_are_removed_and_not_followed(void **state)
+{
+	make_dir("outside", 0755);
+	write_file("outside/file", "precious", 0644);
+	make_dir("tree", 0755);
+	assert_int_equal(symlink("../outside", at("tree/directory")), 0);
+	assert_int_equal(symlink("../outside/file", at("tree/file")), 0);
+	assert_int_equal(symlink("nowhere", at("tree/dangling")), 0);
+	assert_int_equal(symlink("..", at("tree/up")), 0);
+	assert_int_equal(symlink("outside", at("link")), 0);
+	assert_int_equal(ntd_tree_remove(at("tree"), NULL), 0);
+	assert_int_equal(ntd_tree_remove(at("link"), NULL), 0);
+	assert_false(exists("tree") || exists("link"));
+	assert_file("outside/file", "precious", 0644);
+}
+
+static void a_file_is_removed_and_a_missing_path_is_fine(void **state)
+{
+	struct ntd_error *err = NULL;
+
+	write_file("file", "x", 0600);
+	assert_int_equal(ntd_tree_remove(at("file"), &err), 0);
+	assert_int_equal(ntd_tree_remove(at("file"), &err), 0);
+	assert_int_equal(ntd_tree_remove(at("no/such/path"), &err), 0);
+	assert_no_error(err);
+	assert_false(exists("file"));
+}
+
+static void what_cannot_be_removed_is_named(void **state)
+{
+	write_file("file", "x", 0600);
+	assert_fails(ntd_tree_remove(at("file/below"), &err), NTD_E_SYS, "/file/below: ");
+}
+
+/* ---- making */
+
+static void directories_are_made_with_those_above(void **state)
+{
+	struct ntd_error *err = NULL;
+	struct stat info;
+
+	assert_int_equal(ntd_tree_make(at("a/b//c/"), &err), 0);
+	assert_int_equal(ntd_tree_make(at("a/b/c"), &err), 0);
+	assert_int_equal(ntd_tree_make("/", &err), 0);
+	assert_no_error(err);
+	assert_int_equal(stat(at("a/b/c"), &info), 0);
+	assert_true(S_ISDIR(info.st_mode));
+	assert_int_equal(info.st_mode & 0777, 0755);
+}
+
+static void a_relative_directory_is_made(void **state)
+{
+	_cleanup_fd_ int before = open(".", O_RDONLY | O_DIRECTORY);
+
+	assert_int_equal(chdir(base), 0);
+	assert_int_equal(ntd_tree_make("x/y", NULL), 0);
+	assert_int_equal(fchdir(before), 0);
+	assert_true(exists("x/y"));
+}
+
+static void a_file_in_the_way_is_an_error(void **state)
+{
+	write_file("file", "x", 0600);
+	assert_fails(ntd_tree_make(at("file/below"), &err), NTD_E_SYS, "/file");
+	assert_fails(ntd_tree_make(at("file"), &err), NTD_E_SYS, "/file");
+}
+
+/* ---- copying */
+
+static void a_file_keeps_contents_mode_and_time(void **state)
+{
+	struct timespec times[2] = {{.tv_sec = 1000}, {.tv_sec = 2000, .tv_nsec = 7}};
+	struct stat info;
+
+	write_file("from", "#!/bin/sh\n", 0751);
+	assert_int_equal(utimensat(AT_FDCWD, at("from"), times, 0), 0);
+	copy("from", "to");
+	assert_file("to", "#!/bin/sh\n", 0751);
+	assert_int_equal(stat(at("to"), &info), 0);
+	assert_int_equal(info.st_mtim.tv_sec, 2000);
+	assert_int_equal(info.st_mtim.tv_nsec, 7);
+}
+
+static void a_file_is_overwritten_wholly(void **state)
+{
+	write_file("to", "long old contents", 0644);
+	write_file("from", "new", 0600);
+	copy("from", "to");
+	assert_file("to", "new", 0600);
+}
+
+static void a_tree_keeps_everything(void **state)
+{
+	struct timespec times[2] = {{.tv_sec = 1000}, {.tv_sec = 2000}};
+	struct stat info;
+
+	make_dir("from", 0755);
+	make_dir("from/sub", 0750);
+	make_dir("from/empty", 0701);
+	write_file("from/file", "1", 0644);
+	write_file("from/.hidden", "2", 0600);
+	write_file("from/sub/run", "3", 0755);
+	write_file("from/sub/\xff name\n", "4", 0400);
+	assert_int_equal(utimensat(AT_FDCWD, at("from/sub"), times, 0), 0);
+	assert_int_equal(utimensat(AT_FDCWD, at("from"), times, 0), 0);
+	copy("from", "to");
+	assert_file("to/file", "1", 0644);
+	assert_file("to/.hidden", "2", 0600);
+	assert_file("to/sub/run", "3", 0755);
+	assert_file("to/sub/\xff name\n", "4", 0400);
+	assert_int_equal(stat(at("to/empty"), &info), 0);
+	assert_int_equal(info.st_mode & 07777, 0701);
+	assert_int_equal(stat(at("to/sub"), &info), 0);
+	assert_int_equal(info.st_mode & 07777, 0750);
+	assert_int_equal(info.st_mtim.tv_sec, 2000);
+	assert_int_equal(stat(at("to"), &info), 0);
+	assert_int_equal(info.st_mtim.tv_sec, 2000);
+}
+
+/* As root this shows that the mode is set last, and for others that it is possible at all. */
+static void a_directory_without_write_permission_is_copied(void **state)
+{
+	struct stat info;
+
+	make_dir("from", 0755);
+	write_file("from/file", "1", 0444);
+	assert_int_equal(chmod(at("from"), 0555), 0);
+	copy("from", "to");
+	assert_file("to/file", "1", 0444);
+	assert_int_equal(stat(at("to"), &info), 0);
+	assert_int_equal(info.st_mode & 07777, 0555);
+}
+
+static void links_become_what_they_point_to(void **state)
+{
+	make_dir("other", 0755);
+	write_file("other/file", "far", 0644);
+	make_dir("from", 0755);
+	assert_int_equal(symlink("../other/file", at("from/file")), 0);
+	assert_int_equal(symlink("../other", at("from/directory")), 0);
+	assert_int_equal(symlink("from", at("link")), 0);
+	copy("link", "to");
+	assert_file("to/file", "far", 0644);
+	assert_file("to/directory/file", "far", 0644);
+}
+
+static void a_large_file_is_copied(void **state)
+{
+	_cleanup_free_ char *command =
+		ntd_asprintf("head -c 1000003 /dev/urandom > %s", at("from"));
+	_cleanup_free_ char *compare = ntd_asprintf("cmp %s %s", at("from"), at("to"));
+
+	assert_int_equal(system(command), 0);
+	copy("from", "to");
+	assert_int_equal(system(compare), 0);
+}
+
+static void what_cannot_be_copied_is_named(void **state)
+{
+	make_dir("from", 0755);
+	assert_int_equal(symlink("nowhere", at("from/dangling")), 0);
+	make_dir("there", 0755);
+	write_file("file", "x", 0600);
+	assert_fails(ntd_tree_copy(at("missing"), at("to"), &err), NTD_E_SYS, "/missing: No such");
+	assert_fails(ntd_tree_copy(at("from"), at("to"), &err), NTD_E_SYS, "/from/dangling: ");
+	assert_fails(ntd_tree_copy(at("from"), at("there"), &err), NTD_E_SYS,
+		     "/there: File exists");
+	assert_fails(ntd_tree_copy(at("file"), at("there"), &err), NTD_E_SYS, "/there: Is a dir");
+	assert_fails(ntd_tree_copy(at("file"), at("no/where"), &err), NTD_E_SYS, "/no/where: ");
+}
+
+/* A FIFO without a writer would keep its reader for ever, so a child tries it. */
+static void what_is_neither_file_nor_directory_is_refused(void **state)
+{
+	pid_t child;
+	int status;
+
+	assert_int_equal(mkfifo(at("fifo"), 0600), 0);
+	child = fork();
+	if (!child) {
+		alarm(3);
+		_exit(ntd_tree_copy(at("fifo"), at("to"), NULL) < 0 ? 0 : 1);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_false(WIFSIGNALED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+int main(void)
+{
+#define tree_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		tree_test(a_tree_is_removed),
+		tree_test(links_are_removed_and_not_followed),
+		tree_test(a_file_is_removed_and_a_missing_path_is_fine),
+		tree_test(what_cannot_be_removed_is_named),
+		tree_test(directories_are_made_with_those_above),
+		tree_test(a_relative_directory_is_made),
+		tree_test(a_file_in_the_way_is_an_error),
+		tree_test(a_file_keeps_contents_mode_and_time),
+		tree_test(a_file_is_overwritten_wholly),
+		tree_test(a_tree_keeps_everything),
+		tree_test(a_directory_without_write_permission_is_copied),
+		tree_test(links_become_what_they_point_to),
+		tree_test(a_large_file_is_copied),
+		tree_test(what_cannot_be_copied_is_named),
+		tree_test(what_is_neither_file_nor_directory_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
