@@ -1,18 +1,7 @@
-/* `driver`: the run as scripts see it, and the global names of a script. */
-#include "embed.h"
+/* `driver`: the run as scripts see it. */
+#include "driver_object.h"
 
 #include <structmember.h>
-
-struct driver_object {
-	PyObject_HEAD PyObject *machines, *vlans; /* lists */
-	PyObject *logger;
-	PyObject *dict;
-};
-
-static struct driver_object *self_of(PyObject *object)
-{
-	return (struct driver_object *)object;
-}
 
 /* ---- the object */
 
@@ -65,19 +54,19 @@ PyObject *ntd_driver_object(struct ntd_module_state *state)
 static int driver_traverse(PyObject *object, visitproc visit, void *arg)
 {
 	Py_VISIT(Py_TYPE(object));
-	Py_VISIT(self_of(object)->machines);
-	Py_VISIT(self_of(object)->vlans);
-	Py_VISIT(self_of(object)->logger);
-	Py_VISIT(self_of(object)->dict);
+	Py_VISIT(ntd_driver_self(object)->machines);
+	Py_VISIT(ntd_driver_self(object)->vlans);
+	Py_VISIT(ntd_driver_self(object)->logger);
+	Py_VISIT(ntd_driver_self(object)->dict);
 	return 0;
 }
 
 static int driver_clear(PyObject *object)
 {
-	Py_CLEAR(self_of(object)->machines);
-	Py_CLEAR(self_of(object)->vlans);
-	Py_CLEAR(self_of(object)->logger);
-	Py_CLEAR(self_of(object)->dict);
+	Py_CLEAR(ntd_driver_self(object)->machines);
+	Py_CLEAR(ntd_driver_self(object)->vlans);
+	Py_CLEAR(ntd_driver_self(object)->logger);
+	Py_CLEAR(ntd_driver_self(object)->dict);
 	return 0;
 }
 
@@ -116,7 +105,7 @@ static PyObject *start_all(PyObject *object, PyObject *unused)
 	struct ntd_error *error = NULL;
 	struct ntd_nest nest;
 	size_t count;
-	_cleanup_free_ struct ntd_machine **machines = machines_of(self_of(object), &count);
+	_cleanup_free_ struct ntd_machine **machines = machines_of(ntd_driver_self(object), &count);
 	int result;
 
 	(void)unused;
@@ -138,7 +127,7 @@ static PyObject *join_all(PyObject *object, PyObject *unused)
 	struct ntd_error *error = NULL;
 	struct ntd_nest nest;
 	size_t count;
-	_cleanup_free_ struct ntd_machine **machines = machines_of(self_of(object), &count);
+	_cleanup_free_ struct ntd_machine **machines = machines_of(ntd_driver_self(object), &count);
 	int result = 0;
 
 	(void)unused;
@@ -228,7 +217,7 @@ static PyObject *test_script(PyObject *object, PyObject *unused)
 
 static PyObject *run_tests(PyObject *object, PyObject *unused)
 {
-	struct driver_object *self = self_of(object);
+	struct driver_object *self = ntd_driver_self(object);
 	struct ntd_module_state *state = ntd_state_of(object);
 
 	(void)unused;
@@ -265,8 +254,7 @@ static PyObject *polling_condition(PyObject *object, PyObject *args, PyObject *k
 	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("test_driver.polling_condition");
 	_cleanup_pyref_ PyObject *function =
 		module ? PyObject_GetAttrString(module, "polling_condition") : NULL;
-	_cleanup_pyref_ PyObject *bound =
-		function ? PyObject_CallOneArg(function, object) : NULL;
+	_cleanup_pyref_ PyObject *bound = function ? PyObject_CallOneArg(function, object) : NULL;
 
 	return bound ? PyObject_Call(bound, args, kwargs) : NULL;
 }
@@ -289,111 +277,6 @@ static PyObject *serial_stdout_off(PyObject *object, PyObject *unused)
 	return serial_stdout(object, false);
 }
 
-/* ---- global names */
-
-/* What every script has, in the order in which it is listed, and where it comes from. */
-static const struct {
-	const char *name;
-	enum { OF_DRIVER, OF_MODULE, AN_IMPORT, THE_DRIVER } source;
-	const char *attribute; /* NULL: the same as name */
-} general[] = {
-	{"start_all", OF_DRIVER, NULL},
-	{"test_script", OF_DRIVER, NULL},
-	{"machines", OF_DRIVER, NULL},
-	{"machines_qemu", OF_DRIVER, NULL},
-	{"machines_nspawn", OF_DRIVER, NULL},
-	{"vlans", OF_DRIVER, NULL},
-	{"driver", THE_DRIVER, NULL},
-	{"log", OF_DRIVER, "logger"},
-	{"os", AN_IMPORT, NULL},
-	{"create_machine", OF_DRIVER, NULL},
-	{"subtest", OF_DRIVER, NULL},
-	{"run_tests", OF_DRIVER, NULL},
-	{"join_all", OF_DRIVER, NULL},
-	{"retry", OF_MODULE, NULL},
-	{"serial_stdout_off", OF_DRIVER, NULL},
-	{"serial_stdout_on", OF_DRIVER, NULL},
-	{"polling_condition", OF_DRIVER, NULL},
-	{"QemuMachine", OF_MODULE, NULL},
-	{"Machine", OF_MODULE, NULL},
-};
-
-static PyObject *general_object(PyObject *object, PyObject *module, size_t index)
-{
-	const char *name = general[index].attribute ? general[index].attribute
-						    : general[index].name;
-
-	switch (general[index].source) {
-	case OF_DRIVER:
-		return PyObject_GetAttrString(object, name);
-	case OF_MODULE:
-		return PyObject_GetAttrString(module, name);
-	case AN_IMPORT:
-		return PyImport_ImportModule(name);
-	case THE_DRIVER:
-	default:
-		return Py_NewRef(object);
-	}
-}
-
-static int add_general(PyObject *object, PyObject *dict)
-{
-	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("_test_driver");
-
-	for (size_t i = 0; module && i < sizeof general / sizeof *general; i++) {
-		_cleanup_pyref_ PyObject *value = general_object(object, module, i);
-
-		if (!value || PyDict_SetItemString(dict, general[i].name, value) < 0)
-			return -1;
-	}
-	return module ? 0 : -1;
-}
-
-static int add_machines(PyObject *object, PyObject *dict)
-{
-	struct driver_object *self = self_of(object);
-	Py_ssize_t count = PyList_Size(self->machines);
-
-	for (Py_ssize_t i = 0; i < count; i++) {
-		PyObject *machine = PyList_GetItem(self->machines, i);
-		_cleanup_free_ char *name =
-			ntd_python_name(ntd_machine_name(ntd_machine_of(machine)));
-
-		if (PyDict_SetItemString(dict, name, machine) < 0)
-			return -1;
-	}
-	if (count == 1 && !PyDict_GetItemString(dict, "machine"))
-		return PyDict_SetItemString(dict, "machine", PyList_GetItem(self->machines, 0));
-	return 0;
-}
-
-static int add_vlans(PyObject *object, PyObject *dict)
-{
-	struct driver_object *self = self_of(object);
-
-	for (Py_ssize_t i = 0; i < PyList_Size(self->vlans); i++) {
-		PyObject *vlan = PyList_GetItem(self->vlans, i);
-		_cleanup_pyref_ PyObject *number = PyObject_GetAttrString(vlan, "nr");
-		_cleanup_pyref_ PyObject *name =
-			number ? PyUnicode_FromFormat("vlan%S", number) : NULL;
-
-		if (!name || PyDict_SetItem(dict, name, vlan) < 0)
-			return -1;
-	}
-	return 0;
-}
-
-static PyObject *test_symbols(PyObject *object, PyObject *unused)
-{
-	_cleanup_pyref_ PyObject *dict = PyDict_New();
-
-	(void)unused;
-	if (!dict || add_general(object, dict) < 0 || add_machines(object, dict) < 0 ||
-	    add_vlans(object, dict) < 0)
-		return NULL;
-	return ntd_steal(&dict);
-}
-
 /* ---- the type */
 
 static PyObject *get_out_dir(PyObject *object, void *closure)
@@ -405,7 +288,7 @@ static PyObject *get_out_dir(PyObject *object, void *closure)
 static PyObject *get_machines_qemu(PyObject *object, void *closure)
 {
 	(void)closure;
-	return PyList_GetSlice(self_of(object)->machines, 0, PY_SSIZE_T_MAX);
+	return PyList_GetSlice(ntd_driver_self(object)->machines, 0, PY_SSIZE_T_MAX);
 }
 
 static PyObject *get_machines_nspawn(PyObject *object, void *closure)
@@ -441,14 +324,16 @@ int ntd_add_driver_type(PyObject *module, struct ntd_module_state *state)
 		       "subtest($self, name)\n--\n\nA context manager: a part of the test with a "
 		       "title."),
 		METHOD("polling_condition", polling_condition,
-		       "polling_condition($self, fun=None, *, seconds_interval=2.0, description=None)\n"
-		       "--\n\nA decorator: a function that must hold while other things are done, as a\n"
+		       "polling_condition($self, fun=None, *, seconds_interval=2.0, "
+		       "description=None)\n"
+		       "--\n\nA decorator: a function that must hold while other things are done, "
+		       "as a\n"
 		       "context manager, and that can be waited for."),
 		{"serial_stdout_on", serial_stdout_on, METH_NOARGS,
 		 "serial_stdout_on($self)\n--\n\nShows console lines in the log."},
 		{"serial_stdout_off", serial_stdout_off, METH_NOARGS,
 		 "serial_stdout_off($self)\n--\n\nHides console lines from the log."},
-		{"test_symbols", test_symbols, METH_NOARGS,
+		{"test_symbols", ntd_driver_test_symbols, METH_NOARGS,
 		 "test_symbols($self)\n--\n\nThe global names of a script, as a new dict."},
 		{NULL, NULL, 0, NULL},
 	};

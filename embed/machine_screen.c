@@ -14,7 +14,8 @@ static PyObject *send_key(PyObject *object, PyObject *args, PyObject *kwargs)
 
 	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|O&p:send_key", names, &key,
 					 ntd_convert_duration, &delay, &log) ||
-	    !NTD_BLOCKING_CALL(result, ntd_machine_send_key(machine, key, delay, log, waiter, error)))
+	    !NTD_BLOCKING_CALL(result,
+			       ntd_machine_send_key(machine, key, delay, log, waiter, error)))
 		return NULL;
 	Py_RETURN_NONE;
 }
@@ -34,8 +35,8 @@ static PyObject *send_chars(PyObject *object, PyObject *args, PyObject *kwargs)
 	shown = PyObject_Repr(text);
 	if (!shown || !PyUnicode_AsUTF8(shown) || !PyUnicode_AsUTF8(text) ||
 	    !NTD_BLOCKING_CALL(result, ntd_machine_send_chars(machine, PyUnicode_AsUTF8(text),
-							      PyUnicode_AsUTF8(shown), delay, waiter,
-							      error)))
+							      PyUnicode_AsUTF8(shown), delay,
+							      waiter, error)))
 		return NULL;
 	Py_RETURN_NONE;
 }
@@ -83,8 +84,8 @@ static int match(const struct tty_wait *wait, const struct ntd_buf *text, bool l
 	if (last && string)
 		ntd_log(ntd_machine_context(wait->machine)->report, NTD_LEVEL_ALWAYS,
 			ntd_machine_name(wait->machine),
-			"Last chance to match /%s/ on TTY%s, which currently contains: %s", wait->shown,
-			wait->tty, PyUnicode_AsUTF8(string));
+			"Last chance to match /%s/ on TTY%s, which currently contains: %s",
+			wait->shown, wait->tty, PyUnicode_AsUTF8(string));
 	return found ? found != Py_None : -1;
 }
 
@@ -182,10 +183,11 @@ static PyObject *screenshot(PyObject *object, PyObject *args, PyObject *kwargs)
 }
 
 PyMethodDef ntd_machine_screen_methods[] = {
-	NTD_METHOD("send_key", send_key,
-		   "send_key($self, key, delay=0.01, log=True)\n--\n\n"
-		   "Presses a key by its QEMU name (such as ctrl-alt-f2) or a single character, then\n"
-		   "waits delay seconds."),
+	NTD_METHOD(
+		"send_key", send_key,
+		"send_key($self, key, delay=0.01, log=True)\n--\n\n"
+		"Presses a key by its QEMU name (such as ctrl-alt-f2) or a single character, then\n"
+		"waits delay seconds."),
 	NTD_METHOD("send_chars", send_chars,
 		   "send_chars($self, chars, delay=0.01)\n--\n\n"
 		   "Types a text on a US keyboard, with delay seconds after each key."),
@@ -194,8 +196,9 @@ PyMethodDef ntd_machine_screen_methods[] = {
 	NTD_METHOD("wait_until_tty_matches", wait_until_tty_matches,
 		   "wait_until_tty_matches($self, tty, regexp, timeout=900)\n--\n\n"
 		   "Waits until the text on a virtual console matches a regular expression."),
-	NTD_METHOD("screenshot", screenshot,
-		   "screenshot($self, filename)\n--\n\n"
-		   "Writes a picture of the screen as PNG; a bare name goes to the output directory."),
+	NTD_METHOD(
+		"screenshot", screenshot,
+		"screenshot($self, filename)\n--\n\n"
+		"Writes a picture of the screen as PNG; a bare name goes to the output directory."),
 	{NULL, NULL, 0, NULL},
 };

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <sys/resource.h>
 
 #ifndef NTD_VERSION
 #define NTD_VERSION "unknown"
@@ -158,6 +159,17 @@ static int run(const struct ntd_config *config, struct ntd_keeper *keeper, char 
 	return status;
 }
 
+/* A full VLAN alone takes 512 descriptors, half of the usual limit. */
+static void allow_many_files(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max < 65536 ? limit.rlim_max : 65536;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	struct ntd_options options;
@@ -174,6 +186,7 @@ int main(int argc, char **argv)
 		if (ntd_keeper_start(&keeper, &error) < 0) {
 			status = fail(error);
 		} else {
+			allow_many_files(); /* the driver alone: children keep their limit */
 			status = run(&config, &keeper, argv);
 			ntd_keeper_stop(&keeper);
 		}

@@ -6,8 +6,7 @@
 #define COMMAND_PATIENCE (600 * NTD_SECOND)
 
 struct qmp_object {
-	PyObject_HEAD
-	PyObject *owner; /* the machine object */
+	PyObject_HEAD PyObject *owner; /* the machine object */
 	struct ntd_machine *machine;
 };
 
@@ -42,13 +41,15 @@ static struct ntd_qmp *client_of(PyObject *object)
 static cJSON *json_of(PyObject *object)
 {
 	_cleanup_pyref_ PyObject *json = PyImport_ImportModule("json");
-	_cleanup_pyref_ PyObject *text = json ? PyObject_CallMethod(json, "dumps", "O", object) : NULL;
+	_cleanup_pyref_ PyObject *text =
+		json ? PyObject_CallMethod(json, "dumps", "O", object) : NULL;
 	const char *utf8 = text ? PyUnicode_AsUTF8(text) : NULL;
 	cJSON *result = utf8 ? cJSON_Parse(utf8) : NULL;
 
 	if (utf8 && !cJSON_IsObject(result)) {
 		cJSON_Delete(result);
-		return (cJSON *)PyErr_Format(PyExc_TypeError, "QMP arguments must be a dict, not %s",
+		return (cJSON *)PyErr_Format(PyExc_TypeError,
+					     "QMP arguments must be a dict, not %s",
 					     Py_TYPE(object)->tp_name);
 	}
 	return result;
@@ -91,11 +92,11 @@ static cJSON *execute(struct ntd_qmp *qmp, const char *command, const cJSON *arg
 	cJSON *reply = NULL;
 	int result;
 
-	NTD_BLOCKING_CALL(result, (reply = ntd_qmp_execute(qmp, command, arguments,
-							   ntd_after(COMMAND_PATIENCE), waiter,
-							   error))
-					  ? 0
-					  : -1);
+	NTD_BLOCKING_CALL(result,
+			  (reply = ntd_qmp_execute(qmp, command, arguments,
+						   ntd_after(COMMAND_PATIENCE), waiter, error))
+				  ? 0
+				  : -1);
 	return reply;
 }
 
@@ -125,9 +126,8 @@ static PyObject *next_event(struct ntd_qmp *qmp, double timeout)
 	_cleanup_json_ cJSON *event = NULL;
 	int result;
 
-	if (!NTD_BLOCKING_CALL(result, (event = ntd_qmp_next_event(qmp, deadline, waiter, error))
-					       ? 0
-					       : -1))
+	if (!NTD_BLOCKING_CALL(result,
+			       (event = ntd_qmp_next_event(qmp, deadline, waiter, error)) ? 0 : -1))
 		return NULL;
 	return python_of_json(event);
 }
@@ -177,13 +177,13 @@ PyObject *ntd_wait_for_qmp_event(PyObject *object, PyObject *args, PyObject *kwa
 					 ntd_convert_duration, &timeout))
 		return NULL;
 	if (!ntd_qmp_is_open(qmp))
-		return PyErr_Format(PyExc_RuntimeError, "QMP API is not ready yet, is the VM ready?");
+		return PyErr_Format(PyExc_RuntimeError,
+				    "QMP API is not ready yet, is the VM ready?");
 	deadline = ntd_after(ntd_span(timeout < 0 ? 9e9 : timeout));
 	for (;;) {
 		int64_t left = deadline == NTD_FOREVER ? -NTD_SECOND : deadline - ntd_now();
-		PyObject *event = next_event(qmp, left < 0 && deadline != NTD_FOREVER
-							  ? 0
-							  : ntd_seconds(left));
+		PyObject *event = next_event(
+			qmp, left < 0 && deadline != NTD_FOREVER ? 0 : ntd_seconds(left));
 		_cleanup_pyref_ PyObject *wanted = NULL;
 		int truth;
 

@@ -13,7 +13,8 @@ struct ntd_channel;
 struct ntd_command {
 	const char *text;
 	size_t text_len;
-	const char *input; /* bytes for standard input, if the text is short; NULL: the channel's own */
+	const char *
+		input; /* bytes for standard input, if the text is short; NULL: the channel's own */
 	size_t input_len;
 	double timeout; /* seconds, after which the guest ends it with status 124; < 0: none */
 	bool no_status; /* do not ask how it ended: status -1 */

@@ -41,12 +41,15 @@ struct ntd_machine {
 	char *said;     /* by that shell */
 	struct ntd_life_wait *waits;
 	struct ntd_error *death;        /* why the machine is DEAD */
-	char *start_failure; /* why its process is being ended, if it could not start */
+	char *start_failure;            /* why its process is being ended, if it could not start */
 	struct ntd_timer verdict, kill; /* life.c */
 	unsigned panic_activity;
 	bool panicked;
 };
 
+/* Makes the state directory, emptied first unless `keep_state`, and the shared one. */
+int ntd_machine_make_directories(struct ntd_machine *machine, bool keep_state,
+				 struct ntd_error **err);
 /* Any thread: hands in what `wait` says; ntd_request_wait() is due. */
 void ntd_life_begin(struct ntd_machine *machine, struct ntd_life_wait *wait);
 /* The same and the waiting. */
@@ -54,7 +57,16 @@ int ntd_life_wait(struct ntd_machine *machine, struct ntd_life_wait *wait, int64
 		  struct ntd_waiter *waiter, struct ntd_error **err);
 /* Loop: feeds an event to the table and carries out the action. Returns it. */
 enum ntd_machine_action ntd_life_event(struct ntd_machine *machine, enum ntd_machine_event event);
+/* Loop: launches the machine (launch.c). */
+void ntd_life_launch(struct ntd_machine *machine);
+/* Loop: ends the start with `error`, which it takes. */
+void ntd_life_start_failed(struct ntd_machine *machine, struct ntd_error *error);
+/* Loop: ends the waits of a kind, with a copy of `error` or successfully. */
+void ntd_life_finish_waits(struct ntd_machine *machine, enum ntd_life_wait_kind kind,
+			   const struct ntd_error *error);
 /* Loop: the callbacks of the machine's parts. */
+void ntd_life_process_changed(struct ntd_process *process, void *machine);
+void ntd_life_console_panicked(void *machine);
 void ntd_life_shell_announced(void *machine, const char *said, size_t len);
 void ntd_life_shell_disconnected(void *machine);
 /* Loop: closes the connections and the console; what is pending on them fails with a copy of `why`. */

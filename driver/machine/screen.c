@@ -61,9 +61,9 @@ static int press(struct ntd_machine *machine, const char *name, double delay,
 		size_t len = reply.len - (size_t)(refusal - ntd_buf_bytes(&reply));
 		const char *end = memchr(refusal, '\r', len);
 
-		return ntd_error_set(err, NTD_E_MACHINE, "machine '%s': QEMU refuses key '%s': %.*s",
-				     machine->name, name, (int)(end ? (size_t)(end - refusal) : len),
-				     refusal);
+		return ntd_error_set(err, NTD_E_MACHINE,
+				     "machine '%s': QEMU refuses key '%s': %.*s", machine->name,
+				     name, (int)(end ? (size_t)(end - refusal) : len), refusal);
 	}
 	return delay > 0 ? ntd_wait_until(ntd_after(ntd_span(delay)), waiter, err) : 0;
 }
@@ -76,7 +76,8 @@ int ntd_machine_send_key(struct ntd_machine *machine, const char *key, double de
 	int result;
 
 	if (log)
-		nest = ntd_nest_begin(machine->context.report, machine->name, "sending key '%s'", name);
+		nest = ntd_nest_begin(machine->context.report, machine->name, "sending key '%s'",
+				      name);
 	result = press(machine, name, delay, waiter, err);
 	ntd_nest_end(&nest, result < 0);
 	return result;

@@ -30,7 +30,7 @@ struct ntd_shell {
 	bool on_wire;
 	struct ntd_framing framing;
 	struct ntd_error *refusal; /* why commands cannot run; NULL: they can */
-	struct ntd_buf said; /* bytes before the banner, for the log */
+	struct ntd_buf said;       /* bytes before the banner, for the log */
 	unsigned activity;
 	unsigned sequence;
 };
@@ -173,14 +173,16 @@ static void complete(struct ntd_shell *shell)
 			"machine '%s': command `%.*s` ended, but its standard output was "
 			"still open %u seconds after its time-out of %g seconds; held by "
 			"guest processes %s (redirect the output of background processes)",
-			shell->machine, shown(job->command), job->command->text, shell->framing.grace,
-			job->command->timeout, *reply->held ? reply->held : "unknown");
+			shell->machine, shown(job->command), job->command->text,
+			shell->framing.grace, job->command->timeout,
+			*reply->held ? reply->held : "unknown");
 	else if (reply->encoder_status)
 		error = ntd_error_new(
 			NTD_E_MACHINE,
 			"machine '%s': base64 in the guest failed with status %d; the "
 			"output of `%.*s` is lost",
-			shell->machine, reply->encoder_status, job->command->text);
+			shell->machine, reply->encoder_status, shown(job->command),
+			job->command->text);
 	job->result->status = job->command->no_status ? -1 : reply->command_status;
 	job->result->output = reply->output;
 	reply->output = (struct ntd_buf){0};
@@ -202,7 +204,8 @@ static void banner(struct ntd_shell *shell)
 			     ntd_error_new(NTD_E_MACHINE,
 					   "machine '%s': the root shell began anew (the guest "
 					   "rebooted?) while `%.*s` ran",
-					   shell->machine, shown(job->command), job->command->text));
+					   shell->machine, shown(job->command),
+					   job->command->text));
 	}
 	shell->owner.announced(shell->owner.owner, ntd_buf_bytes(&shell->said), shell->said.len);
 	ntd_buf_clear(&shell->said);
@@ -323,7 +326,8 @@ static int run(struct ntd_channel *channel, const struct ntd_command *command,
 			err, NTD_E_TIMEOUT,
 			"machine '%s': no reply from the guest to `%.*s`, which it should "
 			"have ended after %g seconds; waited %u seconds longer",
-			shell->machine, shown(command), command->text, command->timeout, GUEST_GRACE + HOST_GRACE);
+			shell->machine, shown(command), command->text, command->timeout,
+			GUEST_GRACE + HOST_GRACE);
 	}
 	return ntd_error_move(err, error);
 }

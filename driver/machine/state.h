@@ -11,7 +11,7 @@ enum ntd_machine_state {
 	NTD_MACHINE_UP,        /* QEMU runs; nobody has met the guest's root shell yet */
 	NTD_MACHINE_CONNECTED, /* the root shell is there */
 	NTD_MACHINE_STOPPING,  /* told to end */
-	NTD_MACHINE_DEAD, /* the process ended though nobody had told it to */
+	NTD_MACHINE_DEAD,      /* the process ended though nobody had told it to */
 	NTD_MACHINE_STATE_COUNT
 };
 

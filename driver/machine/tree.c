@@ -119,6 +119,7 @@ int ntd_tree_copy(const char *source, const char *target, struct ntd_error **err
 		return copy_directory(source, &info, target, err);
 	if (!S_ISREG(info.st_mode)) /* opening a pipe would wait for its other end */
 		return ntd_error_set(err, NTD_E_VALUE,
-				     "cannot copy %s: it is neither a file nor a directory", source);
+				     "cannot copy %s: it is neither a file nor a directory",
+				     source);
 	return copy_file(source, &info, target, err);
 }

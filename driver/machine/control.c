@@ -1,0 +1,320 @@
+/* The calls of script threads that change a machine's life: start, connect, shut down, release. */
+#include "machine/internal.h"
+
+#include "machine/start_command.h"
+
+#define BOOT_NOTICE (30 * NTD_SECOND)
+
+/* ---- start */
+
+struct event_call {
+	struct ntd_machine *machine;
+	enum ntd_machine_event event;
+	int64_t grace;
+	bool flag;
+};
+
+static void run_event(void *arg)
+{
+	struct event_call *call = arg;
+
+	ntd_life_event(call->machine, call->event);
+}
+
+static void feed(struct ntd_machine *machine, enum ntd_machine_event event)
+{
+	ntd_loop_call(machine->context.loop, run_event,
+		      &(struct event_call){.machine = machine, .event = event});
+}
+
+struct preparation {
+	struct ntd_machine *machine;
+	char **env;
+	bool allow_reboot;
+};
+
+/* Only the start that launches decides how; one that joins it changes nothing. */
+static void prepare(void *arg)
+{
+	struct preparation *preparation = arg;
+	struct ntd_machine *machine = preparation->machine;
+
+	if (machine->state != NTD_MACHINE_DOWN && machine->state != NTD_MACHINE_DEAD)
+		return;
+	ntd_strv_free(machine->env);
+	machine->env = ntd_steal(&preparation->env);
+	machine->allow_reboot = preparation->allow_reboot;
+}
+
+static int prepare_start(struct ntd_machine *machine, bool allow_reboot, struct ntd_error **err)
+{
+	struct preparation preparation = {.machine = machine, .allow_reboot = allow_reboot};
+
+	if (machine->hooks.environment)
+		preparation.env = machine->hooks.environment(machine->hooks.owner);
+	if (!preparation.env)
+		preparation.env = ntd_environment_copy(environ);
+	ntd_loop_call(machine->context.loop, prepare, &preparation);
+	ntd_strv_free(preparation.env);
+	return ntd_machine_make_directories(machine, true, err);
+}
+
+static int start_timed_out(struct ntd_machine *machine, struct ntd_error **err)
+{
+	_cleanup_free_ char *tail = ntd_console_tail_now(machine->console, 20);
+
+	ntd_machine_release(machine, 0);
+	return ntd_error_set(
+		err, NTD_E_TIMEOUT,
+		"machine '%s': QEMU did not connect to the driver within %g seconds%s%s",
+		machine->name, machine->context.boot_timeout,
+		*tail ? "; last console lines:\n" : "", tail);
+}
+
+static int finish_start(struct ntd_machine *machine, struct ntd_life_wait *wait,
+			struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct ntd_error *error = NULL;
+
+	if (ntd_request_wait(&wait->request, ntd_after(ntd_span(machine->context.boot_timeout)),
+			     waiter, &error) == 0)
+		return 0;
+	if (error->code != NTD_E_TIMEOUT)
+		return ntd_error_move(err, error);
+	ntd_error_free(error);
+	return start_timed_out(machine, err);
+}
+
+static int start(struct ntd_machine *machine, enum ntd_machine_event event, bool allow_reboot,
+		 struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct ntd_life_wait wait = {.kind = NTD_WAIT_START, .event = event};
+
+	if (prepare_start(machine, allow_reboot, err) < 0)
+		return -1;
+	ntd_life_begin(machine, &wait);
+	return finish_start(machine, &wait, waiter, err);
+}
+
+int ntd_machine_start(struct ntd_machine *machine, bool allow_reboot, struct ntd_waiter *waiter,
+		      struct ntd_error **err)
+{
+	return start(machine, NTD_MACHINE_START, allow_reboot, waiter, err);
+}
+
+int ntd_machine_start_all(struct ntd_machine *const *machines, size_t count,
+			  struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	_cleanup_free_ struct ntd_life_wait *waits = ntd_calloc(count, sizeof *waits);
+	_cleanup_buf_ struct ntd_buf failures = {0};
+	bool cancelled = false;
+
+	for (size_t i = 0; i < count; i++) {
+		waits[i] =
+			(struct ntd_life_wait){.kind = NTD_WAIT_START, .event = NTD_MACHINE_START};
+		if (prepare_start(machines[i], false, NULL) < 0)
+			ntd_log(machines[i]->context.report, NTD_LEVEL_WARNING, machines[i]->name,
+				"cannot make %s", machines[i]->state_dir);
+		ntd_life_begin(machines[i], &waits[i]);
+	}
+	for (size_t i = 0; i < count; i++) {
+		_cleanup_error_ struct ntd_error *error = NULL;
+
+		if (finish_start(machines[i], &waits[i], waiter, &error) == 0)
+			continue;
+		cancelled |= error->code == NTD_E_CANCELLED;
+		ntd_buf_printf(&failures, "\n%s: %s", machines[i]->name, error->message);
+	}
+	if (cancelled)
+		return ntd_error_set(err, NTD_E_CANCELLED, "interrupted");
+	if (failures.len)
+		return ntd_error_set(err, NTD_E_MACHINE,
+				     "Failed to start the following machines:%.*s",
+				     (int)failures.len, ntd_buf_bytes(&failures));
+	return 0;
+}
+
+/* ---- connect */
+
+static void no_data_yet(struct ntd_machine *machine)
+{
+	ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name,
+		"Guest root shell did not produce any data yet...");
+	ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name,
+		"  To debug, enter the VM and run 'systemctl status backdoor.service'.");
+}
+
+static int not_in_time(struct ntd_machine *machine, struct ntd_error **err)
+{
+	_cleanup_free_ char *tail = ntd_console_tail_now(machine->console, 20);
+
+	return ntd_error_set(
+		err, NTD_E_TIMEOUT,
+		"machine '%s': Shell did not start in time (%g seconds); the guest may not "
+		"have booted%s%s",
+		machine->name, machine->context.boot_timeout,
+		*tail ? "; last console lines:\n" : ", it printed nothing", tail);
+}
+
+static int wait_for_shell(struct ntd_machine *machine, struct ntd_life_wait *wait,
+			  struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	int64_t deadline = ntd_after(ntd_span(machine->context.boot_timeout));
+
+	for (;;) {
+		_cleanup_error_ struct ntd_error *error = NULL;
+		int64_t notice = ntd_earlier(deadline, ntd_after(BOOT_NOTICE));
+
+		if (ntd_life_wait(machine, wait, notice, waiter, &error) == 0)
+			return 0;
+		if (error->code != NTD_E_TIMEOUT)
+			return ntd_error_move(err, ntd_steal(&error));
+		if (ntd_now() >= deadline)
+			return not_in_time(machine, err);
+		no_data_yet(machine);
+	}
+}
+
+static int connect_now(struct ntd_machine *machine, struct ntd_waiter *waiter,
+		       struct ntd_error **err)
+{
+	struct ntd_life_wait wait = {.kind = NTD_WAIT_CONNECT};
+	_cleanup_free_ char *said = NULL;
+	int64_t began;
+
+	if (start(machine, NTD_MACHINE_NEED, false, waiter, err) < 0)
+		return -1;
+	began = ntd_now();
+	if (wait_for_shell(machine, &wait, waiter, err) < 0)
+		return -1;
+	said = wait.said;
+	if (said)
+		ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name,
+			"Guest shell says: %s", said);
+	ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name,
+		"connected to guest root shell");
+	ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name,
+		"(connecting took %.2f seconds)", ntd_seconds(ntd_now() - began));
+	return 0;
+}
+
+int ntd_machine_connect(struct ntd_machine *machine, struct ntd_waiter *waiter,
+			struct ntd_error **err)
+{
+	struct ntd_nest nest;
+	int result;
+
+	if (machine->state == NTD_MACHINE_CONNECTED)
+		return 0;
+	nest = ntd_nest_begin(machine->context.report, machine->name,
+			      "waiting for the VM to finish booting");
+	result = connect_now(machine, waiter, err);
+	ntd_nest_end(&nest, result < 0);
+	return result;
+}
+
+static void disconnect(void *arg)
+{
+	struct event_call *call = arg;
+
+	if (call->flag)
+		call->machine->announced = false;
+	ntd_life_event(call->machine, NTD_MACHINE_DISCONNECT);
+}
+
+void ntd_machine_disconnect(struct ntd_machine *machine, bool new_boot)
+{
+	ntd_loop_call(machine->context.loop, disconnect,
+		      &(struct event_call){.machine = machine, .flag = new_boot});
+}
+
+/* ---- ends */
+
+int ntd_machine_wait_for_shutdown(struct ntd_machine *machine, int64_t deadline,
+				  struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct ntd_life_wait wait = {.kind = NTD_WAIT_GONE};
+	struct ntd_machine_status status = ntd_machine_status(machine);
+	struct ntd_nest nest;
+	int result;
+
+	if (status.state == NTD_MACHINE_DOWN)
+		return 0;
+	nest = ntd_nest_begin(machine->context.report, machine->name,
+			      "waiting for the VM to power off");
+	result = ntd_life_wait(machine, &wait, deadline, waiter, err);
+	if (result == 0)
+		feed(machine, NTD_MACHINE_FORGET);
+	ntd_nest_end(&nest, result < 0);
+	return result;
+}
+
+int ntd_machine_shutdown(struct ntd_machine *machine, struct ntd_waiter *waiter,
+			 struct ntd_error **err)
+{
+	struct ntd_machine_status status = ntd_machine_status(machine);
+
+	if (status.state == NTD_MACHINE_DEAD)
+		feed(machine, NTD_MACHINE_FORGET);
+	if (!ntd_machine_state_booted(status.state))
+		return 0;
+	if (ntd_shell_send(machine->shell, "poweroff\n", 9, err) < 0)
+		return -1;
+	feed(machine, NTD_MACHINE_STOP);
+	return ntd_machine_wait_for_shutdown(machine, NTD_FOREVER, waiter, err);
+}
+
+int ntd_machine_crash(struct ntd_machine *machine, struct ntd_waiter *waiter,
+		      struct ntd_error **err)
+{
+	_cleanup_buf_ struct ntd_buf reply = {0};
+	struct ntd_machine_status status = ntd_machine_status(machine);
+
+	if (status.state == NTD_MACHINE_DEAD)
+		feed(machine, NTD_MACHINE_FORGET);
+	if (!ntd_machine_state_booted(status.state))
+		return 0;
+	ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name, "forced crash");
+	feed(machine, NTD_MACHINE_STOP);
+	if (ntd_machine_monitor_command(machine, "quit", &reply, waiter, err) < 0)
+		return -1;
+	return ntd_machine_wait_for_shutdown(machine, NTD_FOREVER, waiter, err);
+}
+
+int ntd_machine_reboot(struct ntd_machine *machine, struct ntd_waiter *waiter,
+		       struct ntd_error **err)
+{
+	_cleanup_buf_ struct ntd_buf reply = {0};
+
+	ntd_machine_disconnect(machine, true);
+	return ntd_machine_monitor_command(machine, "sendkey ctrl-alt-delete", &reply, waiter, err);
+}
+
+static void begin_release(void *arg)
+{
+	struct event_call *call = arg;
+
+	ntd_life_event(call->machine, NTD_MACHINE_STOP);
+	ntd_life_terminate(call->machine, call->grace);
+}
+
+void ntd_machine_release(struct ntd_machine *machine, int64_t grace)
+{
+	struct ntd_machine_status status = ntd_machine_status(machine);
+
+	if (status.pid)
+		ntd_log(machine->context.report, NTD_LEVEL_INFO, NULL, "kill QemuMachine (pid %d)",
+			status.pid);
+	ntd_loop_call(machine->context.loop, begin_release,
+		      &(struct event_call){.machine = machine, .grace = grace});
+}
+
+bool ntd_machine_wait_gone(struct ntd_machine *machine, int64_t deadline)
+{
+	struct ntd_life_wait wait = {.kind = NTD_WAIT_GONE};
+	bool gone = ntd_life_wait(machine, &wait, deadline, NULL, NULL) == 0;
+
+	if (gone)
+		feed(machine, NTD_MACHINE_FORGET);
+	return gone;
+}

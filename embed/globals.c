@@ -1,0 +1,105 @@
+/* The global names of a script. */
+#include "driver_object.h"
+
+/* What every script has, in the order in which it is listed, and where it comes from. */
+static const struct {
+	const char *name;
+	enum { OF_DRIVER, OF_MODULE, AN_IMPORT, THE_DRIVER } source;
+	const char *attribute; /* NULL: the same as name */
+} general[] = {
+	{"start_all", OF_DRIVER, NULL},
+	{"test_script", OF_DRIVER, NULL},
+	{"machines", OF_DRIVER, NULL},
+	{"machines_qemu", OF_DRIVER, NULL},
+	{"machines_nspawn", OF_DRIVER, NULL},
+	{"vlans", OF_DRIVER, NULL},
+	{"driver", THE_DRIVER, NULL},
+	{"log", OF_DRIVER, "logger"},
+	{"os", AN_IMPORT, NULL},
+	{"create_machine", OF_DRIVER, NULL},
+	{"subtest", OF_DRIVER, NULL},
+	{"run_tests", OF_DRIVER, NULL},
+	{"join_all", OF_DRIVER, NULL},
+	{"retry", OF_MODULE, NULL},
+	{"serial_stdout_off", OF_DRIVER, NULL},
+	{"serial_stdout_on", OF_DRIVER, NULL},
+	{"polling_condition", OF_DRIVER, NULL},
+	{"QemuMachine", OF_MODULE, NULL},
+	{"Machine", OF_MODULE, NULL},
+};
+
+static PyObject *general_object(PyObject *object, PyObject *module, size_t index)
+{
+	const char *name =
+		general[index].attribute ? general[index].attribute : general[index].name;
+
+	switch (general[index].source) {
+	case OF_DRIVER:
+		return PyObject_GetAttrString(object, name);
+	case OF_MODULE:
+		return PyObject_GetAttrString(module, name);
+	case AN_IMPORT:
+		return PyImport_ImportModule(name);
+	case THE_DRIVER:
+	default:
+		return Py_NewRef(object);
+	}
+}
+
+static int add_general(PyObject *object, PyObject *dict)
+{
+	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("_test_driver");
+
+	for (size_t i = 0; module && i < sizeof general / sizeof *general; i++) {
+		_cleanup_pyref_ PyObject *value = general_object(object, module, i);
+
+		if (!value || PyDict_SetItemString(dict, general[i].name, value) < 0)
+			return -1;
+	}
+	return module ? 0 : -1;
+}
+
+static int add_machines(PyObject *object, PyObject *dict)
+{
+	struct driver_object *self = ntd_driver_self(object);
+	Py_ssize_t count = PyList_Size(self->machines);
+
+	for (Py_ssize_t i = 0; i < count; i++) {
+		PyObject *machine = PyList_GetItem(self->machines, i);
+		_cleanup_free_ char *name =
+			ntd_python_name(ntd_machine_name(ntd_machine_of(machine)));
+
+		if (PyDict_SetItemString(dict, name, machine) < 0)
+			return -1;
+	}
+	if (count == 1 && !PyDict_GetItemString(dict, "machine"))
+		return PyDict_SetItemString(dict, "machine", PyList_GetItem(self->machines, 0));
+	return 0;
+}
+
+static int add_vlans(PyObject *object, PyObject *dict)
+{
+	struct driver_object *self = ntd_driver_self(object);
+
+	for (Py_ssize_t i = 0; i < PyList_Size(self->vlans); i++) {
+		PyObject *vlan = PyList_GetItem(self->vlans, i);
+		_cleanup_pyref_ PyObject *number = PyObject_GetAttrString(vlan, "nr");
+		_cleanup_pyref_ PyObject *name =
+			number ? PyUnicode_FromFormat("vlan%S", number) : NULL;
+
+		if (!name || PyDict_SetItem(dict, name, vlan) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+PyObject *ntd_driver_test_symbols(PyObject *object, PyObject *unused)
+{
+	_cleanup_pyref_ PyObject *dict = PyDict_New();
+
+	(void)unused;
+	if (!dict || add_general(object, dict) < 0 || add_machines(object, dict) < 0 ||
+	    add_vlans(object, dict) < 0)
+		return NULL;
+	return ntd_steal(&dict);
+}

@@ -1,0 +1,479 @@
+/* QMP, against a peer that the test plays itself; commands and waits for events run on threads. */
+#include "unit.h"
+
+#include "machine/qmp.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdbool.h>
+#include <sys/socket.h>
+
+#define GREETING                                                                                   \
+	"{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 0, \"minor\": 2, \"major\": 7}}, "         \
+	"\"capabilities\": [\"oob\"]}}\r\n"
+#define PATIENCE (10 * NTD_SECOND)
+
+/* A command, or a wait for an event when `command` is NULL, on a thread of its own. */
+struct call {
+	struct ntd_qmp *qmp;
+	const char *command;
+	cJSON *arguments;
+	int64_t patience;
+	pthread_t thread;
+	bool running;
+	cJSON *reply;
+	struct ntd_error *error;
+};
+
+enum { MOST_CALLS = 4 };
+
+struct fixture {
+	struct ntd_loop *loop;
+	struct ntd_qmp *qmp;
+	int socket, peer;
+	sem_t ready;
+	struct call calls[MOST_CALLS]; /* here, since a test that fails leaves its threads behind */
+	char heard[512];
+};
+
+static void on_ready(void *owner)
+{
+	sem_post(&((struct fixture *)owner)->ready);
+}
+
+static void open_qmp(void *arg)
+{
+	struct fixture *fixture = arg;
+
+	ntd_qmp_open(fixture->qmp, fixture->socket, on_ready, fixture, NULL);
+}
+
+static void close_qmp(void *arg)
+{
+	_cleanup_error_ struct ntd_error *why = ntd_error_new(NTD_E_DEAD, "QEMU has ended");
+
+	ntd_qmp_close(((struct fixture *)arg)->qmp, why);
+}
+
+static void connect_peer(struct fixture *fixture)
+{
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	fixture->socket = pair[0];
+	fixture->peer = pair[1];
+	ntd_loop_call(fixture->loop, open_qmp, fixture);
+}
+
+static int set_up(void **state)
+{
+	struct fixture *fixture = ntd_calloc(1, sizeof *fixture);
+
+	fixture->loop = ntd_loop_new(NULL);
+	fixture->qmp = ntd_qmp_new(fixture->loop, "server");
+	sem_init(&fixture->ready, 0, 0);
+	connect_peer(fixture);
+	*state = fixture;
+	return 0;
+}
+
+static void join(struct call *call)
+{
+	if (call->running)
+		pthread_join(call->thread, NULL);
+	call->running = false;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *fixture = *state;
+
+	ntd_loop_call(fixture->loop, close_qmp, fixture);
+	for (size_t i = 0; i < MOST_CALLS; i++) {
+		join(&fixture->calls[i]);
+		cJSON_Delete(fixture->calls[i].reply);
+		cJSON_Delete(fixture->calls[i].arguments);
+		ntd_error_free(fixture->calls[i].error);
+	}
+	ntd_qmp_free(fixture->qmp);
+	ntd_loop_free(fixture->loop);
+	ntd_close_fd(&fixture->peer);
+	sem_destroy(&fixture->ready);
+	free(fixture);
+	return 0;
+}
+
+/* ---- the peer */
+
+static void say(struct fixture *fixture, const char *text)
+{
+	assert_int_equal(send(fixture->peer, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+}
+
+static void nothing(void *arg)
+{
+	(void)arg;
+}
+
+/* The loop has read what was said before: it has been round at least once since. */
+static void settle(struct fixture *fixture)
+{
+	for (int i = 0; i < 3; i++)
+		ntd_loop_call(fixture->loop, nothing, NULL);
+}
+
+/* The next line from the driver, which comes within ten seconds. */
+static const char *hear(struct fixture *fixture)
+{
+	size_t len = 0;
+
+	while (!len || fixture->heard[len - 1] != '\n') {
+		assert_true(poll(&(struct pollfd){.fd = fixture->peer, .events = POLLIN}, 1,
+				 10000) > 0);
+		assert_true(len < sizeof fixture->heard - 1);
+		assert_int_equal(recv(fixture->peer, fixture->heard + len, 1, 0), 1);
+		len++;
+	}
+	fixture->heard[len - 1] = '\0';
+	return fixture->heard;
+}
+
+static void greet(struct fixture *fixture)
+{
+	say(fixture, GREETING);
+	assert_string_equal(hear(fixture), "{\"execute\":\"qmp_capabilities\",\"id\":0}");
+	say(fixture, "{\"return\": {}, \"id\": 0}\r\n");
+	assert_int_equal(sem_wait(&fixture->ready), 0);
+}
+
+/* ---- calls */
+
+static void *run_call(void *arg)
+{
+	struct call *call = arg;
+	int64_t deadline = ntd_after(call->patience);
+
+	call->reply = call->command ? ntd_qmp_execute(call->qmp, call->command, call->arguments,
+						      deadline, NULL, &call->error)
+				    : ntd_qmp_next_event(call->qmp, deadline, NULL, &call->error);
+	return NULL;
+}
+
+static struct call *start(struct fixture *fixture, const char *command, const char *arguments,
+			  int64_t patience)
+{
+	struct call *call = fixture->calls;
+
+	while (call->qmp)
+		call++;
+	*call = (struct call){.qmp = fixture->qmp,
+			      .command = command,
+			      .arguments = arguments ? cJSON_Parse(arguments) : NULL,
+			      .patience = patience,
+			      .running = true};
+	pthread_create(&call->thread, NULL, run_call, call);
+	return call;
+}
+
+static void assert_reply(struct call *call, const char *expected)
+{
+	char *text;
+
+	join(call);
+	assert_no_error(call->error);
+	assert_non_null(call->reply);
+	text = cJSON_PrintUnformatted(call->reply);
+	if (strcmp(text, expected) != 0)
+		print_error("%s\n", text);
+	assert_int_equal(strcmp(text, expected), 0);
+	cJSON_free(text);
+}
+
+static void assert_failed(struct call *call, enum ntd_errc code, const char *text)
+{
+	join(call);
+	assert_null(call->reply);
+	assert_error(ntd_steal(&call->error), code, text);
+}
+
+/* ---- commands */
+
+static void capabilities_are_negotiated_once(void **state)
+{
+	struct fixture *fixture = *state;
+
+	assert_false(ntd_qmp_is_open(fixture->qmp));
+	greet(fixture);
+	assert_true(ntd_qmp_is_open(fixture->qmp));
+	say(fixture, "{\"return\": {}, \"id\": 0}\r\n");
+	settle(fixture);
+	assert_int_equal(sem_trywait(&fixture->ready), -1);
+}
+
+static void a_command_gets_its_reply_without_the_id(void **state)
+{
+	struct fixture *fixture = *state;
+	struct call *call;
+
+	greet(fixture);
+	call = start(fixture, "query-status", NULL, PATIENCE);
+	assert_string_equal(hear(fixture), "{\"execute\":\"query-status\",\"id\":1}");
+	say(fixture, "{\"return\": {\"status\": \"running\"}, \"id\": 1}\r\n");
+	assert_reply(call, "{\"return\":{\"status\":\"running\"}}");
+}
+
+static void arguments_are_sent_unless_empty(void **state)
+{
+	struct fixture *fixture = *state;
+	struct call *call;
+
+	greet(fixture);
+	call = start(fixture, "x", "{\"a\": [1, {\"b\": null}], \"c\": \"\\u00e4\"}", PATIENCE);
+	assert_string_equal(hear(fixture),
+			    "{\"execute\":\"x\",\"arguments\":{\"a\":[1,{\"b\":null}],"
+			    "\"c\":\"\xc3\xa4\"},\"id\":1}");
+	say(fixture, "{\"return\": [], \"id\": 1}\n");
+	assert_reply(call, "{\"return\":[]}");
+	start(fixture, "y", "{}", PATIENCE);
+	assert_string_equal(hear(fixture), "{\"execute\":\"y\",\"id\":2}");
+}
+
+static void an_error_is_a_reply(void **state)
+{
+	struct fixture *fixture = *state;
+	struct call *call;
+
+	greet(fixture);
+	call = start(fixture, "nonsense", NULL, PATIENCE);
+	hear(fixture);
+	say(fixture,
+	    "{\"id\": 1, \"error\": {\"class\": \"CommandNotFound\", \"desc\": \"no\"}}\n");
+	assert_reply(call, "{\"error\":{\"class\":\"CommandNotFound\",\"desc\":\"no\"}}");
+}
+
+static void replies_may_come_in_any_order_and_any_pieces(void **state)
+{
+	static const char replies[] = "{\"return\": \"second\", \"id\": 2}\r\n"
+				      "{\"return\": \"first\", \"id\": 1}\r\n";
+	struct fixture *fixture = *state;
+	struct call *first, *second;
+
+	greet(fixture);
+	first = start(fixture, "one", NULL, PATIENCE);
+	hear(fixture);
+	second = start(fixture, "two", NULL, PATIENCE);
+	assert_string_equal(hear(fixture), "{\"execute\":\"two\",\"id\":2}");
+	for (const char *c = replies; *c; c++) {
+		say(fixture, (char[]){*c, '\0'});
+		settle(fixture);
+	}
+	assert_reply(first, "{\"return\":\"first\"}");
+	assert_reply(second, "{\"return\":\"second\"}");
+}
+
+static void what_is_not_a_reply_of_ours_is_passed_over(void **state)
+{
+	static const char *const lines[] = {
+		"not json\n",
+		"\n",
+		"[1, 2]\r\n",
+		"null\n",
+		"\"return\"\n",
+		"{\"return\": {}, \"id\": 1\n",
+		"\xff\xfe\n",
+		"{}\n",
+		"{\"return\": \"without id\"}\n",
+		"{\"return\": 0, \"id\": 2}\n",
+		"{\"return\": 0, \"id\": 1.5}\n",
+		"{\"return\": 0, \"id\": -1}\n",
+		"{\"return\": 0, \"id\": 4294967297}\n",
+		"{\"return\": 0, \"id\": 1e300}\n",
+		"{\"return\": 0, \"id\": \"1\"}\n",
+		"{\"return\": 0, \"id\": [1]}\n",
+		"{\"return\": 0, \"id\": true}\n",
+	};
+	struct fixture *fixture = *state;
+	struct call *call;
+
+	greet(fixture);
+	call = start(fixture, "x", NULL, PATIENCE);
+	hear(fixture);
+	for (size_t i = 0; i < unit_count(lines); i++)
+		say(fixture, lines[i]);
+	say(fixture, "{\"return\": \"yes\", \"id\": 1}\n");
+	assert_reply(call, "{\"return\":\"yes\"}");
+}
+
+static void a_command_without_a_reply_times_out(void **state)
+{
+	struct fixture *fixture = *state;
+	struct call *first, *second;
+
+	greet(fixture);
+	first = start(fixture, "slow", NULL, 20 * NTD_MS);
+	hear(fixture);
+	assert_failed(first, NTD_E_TIMEOUT, "machine 'server': QMP command slow: timed out");
+	second = start(fixture, "quick", NULL, PATIENCE);
+	hear(fixture);
+	say(fixture, "{\"return\": \"slow\", \"id\": 1}\n{\"return\": \"quick\", \"id\": 2}\n");
+	assert_reply(second, "{\"return\":\"quick\"}");
+}
+
+static void the_end_fails_everything(void **state)
+{
+	struct fixture *fixture = *state;
+	struct call *command, *event, *later;
+
+	greet(fixture);
+	command = start(fixture, "stop", NULL, PATIENCE);
+	hear(fixture);
+	event = start(fixture, NULL, NULL, PATIENCE);
+	settle(fixture);
+	say(fixture, "{\"return\": half a mess");
+	ntd_close_fd(&fixture->peer);
+	assert_failed(command, NTD_E_DEAD, "machine 'server': QEMU closed the QMP connection");
+	join(event);
+	assert_null(event->reply);
+	assert_error(ntd_steal(&event->error), NTD_E_DEAD, "machine 'server'");
+	assert_false(ntd_qmp_is_open(fixture->qmp));
+	later = start(fixture, "stop", NULL, PATIENCE);
+	assert_failed(later, NTD_E_DEAD, "machine 'server' has no QMP connection");
+}
+
+/* ---- events */
+
+static void events_are_queued_in_their_order(void **state)
+{
+	struct fixture *fixture = *state;
+	struct call *call, *first, *second;
+
+	say(fixture, GREETING "{\"event\": \"EARLY\", \"data\": {}}\n");
+	hear(fixture);
+	say(fixture, "{\"return\": {}, \"id\": 0}\n");
+	assert_int_equal(sem_wait(&fixture->ready), 0);
+	call = start(fixture, "x", NULL, PATIENCE);
+	hear(fixture);
+	say(fixture,
+	    "{\"event\": \"BEFORE\"}\n{\"return\": 1, \"id\": 1}\n{\"event\": \"AFTER\"}\n");
+	assert_reply(call, "{\"return\":1}");
+	first = start(fixture, NULL, NULL, PATIENCE);
+	assert_reply(first, "{\"event\":\"EARLY\",\"data\":{}}");
+	second = start(fixture, NULL, NULL, PATIENCE);
+	assert_reply(second, "{\"event\":\"BEFORE\"}");
+}
+
+static void waits_are_served_in_their_order(void **state)
+{
+	struct fixture *fixture = *state;
+	struct call *given_up, *first, *second;
+
+	greet(fixture);
+	given_up = start(fixture, NULL, NULL, 20 * NTD_MS);
+	assert_failed(given_up, NTD_E_TIMEOUT,
+		      "machine 'server': waiting for a QMP event: timed out");
+	first = start(fixture, NULL, NULL, PATIENCE);
+	settle(fixture);
+	say(fixture, "{\"event\": \"A\"}\n");
+	assert_reply(first, "{\"event\":\"A\"}");
+	second = start(fixture, NULL, NULL, PATIENCE);
+	say(fixture, "{\"event\": \"B\"}\n");
+	assert_reply(second, "{\"event\":\"B\"}");
+}
+
+static void what_was_queued_can_be_had_after_the_end(void **state)
+{
+	struct fixture *fixture = *state;
+	struct call *last, *none;
+
+	greet(fixture);
+	say(fixture, "{\"event\": \"SHUTDOWN\"}\n");
+	ntd_close_fd(&fixture->peer);
+	last = start(fixture, NULL, NULL, PATIENCE);
+	assert_reply(last, "{\"event\":\"SHUTDOWN\"}");
+	none = start(fixture, NULL, NULL, PATIENCE);
+	join(none);
+	assert_null(none->reply);
+	assert_error(ntd_steal(&none->error), NTD_E_DEAD, "machine 'server'");
+}
+
+static void a_new_connection_begins_anew(void **state)
+{
+	struct fixture *fixture = *state;
+	struct call *call, *event;
+
+	greet(fixture);
+	say(fixture, "{\"event\": \"OLD\"}\n{\"half\": ");
+	settle(fixture);
+	ntd_loop_call(fixture->loop, close_qmp, fixture);
+	ntd_close_fd(&fixture->peer);
+	connect_peer(fixture);
+	assert_false(ntd_qmp_is_open(fixture->qmp));
+	greet(fixture);
+	event = start(fixture, NULL, NULL, 20 * NTD_MS);
+	assert_failed(event, NTD_E_TIMEOUT, "timed out");
+	call = start(fixture, "x", NULL, PATIENCE);
+	assert_string_equal(hear(fixture), "{\"execute\":\"x\",\"id\":1}");
+	say(fixture, "{\"return\": 1, \"id\": 1}\n");
+	assert_reply(call, "{\"return\":1}");
+}
+
+/* ---- messages */
+
+static void messages_are_lines_with_an_object(void **state)
+{
+	static const struct {
+		const char *bytes;
+		bool line;
+		const char *message; /* NULL: none in the line */
+		size_t rest;
+	} cases[] = {
+		{"", false, NULL, 0},
+		{"{}", false, NULL, 2},
+		{"{\"a\": 1}\n", true, "{\"a\":1}", 0},
+		{"{\"a\": 1}\r\n", true, "{\"a\":1}", 0},
+		{"{\"a\": 1}\n{\"b\"", true, "{\"a\":1}", 4},
+		{"\n{}\n", true, NULL, 3},
+		{"[{}]\n", true, NULL, 0},
+		{"1\n", true, NULL, 0},
+		{"{\"a\": 1\n}\n", true, NULL, 2},
+		{"nonsense\nx", true, NULL, 1},
+		{"{\"a\": {\"a\": {\"a\": []}}}\n", true, "{\"a\":{\"a\":{\"a\":[]}}}", 0},
+	};
+
+	for (size_t i = 0; i < unit_count(cases); i++) {
+		_cleanup_buf_ struct ntd_buf in = {0};
+		_cleanup_json_ cJSON *message = NULL;
+		char *text;
+
+		ntd_buf_puts(&in, cases[i].bytes);
+		assert_int_equal(ntd_qmp_take_message(&in, &message), cases[i].line);
+		text = message ? cJSON_PrintUnformatted(message) : NULL;
+		assert_int_equal(!!text, !!cases[i].message);
+		assert_true(!text || !strcmp(text, cases[i].message));
+		cJSON_free(text);
+		assert_int_equal(in.len, cases[i].rest);
+	}
+}
+
+int main(void)
+{
+#define qmp_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		qmp_test(capabilities_are_negotiated_once),
+		qmp_test(a_command_gets_its_reply_without_the_id),
+		qmp_test(arguments_are_sent_unless_empty),
+		qmp_test(an_error_is_a_reply),
+		qmp_test(replies_may_come_in_any_order_and_any_pieces),
+		qmp_test(what_is_not_a_reply_of_ours_is_passed_over),
+		qmp_test(a_command_without_a_reply_times_out),
+		qmp_test(the_end_fails_everything),
+		qmp_test(events_are_queued_in_their_order),
+		qmp_test(waits_are_served_in_their_order),
+		qmp_test(what_was_queued_can_be_had_after_the_end),
+		qmp_test(a_new_connection_begins_anew),
+		cmocka_unit_test(messages_are_lines_with_an_object),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
