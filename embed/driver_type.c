@@ -217,24 +217,21 @@ static PyObject *test_script(PyObject *object, PyObject *unused)
 
 static PyObject *run_tests(PyObject *object, PyObject *unused)
 {
-	struct driver_object *self = ntd_driver_self(object);
 	struct ntd_module_state *state = ntd_state_of(object);
+	_cleanup_free_ struct ntd_machine **machines = NULL;
+	size_t count;
+	int result;
 
 	(void)unused;
 	ntd_session_start_timer(state->session);
 	if (ntd_execute_script(state) < 0)
 		return NULL;
-	for (Py_ssize_t i = 0; i < PyList_Size(self->machines); i++) {
-		PyObject *machine = PyList_GetItem(self->machines, i);
-		_cleanup_pyref_ PyObject *up = PyObject_CallMethod(machine, "is_up", NULL);
-		_cleanup_pyref_ PyObject *synced = NULL;
-
-		if (!up)
+	machines = machines_of(ntd_driver_self(object), &count);
+	for (size_t i = 0; machines && i < count; i++)
+		if (!NTD_BLOCKING_CALL(result, ntd_machine_sync(machines[i], waiter, error)))
 			return NULL;
-		if (up == Py_True &&
-		    !(synced = PyObject_CallMethod(machine, "execute", "s", "sync")))
-			return NULL;
-	}
+	if (!machines)
+		return NULL;
 	Py_RETURN_NONE;
 }
 
@@ -298,11 +295,6 @@ static PyObject *get_machines_nspawn(PyObject *object, void *closure)
 	return PyList_New(0);
 }
 
-#define METHOD(name, function, doc)                                                                \
-	{                                                                                          \
-		name, (PyCFunction)(void (*)(void))function, METH_VARARGS | METH_KEYWORDS, doc     \
-	}
-
 int ntd_add_driver_type(PyObject *module, struct ntd_module_state *state)
 {
 	static PyMethodDef methods[] = {
@@ -310,25 +302,28 @@ int ntd_add_driver_type(PyObject *module, struct ntd_module_state *state)
 		 "start_all($self)\n--\n\nStarts all machines, at the same time."},
 		{"join_all", join_all, METH_NOARGS,
 		 "join_all($self)\n--\n\nWaits until all machines have ended; without time limit."},
-		METHOD("create_machine", create_machine,
-		       "create_machine($self, start_command, *, name=None, "
-		       "keep_machine_state=False)\n"
-		       "--\n\nA machine that is not part of the configuration. The command is run "
-		       "by a\n"
-		       "shell; its name is the NAME of run-NAME-vm at the end, unless given."),
+		NTD_METHOD(
+			"create_machine", create_machine,
+			"create_machine($self, start_command, *, name=None, "
+			"keep_machine_state=False)\n"
+			"--\n\nA machine that is not part of the configuration. The command is run "
+			"by a\n"
+			"shell; its name is the NAME of run-NAME-vm at the end, unless given."),
 		{"test_script", test_script, METH_NOARGS,
 		 "test_script($self)\n--\n\nRuns the script."},
 		{"run_tests", run_tests, METH_NOARGS,
 		 "run_tests($self)\n--\n\nRuns the script under the global time limit."},
-		METHOD("subtest", subtest,
-		       "subtest($self, name)\n--\n\nA context manager: a part of the test with a "
-		       "title."),
-		METHOD("polling_condition", polling_condition,
-		       "polling_condition($self, fun=None, *, seconds_interval=2.0, "
-		       "description=None)\n"
-		       "--\n\nA decorator: a function that must hold while other things are done, "
-		       "as a\n"
-		       "context manager, and that can be waited for."),
+		NTD_METHOD(
+			"subtest", subtest,
+			"subtest($self, name)\n--\n\nA context manager: a part of the test with a "
+			"title."),
+		NTD_METHOD(
+			"polling_condition", polling_condition,
+			"polling_condition($self, fun=None, *, seconds_interval=2.0, "
+			"description=None)\n"
+			"--\n\nA decorator: a function that must hold while other things are done, "
+			"as a\n"
+			"context manager, and that can be waited for."),
 		{"serial_stdout_on", serial_stdout_on, METH_NOARGS,
 		 "serial_stdout_on($self)\n--\n\nShows console lines in the log."},
 		{"serial_stdout_off", serial_stdout_off, METH_NOARGS,

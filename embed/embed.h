@@ -35,6 +35,12 @@ struct ntd_module_state *ntd_module_state(void);
 /* The state by a type of ours or a subclass of one. */
 struct ntd_module_state *ntd_state_of(PyObject *self);
 
+/* A method with keywords, for a PyMethodDef list. */
+#define NTD_METHOD(name, function, doc)                                                            \
+	{                                                                                          \
+		name, (PyCFunction)(void (*)(void))(function), METH_VARARGS | METH_KEYWORDS, doc   \
+	}
+
 /* ---- scope.c: leaving Python for a while */
 
 struct ntd_blocking {
@@ -51,6 +57,23 @@ void ntd_unblock(struct ntd_blocking *blocking);
  * the blocking state even when a signal's handler raised an exception; it is false then. */
 void ntd_into_python(struct ntd_blocking *blocking);
 bool ntd_back(struct ntd_blocking *blocking);
+
+/* Evaluates a call into driver/ that can block, with `waiter` and `error` for it to use; its result
+ * becomes `result`, and a negative one the exception. */
+#define NTD_BLOCKING_CALL(result, call)                                                            \
+	({                                                                                         \
+		struct ntd_blocking blocking_;                                                     \
+		struct ntd_error *error_ = NULL, **error = &error_;                                \
+		struct ntd_waiter *waiter = &blocking_.waiter;                                     \
+		(result) = -1;                                                                     \
+		if (ntd_block(&blocking_)) {                                                       \
+			(result) = (call);                                                         \
+			ntd_unblock(&blocking_);                                                   \
+			if ((result) < 0)                                                          \
+				ntd_raise(ntd_module_state(), *error);                             \
+		}                                                                                  \
+		(result) >= 0;                                                                     \
+	})
 
 /* ---- errors.c */
 

@@ -166,41 +166,36 @@ static PyObject *logger_subtest(PyObject *self, PyObject *args, PyObject *kwargs
 	return ntd_step_object(ntd_state_of(self), NULL, name, list, true);
 }
 
-#define METHOD(name, function, doc)                                                                \
-	{                                                                                          \
-		name, (PyCFunction)(void (*)(void))function, METH_VARARGS | METH_KEYWORDS, doc     \
-	}
-
 int ntd_add_logger_type(PyObject *module, struct ntd_module_state *state)
 {
 	static PyMethodDef methods[] = {
-		METHOD("log", logger_log,
-		       "log($self, message, attributes={})\n--\n\nLogs a line, whatever the "
-		       "level."),
-		METHOD("debug", logger_debug,
-		       "debug($self, message, attributes={})\n--\n\n"
-		       "Logs a line if the log level is debug."),
-		METHOD("info", logger_info,
-		       "info($self, message, attributes={})\n--\n\n"
-		       "Logs a line if the log level is info or below."),
-		METHOD("warning", logger_warning,
-		       "warning($self, message, attributes={})\n--\n\n"
-		       "Logs a line if the log level is warning or below."),
-		METHOD("error", logger_error,
-		       "error($self, message, attributes={})\n--\n\n"
-		       "Logs a line, then ends the run with exit status 1."),
-		METHOD("log_test_error", logger_log_test_error,
-		       "log_test_error($self, message, attributes={})\n--\n\n"
-		       "Logs a line of a failed test's report, marked with !!!."),
-		METHOD("log_serial", logger_log_serial,
-		       "log_serial($self, message, machine)\n--\n\n"
-		       "Logs a line as if it came from a machine's console."),
-		METHOD("nested", logger_nested,
-		       "nested($self, message, attributes={})\n--\n\n"
-		       "A context manager: a step that contains others."),
-		METHOD("subtest", logger_subtest,
-		       "subtest($self, name, attributes={})\n--\n\n"
-		       "A context manager: a part of the test with a title."),
+		NTD_METHOD("log", logger_log,
+			   "log($self, message, attributes={})\n--\n\nLogs a line, whatever the "
+			   "level."),
+		NTD_METHOD("debug", logger_debug,
+			   "debug($self, message, attributes={})\n--\n\n"
+			   "Logs a line if the log level is debug."),
+		NTD_METHOD("info", logger_info,
+			   "info($self, message, attributes={})\n--\n\n"
+			   "Logs a line if the log level is info or below."),
+		NTD_METHOD("warning", logger_warning,
+			   "warning($self, message, attributes={})\n--\n\n"
+			   "Logs a line if the log level is warning or below."),
+		NTD_METHOD("error", logger_error,
+			   "error($self, message, attributes={})\n--\n\n"
+			   "Logs a line, then ends the run with exit status 1."),
+		NTD_METHOD("log_test_error", logger_log_test_error,
+			   "log_test_error($self, message, attributes={})\n--\n\n"
+			   "Logs a line of a failed test's report, marked with !!!."),
+		NTD_METHOD("log_serial", logger_log_serial,
+			   "log_serial($self, message, machine)\n--\n\n"
+			   "Logs a line as if it came from a machine's console."),
+		NTD_METHOD("nested", logger_nested,
+			   "nested($self, message, attributes={})\n--\n\n"
+			   "A context manager: a step that contains others."),
+		NTD_METHOD("subtest", logger_subtest,
+			   "subtest($self, name, attributes={})\n--\n\n"
+			   "A context manager: a part of the test with a title."),
 		{"print_serial_logs", logger_print_serial_logs, METH_O,
 		 "print_serial_logs($self, enable, /)\n--\n\nShows console lines in the log, or "
 		 "not."},

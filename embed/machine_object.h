@@ -29,25 +29,3 @@ extern PyMethodDef ntd_machine_screen_methods[];
 
 /* machine.wait_for_qmp_event(), in qmp_type.c */
 PyObject *ntd_wait_for_qmp_event(PyObject *object, PyObject *args, PyObject *kwargs);
-
-#define NTD_METHOD(name, function, doc)                                                            \
-	{                                                                                          \
-		name, (PyCFunction)(void (*)(void))function, METH_VARARGS | METH_KEYWORDS, doc     \
-	}
-
-/* Evaluates a call into driver/ that can block, with `waiter` and `error` for it to use; its result
- * becomes `result`, and a negative one the exception. */
-#define NTD_BLOCKING_CALL(result, call)                                                            \
-	({                                                                                         \
-		struct ntd_blocking blocking_;                                                     \
-		struct ntd_error *error_ = NULL, **error = &error_;                                \
-		struct ntd_waiter *waiter = &blocking_.waiter;                                     \
-		(result) = -1;                                                                     \
-		if (ntd_block(&blocking_)) {                                                       \
-			(result) = (call);                                                         \
-			ntd_unblock(&blocking_);                                                   \
-			if ((result) < 0)                                                          \
-				ntd_raise(ntd_module_state(), *error);                             \
-		}                                                                                  \
-		(result) >= 0;                                                                     \
-	})

@@ -13,13 +13,15 @@
 
 #define ntd_printf(fmt, args) __attribute__((format(printf, fmt, args)))
 
-void *ntd_malloc(size_t size);
-void *ntd_calloc(size_t count, size_t size);
-void *ntd_realloc(void *old, size_t size);
-char *ntd_strdup(const char *text);
-char *ntd_strndup(const char *text, size_t len);
-char *ntd_asprintf(const char *fmt, ...) ntd_printf(1, 2);
-char *ntd_vasprintf(const char *fmt, va_list args) ntd_printf(1, 0);
+#define ntd_returns __attribute__((returns_nonnull))
+
+void *ntd_malloc(size_t size) ntd_returns;
+void *ntd_calloc(size_t count, size_t size) ntd_returns;
+void *ntd_realloc(void *old, size_t size) ntd_returns;
+char *ntd_strdup(const char *text) ntd_returns;
+char *ntd_strndup(const char *text, size_t len) ntd_returns;
+char *ntd_asprintf(const char *fmt, ...) ntd_printf(1, 2) ntd_returns;
+char *ntd_vasprintf(const char *fmt, va_list args) ntd_printf(1, 0) ntd_returns;
 
 /* Frees a NULL-terminated array of strings and the strings in it; NULL is allowed. */
 void ntd_strv_free(char **strings);

@@ -282,7 +282,8 @@ struct sweep {
 static void sweep_later(struct sweep *sweep, const char *path)
 {
 	sweep->paths = ntd_realloc(sweep->paths, (sweep->count + 1) * sizeof *sweep->paths);
-	sweep->paths[sweep->count++] = ntd_strndup(path, sizeof((struct ntd_keeper_order *)0)->path);
+	sweep->paths[sweep->count++] =
+		ntd_strndup(path, sizeof((struct ntd_keeper_order *)0)->path);
 }
 
 static void remove_sockets_in(const char *path)

@@ -56,6 +56,24 @@ int ntd_machine_status_of(struct ntd_machine *machine, struct ntd_bytes command,
 	return result.status;
 }
 
+int ntd_machine_sync(struct ntd_machine *machine, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	_cleanup_free_ char *running = NULL;
+
+	if (machine->state != NTD_MACHINE_CONNECTED)
+		return 0;
+	running = ntd_shell_running(machine->shell);
+	if (running) {
+		ntd_log(machine->context.report, NTD_LEVEL_WARNING, machine->name,
+			"not synced, a command is still running: %.200s", running);
+		return 0;
+	}
+	return ntd_machine_status_of(machine, (struct ntd_bytes){.data = "sync", .len = 4}, NULL,
+				     waiter, err) < 0
+		       ? -1
+		       : 0;
+}
+
 /* ---- checks */
 
 static struct ntd_nest step(struct ntd_machine *machine, const char *what, struct ntd_bytes command)

@@ -35,6 +35,11 @@ int ntd_machine_status_of(struct ntd_machine *machine, struct ntd_bytes command,
 			  struct ntd_buf *output, struct ntd_waiter *waiter,
 			  struct ntd_error **err);
 
+/* Writes the guest's files to its disks, at the end of a test: nothing if the root shell is not there, or
+ * is still busy with a command of another thread, which is logged. */
+int ntd_machine_sync(struct ntd_machine *machine, struct ntd_waiter *waiter,
+		     struct ntd_error **err);
+
 /* ---- probes (machine/waits.c): waits that re-check quickly, with "waiting for ..." around them. */
 int ntd_machine_wait_for_file(struct ntd_machine *machine, const char *path, double timeout,
 			      struct ntd_waiter *waiter, struct ntd_error **err);

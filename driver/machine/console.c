@@ -111,6 +111,19 @@ static void add_line(struct ntd_console *console, const char *bytes, size_t len)
 		forget_oldest(console);
 }
 
+/* The bytes without a UTF-8 character at the end of which only the beginning has been read. */
+static size_t whole_characters(const struct ntd_buf *bytes)
+{
+	const unsigned char *at = (const unsigned char *)ntd_buf_bytes(bytes);
+	size_t cut = bytes->len, back = 1;
+
+	while (back < 4 && back < cut && (at[cut - back] & 0xc0) == 0x80)
+		back++;
+	if (at[cut - back] >= 0xc0 && !ntd_utf8_sequence((const char *)at + cut - back, back))
+		cut -= back;
+	return cut;
+}
+
 static void write_raw(struct ntd_console *console, const char *bytes, size_t len)
 {
 	while (len && console->raw_fd >= 0) {
@@ -141,8 +154,10 @@ static void add_bytes(struct ntd_console *console, const char *bytes, size_t len
 	}
 	ntd_buf_append(&console->partial, bytes, len);
 	if (console->partial.len > LINE_LIMIT) {
-		add_line(console, ntd_buf_bytes(&console->partial), console->partial.len);
-		ntd_buf_clear(&console->partial);
+		size_t whole = whole_characters(&console->partial);
+
+		add_line(console, ntd_buf_bytes(&console->partial), whole);
+		ntd_buf_consume(&console->partial, whole);
 	}
 }
 

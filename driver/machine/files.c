@@ -31,22 +31,24 @@ static void place_free(struct place *place)
 
 #define _cleanup_place_ _cleanup_(place_free)
 
-static int make_place(struct ntd_machine *machine, struct place *place, struct ntd_error **err)
-{
-	_cleanup_free_ char *template = ntd_asprintf("%s/copy-XXXXXX", machine->shared_dir);
-
-	if (!mkdtemp(template))
-		return ntd_error_sys(err, errno, "cannot make %s", template);
-	place->host = ntd_steal(&template);
-	place->guest = ntd_asprintf(SHARED_IN_GUEST "%s", strrchr(place->host, '/'));
-	return 0;
-}
-
 static const char *name_in(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 
 	return slash ? slash + 1 : path;
+}
+
+static int make_place(struct ntd_machine *machine, struct place *place, struct ntd_error **err)
+{
+	_cleanup_free_ char *template = ntd_asprintf("%s/copy-XXXXXX", machine->shared_dir);
+
+	if (!mkdtemp(template)) {
+		ntd_error_sys(err, errno, "cannot make %s", template);
+		return -1;
+	}
+	place->host = ntd_steal(&template);
+	place->guest = ntd_asprintf(SHARED_IN_GUEST "/%s", name_in(place->host));
+	return 0;
 }
 
 /* The path without slashes at its end. */

@@ -65,13 +65,13 @@ void ntd_life_start_failed(struct ntd_machine *machine, struct ntd_error *error)
 void ntd_life_finish_waits(struct ntd_machine *machine, enum ntd_life_wait_kind kind,
 			   const struct ntd_error *error);
 /* Loop: the callbacks of the machine's parts. */
-void ntd_life_process_changed(struct ntd_process *process, void *machine);
-void ntd_life_console_panicked(void *machine);
-void ntd_life_shell_announced(void *machine, const char *said, size_t len);
-void ntd_life_shell_disconnected(void *machine);
+void ntd_life_process_changed(struct ntd_process *process, void *owner);
+void ntd_life_console_panicked(void *owner);
+void ntd_life_shell_announced(void *owner, const char *said, size_t len);
+void ntd_life_shell_disconnected(void *owner);
 /* Loop: closes the connections and the console; what is pending on them fails with a copy of `why`. */
 void ntd_life_close(struct ntd_machine *machine, const struct ntd_error *why);
-void ntd_life_verdict_expired(struct ntd_timer *verdict);
-void ntd_life_kill_expired(struct ntd_timer *kill);
+void ntd_life_verdict_expired(struct ntd_timer *timer);
+void ntd_life_kill_expired(struct ntd_timer *timer);
 /* Loop: SIGTERM to the process, and an end to it all after `grace` ns. */
 void ntd_life_terminate(struct ntd_machine *machine, int64_t grace);

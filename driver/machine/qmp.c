@@ -106,7 +106,7 @@ static void deliver_reply(struct ntd_qmp *qmp, cJSON *reply)
 	struct exchange **link = &qmp->exchanges;
 	struct exchange *exchange;
 
-	while (*link && !(cJSON_IsNumber(id) && (*link)->id == (unsigned)id->valuedouble))
+	while (*link && !(cJSON_IsNumber(id) && id->valuedouble == (*link)->id))
 		link = &(*link)->next;
 	exchange = *link;
 	if (!exchange) {
