@@ -1,6 +1,7 @@
 /* Commands wait in a queue; one is on the wire at a time, framed by machine/framing.c, and answered by
- * what machine/reply.c finds in the bytes that come back. An abandoned one (Ctrl-C) leaves the wire to
- * the next, which the guest reads when the first has ended; its reply is skipped by its token.
+ * what machine/reply.c finds in the bytes that come back. One that is abandoned (Ctrl-C), or whose reply
+ * nobody wants, keeps the wire until its reply has come, or a new root shell: until then the guest would not
+ * read the next, and what was written early could be taken for its input.
  */
 #include "machine/shell.h"
 
@@ -26,8 +27,9 @@ struct ntd_shell {
 	struct ntd_source socket; /* fd -1: not connected */
 	struct ntd_buf out;
 	struct ntd_reply reply;
-	struct job *first, **last; /* first: on the wire when `on_wire` */
-	bool on_wire;
+	struct job *first, **last; /* waiting for the wire */
+	bool on_wire;              /* a command was sent whose reply has not come yet */
+	struct job *current;       /* that command; NULL: nobody waits for its reply any more */
 	struct ntd_framing framing;
 	struct ntd_error *refusal; /* why commands cannot run; NULL: they can */
 	struct ntd_buf said;       /* bytes before the banner, for the log */
@@ -43,7 +45,6 @@ struct job {
 	struct job *next;
 	char token[NTD_TOKEN_SIZE];
 	unsigned number;
-	bool queued;
 };
 
 /* How much of a command's text a message shows. */
@@ -68,54 +69,72 @@ static void flush_out(struct ntd_shell *shell)
 	ntd_source_modify(&shell->socket, EPOLLIN | (shell->out.len ? (uint32_t)EPOLLOUT : 0));
 }
 
-static void pump(struct ntd_shell *shell);
+/* The wire is free again; who waited for the reply, if anyone still does, is told. */
+static void clear_wire(struct ntd_shell *shell, struct ntd_error *error)
+{
+	struct job *job = ntd_steal(&shell->current);
 
-/* Takes the first job off the queue and completes it. */
-static void finish_first(struct ntd_shell *shell, struct ntd_error *error)
+	shell->on_wire = false;
+	ntd_reply_expect(&shell->reply, "");
+	if (job)
+		ntd_request_complete(&job->request, error);
+	else
+		ntd_error_free(error);
+}
+
+static struct job *take_first(struct ntd_shell *shell)
 {
 	struct job *job = shell->first;
 
 	shell->first = job->next;
 	if (!shell->first)
 		shell->last = &shell->first;
-	job->queued = false;
-	shell->on_wire = false;
-	ntd_reply_expect(&shell->reply, "");
-	ntd_request_complete(&job->request, error);
+	return job;
 }
 
+/* Sends the next command when the wire is free. */
 static void pump(struct ntd_shell *shell)
 {
-	while (shell->first && !shell->on_wire && shell->socket.fd >= 0) {
-		struct job *job = shell->first;
+	struct job *job;
 
-		ntd_framing_write(&shell->framing, job->command, job->number, &shell->out);
-		shell->on_wire = true;
-		flush_out(shell);
-		if (!job->command->no_reply) {
-			ntd_reply_expect(&shell->reply, job->token);
-			return;
-		}
+	if (!shell->first || shell->on_wire || !shell->socket.loop)
+		return;
+	job = take_first(shell);
+	ntd_framing_write(&shell->framing, job->command, job->number, &shell->out);
+	ntd_reply_expect(&shell->reply, job->token);
+	shell->on_wire = true;
+	flush_out(shell);
+	if (job->command->no_reply) {
 		job->result->status = -2;
-		finish_first(shell, NULL);
+		ntd_request_complete(&job->request, NULL);
+	} else {
+		shell->current = job;
 	}
+}
+
+static struct ntd_error *cannot_run(const struct ntd_shell *shell)
+{
+	if (shell->refusal)
+		return ntd_error_copy(shell->refusal);
+	if (!shell->socket.loop)
+		return ntd_error_new(NTD_E_DEAD, "machine '%s' has no root shell: %s",
+				     shell->machine,
+				     shell->socket.fd < 0 ? "it is not running" : "it hung up");
+	return NULL;
 }
 
 static void job_begin(struct ntd_request *request)
 {
 	struct job *job = ntd_container_of(request, struct job, request);
 	struct ntd_shell *shell = job->shell;
+	struct ntd_error *error = cannot_run(shell);
 
-	if (shell->socket.fd < 0) {
-		ntd_request_complete(
-			request, ntd_error_new(NTD_E_DEAD,
-					       "machine '%s' has no root shell: it is not running",
-					       shell->machine));
+	if (error) {
+		ntd_request_complete(request, error);
 		return;
 	}
 	job->number = ++shell->sequence;
 	ntd_framing_token(&shell->framing, job->number, job->token);
-	job->queued = true;
 	*shell->last = job;
 	shell->last = &job->next;
 	pump(shell);
@@ -127,30 +146,30 @@ static void job_abandon(struct ntd_request *request)
 	struct ntd_shell *shell = job->shell;
 	struct job **link = &shell->first;
 
-	if (!job->queued)
+	if (shell->current == job) {
+		shell->current = NULL; /* the wire is free when its reply has come */
 		return;
-	if (shell->first == job && shell->on_wire) {
-		shell->on_wire = false;
-		ntd_reply_expect(&shell->reply, "");
 	}
-	while (*link != job)
+	while (*link && *link != job)
 		link = &(*link)->next;
+	if (!*link)
+		return;
 	*link = job->next;
 	if (!*link)
 		shell->last = link;
-	pump(shell);
+}
+
+static void fail_pending(struct ntd_shell *shell, const struct ntd_error *why)
+{
+	clear_wire(shell, ntd_error_copy(why));
+	while (shell->first)
+		ntd_request_complete(&take_first(shell)->request, ntd_error_copy(why));
 }
 
 static void refuse(struct ntd_shell *shell, struct ntd_error *why)
 {
 	ntd_error_free(shell->refusal);
 	shell->refusal = why;
-}
-
-static void fail_pending(struct ntd_shell *shell, const struct ntd_error *why)
-{
-	while (shell->first)
-		finish_first(shell, ntd_error_copy(why));
 }
 
 void ntd_shell_refuse(struct ntd_shell *shell, const struct ntd_error *why)
@@ -161,52 +180,58 @@ void ntd_shell_refuse(struct ntd_shell *shell, const struct ntd_error *why)
 
 /* ---- what is read */
 
-static void complete(struct ntd_shell *shell)
+static struct ntd_error *failure(const struct ntd_shell *shell, const struct ntd_command *command)
 {
-	struct job *job = shell->first;
-	struct ntd_reply *reply = &shell->reply;
-	struct ntd_error *error = NULL;
+	const struct ntd_reply *reply = &shell->reply;
 
 	if (reply->held)
-		error = ntd_error_new(
+		return ntd_error_new(
 			NTD_E_TIMEOUT,
 			"machine '%s': command `%.*s` ended, but its standard output was "
 			"still open %u seconds after its time-out of %g seconds; held by "
 			"guest processes %s (redirect the output of background processes)",
-			shell->machine, shown(job->command), job->command->text,
-			shell->framing.grace, job->command->timeout,
-			*reply->held ? reply->held : "unknown");
-	else if (reply->encoder_status)
-		error = ntd_error_new(
-			NTD_E_MACHINE,
-			"machine '%s': base64 in the guest failed with status %d; the "
-			"output of `%.*s` is lost",
-			shell->machine, reply->encoder_status, shown(job->command),
-			job->command->text);
-	job->result->status = job->command->no_status ? -1 : reply->command_status;
-	job->result->output = reply->output;
-	reply->output = (struct ntd_buf){0};
-	finish_first(shell, error);
+			shell->machine, shown(command), command->text, shell->framing.grace,
+			command->timeout, *reply->held ? reply->held : "unknown");
+	if (reply->encoder_status)
+		return ntd_error_new(NTD_E_MACHINE,
+				     "machine '%s': base64 in the guest failed with status %d; the "
+				     "output of `%.*s` is lost",
+				     shell->machine, reply->encoder_status, shown(command),
+				     command->text);
+	return NULL;
+}
+
+static void complete(struct ntd_shell *shell)
+{
+	struct job *job = shell->current;
+	struct ntd_reply *reply = &shell->reply;
+	struct ntd_error *error = NULL;
+
+	if (job) {
+		error = failure(shell, job->command);
+		job->result->status = job->command->no_status ? -1 : reply->command_status;
+		job->result->output = reply->output;
+		reply->output = (struct ntd_buf){0};
+	}
+	clear_wire(shell, error);
 }
 
 /* A command that was under way belongs to a shell that is no more. */
 static void banner(struct ntd_shell *shell)
 {
-	struct job *job = shell->first;
+	struct job *job = shell->current;
+	struct ntd_error *error = NULL;
 
 	ntd_framing_forget(&shell->framing);
 	refuse(shell, NULL);
-	if (job && job->command->no_status) {
+	if (job && job->command->no_status)
 		job->result->status = -1;
-		finish_first(shell, NULL);
-	} else if (job) {
-		finish_first(shell,
-			     ntd_error_new(NTD_E_MACHINE,
-					   "machine '%s': the root shell began anew (the guest "
-					   "rebooted?) while `%.*s` ran",
-					   shell->machine, shown(job->command),
-					   job->command->text));
-	}
+	else if (job)
+		error = ntd_error_new(NTD_E_MACHINE,
+				      "machine '%s': the root shell began anew (the guest "
+				      "rebooted?) while `%.*s` ran",
+				      shell->machine, shown(job->command), job->command->text);
+	clear_wire(shell, error);
 	shell->owner.announced(shell->owner.owner, ntd_buf_bytes(&shell->said), shell->said.len);
 	ntd_buf_clear(&shell->said);
 }
@@ -217,10 +242,13 @@ static void garbled(struct ntd_shell *shell, enum ntd_reply_event event)
 				   ? "has more than 1 GiB of output"
 				   : "got a reply that is not base64: something "
 				     "else wrote to the root shell's console";
+	const struct ntd_command *command = shell->current ? shell->current->command : NULL;
+	struct ntd_error *error = NULL;
 
-	finish_first(shell, ntd_error_new(NTD_E_PROTOCOL, "machine '%s': command `%.*s` %s",
-					  shell->machine, shown(shell->first->command),
-					  shell->first->command->text, what));
+	if (command)
+		error = ntd_error_new(NTD_E_PROTOCOL, "machine '%s': command `%.*s` %s",
+				      shell->machine, shown(command), command->text, what);
+	clear_wire(shell, error);
 }
 
 static void handle(struct ntd_shell *shell, enum ntd_reply_event event)
@@ -370,7 +398,7 @@ struct running {
 static void copy_running(void *arg)
 {
 	struct running *running = arg;
-	const struct job *job = running->shell->on_wire ? running->shell->first : NULL;
+	const struct job *job = running->shell->current;
 
 	running->text = job ? ntd_strndup(job->command->text, job->command->text_len) : NULL;
 }

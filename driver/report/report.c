@@ -221,6 +221,28 @@ void ntd_report_limit(struct ntd_report *report, size_t bytes)
 	pthread_mutex_unlock(&report->queue_mutex);
 }
 
+static void close_sinks(struct ntd_report *report)
+{
+	while (report->sinks) {
+		struct ntd_sink *sink = report->sinks;
+
+		report->sinks = sink->next;
+		sink->close(sink);
+	}
+}
+
+bool ntd_report_end(struct ntd_report *report, int64_t deadline)
+{
+	struct timespec at = {.tv_sec = deadline / NTD_SECOND, .tv_nsec = deadline % NTD_SECOND};
+
+	if (!ntd_report_flush(report, deadline) ||
+	    pthread_mutex_clocklock(&report->sink_mutex, CLOCK_MONOTONIC, &at))
+		return false;
+	close_sinks(report);
+	pthread_mutex_unlock(&report->sink_mutex);
+	return true;
+}
+
 void ntd_report_free(struct ntd_report *report)
 {
 	if (!report)
@@ -230,12 +252,7 @@ void ntd_report_free(struct ntd_report *report)
 	pthread_cond_signal(&report->queued);
 	pthread_mutex_unlock(&report->queue_mutex);
 	pthread_join(report->writer, NULL);
-	while (report->sinks) {
-		struct ntd_sink *sink = report->sinks;
-
-		report->sinks = sink->next;
-		sink->close(sink);
-	}
+	close_sinks(report);
 	pthread_cond_destroy(&report->queued);
 	pthread_cond_destroy(&report->written);
 	pthread_mutex_destroy(&report->queue_mutex);

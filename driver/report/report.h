@@ -69,6 +69,10 @@ void ntd_report_never_block(struct ntd_report *report);
  * Returns whether all of it was written. For the hard end of a run. */
 bool ntd_report_flush(struct ntd_report *report, int64_t deadline);
 
+/* The same, and closes the sinks, after which events go nowhere: whole files, though the process may end
+ * at any moment. */
+bool ntd_report_end(struct ntd_report *report, int64_t deadline);
+
 /* Emits a copy of the event; monotonic and wall are filled in when 0. */
 void ntd_report_emit(struct ntd_report *report, const struct ntd_event *event);
 /* A message. `machine` may be NULL. */

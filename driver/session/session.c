@@ -274,7 +274,7 @@ static void *abort_main(void *arg)
 	stop_vlans(session);
 	if (session->sockets.temporary)
 		ntd_tree_remove(session->sockets.path, NULL);
-	ntd_report_flush(session->report, ntd_after(FLUSH_PATIENCE));
+	ntd_report_end(session->report, ntd_after(FLUSH_PATIENCE));
 	ntd_keeper_stop(session->keeper);
 	sigaction(session->abort_signal, &deadly, NULL);
 	sigemptyset(&set);

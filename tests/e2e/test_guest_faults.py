@@ -1,0 +1,191 @@
+"""Guests that go wrong while QEMU lives: panic, a root shell that never appears, ends or is deaf, output that is
+held open."""
+
+import pytest
+
+import harness
+
+
+@pytest.fixture(scope="module")
+def session(tiny):
+    with harness.Session(tiny, "import re, threading, time") as running:
+        yield running
+
+
+def test_child_that_keeps_the_output_open(session):
+    """Output is complete when every holder has closed it, which is waited for."""
+    session("""
+        began = time.monotonic()
+        assert machine.succeed("(sleep 2; echo late) & echo now") == "now\\nlate\\n"
+        assert time.monotonic() - began >= 2
+        began = time.monotonic()
+        machine.succeed("sleep 1000 > /dev/null 2>&1 &")
+        assert time.monotonic() - began < 2
+        machine.succeed("killall sleep")
+    """)
+
+
+def test_child_that_keeps_the_output_open_for_too_long(session):
+    """The error says who holds it; the guest is usable afterwards."""
+    session("""
+        began = time.monotonic()
+        text = error_of(machine.execute, "sleep 1000 & sleep 1001 & echo x", timeout=2)
+        assert 2 < time.monotonic() - began < 25, time.monotonic() - began
+        assert "machine 'machine'" in text and "sleep 1000 & sleep 1001 & echo x" in text, text
+        holders = re.findall(r"(\\d+) \\(sleep\\)", text)
+        assert sorted(holders) == sorted(machine.succeed("pidof sleep").split()), text
+        assert machine.execute("echo usable; exit 3") == (3, "usable\\n")
+        machine.succeed("kill " + " ".join(holders))
+    """)
+
+
+def test_command_that_ignores_its_timeout(session):
+    session("""
+        began = time.monotonic()
+        text = error_of(machine.execute, "trap '' TERM; while :; do sleep 0.1; done", timeout=1)
+        assert time.monotonic() - began < 25
+        assert "machine 'machine'" in text and "bash" in text, text
+        assert machine.execute("echo usable; exit 3") == (3, "usable\\n")
+        machine.succeed("kill -9 $(pgrep -f 'trap .. TERM')")
+    """)
+
+
+def test_root_shell_that_is_killed(session):
+    """The guest's init starts another one."""
+    session("""
+        shell = machine.succeed("pgrep -f 'bash --norc'").split()[0]
+        began = time.monotonic()
+        text = error_of(machine.execute, f"kill -9 {shell}; sleep 1000")
+        assert time.monotonic() - began < 5
+        assert "machine 'machine'" in text and "root shell began anew" in text, text
+        assert machine.execute("echo usable; exit 3") == (3, "usable\\n")
+        assert machine.execute("sleep 10", timeout=1) == (124, "")
+        machine.succeed("pkill -9 -f 'trap .. TERM' || true; pkill sleep || true")
+    """)
+
+
+def test_root_shell_that_is_killed_while_idle(session):
+    session("""
+        shell = machine.succeed("pgrep -f 'bash --norc'").split()[0]
+        machine.succeed(f"(sleep 0.5; kill -9 {shell}) > /dev/null 2>&1 &")
+        time.sleep(1.5)
+        assert machine.execute("echo usable; exit 3") == (3, "usable\\n")
+    """)
+
+
+def test_noise_on_the_channel(session):
+    session("""
+        machine.succeed("echo noise > /dev/hvc0")
+        machine.succeed("(for i in $(seq 20); do echo noise; sleep 0.05; done) > /dev/hvc0 2> /dev/null &")
+        for n in range(20):
+            assert machine.execute(f"echo {n}; exit {n}") == (n, f"{n}\\n")
+    """)
+
+
+def test_power_off_in_a_command(session):
+    session("""
+        began = time.monotonic()
+        text = error_of(machine.succeed, "poweroff; sleep 1000")
+        assert time.monotonic() - began < 8
+        assert "machine 'machine'" in text and "exited with code 0" in text, text
+        machine.start()
+        machine.connect()
+        machine.execute("poweroff", check_return=False, check_output=False)
+        machine.wait_for_shutdown()
+        assert not machine.booted
+        machine.start()
+    """)
+
+
+def test_reboot_in_a_command(session):
+    session("""
+        machine.crash()
+        machine.start(allow_reboot=True)
+        boot = machine.succeed("cat /proc/sys/kernel/random/boot_id")
+        text = error_of(machine.succeed, "reboot; sleep 1000")
+        assert "machine 'machine'" in text and "root shell began anew" in text, text
+        assert machine.succeed("cat /proc/sys/kernel/random/boot_id") != boot
+        machine.crash()
+    """)
+
+
+@pytest.mark.parametrize("wait", [
+    "machine.execute('echo c > /proc/sysrq-trigger; sleep 1000')",
+    "machine.succeed('(sleep 1; echo c > /proc/sysrq-trigger) > /dev/null 2>&1 &') or machine.wait_until_succeeds('false')",
+    "machine.succeed('(sleep 1; echo c > /proc/sysrq-trigger) > /dev/null 2>&1 &') or machine.wait_for_console_text('never')",
+], ids=["command", "until", "console"])
+def test_kernel_panic(session, wait):
+    """panic=1: the guest reboots after a second, which ends QEMU."""
+    session(f"""
+        machine.start()
+        machine.connect()
+        panicked = []
+
+        def watch():
+            while "Kernel panic" not in machine.get_console_log() and not panicked:
+                time.sleep(0.05)
+            panicked.append(time.monotonic())
+
+        thread = threading.Thread(target=watch, daemon=True)
+        thread.start()
+        text = error_of(lambda: {wait})
+        thread.join()
+        assert time.monotonic() - panicked[0] < 5
+        assert "machine 'machine'" in text and "Kernel panic - not syncing" in text, text
+        assert "sysrq triggered crash" in text, text
+    """)
+
+
+def test_kernel_panic_for_ever(session):
+    """panic=0: nothing ends."""
+    session("""
+        os.environ["QEMU_KERNEL_PARAMS"] = "panic=0"
+        machine.start()
+        machine.connect()
+        began = time.monotonic()
+        text = error_of(machine.execute, "echo c > /proc/sysrq-trigger; sleep 1000")
+        assert time.monotonic() - began < 8
+        assert "machine 'machine'" in text and "Kernel panic - not syncing" in text, text
+        began = time.monotonic()
+        text = error_of(machine.execute, "true")
+        assert time.monotonic() - began < 5
+        assert "machine 'machine'" in text and "panic" in text, text
+        del os.environ["QEMU_KERNEL_PARAMS"]
+        machine.crash()
+        assert machine.succeed("echo well again") == "well again\\n"
+    """)
+
+
+def test_kernel_panic_while_booting(session):
+    session("""
+        machine.crash()
+        os.environ["QEMU_KERNEL_PARAMS"] = "rdinit=/bin/false"
+        text = error_of(machine.connect)
+        assert "machine 'machine'" in text and "Attempted to kill init" in text, text
+        os.environ["QEMU_KERNEL_PARAMS"] = "rdinit=/bin/false panic=0"
+        machine.start()
+        text = error_of(machine.connect)
+        assert "machine 'machine'" in text and "Attempted to kill init" in text, text
+        del os.environ["QEMU_KERNEL_PARAMS"]
+        machine.crash()
+    """)
+
+
+def test_guest_without_a_root_shell(tiny):
+    """The boot has a time limit of its own; the error has the last lines of the console."""
+    with harness.Session(tiny, "import time", options=["--boot-timeout", "6"]) as session:
+        session("""
+            os.environ["QEMU_KERNEL_PARAMS"] = "rdinit=/bin/sh"
+            began = time.monotonic()
+            text = error_of(machine.succeed, "true")
+            assert 6 < time.monotonic() - began < 12, time.monotonic() - began
+            assert "machine 'machine'" in text and "Shell did not start in time" in text, text
+            assert "can't access tty" in text, text
+            machine.crash()
+            os.environ["QEMU_OPTS"] = "-S"
+            began = time.monotonic()
+            text = error_of(machine.connect)
+            assert 6 < time.monotonic() - began < 12, time.monotonic() - began
+            assert "machine 'machine'" in text and "Shell did not start in time" in text, text
+            machine.send_monitor_command("cont")
+        """)

@@ -1,0 +1,108 @@
+"""Signals to the driver at any moment, on real QEMU: the right exit status, soon, and nothing left."""
+
+import re
+import signal
+
+import pytest
+
+import harness
+
+# Defines qemu(machine), the process id of QEMU itself: machine.pid is that of /bin/sh where this does not
+# replace itself by its only command.
+QEMU = """
+import os, signal, threading, time
+
+def below(pid):
+    found = [pid]
+    for task in os.listdir(f"/proc/{pid}/task"):
+        for child in open(f"/proc/{pid}/task/{task}/children").read().split():
+            found += below(int(child))
+    return found
+
+def qemu(machine):
+    pid, = [pid for pid in below(machine.pid) if open(f"/proc/{pid}/comm").read().startswith("qemu-system")]
+    return pid
+
+"""
+# What the script does when the signal comes, after it printed `now`.
+MOMENTS = {
+    "booting": "print('now')\nmachine.connect()",
+    "command": "machine.connect()\nprint('now')\nmachine.succeed('sleep 1000')",
+    "until": "machine.connect()\nprint('now')\nmachine.wait_until_succeeds('false')",
+    "console": "machine.start()\nprint('now')\nmachine.wait_for_console_text('never')",
+    "shutdown": "machine.start()\nprint('now')\nmachine.wait_for_shutdown()",
+    "sleep": "import time\nmachine.start()\nprint('now')\ntime.sleep(1000)",
+    "loop": "machine.start()\nprint('now')\nwhile True: pass",
+    "thread": "import threading\nmachine.start()\nprint('now')\n"
+              "thread = threading.Thread(target=machine.succeed, args=('sleep 1000',))\nthread.start()\nthread.join()",
+}
+SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: 137}
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_signal(tiny, moment, number):
+    with harness.Run(MOMENTS[moment], tiny) as run:
+        run.wait_for("^now$")
+        if moment == "booting":
+            run.wait_for("machine: starting vm")
+        if moment in ("command", "until", "console", "shutdown"):
+            run.wait_for("waiting for|must succeed: sleep")
+        run.signal(number)
+        result = run.finish(seconds=5)
+        assert result.status == SIGNALS[number]
+        if number != signal.SIGKILL:
+            assert re.search(r"^kill QemuMachine \(pid \d+\)$", result.log, re.M)
+        if number == signal.SIGINT:
+            assert "KeyboardInterrupt" in result.err
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+def test_signal_in_cleanup(tiny, number):
+    # A QEMU that is stopped makes it last: SIGTERM does not reach it.
+    with harness.Run(QEMU + "machine.start()\nos.kill(qemu(machine), signal.SIGSTOP)\n", tiny) as run:
+        run.wait_for("^kill QemuMachine")
+        run.signal(number)
+        result = run.finish(seconds=5)
+        assert result.status in (0, SIGNALS[number])
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+def test_signal_with_a_stopped_qemu(tiny, number):
+    with harness.Run(QEMU + """
+machine.connect()
+os.kill(qemu(machine), signal.SIGSTOP)
+print("now")
+machine.succeed("true")
+""", tiny) as run:
+        run.wait_for("^now$")
+        run.signal(number)
+        assert run.finish(seconds=6).status == SIGNALS[number]
+
+
+def test_global_time_limit(tiny):
+    result = harness.run("machine.connect()\nmachine.succeed('sleep 1000')", tiny, global_timeout=6, status=143,
+                         seconds=15)
+    assert "timeout reached; test terminating..." in result.log.splitlines()
+    result = harness.run("machine.connect()\nwhile True: pass", tiny, global_timeout=6, status=143, seconds=15)
+    assert "timeout reached; test terminating..." in result.log.splitlines()
+
+
+@pytest.mark.parametrize("script, status", [
+    ("machine.succeed('exit 7')", 1),
+    ("import sys; sys.exit(3)", 3),
+    ("raise ValueError", 1),
+    ("import threading; t = threading.Thread(target=lambda: machine.succeed('false')); t.start(); t.join()", 0),
+    ("os._exit(9)", 9),
+], ids=["check", "exit", "exception", "thread", "_exit"])
+def test_endings(tiny, script, status):
+    harness.run("machine.connect()\n" + script, tiny, status=status)
+
+
+def test_background_process_of_the_start_script(tiny, tmp_path):
+    script = tmp_path / "run-machine-vm"
+    script.write_text(f'#!/bin/bash\nsetsid sleep 1000 &\nenv -i setsid nohup sleep 1000 > /dev/null 2>&1 &\n'
+                      f'exec {tiny["machine"]} "$@"\n')
+    script.chmod(0o755)
+    for ending, status in ("", 0), ("os.kill(os.getpid(), signal.SIGKILL)", 137):
+        harness.run(f"import signal\nmachine.start()\n{ending}\n", {"machine": script}, status=status)

@@ -1,0 +1,170 @@
+/* A root shell whose other end is a real bash of this host, started as a guest's is: standard input and
+ * output are the channel. The test keeps the guest's end open, too, and says on it what a guest's firmware
+ * or init would.
+ */
+#pragma once
+
+#include "unit.h"
+
+#include "machine/shell.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdbool.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#define BANNER "Spawning backdoor root shell...\n"
+
+struct fixture {
+	struct ntd_loop *loop;
+	struct ntd_shell *shell;
+	int socket, guest;
+	pid_t bash;
+	sem_t announced, disconnected;
+	char said[256];
+	pthread_t thread; /* of a command in the background */
+	bool running;
+	struct ntd_command background;
+	struct ntd_result result;
+	struct ntd_error *error;
+	int returned;
+};
+
+static inline void on_banner(void *owner, const char *said, size_t len)
+{
+	struct fixture *fixture = owner;
+
+	snprintf(fixture->said, sizeof fixture->said, "%.*s", (int)len, said);
+	sem_post(&fixture->announced);
+}
+
+static inline void on_end(void *owner)
+{
+	sem_post(&((struct fixture *)owner)->disconnected);
+}
+
+static inline void open_shell(void *arg)
+{
+	struct fixture *fixture = arg;
+
+	ntd_shell_open(fixture->shell, fixture->socket, NULL);
+}
+
+static inline void close_shell(void *arg)
+{
+	_cleanup_error_ struct ntd_error *why = ntd_error_new(NTD_E_DEAD, "QEMU has ended");
+
+	ntd_shell_close(((struct fixture *)arg)->shell, why);
+}
+
+/* Starts a bash in a process group of its own, with `path` before PATH. */
+static inline void start_bash(struct fixture *fixture, const char *path)
+{
+	_cleanup_free_ char *variable = ntd_asprintf("PATH=%s:%s", path, getenv("PATH"));
+	char *const argv[] = {(char *)"bash", (char *)"--norc", NULL};
+	char *const env[] = {variable, NULL};
+	posix_spawn_file_actions_t files;
+	posix_spawnattr_t attributes;
+	sigset_t none;
+
+	sigemptyset(&none);
+	posix_spawn_file_actions_init(&files);
+	posix_spawn_file_actions_adddup2(&files, fixture->guest, 0);
+	posix_spawn_file_actions_adddup2(&files, fixture->guest, 1);
+	posix_spawn_file_actions_addopen(&files, 2, "/dev/null", O_WRONLY, 0);
+	posix_spawnattr_init(&attributes);
+	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
+	posix_spawnattr_setsigmask(&attributes, &none);
+	assert_int_equal(posix_spawnp(&fixture->bash, "bash", &files, &attributes, argv, env), 0);
+	posix_spawnattr_destroy(&attributes);
+	posix_spawn_file_actions_destroy(&files);
+}
+
+static inline void end_bash(struct fixture *fixture)
+{
+	if (fixture->bash) {
+		kill(-fixture->bash, SIGKILL);
+		waitpid(fixture->bash, NULL, 0);
+	}
+	fixture->bash = 0;
+}
+
+static inline int set_up(void **state)
+{
+	struct fixture *fixture = ntd_calloc(1, sizeof *fixture);
+	struct ntd_shell_owner owner = {on_banner, on_end, fixture};
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	fixture->socket = pair[0];
+	fixture->guest = pair[1];
+	fixture->loop = ntd_loop_new(NULL);
+	fixture->shell = ntd_shell_new(fixture->loop, "server", &owner);
+	ntd_shell_set_grace(fixture->shell, 1);
+	sem_init(&fixture->announced, 0, 0);
+	sem_init(&fixture->disconnected, 0, 0);
+	ntd_loop_call(fixture->loop, open_shell, fixture);
+	start_bash(fixture, "/");
+	*state = fixture;
+	return 0;
+}
+
+static inline int tear_down(void **state)
+{
+	struct fixture *fixture = *state;
+
+	end_bash(fixture);
+	ntd_loop_call(fixture->loop, close_shell, fixture);
+	if (fixture->running)
+		pthread_join(fixture->thread, NULL);
+	ntd_result_free(&fixture->result);
+	ntd_error_free(fixture->error);
+	ntd_shell_free(fixture->shell);
+	ntd_loop_free(fixture->loop);
+	ntd_close_fd(&fixture->guest);
+	sem_destroy(&fixture->announced);
+	sem_destroy(&fixture->disconnected);
+	free(fixture);
+	return 0;
+}
+
+/* ---- running commands */
+
+static inline struct ntd_command command_of(const char *text)
+{
+	return (struct ntd_command){.text = text, .text_len = strlen(text), .timeout = -1};
+}
+
+static inline int run(struct fixture *fixture, const struct ntd_command *command,
+		      struct ntd_result *result, struct ntd_error **err)
+{
+	struct ntd_channel *channel = ntd_shell_channel(fixture->shell);
+
+	return channel->ops->run(channel, command, result, NULL, err);
+}
+
+static inline void assert_command(struct fixture *fixture, struct ntd_command command, int status,
+				  const char *output)
+{
+	struct ntd_result result = {0};
+	struct ntd_error *err = NULL;
+	_cleanup_free_ char *text = NULL;
+
+	run(fixture, &command, &result, &err);
+	text = ntd_buf_take_string(&result.output);
+	assert_no_error(err);
+	assert_string_equal(text, output);
+	assert_int_equal(result.status, status);
+}
+
+static inline void assert_run(struct fixture *fixture, const char *text, int status,
+			      const char *output)
+{
+	assert_command(fixture, command_of(text), status, output);
+}
+
+#define shell_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
