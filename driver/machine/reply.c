@@ -107,14 +107,14 @@ static bool is_held(struct ntd_reply *reply)
 {
 	/* The token's own beginning may have been taken for base64. */
 	const char *mark = strchr(reply->token, '-');
-	_cleanup_free_ char *text = ntd_asprintf("%s held ", mark ? mark : "-");
-	size_t len;
+	_cleanup_free_ char *text = ntd_asprintf("%s held", mark ? mark : "-");
+	size_t len = 0;
 	const char *pids = mark ? after(reply, text, &len) : NULL;
 
-	if (!pids)
+	if (!pids || (len && *pids != ' '))
 		return false;
 	free(reply->held);
-	reply->held = ntd_strndup(pids, len);
+	reply->held = len ? ntd_strndup(pids + 1, len - 1) : ntd_strdup("");
 	return true;
 }
 

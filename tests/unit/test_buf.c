@@ -106,8 +106,8 @@ static void test_take_string(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_empty),	 cmocka_unit_test(test_append),
-		cmocka_unit_test(test_consume),	 cmocka_unit_test(test_reserve),
+		cmocka_unit_test(test_empty),    cmocka_unit_test(test_append),
+		cmocka_unit_test(test_consume),  cmocka_unit_test(test_reserve),
 		cmocka_unit_test(test_reclaims), cmocka_unit_test(test_take_string),
 	};
 

@@ -77,8 +77,8 @@ static void test_earlier(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_now),	  cmocka_unit_test(test_after),
-		cmocka_unit_test(test_span),	  cmocka_unit_test(test_seconds),
+		cmocka_unit_test(test_now),       cmocka_unit_test(test_after),
+		cmocka_unit_test(test_span),      cmocka_unit_test(test_seconds),
 		cmocka_unit_test(test_remaining), cmocka_unit_test(test_earlier),
 	};
 

@@ -193,7 +193,7 @@ static void test_types(void **state)
 	_cleanup_cjson_ cJSON *tree = parse("[1, \"s\", true, false, null, [], {}, 1.5]");
 	static const char *const found[] = {
 		"a number", "a string", "true or false", "true or false",
-		"null",	    "an array", "an object",	 "a number",
+		"null",     "an array", "an object",     "a number",
 	};
 	static const int types[] = {cJSON_Number,
 				    cJSON_String,
@@ -332,12 +332,12 @@ static void test_load_limit(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_valid),	    cmocka_unit_test(test_faults),
+		cmocka_unit_test(test_valid),       cmocka_unit_test(test_faults),
 		cmocka_unit_test(test_nul_bytes),   cmocka_unit_test(test_length),
-		cmocka_unit_test(test_depth),	    cmocka_unit_test(test_breadth),
-		cmocka_unit_test(test_paths),	    cmocka_unit_test(test_types),
+		cmocka_unit_test(test_depth),       cmocka_unit_test(test_breadth),
+		cmocka_unit_test(test_paths),       cmocka_unit_test(test_types),
 		cmocka_unit_test(test_type_choice), cmocka_unit_test(test_optional_and_duplicates),
-		cmocka_unit_test(test_load),	    cmocka_unit_test(test_load_pipe),
+		cmocka_unit_test(test_load),        cmocka_unit_test(test_load_pipe),
 		cmocka_unit_test(test_load_limit),
 	};
 

@@ -299,19 +299,19 @@ static void test_seconds(void **state)
 		const char *text;
 		double seconds; /* 0: refused */
 	} table[] = {
-		{"1", 1},	    {"0.5", 0.5},      {".5", 0.5},
-		{"2.", 2},	    {"1e3", 1000},     {"PT1H", 3600},
+		{"1", 1},           {"0.5", 0.5},      {".5", 0.5},
+		{"2.", 2},          {"1e3", 1000},     {"PT1H", 3600},
 		{"PT90M", 5400},    {"PT1.5S", 1.5},   {"PT1H30M5S", 5405},
-		{"P1D", 86400},	    {"P1DT1S", 86401}, {"P2W", 1209600},
-		{"P0DT0H1M0S", 60}, {"", 0},	       {"0", 0},
-		{"-1", 0},	    {"+1", 0},	       {" 1", 0},
-		{"1 ", 0},	    {"1s", 0},	       {"0x10", 0},
-		{"inf", 0},	    {"nan", 0},	       {"1e999", 0},
-		{"1.2.3", 0},	    {".", 0},	       {"P", 0},
-		{"PT", 0},	    {"PT0S", 0},       {"P1DT", 0},
-		{"P1H", 0},	    {"PT1D", 0},       {"PT1M1H", 0},
-		{"PT1H1H", 0},	    {"P1Y", 0},	       {"P1M", 0},
-		{"PT1", 0},	    {"P-1D", 0},       {"pt1h", 0},
+		{"P1D", 86400},     {"P1DT1S", 86401}, {"P2W", 1209600},
+		{"P0DT0H1M0S", 60}, {"", 0},           {"0", 0},
+		{"-1", 0},          {"+1", 0},         {" 1", 0},
+		{"1 ", 0},          {"1s", 0},         {"0x10", 0},
+		{"inf", 0},         {"nan", 0},        {"1e999", 0},
+		{"1.2.3", 0},       {".", 0},          {"P", 0},
+		{"PT", 0},          {"PT0S", 0},       {"P1DT", 0},
+		{"P1H", 0},         {"PT1D", 0},       {"PT1M1H", 0},
+		{"PT1H1H", 0},      {"P1Y", 0},        {"P1M", 0},
+		{"PT1", 0},         {"P-1D", 0},       {"pt1h", 0},
 		{"PT1Hx", 0},
 	};
 
@@ -379,9 +379,9 @@ static void test_usage_message(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_accepted),	 cmocka_unit_test(test_lists),
-		cmocka_unit_test(test_environment),	 cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_parse_again),	 cmocka_unit_test(test_seconds),
+		cmocka_unit_test(test_accepted),         cmocka_unit_test(test_lists),
+		cmocka_unit_test(test_environment),      cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_parse_again),      cmocka_unit_test(test_seconds),
 		cmocka_unit_test(test_help_is_complete), cmocka_unit_test(test_help_fits),
 		cmocka_unit_test(test_usage_message),
 	};

@@ -95,7 +95,7 @@ static void the_terminal_format_is_upstreams(void **state)
 				       "server: with \xff\ttwo\nlines\n"
 				       "\033[1m\033[32mstart all VMs\033[0m\n"
 				       "server: \033[1m\033[32mmust succeed: true\033[0m\n"
-				       "server: (finished: must succeed: true, in 0.12 seconds)\n"
+				       "(finished: must succeed: true, in 0.12 seconds)\n"
 				       "(finished: start all VMs, in 61.24 seconds)\n"
 				       "\033[1m\033[32msubtest: can log in\033[0m\n"
 				       "(finished: subtest: can log in, in 2.00 seconds)\n"
@@ -129,7 +129,7 @@ static void nests_say_how_long_they_took(void **state)
 	output = terminal_output(fixture);
 	assert_int_equal(sscanf(output,
 				"server: \033[1m\033[32mstep 1\033[0m\n"
-				"server: (finished: step 1, in %lf seconds)",
+				"(finished: step 1, in %lf seconds)",
 				&seconds),
 			 1);
 	assert_true(seconds >= 3 && seconds < 30);

@@ -100,9 +100,9 @@ static void test_python_name(void **state)
 		const char *name, *python;
 	} table[] = {
 		{"machine", "machine"}, {"a-b", "a_b"}, {"a.b", "a_b"},
-		{"1a", "_a"},		{"12", "_2"},	{"_x", "_x"},
-		{"A_9", "A_9"},		{"", ""},	{"-", "_"},
-		{"\303\251", "__"},	{"a b", "a_b"},
+		{"1a", "_a"},           {"12", "_2"},   {"_x", "_x"},
+		{"A_9", "A_9"},         {"", ""},       {"-", "_"},
+		{"\303\251", "__"},     {"a b", "a_b"},
 	};
 
 	for (size_t i = 0; i < unit_count(table); i++) {
@@ -122,27 +122,27 @@ static void test_utf8_sequence(void **state)
 		{"\0", 1, 1},
 		{"a", 1, 1},
 		{"\x7f", 1, 1},
-		{"\x80", 1, 0},	    /* a continuation byte alone */
+		{"\x80", 1, 0},     /* a continuation byte alone */
 		{"\xc0\x80", 2, 0}, /* overlong NUL */
 		{"\xc1\xbf", 2, 0}, /* overlong */
 		{"\xc2\x80", 2, 2}, /* U+0080, the first of two bytes */
-		{"\xc2", 1, 0},	    /* split */
+		{"\xc2", 1, 0},     /* split */
 		{"\xc2\x41", 2, 0},
-		{"\xdf\xbf", 2, 2},	/* U+07FF */
+		{"\xdf\xbf", 2, 2},     /* U+07FF */
 		{"\xe0\x9f\xbf", 3, 0}, /* overlong */
 		{"\xe0\xa0\x80", 3, 3}, /* U+0800 */
 		{"\xe2\x82\xac", 3, 3}, /* U+20AC */
-		{"\xe2\x82", 2, 0},	/* split */
+		{"\xe2\x82", 2, 0},     /* split */
 		{"\xe2\x82\x41", 3, 0},
-		{"\xed\x9f\xbf", 3, 3},	    /* U+D7FF */
-		{"\xed\xa0\x80", 3, 0},	    /* U+D800, a surrogate */
-		{"\xed\xbf\xbf", 3, 0},	    /* U+DFFF */
-		{"\xee\x80\x80", 3, 3},	    /* U+E000 */
-		{"\xef\xbf\xbf", 3, 3},	    /* U+FFFF */
+		{"\xed\x9f\xbf", 3, 3},     /* U+D7FF */
+		{"\xed\xa0\x80", 3, 0},     /* U+D800, a surrogate */
+		{"\xed\xbf\xbf", 3, 0},     /* U+DFFF */
+		{"\xee\x80\x80", 3, 3},     /* U+E000 */
+		{"\xef\xbf\xbf", 3, 3},     /* U+FFFF */
 		{"\xf0\x8f\xbf\xbf", 4, 0}, /* overlong */
 		{"\xf0\x90\x80\x80", 4, 4}, /* U+10000 */
 		{"\xf0\x9f\x98\x80", 4, 4}, /* U+1F600 */
-		{"\xf0\x9f\x98", 3, 0},	    /* split */
+		{"\xf0\x9f\x98", 3, 0},     /* split */
 		{"\xf0\x9f\x98\x41", 4, 0},
 		{"\xf4\x8f\xbf\xbf", 4, 4}, /* U+10FFFF, the last */
 		{"\xf4\x90\x80\x80", 4, 0}, /* beyond */
