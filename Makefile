@@ -87,7 +87,7 @@ UNIT_SECONDS ?= 120
 FUZZ_SECONDS ?= 60
 SANITIZE = -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all
 
-.PHONY: unit tsan fuzz run-unit run-fuzz check tidy cppcheck format format-check test demo
+.PHONY: unit tsan fuzz run-unit run-fuzz check tidy cppcheck format format-check test demo bench
 
 unit:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan CFLAGS="$(SANITIZE) -fsanitize=address,undefined" run-unit
@@ -168,4 +168,14 @@ demo:
 	$(BUILD)/nixos-test-driver --vlans 1 --vm-start-scripts build/vms/tiny/run-client-vm \
 		build/vms/tiny/run-server-vm --output_directory $(BUILD)/demo tests/e2e/examples/ping.py
 
--include $(UNIT_TESTS:%=$(BUILD)/unit/%.d) $(FUZZERS:%=$(BUILD)/%.d)
+# BENCH, ROUNDS and PEER are explained by tests/bench/run --help.
+bench:
+	@tests/setup --for demo
+	@$(MAKE) --no-print-directory -s all $(BUILD)/bench/vlan
+	@BUILD=$(BUILD) tests/bench/run
+
+$(BUILD)/bench/vlan: tests/bench/vlan.c $(BUILD)/libntd.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(CORE_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(BUILD)/libntd.a $(CORE_LIBS)
+
+-include $(UNIT_TESTS:%=$(BUILD)/unit/%.d) $(FUZZERS:%=$(BUILD)/%.d) $(BUILD)/bench/vlan.d

@@ -3,6 +3,37 @@
 
 #include <structmember.h>
 
+/* ---- what is written in Python */
+
+static PyObject *make_assertions(struct ntd_module_state *state)
+{
+	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("test_driver.assertions");
+
+	(void)state;
+	return module ? PyObject_CallMethod(module, "Assertions", NULL) : NULL;
+}
+
+static PyObject *make_debug(struct ntd_module_state *state)
+{
+	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("test_driver.debug");
+
+	return module ? PyObject_CallMethod(module, "for_run", "Oz", state->driver,
+					    state->session->config->debug_hook_attach)
+		      : NULL;
+}
+
+/* Attributes that cost nothing until they are used. */
+static int add_lazy(struct driver_object *self, struct ntd_module_state *state)
+{
+	_cleanup_pyref_ PyObject *assertions = ntd_lazy_object(state, make_assertions);
+	_cleanup_pyref_ PyObject *debug = ntd_lazy_object(state, make_debug);
+
+	if (!assertions || !debug ||
+	    PyObject_SetAttrString((PyObject *)self, "t", assertions) < 0)
+		return -1;
+	return PyObject_SetAttrString((PyObject *)self, "debug", debug);
+}
+
 /* ---- the object */
 
 /* os.environ was copied from the environment when Python started: before the VLANs were there. */
@@ -46,7 +77,8 @@ PyObject *ntd_driver_object(struct ntd_module_state *state)
 	self->machines = PyList_New(0);
 	self->vlans = PyList_New(0);
 	self->logger = ntd_logger_object(state);
-	if (!self->machines || !self->vlans || !self->logger || fill_lists(self, state) < 0)
+	if (!self->machines || !self->vlans || !self->logger || fill_lists(self, state) < 0 ||
+	    add_lazy(self, state) < 0)
 		Py_CLEAR(self);
 	return (PyObject *)self;
 }
@@ -282,6 +314,14 @@ static PyObject *get_out_dir(PyObject *object, void *closure)
 	return ntd_path(ntd_state_of(object)->session->config->output_dir);
 }
 
+static PyObject *get_tests(PyObject *object, void *closure)
+{
+	PyObject *text = ntd_state_of(object)->script_text;
+
+	(void)closure;
+	return text ? Py_NewRef(text) : PyUnicode_FromString("");
+}
+
 static PyObject *get_machines_qemu(PyObject *object, void *closure)
 {
 	(void)closure;
@@ -344,6 +384,7 @@ int ntd_add_driver_type(PyObject *module, struct ntd_module_state *state)
 	};
 	static PyGetSetDef attributes[] = {
 		{"out_dir", get_out_dir, NULL, "Path: where files for the user go.", NULL},
+		{"tests", get_tests, NULL, "str: the text of the script.", NULL},
 		{"machines_qemu", get_machines_qemu, NULL, "list: the virtual machines.", NULL},
 		{"machines_nspawn", get_machines_nspawn, NULL, "list: the containers.", NULL},
 		{NULL, NULL, NULL, NULL, NULL},

@@ -24,6 +24,7 @@ struct ntd_module_state {
 	PyObject *machine_died, *machine_timeout, *protocol_error;
 	PyTypeObject *machine_type, *vlan_type, *driver_type, *logger_type, *step_type;
 	PyTypeObject *shell_socket_type, *process_type, *qmp_type;
+	PyTypeObject *base_machine_type, *lazy_type;
 	PyObject *driver; /* the Driver of this run */
 	PyObject *script_text, *script_code;
 };
@@ -122,6 +123,9 @@ int ntd_add_step_type(PyObject *module, struct ntd_module_state *state);
 int ntd_add_shell_socket_type(PyObject *module, struct ntd_module_state *state);
 int ntd_add_process_type(PyObject *module, struct ntd_module_state *state);
 int ntd_add_qmp_type(PyObject *module, struct ntd_module_state *state);
+int ntd_add_lazy_type(PyObject *module, struct ntd_module_state *state);
+/* BaseMachine, which comes before the machine type, and NspawnMachine. */
+int ntd_add_machine_classes(PyObject *module, struct ntd_module_state *state);
 
 /* New objects; `machine` stays the session's. */
 PyObject *ntd_machine_object(struct ntd_module_state *state, struct ntd_machine *machine);
@@ -137,6 +141,9 @@ PyObject *ntd_qmp_object(struct ntd_module_state *state, PyObject *owner,
 /* A context manager for a step in the log; takes `attributes`. */
 PyObject *ntd_step_object(struct ntd_module_state *state, const char *machine, const char *text,
 			  char **attributes, bool subtest);
+/* Stands for what `make` returns, which is called when an attribute of it is first asked for. */
+PyObject *ntd_lazy_object(struct ntd_module_state *state,
+			  PyObject *(*make)(struct ntd_module_state *state));
 /* The machine of a machine object, or NULL with a TypeError. */
 struct ntd_machine *ntd_machine_of(PyObject *object);
 

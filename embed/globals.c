@@ -24,7 +24,11 @@ static const struct {
 	{"serial_stdout_off", OF_DRIVER, NULL},
 	{"serial_stdout_on", OF_DRIVER, NULL},
 	{"polling_condition", OF_DRIVER, NULL},
+	{"BaseMachine", OF_MODULE, NULL},
 	{"QemuMachine", OF_MODULE, NULL},
+	{"NspawnMachine", OF_MODULE, NULL},
+	{"t", OF_DRIVER, NULL},
+	{"debug", OF_DRIVER, NULL},
 	{"Machine", OF_MODULE, NULL},
 };
 

@@ -141,6 +141,70 @@ static PyObject *send_monitor_command(PyObject *object, PyObject *args, PyObject
 	return ntd_text(&reply);
 }
 
+static PyObject *wait_for_monitor_prompt(PyObject *object, PyObject *unused)
+{
+	struct ntd_machine *machine = ntd_machine_self(object)->machine;
+	_cleanup_buf_ struct ntd_buf reply = {0};
+	int result;
+
+	(void)unused;
+	if (!NTD_BLOCKING_CALL(result, ntd_monitor_command(ntd_machine_monitor(machine), NULL,
+							   &reply, NTD_FOREVER, waiter, error)))
+		return NULL;
+	return ntd_text(&reply);
+}
+
+static PyObject *send_console(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"chars", NULL};
+	struct ntd_machine *machine = ntd_machine_self(object)->machine;
+	struct ntd_error *error = NULL;
+	const char *text;
+	Py_ssize_t len;
+
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s#:send_console", names, &text, &len))
+		return NULL;
+	if (ntd_console_write(ntd_machine_console(machine), text, (size_t)len, &error) < 0)
+		return ntd_raise(ntd_state_of(object), error);
+	Py_RETURN_NONE;
+}
+
+static PyObject *forward_port(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"host_port", "guest_port", NULL};
+	struct ntd_machine *machine = ntd_machine_self(object)->machine;
+	_cleanup_buf_ struct ntd_buf reply = {0};
+	_cleanup_free_ char *line = NULL;
+	int host = 8080, guest = 80, result;
+
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|ii:forward_port", names, &host, &guest))
+		return NULL;
+	line = ntd_asprintf("hostfwd_add tcp::%d-:%d", host, guest);
+	if (!NTD_BLOCKING_CALL(result,
+			       ntd_machine_monitor_command(machine, line, &reply, waiter, error)))
+		return NULL;
+	Py_RETURN_NONE;
+}
+
+static PyObject *log_serial(PyObject *object, PyObject *message)
+{
+	struct ntd_machine *machine = ntd_machine_self(object)->machine;
+	_cleanup_pyref_ PyObject *text = PyObject_Str(message);
+	Py_ssize_t len;
+	const char *utf8 = text ? PyUnicode_AsUTF8AndSize(text, &len) : NULL;
+
+	if (!utf8)
+		return NULL;
+	Py_BEGIN_ALLOW_THREADS ntd_report_emit(
+		ntd_machine_context(machine)->report,
+		&(struct ntd_event){.kind = NTD_EVENT_SERIAL,
+				    .level = NTD_LEVEL_ALWAYS,
+				    .machine = ntd_machine_name(machine),
+				    .text = utf8,
+				    .text_len = (size_t)len});
+	Py_END_ALLOW_THREADS Py_RETURN_NONE;
+}
+
 /* The second network card is the first VLAN's. */
 static PyObject *set_link(PyObject *object, const char *line)
 {
@@ -180,6 +244,15 @@ PyMethodDef ntd_machine_console_methods[] = {
 	NTD_METHOD("wait_for_qmp_event", ntd_wait_for_qmp_event,
 		   "wait_for_qmp_event($self, event_filter, timeout=600)\n--\n\n"
 		   "The next QMP event for which event_filter(event) is true; others are dropped."),
+	{"wait_for_monitor_prompt", wait_for_monitor_prompt, METH_NOARGS,
+	 "wait_for_monitor_prompt($self)\n--\n\nWaits for QEMU's monitor to prompt; what it said."},
+	NTD_METHOD("send_console", send_console,
+		   "send_console($self, chars)\n--\n\nWrites text to the guest's serial port."),
+	NTD_METHOD("forward_port", forward_port,
+		   "forward_port($self, host_port=8080, guest_port=80)\n--\n\n"
+		   "Forwards a TCP port of the host to the guest."),
+	{"log_serial", log_serial, METH_O,
+	 "log_serial($self, msg, /)\n--\n\nLogs a line as if it came from the console."},
 	{"block", block, METH_NOARGS,
 	 "block($self)\n--\n\nPulls the cable of the first VLAN's network card."},
 	{"unblock", unblock, METH_NOARGS, "unblock($self)\n--\n\nPlugs that cable in again."},

@@ -1,4 +1,5 @@
 /* start, connect, shutdown, crash, reboot and their kin. */
+#include "machine/units.h"
 #include "machine_object.h"
 
 /* A call that returns nothing. */
@@ -99,6 +100,35 @@ static PyObject *release(PyObject *object, PyObject *unused)
 	Py_END_ALLOW_THREADS Py_RETURN_NONE;
 }
 
+/* From the initrd's root shell to that of the booted system. */
+static int switch_to_root(struct ntd_machine *machine, struct ntd_waiter *waiter,
+			  struct ntd_error **err)
+{
+	static const char isolate[] = "systemctl isolate --no-block initrd-switch-root.target "
+				      "2>/dev/null >/dev/null";
+	struct ntd_command command = {.text = isolate,
+				      .text_len = sizeof isolate - 1,
+				      .timeout = NTD_DEFAULT_TIMEOUT,
+				      .no_status = true,
+				      .no_reply = true};
+	_cleanup_result_ struct ntd_result result = {0};
+
+	if (ntd_machine_wait_for_unit(machine, "initrd.target", NULL, NTD_DEFAULT_TIMEOUT, waiter,
+				      err) < 0 ||
+	    ntd_machine_run(machine, &command, &result, waiter, err) < 0)
+		return -1;
+	ntd_machine_disconnect(machine, false);
+	return ntd_machine_connect(machine, waiter, err);
+}
+
+static PyObject *switch_root(PyObject *object, PyObject *unused)
+{
+	struct ntd_machine *machine = ntd_machine_self(object)->machine;
+
+	(void)unused;
+	RETURN_NONE_AFTER(switch_to_root(machine, waiter, error));
+}
+
 static PyObject *is_up(PyObject *object, PyObject *unused)
 {
 	(void)unused;
@@ -144,6 +174,8 @@ PyMethodDef ntd_machine_life_methods[] = {
 		   "Waits until QEMU has ended. subprocess.TimeoutExpired after timeout."),
 	{"release", release, METH_NOARGS,
 	 "release($self)\n--\n\nEnds QEMU and what belongs to it, without the guest's help."},
+	{"switch_root", switch_root, METH_NOARGS,
+	 "switch_root($self)\n--\n\nLeaves the initrd and connects to the booted system."},
 	{"is_up", is_up, METH_NOARGS,
 	 "is_up($self)\n--\n\nWhether QEMU runs and the root shell is there."},
 	{"cleanup_statedir", cleanup_statedir, METH_NOARGS,

@@ -26,6 +26,26 @@ extern PyMethodDef ntd_machine_unit_methods[];
 extern PyMethodDef ntd_machine_console_methods[];
 extern PyMethodDef ntd_machine_file_methods[];
 extern PyMethodDef ntd_machine_screen_methods[];
+extern PyMethodDef ntd_machine_efi_methods[];
+extern PyMethodDef ntd_machine_desktop_methods[];
 
+/* A wait until some text in the guest matches a regular expression, in text_wait.c. */
+struct ntd_text_wait {
+	struct ntd_machine *machine;
+	/* Gets the text; called with the GIL released. */
+	int (*fetch)(const struct ntd_text_wait *wait, struct ntd_buf *text,
+		     struct ntd_waiter *waiter, struct ntd_error **err);
+	const char *argument;    /* for fetch */
+	const char *last_chance; /* what the log says before the text at the last attempt */
+	bool by_line;            /* each line for itself */
+	PyObject *pattern;       /* set by ntd_wait_for_text() */
+};
+
+/* Waits, as the step `step`; None, or NULL with an exception: re.error before anything is done. */
+PyObject *ntd_wait_for_text(struct ntd_text_wait *wait, PyObject *regexp, const char *step,
+			    double timeout);
+
+/* machine.efi_vars, in machine_efi.c */
+PyObject *ntd_machine_efi_store(PyObject *object);
 /* machine.wait_for_qmp_event(), in qmp_type.c */
 PyObject *ntd_wait_for_qmp_event(PyObject *object, PyObject *args, PyObject *kwargs);

@@ -69,69 +69,56 @@ static PyObject *get_tty_text(PyObject *object, PyObject *args, PyObject *kwargs
 	return ntd_text(&text);
 }
 
-struct tty_wait {
-	struct ntd_machine *machine;
-	const char *tty, *shown;
-	PyObject *pattern;
-};
-
-static int match(const struct tty_wait *wait, const struct ntd_buf *text, bool last)
+static int fetch_tty(const struct ntd_text_wait *wait, struct ntd_buf *text,
+		     struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	_cleanup_pyref_ PyObject *string = ntd_text(text);
-	_cleanup_pyref_ PyObject *found =
-		string ? PyObject_CallMethod(wait->pattern, "search", "O", string) : NULL;
-
-	if (last && string)
-		ntd_log(ntd_machine_context(wait->machine)->report, NTD_LEVEL_ALWAYS,
-			ntd_machine_name(wait->machine),
-			"Last chance to match /%s/ on TTY%s, which currently contains: %s",
-			wait->shown, wait->tty, PyUnicode_AsUTF8(string));
-	return found ? found != Py_None : -1;
-}
-
-static int try_tty(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_error **err)
-{
-	struct ntd_blocking *blocking = ntd_container_of(waiter, struct ntd_blocking, waiter);
-	const struct tty_wait *wait = arg;
-	_cleanup_buf_ struct ntd_buf text = {0};
-	int found;
-
-	if (ntd_machine_tty_text(wait->machine, wait->tty, &text, waiter, err) < 0)
-		return -1;
-	ntd_into_python(blocking);
-	found = match(wait, &text, last);
-	if (found < 0)
-		ntd_error_from_python(err);
-	if (!ntd_back(blocking) && found >= 0)
-		found = ntd_error_from_python(err);
-	return found;
+	return ntd_machine_tty_text(wait->machine, wait->argument, text, waiter, err);
 }
 
 static PyObject *wait_until_tty_matches(PyObject *object, PyObject *args, PyObject *kwargs)
 {
 	static char *names[] = {"tty", "regexp", "timeout", NULL};
-	struct tty_wait wait = {.machine = ntd_machine_self(object)->machine};
-	_cleanup_pyref_ PyObject *re = NULL, *pattern = NULL, *name = NULL, *shown = NULL;
-	_cleanup_free_ char *step = NULL;
+	struct ntd_text_wait wait = {.machine = ntd_machine_self(object)->machine,
+				     .fetch = fetch_tty};
+	_cleanup_pyref_ PyObject *name = NULL, *shown = NULL;
+	_cleanup_free_ char *step = NULL, *last_chance = NULL;
 	double timeout = NTD_DEFAULT_TIMEOUT;
 	PyObject *tty, *regexp;
-	int result;
 
 	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|O&:wait_until_tty_matches", names, &tty,
 					 &regexp, ntd_convert_duration, &timeout))
 		return NULL;
 	name = tty_name(tty);
 	shown = name ? PyObject_Str(regexp) : NULL;
-	re = shown ? PyImport_ImportModule("re") : NULL;
-	pattern = re ? PyObject_CallMethod(re, "compile", "O", regexp) : NULL;
-	if (!pattern)
+	if (!shown || !PyUnicode_AsUTF8(shown))
 		return NULL;
-	wait.pattern = pattern;
-	wait.tty = PyUnicode_AsUTF8(name);
-	wait.shown = PyUnicode_AsUTF8(shown);
-	step = ntd_asprintf("waiting for %s to appear on tty %s", wait.shown, wait.tty);
-	if (!NTD_BLOCKING_CALL(result, ntd_machine_wait(wait.machine, step, try_tty, &wait, timeout,
-							waiter, error)))
+	wait.argument = PyUnicode_AsUTF8(name);
+	step = ntd_asprintf("waiting for %s to appear on tty %s", PyUnicode_AsUTF8(shown),
+			    wait.argument);
+	last_chance = ntd_asprintf("Last chance to match /%s/ on TTY%s, which currently contains: ",
+				   PyUnicode_AsUTF8(shown), wait.argument);
+	wait.last_chance = last_chance;
+	return ntd_wait_for_text(&wait, regexp, step, timeout);
+}
+
+static PyObject *dump_tty_contents(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"tty", NULL};
+	struct ntd_machine *machine = ntd_machine_self(object)->machine;
+	_cleanup_pyref_ PyObject *name = NULL;
+	_cleanup_free_ char *command = NULL;
+	PyObject *tty;
+	int result;
+
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:dump_tty_contents", names, &tty) ||
+	    !(name = tty_name(tty)))
+		return NULL;
+	command = ntd_asprintf("fold -w 80 /dev/vcs%s | systemd-cat", PyUnicode_AsUTF8(name));
+	if (!NTD_BLOCKING_CALL(result,
+			       ntd_machine_status_of(
+				       machine,
+				       (struct ntd_bytes){.data = command, .len = strlen(command)},
+				       NULL, waiter, error)))
 		return NULL;
 	Py_RETURN_NONE;
 }
@@ -193,6 +180,9 @@ PyMethodDef ntd_machine_screen_methods[] = {
 		   "Types a text on a US keyboard, with delay seconds after each key."),
 	NTD_METHOD("get_tty_text", get_tty_text,
 		   "get_tty_text($self, tty)\n--\n\nThe text on a virtual console, such as 1."),
+	NTD_METHOD("dump_tty_contents", dump_tty_contents,
+		   "dump_tty_contents($self, tty)\n--\n\n"
+		   "Writes the text on a virtual console to the guest's journal."),
 	NTD_METHOD("wait_until_tty_matches", wait_until_tty_matches,
 		   "wait_until_tty_matches($self, tty, regexp, timeout=900)\n--\n\n"
 		   "Waits until the text on a virtual console matches a regular expression."),

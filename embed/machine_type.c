@@ -195,6 +195,18 @@ static PyObject *get_socket_path(PyObject *object, void *closure)
 	return ntd_path(ntd_machine_socket_path(ntd_machine_self(object)->machine, closure));
 }
 
+static PyObject *get_efi_vars_path(PyObject *object, void *closure)
+{
+	(void)closure;
+	return ntd_path(ntd_machine_efi_vars(ntd_machine_self(object)->machine));
+}
+
+static PyObject *get_efi_vars(PyObject *object, void *closure)
+{
+	(void)closure;
+	return ntd_machine_efi_store(object);
+}
+
 static PyObject *get_callbacks(PyObject *object, void *closure)
 {
 	/* Whoever has the list may change it, so from now on it is looked at before each command. */
@@ -259,6 +271,9 @@ static PyGetSetDef attributes[] = {
 	{"monitor_path", get_socket_path, NULL, "Path: socket of the monitor.", (void *)"monitor"},
 	{"qmp_path", get_socket_path, NULL, "Path: socket of QMP.", (void *)"qmp"},
 	{"shell_path", get_socket_path, NULL, "Path: socket of the root shell.", (void *)"shell"},
+	{"efi_vars", get_efi_vars, NULL, "EfiVars: the store of EFI variables.", NULL},
+	{"efi_vars_path", get_efi_vars_path, NULL, "Path: its file, NIX_EFI_VARS of start scripts.",
+	 NULL},
 	{"callbacks", get_callbacks, NULL, "list: functions that are called before each command.",
 	 NULL},
 	{"logger", get_logger, NULL, "The log of the run.", NULL},
@@ -304,11 +319,14 @@ int ntd_add_machine_type(PyObject *module, struct ntd_module_state *state)
 			 Py_TPFLAGS_DISALLOW_INSTANTIATION,
 		.slots = slots,
 	};
-	PyMethodDef *const lists[] = {ntd_machine_life_methods, ntd_machine_command_methods,
-				      ntd_machine_unit_methods, ntd_machine_console_methods,
-				      ntd_machine_file_methods, ntd_machine_screen_methods};
+	PyMethodDef *const lists[] = {ntd_machine_life_methods,   ntd_machine_command_methods,
+				      ntd_machine_unit_methods,   ntd_machine_console_methods,
+				      ntd_machine_file_methods,   ntd_machine_screen_methods,
+				      ntd_machine_efi_methods,
+				      ntd_machine_desktop_methods};
 
-	state->machine_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
+	state->machine_type = (PyTypeObject *)PyType_FromModuleAndSpec(
+		module, &spec, (PyObject *)state->base_machine_type);
 	if (!state->machine_type)
 		return -1;
 	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)

@@ -11,6 +11,7 @@ static int module_exec(PyObject *module)
 	    ntd_add_logger_type(module, state) < 0 || ntd_add_vlan_type(module, state) < 0 ||
 	    ntd_add_shell_socket_type(module, state) < 0 ||
 	    ntd_add_process_type(module, state) < 0 || ntd_add_qmp_type(module, state) < 0 ||
+	    ntd_add_lazy_type(module, state) < 0 || ntd_add_machine_classes(module, state) < 0 ||
 	    ntd_add_machine_type(module, state) < 0 || ntd_add_driver_type(module, state) < 0)
 		return -1;
 	return 0;
@@ -31,6 +32,8 @@ static PyObject **const_slot(struct ntd_module_state *state, size_t index)
 				    (PyObject **)&state->shell_socket_type,
 				    (PyObject **)&state->process_type,
 				    (PyObject **)&state->qmp_type,
+				    (PyObject **)&state->base_machine_type,
+				    (PyObject **)&state->lazy_type,
 				    &state->driver,
 				    &state->script_text,
 				    &state->script_code};

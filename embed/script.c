@@ -236,6 +236,24 @@ static int status_of_exit(PyObject *exception)
 	return (int)(status & 0xff);
 }
 
+/* With --debug-hook-attach, a debugger may look at the failure while the machines still run. Returns the
+ * exit status: another one when the wait for it is ended by a signal. */
+static int break_after(struct ntd_module_state *state, PyObject *exception, int status)
+{
+	_cleanup_pyref_ PyObject *debug = NULL, *result = NULL;
+
+	if (!state->driver || !state->session->config->debug_hook_attach ||
+	    !PyErr_GivenExceptionMatches(exception, PyExc_Exception))
+		return status;
+	debug = PyObject_GetAttrString(state->driver, "debug");
+	result = debug ? PyObject_CallMethod(debug, "post_mortem", "O", exception) : NULL;
+	if (!result && !PyErr_ExceptionMatches(PyExc_Exception))
+		return ntd_report_exception(state);
+	if (!result)
+		PyErr_Print();
+	return status;
+}
+
 int ntd_report_exception(struct ntd_module_state *state)
 {
 	PyObject *type, *exception, *traceback;
@@ -255,6 +273,7 @@ int ntd_report_exception(struct ntd_module_state *state)
 		if (PyErr_GivenExceptionMatches(exception, PyExc_KeyboardInterrupt))
 			status = 128 + SIGINT;
 	}
+	status = break_after(state, exception, status);
 	Py_XDECREF(type);
 	Py_XDECREF(exception);
 	Py_XDECREF(traceback);

@@ -360,10 +360,23 @@ __attribute__((noreturn)) static void keeper_main(int socket)
 	_exit(0);
 }
 
+/* A program that was started without standard descriptors would get sockets in their place. */
+static void keep_standard_descriptors(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int ntd_keeper_start(struct ntd_keeper *keeper, struct ntd_error **err)
 {
 	int pair[2];
 
+	keep_standard_descriptors();
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return ntd_error_sys(err, errno, "cannot make the keeper's socket");
 	keeper->pid = fork();

@@ -124,7 +124,7 @@ static void keeper_gone(struct ntd_children *children)
 			change(process, NTD_PROCESS_ENDED);
 		}
 		process = guarded ? NULL : find(children, id);
-		if (process)
+		if (process && process->state == NTD_PROCESS_ENDED)
 			change(process, NTD_PROCESS_GONE);
 		process = next_after(children, id);
 	}

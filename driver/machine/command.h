@@ -48,6 +48,9 @@ int ntd_machine_wait_for_port(struct ntd_machine *machine, int port, const char 
 int ntd_machine_wait_for_unix_socket(struct ntd_machine *machine, const char *address,
 				     bool datagram, double timeout, struct ntd_waiter *waiter,
 				     struct ntd_error **err);
+/* Until a graphical session and its X server are there. */
+int ntd_machine_wait_for_x(struct ntd_machine *machine, double timeout, struct ntd_waiter *waiter,
+			   struct ntd_error **err);
 /* A step around a wait with adaptive pace. */
 int ntd_machine_wait(struct ntd_machine *machine, const char *step, ntd_attempt *attempt, void *arg,
 		     double timeout, struct ntd_waiter *waiter, struct ntd_error **err);

@@ -247,15 +247,23 @@ void ntd_console_fail_pending(struct ntd_console *console, const struct ntd_erro
 	}
 }
 
+void ntd_console_drain(struct ntd_console *console)
+{
+	if (console->output.fd < 0)
+		return;
+	/* What it wrote is in the pipe, at most its capacity. */
+	read_output(console, 64);
+	if (console->partial.len) {
+		add_line(console, ntd_buf_bytes(&console->partial), console->partial.len);
+		ntd_buf_clear(&console->partial);
+	}
+	serve_waits(console);
+}
+
 void ntd_console_close(struct ntd_console *console, const struct ntd_error *why)
 {
+	ntd_console_drain(console);
 	if (console->output.fd >= 0) {
-		/* The process has ended: what it wrote is in the pipe, at most its capacity. */
-		read_output(console, 64);
-		if (console->partial.len) {
-			add_line(console, ntd_buf_bytes(&console->partial), console->partial.len);
-			ntd_buf_clear(&console->partial);
-		}
 		ntd_source_remove(&console->output);
 		ntd_source_remove(&console->input);
 		ntd_close_fd(&console->output.fd);

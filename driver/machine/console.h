@@ -20,7 +20,9 @@ void ntd_console_free(struct ntd_console *console); /* closed before */
  * of a kernel panic. */
 int ntd_console_open(struct ntd_console *console, int output_fd, int input_fd, int raw_fd,
 		     void (*panicked)(void *owner), void *owner, struct ntd_error **err);
-/* Loop: reads what is there and closes. Waits fail with a copy of `why` when they run out of lines. */
+/* Loop: reads what is there: the process has ended. */
+void ntd_console_drain(struct ntd_console *console);
+/* Loop: the same, and closes. Waits fail with a copy of `why` when they run out of lines. */
 void ntd_console_close(struct ntd_console *console, const struct ntd_error *why);
 /* Loop: waits that have run out of lines fail with a copy of `why`. */
 void ntd_console_fail_pending(struct ntd_console *console, const struct ntd_error *why);

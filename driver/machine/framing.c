@@ -17,9 +17,10 @@
  * The watchdog. Output counts as complete when every holder has closed it, so a command whose child
  * keeps it open blocks, past the `timeout` that ended only the command. The guest's shell then waits
  * for base64, deaf to the host. So with the first command that has a time-out, a background loop of the
- * same bash is left in the guest: once a second it looks at the shell's children; a base64 that has lived
- * longer than the seconds in its environment (NTD_LIMIT, set on base64 alone) gets its pipe's holders
- * listed on hvc0 and is killed. It starts no processes.
+ * same bash is left in the guest. It starts no processes. Once a second it reads the shell's line in
+ * /proc, which does not change while the shell waits; only when it has not for some seconds are the
+ * shell's children looked for. A base64 that has lived longer than the seconds in its environment
+ * (NTD_LIMIT, set on base64 alone) gets its pipe's holders listed on hvc0 and is killed.
  */
 #include "machine/framing.h"
 
@@ -31,26 +32,29 @@
 
 enum { ARGUMENT_LIMIT = 120 << 10 }; /* below MAX_ARG_STRLEN, 128 KiB, with room for the prefix */
 
-/* s: the shell; k: its children; seen[p], since[p]: the last tick and the first one in a row that p was
- * there; n, t: limit and token in p's environment; f: what is found. */
+/* s: the shell; b: its state at the last tick, q: for how many ticks the same; k: the base64 that it waits
+ * for, or "none", or empty when not looked for yet; i: when that began; n, t: limit and token in its
+ * environment; f: what is found. */
 static const char watchdog_text[] =
 	"ntd_watchdog() {\n"
-	"local s=$$ k p e n t f tick=0; local -a seen since; exec 9<> <(:) || return\n"
-	"while read -r -t 1 -u 9; [ -r /proc/$s/task/$s/children ]; do\n"
-	"tick=$((tick + 1)); read -r k < /proc/$s/task/$s/children\n"
-	"for p in $k; do\n"
-	"[ $p = $BASHPID ] && continue\n"
-	"[ \"${seen[p]}\" = $((tick - 1)) ] || since[p]=$tick; seen[p]=$tick; n= t=\n"
+	"local s=$$ a b e f i k n p q=0 t u; exec 9<> <(:) || return\n"
+	"while read -r -t 1 -u 9; read -r a < /proc/$s/stat; do\n"
+	"if [ \"$a\" = \"$b\" ]; then q=$((q + 1)); else b=$a q=0 k=; fi\n"
+	"if [ $q -lt 4 ] || [ \"$k\" = none ]; then continue; fi\n"
+	"if [ -z \"$k\" ]; then k=none; for p in /proc/[0-9]*; do\n"
+	"read -r a < $p/stat && set -- ${a##*) } && [ \"$2\" = $s ] || continue; i=${20} n=\n"
 	"while IFS= read -r -d '' e; do\n"
 	"case $e in NTD_LIMIT=*) n=${e#*=};; NTD_TOKEN=*) t=${e#*=};; esac\n"
-	"done < /proc/$p/environ\n"
-	"[ -n \"$n\" ] && [ $((tick - since[p])) -ge $n ] || continue\n"
-	"f=; for e in /proc/[0-9]*; do\n"
-	"[ $e = /proc/$p ] || for n in $e/fd/*; do\n"
-	"[ $n -ef /proc/$p/fd/0 ] && read -r n < $e/comm && f=\"$f ${e#/proc/} ($n)\" && break\n"
+	"done < $p/environ\n"
+	"if [ \"$n\" ]; then k=$p; break; fi\n"
+	"done; [ $k = none ] && continue; fi\n"
+	"read -r a < $k/stat && set -- ${a##*) } && [ \"${20}\" = $i ] || { k=; continue; }\n"
+	"read -r u e < /proc/uptime; [ $((${u%.*} - i / 100)) -ge $n ] || continue\n"
+	"f=; for p in /proc/[0-9]*; do [ $p = $k ] || for e in $p/fd/*; do\n"
+	"[ $e -ef $k/fd/0 ] && read -r a < $p/comm && f=\"$f ${p#/proc/} ($a)\" && break\n"
 	"done; done\n"
-	"echo; echo \"$t held$f\"; kill -KILL $p\n"
-	"done; done; }\n"
+	"echo; echo \"$t held$f\"; kill -KILL ${k#/proc/}; k=\n"
+	"done; }\n"
 	"ntd_watchdog 2> /dev/null < /dev/null & disown $!; unset -f ntd_watchdog\n";
 
 static bool must_stream(const struct ntd_command *command)

@@ -101,15 +101,12 @@ static char *how_it_ended(const struct ntd_machine *machine, bool starting)
 static void process_ended(struct ntd_machine *machine)
 {
 	_cleanup_free_ char *how = NULL;
-	_cleanup_error_ struct ntd_error *not_yet = NULL;
 
 	machine->ended = true;
 	machine->wait_status = machine->process->status;
 	machine->pid = 0;
 	how = how_it_ended(machine, machine->state == NTD_MACHINE_STARTING);
-	/* Lines that are waited for are served from the rest of the console first. */
-	not_yet = ntd_error_new(NTD_E_DEAD, "machine '%s': %s", machine->name, how);
-	ntd_console_close(machine->console, not_yet);
+	ntd_console_drain(machine->console);
 	ntd_error_free(machine->death);
 	machine->death = obituary(machine, machine->start_failure ? machine->start_failure : how);
 	free(ntd_steal(&machine->start_failure));

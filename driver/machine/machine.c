@@ -167,6 +167,11 @@ const char *ntd_machine_socket_path(const struct ntd_machine *machine, const cha
 	return !strcmp(which, "qmp") ? machine->qmp_path : machine->shell_path;
 }
 
+const char *ntd_machine_efi_vars(const struct ntd_machine *machine)
+{
+	return machine->efi_vars;
+}
+
 struct ntd_console *ntd_machine_console(struct ntd_machine *machine)
 {
 	return machine->console;

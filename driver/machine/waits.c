@@ -71,3 +71,13 @@ int ntd_machine_wait_for_unix_socket(struct ntd_machine *machine, const char *ad
 
 	return wait_for_probe(machine, step, command, true, timeout, waiter, err);
 }
+
+int ntd_machine_wait_for_x(struct ntd_machine *machine, double timeout, struct ntd_waiter *waiter,
+			   struct ntd_error **err)
+{
+	return wait_for_probe(machine, "waiting for the X11 server",
+			      "journalctl -b SYSLOG_IDENTIFIER=systemd | "
+			      "grep 'Reached target Current graphical' > /dev/null && "
+			      "[ -e /tmp/.X11-unix/X0 ]",
+			      true, timeout, waiter, err);
+}

@@ -174,9 +174,6 @@ int ntd_session_set_up(struct ntd_session *session, struct ntd_error **err)
 	if (config->enable_ssh_backdoor || config->dump_vsocks)
 		ntd_log(session->report, NTD_LEVEL_WARNING, NULL,
 			"the SSH backdoor of the configuration is not available");
-	if (config->debug_hook_attach)
-		ntd_log(session->report, NTD_LEVEL_WARNING, NULL,
-			"breakpoints (--debug-hook-attach) are not available");
 	if (!config->keep_state)
 		ntd_log(session->report, NTD_LEVEL_INFO, NULL,
 			"Machine state will be reset. To keep it, pass --keep-machine-state");

@@ -49,41 +49,43 @@ own_children = set()  # pids of what tests themselves started
 # ---- processes and files that were left
 
 
-def children_of(pid):
+def stat_of(pid):
+    """State and parent. Not every kernel has /proc/PID/task/TID/children."""
     try:
-        return [int(child) for task in Path(f"/proc/{pid}/task").iterdir()
-                for child in (task / "children").read_text().split()]
+        state, parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:2]
+        return state, int(parent)
     except OSError:
-        return []
+        return "X", 0
+
+
+def processes():
+    return [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
+
+
+def children_of(pid):
+    return [child for child in processes() if stat_of(child)[1] == pid]
 
 
 def is_alive(pid):
     """Whether it runs; a zombie that is ours to reap is reaped."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    if state == "Z" and pid in children_of(os.getpid()) and pid not in own_children:
+    state, parent = stat_of(pid)
+    if state == "Z" and parent == os.getpid() and pid not in own_children:
         os.waitpid(pid, os.WNOHANG)
     return state not in "ZX"
 
 
-def marked_processes(mark):
-    needle = f"{MARK}={mark}".encode()
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != os.getpid():
-            try:
-                if needle in (entry / "environ").read_bytes().split(b"\0"):
-                    yield int(entry.name)
-            except OSError:
-                pass
+def has_mark(pid, mark):
+    try:
+        return f"{MARK}={mark}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
 
 
 def left_processes(mark):
     """{pid: command} of living processes."""
-    found = {*marked_processes(mark), *children_of(os.getpid())} - own_children
+    found = {pid for pid in processes() if has_mark(pid, mark) or stat_of(pid)[1] == os.getpid()}
     result = {}
-    for pid in sorted(filter(is_alive, found)):
+    for pid in sorted(filter(is_alive, found - own_children - {os.getpid()})):
         try:
             result[pid] = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
@@ -197,7 +199,7 @@ class Run:
     def show(self):
         """For the report of a failed test."""
         print(f"--- {' '.join(map(str, self.process.args))}\n--- exit status {self.process.poll()}")
-        print(f"--- standard output\n{self.out}\n--- standard error\n{self.err}")
+        print(f"--- standard output\n{self.out[-20_000:]}\n--- standard error\n{self.err[-20_000:]}")
 
     def kill(self):
         """All that belongs to the run, by process id."""
@@ -259,6 +261,33 @@ def run(script, vms=None, *, status=0, **named):
         return result
 
 
+# ---- what scripts use
+
+# Definitions for scripts: the descendants of a process, and the process id of QEMU itself: machine.pid is that of
+# /bin/sh where this does not replace itself by its only command.
+PROCESSES = """
+import os
+
+def below(pid):
+    parents = {}
+    for child in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            parents.setdefault(int(open(f"/proc/{child}/stat").read().rpartition(")")[2].split()[1]), []).append(int(child))
+        except OSError:
+            pass
+    found = [pid]
+    for parent in found:
+        found += parents.get(parent, [])
+    return found[1:]
+
+def qemu(machine):
+    pid, = [pid for pid in [machine.pid, *below(machine.pid)]
+            if open(f"/proc/{pid}/comm").read().startswith("qemu-system")]
+    return pid
+
+"""
+
+
 # ---- many tests in one run
 
 SERVER = r'''
@@ -296,7 +325,7 @@ class Session(Run):
 
     def __init__(self, vms, first="", **named):
         """`first`: code of the script itself, for all calls."""
-        named.setdefault("seconds", 600)
+        named = {"seconds": 600, "global_timeout": 600, **named}
         super().__init__(textwrap.dedent(first) + SERVER, vms, **named)
         path = self.directory / "session"
         self.listener = socket.socket(socket.AF_UNIX)
@@ -334,8 +363,10 @@ class Session(Run):
             self.stream = None
             self.kill()
             reply = {"error": f"no end within {seconds} s; the driver was killed"}
+        except OSError:
+            reply = {"error": "the driver ended"}
         if "error" in reply:
-            print(f"--- log of this call\n{self.err[before:]}")
+            print(f"--- log of this call\n{self.err[before:][-20_000:]}")
             raise AssertionError(reply["error"])
         return reply["result"]
 

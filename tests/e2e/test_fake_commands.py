@@ -409,6 +409,26 @@ def test_console_text(session):
     """)
 
 
+def test_console_flood(session):
+    """20 MB as fast as a pipe takes them: nothing is lost, and commands go on."""
+    session(r"""
+        import time
+        machine.succeed("(seq 2652000; echo end of the flood) 1>&2 &")
+        slowest = 0
+        while "end of the flood" not in machine.get_console_log()[-1000:]:
+            began = time.monotonic()
+            assert machine.execute("echo $((6 * 7))") == (0, "42
+")
+            slowest = max(slowest, time.monotonic() - began)
+        assert slowest < 1, slowest
+        flood = "".join(f"{n}
+" for n in range(1, 2652001))
+        assert flood in machine.get_console_log()
+        assert flood.encode() in (machine.state_dir / "console.log").read_bytes()
+        machine.wait_for_console_text("end of the flood")
+    """)
+
+
 # ---- monitor
 
 

@@ -398,33 +398,22 @@ def test_create_machine(fakes, fake):
 
 
 def test_fifty_cycles_leave_nothing(fake):
-    with harness.Run("""
-        import subprocess, time
+    harness.run(harness.PROCESSES + """
+def descriptors():
+    links = [f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd")]
+    return sorted(os.readlink(link).split(":")[0] for link in links if os.path.lexists(link))
 
-        def descriptors():
-            return sorted(os.readlink(f"/proc/self/fd/{fd}").split(":")[0] for fd in os.listdir("/proc/self/fd")
-                          if os.path.exists(f"/proc/self/fd/{fd}") or os.path.islink(f"/proc/self/fd/{fd}"))
+def cycle(n):
+    machine.start()
+    if n % 3 == 0:
+        machine.succeed("true")
+    machine.crash() if n % 2 else machine.shutdown()
 
-        def below(pid):
-            found = []
-            for task in os.listdir(f"/proc/{pid}/task"):
-                for child in open(f"/proc/{pid}/task/{task}/children").read().split():
-                    found += [child, *below(child)]
-            return found
-
-        def cycle(n):
-            machine.start()
-            if n % 3 == 0:
-                machine.succeed("true")
-            machine.crash() if n % 2 else machine.shutdown()
-
-        cycle(0)
-        cycle(1)
-        before, processes, threads = descriptors(), below(os.getpid()), len(os.listdir("/proc/self/task"))
-        for n in range(50):
-            cycle(n)
-        assert descriptors() == before, (before, descriptors())
-        assert len(below(os.getpid())) == len(processes), below(os.getpid())
-        assert len(os.listdir("/proc/self/task")) == threads
-    """, fake) as run:
-        assert run.finish().status == 0
+cycle(0)
+cycle(1)
+before = descriptors(), len(below(os.getpid())), len(os.listdir("/proc/self/task"))
+for n in range(50):
+    cycle(n)
+after = descriptors(), len(below(os.getpid())), len(os.listdir("/proc/self/task"))
+assert after == before, (before, after)
+""", fake)

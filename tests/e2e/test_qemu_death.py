@@ -4,9 +4,10 @@ the machine and the cause."""
 import pytest
 
 import harness
-from test_signals import QEMU
 
-FIRST = QEMU + """
+FIRST = harness.PROCESSES + """
+import signal, threading, time
+
 def error_after_kill(wait, after=1):
     \"\"\"The error that ends the wait when QEMU is killed in the middle, and the seconds since then.\"\"\"
     machine.start()

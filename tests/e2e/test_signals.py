@@ -7,23 +7,6 @@ import pytest
 
 import harness
 
-# Defines qemu(machine), the process id of QEMU itself: machine.pid is that of /bin/sh where this does not
-# replace itself by its only command.
-QEMU = """
-import os, signal, threading, time
-
-def below(pid):
-    found = [pid]
-    for task in os.listdir(f"/proc/{pid}/task"):
-        for child in open(f"/proc/{pid}/task/{task}/children").read().split():
-            found += below(int(child))
-    return found
-
-def qemu(machine):
-    pid, = [pid for pid in below(machine.pid) if open(f"/proc/{pid}/comm").read().startswith("qemu-system")]
-    return pid
-
-"""
 # What the script does when the signal comes, after it printed `now`.
 MOMENTS = {
     "booting": "print('now')\nmachine.connect()",
@@ -60,7 +43,7 @@ def test_signal(tiny, moment, number):
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 def test_signal_in_cleanup(tiny, number):
     # A QEMU that is stopped makes it last: SIGTERM does not reach it.
-    with harness.Run(QEMU + "machine.start()\nos.kill(qemu(machine), signal.SIGSTOP)\n", tiny) as run:
+    with harness.Run(harness.PROCESSES + "import signal\nmachine.start()\nos.kill(qemu(machine), signal.SIGSTOP)\n", tiny) as run:
         run.wait_for("^kill QemuMachine")
         run.signal(number)
         result = run.finish(seconds=5)
@@ -69,7 +52,8 @@ def test_signal_in_cleanup(tiny, number):
 
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 def test_signal_with_a_stopped_qemu(tiny, number):
-    with harness.Run(QEMU + """
+    with harness.Run(harness.PROCESSES + """
+import signal
 machine.connect()
 os.kill(qemu(machine), signal.SIGSTOP)
 print("now")

@@ -12,26 +12,39 @@
 #include <stdbool.h>
 #include <sys/wait.h>
 
-static struct ntd_keeper keeper;
+static struct ntd_keeper keeper; /* forked first thing in main() */
 static struct ntd_loop *loop;
 static struct ntd_children *children;
 static char mark[64]; /* in the environment of everything that is started */
 
 /* A process and what has been told about it. */
 struct watch {
-	char *const *argv;
-	char *const *env;
+	char *const *argv, *const *env;
 	const char *directory;
 	int fds[3];                       /* 0: /dev/null */
-	enum ntd_process_state let_go_at; /* STARTING: when the test says so */
+	enum ntd_process_state let_go_at; /* STARTING: not by itself */
 	struct ntd_process *process;
 	struct ntd_error *error;
 	sem_t changed;
-	bool in_use;
 	char states[16]; /* a letter each */
 	int status, start_errno;
 	pid_t pid;
+	bool in_use;
 };
+
+/* Not on the stack: a test that fails leaves them to be let go of. */
+static struct watch watches[4];
+
+static inline struct watch *watch_new(void)
+{
+	struct watch *watch = watches;
+
+	while (watch->in_use)
+		watch++;
+	*watch = (struct watch){.in_use = true};
+	sem_init(&watch->changed, 0, 0);
+	return watch;
+}
 
 static inline void on_change(struct ntd_process *process, void *owner)
 {
@@ -46,6 +59,8 @@ static inline void on_change(struct ntd_process *process, void *owner)
 		ntd_process_let_go(ntd_steal(&watch->process));
 	sem_post(&watch->changed);
 }
+
+/* ---- on the loop thread */
 
 static inline void spawn_now(void *arg)
 {
@@ -65,11 +80,6 @@ static inline void spawn_now(void *arg)
 static inline void kill_now(void *arg)
 {
 	ntd_process_kill_tree(((struct watch *)arg)->process);
-}
-
-static inline void terminate_now(void *arg)
-{
-	ntd_process_signal(((struct watch *)arg)->process, SIGTERM);
 }
 
 static inline void let_go_now(void *arg)
@@ -92,6 +102,8 @@ static inline void spawn_and_let_go_now(void *arg)
 	let_go_now(arg);
 }
 
+/* ---- on the test's */
+
 /* Starts `sh -c SCRIPT` unless there are other arguments. */
 static inline void spawn_by(struct watch *watch, const char *script, void (*how)(void *watch))
 {
@@ -100,54 +112,83 @@ static inline void spawn_by(struct watch *watch, const char *script, void (*how)
 
 	watch->argv = watch->argv ? watch->argv : argv;
 	watch->env = watch->env ? watch->env : env;
-	sem_init(&watch->changed, 0, 0);
 	ntd_loop_call(loop, how, watch);
 	assert_no_error(watch->error);
-	watch->argv = NULL;
 }
 
-static inline void spawn(struct watch *watch, const char *script)
+static inline struct watch *spawn(const char *script)
 {
+	struct watch *watch = watch_new();
+
 	spawn_by(watch, script, spawn_now);
+	return watch;
 }
 
-/* Waits until the states are `states`; fails when they are others. */
+/* Waits until there have been as many states as in `states`, which they must be. */
 static inline void await_states(struct watch *watch, const char *states)
 {
 	struct timespec until;
 
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += 10;
-	for (size_t i = 0; i < strlen(states); i++)
-		if (sem_timedwait(&watch->changed, &until) < 0)
-			break;
+	while (strlen(watch->states) < strlen(states) &&
+	       sem_timedwait(&watch->changed, &until) == 0)
+		;
 	assert_string_equal(watch->states, states);
-	for (size_t i = 0; i < strlen(states); i++)
-		sem_post(&watch->changed);
 }
 
 static inline void end(struct watch *watch)
 {
 	ntd_loop_call(loop, let_go_now, watch);
 	sem_destroy(&watch->changed);
+	watch->in_use = false;
 }
 
-/* What the process writes to its standard output. */
-static inline char *output_of(struct watch *watch, const char *script)
+/* ---- around tests */
+
+static inline int set_up(void **state)
 {
-	struct ntd_buf output = {0};
-	int pair[2];
-	ssize_t got;
+	static int number;
 
-	assert_int_equal(pipe2(pair, O_CLOEXEC), 0);
-	watch->fds[1] = pair[1];
-	spawn(watch, script);
-	close(pair[1]);
-	while ((got = read(pair[0], ntd_buf_reserve(&output, 4096), 4096)) > 0)
-		ntd_buf_added(&output, (size_t)got);
-	close(pair[0]);
-	await_states(watch, "rEG");
-	end(watch);
-	return ntd_buf_take_string(&output);
+	(void)state;
+	snprintf(mark, sizeof mark, "NTD_TEST_MARK=%d.%d", getpid(), number++);
+	return 0;
 }
 
+/* Whatever the test did, nothing of it is left. */
+static inline int tear_down(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < unit_count(watches); i++)
+		if (watches[i].in_use)
+			end(&watches[i]);
+	return await_marked(mark, 0, 2 * NTD_SECOND) ? 0 : -1;
+}
+
+static inline int set_up_loop(void **state)
+{
+	(void)state;
+	loop = ntd_loop_new(NULL);
+	children = ntd_children_new(loop, &keeper, NULL);
+	return loop && children ? 0 : -1;
+}
+
+static inline int tear_down_loop(void **state)
+{
+	(void)state;
+	ntd_children_free(children);
+	ntd_loop_free(loop);
+	return 0;
+}
+
+#define process_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+/* The last two steps of main(): a keeper, and the tests. */
+#define run_process_tests(tests)                                                                   \
+	({                                                                                         \
+		int failed_ = ntd_keeper_start(&keeper, NULL) < 0;                                 \
+		failed_ = failed_ ? failed_                                                        \
+				  : cmocka_run_group_tests(tests, set_up_loop, tear_down_loop);    \
+		ntd_keeper_stop(&keeper);                                                          \
+		failed_;                                                                           \
+	})

@@ -1,15 +1,12 @@
 /* The human monitor, against a peer that the test plays itself: what QEMU would have read is checked,
  * what QEMU would have said is written, while commands wait on threads of their own.
  */
-#include "unit.h"
+#include "peer.h"
 
 #include "machine/monitor.h"
 
-#include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
-#include <stdbool.h>
-#include <sys/socket.h>
 
 #define GREETING "QEMU 7.2 monitor - type 'help' for more information\r\n(qemu) "
 #define PATIENCE (10 * NTD_SECOND)
@@ -102,35 +99,13 @@ static int tear_down(void **state)
 
 /* ---- the peer */
 
-static void say(struct fixture *fixture, const char *text)
-{
-	assert_int_equal(send(fixture->peer, text, strlen(text), MSG_NOSIGNAL), strlen(text));
-}
-
-static void nothing(void *arg)
-{
-	(void)arg;
-}
-
-/* The loop has read what was said before: it has been round at least once since. */
-static void settle(struct fixture *fixture)
-{
-	for (int i = 0; i < 3; i++)
-		ntd_loop_call(fixture->loop, nothing, NULL);
-}
-
-static bool has_said_something(struct fixture *fixture, int milliseconds)
-{
-	return poll(&(struct pollfd){.fd = fixture->peer, .events = POLLIN}, 1, milliseconds) > 0;
-}
-
 /* What comes next from the driver is `text`. */
 static void expect(struct fixture *fixture, const char *text)
 {
 	char bytes[256] = "";
 	size_t len = 0;
 
-	while (len < strlen(text) && has_said_something(fixture, 10000)) {
+	while (len < strlen(text) && peer_hears(fixture->peer, 10000)) {
 		ssize_t got = recv(fixture->peer, bytes + len, strlen(text) - len, 0);
 
 		if (got <= 0)
@@ -142,7 +117,7 @@ static void expect(struct fixture *fixture, const char *text)
 
 static void greet(struct fixture *fixture)
 {
-	say(fixture, GREETING);
+	peer_say(fixture->peer, GREETING);
 	assert_int_equal(sem_wait(&fixture->prompted), 0);
 }
 
@@ -197,8 +172,8 @@ static void a_reply_has_echo_and_prompt(void **state)
 	greet(fixture);
 	call = start(fixture, "info status", PATIENCE);
 	expect(fixture, "info status\n");
-	say(fixture,
-	    "i\x1b[K\x1b[Din\x1b[K\x1b[D\x1b[Dinfo status\r\nVM status: running\r\n(qemu) ");
+	peer_say(fixture->peer,
+		 "i\x1b[K\x1b[Din\x1b[K\x1b[D\x1b[Dinfo status\r\nVM status: running\r\n(qemu) ");
 	assert_reply(call, "i\x1b[K\x1b[Din\x1b[K\x1b[D\x1b[Dinfo status\r\n"
 			   "VM status: running\r\n(qemu) ");
 }
@@ -209,13 +184,13 @@ static void nothing_is_sent_before_the_first_prompt(void **state)
 	struct call *call;
 
 	call = start(fixture, "info", PATIENCE);
-	assert_false(has_said_something(fixture, 50));
-	say(fixture, "QEMU monitor\r\n(qe");
-	assert_false(has_said_something(fixture, 50));
+	assert_false(peer_hears(fixture->peer, 50));
+	peer_say(fixture->peer, "QEMU monitor\r\n(qe");
+	assert_false(peer_hears(fixture->peer, 50));
 	assert_int_equal(sem_trywait(&fixture->prompted), -1);
-	say(fixture, "mu) ");
+	peer_say(fixture->peer, "mu) ");
 	expect(fixture, "info\n");
-	say(fixture, "(qemu) ");
+	peer_say(fixture->peer, "(qemu) ");
 	assert_reply(call, "(qemu) ");
 	assert_int_equal(sem_trywait(&fixture->prompted), 0); /* once */
 	assert_int_equal(sem_trywait(&fixture->prompted), -1);
@@ -231,8 +206,8 @@ static void a_prompt_may_come_in_pieces(void **state)
 	call = start(fixture, "x", PATIENCE);
 	expect(fixture, "x\n");
 	for (const char *c = reply; *c; c++) {
-		say(fixture, (char[]){*c, '\0'});
-		settle(fixture);
+		peer_say(fixture->peer, (char[]){*c, '\0'});
+		settle(fixture->loop);
 	}
 	assert_reply(call, reply);
 }
@@ -244,8 +219,8 @@ static void no_line_waits_for_the_next_prompt(void **state)
 
 	greet(fixture);
 	call = start(fixture, NULL, PATIENCE);
-	assert_false(has_said_something(fixture, 50));
-	say(fixture, "later\r\n(qemu) ");
+	assert_false(peer_hears(fixture->peer, 50));
+	peer_say(fixture->peer, "later\r\n(qemu) ");
 	assert_reply(call, "later\r\n(qemu) ");
 }
 
@@ -261,15 +236,15 @@ static void commands_of_several_threads_take_turns(void **state)
 		if (!i)
 			expect(fixture, "one\n"); /* the others find it under way */
 	}
-	assert_false(has_said_something(fixture, 50));
-	say(fixture, "1 (qemu) ");
+	assert_false(peer_hears(fixture->peer, 50));
+	peer_say(fixture->peer, "1 (qemu) ");
 	for (size_t i = 1; i < unit_count(lines); i++) {
 		char line[16] = "", reply[32];
 
-		assert_true(has_said_something(fixture, 10000));
+		assert_true(peer_hears(fixture->peer, 10000));
 		assert_true(recv(fixture->peer, line, sizeof line - 1, 0) > 0);
 		snprintf(reply, sizeof reply, "<%.*s> (qemu) ", (int)strcspn(line, "\n"), line);
-		say(fixture, reply);
+		peer_say(fixture->peer, reply);
 	}
 	assert_reply(calls[0], "1 (qemu) ");
 	assert_reply(calls[1], "<two> (qemu) ");
@@ -291,7 +266,7 @@ static void a_long_reply_comes_back_whole(void **state)
 	text = ntd_buf_take_string(&reply);
 	call = start(fixture, "info mtree", PATIENCE);
 	expect(fixture, "info mtree\n");
-	say(fixture, text);
+	peer_say(fixture->peer, text);
 	assert_reply(call, text);
 }
 
@@ -305,8 +280,8 @@ static void the_end_of_the_connection_is_a_reply(void **state)
 	call = start(fixture, "quit", PATIENCE);
 	expect(fixture, "quit\n");
 	queued = start(fixture, "info", PATIENCE);
-	settle(fixture);
-	say(fixture, "quit\r\n");
+	settle(fixture->loop);
+	peer_say(fixture->peer, "quit\r\n");
 	ntd_close_fd(&fixture->peer);
 	assert_reply(call, "quit\r\n");
 	join(queued); /* it may have come before the end or after */
@@ -320,16 +295,16 @@ static void it_can_be_opened_again(void **state)
 	struct call *call;
 
 	greet(fixture);
-	say(fixture, "half a li");
-	settle(fixture);
+	peer_say(fixture->peer, "half a li");
+	settle(fixture->loop);
 	ntd_loop_call(fixture->loop, close_monitor, fixture);
 	ntd_close_fd(&fixture->peer);
 	connect_peer(fixture);
 	call = start(fixture, "info", PATIENCE);
-	assert_false(has_said_something(fixture, 50));
+	assert_false(peer_hears(fixture->peer, 50));
 	greet(fixture);
 	expect(fixture, "info\n");
-	say(fixture, "yes (qemu) ");
+	peer_say(fixture->peer, "yes (qemu) ");
 	assert_reply(call, "yes (qemu) ");
 }
 
@@ -355,10 +330,10 @@ static void the_reply_to_an_abandoned_command_is_nobodys(void **state)
 	expect(fixture, "slow\n");
 	assert_failed(first, NTD_E_TIMEOUT, "timed out");
 	second = start(fixture, "info", PATIENCE);
-	has_said_something(fixture, 50); /* whether it is sent now or later is not our concern */
-	say(fixture, "slow: done (qemu) ");
+	peer_hears(fixture->peer, 50); /* whether it is sent now or later is not our concern */
+	peer_say(fixture->peer, "slow: done (qemu) ");
 	expect(fixture, "info\n");
-	say(fixture, "info: yes (qemu) ");
+	peer_say(fixture->peer, "info: yes (qemu) ");
 	assert_reply(second, "info: yes (qemu) ");
 }
 
@@ -374,10 +349,10 @@ static void the_next_in_the_queue_gets_its_own_reply(void **state)
 	third = start(fixture, "info", PATIENCE);
 	assert_failed(second, NTD_E_TIMEOUT, "timed out");
 	assert_failed(first, NTD_E_TIMEOUT, "timed out");
-	settle(fixture);
-	say(fixture, "slow: done (qemu) ");
+	settle(fixture->loop);
+	peer_say(fixture->peer, "slow: done (qemu) ");
 	expect(fixture, "info\n");
-	say(fixture, "info: yes (qemu) ");
+	peer_say(fixture->peer, "info: yes (qemu) ");
 	assert_reply(third, "info: yes (qemu) ");
 }
 
@@ -392,7 +367,7 @@ static void a_wait_for_a_prompt_that_is_given_up_owes_nothing(void **state)
 	assert_failed(first, NTD_E_TIMEOUT, "timed out");
 	second = start(fixture, "info", PATIENCE);
 	expect(fixture, "info\n");
-	say(fixture, "info: yes (qemu) ");
+	peer_say(fixture->peer, "info: yes (qemu) ");
 	assert_reply(second, "info: yes (qemu) ");
 }
 
@@ -405,11 +380,11 @@ static void a_late_reply_before_the_next_command_is_dropped(void **state)
 	first = start(fixture, "slow", 20 * NTD_MS);
 	expect(fixture, "slow\n");
 	assert_failed(first, NTD_E_TIMEOUT, "timed out");
-	say(fixture, "slow: done (qemu) ");
-	settle(fixture);
+	peer_say(fixture->peer, "slow: done (qemu) ");
+	settle(fixture->loop);
 	second = start(fixture, "info", PATIENCE);
 	expect(fixture, "info\n");
-	say(fixture, "info: yes (qemu) ");
+	peer_say(fixture->peer, "info: yes (qemu) ");
 	assert_reply(second, "info: yes (qemu) ");
 }
 

@@ -1,0 +1,35 @@
+/* The text on a machine's screen. */
+#pragma once
+
+#include "machine/machine.h"
+#include "machine/ocr.h"
+
+/* What one variant of a picture of the screen says. */
+struct ntd_screen_text {
+	enum ntd_picture_variant variant;
+	const char *text; /* UTF-8 */
+	double seconds;   /* that it took to read; 0 when the picture had been read before */
+};
+
+/* Is given the texts one by one: 1 ends the reading, 0 does not, -1 ends it with an error. */
+typedef int ntd_screen_reader(void *arg, const struct ntd_screen_text *text,
+			      struct ntd_waiter *waiter, struct ntd_error **err);
+
+/* Pictures that have been read, so that a screen that does not change costs nothing. Zero: none. */
+struct ntd_screen_memory {
+	struct ntd_seen {
+		enum ntd_picture_variant variant;
+		struct ntd_buf picture;
+		char *text;
+	} seen[2 * NTD_PICTURE_VARIANT_COUNT]; /* two of each: a cursor may blink */
+	size_t next;
+};
+
+void ntd_screen_memory_free(struct ntd_screen_memory *memory);
+
+/* Reads the screen in the first `count` variants, in turn, each on a picture of its own that is taken when
+ * its turn comes; as many turns come at once as there are workers. Blocking. Returns what `reader`
+ * returned last; also -1 when the machine has no screen, is not running, or ends meanwhile. */
+int ntd_machine_read_screen(struct ntd_machine *machine, struct ntd_ocr *ocr, size_t count,
+			    struct ntd_screen_memory *memory, ntd_screen_reader *reader, void *arg,
+			    struct ntd_waiter *waiter, struct ntd_error **err);

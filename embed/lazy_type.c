@@ -1,0 +1,91 @@
+/* An object that is made when a script first does something with it: `t` and `debug`. What they are made
+ * from is written in Python, and importing it costs more than the rest of the start; most scripts use
+ * neither.
+ *
+ * Attributes, `__class__` among them, are those of the object, so that isinstance() sees its class.
+ */
+#include "embed.h"
+
+struct lazy_object {
+	PyObject_HEAD PyObject *(*make)(struct ntd_module_state *state);
+	PyObject *made; /* NULL: not yet */
+};
+
+PyObject *ntd_lazy_object(struct ntd_module_state *state,
+			  PyObject *(*make)(struct ntd_module_state *state))
+{
+	struct lazy_object *self = PyObject_New(struct lazy_object, state->lazy_type);
+
+	if (!self)
+		return NULL;
+	self->make = make;
+	self->made = NULL;
+	return (PyObject *)self;
+}
+
+/* A borrowed reference. Making it lets other threads run; the first one's is kept. */
+static PyObject *made(PyObject *object)
+{
+	struct lazy_object *self = (struct lazy_object *)object;
+
+	if (!self->made) {
+		PyObject *new = self->make(ntd_state_of(object));
+
+		if (self->made)
+			Py_XDECREF(new);
+		else
+			self->made = new;
+	}
+	return self->made;
+}
+
+static void lazy_dealloc(PyObject *object)
+{
+	PyTypeObject *type = Py_TYPE(object);
+
+	Py_XDECREF(((struct lazy_object *)object)->made);
+	PyObject_Free(object);
+	Py_DECREF(type);
+}
+
+static PyObject *lazy_getattro(PyObject *object, PyObject *name)
+{
+	PyObject *target = made(object);
+
+	return target ? PyObject_GetAttr(target, name) : NULL;
+}
+
+static int lazy_setattro(PyObject *object, PyObject *name, PyObject *value)
+{
+	PyObject *target = made(object);
+
+	return target ? PyObject_SetAttr(target, name, value) : -1;
+}
+
+static PyObject *lazy_repr(PyObject *object)
+{
+	PyObject *target = made(object);
+
+	return target ? PyObject_Repr(target) : NULL;
+}
+
+int ntd_add_lazy_type(PyObject *module, struct ntd_module_state *state)
+{
+	static PyType_Slot slots[] = {
+		{Py_tp_doc, (void *)"An object that is made when it is first used."},
+		{Py_tp_dealloc, lazy_dealloc},
+		{Py_tp_getattro, lazy_getattro},
+		{Py_tp_setattro, lazy_setattro},
+		{Py_tp_repr, lazy_repr},
+		{0, NULL},
+	};
+	static PyType_Spec spec = {
+		.name = "_test_driver.Lazy",
+		.basicsize = sizeof(struct lazy_object),
+		.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+		.slots = slots,
+	};
+
+	state->lazy_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
+	return state->lazy_type ? PyModule_AddType(module, state->lazy_type) : -1;
+}

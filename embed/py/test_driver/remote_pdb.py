@@ -1,0 +1,79 @@
+"""pdb for a client on a TCP port."""
+
+import contextlib
+import errno
+import pdb
+import socket
+
+
+def _listen(host, port):
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    listener = socket.socket(family, kind, protocol)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            listener.close()
+            raise
+        listener.bind((address[0], 0))
+    listener.listen(1)
+    return listener
+
+
+class RemotePdb(pdb.Pdb):
+    """Leaving this debugger never ends the script: `quit`, the client's end and `continue` without breakpoints
+    all let it go on by itself. A KeyboardInterrupt here is the driver's user's and does end the script."""
+
+    def __init__(self, host, port, log, on_close):
+        """Waits for a client; `log` is told where, and `on_close` is called when it is gone."""
+        with _listen(host, port) as listener:
+            log("RemotePdb session open at {}:{}, waiting for connection ...".format(*listener.getsockname()[:2]))
+            self._connection, address = listener.accept()
+        log(f"RemotePdb accepted connection from {address!r}.")
+        # Telnet clients want CR LF and send it; others send LF alone.
+        reader = self._connection.makefile("r", encoding="utf-8", errors="replace")
+        writer = self._connection.makefile("w", encoding="utf-8", errors="replace", newline="\r\n")
+        super().__init__(stdin=reader, stdout=writer, nosigint=True, readrc=False)
+        self._on_close = on_close
+        self.closed = False
+
+    def get_stack(self, frame, traceback):
+        stack, index = super().get_stack(frame, traceback)
+        own = [i for i, (frame, _) in enumerate(stack) if frame.f_code.co_filename == "<string>"]
+        return stack, own[-1] if traceback and own else index  # after a failure: where the script was
+
+    def interaction(self, *where):
+        try:
+            super().interaction(*where)
+        except OSError:  # from the connection: what the client executes has its errors caught
+            self.set_quit()
+
+    def cmdloop(self, intro=None):
+        try:
+            super().cmdloop(intro)
+        except KeyboardInterrupt:  # pdb would only print a line
+            raise SystemExit(130) from None
+
+    def user_return(self, frame, value):
+        super().user_return(frame, value)
+        if frame is self.botframe:  # the script ends; what runs after it is ours
+            self.set_quit()
+
+    def set_continue(self):
+        super().set_continue()
+        if not self.breaks:
+            self._close()
+
+    def set_quit(self):
+        self.clear_all_breaks()
+        self.set_continue()
+
+    def _close(self):
+        if self.closed:
+            return
+        self.closed = True
+        for part in self.stdout, self.stdin, self._connection:
+            with contextlib.suppress(OSError):
+                part.close()
+        self._on_close()

@@ -1,0 +1,66 @@
+/* Waiting until some text in the guest matches a Python regular expression. */
+#include "machine_object.h"
+
+/* Whether the pattern is found; -1 with an exception. */
+static int found_in(const struct ntd_text_wait *wait, PyObject *text)
+{
+	_cleanup_pyref_ PyObject *match = PyObject_CallMethod(wait->pattern, "search", "O", text);
+
+	return match ? match != Py_None : -1;
+}
+
+static int found_in_a_line(const struct ntd_text_wait *wait, PyObject *text)
+{
+	_cleanup_pyref_ PyObject *lines = PyObject_CallMethod(text, "splitlines", NULL);
+	int found = lines ? 0 : -1;
+
+	for (Py_ssize_t i = 0; found == 0 && i < PyList_Size(lines); i++)
+		found = found_in(wait, PyList_GetItem(lines, i));
+	return found;
+}
+
+static int look(const struct ntd_text_wait *wait, const struct ntd_buf *bytes, bool last)
+{
+	_cleanup_pyref_ PyObject *text = ntd_text(bytes);
+
+	if (!text)
+		return -1;
+	if (last)
+		ntd_log(ntd_machine_context(wait->machine)->report, NTD_LEVEL_ALWAYS,
+			ntd_machine_name(wait->machine), "%s%s", wait->last_chance,
+			PyUnicode_AsUTF8(text));
+	return wait->by_line ? found_in_a_line(wait, text) : found_in(wait, text);
+}
+
+static int attempt(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct ntd_blocking *blocking = ntd_container_of(waiter, struct ntd_blocking, waiter);
+	const struct ntd_text_wait *wait = arg;
+	_cleanup_buf_ struct ntd_buf bytes = {0};
+	int found;
+
+	if (wait->fetch(wait, &bytes, waiter, err) < 0)
+		return -1;
+	ntd_into_python(blocking);
+	found = look(wait, &bytes, last);
+	if (found < 0)
+		ntd_error_from_python(err);
+	if (!ntd_back(blocking) && found >= 0)
+		found = ntd_error_from_python(err);
+	return found;
+}
+
+PyObject *ntd_wait_for_text(struct ntd_text_wait *wait, PyObject *regexp, const char *step,
+			    double timeout)
+{
+	_cleanup_pyref_ PyObject *re = PyImport_ImportModule("re");
+	_cleanup_pyref_ PyObject *pattern =
+		re ? PyObject_CallMethod(re, "compile", "O", regexp) : NULL;
+	int result;
+
+	wait->pattern = pattern;
+	if (!pattern || !NTD_BLOCKING_CALL(result, ntd_machine_wait(wait->machine, step, attempt,
+								    wait, timeout, waiter, error)))
+		return NULL;
+	Py_RETURN_NONE;
+}

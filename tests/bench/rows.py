@@ -1,0 +1,229 @@
+"""The rows of the table, and how one round of each is measured."""
+
+import functools
+import json
+import os
+import re
+import select
+import signal
+import statistics
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Callable, NamedTuple, Optional
+
+HERE = Path(__file__).resolve().parent
+BUILD = Path(os.environ.get("BUILD") or HERE.parent.parent / "build").resolve()
+LOGS = BUILD / "bench"
+
+STARTS = 20  # of the empty script, in a round
+SECONDS = 300  # time limit of a run
+FLOOD_LINES = 200_000
+FLOOD_LINE = "flood %06d " + 86 * "x"  # 100 bytes with the newline
+
+
+class Unmeasured(Exception):
+    """Why there are no figures."""
+
+
+class Driver(NamedTuple):
+    name: str
+    command: list
+
+
+class Figure(NamedTuple):
+    name: str
+    text: str
+    limit: Optional[float] = None
+    of_peer: Optional[float] = None  # limit of the ratio to the peer
+    to_beat: Optional[float] = None
+    combine: Callable = statistics.median  # of the rounds
+
+
+class Row(NamedTuple):
+    name: str
+    measure: Callable  # Run to figures by name
+    figures: list
+    guests: tuple = ("bench",)
+    flavour: str = "tiny"
+    slowness: int = 1  # divides the number of rounds
+    on_demand: bool = False
+
+
+@functools.cache
+def start_script(flavour, name):
+    command = [HERE.parent / "guests" / "make-vm", "--out", LOGS / "vms", flavour, name]
+    made = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    if made.returncode:
+        raise Unmeasured(f"make-vm cannot make a {flavour} guest")
+    return made.stdout.splitlines()[-1]
+
+
+def start(command, environment, log):
+    try:
+        return subprocess.Popen(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise Unmeasured(str(error)) from None
+
+
+class Run(NamedTuple):
+    """Runs scripts in a driver, whose run-time state and output are in `directory`."""
+
+    driver: Driver
+    row: Row
+    directory: Path
+
+    @property
+    def log(self):
+        return LOGS / f"{self.row.name}-{self.driver.name}.log"
+
+    def execute(self, script, **variables):
+        """Returns the seconds from start to exit."""
+        path = self.directory / "script.py"
+        path.write_text(script)
+        guests = [start_script(self.row.flavour, name) for name in self.row.guests]
+        command = [*self.driver.command, "--start-scripts", *guests, "--vlans"]
+        command += ["--global-timeout", str(SECONDS), "-o", self.directory, path]
+        with open(self.log, "wb") as log:
+            began = time.perf_counter()
+            self.wait(start(command, self.environment() | variables, log))
+            return time.perf_counter() - began
+
+    def wait(self, process):
+        """By a descriptor: Popen.wait() with a time limit looks every now and then, up to 50 ms late."""
+        end = os.pidfd_open(process.pid)
+        try:
+            if not select.select([end], [], [], SECONDS + 30)[0]:
+                raise Unmeasured("the driver does not end")
+        finally:
+            os.close(end)
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        if process.returncode != 0:
+            raise Unmeasured(f"exit status {process.returncode}")
+
+    def environment(self):
+        """No display, so no windows; the module measure.py for scripts; the state in `directory`."""
+        display = ("DISPLAY", "WAYLAND_DISPLAY")
+        modules = [str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])]
+        return {name: value for name, value in os.environ.items() if name not in display} | {
+            "BENCH_RESULT": f"{self.directory}/result",
+            "PYTHONPATH": ":".join(modules),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "TMPDIR": str(self.directory),
+            "XDG_RUNTIME_DIR": str(self.directory),
+        }
+
+
+def measure_once(row, driver):
+    """The figures of one round, by name."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="ntd-bench-", ignore_cleanup_errors=True) as directory:
+        run = Run(driver, row, Path(directory))
+        try:
+            return row.measure(run)
+        except Unmeasured as why:
+            raise Unmeasured(f"{row.name}, {driver.name}: {why}; see {run.log}") from None
+
+
+def script(run, **variables):
+    """Runs the script of the row's name. Should it fail, what it had reported before counts."""
+    result = run.directory / "result"
+    try:
+        run.execute((HERE / "scripts" / f"{run.row.name}.py").read_text(), **variables)
+    except Unmeasured:
+        if not result.exists():
+            raise
+    return json.loads(result.read_text())
+
+
+def startup(run):
+    wall = statistics.median(run.execute("") for _ in range(STARTS))
+    return {"wall": wall * 1e3} | script(run)
+
+
+def lines_lost(path):
+    return FLOOD_LINES - len(set(re.findall(rb"flood (\d{6}) x{86}", path.read_bytes())))
+
+
+def flood(run):
+    lines, raw = run.directory / "flood", run.directory / "vm-state-noisy" / "console.log"
+    lines.write_text("".join(FLOOD_LINE % i + "\n" for i in range(FLOOD_LINES)))
+    figures = script(run, BENCH_FLOOD=str(lines), BENCH_LINES=str(FLOOD_LINES))
+    figures["log_lost"] = lines_lost(run.log)
+    if raw.exists():  # the peer may have none
+        figures["raw_lost"] = lines_lost(raw)
+    return figures
+
+
+# Limits are what this driver has to keep on a machine with two cores and emulated guests. The numbers to
+# beat are those of the NixOS test driver of mid-2024 on such a machine, with guests of the same kinds.
+ROWS = [
+    Row(
+        "startup",
+        startup,
+        [
+            Figure("wall", "start to exit, empty script, ms", limit=40, to_beat=150),
+            Figure("memory", "  peak memory of its processes, MB", limit=20, to_beat=36),
+        ],
+    ),
+    Row(
+        "commands",
+        script,
+        [
+            Figure("execute", 'execute("true"), ms', of_peer=0.88, to_beat=14.9),
+            Figure("succeed", 'succeed("true"), ms', of_peer=0.82, to_beat=11.5),
+        ],
+    ),
+    Row(
+        "waits",
+        script,
+        [
+            Figure("file", "wait_for_file, ms after it is there", limit=100, to_beat=500),
+            Figure("port", "wait_for_open_port, ms after it is open", limit=100, to_beat=500),
+            Figure("console", "wait_for_console_text, ms after it", limit=100, to_beat=500),
+        ],
+    ),
+    Row(
+        "output",
+        script,
+        [
+            Figure("lost", "20 MB of output, 3 busy threads: bytes lost", limit=0, combine=max),
+            Figure("seconds", "  time, s"),
+        ],
+    ),
+    Row(
+        "flood",
+        flood,
+        [
+            Figure("raw_lost", "20 MB on the console: lines lost, raw file", limit=0, combine=max),
+            Figure("log_lost", "  lines lost, log", limit=0, combine=max),
+            Figure("idle", "  extra time of commands elsewhere, ms", limit=100),
+            Figure("idle_max", "    of the slowest", limit=100),
+            Figure("same", "  extra time of commands there, ms", limit=100),
+            Figure("same_max", "    of the slowest", limit=100),
+        ],
+        guests=("idle", "noisy"),
+        slowness=3,
+    ),
+    Row(
+        "systemd",
+        script,
+        [
+            Figure("boot", "boot of a guest with systemd, s", to_beat=25),
+            Figure("execute", '  execute("true"), ms', to_beat=114),
+            Figure("unit", "  wait_for_unit, ms after it is active", limit=100, to_beat=500),
+        ],
+        flavour="systemd",
+        on_demand=True,
+    ),
+]

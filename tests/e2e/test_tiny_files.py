@@ -1,0 +1,132 @@
+"""Files from the host to a real guest and back."""
+
+import pytest
+
+import harness
+
+FIRST = """
+import hashlib, os, pathlib, tempfile
+work = pathlib.Path(tempfile.mkdtemp(dir=os.environ["TMPDIR"]))
+
+def sum_of(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+def guest_sum(path):
+    return machine.succeed(f"sha256sum < '{path}'").split()[0]
+
+def in_shared():
+    return machine.succeed("ls -A /tmp/shared").split()
+"""
+
+
+@pytest.fixture(scope="module")
+def session(tiny):
+    with harness.Session(tiny, FIRST) as running:
+        yield running
+
+
+def test_one_file(session):
+    session("""
+        (work / "plain").write_text("plain text é\\n")
+        machine.copy_from_host(str(work / "plain"), "/tmp/new/dir/plain")
+        assert machine.succeed("cat /tmp/new/dir/plain") == "plain text é\\n"
+        machine.copy_from_host(source=work / "plain", target="/tmp/by name")
+        assert machine.succeed("cat '/tmp/by name'") == "plain text é\\n"
+        (work / "it's $a file").write_text("odd")
+        machine.copy_from_host(work / "it's $a file", "/tmp/it's $the target")
+        assert machine.succeed('''cat "/tmp/it's \\\\$the target"''') == "odd"
+        (work / "empty").touch()
+        machine.copy_from_host(work / "empty", "/tmp/empty")
+        assert machine.succeed("stat -c %s /tmp/empty") == "0\\n"
+        assert in_shared() == []
+    """)
+
+
+def test_modes(session):
+    session("""
+        for mode in (0o600, 0o644, 0o755, 0o400):
+            path = work / f"mode-{mode:o}"
+            path.write_text("#!/bin/sh\\necho ran\\n")
+            path.chmod(mode)
+            machine.copy_from_host(path, f"/tmp/mode-{mode:o}")
+            assert machine.succeed(f"stat -c '%a %u' /tmp/mode-{mode:o}") == f"{mode:o} 0\\n"
+        assert machine.succeed("/tmp/mode-755") == "ran\\n"
+        assert in_shared() == []
+    """)
+
+
+def test_tree(session):
+    session("""
+        tree = work / "tree"
+        (tree / "a/b").mkdir(parents=True)
+        (tree / "a/b/leaf").write_text("leaf\\n")
+        (tree / "top").write_text("top\\n")
+        (tree / "link").symlink_to("top")
+        (tree / "program").write_text("#!/bin/sh\\n")
+        (tree / "program").chmod(0o755)
+        (tree / "empty").mkdir()
+        machine.copy_from_host(tree, "/tmp/copy")
+        assert machine.succeed("cd /tmp/copy; find . | sort") == \\
+            ".\\n./a\\n./a/b\\n./a/b/leaf\\n./empty\\n./link\\n./program\\n./top\\n"
+        assert machine.succeed("cat /tmp/copy/a/b/leaf /tmp/copy/link; test -x /tmp/copy/program") == "leaf\\ntop\\n"
+        assert in_shared() == []
+    """)
+
+
+def test_big_file(session):
+    session("""
+        (work / "big").write_bytes(os.urandom(30_000_000))
+        machine.copy_from_host(work / "big", "/tmp/big")
+        assert guest_sum("/tmp/big") == sum_of(work / "big")
+        machine.copy_from_machine("/tmp/big")
+        assert sum_of(machine.out_dir / "big") == sum_of(work / "big")
+        machine.succeed("rm /tmp/big")
+        assert in_shared() == []
+    """)
+
+
+def test_missing_files(session):
+    session("""
+        assert error_of(machine.copy_from_host, "/no/such/file", "/tmp/x").startswith("FileNotFoundError")
+        assert "/no/such/file" in error_of(machine.copy_from_host, "/no/such/file", "/tmp/x")
+        assert "/no/such/file" in error_of(machine.copy_from_host_via_shell, "/no/such/file", "/tmp/x")
+        assert "RequestedAssertionFailed" in error_of(machine.copy_from_machine, "/no/such/file")
+        assert "RequestedAssertionFailed" in error_of(machine.copy_from_host, "/etc/hostname", "/proc/nowhere/x")
+        assert in_shared() == []
+    """)
+
+
+@pytest.mark.parametrize("size", [0, 1, 100_000, 3_000_000])
+def test_by_the_shell(session, size):
+    session("""
+        (work / "binary").write_bytes(os.urandom(size))
+        machine.copy_from_host_via_shell(str(work / "binary"), "/tmp/deep/er/binary")
+        assert machine.succeed("stat -c %s /tmp/deep/er/binary") == f"{size}\\n"
+        assert guest_sum("/tmp/deep/er/binary") == sum_of(work / "binary")
+        assert machine.execute("echo in step; exit 3") == (3, "in step\\n")
+    """, size=size)
+
+
+def test_from_machine(session):
+    session("""
+        machine.succeed("mkdir -p '/tmp/from dir/sub'; printf 'a\\\\0b' > '/tmp/from dir/sub/file'; echo x > /tmp/single")
+        machine.copy_from_machine("/tmp/single")
+        assert (machine.out_dir / "single").read_text() == "x\\n"
+        machine.copy_from_machine("/tmp/single", "nested/dir")
+        assert (machine.out_dir / "nested/dir/single").read_text() == "x\\n"
+        machine.copy_from_machine(source="/tmp/from dir", target_dir="other")
+        assert (machine.out_dir / "other/from dir/sub/file").read_bytes() == b"a\\0b"
+        machine.copy_from_vm("/tmp/single", "old-name")
+        assert (machine.out_dir / "old-name/single").exists()
+        assert in_shared() == []
+    """)
+
+
+def test_shared_and_exchange_directories(session):
+    session("""
+        (machine.shared_dir / "from-host").write_text("host")
+        assert machine.succeed("cat /tmp/shared/from-host") == "host"
+        machine.succeed("echo guest > /tmp/xchg/from-guest")
+        assert (machine.state_dir / "xchg/from-guest").read_text() == "guest\\n"
+        (machine.shared_dir / "from-host").unlink()
+    """)

@@ -1,0 +1,70 @@
+/* The bytes of a QMP connection, taken apart into messages: all at once, and with the second part arriving
+ * later, split where the first byte says. What is written from a message reads back the same.
+ */
+#include "machine/qmp.h"
+
+#include <stdint.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void require(bool condition)
+{
+	if (!condition)
+		abort();
+}
+
+static void check(const cJSON *message, struct ntd_buf *transcript)
+{
+	char *text = cJSON_PrintUnformatted(message), *again;
+	_cleanup_json_ cJSON *copy = NULL;
+
+	require(cJSON_IsObject(message) && text && !strchr(text, '\n'));
+	copy = cJSON_ParseWithLength(text, strlen(text));
+	again = cJSON_PrintUnformatted(copy);
+	require(again && !strcmp(text, again));
+	ntd_buf_puts(transcript, text);
+	cJSON_free(text);
+	cJSON_free(again);
+}
+
+static void take_all(struct ntd_buf *in, struct ntd_buf *transcript)
+{
+	size_t before = in->len;
+	cJSON *message = NULL;
+
+	while (ntd_qmp_take_message(in, &message)) {
+		require(in->len < before);
+		before = in->len;
+		if (message)
+			check(message, transcript);
+		ntd_buf_puts(transcript, "\n");
+		cJSON_Delete(message);
+		message = NULL;
+	}
+	require(!message && in->len == before);
+	require(!in->len || !memchr(ntd_buf_bytes(in), '\n', in->len));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	_cleanup_buf_ struct ntd_buf in = {0}, whole = {0}, parts = {0};
+	size_t split = size ? data[0] : 0, rest;
+
+	if (!size)
+		return 0;
+	data++;
+	size--;
+	split = split < size ? split : size;
+	ntd_buf_append(&in, data, size);
+	take_all(&in, &whole);
+	rest = in.len;
+	ntd_buf_clear(&in);
+	ntd_buf_append(&in, data, split);
+	take_all(&in, &parts);
+	ntd_buf_append(&in, data + split, size - split);
+	take_all(&in, &parts);
+	require(in.len == rest && whole.len == parts.len);
+	require(!memcmp(ntd_buf_bytes(&whole), ntd_buf_bytes(&parts), whole.len));
+	return 0;
+}

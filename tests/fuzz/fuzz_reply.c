@@ -1,0 +1,91 @@
+/* The bytes of the root shell, as a guest may send them: anything, in any pieces. The sizes of the pieces
+ * follow from the first byte. What is understood must not depend on them, and must keep its promises.
+ */
+#include "machine/reply.h"
+
+#include <stdint.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define TOKEN "5eed1234-7"
+enum { LIMIT = 64 };
+
+static void require(bool condition)
+{
+	if (!condition)
+		abort();
+}
+
+/* Writes an event down, in a way that tells it from any other. */
+static void note(struct ntd_buf *transcript, const struct ntd_reply *reply,
+		 enum ntd_reply_event event)
+{
+	ntd_buf_printf(transcript, "%d:", event);
+	if (event == NTD_REPLY_HELD) {
+		require(reply->held);
+		ntd_buf_puts(transcript, reply->held);
+	}
+	if (event == NTD_REPLY_COMPLETE) {
+		require(reply->output.len <= LIMIT);
+		ntd_buf_printf(transcript, "%d %d ", reply->command_status, reply->encoder_status);
+		ntd_buf_append(transcript, ntd_buf_bytes(&reply->output), reply->output.len);
+	}
+	ntd_buf_append(transcript, "", 1);
+}
+
+/* Exact copies on the heap, so that reading past their ends is seen. */
+static void feed(struct ntd_reply *reply, const uint8_t *data, size_t size,
+		 struct ntd_buf *transcript)
+{
+	_cleanup_free_ char *piece = ntd_malloc(size);
+	const char *at = piece;
+	size_t left = size;
+
+	memcpy(piece, data, size);
+	while (left) {
+		size_t before = left;
+		enum ntd_reply_event event = ntd_reply_feed(reply, &at, &left);
+
+		require(left < before && at == piece + size - left);
+		require(event != NTD_REPLY_NONE || !left);
+		if (event == NTD_REPLY_COMPLETE || event == NTD_REPLY_GARBLED) {
+			/* Only a line that ends with the token does that. Part of it may have come before. */
+			require(at[-1] == '\n');
+			for (size_t i = 1; i < sizeof TOKEN && at - 1 - i >= piece; i++)
+				require(at[-1 - (ptrdiff_t)i] == TOKEN[sizeof TOKEN - 1 - i]);
+		}
+		if (event != NTD_REPLY_NONE)
+			note(transcript, reply, event);
+	}
+}
+
+static void run(const uint8_t *data, size_t size, unsigned random, struct ntd_buf *transcript)
+{
+	struct ntd_reply reply = {.limit = LIMIT};
+
+	ntd_reply_expect(&reply, TOKEN);
+	while (size) {
+		size_t step = random ? 1 + (random >> 5) % random % 17 : size;
+
+		step = step < size ? step : size;
+		feed(&reply, data, step, transcript);
+		data += step;
+		size -= step;
+		random = random ? random * 75 % 65537 : 0;
+	}
+	ntd_reply_free(&reply);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	_cleanup_buf_ struct ntd_buf whole = {0}, pieces = {0};
+
+	if (!size)
+		return 0;
+	run(data + 1, size - 1, 0, &whole);
+	run(data + 1, size - 1, 1 + data[0], &pieces);
+	require(whole.len == pieces.len);
+	require(!memcmp(ntd_buf_bytes(&whole), ntd_buf_bytes(&pieces), whole.len));
+	return 0;
+}

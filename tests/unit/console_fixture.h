@@ -1,0 +1,217 @@
+/* A serial console whose guest the test plays itself: what is printed into one end of a pipe, and what has
+ * come of it.
+ */
+#pragma once
+
+#include "unit.h"
+
+#include "machine/console.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/mman.h>
+
+#define PATIENCE (10 * NTD_SECOND)
+
+/* Keeps the texts of console lines, with "|" after each. */
+struct recorder {
+	struct ntd_sink sink;
+	struct ntd_buf lines;
+	bool wrong; /* an event was not a line of this console */
+};
+
+struct fixture {
+	struct ntd_loop *loop;
+	struct ntd_report *report;
+	struct recorder recorder;
+	struct ntd_console *console;
+	int guest_out, guest_in; /* the guest's ends */
+	int output, input, raw, raw_copy;
+	sem_t panics;
+};
+
+static inline void record(struct ntd_sink *sink, const struct ntd_event *event)
+{
+	struct recorder *recorder = ntd_container_of(sink, struct recorder, sink);
+
+	recorder->wrong |= event->kind != NTD_EVENT_SERIAL || strcmp(event->machine, "server") != 0;
+	ntd_buf_append(&recorder->lines, event->text, event->text_len);
+	ntd_buf_puts(&recorder->lines, "|");
+}
+
+static inline void stop_recording(struct ntd_sink *sink)
+{
+	(void)sink;
+}
+
+static inline void on_panic(void *owner)
+{
+	sem_post(&((struct fixture *)owner)->panics);
+}
+
+static inline void open_console(void *arg)
+{
+	struct fixture *fixture = arg;
+
+	ntd_console_open(fixture->console, fixture->output, fixture->input, fixture->raw, on_panic,
+			 fixture, NULL);
+}
+
+static inline void close_console(void *arg)
+{
+	_cleanup_error_ struct ntd_error *why = ntd_error_new(NTD_E_DEAD, "QEMU has ended");
+
+	ntd_console_close(((struct fixture *)arg)->console, why);
+}
+
+static inline void begin(struct fixture *fixture)
+{
+	int out[2], in[2];
+
+	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(in, O_CLOEXEC), 0);
+	ntd_close_fd(&fixture->raw_copy);
+	fixture->raw = memfd_create("raw", MFD_CLOEXEC);
+	fixture->raw_copy = fcntl(fixture->raw, F_DUPFD_CLOEXEC, 3);
+	fixture->output = out[0];
+	fixture->guest_out = out[1];
+	fixture->guest_in = in[0];
+	fixture->input = in[1];
+	ntd_loop_call(fixture->loop, open_console, fixture);
+}
+
+static inline void end(struct fixture *fixture)
+{
+	ntd_loop_call(fixture->loop, close_console, fixture);
+	ntd_close_fd(&fixture->guest_out);
+	ntd_close_fd(&fixture->guest_in);
+}
+
+static inline int set_up(void **state)
+{
+	struct fixture *fixture = ntd_calloc(1, sizeof *fixture);
+
+	signal(SIGPIPE, SIG_IGN);
+	fixture->loop = ntd_loop_new(NULL);
+	fixture->report = ntd_report_new(NULL);
+	fixture->recorder.sink = (struct ntd_sink){.event = record, .close = stop_recording};
+	ntd_report_add(fixture->report, &fixture->recorder.sink);
+	fixture->console = ntd_console_new(fixture->loop, fixture->report, "server");
+	fixture->raw_copy = -1;
+	sem_init(&fixture->panics, 0, 0);
+	begin(fixture);
+	*state = fixture;
+	return 0;
+}
+
+static inline int tear_down(void **state)
+{
+	struct fixture *fixture = *state;
+
+	end(fixture);
+	ntd_console_free(fixture->console);
+	ntd_loop_free(fixture->loop);
+	ntd_report_free(fixture->report);
+	ntd_buf_free(&fixture->recorder.lines);
+	ntd_close_fd(&fixture->raw_copy);
+	sem_destroy(&fixture->panics);
+	free(fixture);
+	return 0;
+}
+
+/* ---- both sides of it */
+
+static inline void print_bytes(struct fixture *fixture, const char *bytes, size_t len)
+{
+	while (len) {
+		ssize_t written = write(fixture->guest_out, bytes, len);
+
+		assert_true(written > 0);
+		bytes += written;
+		len -= (size_t)written;
+	}
+}
+
+static inline void print(struct fixture *fixture, const char *text)
+{
+	print_bytes(fixture, text, strlen(text));
+}
+
+/* Takes lines and appends them to `lines`; 0 or -1 with the error's code in *code. */
+static inline int take(struct fixture *fixture, size_t limit, int64_t patience,
+		       struct ntd_buf *lines, enum ntd_errc *code)
+{
+	struct ntd_error *err = NULL;
+	int result =
+		ntd_console_take(fixture->console, lines, limit, ntd_after(patience), NULL, &err);
+
+	if (err)
+		*code = err->code;
+	ntd_error_free(err);
+	return result;
+}
+
+static inline void assert_taken(struct fixture *fixture, size_t limit, const char *expected)
+{
+	enum ntd_errc code = NTD_E_COUNT;
+	struct ntd_buf lines = {0};
+	_cleanup_free_ char *text = NULL;
+
+	assert_int_equal(take(fixture, limit, PATIENCE, &lines, &code), 0);
+	text = ntd_buf_take_string(&lines);
+	assert_string_equal(text, expected);
+}
+
+static inline void assert_nothing_to_take(struct fixture *fixture, enum ntd_errc expected)
+{
+	enum ntd_errc code = NTD_E_COUNT;
+	_cleanup_buf_ struct ntd_buf lines = {0};
+
+	assert_true(take(fixture, 1000, 20 * NTD_MS, &lines, &code) < 0);
+	assert_string_equal(ntd_errc_name(code), ntd_errc_name(expected));
+	assert_int_equal(lines.len, 0);
+}
+
+/* Waits until a line has come that reads `last`, and takes all up to it. */
+static inline void take_until(struct fixture *fixture, const char *last, struct ntd_buf *lines)
+{
+	enum ntd_errc code;
+
+	do
+		assert_int_equal(take(fixture, SIZE_MAX, PATIENCE, lines, &code), 0);
+	while (!memmem(ntd_buf_bytes(lines), lines->len, last, strlen(last)));
+}
+
+static inline void assert_log(struct fixture *fixture, const char *expected)
+{
+	struct ntd_buf log = {0};
+	_cleanup_free_ char *text = NULL;
+
+	ntd_console_copy_log(fixture->console, &log);
+	text = ntd_buf_take_string(&log);
+	assert_string_equal(text, expected);
+}
+
+static inline void assert_recorded(struct fixture *fixture, const char *expected)
+{
+	_cleanup_free_ char *text = NULL;
+
+	assert_true(ntd_report_flush(fixture->report, ntd_after(PATIENCE)));
+	text = ntd_buf_take_string(&fixture->recorder.lines);
+	assert_string_equal(text, expected);
+	assert_false(fixture->recorder.wrong);
+}
+
+static inline void assert_raw(struct fixture *fixture, const char *bytes, size_t len)
+{
+	_cleanup_free_ char *raw = ntd_malloc(len + 1);
+
+	assert_int_equal(pread(fixture->raw_copy, raw, len + 1, 0), len);
+	assert_memory_equal(raw, bytes, len);
+}
+
+#define console_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

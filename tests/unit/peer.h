@@ -1,0 +1,34 @@
+/* A connection whose other end the test plays itself. */
+#pragma once
+
+#include "unit.h"
+
+#include "loop/loop.h"
+
+#include <poll.h>
+#include <stdbool.h>
+#include <sys/socket.h>
+
+/* Says `text` to the driver. */
+static inline void peer_say(int peer, const char *text)
+{
+	assert_int_equal(send(peer, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+}
+
+/* Whether the driver has said something, or does so within so many milliseconds. */
+static inline bool peer_hears(int peer, int milliseconds)
+{
+	return poll(&(struct pollfd){.fd = peer, .events = POLLIN}, 1, milliseconds) > 0;
+}
+
+static inline void nothing(void *arg)
+{
+	(void)arg;
+}
+
+/* The loop has read what was said before: it has been round at least once since. */
+static inline void settle(struct ntd_loop *loop)
+{
+	for (int i = 0; i < 3; i++)
+		ntd_loop_call(loop, nothing, NULL);
+}

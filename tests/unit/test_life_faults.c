@@ -1,0 +1,401 @@
+/* Machines that do not as they should: every wait ends, with an error that names the machine and what
+ * happened to it, and nothing is left.
+ */
+#include "life_fixture.h"
+
+static void assert_start_fails(struct ntd_machine *machine, enum ntd_errc code,
+			       const char *const *texts)
+{
+	struct ntd_error *err = NULL;
+
+	assert_true(ntd_machine_start(machine, false, NULL, &err) < 0);
+	for (; texts[1]; texts++)
+		if (!strstr(err->message, *texts))
+			assert_string_equal(err->message, *texts); /* shows both */
+	assert_error(err, code, *texts);
+}
+
+#define texts(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+/* ---- before it has started */
+
+static void a_process_that_ends_before_it_connects_says_why(void **state)
+{
+	static const struct {
+		const char *fault, *text;
+	} cases[] = {
+		{"FAKE_EXIT=start:3", "QEMU process exited with code 3 before connecting to "
+				      "monitor socket"},
+		{"FAKE_EXIT=monitor:4", "QEMU process exited with code 4 before connecting to "
+					"shell socket"},
+		{"FAKE_EXIT=shell:5", "machine 'server': "},
+	};
+	struct fixture *fixture = *state;
+	struct ntd_machine *machine = machine_new(fixture, "server", NULL);
+
+	for (size_t i = 0; i < unit_count(cases); i++) {
+		order_faults(fixture, machine, cases[i].fault, "FAKE_OUTPUT=one\\ntwo\\n",
+			     "FAKE_STDERR=cannot open disk");
+		assert_start_fails(machine, NTD_E_DEAD,
+				   texts("machine 'server': ", cases[i].text,
+					 "last console lines:\n    one\n    two\n"
+					 "    cannot open disk\n"));
+		assert_state(machine, NTD_MACHINE_DOWN);
+		assert_true(await_marked(fixture->mark, 0, 2 * NTD_SECOND));
+	}
+	order_faults(fixture, NULL, NULL);
+	assert_output(machine, "echo better", "better\n");
+}
+
+static void a_script_that_cannot_be_run_says_why(void **state)
+{
+	struct fixture *fixture = *state;
+	struct ntd_machine *machine = machine_new(fixture, "server", "/no/such/script");
+
+	assert_start_fails(machine, NTD_E_DEAD, texts("exited with code 127", "/no/such/script"));
+	ntd_machine_set_script(machine, "/etc/passwd");
+	assert_start_fails(machine, NTD_E_DEAD, texts("exited with code 126", "/etc/passwd"));
+	ntd_machine_set_script(machine, "kill -9 $$; true");
+	assert_start_fails(machine, NTD_E_DEAD, texts("was killed by signal 9 (Killed)"));
+}
+
+static void a_machine_without_qmp_says_so(void **state)
+{
+	static const char no_qmp[] =
+		"python3 -ISc 'import socket, sys, time\n"
+		"for option, prefix in (\"-monitor\", \"unix:\"), (\"-chardev\", "
+		"\"socket,id=shell,path=\"):\n"
+		"    s = socket.socket(socket.AF_UNIX)\n"
+		"    s.connect(sys.argv[sys.argv.index(option) + 1].removeprefix(prefix))\n"
+		"    globals()[option] = s\n"
+		"time.sleep(1000)'";
+	struct fixture *fixture = *state;
+	struct ntd_machine *machine = machine_new(fixture, "server", no_qmp);
+
+	assert_start_fails(machine, NTD_E_DEAD, texts("machine 'server': ", "QMP", "/qmp"));
+	assert_true(ntd_machine_wait_gone(machine, ntd_after(PATIENCE)));
+}
+
+static void what_is_in_the_way_of_a_start_is_named(void **state)
+{
+	struct fixture *fixture = *state;
+	_cleanup_free_ char *deep = ntd_asprintf("%s/%0100d", fixture->base, 0);
+	struct ntd_machine *machine;
+
+	assert_int_equal(mkdir(deep, 0700), 0);
+	fixture->context.tmp_dir = fixture->context.socket_dir = deep;
+	machine = machine_new(fixture, "server", NULL);
+	assert_start_fails(machine, NTD_E_DEAD, texts("machine 'server'", "the limit is 107"));
+	assert_state(machine, NTD_MACHINE_DOWN);
+	fixture->context.tmp_dir = "/no/such/directory";
+	assert_null(ntd_machine_new(&fixture->context, "client", "true", false, NULL));
+}
+
+static void a_start_that_takes_too_long_is_ended(void **state)
+{
+	struct fixture *fixture = *state;
+	struct ntd_machine *machine;
+
+	fixture->context.boot_timeout = 0.5;
+	machine = machine_new(fixture, "server", NULL);
+	order_faults(fixture, machine, "FAKE_QMP=silent", "FAKE_OUTPUT=BIOS\\n");
+	assert_start_fails(machine, NTD_E_TIMEOUT,
+			   texts("machine 'server': QEMU did not connect to the driver within 0.5 "
+				 "seconds",
+				 "    BIOS\n"));
+	assert_true(ntd_machine_wait_gone(machine, ntd_after(PATIENCE)));
+	assert_int_equal(count_marked(fixture->mark), 0);
+}
+
+static void one_of_several_fails_to_start(void **state)
+{
+	struct fixture *fixture = *state;
+	struct ntd_error *err = NULL;
+
+	for (int i = 0; i < MOST_MACHINES; i++)
+		machine_new(fixture, (const char *[]){"a", "b", "c"}[i], NULL);
+	order_faults(fixture, fixture->machines[1], "FAKE_EXIT=start:3", "FAKE_STDERR=no disk\\n");
+	assert_true(ntd_machine_start_all(fixture->machines, MOST_MACHINES, NULL, &err) < 0);
+	assert_non_null(strstr(err->message, "no disk"));
+	assert_null(strstr(err->message, "\na: "));
+	assert_null(strstr(err->message, "\nc: "));
+	assert_error(err, NTD_E_MACHINE,
+		     "Failed to start the following machines:\nb: machine 'b': QEMU process "
+		     "exited with code 3");
+	assert_state(fixture->machines[0], NTD_MACHINE_UP);
+	assert_state(fixture->machines[1], NTD_MACHINE_DOWN);
+	assert_output(fixture->machines[2], "echo hello", "hello\n");
+}
+
+/* ---- before the root shell */
+
+static void a_guest_without_a_root_shell_is_given_up(void **state)
+{
+	struct fixture *fixture = *state;
+	struct ntd_machine *machine;
+
+	fixture->context.boot_timeout = 0.7;
+	machine = machine_new(fixture, "server", NULL);
+	order_faults(fixture, machine, "FAKE_BANNER=no");
+	assert_fails(ntd_machine_connect(machine, NULL, &err), NTD_E_TIMEOUT,
+		     "machine 'server': Shell did not start in time (0.7 seconds)");
+	assert_state(machine, NTD_MACHINE_UP);
+	assert_fails(ntd_machine_connect(machine, NULL, &err), NTD_E_TIMEOUT,
+		     "    connecting to host...");
+}
+
+static void a_banner_is_found_in_noise_and_pieces(void **state)
+{
+	struct fixture *fixture = *state;
+	struct ntd_machine *machine = machine_new(fixture, "server", NULL);
+
+	order_faults(fixture, machine, "FAKE_NOISE=BdsDxe: \\xff starting\\r\\n\\x1b[2J",
+		     "FAKE_BANNER=split", "FAKE_CHUNK=7");
+	assert_output(machine, "head -c 100000 /dev/zero | wc -c", "100000\n");
+	assert_logged(fixture, "server: Guest shell says: b'BdsDxe: \\xff starting\\r\\n\\x1b[2J"
+			       "Spawning backdoor");
+}
+
+static void a_death_ends_the_wait_for_the_shell(void **state)
+{
+	struct fixture *fixture = *state;
+	struct ntd_machine *machine = machine_new(fixture, "server", NULL);
+
+	order_faults(fixture, machine, "FAKE_EXIT=banner:7");
+	assert_fails(ntd_machine_connect(machine, NULL, &err), NTD_E_DEAD, "exited with code 7");
+}
+
+/* Then there is something left that the last shell had said. */
+static void a_death_ends_the_wait_for_the_next_shell(void **state)
+{
+	struct ntd_machine *machine = machine_new(*state, "server", NULL);
+	struct ntd_command last = {.text = "sleep 0.3; poweroff", .text_len = 19, .no_reply = true};
+	_cleanup_result_ struct ntd_result result = {0};
+
+	connect_shell(machine);
+	assert_int_equal(ntd_machine_run(machine, &last, &result, NULL, NULL), 0);
+	ntd_machine_disconnect(machine, true);
+	assert_fails(ntd_machine_connect(machine, NULL, &err), NTD_E_DEAD,
+		     "machine 'server': QEMU");
+}
+
+/* ---- in use */
+
+struct user {
+	pthread_t thread;
+	struct ntd_machine *machine;
+	void (*use)(struct user *user);
+	struct ntd_error *error;
+	int64_t ended;
+};
+
+static void use_console(struct user *user)
+{
+	struct ntd_console *console = ntd_machine_console(user->machine);
+	_cleanup_buf_ struct ntd_buf lines = {0};
+
+	while (!user->error)
+		ntd_console_take(console, &lines, 1000, NTD_FOREVER, NULL, &user->error);
+}
+
+static void use_qmp(struct user *user)
+{
+	cJSON_Delete(ntd_qmp_next_event(ntd_machine_qmp(user->machine), NTD_FOREVER, NULL,
+					&user->error));
+}
+
+static void use_shell(struct user *user)
+{
+	_cleanup_result_ struct ntd_result result = {0};
+
+	try_command(user->machine, "sleep 1000", &result, &user->error);
+}
+
+static void *run_user(void *arg)
+{
+	struct user *user = arg;
+
+	user->use(user);
+	user->ended = ntd_now();
+	return NULL;
+}
+
+static void a_death_ends_everything_within_a_second(void **state)
+{
+	static void (*const uses[])(struct user * user) = {use_console, use_qmp, use_shell,
+							   use_shell};
+	struct ntd_machine *machine = machine_new(*state, "server", NULL);
+	struct user users[unit_count(uses)];
+	_cleanup_result_ struct ntd_result result = {0};
+	int64_t began;
+
+	assert_output(machine, "echo last words >&2", "");
+	for (size_t i = 0; i < unit_count(uses); i++) {
+		users[i] = (struct user){.machine = machine, .use = uses[i]};
+		pthread_create(&users[i].thread, NULL, run_user, &users[i]);
+	}
+	for (char *running = NULL; !running; free(running))
+		running = ntd_shell_running(ntd_machine_shell(machine));
+	began = ntd_now();
+	kill(ntd_machine_status(machine).pid, SIGKILL);
+	for (size_t i = 0; i < unit_count(uses); i++)
+		pthread_join(users[i].thread, NULL);
+	for (size_t i = 0; i < unit_count(uses); i++) {
+		assert_true(users[i].ended - began < NTD_SECOND);
+		assert_non_null(strstr(users[i].error->message, "machine 'server'"));
+		assert_error(users[i].error, NTD_E_DEAD, "");
+	}
+	assert_state(machine, NTD_MACHINE_DEAD);
+	/* Whoever comes later is told how it died, until it is started again. */
+	assert_fails(try_command(machine, "true", &result, &err), NTD_E_DEAD,
+		     "machine 'server': QEMU process was killed by signal 9 (Killed)");
+	assert_fails(try_command(machine, "true", &result, &err), NTD_E_DEAD,
+		     "last console lines:\n    connecting to host...\n    last words\n");
+	start(machine);
+	assert_output(machine, "echo again", "again\n");
+}
+
+static void the_end_of_a_dead_machine_can_be_noted(void **state)
+{
+	struct ntd_machine *machine = machine_new(*state, "server", NULL);
+	_cleanup_result_ struct ntd_result result = {0};
+
+	assert_fails(try_command(machine, "poweroff; sleep 10", &result, &err), NTD_E_DEAD,
+		     "machine 'server': QEMU process exited with code 0");
+	assert_int_equal(ntd_machine_wait_for_shutdown(machine, ntd_after(PATIENCE), NULL, NULL),
+			 0);
+	assert_state(machine, NTD_MACHINE_DOWN);
+	assert_fails(try_command(machine, "poweroff; sleep 10", &result, &err), NTD_E_DEAD, "");
+	assert_int_equal(ntd_machine_crash(machine, NULL, NULL), 0);
+	assert_output(machine, "echo again", "again\n");
+	assert_fails(try_command(machine, "poweroff; sleep 10", &result, &err), NTD_E_DEAD, "");
+	assert_int_equal(ntd_machine_shutdown(machine, NULL, NULL), 0);
+	assert_state(machine, NTD_MACHINE_DOWN);
+}
+
+/* While the process lives. */
+static void a_shell_that_hangs_up_is_noticed(void **state)
+{
+	struct ntd_machine *machine = machine_new(*state, "server", NULL);
+	_cleanup_result_ struct ntd_result result = {0};
+	int64_t began;
+
+	connect_shell(machine);
+	began = ntd_now();
+	assert_fails(try_command(machine, "hang-up; sleep 1000", &result, &err), NTD_E_MACHINE,
+		     "machine 'server': Shell disconnected");
+	assert_fails(try_command(machine, "true", &result, &err), NTD_E_MACHINE,
+		     "machine 'server': ");
+	assert_true(ntd_now() - began < 5 * NTD_SECOND);
+}
+
+static void a_kernel_panic_is_noticed(void **state)
+{
+	struct ntd_machine *machine = machine_new(*state, "server", NULL);
+	_cleanup_result_ struct ntd_result result = {0};
+	int64_t began;
+
+	connect_shell(machine);
+	began = ntd_now();
+	assert_fails(try_command(machine, "echo 'Kernel panic - not syncing: test' >&2; sleep 1000",
+				 &result, &err),
+		     NTD_E_MACHINE,
+		     "the guest's kernel panicked: Kernel panic - not syncing: test");
+	assert_fails(try_command(machine, "true", &result, &err), NTD_E_MACHINE,
+		     "machine 'server': ");
+	assert_true(ntd_now() - began < 5 * NTD_SECOND);
+}
+
+/* As by a guest that prints the words in another way; it goes on answering. */
+static void a_guest_that_lives_on_has_not_panicked(void **state)
+{
+	struct ntd_machine *machine = machine_new(*state, "server", NULL);
+
+	connect_shell(machine);
+	assert_output(machine, "echo 'Kernel panic - not syncing: no' >&2; sleep 1; echo a", "a\n");
+	assert_output(machine, "sleep 2.5; echo b", "b\n");
+}
+
+/* ---- giving up */
+
+static void ignore(int number)
+{
+	(void)number;
+}
+
+static bool always(struct ntd_waiter *waiter)
+{
+	(void)waiter;
+	return true;
+}
+
+static void a_signal_ends_the_waits_for_a_start(void **state)
+{
+	struct fixture *fixture = *state;
+	struct ntd_machine *machine = machine_new(fixture, "server", NULL);
+	struct ntd_waiter waiter = {.interrupted = always};
+	sigset_t blocked, before;
+
+	sigaction(SIGUSR1, &(struct sigaction){.sa_handler = ignore}, NULL);
+	sigemptyset(&blocked);
+	sigaddset(&blocked, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &blocked, &before);
+	waiter.signals = &before;
+	raise(SIGUSR1);
+	assert_fails(ntd_machine_start(machine, false, &waiter, &err), NTD_E_CANCELLED, "");
+	raise(SIGUSR1);
+	assert_fails(ntd_machine_start_all(fixture->machines, 1, &waiter, &err), NTD_E_CANCELLED,
+		     "interrupted");
+	raise(SIGUSR1);
+	assert_fails(ntd_machine_connect(machine, &waiter, &err), NTD_E_CANCELLED, "");
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	assert_output(machine, "echo hello", "hello\n"); /* the start went on */
+	assert_int_equal(count_logged(fixture, "server: starting vm\n"), 1);
+}
+
+static void a_release_during_the_start_leaves_nothing(void **state)
+{
+	struct fixture *fixture = *state;
+	struct ntd_machine *machine = machine_new(fixture, "server", NULL);
+
+	for (int i = 0; i < 10; i++) {
+		struct user user = {.machine = machine, .use = use_shell};
+		struct ntd_machine_status status;
+
+		pthread_create(&user.thread, NULL, run_user, &user);
+		do
+			status = ntd_machine_status(machine);
+		while (status.state == NTD_MACHINE_DOWN);
+		ntd_machine_release(machine, 0);
+		assert_true(ntd_machine_wait_gone(machine, ntd_after(PATIENCE)));
+		pthread_join(user.thread, NULL);
+		assert_error(user.error, NTD_E_DEAD, "machine 'server'");
+		assert_state(machine, NTD_MACHINE_DOWN);
+	}
+	assert_true(await_marked(fixture->mark, 0, 2 * NTD_SECOND));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		life_test(a_process_that_ends_before_it_connects_says_why),
+		life_test(a_script_that_cannot_be_run_says_why),
+		life_test(a_machine_without_qmp_says_so),
+		life_test(what_is_in_the_way_of_a_start_is_named),
+		life_test(a_start_that_takes_too_long_is_ended),
+		life_test(one_of_several_fails_to_start),
+		life_test(a_guest_without_a_root_shell_is_given_up),
+		life_test(a_banner_is_found_in_noise_and_pieces),
+		life_test(a_death_ends_the_wait_for_the_shell),
+		life_test(a_death_ends_the_wait_for_the_next_shell),
+		life_test(a_death_ends_everything_within_a_second),
+		life_test(the_end_of_a_dead_machine_can_be_noted),
+		life_test(a_shell_that_hangs_up_is_noticed),
+		life_test(a_kernel_panic_is_noticed),
+		life_test(a_guest_that_lives_on_has_not_panicked),
+		life_test(a_signal_ends_the_waits_for_a_start),
+		life_test(a_release_during_the_start_leaves_nothing),
+	};
+
+	return run_life_tests(tests);
+}

@@ -1,0 +1,323 @@
+/* Nothing that was started is left: not by a process that ends or is killed, nor by a driver or a keeper
+ * that is killed. The last two need a driver to kill: this program, started again with a role.
+ */
+#include "process_fixture.h"
+
+#include <spawn.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#define PATIENCE (10 * NTD_SECOND)
+
+extern char **environ;
+
+/* ---- processes that end, are killed, or are let go of */
+
+static void a_tree_is_killed_with_those_that_left_it(void **state)
+{
+	struct watch *watch = spawn(FAMILY "wait");
+
+	assert_true(await_marked(mark, FAMILY_SIZE, PATIENCE));
+	ntd_loop_call(loop, kill_now, watch);
+	await_states(watch, "rEG");
+	assert_int_equal(count_marked(mark), 0);
+	assert_int_equal(WTERMSIG(watch->status), SIGKILL);
+}
+
+static void what_a_process_leaves_behind_is_killed_before_it_is_gone(void **state)
+{
+	struct watch *watch = watch_new();
+	int in[2];
+
+	assert_int_equal(pipe2(in, O_CLOEXEC), 0);
+	watch->fds[0] = in[0];
+	spawn_by(watch, FAMILY "read line; exit 3", spawn_now);
+	assert_true(await_marked(mark, FAMILY_SIZE, PATIENCE));
+	assert_int_equal(write(in[1], "\n", 1), 1);
+	await_states(watch, "rEG");
+	assert_int_equal(count_marked(mark), 0);
+	assert_int_equal(WEXITSTATUS(watch->status), 3);
+	close(in[0]);
+	close(in[1]);
+}
+
+static void killing_or_letting_go_before_the_start_is_not_lost(void **state)
+{
+	for (int i = 0; i < 10; i++) {
+		struct watch *killed = watch_new(), *let_go = watch_new();
+
+		spawn_by(killed, "sleep 1000", spawn_and_kill_now);
+		spawn_by(let_go, "sleep 1000", spawn_and_let_go_now);
+		await_states(killed, "rEG");
+		assert_string_equal(let_go->states, "");
+		end(killed);
+		end(let_go);
+	}
+	assert_true(await_marked(mark, 0, 2 * NTD_SECOND));
+}
+
+static void a_callback_may_let_go(void **state)
+{
+	static const char *const states[] = {"r", "rE", "rEG"};
+
+	for (size_t i = 0; i < unit_count(states); i++) {
+		struct watch *watch = watch_new();
+
+		watch->let_go_at = NTD_PROCESS_RUNNING + (unsigned)i;
+		spawn_by(watch, i ? "setsid sleep 1000 & exit 0" : "sleep 1000", spawn_now);
+		await_states(watch, states[i]);
+		assert_null(watch->process);
+		assert_true(await_marked(mark, 0, 2 * NTD_SECOND));
+		assert_string_equal(watch->states, states[i]);
+	}
+}
+
+/* By the kernel, when memory is short, say. */
+static void a_guard_that_is_killed_takes_the_process_with_it(void **state)
+{
+	struct watch *watch = spawn("exec sleep 1000");
+	_cleanup_free_ char *path = NULL;
+	char stat[256] = "";
+	int fd;
+
+	await_states(watch, "r");
+	path = ntd_asprintf("/proc/%d/stat", watch->pid);
+	fd = open(path, O_RDONLY);
+	assert_true(read(fd, stat, sizeof stat - 1) > 0);
+	close(fd);
+	assert_int_equal(kill((pid_t)strtol(strrchr(stat, ')') + 4, NULL, 10), SIGKILL), 0);
+	await_states(watch, "rEG");
+	assert_int_equal(WTERMSIG(watch->status), SIGKILL);
+}
+
+static int count_entries(const char *path)
+{
+	DIR *directory = opendir(path);
+	int count = 0;
+
+	while (readdir(directory))
+		count++;
+	closedir(directory);
+	return count;
+}
+
+static void fifty_cycles_leave_no_descriptor_and_no_process(void **state)
+{
+	_cleanup_free_ char *fds = ntd_asprintf("/proc/%d/fd", keeper.pid);
+	_cleanup_free_ char *path =
+		ntd_asprintf("/proc/%d/task/%d/children", keeper.pid, keeper.pid);
+	int ours = count_entries("/proc/self/fd"), theirs = count_entries(fds), fd;
+	int64_t deadline = ntd_after(2 * NTD_SECOND);
+	char byte;
+
+	for (int i = 0; i < 50; i++) {
+		struct watch *watch = spawn(i % 2 ? "sleep 1000" : "setsid sleep 1000 & exit 0");
+
+		if (i % 2)
+			ntd_loop_call(loop, kill_now, watch);
+		await_states(watch, "rEG");
+		end(watch);
+	}
+	assert_int_equal(count_entries("/proc/self/fd"), ours);
+	assert_int_equal(count_entries(fds), theirs);
+	fd = open(path, O_RDONLY); /* zombies would be in it */
+	while (pread(fd, &byte, 1, 0) == 1 && ntd_now() < deadline)
+		;
+	assert_int_equal(pread(fd, &byte, 1, 0), 0);
+	close(fd);
+}
+
+/* ---- roles: programs that have a keeper of their own. They say "." when they are ready. */
+
+static int be_ready(void)
+{
+	return write(STDOUT_FILENO, ".", 1) == 1 ? 0 : 1;
+}
+
+/* A driver with two families; it waits to be killed. */
+static int role_driver(const char *sweep)
+{
+	set_up_loop(NULL);
+	for (int i = 0; i < 2; i++)
+		await_states(spawn(FAMILY "wait"), "r");
+	for (const char *const *name = (const char *const[]){"/file", "/sockets", "/other", NULL};
+	     *name; name++) {
+		_cleanup_free_ char *path = ntd_asprintf("%s%s", sweep, *name);
+
+		ntd_keeper_sweep(&keeper, path);
+	}
+	return be_ready() || pause();
+}
+
+/* Somebody kills the keeper, while it starts two processes more: all of them are told to be gone. */
+static int role_keeper_killed(const char *unused)
+{
+	struct watch *running, *first, *second;
+
+	(void)unused;
+	set_up_loop(NULL);
+	running = spawn(FAMILY "wait");
+	await_states(running, "r");
+	kill(keeper.pid, SIGSTOP);
+	first = spawn("sleep 1000");
+	second = spawn("sleep 1000");
+	kill(keeper.pid, SIGKILL);
+	await_states(running, "rEG");
+	await_states(first, "EG");
+	await_states(second, "EG");
+	running->argv = (char *[]){(char *)"true", NULL};
+	ntd_loop_call(loop, spawn_now, running); /* an error, not a wait */
+	return running->error ? be_ready() : 1;
+}
+
+/* As by `nixos-test-driver <&- >&-`: the numbers of the standard descriptors are free. */
+static int role_closed(const char *ready)
+{
+	set_up_loop(NULL);
+	await_states(spawn("exit 0"), "rEG");
+	return open(ready, O_WRONLY | O_CREAT | O_CLOEXEC, 0600) < 0;
+}
+
+static const struct role {
+	const char *name;
+	int (*run)(const char *argument);
+} roles[] = {
+	{"driver", role_driver},
+	{"keeper-killed", role_keeper_killed},
+	{"closed", role_closed},
+};
+
+/* Starts this program again, with the read end of its output in *output (-1: closed). */
+static pid_t start_role(const char *role, const char *argument, int *output)
+{
+	char *const argv[] = {(char *)"/proc/self/exe", (char *)role, mark, (char *)argument, NULL};
+	posix_spawn_file_actions_t files;
+	int pair[2];
+	pid_t pid;
+
+	posix_spawn_file_actions_init(&files);
+	assert_int_equal(pipe2(pair, O_CLOEXEC), 0);
+	if (*output == -1) {
+		posix_spawn_file_actions_addclose(&files, 0);
+		posix_spawn_file_actions_addclose(&files, 1);
+	} else {
+		posix_spawn_file_actions_adddup2(&files, pair[1], STDOUT_FILENO);
+	}
+	assert_int_equal(posix_spawn(&pid, argv[0], &files, NULL, argv, environ), 0);
+	posix_spawn_file_actions_destroy(&files);
+	close(pair[1]);
+	*output = pair[0];
+	return pid;
+}
+
+static int run_role(const char *role, const char *the_mark, const char *argument)
+{
+	snprintf(mark, sizeof mark, "%s", the_mark);
+	if (ntd_keeper_start(&keeper, NULL) < 0)
+		return 1;
+	for (size_t i = 0; i < unit_count(roles); i++)
+		if (!strcmp(roles[i].name, role))
+			_exit(roles[i].run(argument));
+	return 1;
+}
+
+static void make_socket(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+	close(fd);
+}
+
+static void make_file(const char *path)
+{
+	close(open(path, O_WRONLY | O_CREAT | O_EXCL, 0600));
+}
+
+static bool await_missing(const char *path)
+{
+	int64_t deadline = ntd_after(2 * NTD_SECOND);
+
+	while (access(path, F_OK) == 0 && ntd_now() < deadline)
+		ntd_wait_until(ntd_after(10 * NTD_MS), NULL, NULL);
+	return access(path, F_OK) < 0;
+}
+
+static void a_killed_driver_leaves_nothing(void **state)
+{
+	char base[] = "/tmp/ntd-sweep-XXXXXX", byte;
+	int output = 0;
+	pid_t driver;
+
+	assert_non_null(mkdtemp(base));
+	assert_int_equal(chdir(base), 0);
+	make_file("file");
+	assert_int_equal(mkdir("sockets", 0700) | mkdir("other", 0700), 0);
+	make_socket("sockets/a");
+	make_socket("sockets/b");
+	make_socket("other/socket");
+	make_file("other/file");
+	driver = start_role("driver", base, &output);
+	assert_int_equal(read(output, &byte, 1), 1);
+	assert_true(await_marked(mark, 2 * FAMILY_SIZE, PATIENCE));
+	assert_int_equal(access("file", F_OK), 0);
+	kill(driver, SIGKILL);
+	assert_int_equal(waitpid(driver, NULL, 0), driver);
+	assert_true(await_marked(mark, 0, 2 * NTD_SECOND));
+	assert_true(await_missing("file"));
+	assert_true(await_missing("sockets"));
+	assert_true(await_missing("other/socket"));
+	assert_int_equal(access("other/file", F_OK), 0); /* nobody asked for that */
+	close(output);
+	unlink("other/file");
+	rmdir("other");
+	assert_int_equal(chdir("/") | rmdir(base), 0);
+}
+
+static void a_killed_keeper_takes_everything_with_it(void **state)
+{
+	char byte;
+	int output = 0;
+	pid_t driver = start_role("keeper-killed", "", &output);
+
+	assert_int_equal(read(output, &byte, 1), 1);
+	assert_int_equal(waitpid(driver, NULL, 0), driver);
+	assert_true(await_marked(mark, 0, 2 * NTD_SECOND));
+	close(output);
+}
+
+static void closed_standard_descriptors_do_no_harm(void **state)
+{
+	char directory[] = "/tmp/ntd-closed-XXXXXX", path[64];
+	int output = -1, status;
+	pid_t driver;
+
+	assert_non_null(mkdtemp(directory));
+	snprintf(path, sizeof path, "%s/ready", directory);
+	driver = start_role("closed", path, &output);
+	assert_int_equal(waitpid(driver, &status, 0), driver);
+	close(output);
+	unlink(path);
+	rmdir(directory);
+	assert_int_equal(status, 0);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		process_test(a_tree_is_killed_with_those_that_left_it),
+		process_test(what_a_process_leaves_behind_is_killed_before_it_is_gone),
+		process_test(killing_or_letting_go_before_the_start_is_not_lost),
+		process_test(a_callback_may_let_go),
+		process_test(a_guard_that_is_killed_takes_the_process_with_it),
+		process_test(fifty_cycles_leave_no_descriptor_and_no_process),
+		process_test(a_killed_driver_leaves_nothing),
+		process_test(a_killed_keeper_takes_everything_with_it),
+		process_test(closed_standard_descriptors_do_no_harm),
+	};
+
+	return argc == 4 ? run_role(argv[1], argv[2], argv[3]) : run_process_tests(tests);
+}
