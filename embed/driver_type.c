@@ -345,10 +345,11 @@ int ntd_add_driver_type(PyObject *module, struct ntd_module_state *state)
 		NTD_METHOD(
 			"create_machine", create_machine,
 			"create_machine($self, start_command, *, name=None, "
-			"keep_machine_state=False)\n"
+			"keep_machine_state=False, keep_vm_state=False)\n"
 			"--\n\nA machine that is not part of the configuration. The command is run "
 			"by a\n"
-			"shell; its name is the NAME of run-NAME-vm at the end, unless given."),
+			"shell; its name is the NAME of run-NAME-vm at the end, unless given.\n"
+			"keep_vm_state is the older name of keep_machine_state."),
 		{"test_script", test_script, METH_NOARGS,
 		 "test_script($self)\n--\n\nRuns the script."},
 		{"run_tests", run_tests, METH_NOARGS,
@@ -360,7 +361,7 @@ int ntd_add_driver_type(PyObject *module, struct ntd_module_state *state)
 		NTD_METHOD(
 			"polling_condition", polling_condition,
 			"polling_condition($self, fun=None, *, seconds_interval=2.0, "
-			"description=None)\n"
+			"interval=None, description=None)\n"
 			"--\n\nA decorator: a function that must hold while other things are done, "
 			"as a\n"
 			"context manager, and that can be waited for."),

@@ -152,6 +152,12 @@ struct ntd_machine *ntd_machine_of(PyObject *object);
 PyObject *ntd_retry_function(PyObject *self, PyObject *args, PyObject *kwargs);
 extern const char ntd_retry_doc[];
 
+/* ---- start_command.c: methods of the module */
+PyObject *ntd_start_command_line_function(PyObject *self, PyObject *args);
+extern const char ntd_start_command_line_doc[];
+PyObject *ntd_start_script_name_function(PyObject *self, PyObject *args);
+extern const char ntd_start_script_name_doc[];
+
 /* ---- script.c */
 /* Reads and compiles the test script: -1 with an exception. */
 int ntd_compile_script(struct ntd_module_state *state);

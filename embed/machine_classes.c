@@ -29,7 +29,7 @@ int ntd_add_machine_classes(PyObject *module, struct ntd_module_state *state)
 					      "A machine of any kind.", NULL);
 	if (!state->base_machine_type)
 		return -1;
-	nspawn = (PyObject *)make_class(module, "test_driver.machine.NspawnMachine",
-					"A container.", (PyObject *)state->base_machine_type);
+	nspawn = (PyObject *)make_class(module, "test_driver.machine.NspawnMachine", "A container.",
+					(PyObject *)state->base_machine_type);
 	return nspawn ? 0 : -1;
 }

@@ -159,6 +159,7 @@ PyMethodDef ntd_machine_command_methods[] = {
 		   "wait_until_fails($self, command, timeout=900)\n--\n\n"
 		   "Repeats a command every second until it fails; its last output."),
 	NTD_METHOD("sleep", sleep_in_guest,
-		   "sleep($self, secs)\n--\n\nSleeps, by the guest's clock."),
+		   "sleep($self, secs=None, duration=None)\n--\n\n"
+		   "Sleeps, by the guest's clock. duration is the newer name of secs."),
 	{NULL, NULL, 0, NULL},
 };

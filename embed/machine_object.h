@@ -26,6 +26,7 @@ extern PyMethodDef ntd_machine_unit_methods[];
 extern PyMethodDef ntd_machine_console_methods[];
 extern PyMethodDef ntd_machine_file_methods[];
 extern PyMethodDef ntd_machine_screen_methods[];
+extern PyMethodDef ntd_machine_ocr_methods[];
 extern PyMethodDef ntd_machine_efi_methods[];
 extern PyMethodDef ntd_machine_desktop_methods[];
 

@@ -71,6 +71,10 @@ PyObject *ntd_module_init(void)
 	static PyMethodDef functions[] = {
 		{"retry", (PyCFunction)(void (*)(void))ntd_retry_function,
 		 METH_VARARGS | METH_KEYWORDS, ntd_retry_doc},
+		{"start_command_line", ntd_start_command_line_function, METH_VARARGS,
+		 ntd_start_command_line_doc},
+		{"start_script_name", ntd_start_script_name_function, METH_VARARGS,
+		 ntd_start_script_name_doc},
 		{NULL, NULL, 0, NULL},
 	};
 	static PyModuleDef_Slot slots[] = {

@@ -63,22 +63,13 @@ static PyObject *python_of_json(const cJSON *value)
 	return json ? PyObject_CallMethod(json, "loads", "s", text) : NULL;
 }
 
-static const char *string_in(const cJSON *object, const char *name)
-{
-	const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
-
-	return cJSON_IsString(item) ? item->valuestring : "";
-}
-
-static PyObject *raise_api_error(const cJSON *error)
+static PyObject *raise_api_error(const cJSON *reply)
 {
 	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("test_driver.machine.qmp");
 	_cleanup_pyref_ PyObject *type =
 		module ? PyObject_GetAttrString(module, "QMPAPIError") : NULL;
-	_cleanup_pyref_ PyObject *exception =
-		type ? PyObject_CallFunction(type, "ssO", string_in(error, "class"),
-					     string_in(error, "desc"), Py_None)
-		     : NULL;
+	_cleanup_pyref_ PyObject *message = type ? python_of_json(reply) : NULL;
+	_cleanup_pyref_ PyObject *exception = message ? PyObject_CallOneArg(type, message) : NULL;
 
 	if (exception)
 		PyErr_SetObject(type, exception);
@@ -106,7 +97,6 @@ static PyObject *qmp_send(PyObject *object, PyObject *args, PyObject *kwargs)
 	_cleanup_json_ cJSON *arguments = NULL, *reply = NULL;
 	PyObject *given = NULL;
 	const char *command;
-	const cJSON *error;
 
 	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|O:send", names, &command, &given))
 		return NULL;
@@ -115,8 +105,8 @@ static PyObject *qmp_send(PyObject *object, PyObject *args, PyObject *kwargs)
 	reply = execute(client_of(object), command, arguments);
 	if (!reply)
 		return NULL;
-	error = cJSON_GetObjectItemCaseSensitive(reply, "error");
-	return error ? raise_api_error(error) : python_of_json(reply);
+	return cJSON_GetObjectItemCaseSensitive(reply, "error") ? raise_api_error(reply)
+								: python_of_json(reply);
 }
 
 /* The next event within `timeout` seconds, or NULL with TimeoutError. */

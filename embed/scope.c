@@ -35,6 +35,8 @@ bool ntd_block(struct ntd_blocking *blocking)
 void ntd_unblock(struct ntd_blocking *blocking)
 {
 	PyEval_RestoreThread(blocking->thread);
+	/* What a call returns while the run is being ended is not for the script to see. */
+	ntd_session_yield_to_abort(ntd_module_state()->session);
 	pthread_sigmask(SIG_SETMASK, &blocking->signals, NULL);
 }
 

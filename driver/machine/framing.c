@@ -2,13 +2,19 @@
  *
  * The guest's end is a bash that reads hvc0 line by line. One command is one write of one line and one
  * line of reply: there is no second round trip for the status, and no subshell. Bash reads its script
- * byte by byte, a system call each, so the line is short: what is the same for all commands is in two
- * functions, defined together with the first command for each shell,
+ * byte by byte, a system call each, so the line is short: what is the same for all commands is in
+ * functions, defined together with the first command for each shell. In essence,
  *
- *   ntd() { bash -c "set -euo pipefail; $2" | base64 -w 0; echo " ${PIPESTATUS[*]} IDENTITY-$1"; }
+ *   ntd() { bash -c "set -euo pipefail; $2" | base64 -w 0 > FILE; read x < FILE; echo "$x STATUSES TOKEN"; }
  *
  * and the same with `timeout`. Since the whole line is read before it runs, nothing of it is left on hvc0
  * for the command's standard input, which is hvc0 as it always was.
+ *
+ * Flow control. QEMU's virtconsole throws away what its socket does not take at once, and says nothing:
+ * a guest writes 12 MB/s, the socket holds 0.2 MB, so a host that is busy for 16 ms loses output. Hence
+ * the base64 goes to FILE first, which is in memory and has no name; a short one is sent with the
+ * statuses, a long one in pieces, each when the host asks for it. What is on its way is never more than
+ * the socket holds.
  *
  * Input for a command, and the text of one that does not fit into an argument (128 KiB on Linux), follow
  * the line as raw bytes; `head -c` passes on exactly their number, and what the command leaves is
@@ -17,7 +23,7 @@
  * The watchdog. Output counts as complete when every holder has closed it, so a command whose child
  * keeps it open blocks, past the `timeout` that ended only the command. The guest's shell then waits
  * for base64, deaf to the host. So with the first command that has a time-out, a background loop of the
- * same bash is left in the guest. It starts no processes. Once a second it reads the shell's line in
+ * same bash is left in the guest. It starts no processes, and sleeps in a read of a FIFO. Once a second it reads the shell's line in
  * /proc, which does not change while the shell waits; only when it has not for some seconds are the
  * shell's children looked for. A base64 that has lived longer than the seconds in its environment
  * (NTD_LIMIT, set on base64 alone) gets its pipe's holders listed on hvc0 and is killed.
@@ -37,7 +43,8 @@ enum { ARGUMENT_LIMIT = 120 << 10 }; /* below MAX_ARG_STRLEN, 128 KiB, with room
  * environment; f: what is found. */
 static const char watchdog_text[] =
 	"ntd_watchdog() {\n"
-	"local s=$$ a b e f i k n p q=0 t u; exec 9<> <(:) || return\n"
+	"local s=$$ a b e f i k n p q=0 t u; f=$ntd_dir/.ntd-watch-$$\n"
+	"mkfifo $f && exec 9<> $f && rm $f || return\n"
 	"while read -r -t 1 -u 9; read -r a < /proc/$s/stat; do\n"
 	"if [ \"$a\" = \"$b\" ]; then q=$((q + 1)); else b=$a q=0 k=; fi\n"
 	"if [ $q -lt 4 ] || [ \"$k\" = none ]; then continue; fi\n"
@@ -70,20 +77,34 @@ static void append_seconds(struct ntd_buf *line, double seconds)
 		ntd_buf_printf(line, "%.6f", seconds);
 }
 
-/* Defines what the lines below use. */
+/* What the lines below use. $1 is the command's number; @ stands for the identity. */
+static const char functions[] =
+	"for ntd_dir in /dev/shm /run /tmp; do [ -w $ntd_dir ] && break; done\n"
+	"ntd_file=$ntd_dir/.ntd-$$; exec 9<> $ntd_file\n"
+	"[ -e /proc/$$/fd/9 ] && rm $ntd_file && ntd_file=/proc/$$/fd/9\n"
+	"ntd_reply() { local x; IFS= read -r -n 4096 x < $ntd_file\n"
+	"if [ ${#x} -lt 4096 ]; then echo \"$x $2 @-$1\"\n"
+	"else exec 8< $ntd_file; echo \" $2 @-$1 more\"; fi; }\n"
+	"ntd_more() { dd bs=$2 count=1 <&8 2> /dev/null; echo \" @-$1\"; }\n"
+	"ntd() { bash -c \"set -euo pipefail; $2\" 8<&- 9<&- | base64 -w 0 > $ntd_file\n"
+	"ntd_reply $1 \"${PIPESTATUS[*]}\"; }\n"
+	"ntd_timeout() { timeout $2 bash -c \"set -euo pipefail; $4\" 8<&- 9<&- |\n"
+	"NTD_LIMIT=$3 NTD_TOKEN=@-$1 base64 -w 0 > $ntd_file\n"
+	"ntd_reply $1 \"${PIPESTATUS[*]}\"; }\n";
+
+static void define_functions(const struct ntd_framing *framing, struct ntd_buf *out)
+{
+	for (const char *c = functions; *c; c++)
+		if (*c == '@')
+			ntd_buf_puts(out, framing->identity);
+		else
+			ntd_buf_append(out, c, 1);
+}
+
 static void prepare(struct ntd_framing *framing, bool watched, struct ntd_buf *out)
 {
-	static const char run[] = "bash -c \"set -euo pipefail; $%d\" | %sbase64 -w 0; "
-				  "echo \" ${PIPESTATUS[*]} %s-$1\"; }\n";
-	static const char limit[] = "NTD_LIMIT=$3 NTD_TOKEN=%s-$1 ";
-	_cleanup_free_ char *limited = ntd_asprintf(limit, framing->identity);
-
-	if (!framing->prepared) {
-		ntd_buf_puts(out, "ntd() { ");
-		ntd_buf_printf(out, run, 2, "", framing->identity);
-		ntd_buf_puts(out, "ntd_timeout() { timeout $2 ");
-		ntd_buf_printf(out, run, 4, limited, framing->identity);
-	}
+	if (!framing->prepared)
+		define_functions(framing, out);
 	if (watched && !framing->watched)
 		ntd_buf_puts(out, watchdog_text);
 	framing->prepared = true;
@@ -131,11 +152,12 @@ static void write_streamed(const struct ntd_framing *framing, const struct ntd_c
 	}
 	ntd_buf_puts(out, " bash -c ");
 	ntd_shell_quote(out, ntd_buf_bytes(&text), text.len);
-	ntd_buf_puts(out, "; s=$?; cat > /dev/null; exit $s) | ");
+	ntd_buf_puts(out, "; s=$?; cat > /dev/null; exit $s) 8<&- 9<&- | ");
 	if (command->timeout > 0)
 		ntd_buf_printf(out, "NTD_LIMIT=%.0f NTD_TOKEN=%s ", limit_of(framing, command),
 			       token);
-	ntd_buf_printf(out, "base64 -w 0; echo \" ${PIPESTATUS[*]:1} %s\"\n", token);
+	ntd_buf_printf(out, "base64 -w 0 > $ntd_file; ntd_reply %u \"${PIPESTATUS[*]:1}\"\n",
+		       number);
 	ntd_buf_append(out, input, input_len);
 }
 
@@ -177,4 +199,9 @@ void ntd_framing_write(struct ntd_framing *framing, const struct ntd_command *co
 		write_streamed(framing, command, number, out);
 	else
 		write_line(framing, command, number, out);
+}
+
+void ntd_framing_write_more(unsigned number, struct ntd_buf *out)
+{
+	ntd_buf_printf(out, "ntd_more %u %d\n", number, NTD_PIECE_SIZE);
 }

@@ -14,24 +14,20 @@ enum { REST_LIMIT = 4096, REST_KEPT = 512 };
 /* "Spawning" is base64; the line may also begin with what the firmware said. */
 static const char banner_end[] = " backdoor root shell...";
 
+static void next_line(struct ntd_reply *reply)
+{
+	ntd_buf_clear(&reply->output);
+	ntd_buf_clear(&reply->rest);
+	reply->padded = reply->complete = reply->in_pieces = false;
+	reply->piece_len = 0;
+	reply->quantum = reply->digits = 0;
+}
+
 void ntd_reply_expect(struct ntd_reply *reply, const char *token)
 {
 	snprintf(reply->token, sizeof reply->token, "%s", token);
 	reply->command_status = reply->encoder_status = -1;
 	free(ntd_steal(&reply->held));
-}
-
-static void next_line(struct ntd_reply *reply)
-{
-	ntd_buf_clear(&reply->output);
-	ntd_buf_clear(&reply->rest);
-	reply->padded = reply->complete = false;
-	reply->quantum = reply->digits = 0;
-}
-
-void ntd_reply_reset(struct ntd_reply *reply)
-{
-	ntd_reply_expect(reply, "");
 	next_line(reply);
 }
 
@@ -118,36 +114,58 @@ static bool is_held(struct ntd_reply *reply)
 	return true;
 }
 
-/* " STATUS STATUS TOKEN" at the end of the line. */
-static bool is_end(struct ntd_reply *reply, bool *clean)
+/* " STATUS STATUS " before the token. */
+static bool parse_statuses(struct ntd_reply *reply, const char *text, size_t len)
 {
-	char *rest = ntd_buf_bytes(&reply->rest);
-	size_t token = strlen(reply->token);
+	return sscanf(text, " %d %d ", &reply->command_status, &reply->encoder_status) == 2 &&
+	       strspn(text, " 0123456789") == len;
+}
 
-	if (!token || reply->rest.len < token ||
-	    memcmp(rest + reply->rest.len - token, reply->token, token) != 0)
-		return false;
-	rest[reply->rest.len - token] = '\0';
-	*clean = sscanf(rest, " %d %d ", &reply->command_status, &reply->encoder_status) == 2 &&
-		 strspn(rest, " 0123456789") == reply->rest.len - token;
+bool ntd_reply_is_whole(const struct ntd_reply *reply)
+{
 	/* a base64 that was killed or is missing may have cut its last group */
-	if (!reply->encoder_status && reply->digits)
-		*clean = false;
-	return true;
+	return reply->encoder_status || !reply->digits;
+}
+
+/* What the line is if it ends with the token; NONE if it does not. */
+static enum ntd_reply_event end_of_reply(struct ntd_reply *reply)
+{
+	static const char more[] = " more";
+	char *rest = ntd_buf_bytes(&reply->rest);
+	size_t len = reply->rest.len, token = strlen(reply->token);
+	bool has_more = len > sizeof more && !strcmp(rest + len - (sizeof more - 1), more);
+
+	if (has_more)
+		len -= sizeof more - 1;
+	if (!token || len < token || memcmp(rest + len - token, reply->token, token) != 0)
+		return NTD_REPLY_NONE;
+	len -= token;
+	rest[len] = '\0';
+	if (reply->in_pieces)
+		return !has_more && !strcmp(rest, " ") ? NTD_REPLY_PIECE : NTD_REPLY_GARBLED;
+	if (!parse_statuses(reply, rest, len) || (has_more && reply->piece_len))
+		return NTD_REPLY_GARBLED;
+	if (has_more)
+		return NTD_REPLY_MORE;
+	return ntd_reply_is_whole(reply) ? NTD_REPLY_COMPLETE : NTD_REPLY_GARBLED;
 }
 
 static enum ntd_reply_event line_end(struct ntd_reply *reply)
 {
-	bool clean;
+	enum ntd_reply_event event;
 	size_t len;
 
-	ntd_buf_append(&reply->rest, "", 1); /* for sscanf */
+	ntd_buf_append(&reply->rest, "", 1); /* for the string functions */
 	reply->rest.len--;
-	if (is_end(reply, &clean))
-		return clean ? NTD_REPLY_COMPLETE : NTD_REPLY_GARBLED;
+	event = end_of_reply(reply);
+	if (event != NTD_REPLY_NONE)
+		return event;
 	if (after(reply, banner_end, &len))
 		return NTD_REPLY_BANNER;
-	return is_held(reply) ? NTD_REPLY_HELD : NTD_REPLY_NONE;
+	if (is_held(reply))
+		return NTD_REPLY_HELD;
+	/* Between pieces, noise has been decoded with them. */
+	return reply->in_pieces ? NTD_REPLY_GARBLED : NTD_REPLY_NONE;
 }
 
 static void gather(struct ntd_reply *reply, char c)
@@ -171,6 +189,8 @@ enum ntd_reply_event ntd_reply_feed(struct ntd_reply *reply, const char **bytes,
 		if (c != '\n') {
 			if (reply->rest.len || !decode(reply, c))
 				gather(reply, c);
+			else
+				reply->piece_len++;
 			if (reply->output.len > reply->limit) {
 				next_line(reply);
 				return NTD_REPLY_TOO_LONG;
@@ -180,8 +200,11 @@ enum ntd_reply_event ntd_reply_feed(struct ntd_reply *reply, const char **bytes,
 		event = line_end(reply);
 		if (event == NTD_REPLY_COMPLETE)
 			reply->complete = true; /* the caller takes the output first */
+		else if (event == NTD_REPLY_PIECE)
+			ntd_buf_clear(&reply->rest);
 		else
 			next_line(reply);
+		reply->in_pieces = event == NTD_REPLY_MORE || event == NTD_REPLY_PIECE;
 	}
 	return event;
 }

@@ -1,13 +1,17 @@
 /* What comes back on the root shell: a parser for the bytes of hvc0.
  *
- * The driver frames each command (machine/shell.c) so that the guest answers with one line
+ * The driver frames each command (machine/framing.c) so that the guest answers with one line,
  *
  *   BASE64 STATUS STATUS TOKEN\n
  *
- * the standard output in base64, then the exit statuses of the command and of base64. TOKEN is of this
- * command alone. A line that does not end so is noise: firmware and kernel messages, replies to abandoned
- * commands, and two texts that mean something: the banner of a new root shell, and the watchdog's notice,
- * "TOKEN held PIDS\n". Bytes may arrive in any pieces.
+ * the standard output in base64, then the exit statuses of the command and of base64. Of a long output
+ * the line has the statuses only, and ends in " more"; the base64 then comes in pieces, when asked for,
+ *
+ *   BASE64 TOKEN\n
+ *
+ * TOKEN is of this command alone. A line that does not end so is noise: firmware and kernel messages, and
+ * two texts that mean something: the banner of a new root shell, and the watchdog's notice, "TOKEN held
+ * PIDS\n". Bytes may arrive in any pieces.
  */
 #pragma once
 
@@ -22,6 +26,8 @@ enum ntd_reply_event {
 	NTD_REPLY_BANNER,   /* a new root shell speaks */
 	NTD_REPLY_HELD,     /* the watchdog: `held` says which processes keep stdout open */
 	NTD_REPLY_COMPLETE, /* `output` and the statuses are there */
+	NTD_REPLY_MORE,     /* the statuses are there; the output is to be asked for */
+	NTD_REPLY_PIECE,    /* `piece_len` characters more of it are there */
 	NTD_REPLY_GARBLED,  /* this command's reply, but with something else in it */
 	NTD_REPLY_TOO_LONG, /* more output than the limit */
 };
@@ -36,13 +42,15 @@ struct ntd_reply {
 	struct ntd_buf rest;      /* of the present line, from the first byte that is not base64 */
 	unsigned quantum, digits; /* base64: bits gathered, characters in the group */
 	bool padded;
-	bool complete; /* the present line has ended: it was the reply */
+	bool in_pieces;   /* the output comes in pieces: lines belong together */
+	size_t piece_len; /* characters of base64 since a line began, or the caller set it to 0 */
+	bool complete;    /* the present line has ended: it was the reply */
 };
 
-/* Awaits the reply with `token` (empty: none). */
+/* Awaits the reply with `token` (empty: none); what came before cannot be part of it. */
 void ntd_reply_expect(struct ntd_reply *reply, const char *token);
-/* Forgets the present line: the connection is new. */
-void ntd_reply_reset(struct ntd_reply *reply);
+/* After the last piece: whether the base64 ended where base64 can end. */
+bool ntd_reply_is_whole(const struct ntd_reply *reply);
 /* Takes bytes from `*bytes` up to and including the one that completes an event, and returns it. */
 enum ntd_reply_event ntd_reply_feed(struct ntd_reply *reply, const char **bytes, size_t *len);
 void ntd_reply_free(struct ntd_reply *reply);

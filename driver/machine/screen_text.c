@@ -63,17 +63,15 @@ static int take_picture(struct ntd_machine *machine, struct ntd_buf *picture,
 
 /* ---- memory */
 
-static const struct ntd_seen *recall(const struct ntd_screen_memory *memory,
-				     const struct ntd_buf *picture,
-				     enum ntd_picture_variant variant)
+static const char *recall(const struct ntd_screen_memory *memory, const struct ntd_buf *picture,
+			  enum ntd_picture_variant variant)
 {
-	for (size_t i = 0; i < sizeof memory->seen / sizeof *memory->seen; i++) {
-		const struct ntd_seen *seen = &memory->seen[i];
+	const struct ntd_seen *seen = memory ? memory->seen[variant] : NULL;
 
-		if (seen->text && seen->variant == variant && seen->picture.len == picture->len &&
-		    !memcmp(ntd_buf_bytes(&seen->picture), ntd_buf_bytes(picture), picture->len))
-			return seen;
-	}
+	for (size_t i = 0; seen && i < 2; i++)
+		if (seen[i].text && seen[i].picture.len == picture->len &&
+		    !memcmp(ntd_buf_bytes(&seen[i].picture), ntd_buf_bytes(picture), picture->len))
+			return seen[i].text;
 	return NULL;
 }
 
@@ -87,17 +85,134 @@ static void forget(struct ntd_seen *seen)
 static void remember(struct ntd_screen_memory *memory, struct ntd_buf *picture,
 		     const struct ntd_screen_text *text)
 {
-	struct ntd_seen *seen = &memory->seen[memory->next++];
+	struct ntd_seen *seen = memory->seen[text->variant];
 
-	memory->next %= sizeof memory->seen / sizeof *memory->seen;
-	forget(seen);
-	*seen = (struct ntd_seen){
-		.variant = text->variant, .picture = *picture, .text = ntd_strdup(text->text)};
+	forget(&seen[1]);
+	seen[1] = seen[0];
+	seen[0] = (struct ntd_seen){.picture = *picture, .text = ntd_strdup(text->text)};
 	*picture = (struct ntd_buf){0};
 }
 
 void ntd_screen_memory_free(struct ntd_screen_memory *memory)
 {
-	for (size_t i = 0; i < sizeof memory->seen / sizeof *memory->seen; i++)
-		forget(&memory->seen[i]);
+	for (size_t i = 0; i < NTD_PICTURE_VARIANT_COUNT; i++) {
+		forget(&memory->seen[i][0]);
+		forget(&memory->seen[i][1]);
+	}
+}
+
+/* ---- one variant */
+
+struct reading {
+	struct ntd_buf picture;
+	const char *known; /* its text, from the memory */
+	struct ntd_ocr_job *job;
+};
+
+static int begin(struct ntd_machine *machine, const struct ntd_screen_look *look,
+		 struct reading *readings, size_t index, struct ntd_waiter *waiter,
+		 struct ntd_error **err)
+{
+	struct reading *reading = &readings[index];
+	const struct ntd_buf *first = &readings[0].picture;
+
+	if (index && look->one_picture)
+		ntd_buf_append(&reading->picture, ntd_buf_bytes(first), first->len);
+	else if (take_picture(machine, &reading->picture, waiter, err) < 0)
+		return -1;
+	reading->known = recall(look->memory, &reading->picture, index);
+	if (!reading->known)
+		reading->job = ntd_ocr_begin(look->ocr, &reading->picture, index);
+	return 0;
+}
+
+struct death_query {
+	struct ntd_machine *machine;
+	struct ntd_error *error;
+};
+
+static void copy_death(void *arg)
+{
+	struct death_query *query = arg;
+
+	if (query->machine->state == NTD_MACHINE_DEAD)
+		query->error = ntd_error_copy(query->machine->death);
+}
+
+static int fail_without_machine(struct ntd_machine *machine, struct ntd_error **err)
+{
+	struct death_query query = {.machine = machine};
+
+	ntd_loop_call(machine->context.loop, copy_death, &query);
+	if (query.error)
+		return ntd_error_move(err, query.error);
+	return ntd_error_set(err, NTD_E_DEAD, "machine '%s' was shut down in the meantime",
+			     machine->name);
+}
+
+/* The request waits for the end of the machine, and the job ends it as well. */
+static int wait_for_job(struct ntd_machine *machine, struct ntd_ocr_job *job,
+			struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct ntd_life_wait either = {.kind = NTD_WAIT_GONE};
+	int result;
+
+	ntd_life_begin(machine, &either);
+	ntd_ocr_tell(job, &either.request);
+	result = ntd_request_wait(&either.request, ntd_after(READING_PATIENCE), waiter, err);
+	ntd_ocr_tell(job, NULL);
+	if (result < 0)
+		return ntd_error_wrap(err, "machine '%s': reading the screen", machine->name);
+	return ntd_ocr_has_ended(job) ? 0 : fail_without_machine(machine, err);
+}
+
+/* Waits for the text and shows it to the reader. */
+static int finish(struct ntd_machine *machine, const struct ntd_screen_look *look,
+		  struct reading *reading, enum ntd_picture_variant variant,
+		  struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct ntd_screen_text text = {.variant = variant, .text = reading->known};
+	int result;
+
+	if (reading->job) {
+		if (wait_for_job(machine, reading->job, waiter, err) < 0)
+			return -1;
+		text.text = ntd_ocr_text(reading->job, &text.seconds, err);
+	}
+	if (!text.text)
+		return ntd_error_wrap(err, "machine '%s'", machine->name);
+	result = look->reader(look->arg, &text, waiter, err);
+	if (reading->job && look->memory)
+		remember(look->memory, &reading->picture, &text);
+	return result;
+}
+
+/* ---- all of them */
+
+static int read_each(struct ntd_machine *machine, const struct ntd_screen_look *look,
+		     struct reading *readings, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	size_t begun = 0, workers = ntd_ocr_workers(look->ocr);
+	int result = 0;
+
+	for (size_t i = 0; result == 0 && i < look->variants; i++) {
+		for (; begun < look->variants && begun < i + workers; begun++)
+			if (begin(machine, look, readings, begun, waiter, err) < 0)
+				return -1;
+		result = finish(machine, look, &readings[i], i, waiter, err);
+	}
+	return result;
+}
+
+int ntd_machine_read_screen(struct ntd_machine *machine, const struct ntd_screen_look *look,
+			    struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct reading readings[NTD_PICTURE_VARIANT_COUNT] = {0};
+	int result = read_each(machine, look, readings, waiter, err);
+
+	for (size_t i = 0; i < NTD_PICTURE_VARIANT_COUNT; i++) {
+		ntd_ocr_drop(readings[i].job);
+		ntd_buf_free(&readings[i].picture);
+	}
+	return result;
 }

@@ -18,18 +18,24 @@ typedef int ntd_screen_reader(void *arg, const struct ntd_screen_text *text,
 /* Pictures that have been read, so that a screen that does not change costs nothing. Zero: none. */
 struct ntd_screen_memory {
 	struct ntd_seen {
-		enum ntd_picture_variant variant;
 		struct ntd_buf picture;
-		char *text;
-	} seen[2 * NTD_PICTURE_VARIANT_COUNT]; /* two of each: a cursor may blink */
-	size_t next;
+		char *text; /* NULL: none yet */
+	} seen[NTD_PICTURE_VARIANT_COUNT][2]; /* the last two of each: a cursor may blink */
 };
 
 void ntd_screen_memory_free(struct ntd_screen_memory *memory);
 
-/* Reads the screen in the first `count` variants, in turn, each on a picture of its own that is taken when
- * its turn comes; as many turns come at once as there are workers. Blocking. Returns what `reader`
- * returned last; also -1 when the machine has no screen, is not running, or ends meanwhile. */
-int ntd_machine_read_screen(struct ntd_machine *machine, struct ntd_ocr *ocr, size_t count,
-			    struct ntd_screen_memory *memory, ntd_screen_reader *reader, void *arg,
+struct ntd_screen_look {
+	struct ntd_ocr *ocr;
+	size_t variants;                  /* the first so many */
+	bool one_picture;                 /* else each variant is of a picture of its own */
+	struct ntd_screen_memory *memory; /* NULL: none */
+	ntd_screen_reader *reader;
+	void *arg; /* for it */
+};
+
+/* Reads the variants of the screen in turn, on pictures that are taken when the turn comes; as many turns
+ * come at once as there are workers. Blocking. Returns what the reader returned last; also -1 when the
+ * machine has no screen, is not running, or ends meanwhile. */
+int ntd_machine_read_screen(struct ntd_machine *machine, const struct ntd_screen_look *look,
 			    struct ntd_waiter *waiter, struct ntd_error **err);

@@ -29,6 +29,7 @@ struct ntd_shell {
 	struct ntd_reply reply;
 	struct job *first, **last; /* waiting for the wire */
 	bool on_wire;              /* a command was sent whose reply has not come yet */
+	unsigned wire_number;      /* its number */
 	struct job *current;       /* that command; NULL: nobody waits for its reply any more */
 	struct ntd_framing framing;
 	struct ntd_error *refusal; /* why commands cannot run; NULL: they can */
@@ -103,6 +104,7 @@ static void pump(struct ntd_shell *shell)
 	ntd_framing_write(&shell->framing, job->command, job->number, &shell->out);
 	ntd_reply_expect(&shell->reply, job->token);
 	shell->on_wire = true;
+	shell->wire_number = job->number;
 	flush_out(shell);
 	if (job->command->no_reply) {
 		job->result->status = -2;
@@ -216,6 +218,18 @@ static void complete(struct ntd_shell *shell)
 	clear_wire(shell, error);
 }
 
+/* Of a long output nobody wants any more nothing is asked for. */
+static void ask_for_more(struct ntd_shell *shell)
+{
+	shell->reply.piece_len = 0;
+	if (!shell->current) {
+		clear_wire(shell, NULL);
+		return;
+	}
+	ntd_framing_write_more(shell->wire_number, &shell->out);
+	flush_out(shell);
+}
+
 /* A command that was under way belongs to a shell that is no more. */
 static void banner(struct ntd_shell *shell)
 {
@@ -259,6 +273,17 @@ static void handle(struct ntd_shell *shell, enum ntd_reply_event event)
 		break;
 	case NTD_REPLY_COMPLETE:
 		complete(shell);
+		break;
+	case NTD_REPLY_MORE:
+		ask_for_more(shell);
+		break;
+	case NTD_REPLY_PIECE:
+		if (shell->reply.piece_len == NTD_PIECE_SIZE)
+			ask_for_more(shell);
+		else if (ntd_reply_is_whole(&shell->reply))
+			complete(shell);
+		else
+			garbled(shell, NTD_REPLY_GARBLED);
 		break;
 	case NTD_REPLY_GARBLED:
 	case NTD_REPLY_TOO_LONG:
@@ -437,7 +462,7 @@ struct ntd_shell *ntd_shell_new(struct ntd_loop *loop, const char *machine,
 
 int ntd_shell_open(struct ntd_shell *shell, int fd, struct ntd_error **err)
 {
-	ntd_reply_reset(&shell->reply);
+	ntd_reply_expect(&shell->reply, "");
 	ntd_buf_clear(&shell->out);
 	ntd_buf_clear(&shell->said);
 	ntd_framing_forget(&shell->framing);

@@ -4,17 +4,16 @@ from _test_driver import QMPSession
 
 
 class QMPAPIError(RuntimeError):
-    """QEMU refused a command."""
+    """QEMU refused a command. Made from its reply, {"error": {"class": ..., "desc": ...}}."""
 
-    def __init__(self, class_name, description, transaction_id=None):
-        super().__init__(class_name, description, transaction_id)
-        self.class_name = class_name
-        self.description = description
-        self.transaction_id = transaction_id
+    def __init__(self, message):
+        super().__init__(message)
+        self.class_name = message["error"].get("class")
+        self.description = message["error"].get("desc")
+        self.transaction_id = message.get("id")
 
     def __str__(self):
-        related = f" related to transaction {self.transaction_id}" if self.transaction_id else ""
-        return f"<QMP API error{related} [{self.class_name}]: {self.description}>"
+        return f"<QMP API error related to transaction {self.transaction_id} [{self.class_name}]: {self.description}>"
 
 
 __all__ = ["QMPAPIError", "QMPSession"]

@@ -1,0 +1,258 @@
+/* The text on the screen. The engines that read it belong to the module, and end with it; they are made
+ * when a script first wants them.
+ */
+#include "machine/retry.h"
+#include "machine/screen_text.h"
+#include "machine_object.h"
+
+#define CAPSULE "_test_driver._ocr"
+
+/* ---- the engines */
+
+/* A script's thread that has not ended may still have a reference. */
+static void close_engines(PyObject *capsule)
+{
+	struct ntd_ocr *ocr = PyCapsule_GetPointer(capsule, CAPSULE);
+
+	ntd_ocr_close(ocr);
+	ntd_ocr_unref(ocr);
+}
+
+static PyObject *make_engines(PyObject *module)
+{
+	struct ntd_module_state *state = PyModule_GetState(module);
+	struct ntd_error *error = NULL;
+	struct ntd_ocr *ocr = ntd_ocr_new(state->session->loop, &error);
+	_cleanup_pyref_ PyObject *capsule = NULL;
+
+	if (!ocr)
+		return ntd_raise(state, error);
+	capsule = PyCapsule_New(ocr, CAPSULE, close_engines);
+	if (!capsule) {
+		ntd_ocr_unref(ocr);
+		return NULL;
+	}
+	if (PyModule_AddObjectRef(module, "_ocr", capsule) < 0)
+		return NULL;
+	return Py_NewRef(capsule);
+}
+
+/* A reference to the engines, or NULL with an exception. */
+static struct ntd_ocr *engines(void)
+{
+	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("_test_driver");
+	_cleanup_pyref_ PyObject *capsule = NULL;
+	struct ntd_ocr *ocr;
+
+	if (!module)
+		return NULL;
+	capsule = PyDict_GetItemString(PyModule_GetDict(module), "_ocr");
+	capsule = capsule ? Py_NewRef(capsule) : make_engines(module);
+	ocr = capsule ? PyCapsule_GetPointer(capsule, CAPSULE) : NULL;
+	if (ocr)
+		ntd_ocr_ref(ocr);
+	return ocr;
+}
+
+static void cleanup_ocr(struct ntd_ocr **ocr)
+{
+	if (*ocr)
+		ntd_ocr_unref(*ocr);
+}
+
+#define _cleanup_ocr_ _cleanup_(cleanup_ocr)
+
+/* ---- texts */
+
+/* A reader that works in Python on the texts. */
+struct search {
+	struct ntd_machine *machine;
+	struct ntd_screen_look look;
+	struct ntd_screen_memory memory;
+	PyObject *texts;   /* list: of the present look */
+	PyObject *pattern; /* NULL: none is searched for */
+	int64_t began;
+};
+
+static int found_in(const struct search *search, const struct ntd_screen_text *text,
+		    PyObject *string)
+{
+	_cleanup_pyref_ PyObject *match =
+		PyObject_CallMethod(search->pattern, "search", "O", string);
+
+	if (match && match != Py_None)
+		ntd_log(ntd_machine_context(search->machine)->report, NTD_LEVEL_ALWAYS,
+			ntd_machine_name(search->machine),
+			"text found in the %s picture of the screen, after %.2f seconds (%.2f to "
+			"read it)",
+			ntd_picture_variant_name(text->variant),
+			ntd_seconds(ntd_now() - search->began), text->seconds);
+	return match ? match != Py_None : -1;
+}
+
+static int look_at(const struct search *search, const struct ntd_screen_text *text)
+{
+	_cleanup_pyref_ PyObject *string = ntd_text_of(text->text);
+
+	if (!string || PyList_Append(search->texts, string) < 0)
+		return -1;
+	return search->pattern ? found_in(search, text, string) : 0;
+}
+
+static int reader(void *arg, const struct ntd_screen_text *text, struct ntd_waiter *waiter,
+		  struct ntd_error **err)
+{
+	struct ntd_blocking *blocking = ntd_container_of(waiter, struct ntd_blocking, waiter);
+	int found;
+
+	ntd_into_python(blocking);
+	found = look_at(arg, text);
+	if (found < 0)
+		ntd_error_from_python(err);
+	if (!ntd_back(blocking) && found >= 0)
+		found = ntd_error_from_python(err);
+	return found;
+}
+
+/* The list of the first so many variants' texts. */
+static PyObject *texts_of_screen(PyObject *object, size_t variants)
+{
+	_cleanup_ocr_ struct ntd_ocr *ocr = engines();
+	struct search search = {
+		.machine = ntd_machine_self(object)->machine,
+		.look = {.ocr = ocr,
+			 .variants = variants,
+			 .one_picture = true,
+			 .reader = reader,
+			 .arg = &search},
+	};
+	_cleanup_pyref_ PyObject *texts = ocr ? PyList_New(0) : NULL;
+	int result;
+
+	search.texts = texts;
+	if (!texts || !NTD_BLOCKING_CALL(result, ntd_machine_read_screen(search.machine,
+									 &search.look, waiter,
+									 error)))
+		return NULL;
+	return Py_NewRef(texts);
+}
+
+static PyObject *get_screen_text(PyObject *object, PyObject *unused)
+{
+	_cleanup_pyref_ PyObject *texts = texts_of_screen(object, 1);
+
+	(void)unused;
+	return texts ? PySequence_GetItem(texts, 0) : NULL;
+}
+
+static PyObject *get_screen_text_variants(PyObject *object, PyObject *unused)
+{
+	(void)unused;
+	return texts_of_screen(object, NTD_PICTURE_VARIANT_COUNT);
+}
+
+/* ---- waiting */
+
+static void log_failure(const struct search *search)
+{
+	_cleanup_pyref_ PyObject *shown = PyObject_Repr(search->texts);
+	const char *text = shown ? PyUnicode_AsUTF8(shown) : NULL;
+
+	if (text)
+		ntd_log(ntd_machine_context(search->machine)->report, NTD_LEVEL_ALWAYS,
+			ntd_machine_name(search->machine),
+			"Last OCR attempt failed. Text was: %s", text);
+	PyErr_Clear(); /* the wait fails anyway */
+}
+
+static int attempt(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct ntd_blocking *blocking = ntd_container_of(waiter, struct ntd_blocking, waiter);
+	struct search *search = arg;
+	int found;
+
+	ntd_into_python(blocking);
+	PyList_SetSlice(search->texts, 0, PY_SSIZE_T_MAX, NULL);
+	if (!ntd_back(blocking))
+		return ntd_error_from_python(err);
+	found = ntd_machine_read_screen(search->machine, &search->look, waiter, err);
+	if (found || !last)
+		return found;
+	ntd_into_python(blocking);
+	log_failure(search);
+	return ntd_back(blocking) ? 0 : ntd_error_from_python(err);
+}
+
+static int search_screen(struct search *search, const char *shown, double timeout,
+			 struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct ntd_nest nest = ntd_nest_begin(ntd_machine_context(search->machine)->report,
+					      ntd_machine_name(search->machine),
+					      "waiting for %s to appear on screen", shown);
+	int result;
+
+	search->began = ntd_now();
+	result = ntd_retry(attempt, search, timeout, NTD_PACE_SECOND, waiter, err);
+	ntd_nest_end(&nest, result < 0);
+	ntd_screen_memory_free(&search->memory);
+	return result;
+}
+
+/* re.error, or TypeError for a pattern of bytes, before anything is done. */
+static PyObject *compiled(PyObject *regex)
+{
+	_cleanup_pyref_ PyObject *re = PyImport_ImportModule("re");
+	_cleanup_pyref_ PyObject *pattern =
+		re ? PyObject_CallMethod(re, "compile", "O", regex) : NULL;
+	_cleanup_pyref_ PyObject *tried =
+		pattern ? PyObject_CallMethod(pattern, "search", "s", "") : NULL;
+
+	return tried ? Py_NewRef(pattern) : NULL;
+}
+
+static PyObject *wait_for_text(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"regex", "timeout", NULL};
+	struct search search = {
+		.machine = ntd_machine_self(object)->machine,
+		.look = {.variants = NTD_PICTURE_VARIANT_COUNT,
+			 .memory = &search.memory,
+			 .reader = reader,
+			 .arg = &search},
+	};
+	_cleanup_pyref_ PyObject *pattern = NULL, *shown = NULL, *texts = NULL;
+	_cleanup_ocr_ struct ntd_ocr *ocr = NULL;
+	double timeout = NTD_DEFAULT_TIMEOUT;
+	PyObject *regex;
+	int result;
+
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O&:wait_for_text", names, &regex,
+					 ntd_convert_duration, &timeout))
+		return NULL;
+	pattern = compiled(regex);
+	shown = pattern ? PyObject_Str(regex) : NULL;
+	texts = shown && PyUnicode_AsUTF8(shown) ? PyList_New(0) : NULL;
+	ocr = texts ? engines() : NULL;
+	if (!ocr)
+		return NULL;
+	search.pattern = pattern;
+	search.texts = texts;
+	search.look.ocr = ocr;
+	if (!NTD_BLOCKING_CALL(result, search_screen(&search, PyUnicode_AsUTF8(shown), timeout,
+						     waiter, error)))
+		return NULL;
+	Py_RETURN_NONE;
+}
+
+PyMethodDef ntd_machine_ocr_methods[] = {
+	{"get_screen_text", get_screen_text, METH_NOARGS,
+	 "get_screen_text($self)\n--\n\nThe text on the screen, by optical character "
+	 "recognition."},
+	{"get_screen_text_variants", get_screen_text_variants, METH_NOARGS,
+	 "get_screen_text_variants($self)\n--\n\n"
+	 "The text on the screen as read from its picture and from two that were made clearer."},
+	NTD_METHOD("wait_for_text", wait_for_text,
+		   "wait_for_text($self, regex, timeout=900)\n--\n\n"
+		   "Waits until a reading of the screen's text matches a regular expression."),
+	{NULL, NULL, 0, NULL},
+};

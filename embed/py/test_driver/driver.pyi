@@ -1,0 +1,81 @@
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, overload
+
+from test_driver.assertions import Assertions
+from test_driver.debug import DebugAbstract
+from test_driver.logger import CompositeLogger
+from test_driver.machine import NspawnMachine, QemuMachine
+from test_driver.polling_condition import PollingCondition
+from test_driver.vlan import VLan
+
+@dataclass
+class MachineConfiguration:
+    name: str
+    start_script: Path
+
+@dataclass
+class DriverConfiguration:
+    vms: dict[str, MachineConfiguration]
+    containers: dict[str, MachineConfiguration]
+    vlans: list[int]
+    global_timeout: timedelta
+    enable_ssh_backdoor: bool
+    test_script: Path
+
+def load_driver_configuration(file_path: str) -> DriverConfiguration: ...
+
+class Driver:
+    t: Assertions
+    debug: DebugAbstract
+    @property
+    def machines(self) -> list[QemuMachine | NspawnMachine]: ...
+    @property
+    def machines_qemu(self) -> list[QemuMachine]: ...
+    @property
+    def machines_nspawn(self) -> list[NspawnMachine]: ...
+    @property
+    def vlans(self) -> list[VLan]: ...
+    @property
+    def logger(self) -> CompositeLogger: ...
+    @property
+    def out_dir(self) -> Path: ...
+    @property
+    def tests(self) -> str: ...
+    def start_all(self) -> None: ...
+    def join_all(self) -> None: ...
+    def create_machine(
+        self,
+        start_command: str | dict[str, Any],
+        *,
+        name: str | None = None,
+        keep_machine_state: bool = False,
+        keep_vm_state: bool = False,
+    ) -> QemuMachine: ...
+    def test_script(self) -> None: ...
+    def run_tests(self) -> None: ...
+    def subtest(self, name: str) -> AbstractContextManager[None]: ...
+    @overload
+    def polling_condition(
+        self,
+        fun: Callable[[], object],
+        *,
+        seconds_interval: float = 2.0,
+        interval: timedelta | float | None = None,
+        description: str | None = None,
+    ) -> PollingCondition: ...
+    @overload
+    def polling_condition(
+        self,
+        fun: None = None,
+        *,
+        seconds_interval: float = 2.0,
+        interval: timedelta | float | None = None,
+        description: str | None = None,
+    ) -> Callable[[Callable[[], object]], PollingCondition]: ...
+    def serial_stdout_on(self) -> None: ...
+    def serial_stdout_off(self) -> None: ...
+    def test_symbols(self) -> dict[str, Any]: ...

@@ -1,0 +1,29 @@
+from collections.abc import Callable
+from datetime import timedelta
+
+from test_driver.driver import Driver
+
+class PollingConditionError(Exception): ...
+
+class PollingCondition:
+    condition: Callable[[], object]
+    driver: Driver
+    interval: float
+    description: str
+    last_called: float | None
+    active: bool
+    def __init__(
+        self,
+        condition: Callable[[], object],
+        driver: Driver,
+        interval: timedelta | float = 2.0,
+        description: str | None = None,
+    ) -> None: ...
+    def check(self, force: bool = False) -> bool: ...
+    def maybe_raise(self) -> None: ...
+    def wait(self, timeout: timedelta | float | None = 900, timeout_seconds: timedelta | float | None = None) -> None: ...
+    def __enter__(self) -> None: ...
+    def __exit__(self, *exception: object) -> None: ...
+
+def check_all(driver: Driver) -> None: ...
+def polling_condition(driver: Driver) -> Callable[..., object]: ...

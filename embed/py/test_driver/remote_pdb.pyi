@@ -1,0 +1,9 @@
+from collections.abc import Callable
+from pdb import Pdb
+from types import FrameType, TracebackType
+
+class RemotePdb(Pdb):
+    closed: bool
+    def __init__(
+        self, host: str, port: int, log: Callable[[str], None], on_close: Callable[[], None]
+    ) -> None: ...

@@ -1,0 +1,5 @@
+from test_driver.driver import Driver
+
+HISTORY: str
+
+def start(driver: Driver) -> None: ...

@@ -1,0 +1,9 @@
+from pathlib import Path
+
+class VLan:
+    @property
+    def nr(self) -> int: ...
+    @property
+    def socket_dir(self) -> Path: ...
+    @property
+    def pid(self) -> int: ...

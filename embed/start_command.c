@@ -1,0 +1,42 @@
+/* How machines are started, for test_driver.machine.QemuStartCommand. */
+#include "embed.h"
+
+const char ntd_start_command_line_doc[] =
+	"start_command_line(command, monitor, qmp, shell, allow_reboot)\n--\n\n"
+	"The shell command that starts a machine: `command` with QEMU's options for the sockets.";
+
+PyObject *ntd_start_command_line_function(PyObject *self, PyObject *args)
+{
+	_cleanup_path_ struct ntd_path_arg monitor = {0}, qmp = {0}, shell = {0};
+	_cleanup_free_ char *line = NULL;
+	const char *command;
+	int allow_reboot;
+
+	(void)self;
+	if (!PyArg_ParseTuple(args, "sO&O&O&p:start_command_line", &command, ntd_convert_path,
+			      &monitor, ntd_convert_path, &qmp, ntd_convert_path, &shell,
+			      &allow_reboot))
+		return NULL;
+	line = ntd_start_command_line(command,
+				      &(struct ntd_start_paths){.monitor = monitor.text,
+								.qmp = qmp.text,
+								.shell = shell.text},
+				      allow_reboot, ntd_has_display(environ));
+	return PyUnicode_DecodeFSDefault(line);
+}
+
+const char ntd_start_script_name_doc[] =
+	"start_script_name(command)\n--\n\n"
+	"The NAME of a command that ends in run-NAME-vm, or \"machine\".";
+
+PyObject *ntd_start_script_name_function(PyObject *self, PyObject *args)
+{
+	_cleanup_free_ char *name = NULL;
+	const char *command;
+
+	(void)self;
+	if (!PyArg_ParseTuple(args, "s:start_script_name", &command))
+		return NULL;
+	name = ntd_start_script_name(command, "-vm");
+	return PyUnicode_DecodeFSDefault(name);
+}
