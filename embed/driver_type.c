@@ -28,8 +28,7 @@ static int add_lazy(struct driver_object *self, struct ntd_module_state *state)
 	_cleanup_pyref_ PyObject *assertions = ntd_lazy_object(state, make_assertions);
 	_cleanup_pyref_ PyObject *debug = ntd_lazy_object(state, make_debug);
 
-	if (!assertions || !debug ||
-	    PyObject_SetAttrString((PyObject *)self, "t", assertions) < 0)
+	if (!assertions || !debug || PyObject_SetAttrString((PyObject *)self, "t", assertions) < 0)
 		return -1;
 	return PyObject_SetAttrString((PyObject *)self, "debug", debug);
 }
@@ -384,6 +383,7 @@ int ntd_add_driver_type(PyObject *module, struct ntd_module_state *state)
 		{NULL, 0, 0, 0, NULL},
 	};
 	static PyGetSetDef attributes[] = {
+		{"__dict__", PyObject_GenericGetDict, NULL, NULL, NULL},
 		{"out_dir", get_out_dir, NULL, "Path: where files for the user go.", NULL},
 		{"tests", get_tests, NULL, "str: the text of the script.", NULL},
 		{"machines_qemu", get_machines_qemu, NULL, "list: the virtual machines.", NULL},

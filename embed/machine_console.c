@@ -1,7 +1,7 @@
 /* The serial console and the monitor. */
 #include "machine_object.h"
 
-enum { TAKE_LIMIT = 64 << 10 };
+enum { TAKE_LIMIT = 64 << 20 };
 
 /* A wait for console text: lines that nobody has used yet, joined without separators, searched after
  * each arrival. Text that made a match is used up; what follows the line that completed it is not. */
@@ -22,32 +22,54 @@ static int matches(const struct search *search)
 
 static void append_lines(struct ntd_buf *text, const char *lines, size_t len)
 {
-	for (size_t i = 0; i < len; i++)
-		if (lines[i] != '\n')
-			ntd_buf_append(text, lines + i, 1);
+	while (len) {
+		const char *end = memchr(lines, '\n', len);
+		size_t line = end ? (size_t)(end - lines) : len;
+
+		ntd_buf_append(text, lines, line);
+		line += end != NULL;
+		lines += line;
+		len -= line;
+	}
 }
 
-/* The text of `lines` completed a match: finds the line that did, and gives back those after it. */
+/* Whether the first `len` bytes of `lines`, after what was there before, match. */
+static int matches_with(struct search *search, const struct ntd_buf *lines, size_t before,
+			size_t len)
+{
+	search->text.len = before;
+	append_lines(&search->text, ntd_buf_bytes(lines), len);
+	return matches(search);
+}
+
+/* The text of `lines` completed a match: finds the line that did, by bisection, and gives back those
+ * after it. */
 static int give_back_rest(struct search *search, const struct ntd_buf *lines, size_t before)
 {
 	const char *bytes = ntd_buf_bytes(lines);
-	size_t used = 0;
+	size_t low = 0, high = lines->len; /* without a match, with one; both at ends of lines */
 
-	search->text.len = before;
-	while (used < lines->len) {
-		const char *end = memchr(bytes + used, '\n', lines->len - used);
-		size_t next = end ? (size_t)(end - bytes) + 1 : lines->len;
+	for (;;) {
+		const char *end =
+			memchr(bytes + low + (high - low) / 2, '\n', high - low - (high - low) / 2);
+		size_t middle = end ? (size_t)(end - bytes) + 1 : high;
 		int found;
 
-		append_lines(&search->text, bytes + used, next - used);
-		used = next;
-		found = matches(search);
+		if (middle == high) { /* the half from here on is one line: look before it */
+			end = memrchr(bytes + low, '\n', high - low - 1);
+			middle = end ? (size_t)(end - bytes) + 1 : low;
+		}
+		if (middle <= low)
+			break;
+		found = matches_with(search, lines, before, middle);
 		if (found < 0)
 			return -1;
 		if (found)
-			break;
+			high = middle;
+		else
+			low = middle;
 	}
-	ntd_console_give_back(ntd_machine_console(search->machine), lines->len - used);
+	ntd_console_give_back(ntd_machine_console(search->machine), lines->len - high);
 	return 0;
 }
 

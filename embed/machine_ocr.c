@@ -21,12 +21,17 @@ static void close_engines(PyObject *capsule)
 static PyObject *make_engines(PyObject *module)
 {
 	struct ntd_module_state *state = PyModule_GetState(module);
-	struct ntd_error *error = NULL;
+	_cleanup_error_ struct ntd_error *error = NULL;
 	struct ntd_ocr *ocr = ntd_ocr_new(state->session->loop, &error);
 	_cleanup_pyref_ PyObject *capsule = NULL;
 
-	if (!ocr)
-		return ntd_raise(state, error);
+	if (!ocr) { /* scripts know this text; the reason is for people */
+		ntd_log(state->session->report, NTD_LEVEL_WARNING, NULL, "no OCR: %s",
+			error->message);
+		PyErr_SetString(state->machine_error,
+				"OCR requested but `tesseract` is not available");
+		return NULL;
+	}
 	capsule = PyCapsule_New(ocr, CAPSULE, close_engines);
 	if (!capsule) {
 		ntd_ocr_unref(ocr);
@@ -130,9 +135,9 @@ static PyObject *texts_of_screen(PyObject *object, size_t variants)
 	int result;
 
 	search.texts = texts;
-	if (!texts || !NTD_BLOCKING_CALL(result, ntd_machine_read_screen(search.machine,
-									 &search.look, waiter,
-									 error)))
+	if (!texts ||
+	    !NTD_BLOCKING_CALL(
+		    result, ntd_machine_read_screen(search.machine, &search.look, waiter, error)))
 		return NULL;
 	return Py_NewRef(texts);
 }
@@ -160,8 +165,8 @@ static void log_failure(const struct search *search)
 
 	if (text)
 		ntd_log(ntd_machine_context(search->machine)->report, NTD_LEVEL_ALWAYS,
-			ntd_machine_name(search->machine),
-			"Last OCR attempt failed. Text was: %s", text);
+			ntd_machine_name(search->machine), "Last OCR attempt failed. Text was: %s",
+			text);
 	PyErr_Clear(); /* the wait fails anyway */
 }
 

@@ -255,6 +255,7 @@ static PyObject *get_qmp_client(PyObject *object, void *closure)
 }
 
 static PyGetSetDef attributes[] = {
+	{"__dict__", PyObject_GenericGetDict, NULL, NULL, NULL},
 	{"name", get_name, NULL, "str: the name of the machine.", NULL},
 	{"booted", get_booted, NULL, "bool: QEMU runs.", NULL},
 	{"connected", get_connected, set_connected,
@@ -322,8 +323,7 @@ int ntd_add_machine_type(PyObject *module, struct ntd_module_state *state)
 	PyMethodDef *const lists[] = {ntd_machine_life_methods,   ntd_machine_command_methods,
 				      ntd_machine_unit_methods,   ntd_machine_console_methods,
 				      ntd_machine_file_methods,   ntd_machine_screen_methods,
-				      ntd_machine_ocr_methods,
-				      ntd_machine_efi_methods,
+				      ntd_machine_ocr_methods,    ntd_machine_efi_methods,
 				      ntd_machine_desktop_methods};
 
 	state->machine_type = (PyTypeObject *)PyType_FromModuleAndSpec(

@@ -7,7 +7,8 @@
  * script leaves in the background. PR_SET_PDEATHSIG alone reaches direct children only, and process
  * groups are left by daemons. So each process gets a guard, which is its subreaper: descendants
  * that lose their parent become the guard's children. When the process ends, the guard reports its wait
- * status, kills its children until it has none, and exits; the same when it receives SIGTERM.
+ * status, tells its children to end, kills those that have not after a moment until it has none, and
+ * exits. When it receives SIGTERM, it kills the process and all below at once.
  *
  * The keeper is the guards' parent and a subreaper too, should a guard be killed. It reads orders from
  * the driver; when that socket closes, the driver is gone, and the keeper kills in the same way what is
@@ -19,6 +20,8 @@
  * allocation after the fork, apart from reading one order.
  */
 #include "loop/keeper.h"
+
+#include "base/clock.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -34,6 +37,8 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+
+#define TERMINATE_PATIENCE (1 * NTD_SECOND)
 
 /* ---- messages with descriptors */
 
@@ -106,7 +111,7 @@ static pid_t parent_of(const char *pid)
 	return parent;
 }
 
-static void kill_children(void)
+static void kill_children(int signal)
 {
 	DIR *proc = opendir("/proc");
 	struct dirent *entry;
@@ -114,7 +119,7 @@ static void kill_children(void)
 	while (proc && (entry = readdir(proc)))
 		if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' &&
 		    parent_of(entry->d_name) == getpid())
-			kill((pid_t)strtol(entry->d_name, NULL, 10), SIGKILL);
+			kill((pid_t)strtol(entry->d_name, NULL, 10), signal);
 	if (proc)
 		closedir(proc);
 }
@@ -122,7 +127,7 @@ static void kill_children(void)
 static void kill_all_below(void)
 {
 	while (waitpid(-1, NULL, WNOHANG) >= 0 || errno != ECHILD) {
-		kill_children();
+		kill_children(SIGKILL);
 		if (waitpid(-1, NULL, 0) < 0 && errno == ECHILD)
 			return;
 	}
@@ -207,11 +212,30 @@ static int block_signals(void)
 	return signalfd(-1, &watched, SFD_CLOEXEC);
 }
 
+/* Asks what is left below to end, and waits for that a little: QEMU below a shell writes its disks then. */
+static void terminate_below(int signals)
+{
+	int64_t deadline = ntd_after(TERMINATE_PATIENCE);
+	struct pollfd polled = {.fd = signals, .events = POLLIN};
+	struct signalfd_siginfo info;
+	struct timespec left;
+
+	do {
+		kill_children(SIGTERM);
+		while (waitpid(-1, NULL, WNOHANG) > 0)
+			;
+		if (waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD)
+			return;
+	} while (ppoll(&polled, 1, ntd_remaining(deadline, &left), NULL) > 0 &&
+		 read(signals, &info, sizeof info) == sizeof info && info.ssi_signo != SIGTERM);
+}
+
 /* Waits for the end of `process`, or for SIGTERM; reports; leaves nothing below. */
 __attribute__((noreturn)) static void watch_over(int socket, uint32_t id, pid_t process,
 						 int signals)
 {
 	struct signalfd_siginfo info;
+	bool told_to_kill = false;
 	int status = 0;
 	pid_t ended;
 
@@ -219,6 +243,7 @@ __attribute__((noreturn)) static void watch_over(int socket, uint32_t id, pid_t 
 		if (info.ssi_signo == SIGTERM) {
 			kill(process, SIGKILL);
 			waitpid(process, &status, 0);
+			told_to_kill = true;
 			break;
 		}
 		while ((ended = waitpid(-1, &status, WNOHANG)) > 0 && ended != process)
@@ -227,6 +252,8 @@ __attribute__((noreturn)) static void watch_over(int socket, uint32_t id, pid_t 
 			break;
 	}
 	report(socket, id, NTD_KEEPER_ENDED, status, process);
+	if (!told_to_kill)
+		terminate_below(signals);
 	kill_all_below();
 	_exit(0);
 }

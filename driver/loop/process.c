@@ -91,6 +91,8 @@ static void handle(struct ntd_process *process, const struct ntd_keeper_report *
 		change(process, NTD_PROCESS_FAILED);
 		break;
 	case NTD_KEEPER_ENDED:
+		if (process->state != NTD_PROCESS_RUNNING)
+			break; /* told already, when the keeper went */
 		process->status = report->value;
 		change(process, NTD_PROCESS_ENDED);
 		break;
@@ -152,8 +154,10 @@ static void read_reports(struct ntd_source *source, uint32_t events)
 				send_signal(fds[1], SIGTERM); /* let go of before it had started */
 			for (size_t i = 0; i < count; i++)
 				ntd_close_fd(&fds[i]);
+		} else if (received < 0 && (errno == ECONNRESET || errno == EINTR)) {
+			continue; /* orders were left unread; reports may still be there */
 		} else {
-			if (received == 0 || (errno != EAGAIN && errno != EINTR))
+			if (received == 0 || errno != EAGAIN)
 				keeper_gone(children);
 			return;
 		}

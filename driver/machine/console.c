@@ -80,14 +80,25 @@ static void forget_oldest(struct ntd_console *console)
 	console->unread -= drop < console->unread ? drop : console->unread;
 }
 
-/* The kernel's own line, with or without its time stamp; not a log that quotes one. */
+/* Whether a line begins before `at`: nothing stands there, but for an escape sequence, as the firmware
+ * leaves one before the kernel's first words, and a time stamp. */
+static bool begins_line(const char *text, const char *at)
+{
+	const char *stamp = memrchr(text, '[', (size_t)(at - text)), *escape;
+
+	if (stamp && strspn(stamp + 1, " .0123456789") == strcspn(stamp + 1, "]") &&
+	    stamp + strcspn(stamp, "]") + 2 == at)
+		at = stamp;
+	escape = memrchr(text, '\033', (size_t)(at - text));
+	return at == text || (escape && escape + 1 + strspn(escape + 1, "[?;0123456789") + 1 == at);
+}
+
+/* The kernel's own line; not a log that quotes one. */
 static bool is_panic(const char *text)
 {
-	const char *after = *text == '[' ? strstr(text, "] ") : NULL;
+	const char *at = strstr(text, "Kernel panic - not syncing");
 
-	if (after && strspn(text + 1, " .0123456789") == (size_t)(after - text) - 1)
-		text = after + 2;
-	return ntd_has_prefix(text, "Kernel panic - not syncing");
+	return at && begins_line(text, at);
 }
 
 static void add_line(struct ntd_console *console, const char *bytes, size_t len)

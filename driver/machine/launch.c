@@ -117,7 +117,9 @@ static int order(struct ntd_machine *machine, struct ntd_error **err)
 					.qmp = machine->qmp_path,
 					.shell = machine->shell_path,
 					.efi_vars = machine->efi_vars};
-	_cleanup_strv_ char **env = ntd_start_environment(ntd_steal(&machine->env), &paths);
+	/* A start that another thread's had overtaken has no environment prepared. */
+	char **given = machine->env ? ntd_steal(&machine->env) : ntd_environment_copy(environ);
+	_cleanup_strv_ char **env = ntd_start_environment(given, &paths);
 	_cleanup_free_ char *line = ntd_start_command_line(
 		machine->script, &paths, machine->allow_reboot, ntd_has_display(env));
 	_cleanup_free_ char *raw_path = ntd_asprintf("%s/console.log", machine->state_dir);

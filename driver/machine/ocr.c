@@ -379,8 +379,7 @@ static void attach(void *arg)
 
 void ntd_ocr_tell(struct ntd_ocr_job *job, struct ntd_request *request)
 {
-	ntd_loop_call(job->ocr->loop, attach,
-		      &(struct attachment){.job = job, .request = request});
+	ntd_loop_call(job->ocr->loop, attach, &(struct attachment){.job = job, .request = request});
 }
 
 bool ntd_ocr_has_ended(const struct ntd_ocr_job *job)

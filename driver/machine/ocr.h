@@ -12,9 +12,9 @@
 struct ntd_ocr;
 struct ntd_ocr_job;
 
-/* Loads the library: NTD_E_MACHINE "OCR requested but `tesseract` is not available" when it is not there.
- * There are as many workers as processors, or as the environment's NIX_BUILD_CORES says, but for one that
- * is left to the guests; each starts when there is work for it. The caller has a reference. */
+/* Loads the library: NTD_E_MACHINE when that is not possible. There are as many workers as processors, or
+ * as NIX_BUILD_CORES in the environment says if that is less, but one core is left to the guests; each
+ * starts when there is work for it. The caller has a reference. */
 struct ntd_ocr *ntd_ocr_new(struct ntd_loop *loop, struct ntd_error **err);
 void ntd_ocr_ref(struct ntd_ocr *ocr);
 void ntd_ocr_unref(struct ntd_ocr *ocr);

@@ -4,8 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define NOT_AVAILABLE "OCR requested but `tesseract` is not available"
-
 enum { OLDEST_MAJOR = 4, OLDEST_MINOR = 1, SEVERITY_NONE = 6 };
 
 static const struct {
@@ -29,7 +27,7 @@ static void *open_library(struct ntd_error **err)
 			why = ntd_strdup(dlerror());
 	}
 	if (!handle)
-		ntd_error_set(err, NTD_E_MACHINE, NOT_AVAILABLE ": %s", why);
+		ntd_error_set(err, NTD_E_MACHINE, "cannot load %s", why);
 	return handle;
 }
 
@@ -52,8 +50,8 @@ static int check_version(const char *version, struct ntd_error **err)
 	if (fields == 2 &&
 	    (major > OLDEST_MAJOR || (major == OLDEST_MAJOR && minor >= OLDEST_MINOR)))
 		return 0;
-	return ntd_error_set(err, NTD_E_MACHINE, NOT_AVAILABLE ": version %s is older than %d.%d",
-			     version, OLDEST_MAJOR, OLDEST_MINOR);
+	return ntd_error_set(err, NTD_E_MACHINE, "libtesseract %s is older than %d.%d", version,
+			     OLDEST_MAJOR, OLDEST_MINOR);
 }
 
 int ntd_ocr_library_load(struct ntd_ocr_library *library, struct ntd_error **err)
@@ -65,7 +63,7 @@ int ntd_ocr_library_load(struct ntd_ocr_library *library, struct ntd_error **err
 	for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
 		if (!find(handle, functions[i].name, (char *)library + functions[i].offset))
 			return ntd_error_set(err, NTD_E_MACHINE,
-					     NOT_AVAILABLE ": the library has no function %s",
+					     "libtesseract comes without the function %s",
 					     functions[i].name);
 	find(handle, "omp_set_dynamic", &library->omp_set_dynamic);
 	find(handle, "omp_set_num_threads", &library->omp_set_num_threads);

@@ -54,7 +54,7 @@ struct Pix;         /* a picture; leptonica's functions return NULL when they fa
 	FUNCTION(struct Pix *, pixInvert, (struct Pix * to, struct Pix *))                         \
 	FUNCTION(struct Pix *, pixThresholdToBinary, (struct Pix *, int threshold))                \
 	FUNCTION(struct Pix *, pixBlockconvGray,                                                   \
-		 (struct Pix *, struct Pix *sums, int half_width, int half_height))
+		 (struct Pix *, struct Pix * sums, int half_width, int half_height))
 
 struct ntd_ocr_library {
 #define DECLARE(result, name, parameters) result(*name) parameters;

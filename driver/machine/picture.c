@@ -14,10 +14,9 @@
 #include "machine/picture.h"
 
 #include <assert.h>
-#include <math.h>
 
 enum {
-	PIXEL_LIMIT = 64 << 20, /* of a screen; 8K has 33 million */
+	PIXEL_LIMIT = 64 << 20,    /* of a screen; 8K has 33 million */
 	ENLARGED_LIMIT = 12 << 20, /* larger ones take longer, and fewer words are found in them */
 	DPI = 300,
 	SCREEN_DPI = 72,
@@ -33,7 +32,8 @@ static const char *const names[] = {
 	[NTD_PICTURE_CONTRAST] = "high-contrast",
 	[NTD_PICTURE_NEGATED] = "negated high-contrast",
 };
-static_assert(sizeof names / sizeof *names == NTD_PICTURE_VARIANT_COUNT, "every variant has a name");
+static_assert(sizeof names / sizeof *names == NTD_PICTURE_VARIANT_COUNT,
+	      "every variant has a name");
 
 const char *ntd_picture_variant_name(enum ntd_picture_variant variant)
 {
@@ -50,9 +50,13 @@ static bool replace(const struct ntd_ocr_library *library, struct Pix **pix, str
 
 static bool enlarge(const struct ntd_ocr_library *library, struct Pix **pix)
 {
-	double pixels = (double)library->pixGetWidth(*pix) * library->pixGetHeight(*pix);
-	float factor = (float)fmax(1, fmin((double)DPI / SCREEN_DPI, sqrt(ENLARGED_LIMIT / pixels)));
+	float pixels = (float)library->pixGetWidth(*pix) * (float)library->pixGetHeight(*pix);
+	float factor = (float)DPI / SCREEN_DPI;
 
+	while (factor > 1 && pixels * factor * factor > ENLARGED_LIMIT)
+		factor *= 0.95F;
+	if (factor < 1)
+		factor = 1;
 	return replace(library, pix, library->pixScaleGrayLI(*pix, factor, factor));
 }
 
@@ -86,7 +90,7 @@ static bool enhance(const struct ntd_ocr_library *library, struct Pix **pix, boo
 }
 
 static struct Pix *decode(const struct ntd_ocr_library *library, const void *bytes, size_t len,
-			struct ntd_error **err)
+			  struct ntd_error **err)
 {
 	int width = 0, height = 0;
 	struct Pix *pix = NULL;

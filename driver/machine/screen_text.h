@@ -19,7 +19,7 @@ typedef int ntd_screen_reader(void *arg, const struct ntd_screen_text *text,
 struct ntd_screen_memory {
 	struct ntd_seen {
 		struct ntd_buf picture;
-		char *text; /* NULL: none yet */
+		char *text;                   /* NULL: none yet */
 	} seen[NTD_PICTURE_VARIANT_COUNT][2]; /* the last two of each: a cursor may blink */
 };
 

@@ -30,6 +30,7 @@ struct ntd_shell {
 	struct job *first, **last; /* waiting for the wire */
 	bool on_wire;              /* a command was sent whose reply has not come yet */
 	unsigned wire_number;      /* its number */
+	struct ntd_timer overdue;  /* when its reply should have come */
 	struct job *current;       /* that command; NULL: nobody waits for its reply any more */
 	struct ntd_framing framing;
 	struct ntd_error *refusal; /* why commands cannot run; NULL: they can */
@@ -76,6 +77,7 @@ static void clear_wire(struct ntd_shell *shell, struct ntd_error *error)
 	struct job *job = ntd_steal(&shell->current);
 
 	shell->on_wire = false;
+	ntd_timer_cancel(&shell->overdue);
 	ntd_reply_expect(&shell->reply, "");
 	if (job)
 		ntd_request_complete(&job->request, error);
@@ -105,6 +107,10 @@ static void pump(struct ntd_shell *shell)
 	ntd_reply_expect(&shell->reply, job->token);
 	shell->on_wire = true;
 	shell->wire_number = job->number;
+	if (job->command->timeout > 0) /* timeout(1) takes 0 as none */
+		ntd_timer_set(shell->loop, &shell->overdue,
+			      ntd_after(ntd_span(job->command->timeout + shell->framing.grace +
+						 HOST_GRACE)));
 	flush_out(shell);
 	if (job->command->no_reply) {
 		job->result->status = -2;
@@ -180,6 +186,26 @@ void ntd_shell_refuse(struct ntd_shell *shell, const struct ntd_error *why)
 	fail_pending(shell, why);
 }
 
+/* The guest should have ended the command long ago. As long as it does not answer, no other command can
+ * run either. */
+static void reply_overdue(struct ntd_timer *timer)
+{
+	struct ntd_shell *shell = ntd_container_of(timer, struct ntd_shell, overdue);
+	struct job *job = ntd_steal(&shell->current);
+
+	if (!job)
+		return;
+	refuse(shell,
+	       ntd_error_new(NTD_E_TIMEOUT,
+			     "machine '%s': no reply from the guest to `%.*s`, which it should "
+			     "have ended after %g seconds; waited %u seconds longer",
+			     shell->machine, shown(job->command), job->command->text,
+			     job->command->timeout, shell->framing.grace + HOST_GRACE));
+	ntd_request_complete(&job->request, ntd_error_copy(shell->refusal));
+	while (shell->first)
+		ntd_request_complete(&take_first(shell)->request, ntd_error_copy(shell->refusal));
+}
+
 /* ---- what is read */
 
 static struct ntd_error *failure(const struct ntd_shell *shell, const struct ntd_command *command)
@@ -215,6 +241,7 @@ static void complete(struct ntd_shell *shell)
 		job->result->output = reply->output;
 		reply->output = (struct ntd_buf){0};
 	}
+	refuse(shell, NULL); /* it answers, if late */
 	clear_wire(shell, error);
 }
 
@@ -223,6 +250,7 @@ static void ask_for_more(struct ntd_shell *shell)
 {
 	shell->reply.piece_len = 0;
 	if (!shell->current) {
+		refuse(shell, NULL);
 		clear_wire(shell, NULL);
 		return;
 	}
@@ -363,26 +391,10 @@ static int run(struct ntd_channel *channel, const struct ntd_command *command,
 			  .shell = shell,
 			  .command = command,
 			  .result = result};
-	int64_t deadline = NTD_FOREVER;
-	struct ntd_error *error = NULL;
 
 	if (ntd_framing_check(command, err) < 0)
 		return -1;
-	if (command->timeout > 0) /* timeout(1) takes 0 as none */
-		deadline =
-			ntd_after(ntd_span(command->timeout + shell->framing.grace + HOST_GRACE));
-	if (ntd_request_run(shell->loop, &job.request, deadline, waiter, &error) == 0)
-		return 0;
-	if (error->code == NTD_E_TIMEOUT && !strcmp(error->message, "timed out")) {
-		ntd_error_free(error);
-		return ntd_error_set(
-			err, NTD_E_TIMEOUT,
-			"machine '%s': no reply from the guest to `%.*s`, which it should "
-			"have ended after %g seconds; waited %u seconds longer",
-			shell->machine, shown(command), command->text, command->timeout,
-			GUEST_GRACE + HOST_GRACE);
-	}
-	return ntd_error_move(err, error);
+	return ntd_request_run(shell->loop, &job.request, NTD_FOREVER, waiter, err);
 }
 
 struct raw {
@@ -454,6 +466,7 @@ struct ntd_shell *ntd_shell_new(struct ntd_loop *loop, const char *machine,
 				    .owner = *owner,
 				    .machine = ntd_strdup(machine),
 				    .socket = {.fd = -1, .ready = socket_ready},
+				    .overdue.expired = reply_overdue,
 				    .reply.limit = OUTPUT_LIMIT};
 	shell->last = &shell->first;
 	ntd_framing_init(&shell->framing, GUEST_GRACE);

@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 
+#include <ctype.h>
 #include <string.h>
 
 /* A path inside an option of QEMU's, where a comma ends the value unless doubled, for the shell. */
@@ -18,11 +19,25 @@ static void option_with_path(struct ntd_buf *line, const char *before, const cha
 	ntd_shell_quote(line, ntd_buf_bytes(&option), option.len);
 }
 
+/* Words and nothing else, the first of which is no assignment: then no shell need stay between us and the
+ * program. Some shells, such as dash, would. */
+static bool is_plain(const char *script)
+{
+	const char *end = script + strcspn(script, " ");
+
+	for (const char *c = script; *c; c++)
+		if (!isalnum((unsigned char)*c) && !strchr("@%_-+=:,./ ", *c))
+			return false;
+	return end != script && !memchr(script, '=', (size_t)(end - script));
+}
+
 char *ntd_start_command_line(const char *script, const struct ntd_start_paths *paths,
 			     bool allow_reboot, bool graphic)
 {
 	struct ntd_buf line = {0};
 
+	if (is_plain(script))
+		ntd_buf_puts(&line, "exec ");
 	ntd_buf_puts(&line, script);
 	ntd_buf_puts(&line, " -qmp");
 	option_with_path(&line, "unix:", paths->qmp, ",server=on,wait=off");

@@ -128,7 +128,7 @@ class Result:
 
 class Run:
     def __init__(self, script, vms=None, *, vlans=(), options=(), env=None, seconds=60, global_timeout=300,
-                 style="json", arguments=None, stdin=subprocess.DEVNULL, directory=None):
+                 style="json", arguments=None, stdin=subprocess.DEVNULL, directory=None, ignore_interrupts=False):
         """`arguments` replaces the whole command line after the program, with {dir} for the run's directory;
         `style` is json or options: how it is made otherwise. `seconds` is the most that the run may take."""
         self.directory = Path(directory or tempfile.mkdtemp(prefix="e2e-")).resolve()
@@ -144,7 +144,7 @@ class Run:
         self.env = {name: value for name, value in os.environ.items() if not FOREIGN.fullmatch(name)}
         self.env |= {"TMPDIR": str(self.directory / "tmp"), MARK: self.mark}
         self.env |= {name: str(value).replace("{dir}", str(self.directory)) for name, value in (env or {}).items()}
-        self.stdin = stdin
+        self.stdin, self.interrupts = stdin, signal.SIG_IGN if ignore_interrupts else signal.SIG_DFL
 
     def json_arguments(self):
         config = {
@@ -171,7 +171,7 @@ class Run:
         with open(self.directory / "stdout", "wb") as out, open(self.directory / "stderr", "wb") as err:
             self.process = subprocess.Popen(
                 [DRIVER, *self.arguments], env=self.env, cwd=self.directory, stdin=self.stdin, stdout=out, stderr=err,
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # a background job ignores it
+                preexec_fn=lambda: signal.signal(signal.SIGINT, self.interrupts))  # which may be ignored here
         own_children.add(self.process.pid)
         return self
 

@@ -44,12 +44,12 @@ def test_unit_info(session):
         assert type(info) is dict
         assert (info["Id"], info["ActiveState"], info["SubState"], info["LoadState"]) == \\
             ("ssh.service", "active", "running", "loaded")
-        assert machine.get_unit_info("good")["Description"] == "A good unit with key=value text"
+        assert machine.get_unit_info("good")["Description"] == "Unit that stays, with a = sign"
         assert machine.get_unit_info("no-such.service")["LoadState"] == "not-found"
         assert error_of(machine.get_unit_info, 'a"b').startswith(
             'RequestedAssertionFailed: retrieving systemctl info for unit "a"b" failed with exit code ')
         assert machine.get_unit_property("ssh.service", "ActiveState") == "active"
-        assert machine.get_unit_property("good.service", "Description") == "A good unit with key=value text"
+        assert machine.get_unit_property("good.service", "Description") == "Unit that stays, with a = sign"
         assert "RequestedAssertionFailed" in error_of(machine.get_unit_property, "ssh.service", "NoSuchProperty")
     """)
 
@@ -80,29 +80,34 @@ def test_systemctl_and_jobs(session):
 def test_units_of_a_user(session):
     session("""
         machine.succeed("loginctl enable-linger alice")
-        machine.wait_for_file("/run/user/$(id -u alice)/bus")
-        assert machine.systemctl("is-system-running --wait", user="alice")[1].strip() in ("running", "degraded")
-        machine.wait_for_unit("default.target", "alice")
-        machine.wait_for_unit("basic.target", user="alice", timeout=60)
+        machine.wait_for_file("/run/user/$(id -u alice)/systemd/private")
+        machine.wait_for_unit("default.target", "alice", timeout=30)
+        machine.wait_for_unit("basic.target", user="alice", timeout=30)
         status, output = machine.systemctl("show --property=Names 'basic.target'", "alice")
         assert (status, output) == (0, "Names=basic.target\\n")
         assert machine.get_unit_info("default.target", "alice")["ActiveState"] == "active"
         assert machine.get_unit_property("default.target", "ActiveState", "alice") == "active"
-        machine.succeed("su -l alice -c 'XDG_RUNTIME_DIR=/run/user/$(id -u) systemd-run --user --unit=own sleep 1000'")
-        machine.wait_for_unit("own.service", "alice")
-        assert machine.stop_job("own.service", "alice") == (0, "")
-        assert error_of(machine.wait_for_unit, "own.service", "alice", timeout=60) == \\
-            'RequestedAssertionFailed: unit "own.service" is inactive and there are no pending jobs'
+        assert machine.start_job("good.service", "alice") == (0, "")
+        machine.wait_for_unit("good.service", "alice", timeout=30)
+        machine.require_unit_state("good.service", "inactive")  # that of the system
+        assert machine.stop_job("good.service", "alice") == (0, "")
+        assert error_of(machine.wait_for_unit, "good.service", "alice", timeout=30) == \\
+            'RequestedAssertionFailed: unit "good.service" is inactive and there are no pending jobs'
+        machine.start_job("failing.service", "alice")
+        assert error_of(machine.wait_for_unit, "failing.service", "alice", timeout=30) == \\
+            'RequestedAssertionFailed: unit "failing.service" reached state "failed"'
         assert error_of(machine.get_unit_info, 'a"b', "alice").startswith(
             'RequestedAssertionFailed: retrieving systemctl info for unit "a"b" under user "alice" failed with exit code ')
+        machine.log("end of test")
     """)
+    session.wait_for("^machine: end of test$")
+    assert "machine: waiting for unit basic.target with user alice\n" in harness.plain(session.err)
 
 
 def test_what_is_logged(session):
     before = len(session.err)
     session("""
         machine.wait_for_unit("ssh.service")
-        machine.wait_for_unit("default.target", "alice") if machine.execute("test -e /run/user/*/bus")[0] == 0 else None
         machine.require_unit_state("ssh.service")
         machine.log("done")
     """)

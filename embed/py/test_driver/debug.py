@@ -39,7 +39,7 @@ class Debug(DebugAbstract):
         breakpoints, quits or hangs up, the script goes on. Port 0, or one that is taken: any free port, see
         the log."""
         debugger = self._connected(host, port)
-        debugger.set_trace(sys._getframe().f_back)  # the last call here: calls after it would be traced
+        debugger.set_trace(sys._getframe().f_back)  # the last call, see there
 
     def post_mortem(self, exception):
         debugger = self._connected(HOST, PORT)

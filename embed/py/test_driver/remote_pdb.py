@@ -4,6 +4,7 @@ import contextlib
 import errno
 import pdb
 import socket
+import sys
 
 
 def _listen(host, port):
@@ -37,6 +38,10 @@ class RemotePdb(pdb.Pdb):
         super().__init__(stdin=reader, stdout=writer, nosigint=True, readrc=False)
         self._on_close = on_close
         self.closed = False
+
+    def set_trace(self, frame):
+        sys.settrace(None)  # when it is on, pdb would see its own set-up
+        super().set_trace(frame)  # the last call: calls after it would be traced
 
     def get_stack(self, frame, traceback):
         stack, index = super().get_stack(frame, traceback)
