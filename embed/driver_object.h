@@ -4,7 +4,8 @@
 #include "embed.h"
 
 struct driver_object {
-	PyObject_HEAD PyObject *machines, *vlans; /* lists */
+	PyObject_HEAD
+	PyObject *machines, *vlans; /* lists */
 	PyObject *logger;
 	PyObject *dict;
 };

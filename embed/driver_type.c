@@ -210,10 +210,11 @@ static PyObject *create_machine(PyObject *object, PyObject *args, PyObject *kwar
 	if (!*own_name || strchr(own_name, '/'))
 		return PyErr_Format(PyExc_ValueError, "'%s' cannot be the name of a machine",
 				    own_name);
-	Py_BEGIN_ALLOW_THREADS machine = ntd_session_add_machine(state->session, own_name, command,
-								 keep || keep_old, &error);
-	Py_END_ALLOW_THREADS return machine ? ntd_machine_object(state, machine)
-					    : ntd_raise(state, error);
+	Py_BEGIN_ALLOW_THREADS
+	machine = ntd_session_add_machine(state->session, own_name, command, keep || keep_old,
+					  &error);
+	Py_END_ALLOW_THREADS
+	return machine ? ntd_machine_object(state, machine) : ntd_raise(state, error);
 }
 
 static PyObject *create_from_dict(PyObject *self, PyObject *dict)

@@ -174,6 +174,8 @@ int ntd_report_exception(struct ntd_module_state *state);
 int ntd_generate_symbols(char **argv);
 
 /* ---- signals.c */
+/* Holds these signals back until they are handled; called before the first thread. */
+void ntd_signals_hold(void);
 /* Installs the handling of SIGINT, SIGTERM and SIGHUP; after Python's start. */
 int ntd_signals_install(struct ntd_session *session, struct ntd_error **err);
 void ntd_signals_remove(struct ntd_session *session);

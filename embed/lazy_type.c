@@ -7,7 +7,8 @@
 #include "embed.h"
 
 struct lazy_object {
-	PyObject_HEAD PyObject *(*make)(struct ntd_module_state *state);
+	PyObject_HEAD
+	PyObject *(*make)(struct ntd_module_state *state);
 	PyObject *made; /* NULL: not yet */
 };
 

@@ -35,8 +35,10 @@ static PyObject *emit(PyObject *self, enum ntd_event_kind kind, enum ntd_level l
 	for (char **pair = owned; pair && *pair; pair += 2)
 		if (!strcmp(*pair, "machine"))
 			event.machine = pair[1];
-	Py_BEGIN_ALLOW_THREADS ntd_report_emit(report, &event);
-	Py_END_ALLOW_THREADS Py_RETURN_NONE;
+	Py_BEGIN_ALLOW_THREADS
+	ntd_report_emit(report, &event);
+	Py_END_ALLOW_THREADS
+	Py_RETURN_NONE;
 }
 
 static PyObject *log_at(PyObject *self, enum ntd_level level, PyObject *args, PyObject *kwargs)

@@ -53,9 +53,11 @@ static PyObject *log_message(PyObject *object, PyObject *message)
 
 	if (!utf8)
 		return NULL;
-	Py_BEGIN_ALLOW_THREADS ntd_log(ntd_machine_context(machine)->report, NTD_LEVEL_ALWAYS,
-				       ntd_machine_name(machine), "%s", utf8);
-	Py_END_ALLOW_THREADS Py_RETURN_NONE;
+	Py_BEGIN_ALLOW_THREADS
+	ntd_log(ntd_machine_context(machine)->report, NTD_LEVEL_ALWAYS, ntd_machine_name(machine),
+		"%s", utf8);
+	Py_END_ALLOW_THREADS
+	Py_RETURN_NONE;
 }
 
 static PyObject *nested(PyObject *object, PyObject *args, PyObject *kwargs)

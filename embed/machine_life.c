@@ -95,9 +95,11 @@ static PyObject *release(PyObject *object, PyObject *unused)
 	struct ntd_machine *machine = ntd_machine_self(object)->machine;
 
 	(void)unused;
-	Py_BEGIN_ALLOW_THREADS ntd_machine_release(machine, NTD_SECOND);
+	Py_BEGIN_ALLOW_THREADS
+	ntd_machine_release(machine, NTD_SECOND);
 	ntd_machine_wait_gone(machine, ntd_after(5 * NTD_SECOND));
-	Py_END_ALLOW_THREADS Py_RETURN_NONE;
+	Py_END_ALLOW_THREADS
+	Py_RETURN_NONE;
 }
 
 /* From the initrd's root shell to that of the booted system. */
@@ -141,8 +143,10 @@ static PyObject *cleanup_statedir(PyObject *object, PyObject *unused)
 	struct ntd_machine *machine = ntd_machine_self(object)->machine;
 
 	(void)unused;
-	Py_BEGIN_ALLOW_THREADS ntd_machine_cleanup_state_dir(machine);
-	Py_END_ALLOW_THREADS Py_RETURN_NONE;
+	Py_BEGIN_ALLOW_THREADS
+	ntd_machine_cleanup_state_dir(machine);
+	Py_END_ALLOW_THREADS
+	Py_RETURN_NONE;
 }
 
 static PyObject *run_callbacks(PyObject *object, PyObject *unused)

@@ -4,9 +4,9 @@
 #include "embed.h"
 
 struct machine_object {
-	PyObject_HEAD struct ntd_machine
-		*machine;    /* the session's; lives until the interpreter has ended */
-	PyObject *callbacks; /* list of functions to call before each command */
+	PyObject_HEAD
+	struct ntd_machine *machine; /* the session's; lives until the interpreter has ended */
+	PyObject *callbacks;         /* list of functions to call before each command */
 	PyObject *dict;
 	bool in_callbacks;
 };

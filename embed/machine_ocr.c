@@ -22,7 +22,7 @@ static PyObject *make_engines(PyObject *module)
 {
 	struct ntd_module_state *state = PyModule_GetState(module);
 	_cleanup_error_ struct ntd_error *error = NULL;
-	struct ntd_ocr *ocr = ntd_ocr_new(state->session->loop, &error);
+	struct ntd_ocr *ocr = ntd_ocr_new(state->session->loop, ntd_ocr_default_workers(), &error);
 	_cleanup_pyref_ PyObject *capsule = NULL;
 
 	if (!ocr) { /* scripts know this text; the reason is for people */

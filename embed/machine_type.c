@@ -117,8 +117,11 @@ static void machine_dealloc(PyObject *object)
 
 static PyObject *machine_repr(PyObject *object)
 {
-	return PyUnicode_FromFormat("<%s '%s'>", Py_TYPE(object)->tp_name,
-				    ntd_machine_name(ntd_machine_self(object)->machine));
+	_cleanup_pyref_ PyObject *name = PyType_GetName(Py_TYPE(object));
+
+	return name ? PyUnicode_FromFormat("<%U '%s'>", name,
+					   ntd_machine_name(ntd_machine_self(object)->machine))
+		    : NULL;
 }
 
 /* ---- attributes */

@@ -80,7 +80,7 @@ static int run_in_python(struct ntd_session *session, char **argv)
 	struct ntd_error *error = NULL;
 	int status;
 
-	if (ntd_python_start(argv, &error) < 0 || ntd_signals_install(session, &error) < 0)
+	if (ntd_python_start(argv, &error) < 0)
 		return fail(error);
 	module = PyImport_ImportModule("_test_driver");
 	if (!module) {
@@ -89,11 +89,15 @@ static int run_in_python(struct ntd_session *session, char **argv)
 	}
 	state = PyModule_GetState(module);
 	state->session = session;
+	if (ntd_signals_install(session, &error) < 0)
+		return fail(error);
 	if (ntd_compile_script(state) < 0)
 		return ntd_report_exception(state);
 	status = ntd_session_set_up(session, &error) < 0 ? fail(error) : run_driver(state);
-	Py_BEGIN_ALLOW_THREADS ntd_session_clean_up(session);
-	Py_END_ALLOW_THREADS return status;
+	Py_BEGIN_ALLOW_THREADS
+	ntd_session_clean_up(session);
+	Py_END_ALLOW_THREADS
+	return status;
 }
 
 /* ---- the end of Python */
@@ -183,6 +187,7 @@ int main(int argc, char **argv)
 	status = read_command_line(&options, &config, argc, argv);
 	if (status < 0) {
 		signal(SIGPIPE, SIG_IGN);
+		ntd_signals_hold();
 		if (ntd_keeper_start(&keeper, &error) < 0) {
 			status = fail(error);
 		} else {

@@ -5,7 +5,8 @@
 #include <sys/wait.h>
 
 struct process_object {
-	PyObject_HEAD PyObject *owner; /* the machine object */
+	PyObject_HEAD
+	PyObject *owner; /* the machine object */
 	struct ntd_machine *machine;
 	int pid;
 };

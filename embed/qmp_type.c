@@ -6,7 +6,8 @@
 #define COMMAND_PATIENCE (600 * NTD_SECOND)
 
 struct qmp_object {
-	PyObject_HEAD PyObject *owner; /* the machine object */
+	PyObject_HEAD
+	PyObject *owner; /* the machine object */
 	struct ntd_machine *machine;
 };
 

@@ -2,7 +2,8 @@
 #include "embed.h"
 
 struct socket_object {
-	PyObject_HEAD PyObject *owner; /* the machine object */
+	PyObject_HEAD
+	PyObject *owner; /* the machine object */
 	struct ntd_machine *machine;
 };
 
@@ -38,8 +39,10 @@ static PyObject *socket_send(PyObject *object, PyObject *bytes)
 	if (PyObject_GetBuffer(bytes, &view, PyBUF_SIMPLE) < 0)
 		return NULL;
 	len = view.len;
-	Py_BEGIN_ALLOW_THREADS result = ntd_shell_send(shell, view.buf, (size_t)view.len, &error);
-	Py_END_ALLOW_THREADS PyBuffer_Release(&view);
+	Py_BEGIN_ALLOW_THREADS
+	result = ntd_shell_send(shell, view.buf, (size_t)view.len, &error);
+	Py_END_ALLOW_THREADS
+	PyBuffer_Release(&view);
 	return result < 0 ? ntd_raise(ntd_state_of(object), error) : PyLong_FromSsize_t(len);
 }
 

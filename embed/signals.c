@@ -78,15 +78,26 @@ static void signalled(struct ntd_source *source, uint32_t events)
 	}
 }
 
-static void start_watch(void *arg)
+static void mask(int how)
 {
-	struct ntd_session *session = arg;
 	sigset_t set;
 
 	sigemptyset(&set);
 	for (int i = 0; i < HANDLED; i++)
 		sigaddset(&set, handled[i]);
-	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	pthread_sigmask(how, &set, NULL);
+}
+
+void ntd_signals_hold(void)
+{
+	mask(SIG_BLOCK);
+}
+
+static void start_watch(void *arg)
+{
+	struct ntd_session *session = arg;
+
+	mask(SIG_UNBLOCK);
 	ntd_source_add(session->loop, &watch.source, EPOLLIN, NULL);
 }
 
@@ -156,6 +167,7 @@ int ntd_signals_install(struct ntd_session *session, struct ntd_error **err)
 			sigaction(handled[i], &action, NULL);
 	}
 	ntd_loop_call(session->loop, start_watch, session);
+	mask(SIG_UNBLOCK);
 	return 0;
 }
 

@@ -4,7 +4,8 @@
 #include <structmember.h>
 
 struct step_object {
-	PyObject_HEAD char *machine, *text, **attributes;
+	PyObject_HEAD
+	char *machine, *text, **attributes;
 	bool subtest, entered;
 	struct ntd_nest nest;
 };
@@ -52,9 +53,11 @@ static PyObject *step_enter(PyObject *object, PyObject *unused)
 		return NULL;
 	}
 	self->entered = true;
-	Py_BEGIN_ALLOW_THREADS self->nest = ntd_nest_begin_full(
-		report, self->machine, self->text, ntd_steal(&self->attributes), self->subtest);
-	Py_END_ALLOW_THREADS Py_RETURN_NONE;
+	Py_BEGIN_ALLOW_THREADS
+	self->nest = ntd_nest_begin_full(report, self->machine, self->text,
+					 ntd_steal(&self->attributes), self->subtest);
+	Py_END_ALLOW_THREADS
+	Py_RETURN_NONE;
 }
 
 /* "Test "TITLE" failed with error: "E"", for errors but not for an exit or an interruption. */
@@ -86,8 +89,10 @@ static PyObject *step_exit(PyObject *object, PyObject *args)
 	failed = exception != Py_None;
 	if (failed && report_failure(self, exception) < 0)
 		return NULL;
-	Py_BEGIN_ALLOW_THREADS ntd_nest_end(&self->nest, failed);
-	Py_END_ALLOW_THREADS self->entered = false;
+	Py_BEGIN_ALLOW_THREADS
+	ntd_nest_end(&self->nest, failed);
+	Py_END_ALLOW_THREADS
+	self->entered = false;
 	Py_RETURN_FALSE;
 }
 

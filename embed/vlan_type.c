@@ -2,7 +2,8 @@
 #include "embed.h"
 
 struct vlan_object {
-	PyObject_HEAD int number;
+	PyObject_HEAD
+	int number;
 	char *directory; /* copied: scripts may hold the object after the network is gone */
 };
 

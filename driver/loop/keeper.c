@@ -26,6 +26,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -92,7 +93,7 @@ ssize_t ntd_message_receive(int socket, void *bytes, size_t len, int *fds, size_
 
 static pid_t parent_of(const char *pid)
 {
-	char path[64], stat[512], *end;
+	char path[sizeof "/proc//stat" + NAME_MAX], stat[512], *end;
 	int fd, parent = -1;
 	ssize_t len;
 

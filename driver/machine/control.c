@@ -238,8 +238,9 @@ int ntd_machine_wait_for_shutdown(struct ntd_machine *machine, int64_t deadline,
 	struct ntd_nest nest;
 	int result;
 
-	if (status.state == NTD_MACHINE_DOWN)
-		return 0;
+	if (status.state ==
+	    NTD_MACHINE_DOWN) /* known to have ended; its last processes may not have */
+		return ntd_life_wait(machine, &wait, deadline, waiter, err);
 	nest = ntd_nest_begin(machine->context.report, machine->name,
 			      "waiting for the VM to power off");
 	result = ntd_life_wait(machine, &wait, deadline, waiter, err);

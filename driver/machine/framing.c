@@ -26,7 +26,8 @@
  * same bash is left in the guest. It starts no processes, and sleeps in a read of a FIFO. Once a second it reads the shell's line in
  * /proc, which does not change while the shell waits; only when it has not for some seconds are the
  * shell's children looked for. A base64 that has lived longer than the seconds in its environment
- * (NTD_LIMIT, set on base64 alone) gets its pipe's holders listed on hvc0 and is killed.
+ * (NTD_LIMIT, set on base64 alone) gets its pipe's holders listed on hvc0 and is killed, together with a
+ * command that ignores its time-out.
  */
 #include "machine/framing.h"
 
@@ -40,10 +41,10 @@ enum { ARGUMENT_LIMIT = 120 << 10 }; /* below MAX_ARG_STRLEN, 128 KiB, with room
 
 /* s: the shell; b: its state at the last tick, q: for how many ticks the same; k: the base64 that it waits
  * for, or "none", or empty when not looked for yet; i: when that began; n, t: limit and token in its
- * environment; f: what is found. */
+ * environment; f: the holders of its pipe; c: the shell's children, which are killed with what they lead. */
 static const char watchdog_text[] =
 	"ntd_watchdog() {\n"
-	"local s=$$ a b e f i k n p q=0 t u; f=$ntd_dir/.ntd-watch-$$\n"
+	"local s=$$ a b c e f i k n p q=0 t u; f=$ntd_dir/.ntd-watch-$$\n"
 	"mkfifo $f && exec 9<> $f && rm $f || return\n"
 	"while read -r -t 1 -u 9; read -r a < /proc/$s/stat; do\n"
 	"if [ \"$a\" = \"$b\" ]; then q=$((q + 1)); else b=$a q=0 k=; fi\n"
@@ -57,10 +58,13 @@ static const char watchdog_text[] =
 	"done; [ $k = none ] && continue; fi\n"
 	"read -r a < $k/stat && set -- ${a##*) } && [ \"${20}\" = $i ] || { k=; continue; }\n"
 	"read -r u e < /proc/uptime; [ $((${u%.*} - i / 100)) -ge $n ] || continue\n"
-	"f=; for p in /proc/[0-9]*; do [ $p = $k ] || for e in $p/fd/*; do\n"
+	"c= f=; for p in /proc/[0-9]*; do\n"
+	"read -r a < $p/stat && set -- ${a##*) } && [ \"$2\" = $s ] &&\n"
+	"[ ${p#/proc/} != $BASHPID ] && c=\"$c ${p#/proc/}\"\n"
+	"[ $p = $k ] || for e in $p/fd/*; do\n"
 	"[ $e -ef $k/fd/0 ] && read -r a < $p/comm && f=\"$f ${p#/proc/} ($a)\" && break\n"
 	"done; done\n"
-	"echo; echo \"$t held$f\"; kill -KILL ${k#/proc/}; k=\n"
+	"echo; echo \"$t held$f\"; k=; for p in $c; do kill -KILL -- -$p $p; done\n"
 	"done; }\n"
 	"ntd_watchdog 2> /dev/null < /dev/null & disown $!; unset -f ntd_watchdog\n";
 

@@ -255,7 +255,7 @@ static void start_worker(struct ntd_ocr *ocr)
 
 /* ---- all of it */
 
-static size_t worker_limit(void)
+size_t ntd_ocr_default_workers(void)
 {
 	const char *text = getenv("NIX_BUILD_CORES"); /* 0: all */
 	long wanted = text ? strtol(text, NULL, 10) : 0;
@@ -269,13 +269,13 @@ static size_t worker_limit(void)
 	return cores > 1 ? (size_t)cores - 1 : 1;
 }
 
-struct ntd_ocr *ntd_ocr_new(struct ntd_loop *loop, struct ntd_error **err)
+struct ntd_ocr *ntd_ocr_new(struct ntd_loop *loop, size_t workers, struct ntd_error **err)
 {
 	struct ntd_ocr *ocr = ntd_calloc(1, sizeof *ocr);
 
 	ocr->loop = loop;
 	ocr->references = 1;
-	ocr->worker_limit = worker_limit();
+	ocr->worker_limit = workers;
 	ocr->workers = ntd_calloc(ocr->worker_limit, sizeof *ocr->workers);
 	pthread_mutex_init(&ocr->making, NULL);
 	pthread_mutex_init(&ocr->mutex, NULL);

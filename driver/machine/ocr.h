@@ -12,10 +12,12 @@
 struct ntd_ocr;
 struct ntd_ocr_job;
 
-/* Loads the library: NTD_E_MACHINE when that is not possible. There are as many workers as processors, or
- * as NIX_BUILD_CORES in the environment says if that is less, but one core is left to the guests; each
- * starts when there is work for it. The caller has a reference. */
-struct ntd_ocr *ntd_ocr_new(struct ntd_loop *loop, struct ntd_error **err);
+/* As many workers as there are processors, or as NIX_BUILD_CORES in the environment says if that is less;
+ * but one core is left to the guests. */
+size_t ntd_ocr_default_workers(void);
+/* Loads the library: NTD_E_MACHINE when that is not possible. A worker, of at most so many, starts when
+ * there is work for it. The caller has a reference. */
+struct ntd_ocr *ntd_ocr_new(struct ntd_loop *loop, size_t workers, struct ntd_error **err);
 void ntd_ocr_ref(struct ntd_ocr *ocr);
 void ntd_ocr_unref(struct ntd_ocr *ocr);
 /* Stops the workers, at the next line of text, and frees their engines. Jobs fail from now on. Before the

@@ -142,7 +142,7 @@ static enum ntd_reply_event end_of_reply(struct ntd_reply *reply)
 	len -= token;
 	rest[len] = '\0';
 	if (reply->in_pieces)
-		return !has_more && !strcmp(rest, " ") ? NTD_REPLY_PIECE : NTD_REPLY_GARBLED;
+		return !has_more && len == 1 && *rest == ' ' ? NTD_REPLY_PIECE : NTD_REPLY_GARBLED;
 	if (!parse_statuses(reply, rest, len) || (has_more && reply->piece_len))
 		return NTD_REPLY_GARBLED;
 	if (has_more)

@@ -156,6 +156,9 @@ static void job_abandon(struct ntd_request *request)
 
 	if (shell->current == job) {
 		shell->current = NULL; /* the wire is free when its reply has come */
+		if (!shell->overdue.loop)
+			ntd_timer_set(shell->loop, &shell->overdue,
+				      ntd_after((shell->framing.grace + HOST_GRACE) * NTD_SECOND));
 		return;
 	}
 	while (*link && *link != job)
@@ -193,15 +196,22 @@ static void reply_overdue(struct ntd_timer *timer)
 	struct ntd_shell *shell = ntd_container_of(timer, struct ntd_shell, overdue);
 	struct job *job = ntd_steal(&shell->current);
 
-	if (!job)
-		return;
-	refuse(shell,
-	       ntd_error_new(NTD_E_TIMEOUT,
-			     "machine '%s': no reply from the guest to `%.*s`, which it should "
-			     "have ended after %g seconds; waited %u seconds longer",
-			     shell->machine, shown(job->command), job->command->text,
-			     job->command->timeout, shell->framing.grace + HOST_GRACE));
-	ntd_request_complete(&job->request, ntd_error_copy(shell->refusal));
+	if (job)
+		refuse(shell,
+		       ntd_error_new(
+			       NTD_E_TIMEOUT,
+			       "machine '%s': no reply from the guest to `%.*s`, which it should "
+			       "have ended after %g seconds; waited %u seconds longer",
+			       shell->machine, shown(job->command), job->command->text,
+			       job->command->timeout, shell->framing.grace + HOST_GRACE));
+	else
+		refuse(shell,
+		       ntd_error_new(NTD_E_TIMEOUT,
+				     "machine '%s': the root shell is still busy with a command "
+				     "that was given up",
+				     shell->machine));
+	if (job)
+		ntd_request_complete(&job->request, ntd_error_copy(shell->refusal));
 	while (shell->first)
 		ntd_request_complete(&take_first(shell)->request, ntd_error_copy(shell->refusal));
 }
@@ -215,9 +225,9 @@ static struct ntd_error *failure(const struct ntd_shell *shell, const struct ntd
 	if (reply->held)
 		return ntd_error_new(
 			NTD_E_TIMEOUT,
-			"machine '%s': command `%.*s` ended, but its standard output was "
-			"still open %u seconds after its time-out of %g seconds; held by "
-			"guest processes %s (redirect the output of background processes)",
+			"machine '%s': command `%.*s`: its standard output was still open "
+			"%u seconds after its time-out of %g seconds; held by guest "
+			"processes %s (redirect the output of background processes)",
 			shell->machine, shown(command), command->text, shell->framing.grace,
 			command->timeout, *reply->held ? reply->held : "unknown");
 	if (reply->encoder_status)

@@ -19,7 +19,7 @@ static void option_with_path(struct ntd_buf *line, const char *before, const cha
 	ntd_shell_quote(line, ntd_buf_bytes(&option), option.len);
 }
 
-/* Words and nothing else, the first of which is no assignment: then no shell need stay between us and the
+/* Words and nothing else, the first of which is a program's path: then no shell need stay between us and the
  * program. Some shells, such as dash, would. */
 static bool is_plain(const char *script)
 {
@@ -28,7 +28,9 @@ static bool is_plain(const char *script)
 	for (const char *c = script; *c; c++)
 		if (!isalnum((unsigned char)*c) && !strchr("@%_-+=:,./ ", *c))
 			return false;
-	return end != script && !memchr(script, '=', (size_t)(end - script));
+	/* A path: other words may be the shell's own. */
+	return memchr(script, '/', (size_t)(end - script)) &&
+	       !memchr(script, '=', (size_t)(end - script));
 }
 
 char *ntd_start_command_line(const char *script, const struct ntd_start_paths *paths,

@@ -13,8 +13,8 @@ struct ntd_start_paths {
 	const char *efi_vars;
 };
 
-/* The line for /bin/sh -c: the start script with the driver's QEMU options (after `exec`, if it is made of
- * plain words). Without `allow_reboot` a
+/* The line for /bin/sh -c: the start script with the driver's QEMU options (after `exec`, if it is a path
+ * and plain words). Without `allow_reboot` a
  * reboot of the guest ends QEMU; without `graphic`, QEMU opens no window. A new string. */
 char *ntd_start_command_line(const char *script, const struct ntd_start_paths *paths,
 			     bool allow_reboot, bool graphic);

@@ -19,7 +19,8 @@ class Guests:
         self.make = functools.cache(self._make)
 
     def _make(self, flavour, name, node, vlans):
-        command = [harness.ROOT / "tests/guests/make-vm", "--node", str(node), "--out", self.directory]
+        out = f"{self.directory}/{flavour}"
+        command = [harness.ROOT / "tests/guests/make-vm", "--node", str(node), "--out", out]
         command += [word for vlan in vlans for word in ("--vlan", str(vlan))]
         made = subprocess.run([*command, flavour, name], stdout=subprocess.PIPE, check=True, text=True)
         return made.stdout.splitlines()[-1]

@@ -1,8 +1,11 @@
 """Breakpoints: `debug`, and the debugger that waits after a failure when --debug-hook-attach is given."""
 
+import os
 import re
 import signal
 import socket
+import struct
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -102,16 +105,19 @@ def test_the_attach_program_finds_the_sandbox():
         variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
         shell, = [variable for variable in variables if variable.startswith(b"bashInteractive=")]
         assert shell.endswith(b"/bash")
+        assert os.getsid(pid) != os.getsid(run.pid)  # a Ctrl-C in the driver's terminal does not reach it
         with Client(run) as client:
             client("continue")
         assert run.finish().status == 0
         assert not harness.is_alive(pid)
 
 
-@pytest.mark.parametrize("leave", ["quit", "exit", "hang up", "end of file"])
+@pytest.mark.parametrize("leave", ["quit", "exit", "hang up", "end of file", "reset"])
 def test_leaving_lets_the_script_go_on(leave):
     with debugged() as run, Client(run) as client:
-        if leave == "hang up":
+        if leave == "reset":
+            client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if leave in ("hang up", "reset"):
             client.__exit__()
         elif leave == "end of file":
             client.socket.shutdown(socket.SHUT_WR)
@@ -128,7 +134,7 @@ def test_a_client_that_vanishes_while_the_script_runs():
         a = 1
         debug.breakpoint(port=0)
         print("end")
-    """, options=ATTACH, stdin=harness.subprocess.PIPE) as run:
+    """, options=ATTACH, stdin=subprocess.PIPE) as run:
         with Client(run) as client:
             client("break 4")
             client.socket.sendall(b"continue\n")

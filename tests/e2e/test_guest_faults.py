@@ -66,6 +66,10 @@ def test_root_shell_that_is_killed_while_idle(session):
     session("""
         machine.succeed("(sleep 0.5; kill -9 $PPID) > /dev/null 2>&1 &")
         time.sleep(1.5)
+        try:
+            machine.execute("true")
+        except Exception as error:  # the new one was not there yet
+            assert "root shell began anew" in str(error), error
         assert machine.execute("echo usable; exit 3") == (3, "usable\\n")
     """)
 

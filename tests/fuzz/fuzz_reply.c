@@ -18,17 +18,20 @@ static void require(bool condition)
 }
 
 /* Writes an event down, in a way that tells it from any other. */
-static void note(struct ntd_buf *transcript, const struct ntd_reply *reply,
-		 enum ntd_reply_event event)
+static void note(struct ntd_buf *transcript, struct ntd_reply *reply, enum ntd_reply_event event)
 {
 	ntd_buf_printf(transcript, "%d:", event);
 	if (event == NTD_REPLY_HELD) {
 		require(reply->held);
 		ntd_buf_puts(transcript, reply->held);
 	}
-	if (event == NTD_REPLY_COMPLETE) {
+	if (event == NTD_REPLY_COMPLETE || event == NTD_REPLY_MORE || event == NTD_REPLY_PIECE) {
 		require(reply->output.len <= LIMIT);
-		ntd_buf_printf(transcript, "%d %d ", reply->command_status, reply->encoder_status);
+		require(event != NTD_REPLY_COMPLETE || ntd_reply_is_whole(reply));
+		require(event != NTD_REPLY_MORE || (!reply->output.len && !reply->piece_len));
+		ntd_buf_printf(transcript, "%d %d %zu ", reply->command_status,
+			       reply->encoder_status, reply->piece_len);
+		reply->piece_len = 0; /* as by the shell */
 		ntd_buf_append(transcript, ntd_buf_bytes(&reply->output), reply->output.len);
 	}
 	ntd_buf_append(transcript, "", 1);
@@ -49,8 +52,8 @@ static void feed(struct ntd_reply *reply, const uint8_t *data, size_t size,
 
 		require(left < before && at == piece + size - left);
 		require(event != NTD_REPLY_NONE || !left);
-		if (event == NTD_REPLY_COMPLETE || event == NTD_REPLY_GARBLED) {
-			/* Only a line that ends with the token does that. Part of it may have come before. */
+		if (event == NTD_REPLY_COMPLETE || event == NTD_REPLY_PIECE) {
+			/* Only a line that ends with the token does that; part of it may have come before. */
 			require(at[-1] == '\n');
 			for (size_t i = 1; i < sizeof TOKEN && at - 1 - i >= piece; i++)
 				require(at[-1 - (ptrdiff_t)i] == TOKEN[sizeof TOKEN - 1 - i]);

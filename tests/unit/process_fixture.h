@@ -51,9 +51,12 @@ static inline void on_change(struct ntd_process *process, void *owner)
 	static const char letters[] = "srEGF";
 	struct watch *watch = owner;
 
-	watch->pid = process->pid;
-	watch->status = process->status;
-	watch->start_errno = process->start_errno;
+	if (process->state == NTD_PROCESS_RUNNING)
+		watch->pid = process->pid;
+	else if (process->state == NTD_PROCESS_ENDED)
+		watch->status = process->status;
+	else if (process->state == NTD_PROCESS_FAILED)
+		watch->start_errno = process->start_errno;
 	watch->states[strlen(watch->states)] = letters[process->state];
 	if (process->state == watch->let_go_at || process->state == NTD_PROCESS_FAILED)
 		ntd_process_let_go(ntd_steal(&watch->process));
@@ -124,17 +127,31 @@ static inline struct watch *spawn(const char *script)
 	return watch;
 }
 
+struct states_query {
+	const struct watch *watch;
+	char states[16];
+};
+
+static inline void copy_states(void *arg)
+{
+	struct states_query *query = arg;
+
+	memcpy(query->states, query->watch->states, sizeof query->states);
+}
+
 /* Waits until there have been as many states as in `states`, which they must be. */
 static inline void await_states(struct watch *watch, const char *states)
 {
+	struct states_query query = {.watch = watch};
 	struct timespec until;
 
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += 10;
-	while (strlen(watch->states) < strlen(states) &&
-	       sem_timedwait(&watch->changed, &until) == 0)
-		;
-	assert_string_equal(watch->states, states);
+	do
+		ntd_loop_call(loop, copy_states, &query);
+	while (strlen(query.states) < strlen(states) &&
+	       sem_timedwait(&watch->changed, &until) == 0);
+	assert_string_equal(query.states, states);
 }
 
 static inline void end(struct watch *watch)

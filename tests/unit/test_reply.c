@@ -19,7 +19,8 @@ static void write_output(struct ntd_buf *transcript, const struct ntd_buf *outpu
 			       (unsigned char)bytes[i]);
 }
 
-static void write_event(struct ntd_buf *transcript, const struct ntd_reply *reply,
+/* After a piece, `piece_len` is set to 0, as by the shell. */
+static void write_event(struct ntd_buf *transcript, struct ntd_reply *reply,
 			enum ntd_reply_event event)
 {
 	switch (event) {
@@ -33,6 +34,17 @@ static void write_event(struct ntd_buf *transcript, const struct ntd_reply *repl
 		ntd_buf_printf(transcript, "%d %d <", reply->command_status, reply->encoder_status);
 		write_output(transcript, &reply->output);
 		ntd_buf_puts(transcript, ">;");
+		break;
+	case NTD_REPLY_MORE:
+		ntd_buf_printf(transcript, "%d %d more;", reply->command_status,
+			       reply->encoder_status);
+		break;
+	case NTD_REPLY_PIECE:
+		ntd_buf_printf(transcript, "%zu%s <", reply->piece_len,
+			       ntd_reply_is_whole(reply) ? "" : " cut");
+		write_output(transcript, &reply->output);
+		ntd_buf_puts(transcript, ">;");
+		reply->piece_len = 0;
 		break;
 	case NTD_REPLY_GARBLED:
 		ntd_buf_puts(transcript, "garbled;");
@@ -163,6 +175,46 @@ static void noise_and_replies_to_others_are_passed_over(void **state)
 
 	assert_all_understood(stories, unit_count(stories));
 	assert_understood(nul, sizeof nul - 1, "0 0 <A>;");
+}
+
+static void a_long_output_comes_in_pieces(void **state)
+{
+	static const struct story stories[] = {
+		{" 3 0 " TOKEN " more\nQUJD " TOKEN "\nREVG " TOKEN "\n " TOKEN "\n",
+		 "3 0 more;4 <ABC>;4 <ABCDEF>;0 <ABCDEF>;"},
+		{" 0 0 " TOKEN " more\nQUJDR " TOKEN "\nEVGQQ== " TOKEN "\n",
+		 "0 0 more;5 cut <ABC>;7 <ABCDEFA>;"},
+		{" 143 137 " TOKEN " more\nQUJDR " TOKEN "\n", "143 137 more;5 <ABC>;"},
+		{"noise\n 0 0 " TOKEN " more\nQQ== " TOKEN "\n", "0 0 more;4 <A>;"},
+		{TOKEN " held 1 (x)\n 124 137 " TOKEN " more\nQQ== " TOKEN "\n",
+		 "held by <1 (x)>;124 137 more;4 <A>;"},
+		{" 0 0 " TOKEN " more\nQUJDRE" BANNER "QQ== " TOKEN "\n",
+		 "0 0 more;banner;garbled;"},
+		/* pieces that nobody has announced */
+		{"QQ== " TOKEN "\nQQ== 0 0 " TOKEN "\n", "garbled;0 0 <A>;"},
+	};
+
+	assert_all_understood(stories, unit_count(stories));
+}
+
+static void noise_among_pieces_garbles_them(void **state)
+{
+	static const char nul[] = " 0 0 " TOKEN " more\nQUJD \0x" TOKEN "\n";
+	static const struct story stories[] = {
+		{" 0 0 " TOKEN " more\nnoise\nQQ== 0 0 " TOKEN "\n", "0 0 more;garbled;0 0 <A>;"},
+		{" 0 0 " TOKEN " more\nQUJD[ 1.5] " TOKEN "\n", "0 0 more;garbled;"},
+		{" 0 0 " TOKEN " more\nQUJD  " TOKEN "\n", "0 0 more;garbled;"},
+		{" 0 0 " TOKEN " more\nQUJD 0 0 " TOKEN "\n", "0 0 more;garbled;"},
+		{" 0 0 " TOKEN " more\nQUJD " TOKEN " more\n", "0 0 more;garbled;"},
+		{" 0 0 " TOKEN " more\nQQ== " TOKEN "\nQUJD " TOKEN "\n",
+		 "0 0 more;4 <A>;garbled;"},
+		{"QUJD 0 0 " TOKEN " more\n", "garbled;"},
+		{" 0 " TOKEN " more\n", "garbled;"},
+		{" 0 0 5eed1234-6 more\n 0 0 " TOKEN " moree\n", ""},
+	};
+
+	assert_all_understood(stories, unit_count(stories));
+	assert_understood(nul, sizeof nul - 1, "0 0 more;garbled;");
 }
 
 /* ---- the banner and the watchdog's notice */
@@ -314,7 +366,8 @@ static void more_than_the_limit_is_refused(void **state)
 	}
 }
 
-static void a_reset_forgets_the_line_and_the_token(void **state)
+/* What came before cannot be part of it. */
+static void a_new_token_begins_a_new_line(void **state)
 {
 	static const char first[] = "QUJD oops", second[] = "QQ== 0 0 " TOKEN "\n";
 	struct ntd_reply reply = {.limit = 100};
@@ -323,7 +376,7 @@ static void a_reset_forgets_the_line_and_the_token(void **state)
 
 	ntd_reply_expect(&reply, TOKEN);
 	feed(&reply, first, sizeof first - 1, 1, &transcript);
-	ntd_reply_reset(&reply);
+	ntd_reply_expect(&reply, "");
 	feed(&reply, second, sizeof second - 1, 1, &transcript);
 	ntd_reply_expect(&reply, TOKEN);
 	feed(&reply, second, sizeof second - 1, 1, &transcript);
@@ -339,13 +392,15 @@ int main(void)
 		cmocka_unit_test(an_encoder_that_failed_may_have_cut_the_output),
 		cmocka_unit_test(what_is_not_base64_in_a_reply_garbles_it),
 		cmocka_unit_test(noise_and_replies_to_others_are_passed_over),
+		cmocka_unit_test(a_long_output_comes_in_pieces),
+		cmocka_unit_test(noise_among_pieces_garbles_them),
 		cmocka_unit_test(the_banner_is_found_after_anything_on_its_line),
 		cmocka_unit_test(the_notice_is_found_alone_and_glued),
 		cmocka_unit_test(nothing_but_the_banner_counts_without_a_command),
 		cmocka_unit_test(a_long_line_of_noise_hides_nothing),
 		cmocka_unit_test(a_large_output_comes_back_whole),
 		cmocka_unit_test(more_than_the_limit_is_refused),
-		cmocka_unit_test(a_reset_forgets_the_line_and_the_token),
+		cmocka_unit_test(a_new_token_begins_a_new_line),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -75,6 +75,8 @@ static void the_reply_to_an_abandoned_command_is_skipped(void **state)
 	abandon(*state, command_of("sleep 0.2; echo late"));
 	abandon(*state, command_of("echo later; exit 3"));
 	assert_run(*state, "echo mine", 0, "mine\n");
+	abandon(*state, command_of("sleep 0.2; head -c 1000000 /dev/zero"));
+	assert_run(*state, "echo mine", 0, "mine\n");
 	streamed.input = "echo wrong\n";
 	streamed.input_len = 11;
 	abandon(*state, streamed);

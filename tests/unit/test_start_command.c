@@ -30,16 +30,38 @@ static void assert_line(const char *script, const struct ntd_start_paths *paths,
 static void the_line_is_the_contract_of_start_scripts(void **state)
 {
 	assert_line("/nix/store/x/bin/run-server-vm", &usual, false, false,
-		    "/nix/store/x/bin/run-server-vm" USUAL " -no-reboot -nographic");
-	assert_line("run", &usual, true, false, "run" USUAL " -nographic");
-	assert_line("run", &usual, false, true, "run" USUAL " -no-reboot");
-	assert_line("run", &usual, true, true, "run" USUAL);
+		    "exec /nix/store/x/bin/run-server-vm" USUAL " -no-reboot -nographic");
+	assert_line("run", &usual, true, false, "exec run" USUAL " -nographic");
+	assert_line("run", &usual, false, true, "exec run" USUAL " -no-reboot");
+	assert_line("run", &usual, true, true, "exec run" USUAL);
 }
 
-static void the_script_is_the_shells(void **state)
+/* Plain words replace the shell, whichever it is: then the process is QEMU itself. */
+static void plain_words_replace_the_shell(void **state)
 {
-	assert_line("A=1 'my script' $B -m 512 # ", &usual, true, true,
-		    "A=1 'my script' $B -m 512 # " USUAL);
+	static const char *const plain[] = {"/a/run-vm", "./run_x", "qemu -m 512 -cpu max,+x2apic",
+					    "env A=1 run", "run --name=a@b:c%d"};
+
+	for (size_t i = 0; i < unit_count(plain); i++) {
+		_cleanup_free_ char *line = ntd_asprintf("exec %s" USUAL, plain[i]);
+
+		assert_line(plain[i], &usual, true, true, line);
+	}
+}
+
+static void words_of_the_shell_are_left_to_it(void **state)
+{
+	static const char *const scripts[] = {
+		"",         "A=1 run",    "'my script'", "$RUN",   "cd /x; run", "run > log",
+		"run &",    "a && b",     "run 2>&1",    "(run)",  "run\n",      "~/run",
+		"r*n",      "# nothing",  "! run",       "`run`",  " run",       "\xc3\xa4",
+		"exec run", ". ./script", "eval run",    "exit 3", "command run"};
+
+	for (size_t i = 0; i < unit_count(scripts); i++) {
+		_cleanup_free_ char *line = ntd_asprintf("%s" USUAL, scripts[i]);
+
+		assert_line(scripts[i], &usual, true, true, line);
+	}
 }
 
 /* For the shell in quotes, for QEMU with doubled commas. */
@@ -49,7 +71,7 @@ static void paths_may_hold_anything(void **state)
 		.monitor = "/a b/mon,itor", .qmp = "/it's/,,", .shell = "/$HOME/`id`;\n\xc3\xa4"};
 
 	assert_line("run", &paths, true, true,
-		    "run -qmp 'unix:/it'\"'\"'s/,,,,,server=on,wait=off'"
+		    "exec run -qmp 'unix:/it'\"'\"'s/,,,,,server=on,wait=off'"
 		    " -monitor 'unix:/a b/mon,,itor'"
 		    " -chardev 'socket,id=shell,path=/$HOME/`id`;\n\xc3\xa4'" DEVICES);
 }
@@ -145,7 +167,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_line_is_the_contract_of_start_scripts),
-		cmocka_unit_test(the_script_is_the_shells),
+		cmocka_unit_test(plain_words_replace_the_shell),
+		cmocka_unit_test(words_of_the_shell_are_left_to_it),
 		cmocka_unit_test(paths_may_hold_anything),
 		cmocka_unit_test(the_environment_gets_four_variables),
 		cmocka_unit_test(variables_that_are_there_are_replaced),

@@ -39,9 +39,9 @@ class RemotePdb(pdb.Pdb):
         self._on_close = on_close
         self.closed = False
 
-    def set_trace(self, frame):
+    def set_trace(self, frame=None):
         sys.settrace(None)  # when it is on, pdb would see its own set-up
-        super().set_trace(frame)  # the last call: calls after it would be traced
+        super().set_trace(frame or sys._getframe().f_back)  # the last call: calls after it would be traced
 
     def get_stack(self, frame, traceback):
         stack, index = super().get_stack(frame, traceback)

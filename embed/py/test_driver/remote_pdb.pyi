@@ -1,10 +1,8 @@
 from collections.abc import Callable
 from pdb import Pdb
-from types import FrameType
 
 class RemotePdb(Pdb):
     closed: bool
     def __init__(
         self, host: str, port: int, log: Callable[[str], None], on_close: Callable[[], None]
     ) -> None: ...
-    def set_trace(self, frame: FrameType | None) -> None: ...
