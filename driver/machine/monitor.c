@@ -1,5 +1,7 @@
 #include "machine/monitor.h"
 
+#include "loop/output.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -29,20 +31,6 @@ struct ntd_monitor {
 	void *owner;
 };
 
-static void flush_out(struct ntd_monitor *monitor)
-{
-	while (monitor->out.len) {
-		ssize_t sent = send(monitor->socket.fd, ntd_buf_bytes(&monitor->out),
-				    monitor->out.len, MSG_DONTWAIT | MSG_NOSIGNAL);
-
-		if (sent > 0)
-			ntd_buf_consume(&monitor->out, (size_t)sent);
-		else if (errno != EINTR)
-			break;
-	}
-	ntd_source_modify(&monitor->socket, EPOLLIN | (monitor->out.len ? (uint32_t)EPOLLOUT : 0));
-}
-
 /* Sends the first command when nothing is under way. */
 static void pump(struct ntd_monitor *monitor)
 {
@@ -55,7 +43,7 @@ static void pump(struct ntd_monitor *monitor)
 	if (command->line) {
 		ntd_buf_puts(&monitor->out, command->line);
 		ntd_buf_puts(&monitor->out, "\n");
-		flush_out(monitor);
+		ntd_output_flush(&monitor->socket, &monitor->out);
 	}
 }
 
@@ -105,7 +93,7 @@ static void socket_ready(struct ntd_source *source, uint32_t events)
 	ssize_t got;
 
 	if (events & EPOLLOUT)
-		flush_out(monitor);
+		ntd_output_flush(&monitor->socket, &monitor->out);
 	got = recv(source->fd, ntd_buf_reserve(&monitor->in, READ_SIZE), READ_SIZE, MSG_DONTWAIT);
 	if (got > 0)
 		ntd_buf_added(&monitor->in, (size_t)got);

@@ -3,6 +3,8 @@
  */
 #include "machine/qmp.h"
 
+#include "loop/output.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -35,20 +37,6 @@ struct exchange {
 
 /* ---- sending */
 
-static void flush_out(struct ntd_qmp *qmp)
-{
-	while (qmp->out.len) {
-		ssize_t sent = send(qmp->socket.fd, ntd_buf_bytes(&qmp->out), qmp->out.len,
-				    MSG_DONTWAIT | MSG_NOSIGNAL);
-
-		if (sent > 0)
-			ntd_buf_consume(&qmp->out, (size_t)sent);
-		else if (errno != EINTR)
-			break;
-	}
-	ntd_source_modify(&qmp->socket, EPOLLIN | (qmp->out.len ? (uint32_t)EPOLLOUT : 0));
-}
-
 static void send_command(struct ntd_qmp *qmp, const char *command, const cJSON *arguments,
 			 unsigned id)
 {
@@ -62,7 +50,7 @@ static void send_command(struct ntd_qmp *qmp, const char *command, const cJSON *
 	text = cJSON_PrintUnformatted(message);
 	ntd_buf_puts(&qmp->out, text);
 	ntd_buf_puts(&qmp->out, "\n");
-	flush_out(qmp);
+	ntd_output_flush(&qmp->socket, &qmp->out);
 }
 
 /* ---- receiving */
@@ -143,7 +131,7 @@ static void socket_ready(struct ntd_source *source, uint32_t events)
 	ssize_t got;
 
 	if (events & EPOLLOUT)
-		flush_out(qmp);
+		ntd_output_flush(&qmp->socket, &qmp->out);
 	got = recv(source->fd, ntd_buf_reserve(&qmp->in, READ_SIZE), READ_SIZE, MSG_DONTWAIT);
 	if (got > 0)
 		ntd_buf_added(&qmp->in, (size_t)got);

@@ -5,6 +5,7 @@
  */
 #include "machine/shell.h"
 
+#include "loop/output.h"
 #include "machine/framing.h"
 
 #include <errno.h>
@@ -57,20 +58,6 @@ static int shown(const struct ntd_command *command)
 
 /* ---- the queue */
 
-static void flush_out(struct ntd_shell *shell)
-{
-	while (shell->out.len) {
-		ssize_t sent = send(shell->socket.fd, ntd_buf_bytes(&shell->out), shell->out.len,
-				    MSG_DONTWAIT | MSG_NOSIGNAL);
-
-		if (sent > 0)
-			ntd_buf_consume(&shell->out, (size_t)sent);
-		else if (errno != EINTR)
-			break;
-	}
-	ntd_source_modify(&shell->socket, EPOLLIN | (shell->out.len ? (uint32_t)EPOLLOUT : 0));
-}
-
 /* The wire is free again; who waited for the reply, if anyone still does, is told. */
 static void clear_wire(struct ntd_shell *shell, struct ntd_error *error)
 {
@@ -111,7 +98,7 @@ static void pump(struct ntd_shell *shell)
 		ntd_timer_set(shell->loop, &shell->overdue,
 			      ntd_after(ntd_span(job->command->timeout + shell->framing.grace +
 						 HOST_GRACE)));
-	flush_out(shell);
+	ntd_output_flush(&shell->socket, &shell->out);
 	if (job->command->no_reply) {
 		job->result->status = -2;
 		ntd_request_complete(&job->request, NULL);
@@ -265,7 +252,7 @@ static void ask_for_more(struct ntd_shell *shell)
 		return;
 	}
 	ntd_framing_write_more(shell->wire_number, &shell->out);
-	flush_out(shell);
+	ntd_output_flush(&shell->socket, &shell->out);
 }
 
 /* A command that was under way belongs to a shell that is no more. */
@@ -379,7 +366,7 @@ static void socket_ready(struct ntd_source *source, uint32_t events)
 	struct ntd_shell *shell = ntd_container_of(source, struct ntd_shell, socket);
 
 	if (events & EPOLLOUT)
-		flush_out(shell);
+		ntd_output_flush(&shell->socket, &shell->out);
 	if (events & ~(uint32_t)EPOLLOUT && !read_socket(shell, 4)) {
 		ntd_source_remove(&shell->socket);
 		shell->owner.disconnected(shell->owner.owner);
@@ -422,7 +409,7 @@ static void send_raw(void *arg)
 	if (raw->closed)
 		return;
 	ntd_buf_append(&raw->shell->out, raw->bytes, raw->len);
-	flush_out(raw->shell);
+	ntd_output_flush(&raw->shell->socket, &raw->shell->out);
 }
 
 int ntd_shell_send(struct ntd_shell *shell, const char *bytes, size_t len, struct ntd_error **err)

@@ -10,6 +10,7 @@ import statistics
 import subprocess
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Callable, NamedTuple, Optional
 
@@ -47,6 +48,7 @@ class Row(NamedTuple):
     figures: list
     guests: tuple = ("bench",)
     flavour: str = "tiny"
+    in_turns: bool = False  # the drivers run at the same time; the script says when it is whose turn
     slowness: int = 1  # divides the number of rounds
     on_demand: bool = False
 
@@ -80,6 +82,7 @@ class Run(NamedTuple):
     driver: Driver
     row: Row
     directory: Path
+    variables: dict  # for the script
 
     @property
     def log(self):
@@ -121,18 +124,53 @@ class Run(NamedTuple):
             "PYTHONDONTWRITEBYTECODE": "1",
             "TMPDIR": str(self.directory),
             "XDG_RUNTIME_DIR": str(self.directory),
-        }
+        } | self.variables
 
 
-def measure_once(row, driver):
-    """The figures of one round, by name."""
-    LOGS.mkdir(parents=True, exist_ok=True)
+class Ring:
+    """A token that goes round among drivers: that which has it measures, the others wait. Load that
+    comes and goes on the machine then hits them alike. The token is a byte in the pipe of its holder."""
+
+    def __init__(self, count):
+        self.directory = tempfile.TemporaryDirectory(prefix="ntd-bench-")
+        self.paths = [f"{self.directory.name}/{i}" for i in range(count)]
+        for path in self.paths:
+            os.mkfifo(path)
+        self.pipes = [open(path, "r+b", buffering=0) for path in self.paths]
+        self.pipes[0].write(b"x")
+
+    def place(self, i):
+        return {"BENCH_TURN": self.paths[i], "BENCH_NEXT": self.paths[(i + 1) % len(self.paths)]}
+
+    def leave(self, i):
+        """From now on the next one has all the tokens that it may ask for."""
+        self.pipes[(i + 1) % len(self.pipes)].write(4096 * b"x")
+
+
+def measure_driver(row, driver, variables):
     with tempfile.TemporaryDirectory(prefix="ntd-bench-", ignore_cleanup_errors=True) as directory:
-        run = Run(driver, row, Path(directory))
+        run = Run(driver, row, Path(directory), variables)
         try:
             return row.measure(run)
         except Unmeasured as why:
-            raise Unmeasured(f"{row.name}, {driver.name}: {why}; see {run.log}") from None
+            return Unmeasured(f"{row.name}, {driver.name}: {why}; see {run.log}")
+
+
+def measure_round(row, drivers):
+    """For each driver, figures by name or Unmeasured."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+    if not row.in_turns:
+        return [measure_driver(row, driver, {}) for driver in drivers]
+    ring = Ring(len(drivers))
+
+    def measure(i):
+        try:
+            return measure_driver(row, drivers[i], ring.place(i))
+        finally:
+            ring.leave(i)
+
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(measure, range(len(drivers))))
 
 
 def script(run, **variables):
@@ -183,6 +221,7 @@ ROWS = [
             Figure("execute", 'execute("true"), ms', of_peer=0.88, to_beat=14.9),
             Figure("succeed", 'succeed("true"), ms', of_peer=0.82, to_beat=11.5),
         ],
+        in_turns=True,
     ),
     Row(
         "waits",

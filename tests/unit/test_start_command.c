@@ -31,16 +31,17 @@ static void the_line_is_the_contract_of_start_scripts(void **state)
 {
 	assert_line("/nix/store/x/bin/run-server-vm", &usual, false, false,
 		    "exec /nix/store/x/bin/run-server-vm" USUAL " -no-reboot -nographic");
-	assert_line("run", &usual, true, false, "exec run" USUAL " -nographic");
-	assert_line("run", &usual, false, true, "exec run" USUAL " -no-reboot");
-	assert_line("run", &usual, true, true, "exec run" USUAL);
+	assert_line("run", &usual, true, false, "run" USUAL " -nographic");
+	assert_line("run", &usual, false, true, "run" USUAL " -no-reboot");
+	assert_line("run", &usual, true, true, "run" USUAL);
 }
 
-/* Plain words replace the shell, whichever it is: then the process is QEMU itself. */
-static void plain_words_replace_the_shell(void **state)
+/* The path of a program replaces the shell, whichever it is: then the process is QEMU itself. */
+static void a_path_and_plain_words_replace_the_shell(void **state)
 {
-	static const char *const plain[] = {"/a/run-vm", "./run_x", "qemu -m 512 -cpu max,+x2apic",
-					    "env A=1 run", "run --name=a@b:c%d"};
+	static const char *const plain[] = {"/a/run-vm", "./run_x",
+					    "bin/qemu -m 512 -cpu max,+x2apic",
+					    "/usr/bin/env A=1 run", "/run --name=a@b:c%d"};
 
 	for (size_t i = 0; i < unit_count(plain); i++) {
 		_cleanup_free_ char *line = ntd_asprintf("exec %s" USUAL, plain[i]);
@@ -49,13 +50,13 @@ static void plain_words_replace_the_shell(void **state)
 	}
 }
 
-static void words_of_the_shell_are_left_to_it(void **state)
+static void everything_else_is_left_to_the_shell(void **state)
 {
 	static const char *const scripts[] = {
-		"",         "A=1 run",    "'my script'", "$RUN",   "cd /x; run", "run > log",
-		"run &",    "a && b",     "run 2>&1",    "(run)",  "run\n",      "~/run",
-		"r*n",      "# nothing",  "! run",       "`run`",  " run",       "\xc3\xa4",
-		"exec run", ". ./script", "eval run",    "exit 3", "command run"};
+		"",          "A=/x run",   "'/my script'", "$X/run", "cd /x; /run", "/run > log",
+		"/run &",    "/a && /b",   "/run 2>&1",    "(/run)", "/run\n",      "~/run",
+		"/r*n",      "/run # x",   "! /run",       "`/run`", " /run",       "/\xc3\xa4",
+		"exec /run", ". ./script", "eval /run",    "exit 3", "run",         "qemu -m 1"};
 
 	for (size_t i = 0; i < unit_count(scripts); i++) {
 		_cleanup_free_ char *line = ntd_asprintf("%s" USUAL, scripts[i]);
@@ -71,7 +72,7 @@ static void paths_may_hold_anything(void **state)
 		.monitor = "/a b/mon,itor", .qmp = "/it's/,,", .shell = "/$HOME/`id`;\n\xc3\xa4"};
 
 	assert_line("run", &paths, true, true,
-		    "exec run -qmp 'unix:/it'\"'\"'s/,,,,,server=on,wait=off'"
+		    "run -qmp 'unix:/it'\"'\"'s/,,,,,server=on,wait=off'"
 		    " -monitor 'unix:/a b/mon,,itor'"
 		    " -chardev 'socket,id=shell,path=/$HOME/`id`;\n\xc3\xa4'" DEVICES);
 }
@@ -167,8 +168,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_line_is_the_contract_of_start_scripts),
-		cmocka_unit_test(plain_words_replace_the_shell),
-		cmocka_unit_test(words_of_the_shell_are_left_to_it),
+		cmocka_unit_test(a_path_and_plain_words_replace_the_shell),
+		cmocka_unit_test(everything_else_is_left_to_the_shell),
 		cmocka_unit_test(paths_may_hold_anything),
 		cmocka_unit_test(the_environment_gets_four_variables),
 		cmocka_unit_test(variables_that_are_there_are_replaced),

@@ -1,6 +1,7 @@
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 from enum import IntEnum
+from typing import final
 
 class LogLevel(IntEnum):
     DEBUG = 1
@@ -32,6 +33,7 @@ class AbstractLogger(ABC):
     @abstractmethod
     def set_log_level(self, level: LogLevel) -> None: ...
 
+@final
 class CompositeLogger(AbstractLogger):
     # There is one, made by the driver. Prologues for type checkers, which are never run, make another.
     def __init__(self, logger_list: list[AbstractLogger]) -> None: ...

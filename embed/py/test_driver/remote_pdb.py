@@ -43,10 +43,10 @@ class RemotePdb(pdb.Pdb):
         sys.settrace(None)  # when it is on, pdb would see its own set-up
         super().set_trace(frame or sys._getframe().f_back)  # the last call: calls after it would be traced
 
-    def get_stack(self, frame, traceback):
-        stack, index = super().get_stack(frame, traceback)
+    def get_stack(self, f, t):
+        stack, index = super().get_stack(f, t)
         own = [i for i, (frame, _) in enumerate(stack) if frame.f_code.co_filename == "<string>"]
-        return stack, own[-1] if traceback and own else index  # after a failure: where the script was
+        return stack, own[-1] if t and own else index  # after a failure: where the script was
 
     def interaction(self, *where):
         try:
@@ -60,8 +60,8 @@ class RemotePdb(pdb.Pdb):
         except KeyboardInterrupt:  # pdb would only print a line
             raise SystemExit(130) from None
 
-    def user_return(self, frame, value):
-        super().user_return(frame, value)
+    def user_return(self, frame, return_value):
+        super().user_return(frame, return_value)
         if frame is self.botframe:  # the script ends; what runs after it is ours
             self.set_quit()
 

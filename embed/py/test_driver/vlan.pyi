@@ -1,5 +1,7 @@
 from pathlib import Path
+from typing import final
 
+@final
 class VLan:
     @property
     def nr(self) -> int: ...
