@@ -141,7 +141,8 @@ const struct ntd_option ntd_option_table[] = {
 	 .help = "older name of --vm-start-scripts"},
 	{.name = "container-start-scripts", .type = &words, .field = FIELD(container_start_scripts),
 	 .value = "SCRIPT...", .variable = "containerStartScripts", .with_config = NTD_EXCLUDED,
-	 .help = "the same for containers: run-NAME-nspawn"},
+	 .help = "the same for containers: run-NAME-nspawn. This driver runs virtual "
+		 "machines only; a container is an error"},
 	{.name = "vm-names", .type = &words, .field = FIELD(vm_names), .value = "NAME...",
 	 .variable = "vmNames", .fallback = "from the start scripts", .with_config = NTD_EXCLUDED,
 	 .help = "names of the virtual machines, one for each start script"},
@@ -153,8 +154,7 @@ const struct ntd_option ntd_option_table[] = {
 	 .variable = "vlans", .fallback = "none", .with_config = NTD_EXCLUDED,
 	 .help = "the virtual networks to make, 0 to 4095 each"},
 	{.name = "dump-vsocks", .type = &number, .field = FIELD(dump_vsocks), .value = "OFFSET",
-	 .help = "print the ssh command for every machine, whose vsock numbers are OFFSET+1 and "
-		 "up"},
+	 .help = "accepted for compatibility; the ssh backdoor is not available"},
 	{.name = "help", .letter = 'h', .type = &on, .field = FIELD(help),
 	 .help = "print this text and exit"},
 	{.name = "version", .type = &on, .field = FIELD(version),

@@ -19,9 +19,6 @@ static const struct {
 	{"QEMU_OPTS, QEMU_NET_OPTS, QEMU_KERNEL_PARAMS, NIX_DISK_IMAGE",
 	 "read by the start scripts of virtual machines, which inherit the whole environment: more "
 	 "options for QEMU, for its first network card, for the kernel; the disk image"},
-	{"NIX_BUILD_TOP, IN_NIX_SHELL",
-	 "the first set and the second unset mean a Nix build sandbox, where containers need "
-	 "preparation"},
 };
 
 static const struct {
@@ -31,7 +28,8 @@ static const struct {
 	{0, "the test script ended"},
 	{1, "it failed; sys.exit(N) in it gives N"},
 	{2, "wrong command line or configuration; nothing was started"},
-	{143, "the time limit passed"},
+	{130, "interrupted (Ctrl-C)"},
+	{143, "the time limit passed, or SIGTERM"},
 };
 
 /* `text` in lines from column `indent` to WIDTH. */
@@ -81,7 +79,7 @@ void ntd_options_help(struct ntd_buf *out)
 	ntd_buf_puts(out, "usage: nixos-test-driver --config FILE [OPTION]...\n"
 			  "       nixos-test-driver [OPTION]... TESTSCRIPT\n\n");
 	wrapped(out, 0,
-		"Starts virtual machines, containers and networks, and runs a test script, in "
+		"Starts virtual machines and networks, and runs a test script, in "
 		"Python, "
 		"against them.");
 	ntd_buf_puts(out, "\nArguments and options:\n");
