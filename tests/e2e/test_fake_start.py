@@ -224,6 +224,25 @@ def test_processes_that_the_start_script_left(fake):
     assert result.seconds < 10
 
 
+def test_survivors_end_with_their_machine(fake):
+    """Not only at the end of the run: they may hold what the next start needs."""
+    harness.run(harness.PROCESSES + """
+import time
+
+def survivors():
+    return [pid for pid in below(os.getpid()) if b"sleep\\0001000" in open(f"/proc/{pid}/cmdline", "rb").read()]
+
+machine.connect()
+assert len(survivors()) == 1
+machine.shutdown()
+began = time.monotonic()
+while survivors():
+    assert time.monotonic() - began < 2, survivors()
+machine.start()
+assert len(survivors()) == 1
+""", fake, env={"FAKE_SURVIVOR": "1000"})
+
+
 def test_survivors_of_a_start_that_failed(fake):
     errors, _ = failing("machine.start()", fake, env={"FAKE_SURVIVOR": "1000", "FAKE_EXIT": "start:1"})
     assert "exited with code 1" in errors
