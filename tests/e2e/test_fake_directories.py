@@ -1,6 +1,8 @@
 """Where things are at run time: long and strange directories, state that is kept, nothing left."""
 
 import os
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -108,14 +110,17 @@ def test_state_is_kept_or_not(fake, tmp_path):
         assert ("Machine state will be reset. To keep it, pass --keep-machine-state" in result.log) == (not option)
 
 
-def test_state_that_was_left_by_a_killed_driver(fake, tmp_path):
-    harness.run("machine.connect(); os.kill(os.getpid(), 9)", fake, status=137, directory=tmp_path)
-    for name in "monitor", "shell", "qmp":  # as a driver leaves them that cannot even do that
-        (tmp_path / "tmp/vm-state-machine" / name).touch()
-    (tmp_path / "tmp/vde1.ctl").mkdir(exist_ok=True)
-    for _ in range(2):
-        result = harness.run("print(machine.succeed('echo fine'))", fake, directory=tmp_path, options=["-K"], vlans=[1])
-        assert result.lines[0] == "fine"
+def test_state_that_was_left_by_a_killed_driver(fake):
+    with tempfile.TemporaryDirectory(prefix="e2e-") as directory:  # pytest's are too long for sockets
+        harness.run("machine.connect(); os.kill(os.getpid(), 9)", fake, status=137, directory=directory)
+        for name in "monitor", "shell", "qmp":  # as a driver leaves them that cannot even do that
+            Path(directory, "tmp/vm-state-machine", name).touch()
+        Path(directory, "tmp/vde1.ctl").mkdir()
+        for _ in range(2):
+            result = harness.run("print(machine.succeed('echo fine'))", fake, directory=directory, options=["-K"],
+                                 vlans=[1])
+            assert result.lines[0] == "fine"
+            assert f"{directory}/tmp/vde1.ctl" in result.log
 
 
 def test_cleanup_statedir(fake):
