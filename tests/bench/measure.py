@@ -24,9 +24,9 @@ def duration(function, *arguments):
 
 
 class Notices:
-    """Tells when something happens in a guest. The guest sends a datagram, by a builtin of bash, through
-    QEMU's user network to this process, and the host's kernel notes when it came: one clock, and no
-    thread that competes with what is measured."""
+    """Tells when something happens in a guest. The guest sends a datagram, by a builtin of bash,
+    through QEMU's user network to this process, and the host's kernel notes when it came: one
+    clock, and no thread that competes with what is measured."""
 
     def __init__(self, machine):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

@@ -19,7 +19,7 @@ BUILD = Path(os.environ.get("BUILD") or HERE.parent.parent / "build").resolve()
 LOGS = BUILD / "bench"
 
 STARTS = 20  # of the empty script, in a round
-SECONDS = 300  # time limit of a run
+SECONDS = 600  # time limit of a run
 FLOOD_LINES = 200_000
 FLOOD_LINE = "flood %06d " + 86 * "x"  # 100 bytes with the newline
 
@@ -48,7 +48,7 @@ class Row(NamedTuple):
     figures: list
     guests: tuple = ("bench",)
     flavour: str = "tiny"
-    in_turns: bool = False  # the drivers run at the same time; the script says when it is whose turn
+    in_turns: bool = False  # the drivers run at the same time, and the script takes a Turn()
     slowness: int = 1  # divides the number of rounds
     on_demand: bool = False
 
@@ -62,9 +62,13 @@ def start_script(flavour, name):
     return made.stdout.splitlines()[-1]
 
 
+running = set()
+
+
 def start(command, environment, log):
+    """Each driver leads a process group, so that whatever it leaves can be ended."""
     try:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             command,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -74,6 +78,20 @@ def start(command, environment, log):
         )
     except OSError as error:
         raise Unmeasured(str(error)) from None
+    running.add(process)
+    return process
+
+
+def wait(process):
+    """By a descriptor: Popen.wait() with a time limit is up to 50 ms late."""
+    end = os.pidfd_open(process.pid)
+    if not select.select([end], [], [], SECONDS + 30)[0]:
+        os.killpg(process.pid, signal.SIGKILL)
+    os.close(end)
+    running.remove(process)
+    status = process.wait()
+    if status != 0:
+        raise Unmeasured(f"exit status {status}")
 
 
 class Run(NamedTuple):
@@ -97,25 +115,11 @@ class Run(NamedTuple):
         command += ["--global-timeout", str(SECONDS), "-o", self.directory, path]
         with open(self.log, "wb") as log:
             began = time.perf_counter()
-            self.wait(start(command, self.environment() | variables, log))
+            wait(start(command, self.environment() | variables, log))
             return time.perf_counter() - began
 
-    def wait(self, process):
-        """By a descriptor: Popen.wait() with a time limit looks every now and then, up to 50 ms late."""
-        end = os.pidfd_open(process.pid)
-        try:
-            if not select.select([end], [], [], SECONDS + 30)[0]:
-                raise Unmeasured("the driver does not end")
-        finally:
-            os.close(end)
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-        if process.returncode != 0:
-            raise Unmeasured(f"exit status {process.returncode}")
-
     def environment(self):
-        """No display, so no windows; the module measure.py for scripts; the state in `directory`."""
+        """No display, so no windows; measure.py for scripts; the state in `directory`."""
         display = ("DISPLAY", "WAYLAND_DISPLAY")
         modules = [str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])]
         return {name: value for name, value in os.environ.items() if name not in display} | {
@@ -128,8 +132,8 @@ class Run(NamedTuple):
 
 
 class Ring:
-    """A token that goes round among drivers: that which has it measures, the others wait. Load that
-    comes and goes on the machine then hits them alike. The token is a byte in the pipe of its holder."""
+    """A token that goes round among drivers: that which has it measures, the others wait. Load
+    that comes and goes on the machine then hits them alike. The token is a byte in a pipe."""
 
     def __init__(self, count):
         self.directory = tempfile.TemporaryDirectory(prefix="ntd-bench-")
@@ -151,16 +155,17 @@ def measure_driver(row, driver, variables):
     with tempfile.TemporaryDirectory(prefix="ntd-bench-", ignore_cleanup_errors=True) as directory:
         run = Run(driver, row, Path(directory), variables)
         try:
-            return row.measure(run)
+            figures = row.measure(run)
         except Unmeasured as why:
-            return Unmeasured(f"{row.name}, {driver.name}: {why}; see {run.log}")
+            figures = {"failure": why}
+    if "failure" in figures:
+        figures["failure"] = f"{row.name}, {driver.name}: {figures['failure']}; see {run.log}"
+    return figures
 
 
 def measure_round(row, drivers):
-    """For each driver, figures by name or Unmeasured."""
+    """For each driver a dictionary of figures by name, and `failure` if some could not be had."""
     LOGS.mkdir(parents=True, exist_ok=True)
-    if not row.in_turns:
-        return [measure_driver(row, driver, {}) for driver in drivers]
     ring = Ring(len(drivers))
 
     def measure(i):
@@ -169,19 +174,26 @@ def measure_round(row, drivers):
         finally:
             ring.leave(i)
 
-    with ThreadPoolExecutor() as pool:
-        return list(pool.map(measure, range(len(drivers))))
+    with ThreadPoolExecutor(len(drivers) if row.in_turns else 1) as pool:
+        try:
+            return list(pool.map(measure, range(len(drivers))))
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in list(running):  # there are some after an interrupt
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+# ---- one round of a row with one driver
 
 
 def script(run, **variables):
     """Runs the script of the row's name. Should it fail, what it had reported before counts."""
-    result = run.directory / "result"
+    result, failure = run.directory / "result", {}
     try:
         run.execute((HERE / "scripts" / f"{run.row.name}.py").read_text(), **variables)
-    except Unmeasured:
-        if not result.exists():
-            raise
-    return json.loads(result.read_text())
+    except Unmeasured as why:
+        failure = {"failure": why}
+    return (json.loads(result.read_text()) if result.exists() else {}) | failure
 
 
 def startup(run):
@@ -203,8 +215,8 @@ def flood(run):
     return figures
 
 
-# Limits are what this driver has to keep on a machine with two cores and emulated guests. The numbers to
-# beat are those of the NixOS test driver of mid-2024 on such a machine, with guests of the same kinds.
+# Limits are what this driver has to keep on a machine with two cores and emulated guests. Numbers to
+# beat are those of the NixOS test driver of mid-2024 on such a machine, with guests of these kinds.
 ROWS = [
     Row(
         "startup",

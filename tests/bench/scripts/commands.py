@@ -1,5 +1,5 @@
-# Times of `execute` and `succeed` with a command that does nothing. They take turns, so that both see the
-# same machine, and so do the drivers that are compared.
+# Times of `execute` and `succeed` with a command that does nothing. They take turns, so that both
+# see the same machine, and so do the drivers that are compared.
 import statistics
 
 from measure import Turn, duration, report

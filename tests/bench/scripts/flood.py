@@ -1,6 +1,6 @@
-# How much longer does a command take while a guest floods its serial console? During the first half of the
-# flood it is a command in another, idle guest, during the second one in the same guest. Whether all of the
-# flood arrived is for the caller to count.
+# How much longer does a command take while a guest floods its serial console? During the first half
+# of the flood it is a command in another, idle guest, during the second one in the same guest.
+# Whether all of the flood arrived is for the caller to count.
 import statistics
 import threading
 

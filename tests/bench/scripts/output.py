@@ -1,5 +1,5 @@
-# Does much output arrive whole while three Python threads keep the interpreter busy? The root shell's
-# console drops what is not read in time, so a driver that is late to read loses some.
+# Does much output arrive whole while three Python threads keep the interpreter busy? The root
+# shell's console drops what is not read in time, so a driver that is late to read loses some.
 import hashlib
 import threading
 

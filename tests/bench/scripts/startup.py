@@ -1,12 +1,13 @@
-# Peak memory of the driver and of the processes it started: no machine runs, so QEMU is not among them.
-# Modules would count, so this does without.
+# Peak memory of the driver and of the processes it started: no machine runs, so QEMU is not among
+# them. Modules would count, so this does without.
 import atexit
 
 
 def peak(pid):
     """The most memory a process ever had, in MB. (rusage includes its parent's before exec.)"""
     with open(f"/proc/{pid}/status") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) * 1024 / 1e6
+        kib = next(line.split()[1] for line in status if line.startswith("VmHWM"))
+    return int(kib) * 1024 / 1e6
 
 
 def children():

@@ -1,5 +1,5 @@
-# How long after its condition holds does a wait return? A background job in the guest makes the condition
-# true after a while, and sends a notice: right before, where that takes a builtin of its shell only.
+# How long after its condition holds does a wait return? A background job in the guest makes the
+# condition true after a while and sends a notice: right before, if a builtin of bash makes it true.
 import random
 import statistics
 
