@@ -361,6 +361,7 @@ struct ntd_ocr_job *ntd_ocr_begin(struct ntd_ocr *ocr, const struct ntd_buf *pic
 	pthread_mutex_lock(&ocr->mutex);
 	submit(ocr, job);
 	pthread_mutex_unlock(&ocr->mutex);
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): counted; this reference still holds it */
 	return job;
 }
 
@@ -408,5 +409,6 @@ void ntd_ocr_drop(struct ntd_ocr_job *job)
 	pthread_mutex_unlock(&ocr->mutex);
 	if (was_queued)
 		job_unref(job);
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): counted; this reference still holds it */
 	job_unref(job);
 }

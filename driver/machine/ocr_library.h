@@ -57,6 +57,7 @@ struct Pix;         /* a picture; leptonica's functions return NULL when they fa
 		 (struct Pix *, struct Pix * sums, int half_width, int half_height))
 
 struct ntd_ocr_library {
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): these are a type and a list of parameters */
 #define DECLARE(result, name, parameters) result(*name) parameters;
 	NTD_OCR_FUNCTIONS(DECLARE)
 #undef DECLARE
