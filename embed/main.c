@@ -118,20 +118,48 @@ static void *force_end(void *arg)
 	_exit(finish->status);
 }
 
+/* Calls a function of a module if the script has imported it; what it raises is shown. */
+static void call_if_imported(const char *module_name, const char *function)
+{
+	_cleanup_pyref_ PyObject *name = PyUnicode_FromString(module_name);
+	_cleanup_pyref_ PyObject *module = name ? PyImport_GetModule(name) : NULL;
+	_cleanup_pyref_ PyObject *result =
+		module ? PyObject_CallMethod(module, function, NULL) : NULL;
+
+	if (PyErr_Occurred())
+		PyErr_WriteUnraisable(module);
+}
+
+static void flush(const char *stream)
+{
+	PyObject *file = PySys_GetObject(stream);
+	_cleanup_pyref_ PyObject *result =
+		file && file != Py_None ? PyObject_CallMethod(file, "flush", NULL) : NULL;
+
+	PyErr_Clear();
+}
+
+/* What the end of a Python program does that can be seen: joining threads, atexit, flushing. The
+ * interpreter itself is left as it is. Finalizing it aborts the process when a daemon thread is writing to
+ * stderr just then; as it is, such threads wait for the GIL until the process is gone. */
 static void finish_python(struct ntd_session *session, int status)
 {
 	static struct finish finish; /* outlives this frame: its thread does */
 	pthread_t thread;
 	sigset_t all, before;
 
+	if (!Py_IsInitialized())
+		return;
 	finish = (struct finish){.session = session, .status = status};
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	if (pthread_create(&thread, NULL, force_end, &finish) == 0)
 		pthread_detach(thread);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (Py_IsInitialized())
-		Py_FinalizeEx();
+	call_if_imported("threading", "_shutdown");
+	call_if_imported("atexit", "_run_exitfuncs");
+	flush("stdout");
+	flush("stderr");
 }
 
 /* As a program that had no handler: a shell sees 130, and a script that runs us stops, too. */

@@ -32,6 +32,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -316,16 +317,21 @@ static void sweep_later(struct sweep *sweep, const char *path)
 		ntd_strndup(path, sizeof((struct ntd_keeper_order *)0)->path);
 }
 
-static void remove_sockets_in(const char *path)
+/* One that is locked (net/socket_dir.h) is in use by another driver, which came after us. */
+static void remove_socket_directory(const char *path)
 {
 	DIR *directory = opendir(path);
 	struct dirent *entry;
 
-	while (directory && (entry = readdir(directory)))
-		if (entry->d_type == DT_SOCK)
-			unlinkat(dirfd(directory), entry->d_name, 0);
-	if (directory)
-		closedir(directory);
+	if (!directory)
+		return;
+	if (flock(dirfd(directory), LOCK_EX | LOCK_NB) == 0) {
+		while ((entry = readdir(directory)))
+			if (entry->d_type == DT_SOCK)
+				unlinkat(dirfd(directory), entry->d_name, 0);
+		rmdir(path);
+	}
+	closedir(directory);
 }
 
 static void sweep_now(const struct sweep *sweep)
@@ -333,8 +339,7 @@ static void sweep_now(const struct sweep *sweep)
 	for (size_t i = sweep->count; i--;) {
 		if (unlink(sweep->paths[i]) == 0 || errno == ENOENT)
 			continue;
-		remove_sockets_in(sweep->paths[i]);
-		rmdir(sweep->paths[i]);
+		remove_socket_directory(sweep->paths[i]);
 	}
 }
 

@@ -11,6 +11,7 @@
 
 #include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
 
 enum { TAIL_LINES = 20 };
 
@@ -100,6 +101,7 @@ static char *how_it_ended(const struct ntd_machine *machine, bool starting)
 
 static void process_ended(struct ntd_machine *machine)
 {
+	bool killed;
 	_cleanup_free_ char *how = NULL;
 
 	machine->ended = true;
@@ -108,7 +110,10 @@ static void process_ended(struct ntd_machine *machine)
 	how = how_it_ended(machine, machine->state == NTD_MACHINE_STARTING);
 	ntd_console_drain(machine->console);
 	ntd_error_free(machine->death);
-	machine->death = obituary(machine, machine->start_failure ? machine->start_failure : how);
+	/* What failed in the start matters unless the process was ending by itself, and that was why. */
+	killed = WIFSIGNALED(machine->wait_status) && WTERMSIG(machine->wait_status) == SIGKILL;
+	machine->death =
+		obituary(machine, machine->start_failure && killed ? machine->start_failure : how);
 	free(ntd_steal(&machine->start_failure));
 	ntd_life_event(machine, NTD_MACHINE_EXIT);
 }

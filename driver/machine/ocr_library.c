@@ -44,7 +44,6 @@ static bool find(void *handle, const char *name, void *slot)
 static int check_version(const char *version, struct ntd_error **err)
 {
 	int major = 0, minor = 0;
-	/* NOLINTNEXTLINE(cert-err34-c): what is no number leaves zeros */
 	int fields = sscanf(version + (*version == 'v'), "%d.%d", &major, &minor);
 
 	if (fields == 2 &&

@@ -94,13 +94,13 @@ static int start_vlan(struct ntd_session *session, int number, struct ntd_error 
 	_cleanup_free_ char *directory =
 		ntd_asprintf("%s/vde%d.ctl", session->sockets.path, number);
 	_cleanup_free_ char *variable = ntd_asprintf("QEMU_VDE_SOCKET_%d", number);
-	struct ntd_vlan *vlan =
-		ntd_vlan_new(session->loop, session->report, number, directory, err);
+	struct ntd_vlan *vlan;
 
+	ntd_keeper_sweep(session->keeper, directory); /* which leaves one that is in use */
+	vlan = ntd_vlan_new(session->loop, session->report, number, directory, err);
 	if (!vlan)
 		return ntd_error_wrap(err, "vlan %d", number);
 	setenv(variable, directory, true);
-	ntd_keeper_sweep(session->keeper, directory);
 	session->vlans =
 		ntd_realloc(session->vlans, (session->vlan_count + 1) * sizeof *session->vlans);
 	session->vlans[session->vlan_count++] = vlan;

@@ -26,7 +26,6 @@ import stat
 import subprocess
 import tempfile
 import textwrap
-import threading
 import time
 import uuid
 from pathlib import Path
@@ -272,7 +271,8 @@ def below(pid):
     parents = {}
     for child in filter(str.isdigit, os.listdir("/proc")):
         try:
-            parents.setdefault(int(open(f"/proc/{child}/stat").read().rpartition(")")[2].split()[1]), []).append(int(child))
+            parent = int(open(f"/proc/{child}/stat").read().rpartition(")")[2].split()[1])
+            parents.setdefault(parent, []).append(int(child))
         except OSError:
             pass
     found = [pid]
@@ -383,16 +383,3 @@ class Session(Run):
                     self.fail(f"exit status {status} of the session")
         finally:
             super().__exit__(kind, error, traceback)
-
-
-class Timed:
-    """A context manager that runs a function on a thread after some seconds, unless it is over by then."""
-
-    def __init__(self, seconds, function):
-        self.timer = threading.Timer(seconds, function)
-
-    def __enter__(self):
-        self.timer.start()
-
-    def __exit__(self, *_):
-        self.timer.cancel()

@@ -329,7 +329,8 @@ def test_retry_tries_once_more_at_the_end(session):
             calls.append(last)
 
         text = error_of(retry, never, 2)
-        assert re.fullmatch(r"RequestedAssertionFailed: action timed out after 2\\.\\d\\d seconds \\(timeout=2\\.0\\)", text), text
+        expected = r"RequestedAssertionFailed: action timed out after 2\\.\\d\\d seconds \\(timeout=2\\.0\\)"
+        assert re.fullmatch(expected, text), text
         assert calls == [False, False, True], calls
         assert retry(lambda last: last, timeout=1) is None
         assert error_of(retry, lambda last: 1 / 0).startswith("ZeroDivisionError")

@@ -114,7 +114,8 @@ def test_end_without_any_cleanup(fake):
 
 def test_traceback_of_a_failed_check(fake):
     """Only the script's own frames, each with its source line."""
-    script = 'def helper(command):\n    machine.succeed(  command )\n\n\nmachine.connect()\nhelper("echo out; exit 3")\n'
+    script = 'def helper(command):\n    machine.succeed(  command )\n\n\n' \
+        'machine.connect()\nhelper("echo out; exit 3")\n'
     result = harness.run(script, fake, status=1)
     expected = [
         "Traceback (most recent call last):",
@@ -326,8 +327,10 @@ def test_serial_lines_of_several_threads_are_whole(fakes):
         start_all()
         for one in machines:
             one.connect()
-        threads = [threading.Thread(target=one.succeed, args=(f"for i in $(seq 2000); do echo {one.name} $i end >&2; done",))
-                   for one in machines]
+        threads = []
+        for one in machines:
+            command = f"for i in $(seq 2000); do echo {one.name} $i end >&2; done"
+            threads.append(threading.Thread(target=one.succeed, args=(command,)))
         for thread in threads:
             thread.start()
         for n in range(500):

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import time
 
 import pytest
 
@@ -20,7 +21,9 @@ def interrupted(script, vms, *numbers, seconds=5, **named):
 
 def test_finally_runs(fake):
     for number, status, exception in [
-        (signal.SIGINT, 130, "KeyboardInterrupt"), (signal.SIGTERM, 143, "SystemExit"), (signal.SIGHUP, 129, "SystemExit"),
+        (signal.SIGINT, 130, "KeyboardInterrupt"),
+        (signal.SIGTERM, 143, "SystemExit"),
+        (signal.SIGHUP, 129, "SystemExit"),
     ]:
         result = interrupted("""
             machine.connect()
@@ -118,7 +121,8 @@ def test_interrupt_while_other_threads_wait(fakes):
 
 
 def test_sigterm_in_stubborn_starts(fake):
-    for env in {"FAKE_QMP": "silent"}, {"FAKE_BANNER": "no"}, {"FAKE_STUBBORN": "1"}, {"FAKE_STUBBORN": "1", "FAKE_BANNER": "no"}:
+    for env in ({"FAKE_QMP": "silent"}, {"FAKE_BANNER": "no"}, {"FAKE_STUBBORN": "1"},
+                {"FAKE_STUBBORN": "1", "FAKE_BANNER": "no"}):
         result = interrupted("print('now')\nmachine.connect()\nimport time; time.sleep(1000)", fake, signal.SIGTERM,
                              env=env, seconds=6)
         assert result.status == 143
@@ -129,7 +133,7 @@ def test_signal_before_the_script(fake):
     for delay in (0, 0.005, 0.01, 0.02, 0.03, 0.04, 0.06, 0.1):
         for number, statuses in (signal.SIGTERM, {143}), (signal.SIGINT, {130}), (signal.SIGKILL, {137}):
             with harness.Run("machine.connect()\nmachine.succeed('sleep 1000')", fake, vlans=[1]) as run:
-                harness.time.sleep(delay)
+                time.sleep(delay)
                 run.signal(number)
                 assert run.finish(seconds=5).status in statuses, (delay, number)
 

@@ -3,6 +3,7 @@
 import ctypes
 import re
 import signal
+import time
 
 import pytest
 
@@ -197,15 +198,16 @@ def test_signal(tiny, tesseract, number, status):
 os.environ["NIX_BUILD_CORES"] = "1"
 machine.connect()
 show_much()
-for _ in range(12):
-    threading.Thread(target=machine.get_screen_text, daemon=True).start()
+for _ in range(40):
+    threading.Thread(target=machine.get_screen_text).start()
 time.sleep(0.5)
 machine.wait_for_text("never")
 """
     with harness.Run(script, tiny) as run:
         run.wait_for("waiting for never to appear on screen")
+        time.sleep(1)  # until the picture has been taken
         run.signal(number)
-        assert run.finish(seconds=4).status == status
+        assert run.finish(seconds=5).status == status
 
 
 def test_thread_that_still_waits_at_the_end(tiny, tesseract):

@@ -43,7 +43,11 @@ def test_signal(tiny, moment, number):
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 def test_signal_in_cleanup(tiny, number):
     # A QEMU that is stopped makes it last: SIGTERM does not reach it.
-    with harness.Run(harness.PROCESSES + "import signal\nmachine.start()\nos.kill(qemu(machine), signal.SIGSTOP)\n", tiny) as run:
+    with harness.Run(harness.PROCESSES + """
+import signal
+machine.start()
+os.kill(qemu(machine), signal.SIGSTOP)
+""", tiny) as run:
         run.wait_for("^kill QemuMachine")
         run.signal(number)
         result = run.finish(seconds=5)

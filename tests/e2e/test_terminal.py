@@ -1,6 +1,9 @@
 """Ctrl-C on a terminal, which reaches every process of the foreground."""
 
+import os
 import shlex
+import shutil
+import signal
 import subprocess
 import time
 import uuid
@@ -42,8 +45,8 @@ class Terminal:
         harness.own_children.discard(self.server)
         left = harness.left_processes(self.run.mark)
         for pid in left:
-            harness.os.kill(pid, harness.signal.SIGKILL)
-        harness.shutil.rmtree(self.run.directory, ignore_errors=True)
+            os.kill(pid, signal.SIGKILL)
+        shutil.rmtree(self.run.directory, ignore_errors=True)
 
     @property
     def screen(self):

@@ -25,7 +25,8 @@ def numbers(session):
 def test_environment(session):
     session("""
         assert machine.name == "machine" and not machine.is_up()
-        assert machine.succeed("id -u; pwd; echo $USER $HOME $DISPLAY; echo [$PAGER]") == "0\\n/tmp\\nroot /root :0.0\\n[]\\n"
+        assert machine.succeed("id -u; pwd; echo $USER $HOME $DISPLAY; echo [$PAGER]") == \\
+            "0\\n/tmp\\nroot /root :0.0\\n[]\\n"
         assert machine.is_up() and machine.booted and machine.connected
         assert machine.succeed("hostname") == "machine\\n"
         assert machine.succeed("echo $0 $#; set -o | grep -cE '^(errexit|nounset|pipefail) *\\ton'") == "bash 0\\n3\\n"

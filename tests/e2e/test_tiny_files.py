@@ -109,7 +109,8 @@ def test_by_the_shell(session, size):
 
 def test_from_machine(session):
     session("""
-        machine.succeed("mkdir -p '/tmp/from dir/sub'; printf 'a\\\\0b' > '/tmp/from dir/sub/file'; echo x > /tmp/single")
+        machine.succeed("mkdir -p '/tmp/from dir/sub'; printf 'a\\\\0b' > '/tmp/from dir/sub/file'",
+                        "echo x > /tmp/single")
         machine.copy_from_machine("/tmp/single")
         assert (machine.out_dir / "single").read_text() == "x\\n"
         machine.copy_from_machine("/tmp/single", "nested/dir")
