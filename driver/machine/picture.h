@@ -3,7 +3,7 @@
 
 #include "machine/ocr_library.h"
 
-/* The ways to look at a picture, in the order of their cost: the first finds most texts. */
+/* The ways to look at a picture; the first costs least and finds most texts. */
 enum ntd_picture_variant {
 	NTD_PICTURE_RAW,      /* as it is */
 	NTD_PICTURE_CONTRAST, /* enlarged; what is darkest black, all else white */
