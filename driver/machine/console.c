@@ -80,17 +80,15 @@ static void forget_oldest(struct ntd_console *console)
 	console->unread -= drop < console->unread ? drop : console->unread;
 }
 
-/* Whether a line begins before `at`: nothing stands there, but for an escape sequence, as the firmware
- * leaves one before the kernel's first words, and a time stamp. */
+/* Whether the kernel begins a line before `at`: there stands nothing, or its time stamp, before which there
+ * may be what the firmware left. */
 static bool begins_line(const char *text, const char *at)
 {
-	const char *stamp = memrchr(text, '[', (size_t)(at - text)), *escape;
+	const char *stamp = memrchr(text, '[', (size_t)(at - text));
 
-	if (stamp && strspn(stamp + 1, " .0123456789") == strcspn(stamp + 1, "]") &&
-	    stamp + strcspn(stamp, "]") + 2 == at)
-		at = stamp;
-	escape = memrchr(text, '\033', (size_t)(at - text));
-	return at == text || (escape && escape + 1 + strspn(escape + 1, "[?;0123456789") + 1 == at);
+	return at == text ||
+	       (stamp && strspn(stamp + 1, " .0123456789") == strcspn(stamp + 1, "]") &&
+		stamp + strcspn(stamp, "]") + 2 == at);
 }
 
 /* The kernel's own line; not a log that quotes one. */

@@ -262,10 +262,10 @@ def run(script, vms=None, *, status=0, **named):
 
 # ---- what scripts use
 
-# Definitions for scripts: the descendants of a process, and the process id of QEMU itself: machine.pid is that of
-# /bin/sh where this does not replace itself by its only command.
-PROCESSES = """
-import os
+# Definitions for scripts: the descendants of a process; the process id of QEMU itself (machine.pid is that of /bin/sh
+# where this does not replace itself by its only command); what a process holds.
+PROCESSES = '''
+import os, time
 
 def below(pid):
     parents = {}
@@ -285,7 +285,19 @@ def qemu(machine):
             if open(f"/proc/{pid}/comm").read().startswith("qemu-system")]
     return pid
 
-"""
+def held():
+    """What this process has open, how many processes there are below it, and its threads."""
+    links = [f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd")]
+    kinds = sorted(os.readlink(link).split(":")[0] for link in links if os.path.lexists(link))
+    return kinds, len(below(os.getpid())), len(os.listdir("/proc/self/task"))
+
+def assert_held_again(before):
+    """Within 2 s: a process that has ended is seen until its parent has heard of it."""
+    end = time.monotonic() + 2
+    while held() != before:
+        assert time.monotonic() < end, (before, held())
+
+'''
 
 
 # ---- many tests in one run

@@ -28,7 +28,7 @@ def test_signal(tiny, moment, number):
     with harness.Run(MOMENTS[moment], tiny) as run:
         run.wait_for("^now$")
         if moment == "booting":
-            run.wait_for("machine: starting vm")
+            run.wait_for("machine: QEMU running")
         if moment in ("command", "until", "console", "shutdown"):
             run.wait_for("waiting for|must succeed: sleep")
         run.signal(number)
