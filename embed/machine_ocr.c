@@ -1,5 +1,5 @@
-/* The text on the screen. The engines that read it belong to the module, and end with it; they are made
- * when a script first wants them.
+/* The text on the screen. The engines that read it belong to the module; they are made when a script first
+ * wants them, and closed by atexit.
  */
 #include "machine/retry.h"
 #include "machine/screen_text.h"
@@ -9,13 +9,26 @@
 
 /* ---- the engines */
 
-/* A script's thread that has not ended may still have a reference. */
-static void close_engines(PyObject *capsule)
+static PyObject *close_engines(PyObject *capsule, PyObject *unused)
 {
 	struct ntd_ocr *ocr = PyCapsule_GetPointer(capsule, CAPSULE);
 
+	(void)unused;
+	Py_BEGIN_ALLOW_THREADS
 	ntd_ocr_close(ocr);
-	ntd_ocr_unref(ocr);
+	Py_END_ALLOW_THREADS
+	Py_RETURN_NONE;
+}
+
+static int close_at_exit(PyObject *capsule)
+{
+	static PyMethodDef method = {"close_engines", close_engines, METH_NOARGS, NULL};
+	_cleanup_pyref_ PyObject *atexit = PyImport_ImportModule("atexit");
+	_cleanup_pyref_ PyObject *function = PyCFunction_New(&method, capsule);
+	_cleanup_pyref_ PyObject *registered =
+		atexit && function ? PyObject_CallMethod(atexit, "register", "O", function) : NULL;
+
+	return registered ? 0 : -1;
 }
 
 static PyObject *make_engines(PyObject *module)
@@ -32,40 +45,25 @@ static PyObject *make_engines(PyObject *module)
 				"OCR requested but `tesseract` is not available");
 		return NULL;
 	}
-	capsule = PyCapsule_New(ocr, CAPSULE, close_engines);
-	if (!capsule) {
-		ntd_ocr_unref(ocr);
-		return NULL;
-	}
-	if (PyModule_AddObjectRef(module, "_ocr", capsule) < 0)
+	capsule = PyCapsule_New(ocr, CAPSULE, NULL);
+	if (!capsule || close_at_exit(capsule) < 0 ||
+	    PyModule_AddObjectRef(module, "_ocr", capsule) < 0)
 		return NULL;
 	return Py_NewRef(capsule);
 }
 
-/* A reference to the engines, or NULL with an exception. */
+/* The engines, which are the module's; NULL with an exception. */
 static struct ntd_ocr *engines(void)
 {
 	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("_test_driver");
 	_cleanup_pyref_ PyObject *capsule = NULL;
-	struct ntd_ocr *ocr;
 
 	if (!module)
 		return NULL;
 	capsule = PyDict_GetItemString(PyModule_GetDict(module), "_ocr");
 	capsule = capsule ? Py_NewRef(capsule) : make_engines(module);
-	ocr = capsule ? PyCapsule_GetPointer(capsule, CAPSULE) : NULL;
-	if (ocr)
-		ntd_ocr_ref(ocr);
-	return ocr;
+	return capsule ? PyCapsule_GetPointer(capsule, CAPSULE) : NULL;
 }
-
-static void cleanup_ocr(struct ntd_ocr **ocr)
-{
-	if (*ocr)
-		ntd_ocr_unref(*ocr);
-}
-
-#define _cleanup_ocr_ _cleanup_(cleanup_ocr)
 
 /* ---- texts */
 
@@ -76,8 +74,35 @@ struct search {
 	struct ntd_screen_memory memory;
 	PyObject *texts;   /* list: of the present look */
 	PyObject *pattern; /* NULL: none is searched for */
+	const char *shown; /* the pattern, for the log */
+	double timeout;
 	int64_t began;
 };
+
+/* Works with the engines, without the GIL; false with an exception. The reference to them is given back
+ * without the GIL, too: at the end of the program, threads that are left do not get it any more. */
+static bool with_engines(struct search *search,
+			 int (*work)(struct search *search, struct ntd_waiter *waiter,
+				     struct ntd_error **err))
+{
+	struct ntd_ocr *ocr = search->look.ocr;
+	struct ntd_error *error = NULL;
+	struct ntd_blocking blocking;
+	int result = -1;
+	bool blocked;
+
+	ntd_ocr_ref(ocr);
+	blocked = ntd_block(&blocking);
+	if (blocked)
+		result = work(search, &blocking.waiter, &error);
+	ntd_ocr_unref(ocr);
+	if (!blocked)
+		return false;
+	ntd_unblock(&blocking);
+	if (result < 0)
+		ntd_raise(ntd_module_state(), error);
+	return result >= 0;
+}
 
 static int found_in(const struct search *search, const struct ntd_screen_text *text,
 		    PyObject *string)
@@ -119,27 +144,26 @@ static int reader(void *arg, const struct ntd_screen_text *text, struct ntd_wait
 	return found;
 }
 
+static int read_texts(struct search *search, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	return ntd_machine_read_screen(search->machine, &search->look, waiter, err);
+}
+
 /* The list of the first so many variants' texts. */
 static PyObject *texts_of_screen(PyObject *object, size_t variants)
 {
-	_cleanup_ocr_ struct ntd_ocr *ocr = engines();
 	struct search search = {
 		.machine = ntd_machine_self(object)->machine,
-		.look = {.ocr = ocr,
+		.look = {.ocr = engines(),
 			 .variants = variants,
 			 .one_picture = true,
 			 .reader = reader,
 			 .arg = &search},
 	};
-	_cleanup_pyref_ PyObject *texts = ocr ? PyList_New(0) : NULL;
-	int result;
+	_cleanup_pyref_ PyObject *texts = search.look.ocr ? PyList_New(0) : NULL;
 
 	search.texts = texts;
-	if (!texts ||
-	    !NTD_BLOCKING_CALL(
-		    result, ntd_machine_read_screen(search.machine, &search.look, waiter, error)))
-		return NULL;
-	return Py_NewRef(texts);
+	return texts && with_engines(&search, read_texts) ? Py_NewRef(texts) : NULL;
 }
 
 static PyObject *get_screen_text(PyObject *object, PyObject *unused)
@@ -188,16 +212,15 @@ static int attempt(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_e
 	return ntd_back(blocking) ? 0 : ntd_error_from_python(err);
 }
 
-static int search_screen(struct search *search, const char *shown, double timeout,
-			 struct ntd_waiter *waiter, struct ntd_error **err)
+static int search_screen(struct search *search, struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	struct ntd_nest nest = ntd_nest_begin(ntd_machine_context(search->machine)->report,
 					      ntd_machine_name(search->machine),
-					      "waiting for %s to appear on screen", shown);
+					      "waiting for %s to appear on screen", search->shown);
 	int result;
 
 	search->began = ntd_now();
-	result = ntd_retry(attempt, search, timeout, NTD_PACE_SECOND, waiter, err);
+	result = ntd_retry(attempt, search, search->timeout, NTD_PACE_SECOND, waiter, err);
 	ntd_nest_end(&nest, result < 0);
 	ntd_screen_memory_free(&search->memory);
 	return result;
@@ -224,27 +247,20 @@ static PyObject *wait_for_text(PyObject *object, PyObject *args, PyObject *kwarg
 			 .memory = &search.memory,
 			 .reader = reader,
 			 .arg = &search},
+		.timeout = NTD_DEFAULT_TIMEOUT,
 	};
 	_cleanup_pyref_ PyObject *pattern = NULL, *shown = NULL, *texts = NULL;
-	_cleanup_ocr_ struct ntd_ocr *ocr = NULL;
-	double timeout = NTD_DEFAULT_TIMEOUT;
 	PyObject *regex;
-	int result;
 
 	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O&:wait_for_text", names, &regex,
-					 ntd_convert_duration, &timeout))
+					 ntd_convert_duration, &search.timeout))
 		return NULL;
-	pattern = compiled(regex);
+	search.pattern = pattern = compiled(regex);
 	shown = pattern ? PyObject_Str(regex) : NULL;
-	texts = shown && PyUnicode_AsUTF8(shown) ? PyList_New(0) : NULL;
-	ocr = texts ? engines() : NULL;
-	if (!ocr)
-		return NULL;
-	search.pattern = pattern;
-	search.texts = texts;
-	search.look.ocr = ocr;
-	if (!NTD_BLOCKING_CALL(result, search_screen(&search, PyUnicode_AsUTF8(shown), timeout,
-						     waiter, error)))
+	search.shown = shown ? PyUnicode_AsUTF8(shown) : NULL;
+	search.texts = texts = search.shown ? PyList_New(0) : NULL;
+	search.look.ocr = texts ? engines() : NULL;
+	if (!search.look.ocr || !with_engines(&search, search_screen))
 		return NULL;
 	Py_RETURN_NONE;
 }

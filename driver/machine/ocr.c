@@ -19,16 +19,17 @@
 enum { LSTM_ONLY = 1, LEGACY_AND_LSTM = 2, SPARSE_TEXT = 11 };
 
 #define AT_AN_END "text recognition has ended with the run"
+#define USERS_PATIENCE (1 * NTD_SECOND)
 
 struct ntd_ocr {
 	struct ntd_loop *loop;
 	struct ntd_ocr_library library;
-	atomic_int references;
 	size_t worker_limit;
 	pthread_mutex_t making; /* of an engine: the library's settings are shared by all */
 
 	pthread_mutex_t mutex; /* guards the rest */
-	pthread_cond_t work;
+	pthread_cond_t work, unreferenced;
+	unsigned references;
 	struct ntd_ocr_job *queue;
 	size_t queued, idle;
 	pthread_t *workers;
@@ -269,6 +270,16 @@ size_t ntd_ocr_default_workers(void)
 	return cores > 1 ? (size_t)cores - 1 : 1;
 }
 
+static void init_condition(pthread_cond_t *condition)
+{
+	pthread_condattr_t attributes;
+
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(condition, &attributes);
+	pthread_condattr_destroy(&attributes);
+}
+
 struct ntd_ocr *ntd_ocr_new(struct ntd_loop *loop, size_t workers, struct ntd_error **err)
 {
 	struct ntd_ocr *ocr = ntd_calloc(1, sizeof *ocr);
@@ -279,7 +290,8 @@ struct ntd_ocr *ntd_ocr_new(struct ntd_loop *loop, size_t workers, struct ntd_er
 	ocr->workers = ntd_calloc(ocr->worker_limit, sizeof *ocr->workers);
 	pthread_mutex_init(&ocr->making, NULL);
 	pthread_mutex_init(&ocr->mutex, NULL);
-	pthread_cond_init(&ocr->work, NULL);
+	init_condition(&ocr->work);
+	init_condition(&ocr->unreferenced);
 	if (ntd_ocr_library_load(&ocr->library, err) == 0)
 		return ocr;
 	ntd_ocr_unref(ocr);
@@ -288,16 +300,25 @@ struct ntd_ocr *ntd_ocr_new(struct ntd_loop *loop, size_t workers, struct ntd_er
 
 void ntd_ocr_ref(struct ntd_ocr *ocr)
 {
+	pthread_mutex_lock(&ocr->mutex);
 	ocr->references++;
+	pthread_mutex_unlock(&ocr->mutex);
 }
 
 void ntd_ocr_unref(struct ntd_ocr *ocr)
 {
-	if (atomic_fetch_sub(&ocr->references, 1) > 1)
+	bool last;
+
+	pthread_mutex_lock(&ocr->mutex);
+	last = --ocr->references == 0;
+	pthread_cond_broadcast(&ocr->unreferenced);
+	pthread_mutex_unlock(&ocr->mutex);
+	if (!last)
 		return;
 	pthread_mutex_destroy(&ocr->making);
 	pthread_mutex_destroy(&ocr->mutex);
 	pthread_cond_destroy(&ocr->work);
+	pthread_cond_destroy(&ocr->unreferenced);
 	free(ocr->workers);
 	free(ocr);
 }
@@ -308,20 +329,41 @@ static void refuse(struct ntd_ocr_job *job, enum ntd_errc code, const char *why)
 	finish(job);
 }
 
-void ntd_ocr_close(struct ntd_ocr *ocr)
+/* Returns the jobs that nobody has begun to work on. */
+static struct ntd_ocr_job *stop(struct ntd_ocr *ocr)
 {
-	struct ntd_ocr_job *job;
+	struct ntd_ocr_job *queue;
 
 	pthread_mutex_lock(&ocr->mutex);
 	ocr->closing = true;
 	pthread_cond_broadcast(&ocr->work);
-	while ((job = ocr->queue)) {
-		dequeue(ocr, job);
+	queue = ntd_steal(&ocr->queue);
+	pthread_mutex_unlock(&ocr->mutex);
+	return queue;
+}
+
+static void wait_for_users(struct ntd_ocr *ocr, int64_t deadline)
+{
+	struct timespec until = {.tv_sec = deadline / NTD_SECOND, .tv_nsec = deadline % NTD_SECOND};
+
+	pthread_mutex_lock(&ocr->mutex);
+	while (ocr->references > 1 &&
+	       pthread_cond_timedwait(&ocr->unreferenced, &ocr->mutex, &until) == 0)
+		;
+	pthread_mutex_unlock(&ocr->mutex);
+}
+
+void ntd_ocr_close(struct ntd_ocr *ocr)
+{
+	struct ntd_ocr_job *job, *next;
+
+	for (job = stop(ocr); job; job = next) {
+		next = job->next;
 		refuse(job, NTD_E_CANCELLED, AT_AN_END);
 	}
-	pthread_mutex_unlock(&ocr->mutex);
 	while (ocr->worker_count)
 		pthread_join(ocr->workers[--ocr->worker_count], NULL);
+	wait_for_users(ocr, ntd_after(USERS_PATIENCE));
 }
 
 size_t ntd_ocr_workers(const struct ntd_ocr *ocr)

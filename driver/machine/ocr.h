@@ -20,8 +20,9 @@ size_t ntd_ocr_default_workers(void);
 struct ntd_ocr *ntd_ocr_new(struct ntd_loop *loop, size_t workers, struct ntd_error **err);
 void ntd_ocr_ref(struct ntd_ocr *ocr);
 void ntd_ocr_unref(struct ntd_ocr *ocr);
-/* Stops the workers, at the next line of text, and frees their engines. Jobs fail from now on. Before the
- * loop is freed and before the last ntd_ocr_unref(). */
+/* Stops the workers, at the next line of text, and frees their engines; jobs fail from now on. Then waits a
+ * second at most for others to give their references back, for they may still use the loop. To be called
+ * before the loop is freed and before the last ntd_ocr_unref(). */
 void ntd_ocr_close(struct ntd_ocr *ocr);
 /* How many jobs can be worked on at the same time. */
 size_t ntd_ocr_workers(const struct ntd_ocr *ocr);

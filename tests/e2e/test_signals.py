@@ -9,7 +9,8 @@ import harness
 
 # What the script does when the signal comes, after it printed `now`.
 MOMENTS = {
-    "booting": "print('now')\nmachine.connect()",
+    "starting": "print('now')\nmachine.connect()",
+    "booting": "machine.start()\nprint('now')\nmachine.connect()",
     "command": "machine.connect()\nprint('now')\nmachine.succeed('sleep 1000')",
     "until": "machine.connect()\nprint('now')\nmachine.wait_until_succeeds('false')",
     "console": "machine.start()\nprint('now')\nmachine.wait_for_console_text('never')",
@@ -19,6 +20,15 @@ MOMENTS = {
     "thread": "import threading\nmachine.start()\nprint('now')\n"
               "thread = threading.Thread(target=machine.succeed, args=('sleep 1000',))\nthread.start()\nthread.join()",
 }
+# What is in the log by then.
+LOGGED = {
+    "starting": "machine: starting vm",
+    "booting": "waiting for the VM to finish booting",
+    "command": "must succeed: sleep",
+    "until": "waiting for success",
+    "console": "waiting for never",
+    "shutdown": "waiting for the VM to power off",
+}
 SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: 137}
 
 
@@ -27,14 +37,11 @@ SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: 137}
 def test_signal(tiny, moment, number):
     with harness.Run(MOMENTS[moment], tiny) as run:
         run.wait_for("^now$")
-        if moment == "booting":
-            run.wait_for("machine: QEMU running")
-        if moment in ("command", "until", "console", "shutdown"):
-            run.wait_for("waiting for|must succeed: sleep")
+        run.wait_for(LOGGED.get(moment, ""))
         run.signal(number)
         result = run.finish(seconds=5)
         assert result.status == SIGNALS[number]
-        if number != signal.SIGKILL:
+        if number != signal.SIGKILL and moment != "starting":
             assert re.search(r"^kill QemuMachine \(pid \d+\)$", result.log, re.M)
         if number == signal.SIGINT:
             assert "KeyboardInterrupt" in result.err
