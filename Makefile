@@ -22,7 +22,7 @@ CORE_OBJECTS := $(CORE_SOURCES:%.c=$(BUILD)/obj/%.o)
 EMBED_OBJECTS := $(EMBED_SOURCES:%.c=$(BUILD)/obj/%.o)
 
 CORE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(CORE_PKGS) 2>/dev/null)
-CORE_LIBS := $(shell $(PKG_CONFIG) --libs $(CORE_PKGS) 2>/dev/null)
+CORE_LIBS := $(shell $(PKG_CONFIG) --libs $(CORE_PKGS) 2>/dev/null) -lm
 
 # The interpreter that the program is linked with; its prefix is where modules come from.
 PYTHON_VERSION := $(shell $(PKG_CONFIG) --modversion $(PYTHON_CONFIG) 2>/dev/null)
@@ -47,7 +47,7 @@ $(BUILD)/libntd.a: $(CORE_OBJECTS)
 	$(AR) rcs $@ $^
 
 $(BUILD)/nixos-test-driver: $(EMBED_OBJECTS) $(BUILD)/libntd.a
-	$(CC) -pthread $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CORE_LIBS) $(EMBED_LIBS) -lm
+	$(CC) -pthread $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CORE_LIBS) $(EMBED_LIBS)
 
 # The same program; what it does depends on its name.
 $(BUILD)/generate-driver-symbols: $(BUILD)/nixos-test-driver

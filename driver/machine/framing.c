@@ -1,33 +1,34 @@
 /* Theory of operation
  *
  * The guest's end is a bash that reads hvc0 line by line. One command is one write of one line and one
- * line of reply: there is no second round trip for the status, and no subshell. Bash reads its script
- * byte by byte, a system call each, so the line is short: what is the same for all commands is in
- * functions, defined together with the first command for each shell. In essence,
+ * line of reply: there is no second round trip for the status. Bash reads its script byte by byte, a
+ * system call each, so the line is short: what is the same for all commands is in functions, defined
+ * together with the first command for each shell. In essence,
  *
- *   ntd() { bash -c "set -euo pipefail; $2" | base64 -w 0 > FILE; read x < FILE; echo "$x STATUSES TOKEN"; }
+ *   ntd() { bash -c "set -euo pipefail; $2" | ntd_read; ntd_reply "${PIPESTATUS[*]}"; }
  *
  * and the same with `timeout`. Since the whole line is read before it runs, nothing of it is left on hvc0
  * for the command's standard input, which is hvc0 as it always was.
  *
+ * A process costs more than anything else here (a third of the time of `true`, emulated), so a short
+ * output needs none but the command's own. `lastpipe` lets the shell itself run the last part of the
+ * pipeline: ntd_read reads up to SHORT bytes into x with the builtin, until the output is closed by all
+ * who hold it, and ntd_reply sends x as bash quotes it, which is one line of ASCII whatever is in it.
+ *
  * Flow control. QEMU's virtconsole throws away what its socket does not take at once, and says nothing:
  * a guest writes 12 MB/s, the socket holds 0.2 MB, so a host that is busy for 16 ms loses output. Hence
- * the base64 goes to FILE first, which is in memory and has no name; a short one is sent with the
- * statuses, a long one in pieces, each when the host asks for it. What is on its way is never more than
- * the socket holds.
+ * an output that is longer, or has a NUL in it, which bash cannot hold, goes in base64 to a file that is
+ * in memory and has no name; it is sent in pieces, each when the host asks for it. What is on its way is
+ * never more than the socket holds.
  *
  * Input for a command, and the text of one that does not fit into an argument (128 KiB on Linux), follow
  * the line as raw bytes; `head -c` passes on exactly their number, and what the command leaves is
  * swallowed, so the shell never sees them as commands.
  *
- * The watchdog. Output counts as complete when every holder has closed it, so a command whose child
- * keeps it open blocks, past the `timeout` that ended only the command. The guest's shell then waits
- * for base64, deaf to the host. So with the first command that has a time-out, a background loop of the
- * same bash is left in the guest. It starts no processes, and sleeps in a read of a FIFO. Once a second it reads the shell's line in
- * /proc, which does not change while the shell waits; only when it has not for some seconds are the
- * shell's children looked for. A base64 that has lived longer than the seconds in its environment
- * (NTD_LIMIT, set on base64 alone) gets its pipe's holders listed on hvc0 and is killed, together with a
- * command that ignores its time-out.
+ * Output counts as complete when every holder has closed it, so a command whose child keeps it open
+ * blocks, past the `timeout` that ended only the command. Hence what reads the output has a limit of its
+ * own, some seconds after the command's; then ntd_held tells who holds it and kills what is left of the
+ * command, one that ignores its time-out included.
  */
 #include "machine/framing.h"
 
@@ -37,36 +38,14 @@
 #include <stdio.h>
 #include <sys/random.h>
 
-enum { ARGUMENT_LIMIT = 120 << 10 }; /* below MAX_ARG_STRLEN, 128 KiB, with room for the prefix */
+enum {
+	ARGUMENT_LIMIT = 120 << 10, /* below MAX_ARG_STRLEN, 128 KiB, with room for the prefix */
+	LONGEST = 1000000000,       /* seconds, that bash and timeout can count on any machine */
+};
 
-/* s: the shell; b: its state at the last tick, q: for how many ticks the same; k: the base64 that it waits
- * for, or "none", or empty when not looked for yet; i: when that began; n, t: limit and token in its
- * environment; f: the holders of its pipe; c: the shell's children, which are killed with what they lead. */
-static const char watchdog_text[] =
-	"ntd_watchdog() {\n"
-	"local s=$$ a b c e f i k n p q=0 t u; f=$ntd_dir/.ntd-watch-$$\n"
-	"mkfifo $f && exec 9<> $f && rm $f || return\n"
-	"while read -r -t 1 -u 9; read -r a < /proc/$s/stat; do\n"
-	"if [ \"$a\" = \"$b\" ]; then q=$((q + 1)); else b=$a q=0 k=; fi\n"
-	"if [ $q -lt 4 ] || [ \"$k\" = none ]; then continue; fi\n"
-	"if [ -z \"$k\" ]; then k=none; for p in /proc/[0-9]*; do\n"
-	"read -r a < $p/stat && set -- ${a##*) } && [ \"$2\" = $s ] || continue; i=${20} n=\n"
-	"while IFS= read -r -d '' e; do\n"
-	"case $e in NTD_LIMIT=*) n=${e#*=};; NTD_TOKEN=*) t=${e#*=};; esac\n"
-	"done < $p/environ\n"
-	"if [ \"$n\" ]; then k=$p; break; fi\n"
-	"done; [ $k = none ] && continue; fi\n"
-	"read -r a < $k/stat && set -- ${a##*) } && [ \"${20}\" = $i ] || { k=; continue; }\n"
-	"read -r u e < /proc/uptime; [ $((${u%.*} - i / 100)) -ge $n ] || continue\n"
-	"c= f=; for p in /proc/[0-9]*; do\n"
-	"read -r a < $p/stat && set -- ${a##*) } && [ \"$2\" = $s ] &&\n"
-	"[ ${p#/proc/} != $BASHPID ] && c=\"$c ${p#/proc/}\"\n"
-	"[ $p = $k ] || for e in $p/fd/*; do\n"
-	"[ $e -ef $k/fd/0 ] && read -r a < $p/comm && f=\"$f ${p#/proc/} ($a)\" && break\n"
-	"done; done\n"
-	"echo; echo \"$t held$f\"; k=; for p in $c; do kill -KILL -- -$p $p; done\n"
-	"done; }\n"
-	"ntd_watchdog 2> /dev/null < /dev/null & disown $!; unset -f ntd_watchdog\n";
+#define TEXT_OF(number) #number
+#define TEXT(macro) TEXT_OF(macro)
+#define SHORT_TEXT TEXT(NTD_SHORT_OUTPUT)
 
 static bool must_stream(const struct ntd_command *command)
 {
@@ -81,55 +60,66 @@ static void append_seconds(struct ntd_buf *line, double seconds)
 		ntd_buf_printf(line, "%.6f", seconds);
 }
 
-/* What the lines below use. $1 is the command's number; @ stands for the identity. */
+/* What the lines below use; ~ stands for the identity. Everywhere n is the command's number, x its output,
+ * more the mark of a long one; l is the limit for reading it in seconds, or nothing; s statuses. Of
+ * ntd_held, p is a process, e one of its descriptors, f the holders, c the shell's children, which are
+ * killed with what they lead. */
 static const char functions[] =
-	"for ntd_dir in /dev/shm /run /tmp; do [ -w $ntd_dir ] && break; done\n"
-	"ntd_file=$ntd_dir/.ntd-$$; exec 9<> $ntd_file\n"
-	"[ -e /proc/$$/fd/9 ] && rm $ntd_file && ntd_file=/proc/$$/fd/9\n"
-	"ntd_reply() { local x; IFS= read -r -n 4096 x < $ntd_file\n"
-	"if [ ${#x} -lt 4096 ]; then echo \"$x $2 @-$1\"\n"
-	"else exec 8< $ntd_file; echo \" $2 @-$1 more\"; fi; }\n"
-	"ntd_more() { dd bs=$2 count=1 <&8 2> /dev/null; echo \" @-$1\"; }\n"
-	"ntd() { bash -c \"set -euo pipefail; $2\" 8<&- 9<&- | base64 -w 0 > $ntd_file\n"
-	"ntd_reply $1 \"${PIPESTATUS[*]}\"; }\n"
-	"ntd_timeout() { timeout $2 bash -c \"set -euo pipefail; $4\" 8<&- 9<&- |\n"
-	"NTD_LIMIT=$3 NTD_TOKEN=@-$1 base64 -w 0 > $ntd_file\n"
-	"ntd_reply $1 \"${PIPESTATUS[*]}\"; }\n";
+	"ntd_held() { local a c= e f= p; for p in /proc/[0-9]*; do [ $p = /proc/$$ ] && continue\n"
+	"read -r a < $p/stat && set -- ${a##*) } && [ \"$2\" = $$ ] && c=\"$c ${p#/proc/}\"\n"
+	"for e in $p/fd/*; do\n"
+	"[ $e -ef /proc/$$/fd/0 ] && read -r a < $p/comm && f=\"$f ${p#/proc/} ($a)\" && break\n"
+	"done; done 2> /dev/null\n"
+	"echo; echo \"~-$n held$f\"; for p in $c; do kill -KILL -- -$p $p; done 2> /dev/null; }\n"
+	"ntd_spool() { local e= f s; [ ${#x} -lt " SHORT_TEXT " ] && e='\\0'\n"
+	"for f in /dev/shm /run /tmp; do [ -w $f ] && break; done; f=$f/.ntd-$$\n"
+	"exec 9> $f 8< $f && rm $f || return\n"
+	"{ printf \"%s$e\" \"$x\"; ${l:+timeout $l} cat; } | base64 -w 0 >&9\n"
+	"s=(${PIPESTATUS[*]}); exec 9>&-; x= more=' more'\n"
+	"[ ${s[0]} = 124 ] && ntd_held; return ${s[1]}; }\n"
+	"ntd_read() { local LC_ALL=C; IFS= read -r -d '' -n " SHORT_TEXT " ${l:+-t $l} x\n"
+	"case $? in 0) ntd_spool;; 1) ;; *) ntd_held;; esac; }\n"
+	"ntd_reply() { local LC_ALL=C; echo \"${x@Q} $1 ~-$n$more\"; }\n"
+	"ntd() { local n=$1 l= x= more=; set +m; shopt -s lastpipe\n"
+	"bash -c \"set -euo pipefail; $2\" 8<&- | ntd_read; ntd_reply \"${PIPESTATUS[*]}\"; }\n"
+	"ntd_timeout() { local n=$1 l=$3 x= more=; set +m; shopt -s lastpipe\n"
+	"timeout $2 bash -c \"set -euo pipefail; $4\" 8<&- | ntd_read\n"
+	"ntd_reply \"${PIPESTATUS[*]}\"; }\n"
+	"ntd_input() { local n=$1 l=$3 x= more= s; set +m; shopt -s lastpipe\n"
+	"head -c $4 | (${2:+timeout $2} bash -c \"set -euo pipefail; $5\"; s=$?\n"
+	"cat > /dev/null; exit $s) 8<&- | ntd_read; ntd_reply \"${PIPESTATUS[*]:1}\"; }\n"
+	"ntd_more() { dd bs=$2 count=1 <&8 2> /dev/null; echo \" ~-$1\"; }\n";
 
 static void define_functions(const struct ntd_framing *framing, struct ntd_buf *out)
 {
 	for (const char *c = functions; *c; c++)
-		if (*c == '@')
+		if (*c == '~')
 			ntd_buf_puts(out, framing->identity);
 		else
 			ntd_buf_append(out, c, 1);
 }
 
-static void prepare(struct ntd_framing *framing, bool watched, struct ntd_buf *out)
+/* The time-out of the command, then the limit for its output; both empty when it has none. */
+static void append_times(const struct ntd_framing *framing, const struct ntd_command *command,
+			 struct ntd_buf *line)
 {
-	if (!framing->prepared)
-		define_functions(framing, out);
-	if (watched && !framing->watched)
-		ntd_buf_puts(out, watchdog_text);
-	framing->prepared = true;
-	framing->watched |= watched;
-}
-
-static double limit_of(const struct ntd_framing *framing, const struct ntd_command *command)
-{
-	return ceil(command->timeout) + framing->grace;
+	if (command->timeout > 0) {
+		append_seconds(line, command->timeout);
+		ntd_buf_printf(line, " %.0f ",
+			       fmin(ceil(command->timeout) + framing->grace, LONGEST));
+	} else {
+		ntd_buf_puts(line, "'' '' ");
+	}
 }
 
 static void write_line(const struct ntd_framing *framing, const struct ntd_command *command,
 		       unsigned number, struct ntd_buf *out)
 {
-	if (command->timeout > 0) {
-		ntd_buf_printf(out, "ntd_timeout %u ", number);
-		append_seconds(out, command->timeout);
-		ntd_buf_printf(out, " %.0f ", limit_of(framing, command));
-	} else {
-		ntd_buf_printf(out, "ntd %u ", number);
-	}
+	bool timed = command->timeout > 0;
+
+	ntd_buf_printf(out, timed ? "ntd_timeout %u " : "ntd %u ", number);
+	if (timed)
+		append_times(framing, command, out);
 	ntd_shell_quote(out, command->text, command->text_len);
 	ntd_buf_puts(out, "\n");
 }
@@ -142,26 +132,15 @@ static void write_streamed(const struct ntd_framing *framing, const struct ntd_c
 	bool long_text = must_stream(command);
 	const char *input = long_text ? command->text : command->input;
 	size_t input_len = long_text ? command->text_len : command->input_len;
-	_cleanup_buf_ struct ntd_buf text = {0};
-	char token[NTD_TOKEN_SIZE];
 
-	ntd_framing_token(framing, number, token);
-	ntd_buf_puts(&text, "set -euo pipefail; ");
-	ntd_buf_append(&text, long_text ? eval : command->text,
-		       long_text ? sizeof eval - 1 : command->text_len);
-	ntd_buf_printf(out, "head -c %zu | (", input_len);
-	if (command->timeout > 0) {
-		ntd_buf_puts(out, "timeout ");
-		append_seconds(out, command->timeout);
-	}
-	ntd_buf_puts(out, " bash -c ");
-	ntd_shell_quote(out, ntd_buf_bytes(&text), text.len);
-	ntd_buf_puts(out, "; s=$?; cat > /dev/null; exit $s) 8<&- 9<&- | ");
-	if (command->timeout > 0)
-		ntd_buf_printf(out, "NTD_LIMIT=%.0f NTD_TOKEN=%s ", limit_of(framing, command),
-			       token);
-	ntd_buf_printf(out, "base64 -w 0 > $ntd_file; ntd_reply %u \"${PIPESTATUS[*]:1}\"\n",
-		       number);
+	ntd_buf_printf(out, "ntd_input %u ", number);
+	append_times(framing, command, out);
+	ntd_buf_printf(out, "%zu ", input_len);
+	if (long_text)
+		ntd_shell_quote(out, eval, sizeof eval - 1);
+	else
+		ntd_shell_quote(out, command->text, command->text_len);
+	ntd_buf_puts(out, "\n");
 	ntd_buf_append(out, input, input_len);
 }
 
@@ -186,7 +165,7 @@ void ntd_framing_init(struct ntd_framing *framing, unsigned grace)
 
 void ntd_framing_forget(struct ntd_framing *framing)
 {
-	framing->prepared = framing->watched = false;
+	framing->prepared = false;
 }
 
 void ntd_framing_token(const struct ntd_framing *framing, unsigned number,
@@ -198,7 +177,9 @@ void ntd_framing_token(const struct ntd_framing *framing, unsigned number,
 void ntd_framing_write(struct ntd_framing *framing, const struct ntd_command *command,
 		       unsigned number, struct ntd_buf *out)
 {
-	prepare(framing, command->timeout > 0, out);
+	if (!framing->prepared)
+		define_functions(framing, out);
+	framing->prepared = true;
 	if (command->input || must_stream(command))
 		write_streamed(framing, command, number, out);
 	else

@@ -11,7 +11,6 @@ struct ntd_framing {
 	char identity[9]; /* of this driver's connection, in every token */
 	unsigned grace;   /* seconds after a command's time-out until its output is given up */
 	bool prepared;    /* the functions are defined */
-	bool watched;     /* the watchdog runs */
 };
 
 void ntd_framing_init(struct ntd_framing *framing, unsigned grace);

@@ -1,24 +1,27 @@
-/* Each line is decoded as base64 from its first byte, before it is known whose line it is; what follows
- * the first byte that is not base64 gathers in `rest`. At the newline `rest` tells: the reply's end, the
- * banner, a notice, or noise. Noise before the base64 on the same line cannot be told from data if it is
- * made of base64's characters only; any other character in it makes the reply GARBLED.
+/* A line is gathered until its newline and tells then what it is: the reply's end, the banner, a notice, or
+ * noise. Noise before a reply on the same line makes it GARBLED, for what the command wrote is quoted and
+ * begins the line. Pieces are decoded from base64 as they come; what follows the first byte that is
+ * not base64 is gathered. Noise between pieces cannot be told from data if it is made of base64's
+ * characters only; any other character in it makes the reply GARBLED.
  */
 #include "machine/reply.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
-/* Of a line of noise only the end is kept, which is where the banner and the token are. */
-enum { REST_LIMIT = 4096, REST_KEPT = 512 };
+/* Quoted, a byte takes four characters at most. Of longer noise only the end is kept, which is where the
+ * banner and the token are. */
+enum { LINE_LIMIT = 4 * NTD_SHORT_OUTPUT + 512, LINE_KEPT = 512 };
 
-/* "Spawning" is base64; the line may also begin with what the firmware said. */
+/* In a piece, "Spawning" is base64; the line may also begin with what the firmware said. */
 static const char banner_end[] = " backdoor root shell...";
 
 static void next_line(struct ntd_reply *reply)
 {
 	ntd_buf_clear(&reply->output);
-	ntd_buf_clear(&reply->rest);
-	reply->padded = reply->complete = reply->in_pieces = false;
+	ntd_buf_clear(&reply->line);
+	reply->cut = reply->padded = reply->complete = reply->in_pieces = false;
 	reply->piece_len = 0;
 	reply->quantum = reply->digits = 0;
 }
@@ -26,7 +29,7 @@ static void next_line(struct ntd_reply *reply)
 void ntd_reply_expect(struct ntd_reply *reply, const char *token)
 {
 	snprintf(reply->token, sizeof reply->token, "%s", token);
-	reply->command_status = reply->encoder_status = -1;
+	reply->command_status = reply->reader_status = -1;
 	free(ntd_steal(&reply->held));
 	next_line(reply);
 }
@@ -34,9 +37,11 @@ void ntd_reply_expect(struct ntd_reply *reply, const char *token)
 void ntd_reply_free(struct ntd_reply *reply)
 {
 	ntd_buf_free(&reply->output);
-	ntd_buf_free(&reply->rest);
+	ntd_buf_free(&reply->line);
 	free(ntd_steal(&reply->held));
 }
+
+/* ---- base64 */
 
 static int base64_value(char c)
 {
@@ -85,27 +90,85 @@ static bool decode(struct ntd_reply *reply, char c)
 	return true;
 }
 
-/* The part of `rest` after `text`, which must stand in it; NULL otherwise. */
+/* ---- words as bash quotes them */
+
+/* The character of an escape in $'…', from the one after the backslash; moves past it. -1: none that bash
+ * writes. */
+static int escaped(const char **at, const char *end)
+{
+	static const char letters[] = "abtnvfrE\\'", meant[] = "\a\b\t\n\v\f\r\033\\'";
+	const char *c = *at, *letter = c < end && *c ? strchr(letters, *c) : NULL;
+	int value = 0;
+
+	if (letter) {
+		++*at;
+		return meant[letter - letters];
+	}
+	for (; c < *at + 3; c++) {
+		if (c >= end || *c < '0' || *c > '7')
+			return -1;
+		value = value << 3 | (*c - '0');
+	}
+	*at = c;
+	return value <= UINT8_MAX ? value : -1;
+}
+
+/* From after the opening quote to after the closing one; NULL when it is not there. */
+static const char *unquote_part(const char *at, const char *end, bool escapes,
+				struct ntd_buf *output)
+{
+	while (at < end && *at != '\'') {
+		int c = (unsigned char)*at++;
+		char byte;
+
+		if (escapes && c == '\\' && (c = escaped(&at, end)) < 0)
+			return NULL;
+		byte = (char)c;
+		ntd_buf_append(output, &byte, 1);
+	}
+	return at < end ? at + 1 : NULL;
+}
+
+/* A word of parts: 'text', $'text' and \'; the place after it, NULL when there is none. */
+static const char *unquote(const char *at, const char *end, struct ntd_buf *output)
+{
+	const char *begin = at;
+
+	while (at && at < end && *at != ' ') {
+		bool dollar = *at == '$';
+
+		if (end - at > 1 && at[0] == '\\' && at[1] == '\'') {
+			ntd_buf_append(output, at + 1, 1);
+			at += 2;
+			continue;
+		}
+		at += dollar;
+		at = at < end && *at == '\'' ? unquote_part(at + 1, end, dollar, output) : NULL;
+	}
+	return at == begin ? NULL : at;
+}
+
+/* ---- lines */
+
+/* The part of the line after `text`, which must stand in it; NULL otherwise. */
 static const char *after(const struct ntd_reply *reply, const char *text, size_t *len)
 {
-	const char *rest = ntd_buf_bytes(&reply->rest);
+	const char *line = ntd_buf_bytes(&reply->line);
 	size_t text_len = strlen(text);
 	const char *at =
-		text_len && reply->rest.len ? memmem(rest, reply->rest.len, text, text_len) : NULL;
+		text_len && reply->line.len ? memmem(line, reply->line.len, text, text_len) : NULL;
 
 	if (!at)
 		return NULL;
-	*len = reply->rest.len - (size_t)(at - rest) - text_len;
+	*len = reply->line.len - (size_t)(at - line) - text_len;
 	return at + text_len;
 }
 
 static bool is_held(struct ntd_reply *reply)
 {
-	/* The token's own beginning may have been taken for base64. */
-	const char *mark = strchr(reply->token, '-');
-	_cleanup_free_ char *text = ntd_asprintf("%s held", mark ? mark : "-");
+	_cleanup_free_ char *text = ntd_asprintf("%s held", reply->token);
 	size_t len = 0;
-	const char *pids = mark ? after(reply, text, &len) : NULL;
+	const char *pids = *reply->token ? after(reply, text, &len) : NULL;
 
 	if (!pids || (len && *pids != ' '))
 		return false;
@@ -117,37 +180,48 @@ static bool is_held(struct ntd_reply *reply)
 /* " STATUS STATUS " before the token. */
 static bool parse_statuses(struct ntd_reply *reply, const char *text, size_t len)
 {
-	return sscanf(text, " %d %d ", &reply->command_status, &reply->encoder_status) == 2 &&
+	return sscanf(text, " %d %d ", &reply->command_status, &reply->reader_status) == 2 &&
 	       strspn(text, " 0123456789") == len;
 }
 
 bool ntd_reply_is_whole(const struct ntd_reply *reply)
 {
 	/* a base64 that was killed or is missing may have cut its last group */
-	return reply->encoder_status || !reply->digits;
+	return reply->reader_status || !reply->digits;
+}
+
+/* The line before the token. */
+static enum ntd_reply_event parse_reply(struct ntd_reply *reply, const char *text, size_t len,
+					bool has_more)
+{
+	const char *end = text + len, *statuses;
+
+	if (reply->in_pieces)
+		return !has_more && len == 1 && *text == ' ' ? NTD_REPLY_PIECE : NTD_REPLY_GARBLED;
+	statuses = reply->cut ? NULL : unquote(text, end, &reply->output);
+	if (!statuses || !parse_statuses(reply, statuses, (size_t)(end - statuses)) ||
+	    (has_more && reply->output.len))
+		return NTD_REPLY_GARBLED;
+	if (reply->output.len > reply->limit)
+		return NTD_REPLY_TOO_LONG;
+	return has_more ? NTD_REPLY_MORE : NTD_REPLY_COMPLETE;
 }
 
 /* What the line is if it ends with the token; NONE if it does not. */
 static enum ntd_reply_event end_of_reply(struct ntd_reply *reply)
 {
 	static const char more[] = " more";
-	char *rest = ntd_buf_bytes(&reply->rest);
-	size_t len = reply->rest.len, token = strlen(reply->token);
-	bool has_more = len > sizeof more && !strcmp(rest + len - (sizeof more - 1), more);
+	char *line = ntd_buf_bytes(&reply->line);
+	size_t len = reply->line.len, token = strlen(reply->token);
+	bool has_more = len > sizeof more && !strcmp(line + len - (sizeof more - 1), more);
 
 	if (has_more)
 		len -= sizeof more - 1;
-	if (!token || len < token || memcmp(rest + len - token, reply->token, token) != 0)
+	if (!token || len < token || memcmp(line + len - token, reply->token, token) != 0)
 		return NTD_REPLY_NONE;
 	len -= token;
-	rest[len] = '\0';
-	if (reply->in_pieces)
-		return !has_more && len == 1 && *rest == ' ' ? NTD_REPLY_PIECE : NTD_REPLY_GARBLED;
-	if (!parse_statuses(reply, rest, len) || (has_more && reply->piece_len))
-		return NTD_REPLY_GARBLED;
-	if (has_more)
-		return NTD_REPLY_MORE;
-	return ntd_reply_is_whole(reply) ? NTD_REPLY_COMPLETE : NTD_REPLY_GARBLED;
+	line[len] = '\0';
+	return parse_reply(reply, line, len, has_more);
 }
 
 static enum ntd_reply_event line_end(struct ntd_reply *reply)
@@ -155,8 +229,8 @@ static enum ntd_reply_event line_end(struct ntd_reply *reply)
 	enum ntd_reply_event event;
 	size_t len;
 
-	ntd_buf_append(&reply->rest, "", 1); /* for the string functions */
-	reply->rest.len--;
+	ntd_buf_append(&reply->line, "", 1); /* for the string functions */
+	reply->line.len--;
 	event = end_of_reply(reply);
 	if (event != NTD_REPLY_NONE)
 		return event;
@@ -170,9 +244,21 @@ static enum ntd_reply_event line_end(struct ntd_reply *reply)
 
 static void gather(struct ntd_reply *reply, char c)
 {
-	if (reply->rest.len == REST_LIMIT)
-		ntd_buf_consume(&reply->rest, REST_LIMIT - REST_KEPT);
-	ntd_buf_append(&reply->rest, &c, 1);
+	if (reply->line.len == LINE_LIMIT) {
+		ntd_buf_consume(&reply->line, LINE_LIMIT - LINE_KEPT);
+		reply->cut = true;
+	}
+	ntd_buf_append(&reply->line, &c, 1);
+}
+
+/* One byte of a line; false when the output passes its limit. */
+static bool take(struct ntd_reply *reply, char c)
+{
+	if (reply->in_pieces && !reply->line.len && decode(reply, c))
+		reply->piece_len++;
+	else
+		gather(reply, c);
+	return reply->output.len <= reply->limit;
 }
 
 enum ntd_reply_event ntd_reply_feed(struct ntd_reply *reply, const char **bytes, size_t *len)
@@ -187,21 +273,16 @@ enum ntd_reply_event ntd_reply_feed(struct ntd_reply *reply, const char **bytes,
 		++*bytes;
 		--*len;
 		if (c != '\n') {
-			if (reply->rest.len || !decode(reply, c))
-				gather(reply, c);
-			else
-				reply->piece_len++;
-			if (reply->output.len > reply->limit) {
-				next_line(reply);
-				return NTD_REPLY_TOO_LONG;
-			}
-			continue;
+			if (take(reply, c))
+				continue;
+			next_line(reply);
+			return NTD_REPLY_TOO_LONG;
 		}
 		event = line_end(reply);
 		if (event == NTD_REPLY_COMPLETE)
 			reply->complete = true; /* the caller takes the output first */
 		else if (event == NTD_REPLY_PIECE)
-			ntd_buf_clear(&reply->rest);
+			ntd_buf_clear(&reply->line);
 		else
 			next_line(reply);
 		reply->in_pieces = event == NTD_REPLY_MORE || event == NTD_REPLY_PIECE;

@@ -2,16 +2,18 @@
  *
  * The driver frames each command (machine/framing.c) so that the guest answers with one line,
  *
- *   BASE64 STATUS STATUS TOKEN\n
+ *   QUOTED STATUS STATUS TOKEN\n
  *
- * the standard output in base64, then the exit statuses of the command and of base64. Of a long output
- * the line has the statuses only, and ends in " more"; the base64 then comes in pieces, when asked for,
+ * the standard output as bash quotes a word (${x@Q}: 'text' or $'text\n', the rest of what bash writes is
+ * in its manual under "ANSI-C Quoting"), then the exit statuses of the command and of what read its
+ * output. Of a long output QUOTED is empty and the line ends in " more"; it then comes as base64 in
+ * pieces, when asked for,
  *
  *   BASE64 TOKEN\n
  *
  * TOKEN is of this command alone. A line that does not end so is noise: firmware and kernel messages, and
- * two texts that mean something: the banner of a new root shell, and the watchdog's notice, "TOKEN held
- * PIDS\n". Bytes may arrive in any pieces.
+ * two texts that mean something: the banner of a new root shell, and the notice that the output is kept
+ * open, "TOKEN held PIDS\n". Bytes may arrive in any pieces.
  */
 #pragma once
 
@@ -21,10 +23,13 @@
 
 enum { NTD_TOKEN_SIZE = 40 };
 
+/* Bytes of output from which on it is sent in pieces. */
+#define NTD_SHORT_OUTPUT 4096
+
 enum ntd_reply_event {
 	NTD_REPLY_NONE,     /* all bytes are used up, nothing to tell */
 	NTD_REPLY_BANNER,   /* a new root shell speaks */
-	NTD_REPLY_HELD,     /* the watchdog: `held` says which processes keep stdout open */
+	NTD_REPLY_HELD,     /* `held` says which processes keep stdout open */
 	NTD_REPLY_COMPLETE, /* `output` and the statuses are there */
 	NTD_REPLY_MORE,     /* the statuses are there; the output is to be asked for */
 	NTD_REPLY_PIECE,    /* `piece_len` characters more of it are there */
@@ -35,16 +40,18 @@ enum ntd_reply_event {
 struct ntd_reply {
 	char token[NTD_TOKEN_SIZE]; /* of the reply that is awaited; empty: none */
 	size_t limit;               /* most bytes of output to accept */
-	struct ntd_buf output;      /* decoded, of the present line */
-	int command_status, encoder_status;
+	struct ntd_buf output;      /* decoded */
+	int command_status, reader_status;
 	char *held;
 
-	struct ntd_buf rest;      /* of the present line, from the first byte that is not base64 */
-	unsigned quantum, digits; /* base64: bits gathered, characters in the group */
-	bool padded;
+	struct ntd_buf
+		line;     /* the present one; of a piece, from the first byte that is not base64 */
+	bool cut;         /* the line was longer than a reply can be; its beginning is gone */
 	bool in_pieces;   /* the output comes in pieces: lines belong together */
 	size_t piece_len; /* characters of base64 since a line began, or the caller set it to 0 */
-	bool complete;    /* the present line has ended: it was the reply */
+	unsigned quantum, digits; /* base64: bits gathered, characters in the group */
+	bool padded;
+	bool complete; /* the present line has ended: it was the reply */
 };
 
 /* Awaits the reply with `token` (empty: none); what came before cannot be part of it. */

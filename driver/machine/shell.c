@@ -15,7 +15,7 @@
 enum {
 	READ_SIZE = 64 << 10,
 	OUTPUT_LIMIT = 1 << 30,
-	GUEST_GRACE = 10, /* seconds after the guest's time-out until the watchdog ends base64 */
+	GUEST_GRACE = 10, /* seconds after the guest's time-out until its output is given up */
 	HOST_GRACE = 30,  /* seconds after that until the driver gives up waiting for the guest */
 	SAID_LIMIT = 1024,
 };
@@ -217,11 +217,11 @@ static struct ntd_error *failure(const struct ntd_shell *shell, const struct ntd
 			"processes %s (redirect the output of background processes)",
 			shell->machine, shown(command), command->text, shell->framing.grace,
 			command->timeout, *reply->held ? reply->held : "unknown");
-	if (reply->encoder_status)
+	if (reply->reader_status)
 		return ntd_error_new(NTD_E_MACHINE,
 				     "machine '%s': base64 in the guest failed with status %d; the "
 				     "output of `%.*s` is lost",
-				     shell->machine, reply->encoder_status, shown(command),
+				     shell->machine, reply->reader_status, shown(command),
 				     command->text);
 	return NULL;
 }

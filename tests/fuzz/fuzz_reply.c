@@ -30,7 +30,7 @@ static void note(struct ntd_buf *transcript, struct ntd_reply *reply, enum ntd_r
 		require(event != NTD_REPLY_COMPLETE || ntd_reply_is_whole(reply));
 		require(event != NTD_REPLY_MORE || (!reply->output.len && !reply->piece_len));
 		ntd_buf_printf(transcript, "%d %d %zu ", reply->command_status,
-			       reply->encoder_status, reply->piece_len);
+			       reply->reader_status, reply->piece_len);
 		reply->piece_len = 0; /* as by the shell */
 		ntd_buf_append(transcript, ntd_buf_bytes(&reply->output), reply->output.len);
 	}

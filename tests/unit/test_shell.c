@@ -1,6 +1,8 @@
 /* Commands on the root shell: what they are, what comes back, how long they may be. */
 #include "shell_fixture.h"
 
+#include "machine/reply.h"
+
 /* ---- what a command is */
 
 static void output_and_status_come_back(void **state)
@@ -75,6 +77,43 @@ static void output_is_bytes_and_may_be_much(void **state)
 	for (size_t i = 256; i < result.output.len; i++)
 		if (ntd_buf_bytes(&result.output)[i])
 			fail_msg("byte %zu is %d", i, ntd_buf_bytes(&result.output)[i]);
+}
+
+/* Around the size from which on it comes in pieces, and with what a shell's variable cannot hold. */
+static void output_of_any_size_and_kind_comes_back(void **state)
+{
+	static const struct {
+		const char *escaped, *bytes;
+		size_t len;
+	} tails[] = {{"x", "x", 1},        {"\\n", "\n", 1},      {"\\n\\n", "\n\n", 2},
+		     {"\\0", "\0", 1},     {"\\0\\0", "\0\0", 2}, {"\\0x", "\0x", 2},
+		     {"\\344", "\xe4", 1}, {"'", "'", 1}};
+
+	for (size_t i = 0; i < unit_count(tails) * 5; i++) {
+		size_t before = NTD_SHORT_OUTPUT - 3 + i % 5, tail = i / 5;
+		_cleanup_free_ char *text =
+			ntd_asprintf("printf \"%%%zus%s\" ''", before, tails[tail].escaped);
+		_cleanup_free_ char *expected = ntd_asprintf("%*s%8s", (int)before, "", "");
+		struct ntd_command command = command_of(text);
+		_cleanup_result_ struct ntd_result result = {0};
+
+		memcpy(expected + before, tails[tail].bytes, tails[tail].len);
+		assert_int_equal(run(*state, &command, &result, NULL), 0);
+		assert_int_equal(result.output.len, before + tails[tail].len);
+		assert_memory_equal(ntd_buf_bytes(&result.output), expected, result.output.len);
+	}
+}
+
+static void the_shells_own_settings_do_not_matter(void **state)
+{
+	static const char settings[] = "export LC_ALL=C.UTF-8; set -m; x=y\n";
+	struct fixture *fixture = *state;
+
+	assert_int_equal(ntd_shell_send(fixture->shell, settings, sizeof settings - 1, NULL), 0);
+	assert_run(fixture, "printf '\\303\\244 \\344 %s' $LC_ALL", 0, "\xc3\xa4 \xe4 C.UTF-8");
+	assert_run(fixture, "printf %4095s\xc3\xa4 '' | wc -c", 0, "4097\n");
+	assert_run(fixture, "for i in {1..2000}; do printf \xc3\xa4; done | md5sum", 0,
+		   "63c9d22c5b54e2de3fd9c5d3df90d5fa  -\n");
 }
 
 /* ---- long texts and input */
@@ -200,6 +239,8 @@ int main(void)
 		shell_test(the_text_is_taken_as_it_is),
 		shell_test(a_timeout_is_status_124),
 		shell_test(output_is_bytes_and_may_be_much),
+		shell_test(output_of_any_size_and_kind_comes_back),
+		shell_test(the_shells_own_settings_do_not_matter),
 		shell_test(a_text_may_have_any_length),
 		shell_test(input_is_read_or_swallowed),
 		shell_test(a_text_that_leaves_no_room_for_input_is_refused),

@@ -3,6 +3,8 @@
  */
 #include "shell_fixture.h"
 
+#include <sys/ioctl.h>
+
 /* ---- a command in the background */
 
 static void *run_background(void *arg)
@@ -23,6 +25,15 @@ static void start(struct fixture *fixture, struct ntd_command command)
 	while (!running) /* until it is on the wire */
 		running = ntd_shell_running(fixture->shell);
 	assert_int_equal(strlen(running), command.text_len);
+}
+
+/* Until the guest has read all that was sent. */
+static void wait_until_read(struct fixture *fixture)
+{
+	int unread = 1;
+
+	while (unread)
+		assert_int_equal(ioctl(fixture->guest, FIONREAD, &unread), 0);
 }
 
 static void join(struct fixture *fixture)
@@ -132,6 +143,7 @@ static void a_new_shell_ends_the_command_of_the_old_one(void **state)
 
 	assert_run(fixture, "echo on", 0, "on\n");
 	start(fixture, command_of("sleep 30"));
+	wait_until_read(fixture);
 	end_bash(fixture);
 	start_bash(fixture, "/");
 	say(fixture, "noise\nand " BANNER);
@@ -198,7 +210,7 @@ static void raw_bytes_reach_the_shell(void **state)
 	assert_null(ntd_shell_running(fixture->shell));
 }
 
-/* ---- the watchdog */
+/* ---- output that is kept open */
 
 static void output_that_is_held_open_is_given_up(void **state)
 {
@@ -211,6 +223,27 @@ static void output_that_is_held_open_is_given_up(void **state)
 	assert_fails(run(fixture, &command, &result, &err), NTD_E_TIMEOUT, "(sleep)");
 	assert_in_range(ntd_now() - began, 2 * NTD_SECOND, 6 * NTD_SECOND);
 	assert_run(fixture, "echo in step", 0, "in step\n");
+}
+
+static void a_long_output_that_is_held_open_is_given_up(void **state)
+{
+	struct fixture *fixture = *state;
+	struct ntd_command command = command_of("sleep 8 & head -c 100000 /dev/zero");
+	_cleanup_result_ struct ntd_result result = {0};
+
+	command.timeout = 1;
+	assert_fails(run(fixture, &command, &result, &err), NTD_E_TIMEOUT, "(sleep)");
+	assert_run(fixture, "echo in step", 0, "in step\n");
+}
+
+static void a_command_that_ignores_its_timeout_is_killed(void **state)
+{
+	struct ntd_command command = command_of("trap '' TERM; echo on; while :; do sleep 1; done");
+	_cleanup_result_ struct ntd_result result = {0};
+
+	command.timeout = 1;
+	assert_fails(run(*state, &command, &result, &err), NTD_E_TIMEOUT, "(bash)");
+	assert_run(*state, "pgrep -g 0 sleep || echo none", 0, "none\n");
 }
 
 static void a_command_within_its_time_is_let_be(void **state)
@@ -234,6 +267,8 @@ int main(void)
 		shell_test(a_reply_that_has_come_counts_when_it_is_closed),
 		shell_test(raw_bytes_reach_the_shell),
 		shell_test(output_that_is_held_open_is_given_up),
+		shell_test(a_long_output_that_is_held_open_is_given_up),
+		shell_test(a_command_that_ignores_its_timeout_is_killed),
 		shell_test(a_command_within_its_time_is_let_be),
 	};
 
