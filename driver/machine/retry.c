@@ -8,7 +8,7 @@
 /* When the next attempt is due. Our own probes do not oversleep the limit. */
 static int64_t next_attempt(int64_t began, int64_t limit, enum ntd_pace pace)
 {
-	int64_t now = ntd_now(), pause = (now - began) / 10;
+	int64_t now = ntd_now(), pause = (now - began) / 16;
 
 	if (pace == NTD_PACE_SECOND)
 		return now + NTD_SECOND;

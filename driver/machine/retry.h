@@ -9,7 +9,7 @@ typedef int ntd_attempt(void *arg, bool last, struct ntd_waiter *waiter, struct 
 
 enum ntd_pace {
 	NTD_PACE_SECOND, /* every second: scripts' own commands and functions, which may have effects */
-	NTD_PACE_ADAPTIVE /* after a tenth of the time waited so far, from 10 to 250 ms: probes of ours */
+	NTD_PACE_ADAPTIVE /* after a sixteenth of the time waited so far, from 10 to 250 ms: probes of ours */
 };
 
 /* Attempts at once, then at the pace until `timeout` seconds (negative: no end) have passed, then a last time. 0 when an
