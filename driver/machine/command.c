@@ -15,15 +15,43 @@ static int before_command(struct ntd_machine *machine, struct ntd_waiter *waiter
 	return machine->hooks.before_command(machine->hooks.owner, waiter, err);
 }
 
+struct end_query {
+	const struct ntd_machine *machine;
+	bool regular;
+};
+
+static void read_end(void *arg)
+{
+	struct end_query *query = arg;
+
+	query->regular = query->machine->ended && query->machine->wait_status == 0;
+}
+
+static bool has_powered_off(const struct ntd_machine *machine)
+{
+	struct end_query query = {.machine = machine};
+
+	ntd_loop_call(machine->context.loop, read_end, &query);
+	return query.regular;
+}
+
 int ntd_machine_run(struct ntd_machine *machine, const struct ntd_command *command,
 		    struct ntd_result *result, struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	struct ntd_channel *channel = ntd_shell_channel(machine->shell);
+	_cleanup_error_ struct ntd_error *error = NULL;
 
 	if (before_command(machine, waiter, err) < 0 ||
 	    ntd_machine_connect(machine, waiter, err) < 0)
 		return -1;
-	return channel->ops->run(channel, command, result, waiter, err);
+	if (channel->ops->run(channel, command, result, waiter, &error) == 0)
+		return 0;
+	/* A command whose status nobody wants may be the one that shuts the guest down. */
+	if (command->no_status && has_powered_off(machine)) {
+		result->status = -1;
+		return 0;
+	}
+	return ntd_error_move(err, ntd_steal(&error));
 }
 
 int ntd_machine_monitor_command(struct ntd_machine *machine, const char *line,

@@ -94,6 +94,12 @@ def test_power_off_in_a_command(session):
         machine.execute("poweroff", check_return=False, check_output=False)
         machine.wait_for_shutdown()
         assert not machine.booted
+        assert machine.execute("poweroff; sleep 1000", check_return=False) == (-1, "")
+        machine.wait_for_shutdown()
+        machine.connect()
+        threading.Timer(0.5, os.kill, [machine.pid, 9]).start()
+        assert "killed by signal 9" in error_of(machine.execute, "sleep 1000", check_return=False)
+        machine.wait_for_shutdown()
         machine.start()
     """)
 
