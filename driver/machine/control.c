@@ -1,6 +1,7 @@
 /* The calls of script threads that change a machine's life: start, connect, shut down, release. */
 #include "machine/internal.h"
 
+#include "machine/screen.h"
 #include "machine/start_command.h"
 
 #define BOOT_NOTICE (30 * NTD_SECOND)
@@ -285,10 +286,8 @@ int ntd_machine_crash(struct ntd_machine *machine, struct ntd_waiter *waiter,
 int ntd_machine_reboot(struct ntd_machine *machine, struct ntd_waiter *waiter,
 		       struct ntd_error **err)
 {
-	_cleanup_buf_ struct ntd_buf reply = {0};
-
 	ntd_machine_disconnect(machine, true);
-	return ntd_machine_monitor_command(machine, "sendkey ctrl-alt-delete", &reply, waiter, err);
+	return ntd_machine_send_key(machine, "ctrl-alt-delete", 0, true, waiter, err);
 }
 
 static void begin_release(void *arg)
