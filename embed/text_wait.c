@@ -19,16 +19,29 @@ static int found_in_a_line(const struct ntd_text_wait *wait, PyObject *text)
 	return found;
 }
 
+/* -1 with an exception. */
+static int log_last_chance(const struct ntd_text_wait *wait, PyObject *text)
+{
+	_cleanup_pyref_ PyObject *lines = PyObject_CallMethod(text, "splitlines", NULL);
+	_cleanup_pyref_ PyObject *comma = PyUnicode_FromString(", ");
+	_cleanup_pyref_ PyObject *listed = lines && comma ? PyUnicode_Join(comma, lines) : NULL;
+	const char *shown = listed ? PyUnicode_AsUTF8(wait->by_line ? listed : text) : NULL;
+
+	if (!shown)
+		return -1;
+	ntd_log(ntd_machine_context(wait->machine)->report, NTD_LEVEL_ALWAYS,
+		ntd_machine_name(wait->machine), "%s%s", wait->last_chance, shown);
+	return 0;
+}
+
 static int look(const struct ntd_text_wait *wait, const struct ntd_buf *bytes, bool last)
 {
 	_cleanup_pyref_ PyObject *text = ntd_text(bytes);
 
 	if (!text)
 		return -1;
-	if (last)
-		ntd_log(ntd_machine_context(wait->machine)->report, NTD_LEVEL_ALWAYS,
-			ntd_machine_name(wait->machine), "%s%s", wait->last_chance,
-			PyUnicode_AsUTF8(text));
+	if (last && log_last_chance(wait, text) < 0)
+		return -1;
 	return wait->by_line ? found_in_a_line(wait, text) : found_in(wait, text);
 }
 
