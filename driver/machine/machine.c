@@ -115,9 +115,9 @@ void ntd_machine_cleanup_state_dir(struct ntd_machine *machine)
 	if (ntd_tree_remove(machine->state_dir, &error) < 0)
 		ntd_log(machine->context.report, NTD_LEVEL_WARNING, machine->name, "%s",
 			error->message);
-	ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name,
+	ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, NULL,
 		"deleting machine state directory %s", machine->state_dir);
-	ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name,
+	ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, NULL,
 		"if you want to keep the machine state, pass --keep-machine-state");
 }
 

@@ -131,7 +131,7 @@ def test_cleanup_statedir(fake):
         assert not machine.state_dir.exists()
         assert machine.succeed("test ! -e file; echo again") == "again\\n"
     """, fake)
-    assert "machine: deleting machine state directory" in result.log or "deleting machine state directory" in result.log
+    assert "\ndeleting machine state directory " in result.log
     assert "if you want to keep the machine state, pass --keep-machine-state" in result.log
 
 
