@@ -34,9 +34,11 @@ class PollingCondition:
         if self.active or not (overdue or force):
             return True
         log = self.driver.logger
-        with log.nested(f"Checking polling condition '{self.description}'"):
-            since = "(not called yet)" if self.last_called is None else f"{time.monotonic() - self.last_called:.2f}s"
-            log.info(f"Time since last: {since}")
+        with log.nested(f"Checking polling condition {self.description!r}"):
+            if self.last_called is None:
+                log.info("(not called yet)")
+            else:
+                log.info(f"Time since last: {time.monotonic() - self.last_called:.2f}s")
             held = self._ask()
             log.info(self._verdict(held))
         return held
