@@ -168,6 +168,11 @@ demo:
 	$(BUILD)/nixos-test-driver --vlans 1 --vm-start-scripts build/vms/tiny/run-client-vm \
 		build/vms/tiny/run-server-vm --output_directory $(BUILD)/demo tests/e2e/examples/ping.py
 
+# The scripts of tests/e2e/contract, by this driver or by the one that PEER names, which is to do the same.
+.PHONY: contract
+contract: all
+	PEER="$(PEER)" /usr/bin/python3 -m pytest -q -rs -p no:cacheprovider tests/e2e/test_contract.py
+
 # BENCH, ROUNDS and PEER are explained by tests/bench/run --help.
 bench:
 	@tests/setup --for demo

@@ -127,11 +127,14 @@ class Result:
 
 class Run:
     def __init__(self, script, vms=None, *, vlans=(), options=(), env=None, seconds=60, global_timeout=300,
-                 style="json", arguments=None, stdin=subprocess.DEVNULL, directory=None, ignore_interrupts=False):
+                 style="json", arguments=None, stdin=subprocess.DEVNULL, directory=None, ignore_interrupts=False,
+                 driver=(DRIVER,)):
         """`arguments` replaces the whole command line after the program, with {dir} for the run's directory;
-        `style` is json or options: how it is made otherwise. `seconds` is the most that the run may take."""
+        `style` is json or options: how it is made otherwise. `seconds` is the most that the run may take. `driver`
+        is another program, with its first arguments."""
         self.directory = Path(directory or tempfile.mkdtemp(prefix="e2e-")).resolve()
         self.own_directory = not directory
+        self.driver = driver
         self.mark, self.seconds, self.process = uuid.uuid4().hex, seconds, None
         for name in "tmp", "out":
             (self.directory / name).mkdir(exist_ok=True)
@@ -169,7 +172,7 @@ class Run:
         self.began = time.monotonic()
         with open(self.directory / "stdout", "wb") as out, open(self.directory / "stderr", "wb") as err:
             self.process = subprocess.Popen(
-                [DRIVER, *self.arguments], env=self.env, cwd=self.directory, stdin=self.stdin, stdout=out, stderr=err,
+                [*self.driver, *self.arguments], env=self.env, cwd=self.directory, stdin=self.stdin, stdout=out, stderr=err,
                 preexec_fn=lambda: signal.signal(signal.SIGINT, self.interrupts))  # which may be ignored here
         own_children.add(self.process.pid)
         return self

@@ -1,0 +1,11 @@
+# vms: machine=fake
+# timeout: 2
+# status: 143
+
+try:
+    machine.succeed("sleep 100")
+finally:
+    machine.execute("sleep 100")
+#: timeout reached; test terminating...
+#: kill ... (pid ...)
+#! test script finished...
