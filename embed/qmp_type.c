@@ -1,14 +1,17 @@
-/* machine.qmp_client: commands and events of QMP. Python's json converts between the two worlds of
- * objects; it is imported when a script first uses QMP.
+/* machine.qmp_client, and connections of a script's own: commands and events of QMP. Python's json converts
+ * between the two worlds of objects; it is imported when a script first uses QMP.
  */
 #include "machine_object.h"
 
 #define COMMAND_PATIENCE (600 * NTD_SECOND)
+#define GREETING_PATIENCE (60 * NTD_SECOND)
 
 struct qmp_object {
 	PyObject_HEAD
-	PyObject *owner; /* the machine object */
-	struct ntd_machine *machine;
+	PyObject *owner; /* the machine object, or NULL */
+	struct ntd_loop *loop;
+	struct ntd_qmp *qmp; /* the machine's; without one, ours */
+	bool closed;
 };
 
 PyObject *ntd_qmp_object(struct ntd_module_state *state, PyObject *owner,
@@ -19,22 +22,41 @@ PyObject *ntd_qmp_object(struct ntd_module_state *state, PyObject *owner,
 	if (!self)
 		return NULL;
 	self->owner = Py_NewRef(owner);
-	self->machine = machine;
+	self->qmp = ntd_machine_qmp(machine);
+	self->closed = false;
 	return (PyObject *)self;
+}
+
+/* The driver itself needs a machine's connection, which stays open. */
+static void close_client(struct qmp_object *self)
+{
+	if (!self->owner && !self->closed)
+		ntd_qmp_hang_up(self->loop, self->qmp);
+	self->closed = true;
 }
 
 static void qmp_dealloc(PyObject *object)
 {
+	struct qmp_object *self = (struct qmp_object *)object;
 	PyTypeObject *type = Py_TYPE(object);
 
-	Py_DECREF(((struct qmp_object *)object)->owner);
+	close_client(self);
+	if (!self->owner)
+		ntd_qmp_free(self->qmp);
+	Py_XDECREF(self->owner);
 	PyObject_Free(object);
 	Py_DECREF(type);
 }
 
+/* NULL with a ValueError, as that of a closed file, after close(). */
 static struct ntd_qmp *client_of(PyObject *object)
 {
-	return ntd_machine_qmp(((struct qmp_object *)object)->machine);
+	struct qmp_object *self = (struct qmp_object *)object;
+
+	if (!self->closed)
+		return self->qmp;
+	PyErr_SetString(PyExc_ValueError, "this QMP session was closed");
+	return NULL;
 }
 
 /* ---- conversions */
@@ -96,14 +118,15 @@ static PyObject *qmp_send(PyObject *object, PyObject *args, PyObject *kwargs)
 {
 	static char *names[] = {"cmd", "args", NULL};
 	_cleanup_json_ cJSON *arguments = NULL, *reply = NULL;
+	struct ntd_qmp *qmp = client_of(object);
 	PyObject *given = NULL;
 	const char *command;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|O:send", names, &command, &given))
+	if (!qmp || !PyArg_ParseTupleAndKeywords(args, kwargs, "s|O:send", names, &command, &given))
 		return NULL;
 	if (given && given != Py_None && !(arguments = json_of(given)))
 		return NULL;
-	reply = execute(client_of(object), command, arguments);
+	reply = execute(qmp, command, arguments);
 	if (!reply)
 		return NULL;
 	return cJSON_GetObjectItemCaseSensitive(reply, "error") ? raise_api_error(reply)
@@ -126,12 +149,13 @@ static PyObject *next_event(struct ntd_qmp *qmp, double timeout)
 static PyObject *qmp_wait_for_event(PyObject *object, PyObject *args, PyObject *kwargs)
 {
 	static char *names[] = {"timeout", NULL};
+	struct ntd_qmp *qmp = client_of(object);
 	double timeout = 10;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O&:wait_for_event", names,
-					 ntd_convert_duration, &timeout))
+	if (!qmp || !PyArg_ParseTupleAndKeywords(args, kwargs, "|O&:wait_for_event", names,
+						 ntd_convert_duration, &timeout))
 		return NULL;
-	return next_event(client_of(object), timeout);
+	return next_event(qmp, timeout);
 }
 
 /* What is queued, as an iterator. */
@@ -139,13 +163,15 @@ static PyObject *qmp_events(PyObject *object, PyObject *args, PyObject *kwargs)
 {
 	static char *names[] = {"timeout", NULL};
 	_cleanup_pyref_ PyObject *list = PyList_New(0);
+	struct ntd_qmp *qmp = client_of(object);
 	double timeout = 10;
 
-	if (!list || !PyArg_ParseTupleAndKeywords(args, kwargs, "|O&:events", names,
-						  ntd_convert_duration, &timeout))
+	if (!qmp || !list ||
+	    !PyArg_ParseTupleAndKeywords(args, kwargs, "|O&:events", names, ntd_convert_duration,
+					 &timeout))
 		return NULL;
 	for (;;) {
-		_cleanup_pyref_ PyObject *event = next_event(client_of(object), 0);
+		_cleanup_pyref_ PyObject *event = next_event(qmp, 0);
 
 		if (!event && PyErr_ExceptionMatches(PyExc_TimeoutError)) {
 			PyErr_Clear();
@@ -154,6 +180,49 @@ static PyObject *qmp_events(PyObject *object, PyObject *args, PyObject *kwargs)
 		if (!event || PyList_Append(list, event) < 0)
 			return NULL;
 	}
+}
+
+static PyObject *qmp_read_pending_messages(PyObject *object, PyObject *unused)
+{
+	(void)unused;
+	return client_of(object) ? Py_NewRef(Py_None) : NULL;
+}
+
+static PyObject *qmp_from_path(PyObject *type, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"path", NULL};
+	struct ntd_loop *loop = ntd_module_state()->session->loop;
+	_cleanup_path_ struct ntd_path_arg path = {0};
+	struct ntd_qmp *qmp = NULL;
+	struct qmp_object *self;
+	int result;
+
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O&:from_path", names, ntd_convert_path,
+					 &path) ||
+	    !NTD_BLOCKING_CALL(result,
+			       (qmp = ntd_qmp_connect(loop, path.text, ntd_after(GREETING_PATIENCE),
+						      waiter, error))
+				       ? 0
+				       : -1))
+		return NULL;
+	self = PyObject_New(struct qmp_object, (PyTypeObject *)type);
+	if (!self) {
+		ntd_qmp_hang_up(loop, qmp);
+		ntd_qmp_free(qmp);
+		return NULL;
+	}
+	self->owner = NULL;
+	self->loop = loop;
+	self->qmp = qmp;
+	self->closed = false;
+	return (PyObject *)self;
+}
+
+static PyObject *qmp_close(PyObject *object, PyObject *unused)
+{
+	(void)unused;
+	close_client((struct qmp_object *)object);
+	Py_RETURN_NONE;
 }
 
 PyObject *ntd_wait_for_qmp_event(PyObject *object, PyObject *args, PyObject *kwargs)
@@ -202,6 +271,17 @@ int ntd_add_qmp_type(PyObject *module, struct ntd_module_state *state)
 			   "The next event as a dict; TimeoutError when none comes."),
 		NTD_METHOD("events", qmp_events,
 			   "events($self, timeout=10)\n--\n\nAn iterator over the events so far."),
+		{"read_pending_messages", qmp_read_pending_messages, METH_NOARGS,
+		 "read_pending_messages($self)\n--\n\n"
+		 "Nothing: messages are read as they come, without it."},
+		{"close", qmp_close, METH_NOARGS,
+		 "close($self)\n--\n\n"
+		 "Ends this session; what is called afterwards is a ValueError. A machine's own\n"
+		 "connection stays, for the driver."},
+		{"from_path", (PyCFunction)(void (*)(void))qmp_from_path,
+		 METH_VARARGS | METH_KEYWORDS | METH_CLASS,
+		 "from_path($type, path)\n--\n\n"
+		 "A session with the QMP socket at a path, other than that of a machine."},
 		{NULL, NULL, 0, NULL},
 	};
 	static PyType_Slot slots[] = {

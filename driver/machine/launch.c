@@ -56,24 +56,21 @@ static void monitor_prompted(void *owner)
 	started_if_complete(machine);
 }
 
-static void qmp_ready(void *owner)
+static void qmp_ready(void *owner, const struct ntd_error *failure)
 {
 	struct ntd_machine *machine = owner;
 
+	if (failure)
+		return; /* the start ends with its process or its deadline */
 	machine->qmp_ready = true;
 	started_if_complete(machine);
 }
 
 static int connect_qmp(struct ntd_machine *machine, struct ntd_error **err)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	_cleanup_fd_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int fd = ntd_qmp_dial(machine->qmp_path, err);
 
-	memcpy(address.sun_path, machine->qmp_path,
-	       strnlen(machine->qmp_path, sizeof address.sun_path - 1));
-	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
-		return ntd_error_sys(err, errno, "cannot connect to QMP at %s", machine->qmp_path);
-	return ntd_qmp_open(machine->qmp, ntd_steal_fd(&fd), qmp_ready, machine, err);
+	return fd < 0 ? -1 : ntd_qmp_open(machine->qmp, fd, qmp_ready, machine, err);
 }
 
 static void accept_one(struct ntd_machine *machine, struct ntd_source *listener)

@@ -42,6 +42,7 @@ struct ntd_machine *ntd_machine_new(const struct ntd_machine_context *context, c
 	struct ntd_shell_owner owner = {.announced = ntd_life_shell_announced,
 					.disconnected = ntd_life_shell_disconnected,
 					.owner = machine};
+	_cleanup_free_ char *who = ntd_asprintf("machine '%s'", name);
 
 	machine->context = *context;
 	machine->name = ntd_strdup(name);
@@ -58,7 +59,7 @@ struct ntd_machine *ntd_machine_new(const struct ntd_machine_context *context, c
 	machine->console = ntd_console_new(context->loop, context->report, name);
 	machine->shell = ntd_shell_new(context->loop, name, &owner);
 	machine->monitor = ntd_monitor_new(context->loop, name);
-	machine->qmp = ntd_qmp_new(context->loop, name);
+	machine->qmp = ntd_qmp_new(context->loop, who);
 	if (ntd_machine_make_directories(machine, keep_state, err) < 0) {
 		ntd_machine_free(machine);
 		return NULL;

@@ -13,14 +13,14 @@ enum { READ_SIZE = 16 << 10, MESSAGE_LIMIT = 64 << 20, EVENT_LIMIT = 10000 };
 
 struct ntd_qmp {
 	struct ntd_loop *loop;
-	char *machine;
+	char *who;                /* for errors */
 	struct ntd_source socket; /* fd -1: closed */
 	struct ntd_buf out, in;
 	struct exchange *exchanges; /* commands without a reply yet */
 	struct exchange *event_waits, **last_wait;
 	cJSON *events; /* array */
 	unsigned last_id;
-	void (*ready)(void *owner); /* until the capabilities are negotiated */
+	ntd_qmp_ready *ready; /* until the capabilities are negotiated */
 	void *owner;
 };
 
@@ -115,10 +115,10 @@ static void handle(struct ntd_qmp *qmp, cJSON *message)
 	} else if (cJSON_HasObjectItem(message, "event")) {
 		deliver_event(qmp, message);
 	} else if (qmp->ready && cJSON_HasObjectItem(message, "return")) {
-		void (*ready)(void *owner) = ntd_steal(&qmp->ready);
+		ntd_qmp_ready *ready = ntd_steal(&qmp->ready);
 
 		cJSON_Delete(message);
-		ready(qmp->owner);
+		ready(qmp->owner, NULL);
 	} else {
 		deliver_reply(qmp, message);
 	}
@@ -140,14 +140,14 @@ static void socket_ready(struct ntd_source *source, uint32_t events)
 			handle(qmp, message);
 	if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR) ||
 	    qmp->in.len > MESSAGE_LIMIT) {
-		_cleanup_error_ struct ntd_error *error = ntd_error_new(
-			NTD_E_DEAD, "machine '%s': QEMU closed the QMP connection", qmp->machine);
+		_cleanup_error_ struct ntd_error *error =
+			ntd_error_new(NTD_E_DEAD, "%s: QEMU closed the QMP connection", qmp->who);
 
 		ntd_qmp_close(qmp, error);
 	}
 }
 
-int ntd_qmp_open(struct ntd_qmp *qmp, int fd, void (*ready)(void *owner), void *owner,
+int ntd_qmp_open(struct ntd_qmp *qmp, int fd, ntd_qmp_ready *ready, void *owner,
 		 struct ntd_error **err)
 {
 	ntd_buf_clear(&qmp->in);
@@ -162,8 +162,12 @@ int ntd_qmp_open(struct ntd_qmp *qmp, int fd, void (*ready)(void *owner), void *
 
 void ntd_qmp_close(struct ntd_qmp *qmp, const struct ntd_error *why)
 {
+	ntd_qmp_ready *ready = ntd_steal(&qmp->ready);
+
 	ntd_source_remove(&qmp->socket);
 	ntd_close_fd(&qmp->socket.fd);
+	if (ready)
+		ready(qmp->owner, why);
 	while (qmp->exchanges) {
 		struct exchange *exchange = qmp->exchanges;
 
@@ -183,8 +187,7 @@ void ntd_qmp_close(struct ntd_qmp *qmp, const struct ntd_error *why)
 
 static struct ntd_error *not_open(const struct ntd_qmp *qmp)
 {
-	return ntd_error_new(NTD_E_DEAD, "machine '%s' has no QMP connection: it is not running",
-			     qmp->machine);
+	return ntd_error_new(NTD_E_DEAD, "%s has no QMP connection: it is not running", qmp->who);
 }
 
 static void exchange_begin(struct ntd_request *request)
@@ -234,7 +237,7 @@ static cJSON *run(struct ntd_qmp *qmp, const char *command, const cJSON *argumen
 
 	if (ntd_request_run(qmp->loop, &exchange.request, deadline, waiter, err) == 0)
 		return exchange.reply;
-	ntd_error_wrap(err, "machine '%s': %s%s", qmp->machine,
+	ntd_error_wrap(err, "%s: %s%s", qmp->who,
 		       command ? "QMP command " : "waiting for a QMP event",
 		       command ? command : "");
 	return NULL;
@@ -254,12 +257,12 @@ cJSON *ntd_qmp_next_event(struct ntd_qmp *qmp, int64_t deadline, struct ntd_wait
 
 /* ---- life */
 
-struct ntd_qmp *ntd_qmp_new(struct ntd_loop *loop, const char *machine)
+struct ntd_qmp *ntd_qmp_new(struct ntd_loop *loop, const char *who)
 {
 	struct ntd_qmp *qmp = ntd_calloc(1, sizeof *qmp);
 
 	*qmp = (struct ntd_qmp){.loop = loop,
-				.machine = ntd_strdup(machine),
+				.who = ntd_strdup(who),
 				.socket = {.fd = -1, .ready = socket_ready},
 				.events = cJSON_CreateArray()};
 	qmp->last_wait = &qmp->event_waits;
@@ -289,6 +292,6 @@ void ntd_qmp_free(struct ntd_qmp *qmp)
 	cJSON_Delete(qmp->events);
 	ntd_buf_free(&qmp->in);
 	ntd_buf_free(&qmp->out);
-	free(qmp->machine);
+	free(qmp->who);
 	free(qmp);
 }

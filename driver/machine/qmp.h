@@ -17,12 +17,14 @@ static inline void ntd_cleanup_json(cJSON **json)
 
 struct ntd_qmp;
 
-struct ntd_qmp *ntd_qmp_new(struct ntd_loop *loop, const char *machine);
+/* `who` is what errors begin with, such as "machine 'server'". */
+struct ntd_qmp *ntd_qmp_new(struct ntd_loop *loop, const char *who);
 void ntd_qmp_free(struct ntd_qmp *qmp); /* closed before */
 
-/* Loop: takes the connected socket. After the greeting the capabilities are negotiated; then `ready`
- * runs once. */
-int ntd_qmp_open(struct ntd_qmp *qmp, int fd, void (*ready)(void *owner), void *owner,
+/* Loop: takes the connected socket. After the greeting the capabilities are negotiated; then `ready` runs
+ * once, or, with a `failure`, when the connection is closed before. */
+typedef void ntd_qmp_ready(void *owner, const struct ntd_error *failure);
+int ntd_qmp_open(struct ntd_qmp *qmp, int fd, ntd_qmp_ready *ready, void *owner,
 		 struct ntd_error **err);
 /* Loop: closes; pending commands and waits fail with a copy of `why`. */
 void ntd_qmp_close(struct ntd_qmp *qmp, const struct ntd_error *why);
@@ -39,3 +41,13 @@ cJSON *ntd_qmp_next_event(struct ntd_qmp *qmp, int64_t deadline, struct ntd_wait
 /* Takes one message off the front of `in`: sets *message (NULL for a line that is not a JSON object) and
  * returns true, or returns false when `in` holds no whole line. */
 bool ntd_qmp_take_message(struct ntd_buf *in, cJSON **message);
+
+/* ---- qmp_client.c */
+
+/* A socket connected to the one at `path`, or -1. */
+int ntd_qmp_dial(const char *path, struct ntd_error **err);
+/* Any other thread: a connection to the socket at `path`, ready for commands; NULL on failure. It
+ * is to be hung up, which closes it, before it is freed. */
+struct ntd_qmp *ntd_qmp_connect(struct ntd_loop *loop, const char *path, int64_t deadline,
+				struct ntd_waiter *waiter, struct ntd_error **err);
+void ntd_qmp_hang_up(struct ntd_loop *loop, struct ntd_qmp *qmp);

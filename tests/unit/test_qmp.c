@@ -34,9 +34,10 @@ struct fixture {
 	char heard[512];
 };
 
-static void on_ready(void *owner)
+static void on_ready(void *owner, const struct ntd_error *failure)
 {
-	sem_post(&((struct fixture *)owner)->ready);
+	if (!failure)
+		sem_post(&((struct fixture *)owner)->ready);
 }
 
 static void open_qmp(void *arg)
@@ -68,7 +69,7 @@ static int set_up(void **state)
 	struct fixture *fixture = ntd_calloc(1, sizeof *fixture);
 
 	fixture->loop = ntd_loop_new(NULL);
-	fixture->qmp = ntd_qmp_new(fixture->loop, "server");
+	fixture->qmp = ntd_qmp_new(fixture->loop, "machine 'server'");
 	sem_init(&fixture->ready, 0, 0);
 	connect_peer(fixture);
 	*state = fixture;
