@@ -66,6 +66,24 @@ int ntd_convert_path(PyObject *object, void *path_arg)
 	return 1;
 }
 
+PyObject *ntd_regex(PyObject *object, const char *parameter)
+{
+	_cleanup_pyref_ PyObject *re = PyImport_ImportModule("re");
+	_cleanup_pyref_ PyObject *compiled = re ? PyObject_GetAttrString(re, "Pattern") : NULL;
+	_cleanup_pyref_ PyObject *source = NULL;
+	int is_compiled = compiled ? PyObject_IsInstance(object, compiled) : -1;
+
+	if (is_compiled < 0)
+		return NULL;
+	source = is_compiled ? PyObject_GetAttrString(object, "pattern") : Py_NewRef(object);
+	if (source && PyUnicode_Check(source))
+		return PyObject_CallMethod(re, "compile", "O", object);
+	if (source)
+		PyErr_Format(PyExc_TypeError, "%s must be a regular expression for str, not %R",
+			     parameter, object);
+	return NULL;
+}
+
 int ntd_convert_attributes(PyObject *object, char ***attributes)
 {
 	PyObject *key, *value;

@@ -101,6 +101,8 @@ struct ntd_path_arg {
 	const char *text;
 };
 int ntd_convert_path(PyObject *object, void *path_arg);
+/* Compiles a regular expression for str; re.error, or a TypeError that names the parameter. */
+PyObject *ntd_regex(PyObject *object, const char *parameter);
 static inline void ntd_cleanup_pyref(PyObject **object)
 {
 	Py_XDECREF(*object);

@@ -226,18 +226,6 @@ static int search_screen(struct search *search, struct ntd_waiter *waiter, struc
 	return result;
 }
 
-/* re.error, or TypeError for a pattern of bytes, before anything is done. */
-static PyObject *compiled(PyObject *regex)
-{
-	_cleanup_pyref_ PyObject *re = PyImport_ImportModule("re");
-	_cleanup_pyref_ PyObject *pattern =
-		re ? PyObject_CallMethod(re, "compile", "O", regex) : NULL;
-	_cleanup_pyref_ PyObject *tried =
-		pattern ? PyObject_CallMethod(pattern, "search", "s", "") : NULL;
-
-	return tried ? Py_NewRef(pattern) : NULL;
-}
-
 static PyObject *wait_for_text(PyObject *object, PyObject *args, PyObject *kwargs)
 {
 	static char *names[] = {"regex", "timeout", NULL};
@@ -255,7 +243,7 @@ static PyObject *wait_for_text(PyObject *object, PyObject *args, PyObject *kwarg
 	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O&:wait_for_text", names, &regex,
 					 ntd_convert_duration, &search.timeout))
 		return NULL;
-	search.pattern = pattern = compiled(regex);
+	search.pattern = pattern = ntd_regex(regex, "regex");
 	shown = pattern ? PyObject_Str(regex) : NULL;
 	search.shown = shown ? PyUnicode_AsUTF8(shown) : NULL;
 	search.texts = texts = search.shown ? PyList_New(0) : NULL;

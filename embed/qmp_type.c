@@ -236,6 +236,9 @@ PyObject *ntd_wait_for_qmp_event(PyObject *object, PyObject *args, PyObject *kwa
 	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O&:wait_for_qmp_event", names, &filter,
 					 ntd_convert_duration, &timeout))
 		return NULL;
+	if (!PyCallable_Check(filter))
+		return PyErr_Format(PyExc_TypeError, "event_filter must be callable, not %s",
+				    Py_TYPE(filter)->tp_name);
 	if (!ntd_qmp_is_open(qmp))
 		return PyErr_Format(PyExc_RuntimeError,
 				    "QMP API is not ready yet, is the VM ready?");

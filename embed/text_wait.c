@@ -66,9 +66,7 @@ static int attempt(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_e
 PyObject *ntd_wait_for_text(struct ntd_text_wait *wait, PyObject *regexp, const char *step,
 			    double timeout)
 {
-	_cleanup_pyref_ PyObject *re = PyImport_ImportModule("re");
-	_cleanup_pyref_ PyObject *pattern =
-		re ? PyObject_CallMethod(re, "compile", "O", regexp) : NULL;
+	_cleanup_pyref_ PyObject *pattern = ntd_regex(regexp, "regexp");
 	int result;
 
 	wait->pattern = pattern;
