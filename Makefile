@@ -87,7 +87,7 @@ UNIT_SECONDS ?= 120
 FUZZ_SECONDS ?= 60
 SANITIZE = -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all
 
-.PHONY: unit tsan fuzz run-unit run-fuzz check tidy cppcheck format format-check test demo bench
+.PHONY: unit e2e-asan tsan fuzz run-unit run-fuzz check tidy cppcheck format format-check test demo bench
 
 unit:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan CFLAGS="$(SANITIZE) -fsanitize=address,undefined" run-unit
@@ -99,6 +99,15 @@ tsan:
 fuzz:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz CC=$(CLANG) \
 		CFLAGS="$(SANITIZE) -fsanitize=fuzzer-no-link,address,undefined" run-fuzz
+
+# The tests of whole runs, or those of E2E (words for pytest), on the program built as the unit tests are.
+# Python frees nothing at the end, so leaks are not looked for. What is found aborts the program.
+E2E ?= tests/e2e
+e2e-asan:
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan CFLAGS="$(SANITIZE) -fsanitize=address,undefined" all
+	NTD_DRIVER=$(BUILD)/asan/nixos-test-driver ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 \
+		UBSAN_OPTIONS=abort_on_error=1:print_stacktrace=1 \
+		$(FIXED_ADDRESSES) /usr/bin/python3 -m pytest -q -p no:cacheprovider $(E2E)
 
 $(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libntd.a
 	@mkdir -p $(@D)
