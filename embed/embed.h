@@ -27,6 +27,8 @@ struct ntd_module_state {
 	PyTypeObject *base_machine_type, *lazy_type;
 	PyObject *driver; /* the Driver of this run */
 	PyObject *script_text, *script_code;
+	PyObject *
+		watch; /* what waiting threads call now and then; see ntd_watch_function(), or NULL */
 };
 
 /* The module _test_driver, which the package test_driver re-exports. */
@@ -75,6 +77,11 @@ bool ntd_back(struct ntd_blocking *blocking);
 		}                                                                                  \
 		(result) >= 0;                                                                     \
 	})
+
+/* watch(function): what every wait that begins from now on calls at once and then after as many seconds as
+ * it returned (None: not again). What it raises ends the wait. None instead of a function: nothing. */
+PyObject *ntd_watch_function(PyObject *self, PyObject *function);
+extern const char ntd_watch_doc[];
 
 /* ---- errors.c */
 

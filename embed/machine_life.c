@@ -1,4 +1,5 @@
 /* start, connect, shutdown, crash, reboot and their kin. */
+#include "machine/retry.h"
 #include "machine/units.h"
 #include "machine_object.h"
 
@@ -55,14 +56,25 @@ static PyObject *reboot(PyObject *object, PyObject *unused)
 	RETURN_NONE_AFTER(ntd_machine_reboot(machine, waiter, error));
 }
 
-static PyObject *raise_timeout_expired(double timeout)
+/* What there is to say is a note, for the exception has a text of its own. */
+static PyObject *raise_timeout_expired(struct ntd_machine *machine, double timeout, int64_t waited)
 {
+	_cleanup_free_ char *stretched = ntd_stretched(machine);
+	_cleanup_free_ char *tail = ntd_console_tail_now(ntd_machine_console(machine), 20);
+	_cleanup_free_ char *text = ntd_asprintf(
+		"machine '%s': waiting for the VM to power off: it still runs after %.2f "
+		"seconds (timeout=%g)%s; %s%s",
+		ntd_machine_name(machine), ntd_seconds(waited), timeout, stretched,
+		*tail ? "last console lines:\n" : "it printed nothing", tail);
 	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("subprocess");
 	_cleanup_pyref_ PyObject *exception =
 		module ? PyObject_CallMethod(module, "TimeoutExpired", "sd", "qemu", timeout)
 		       : NULL;
+	_cleanup_pyref_ PyObject *note = ntd_text_of(text);
+	_cleanup_pyref_ PyObject *noted =
+		exception && note ? PyObject_CallMethod(exception, "add_note", "O", note) : NULL;
 
-	if (exception)
+	if (noted)
 		PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
 	return NULL;
 }
@@ -73,19 +85,20 @@ static PyObject *wait_for_shutdown(PyObject *object, PyObject *args, PyObject *k
 	struct ntd_machine *machine = ntd_machine_self(object)->machine;
 	struct ntd_module_state *state = ntd_state_of(object);
 	double timeout = NTD_NO_TIMEOUT;
-	int64_t deadline;
+	int64_t began = ntd_now(), deadline;
 	int result;
 
 	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O&:wait_for_shutdown", names,
 					 ntd_convert_duration, &timeout))
 		return NULL;
-	deadline = timeout < 0 ? NTD_FOREVER : ntd_after(ntd_span(timeout));
+	deadline = timeout < 0 ? NTD_FOREVER
+			       : ntd_after(ntd_span(timeout * ntd_machine_time_scale(machine)));
 	if (NTD_BLOCKING_CALL(result,
 			      ntd_machine_wait_for_shutdown(machine, deadline, waiter, error)))
 		Py_RETURN_NONE;
 	if (PyErr_ExceptionMatches(state->machine_timeout)) {
 		PyErr_Clear();
-		return raise_timeout_expired(timeout);
+		return raise_timeout_expired(machine, timeout, ntd_now() - began);
 	}
 	return NULL;
 }

@@ -39,13 +39,16 @@ struct ntd_text_wait {
 	const char *argument;    /* for fetch */
 	const char *last_chance; /* what the log says before the text at the last attempt */
 	bool by_line;            /* each line for itself */
-	PyObject *pattern;       /* set by ntd_wait_for_text() */
+	PyObject *pattern;       /* set by ntd_wait_for_text(), as what follows is */
+	struct ntd_buf seen;
 };
 
 /* Waits, as the step `step`; None, or NULL with an exception: re.error before anything is done. */
 PyObject *ntd_wait_for_text(struct ntd_text_wait *wait, PyObject *regexp, const char *step,
 			    double timeout);
 
+/* machine.wait_for_console_text(), in console_wait.c */
+PyObject *ntd_wait_for_console_text(PyObject *object, PyObject *args, PyObject *kwargs);
 /* machine.efi_vars, in machine_efi.c */
 PyObject *ntd_machine_efi_store(PyObject *object);
 /* machine.wait_for_qmp_event(), in qmp_type.c */

@@ -77,6 +77,7 @@ struct search {
 	const char *shown; /* the pattern, for the log */
 	double timeout;
 	int64_t began;
+	char *seen; /* NULL: nothing has been read in the last attempt */
 };
 
 /* Works with the engines, without the GIL; false with an exception. The reference to them is given back
@@ -182,7 +183,7 @@ static PyObject *get_screen_text_variants(PyObject *object, PyObject *unused)
 
 /* ---- waiting */
 
-static void log_failure(const struct search *search)
+static void log_failure(struct search *search)
 {
 	_cleanup_pyref_ PyObject *shown = PyObject_Repr(search->texts);
 	const char *text = shown ? PyUnicode_AsUTF8(shown) : NULL;
@@ -191,6 +192,8 @@ static void log_failure(const struct search *search)
 		ntd_log(ntd_machine_context(search->machine)->report, NTD_LEVEL_ALWAYS,
 			ntd_machine_name(search->machine), "Last OCR attempt failed. Text was: %s",
 			text);
+	free(search->seen);
+	search->seen = text ? ntd_strdup(text) : NULL;
 	PyErr_Clear(); /* the wait fails anyway */
 }
 
@@ -212,17 +215,30 @@ static int attempt(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_e
 	return ntd_back(blocking) ? 0 : ntd_error_from_python(err);
 }
 
+static char *observed(const void *arg)
+{
+	const struct search *search = arg;
+
+	return ntd_asprintf("the readings %s", search->seen ? search->seen : "[]");
+}
+
 static int search_screen(struct search *search, struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	struct ntd_nest nest = ntd_nest_begin(ntd_machine_context(search->machine)->report,
-					      ntd_machine_name(search->machine),
-					      "waiting for %s to appear on screen", search->shown);
+	_cleanup_free_ char *step =
+		ntd_asprintf("waiting for %s to appear on screen", search->shown);
+	const struct ntd_wait wait = {.step = step,
+				      .attempt = attempt,
+				      .observed = observed,
+				      .arg = search,
+				      .pace = NTD_PACE_SECOND,
+				      .timeout = search->timeout,
+				      .machine = search->machine};
 	int result;
 
 	search->began = ntd_now();
-	result = ntd_retry(attempt, search, search->timeout, NTD_PACE_SECOND, waiter, err);
-	ntd_nest_end(&nest, result < 0);
+	result = ntd_machine_wait(&wait, waiter, err);
 	ntd_screen_memory_free(&search->memory);
+	free(search->seen);
 	return result;
 }
 

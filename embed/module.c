@@ -36,7 +36,8 @@ static PyObject **const_slot(struct ntd_module_state *state, size_t index)
 				    (PyObject **)&state->lazy_type,
 				    &state->driver,
 				    &state->script_text,
-				    &state->script_code};
+				    &state->script_code,
+				    &state->watch};
 
 	return index < sizeof slots / sizeof *slots ? slots[index] : NULL;
 }
@@ -71,6 +72,7 @@ PyObject *ntd_module_init(void)
 	static PyMethodDef functions[] = {
 		{"retry", (PyCFunction)(void (*)(void))ntd_retry_function,
 		 METH_VARARGS | METH_KEYWORDS, ntd_retry_doc},
+		{"watch", ntd_watch_function, METH_O, ntd_watch_doc},
 		{"start_command_line", ntd_start_command_line_function, METH_VARARGS,
 		 ntd_start_command_line_doc},
 		{"start_script_name", ntd_start_script_name_function, METH_VARARGS,

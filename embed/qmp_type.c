@@ -1,6 +1,7 @@
 /* machine.qmp_client, and connections of a script's own: commands and events of QMP. Python's json converts
  * between the two worlds of objects; it is imported when a script first uses QMP.
  */
+#include "machine/retry.h"
 #include "machine_object.h"
 
 #define COMMAND_PATIENCE (600 * NTD_SECOND)
@@ -225,16 +226,52 @@ static PyObject *qmp_close(PyObject *object, PyObject *unused)
 	Py_RETURN_NONE;
 }
 
+/* Negative: no end. */
+static double seconds_left(const struct ntd_wait *wait, int64_t began)
+{
+	double left = ntd_wait_limit(wait) - ntd_seconds(ntd_now() - began);
+
+	if (wait->timeout < 0)
+		return NTD_NO_TIMEOUT;
+	return left > 0 ? left : 0;
+}
+
+/* TimeoutError; `last` is the last event that was refused, or NULL. */
+static PyObject *no_event(const struct ntd_wait *wait, int64_t waited, PyObject *last)
+{
+	_cleanup_pyref_ PyObject *seen = last ? PyObject_Repr(last) : NULL;
+	_cleanup_free_ char *stretched = ntd_stretched(wait->machine);
+	const char *text = seen ? PyUnicode_AsUTF8(seen) : NULL;
+	struct ntd_error *error =
+		ntd_error_new(NTD_E_TIMEOUT,
+			      "machine '%s': waiting for a QMP event: timed out after %.2f seconds "
+			      "(timeout=%g)%s; "
+			      "last seen: %s",
+			      ntd_machine_name(wait->machine), ntd_seconds(waited), wait->timeout,
+			      stretched, text ? text : "no event");
+
+	PyErr_Clear();
+	return ntd_raise(ntd_module_state(), error);
+}
+
+static int accepts(PyObject *filter, PyObject *event)
+{
+	_cleanup_pyref_ PyObject *wanted = PyObject_CallOneArg(filter, event);
+
+	return wanted ? PyObject_IsTrue(wanted) : -1;
+}
+
 PyObject *ntd_wait_for_qmp_event(PyObject *object, PyObject *args, PyObject *kwargs)
 {
 	static char *names[] = {"event_filter", "timeout", NULL};
 	struct ntd_qmp *qmp = ntd_machine_qmp(ntd_machine_self(object)->machine);
-	int64_t deadline;
-	double timeout = 600;
+	_cleanup_pyref_ PyObject *event = NULL;
+	struct ntd_wait wait = {.machine = ntd_machine_self(object)->machine, .timeout = 600};
+	int64_t began = ntd_now();
 	PyObject *filter;
 
 	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O&:wait_for_qmp_event", names, &filter,
-					 ntd_convert_duration, &timeout))
+					 ntd_convert_duration, &wait.timeout))
 		return NULL;
 	if (!PyCallable_Check(filter))
 		return PyErr_Format(PyExc_TypeError, "event_filter must be callable, not %s",
@@ -242,23 +279,18 @@ PyObject *ntd_wait_for_qmp_event(PyObject *object, PyObject *args, PyObject *kwa
 	if (!ntd_qmp_is_open(qmp))
 		return PyErr_Format(PyExc_RuntimeError,
 				    "QMP API is not ready yet, is the VM ready?");
-	deadline = ntd_after(ntd_span(timeout < 0 ? 9e9 : timeout));
 	for (;;) {
-		int64_t left = deadline == NTD_FOREVER ? -NTD_SECOND : deadline - ntd_now();
-		PyObject *event = next_event(
-			qmp, left < 0 && deadline != NTD_FOREVER ? 0 : ntd_seconds(left));
-		_cleanup_pyref_ PyObject *wanted = NULL;
+		PyObject *next = next_event(qmp, seconds_left(&wait, began));
 		int truth;
 
-		if (!event)
+		if (!next && PyErr_ExceptionMatches(PyExc_TimeoutError))
+			return no_event(&wait, ntd_now() - began, event);
+		if (!next)
 			return NULL;
-		wanted = PyObject_CallOneArg(filter, event);
-		truth = wanted ? PyObject_IsTrue(wanted) : -1;
-		if (truth > 0)
-			return event;
-		Py_DECREF(event);
-		if (truth < 0)
-			return NULL;
+		Py_XSETREF(event, next);
+		truth = accepts(filter, event);
+		if (truth)
+			return truth > 0 ? ntd_steal(&event) : NULL;
 	}
 }
 

@@ -52,8 +52,11 @@ PyObject *ntd_retry_function(PyObject *self, PyObject *args, PyObject *kwargs)
 	seconds = timeout >= 0 ? timeout : seconds >= 0 ? seconds : NTD_DEFAULT_TIMEOUT;
 	if (!ntd_block(&blocking))
 		return NULL;
-	result = ntd_retry(try_function, &retried, seconds, NTD_PACE_SECOND, &blocking.waiter,
-			   &error);
+	result = ntd_retry(&(struct ntd_wait){.attempt = try_function,
+					      .arg = &retried,
+					      .pace = NTD_PACE_SECOND,
+					      .timeout = seconds},
+			   &blocking.waiter, &error);
 	ntd_unblock(&blocking);
 	if (result < 0)
 		return ntd_raise(ntd_module_state(), error);

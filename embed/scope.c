@@ -16,6 +16,49 @@ static bool interrupted(struct ntd_waiter *waiter)
 	return raised;
 }
 
+/* ---- looking at something now and then */
+
+const char ntd_watch_doc[] =
+	"watch(function, /)\n--\n\n"
+	"Has waiting threads call a function, which returns the seconds until the "
+	"next call or\n"
+	"None; what it raises ends the wait. watch(None) ends this.";
+
+PyObject *ntd_watch_function(PyObject *self, PyObject *function)
+{
+	struct ntd_module_state *state = PyModule_GetState(self);
+
+	Py_XSETREF(state->watch, function == Py_None ? NULL : Py_NewRef(function));
+	Py_RETURN_NONE;
+}
+
+/* When to look again; -1 with an exception. */
+static int64_t look_in_python(void)
+{
+	struct ntd_module_state *state = ntd_module_state();
+	_cleanup_pyref_ PyObject *watch = state->watch ? Py_NewRef(state->watch) : NULL;
+	_cleanup_pyref_ PyObject *left = watch ? PyObject_CallNoArgs(watch) : NULL;
+	double seconds;
+
+	if (!watch)
+		return NTD_FOREVER;
+	if (!left || left == Py_None)
+		return left ? NTD_FOREVER : -1;
+	seconds = PyFloat_AsDouble(left);
+	return PyErr_Occurred() ? -1 : ntd_after(ntd_span(seconds));
+}
+
+static bool look(struct ntd_waiter *waiter)
+{
+	struct ntd_blocking *blocking = ntd_container_of(waiter, struct ntd_blocking, waiter);
+
+	ntd_into_python(blocking);
+	waiter->look_at = look_in_python();
+	return !ntd_back(blocking) || waiter->look_at < 0;
+}
+
+/* ---- the scope */
+
 bool ntd_block(struct ntd_blocking *blocking)
 {
 	sigset_t all;
@@ -24,6 +67,8 @@ bool ntd_block(struct ntd_blocking *blocking)
 	pthread_sigmask(SIG_SETMASK, &all, &blocking->signals);
 	blocking->waiter.interrupted = interrupted;
 	blocking->waiter.signals = &blocking->signals;
+	blocking->waiter.look = ntd_module_state()->watch ? look : NULL;
+	blocking->waiter.look_at = 0;
 	if (PyErr_CheckSignals() < 0) {
 		pthread_sigmask(SIG_SETMASK, &blocking->signals, NULL);
 		return false;

@@ -48,14 +48,14 @@ static int look(const struct ntd_text_wait *wait, const struct ntd_buf *bytes, b
 static int attempt(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	struct ntd_blocking *blocking = ntd_container_of(waiter, struct ntd_blocking, waiter);
-	const struct ntd_text_wait *wait = arg;
-	_cleanup_buf_ struct ntd_buf bytes = {0};
+	struct ntd_text_wait *wait = arg;
 	int found;
 
-	if (wait->fetch(wait, &bytes, waiter, err) < 0)
+	ntd_buf_clear(&wait->seen);
+	if (wait->fetch(wait, &wait->seen, waiter, err) < 0)
 		return -1;
 	ntd_into_python(blocking);
-	found = look(wait, &bytes, last);
+	found = look(wait, &wait->seen, last);
 	if (found < 0)
 		ntd_error_from_python(err);
 	if (!ntd_back(blocking) && found >= 0)
@@ -63,15 +63,32 @@ static int attempt(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_e
 	return found;
 }
 
+static char *observed(const void *arg)
+{
+	const struct ntd_text_wait *wait = arg;
+	_cleanup_free_ char *excerpt = ntd_excerpt(ntd_buf_bytes(&wait->seen), wait->seen.len);
+
+	return ntd_asprintf("%s%s", *excerpt ? "the text" : "no text", excerpt);
+}
+
 PyObject *ntd_wait_for_text(struct ntd_text_wait *wait, PyObject *regexp, const char *step,
 			    double timeout)
 {
 	_cleanup_pyref_ PyObject *pattern = ntd_regex(regexp, "regexp");
+	const struct ntd_wait how = {.step = step,
+				     .attempt = attempt,
+				     .observed = observed,
+				     .arg = wait,
+				     .pace = NTD_PACE_ADAPTIVE,
+				     .timeout = timeout,
+				     .machine = wait->machine};
+	bool held;
 	int result;
 
 	wait->pattern = pattern;
-	if (!pattern || !NTD_BLOCKING_CALL(result, ntd_machine_wait(wait->machine, step, attempt,
-								    wait, timeout, waiter, error)))
+	held = pattern && NTD_BLOCKING_CALL(result, ntd_machine_wait(&how, waiter, error));
+	ntd_buf_free(&wait->seen);
+	if (!held)
 		return NULL;
 	Py_RETURN_NONE;
 }

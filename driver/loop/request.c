@@ -51,18 +51,22 @@ static void run_abandon(void *arg)
 }
 
 /* Returns 1 when `fd` is readable, 0 at the deadline, -1 when interrupted. */
-static int sleep_on(int fd, int64_t deadline, struct ntd_waiter *waiter)
+static int sleep_on(int fd, int64_t deadline, struct ntd_waiter *waiter, bool looks)
 {
 	struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
 
+	looks = looks && waiter && waiter->look;
 	for (;;) {
 		struct timespec storage;
-		int ready = ppoll(&poll_fd, fd >= 0, ntd_remaining(deadline, &storage),
+		int64_t until = looks ? ntd_earlier(deadline, waiter->look_at) : deadline;
+		int ready = ppoll(&poll_fd, fd >= 0, ntd_remaining(until, &storage),
 				  waiter ? waiter->signals : NULL);
 
-		if (ready >= 0)
+		if (ready > 0 || (ready == 0 && until == deadline))
 			return ready;
-		if (errno == EINTR && waiter && waiter->interrupted(waiter))
+		if (ready == 0 && waiter->look(waiter))
+			return -1;
+		if (ready < 0 && errno == EINTR && waiter && waiter->interrupted(waiter))
 			return -1;
 	}
 }
@@ -77,7 +81,7 @@ int ntd_request_wait(struct ntd_request *request, int64_t deadline, struct ntd_w
 
 	if (request->done_fd < 0) /* it could not begin */
 		return ntd_error_move(err, ntd_steal(&request->error));
-	woken = sleep_on(request->done_fd, deadline, waiter);
+	woken = sleep_on(request->done_fd, deadline, waiter, request->looks);
 	/* Reading, unlike polling, also orders what the loop thread wrote before what is read here. */
 	finished = eventfd_read(request->done_fd, &count) == 0;
 	if (!finished) {
@@ -103,7 +107,7 @@ int ntd_request_run(struct ntd_loop *loop, struct ntd_request *request, int64_t 
 
 int ntd_wait_until(int64_t deadline, struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	if (sleep_on(-1, deadline, waiter) < 0)
+	if (sleep_on(-1, deadline, waiter, true) < 0)
 		return ntd_error_set(err, NTD_E_CANCELLED, "interrupted");
 	return 0;
 }

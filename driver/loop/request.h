@@ -18,6 +18,11 @@
 struct ntd_waiter {
 	bool (*interrupted)(struct ntd_waiter *waiter);
 	const sigset_t *signals;
+	/* What the thread looks at now and then while it waits for something that may take long, such as
+	 * conditions that must keep holding: called when `look_at` has come, which it sets anew. True means:
+	 * stop waiting. Only in ntd_wait_until() and in requests that allow it. NULL: nothing. */
+	bool (*look)(struct ntd_waiter *waiter);
+	int64_t look_at;
 };
 
 struct ntd_request {
@@ -28,6 +33,7 @@ struct ntd_request {
 	struct ntd_error *error; /* set by completion; NULL: success */
 	int done_fd;             /* eventfd; readable when complete */
 	bool done;               /* loop thread only */
+	bool looks;              /* the waiter may look at other things meanwhile */
 };
 
 /* Hands the request to the loop. Every begun request must be waited for. */

@@ -153,10 +153,10 @@ int ntd_machine_fail(struct ntd_machine *machine, struct ntd_bytes command, doub
 /* ---- waiting for a status */
 
 struct until {
-	struct ntd_machine *machine;
+	struct ntd_wait wait;
 	struct ntd_bytes command;
-	double timeout;
 	bool fails;
+	int status;
 	struct ntd_buf *output;
 };
 
@@ -164,28 +164,49 @@ static int try_until(void *arg, bool last, struct ntd_waiter *waiter, struct ntd
 {
 	struct until *until = arg;
 	_cleanup_result_ struct ntd_result result = {0};
+	double limit = until->wait.timeout < 0 ? NTD_NO_TIMEOUT : ntd_wait_limit(&until->wait);
 
 	(void)last;
-	if (run_text(until->machine, until->command, until->timeout, &result, waiter, err) < 0)
+	if (run_text(until->wait.machine, until->command, limit, &result, waiter, err) < 0)
 		return -1;
+	until->status = result.status;
 	ntd_buf_clear(until->output);
 	ntd_buf_append(until->output, ntd_buf_bytes(&result.output), result.output.len);
 	return (result.status != 0) == until->fails;
+}
+
+char *ntd_command_observed(int status, const struct ntd_buf *output)
+{
+	_cleanup_free_ char *excerpt = ntd_excerpt(ntd_buf_bytes(output), output->len);
+
+	return ntd_asprintf("exit code %d%s%s", status, *excerpt ? ", output:" : ", no output",
+			    excerpt);
+}
+
+static char *until_observed(const void *arg)
+{
+	const struct until *until = arg;
+
+	return ntd_command_observed(until->status, until->output);
 }
 
 int ntd_machine_wait_until(struct ntd_machine *machine, struct ntd_bytes command, bool fails,
 			   double timeout, struct ntd_buf *output, struct ntd_waiter *waiter,
 			   struct ntd_error **err)
 {
-	struct until until = {.machine = machine,
+	_cleanup_free_ char *what =
+		ntd_asprintf("waiting for %s: %.*s", fails ? "failure" : "success",
+			     (int)command.len, command.data);
+	struct until until = {.wait = {.step = what,
+				       .attempt = try_until,
+				       .observed = until_observed,
+				       .arg = &until,
+				       .pace = NTD_PACE_SECOND,
+				       .timeout = timeout,
+				       .machine = machine},
 			      .command = command,
-			      .timeout = timeout,
 			      .fails = fails,
 			      .output = output};
-	struct ntd_nest nest =
-		step(machine, fails ? "waiting for failure" : "waiting for success", command);
-	int result = ntd_retry(try_until, &until, timeout, NTD_PACE_SECOND, waiter, err);
 
-	ntd_nest_end(&nest, result < 0);
-	return result;
+	return ntd_machine_wait(&until.wait, waiter, err);
 }

@@ -51,6 +51,8 @@ int ntd_machine_wait_for_unix_socket(struct ntd_machine *machine, const char *ad
 /* Until a graphical session and its X server are there. */
 int ntd_machine_wait_for_x(struct ntd_machine *machine, double timeout, struct ntd_waiter *waiter,
 			   struct ntd_error **err);
-/* A step around a wait with adaptive pace. */
-int ntd_machine_wait(struct ntd_machine *machine, const char *step, ntd_attempt *attempt, void *arg,
-		     double timeout, struct ntd_waiter *waiter, struct ntd_error **err);
+/* What a wait saw of a command, for its error; a new string. */
+char *ntd_command_observed(int status, const struct ntd_buf *output);
+/* The wait, as a step of its machine. */
+int ntd_machine_wait(const struct ntd_wait *wait, struct ntd_waiter *waiter,
+		     struct ntd_error **err);

@@ -3,6 +3,10 @@
  *
  * Reading is bounded per wake-up: a console flood shares the loop fairly with everything else. The pipe
  * holds the guest back when the loop is behind, so nothing is lost.
+ *
+ * A line is known when its newline has come; one that has just begun is only shown, after a pause, to those
+ * who wait. Who has found what he wanted in it uses it up so far: `partial_used` raw bytes, which are skipped
+ * when the line is whole.
  */
 #include "machine/console.h"
 
@@ -19,6 +23,10 @@ enum {
 	INPUT_LIMIT = 16 << 20,
 };
 
+/* How long a line that has begun must have stood as it is to be shown. Shorter, and the pauses of a guest
+ * that writes character by character would be taken for the end. */
+#define QUIET (100 * NTD_MS)
+
 struct ntd_console {
 	struct ntd_loop *loop;
 	struct ntd_report *report;
@@ -27,6 +35,10 @@ struct ntd_console {
 	int raw_fd;
 	struct ntd_buf partial, log, pending_input;
 	size_t unread;
+	size_t partial_used;
+	int64_t partial_at; /* when the last of the partial line came */
+	unsigned line;      /* number of the partial line */
+	struct ntd_timer quiet;
 	char *panic;
 	void (*panicked)(void *owner);
 	void *owner;
@@ -36,7 +48,7 @@ struct ntd_console {
 struct line_wait {
 	struct ntd_request request;
 	struct ntd_console *console;
-	struct ntd_buf *lines;
+	struct ntd_console_news *news;
 	size_t limit;
 	struct line_wait *next;
 };
@@ -44,7 +56,7 @@ struct line_wait {
 /* ---- lines */
 
 /* Whole lines, up to `limit` bytes, but at least one; false when there is none. */
-static bool take_lines(struct ntd_console *console, struct ntd_buf *lines, size_t limit)
+static bool take_lines(struct ntd_console *console, struct ntd_console_news *news, size_t limit)
 {
 	const char *from = ntd_buf_bytes(&console->log) + console->unread;
 	size_t left = console->log.len - console->unread;
@@ -54,20 +66,80 @@ static bool take_lines(struct ntd_console *console, struct ntd_buf *lines, size_
 		return false;
 	if (!end)
 		end = memchr(from, '\n', left);
-	ntd_buf_append(lines, from, (size_t)(end - from) + 1);
+	ntd_buf_append(&news->lines, from, (size_t)(end - from) + 1);
 	console->unread += (size_t)(end - from) + 1;
+	news->seen = 0;
+	return true;
+}
+
+/* The bytes without a UTF-8 character at the end of which only the beginning has been read. */
+static size_t whole_characters(const struct ntd_buf *bytes)
+{
+	const unsigned char *at = (const unsigned char *)ntd_buf_bytes(bytes);
+	size_t cut = bytes->len, back = 1;
+
+	while (back < 4 && back < cut && (at[cut - back] & 0xc0) == 0x80)
+		back++;
+	if (cut && at[cut - back] >= 0xc0 &&
+	    !ntd_utf8_sequence((const char *)at + cut - back, back))
+		cut -= back;
+	return cut;
+}
+
+/* The partial line from its byte `from` on. Spaces at the end, which whole lines lose, belong to a prompt. */
+static void append_partial(const struct ntd_console *console, size_t from, struct ntd_buf *out)
+{
+	const char *bytes = ntd_buf_bytes(&console->partial);
+	size_t end = whole_characters(&console->partial), len;
+	_cleanup_free_ char *text = NULL;
+
+	if (end <= from)
+		return;
+	text = ntd_console_text(bytes + from, end - from, &len);
+	ntd_buf_append(out, text, len);
+	for (size_t at = end; at > from && bytes[at - 1] == ' '; at--)
+		ntd_buf_puts(out, " ");
+}
+
+/* Shows the partial line if it has been quiet; else sees to it that this is done when it has. False: nothing
+ * new is shown. */
+static bool show_partial(struct ntd_console *console, struct ntd_console_news *news)
+{
+	size_t len = console->partial.len;
+
+	if (len == news->seen || len <= console->partial_used)
+		return false;
+	if (ntd_now() < console->partial_at + QUIET) {
+		ntd_timer_set(console->loop, &console->quiet, console->partial_at + QUIET);
+		return false;
+	}
+	ntd_buf_clear(&news->partial);
+	append_partial(console, console->partial_used, &news->partial);
+	news->line = console->line;
+	news->seen = len;
 	return true;
 }
 
 static void serve_waits(struct ntd_console *console)
 {
-	while (console->waits &&
-	       take_lines(console, console->waits->lines, console->waits->limit)) {
-		struct line_wait *wait = console->waits;
+	struct line_wait **link = &console->waits;
 
-		console->waits = wait->next;
-		ntd_request_complete(&wait->request, NULL);
+	while (*link) {
+		struct line_wait *wait = *link;
+
+		if (take_lines(console, wait->news, wait->limit) ||
+		    show_partial(console, wait->news)) {
+			*link = wait->next;
+			ntd_request_complete(&wait->request, NULL);
+		} else {
+			link = &wait->next;
+		}
 	}
+}
+
+static void quiet(struct ntd_timer *timer)
+{
+	serve_waits(ntd_container_of(timer, struct ntd_console, quiet));
 }
 
 static void forget_oldest(struct ntd_console *console)
@@ -99,6 +171,22 @@ static bool is_panic(const char *text)
 	return at && begins_line(text, at);
 }
 
+/* The line at the end of the log was the partial one: what was used of it is not read again. */
+static void skip_used(struct ntd_console *console, size_t line_start, size_t text_len)
+{
+	size_t used = console->partial_used;
+	size_t used_text;
+
+	console->partial_used = 0;
+	console->line++;
+	if (!used || console->unread != line_start)
+		return;
+	free(ntd_console_text(ntd_buf_bytes(&console->partial),
+			      used < console->partial.len ? used : console->partial.len,
+			      &used_text));
+	console->unread += used_text < text_len ? used_text : text_len;
+}
+
 static void add_line(struct ntd_console *console, const char *bytes, size_t len)
 {
 	size_t text_len;
@@ -116,21 +204,9 @@ static void add_line(struct ntd_console *console, const char *bytes, size_t len)
 	}
 	ntd_buf_append(&console->log, text, text_len);
 	ntd_buf_append(&console->log, "\n", 1);
+	skip_used(console, console->log.len - text_len - 1, text_len);
 	if (console->log.len > LOG_LIMIT)
 		forget_oldest(console);
-}
-
-/* The bytes without a UTF-8 character at the end of which only the beginning has been read. */
-static size_t whole_characters(const struct ntd_buf *bytes)
-{
-	const unsigned char *at = (const unsigned char *)ntd_buf_bytes(bytes);
-	size_t cut = bytes->len, back = 1;
-
-	while (back < 4 && back < cut && (at[cut - back] & 0xc0) == 0x80)
-		back++;
-	if (at[cut - back] >= 0xc0 && !ntd_utf8_sequence((const char *)at + cut - back, back))
-		cut -= back;
-	return cut;
 }
 
 static void write_raw(struct ntd_console *console, const char *bytes, size_t len)
@@ -162,6 +238,7 @@ static void add_bytes(struct ntd_console *console, const char *bytes, size_t len
 		len -= step;
 	}
 	ntd_buf_append(&console->partial, bytes, len);
+	console->partial_at = ntd_now();
 	if (console->partial.len > LINE_LIMIT) {
 		size_t whole = whole_characters(&console->partial);
 
@@ -233,7 +310,8 @@ int ntd_console_open(struct ntd_console *console, int output_fd, int input_fd, i
 	ntd_buf_clear(&console->partial);
 	ntd_buf_free(&console->log);
 	ntd_buf_clear(&console->pending_input);
-	console->unread = 0;
+	console->unread = console->partial_used = 0;
+	console->line++;
 	free(ntd_steal(&console->panic));
 	console->output.fd = output_fd;
 	console->input.fd = input_fd;
@@ -279,6 +357,7 @@ void ntd_console_close(struct ntd_console *console, const struct ntd_error *why)
 		ntd_close_fd(&console->input.fd);
 		ntd_close_fd(&console->raw_fd);
 	}
+	ntd_timer_cancel(&console->quiet);
 	ntd_console_fail_pending(console, why);
 }
 
@@ -287,8 +366,9 @@ char *ntd_console_tail(const struct ntd_console *console, int lines)
 	struct ntd_buf tail = {0};
 	const char *bytes = ntd_buf_bytes(&console->log);
 	size_t start = console->log.len;
+	bool partial = lines > 0 && console->partial.len;
 
-	for (int i = 0; i < lines && start; i++) {
+	for (int i = partial; i < lines && start; i++) {
 		const char *end = memrchr(bytes, '\n', start - 1);
 
 		start = end ? (size_t)(end - bytes) + 1 : 0;
@@ -301,6 +381,11 @@ char *ntd_console_tail(const struct ntd_console *console, int lines)
 		ntd_buf_append(&tail, bytes + start, len);
 		ntd_buf_puts(&tail, "\n");
 		start += len + 1;
+	}
+	if (partial) {
+		ntd_buf_puts(&tail, "    ");
+		append_partial(console, 0, &tail);
+		ntd_buf_puts(&tail, "\n");
 	}
 	return ntd_buf_take_string(&tail);
 }
@@ -318,7 +403,7 @@ static void wait_begin(struct ntd_request *request)
 	struct ntd_console *console = wait->console;
 	struct line_wait **link = &console->waits;
 
-	if (take_lines(console, wait->lines, wait->limit)) {
+	if (take_lines(console, wait->news, wait->limit) || show_partial(console, wait->news)) {
 		ntd_request_complete(request, NULL);
 	} else if (console->output.fd < 0) {
 		ntd_request_complete(
@@ -342,13 +427,14 @@ static void wait_abandon(struct ntd_request *request)
 		*link = wait->next;
 }
 
-int ntd_console_take(struct ntd_console *console, struct ntd_buf *lines, size_t limit,
+int ntd_console_take(struct ntd_console *console, struct ntd_console_news *news, size_t limit,
 		     int64_t deadline, struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	struct line_wait wait = {.request = {.begin = wait_begin, .abandon = wait_abandon},
-				 .console = console,
-				 .lines = lines,
-				 .limit = limit};
+	struct line_wait wait = {
+		.request = {.begin = wait_begin, .abandon = wait_abandon, .looks = true},
+		.console = console,
+		.news = news,
+		.limit = limit};
 
 	return ntd_request_run(console->loop, &wait.request, deadline, waiter, err);
 }
@@ -372,6 +458,33 @@ void ntd_console_give_back(struct ntd_console *console, size_t count)
 		      &(struct returned){.console = console, .count = count});
 }
 
+struct taken_partial {
+	struct ntd_console *console;
+	const struct ntd_console_news *news;
+};
+
+/* The line may have been completed in the meantime: then it is the first that is unread. */
+static void take_partial(void *arg)
+{
+	const struct taken_partial *taken = arg;
+	struct ntd_console *console = taken->console;
+	const char *unread = ntd_buf_bytes(&console->log) + console->unread;
+	size_t left = console->log.len - console->unread;
+	size_t line = left ? (size_t)((const char *)memchr(unread, '\n', left) - unread) : 0;
+
+	if (console->line == taken->news->line)
+		console->partial_used = taken->news->seen;
+	else
+		console->unread +=
+			taken->news->partial.len < line ? taken->news->partial.len : line;
+}
+
+void ntd_console_take_partial(struct ntd_console *console, const struct ntd_console_news *news)
+{
+	ntd_loop_call(console->loop, take_partial,
+		      &(struct taken_partial){.console = console, .news = news});
+}
+
 struct log_copy {
 	struct ntd_console *console;
 	struct ntd_buf *log;
@@ -383,7 +496,9 @@ static void copy_log(void *arg)
 	size_t len = copy->console->log.len;
 
 	ntd_buf_clear(copy->log);
-	ntd_buf_append(copy->log, ntd_buf_bytes(&copy->console->log), len ? len - 1 : 0);
+	ntd_buf_append(copy->log, ntd_buf_bytes(&copy->console->log),
+		       len && !copy->console->partial.len ? len - 1 : len);
+	append_partial(copy->console, 0, copy->log);
 }
 
 void ntd_console_copy_log(struct ntd_console *console, struct ntd_buf *log)
@@ -460,6 +575,7 @@ struct ntd_console *ntd_console_new(struct ntd_loop *loop, struct ntd_report *re
 					.machine = ntd_strdup(machine),
 					.output = {.fd = -1, .ready = output_ready},
 					.input = {.fd = -1, .ready = input_ready},
+					.quiet = {.expired = quiet},
 					.raw_fd = -1};
 	return console;
 }

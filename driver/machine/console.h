@@ -26,20 +26,33 @@ void ntd_console_drain(struct ntd_console *console);
 void ntd_console_close(struct ntd_console *console, const struct ntd_error *why);
 /* Loop: waits that have run out of lines fail with a copy of `why`. */
 void ntd_console_fail_pending(struct ntd_console *console, const struct ntd_error *why);
-/* Loop: a new string with the last `lines` lines, each indented by four spaces; "" when there are none. */
+/* Loop: a new string with the last `lines` lines, one that has just begun included, each indented by four
+ * spaces; "" when there are none. */
 char *ntd_console_tail(const struct ntd_console *console, int lines);
 /* The same from any other thread. */
 char *ntd_console_tail_now(struct ntd_console *console, int lines);
 /* Loop: the guest's last kernel panic line, or NULL. */
 const char *ntd_console_panic(const struct ntd_console *console);
 
+/* What one who waits for console text is given, and what of it he has seen. */
+struct ntd_console_news {
+	struct ntd_buf lines; /* taken: nobody else gets them */
+	struct ntd_buf
+		partial; /* only shown: a line that has begun, when there are no whole ones */
+	unsigned line;   /* the partial line's number */
+	size_t seen;     /* how much of it has been shown */
+};
+
 /* Waits until there are lines that nobody has taken yet, and takes them, each with its newline: at least
- * one, and no more than `limit` bytes unless the first is longer. Appends them to `lines`. */
-int ntd_console_take(struct ntd_console *console, struct ntd_buf *lines, size_t limit,
+ * one, and no more than `limit` bytes unless the first is longer. Without any, a line that has begun is
+ * shown once nothing has followed for a tenth of a second: it may be a prompt. */
+int ntd_console_take(struct ntd_console *console, struct ntd_console_news *news, size_t limit,
 		     int64_t deadline, struct ntd_waiter *waiter, struct ntd_error **err);
 /* Gives back the last `count` bytes that were taken, for the next one who takes. */
 void ntd_console_give_back(struct ntd_console *console, size_t count);
-/* A copy of all lines since the start, joined by newlines. */
+/* Takes what was shown of a partial line: the next one who takes gets the rest of it. */
+void ntd_console_take_partial(struct ntd_console *console, const struct ntd_console_news *news);
+/* A copy of all lines since the start, joined by newlines; the last may have just begun. */
 void ntd_console_copy_log(struct ntd_console *console, struct ntd_buf *log);
 /* Queues bytes for the guest's serial port. */
 int ntd_console_write(struct ntd_console *console, const char *bytes, size_t len,

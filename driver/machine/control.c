@@ -231,10 +231,10 @@ void ntd_machine_disconnect(struct ntd_machine *machine, bool new_boot)
 
 /* ---- ends */
 
-int ntd_machine_wait_for_shutdown(struct ntd_machine *machine, int64_t deadline,
-				  struct ntd_waiter *waiter, struct ntd_error **err)
+static int wait_for_end(struct ntd_machine *machine, int64_t deadline, bool looks,
+			struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	struct ntd_life_wait wait = {.kind = NTD_WAIT_GONE};
+	struct ntd_life_wait wait = {.kind = NTD_WAIT_GONE, .request.looks = looks};
 	struct ntd_machine_status status = ntd_machine_status(machine);
 	struct ntd_nest nest;
 	int result;
@@ -251,6 +251,12 @@ int ntd_machine_wait_for_shutdown(struct ntd_machine *machine, int64_t deadline,
 	return result;
 }
 
+int ntd_machine_wait_for_shutdown(struct ntd_machine *machine, int64_t deadline,
+				  struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	return wait_for_end(machine, deadline, true, waiter, err);
+}
+
 int ntd_machine_shutdown(struct ntd_machine *machine, struct ntd_waiter *waiter,
 			 struct ntd_error **err)
 {
@@ -263,7 +269,7 @@ int ntd_machine_shutdown(struct ntd_machine *machine, struct ntd_waiter *waiter,
 	if (ntd_shell_send(machine->shell, "poweroff\n", 9, err) < 0)
 		return -1;
 	feed(machine, NTD_MACHINE_STOP);
-	return ntd_machine_wait_for_shutdown(machine, NTD_FOREVER, waiter, err);
+	return wait_for_end(machine, NTD_FOREVER, false, waiter, err);
 }
 
 int ntd_machine_crash(struct ntd_machine *machine, struct ntd_waiter *waiter,
@@ -280,7 +286,7 @@ int ntd_machine_crash(struct ntd_machine *machine, struct ntd_waiter *waiter,
 	feed(machine, NTD_MACHINE_STOP);
 	if (ntd_machine_monitor_command(machine, "quit", &reply, waiter, err) < 0)
 		return -1;
-	return ntd_machine_wait_for_shutdown(machine, NTD_FOREVER, waiter, err);
+	return wait_for_end(machine, NTD_FOREVER, false, waiter, err);
 }
 
 int ntd_machine_reboot(struct ntd_machine *machine, struct ntd_waiter *waiter,

@@ -3,6 +3,8 @@
 
 #include "machine/machine.h"
 
+#include <stdatomic.h>
+
 /* Someone who waits for a change of a machine's life: its start, its shell, its end. */
 struct ntd_life_wait {
 	struct ntd_request request;
@@ -44,6 +46,8 @@ struct ntd_machine {
 	char *start_failure;            /* why its process is being ended, if it could not start */
 	struct ntd_timer verdict, kill; /* life.c */
 	unsigned panic_activity;
+	size_t accelerator_question; /* accelerator.c */
+	_Atomic(bool) emulated;      /* by TCG, as far as is known; any thread may read it */
 	bool panicked;
 };
 

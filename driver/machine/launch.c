@@ -6,6 +6,7 @@
  */
 #include "machine/internal.h"
 
+#include "machine/accelerator.h"
 #include "machine/start_command.h"
 
 #include <errno.h>
@@ -63,6 +64,7 @@ static void qmp_ready(void *owner, const struct ntd_error *failure)
 	if (failure)
 		return; /* the start ends with its process or its deadline */
 	machine->qmp_ready = true;
+	ntd_accelerator_ask(machine);
 	started_if_complete(machine);
 }
 

@@ -14,6 +14,10 @@
 
 struct ntd_machine;
 
+/* By the accelerator: NTD_SCALE_TCG where QEMU emulates the processor, else 1. */
+#define NTD_SCALE_AUTO 0.0
+#define NTD_SCALE_TCG 4.0
+
 /* What a machine needs of the run it belongs to. Copied; the pointers must outlive the machine. */
 struct ntd_machine_context {
 	struct ntd_loop *loop;
@@ -24,6 +28,7 @@ struct ntd_machine_context {
 		socket_dir; /* for sockets when tmp_dir is too long for AF_UNIX; else equal to it */
 	const char *out_dir; /* where files for the user go */
 	double boot_timeout; /* seconds: for QEMU to start, and again for the guest's root shell */
+	double time_scale;   /* stretches the time-outs of waits; NTD_SCALE_AUTO */
 };
 
 /* What the embedding adds. Called on script threads. */
@@ -57,6 +62,8 @@ struct ntd_console *ntd_machine_console(struct ntd_machine *machine);
 struct ntd_monitor *ntd_machine_monitor(struct ntd_machine *machine);
 struct ntd_shell *ntd_machine_shell(struct ntd_machine *machine);
 struct ntd_qmp *ntd_machine_qmp(struct ntd_machine *machine);
+/* By what time-outs of waits are multiplied at present: 1 until an automatic one is known. */
+double ntd_machine_time_scale(const struct ntd_machine *machine);
 
 struct ntd_machine_status {
 	enum ntd_machine_state state;

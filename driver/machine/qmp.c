@@ -22,6 +22,9 @@ struct ntd_qmp {
 	unsigned last_id;
 	ntd_qmp_ready *ready; /* until the capabilities are negotiated */
 	void *owner;
+	unsigned asked; /* id of the driver's own command; 0: none */
+	void (*answered)(void *owner, const cJSON *reply);
+	void *asker;
 };
 
 /* One command and its reply, or one wait for an event. */
@@ -88,6 +91,14 @@ static void deliver_event(struct ntd_qmp *qmp, cJSON *event)
 		cJSON_DeleteItemFromArray(qmp->events, 0);
 }
 
+static void deliver_answer(struct ntd_qmp *qmp, const cJSON *id, const cJSON *reply)
+{
+	if (!qmp->asked || !cJSON_IsNumber(id) || id->valuedouble != qmp->asked)
+		return;
+	qmp->asked = 0;
+	qmp->answered(qmp->asker, reply);
+}
+
 static void deliver_reply(struct ntd_qmp *qmp, cJSON *reply)
 {
 	const cJSON *id = cJSON_GetObjectItemCaseSensitive(reply, "id");
@@ -98,6 +109,7 @@ static void deliver_reply(struct ntd_qmp *qmp, cJSON *reply)
 		link = &(*link)->next;
 	exchange = *link;
 	if (!exchange) {
+		deliver_answer(qmp, id, reply);
 		cJSON_Delete(reply);
 		return;
 	}
@@ -154,6 +166,7 @@ int ntd_qmp_open(struct ntd_qmp *qmp, int fd, ntd_qmp_ready *ready, void *owner,
 	ntd_buf_clear(&qmp->out);
 	cJSON_Delete(qmp->events);
 	qmp->events = cJSON_CreateArray();
+	qmp->asked = 0;
 	qmp->ready = ready;
 	qmp->owner = owner;
 	qmp->socket.fd = fd;
@@ -181,6 +194,15 @@ void ntd_qmp_close(struct ntd_qmp *qmp, const struct ntd_error *why)
 		ntd_request_complete(&wait->request, ntd_error_copy(why));
 	}
 	qmp->last_wait = &qmp->event_waits;
+}
+
+void ntd_qmp_ask(struct ntd_qmp *qmp, const char *command,
+		 void (*answered)(void *owner, const cJSON *reply), void *owner)
+{
+	qmp->asked = ++qmp->last_id;
+	qmp->answered = answered;
+	qmp->asker = owner;
+	send_command(qmp, command, NULL, qmp->asked);
 }
 
 /* ---- script threads */
@@ -229,11 +251,12 @@ static void exchange_abandon(struct ntd_request *request)
 static cJSON *run(struct ntd_qmp *qmp, const char *command, const cJSON *arguments,
 		  int64_t deadline, struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	struct exchange exchange = {
-		.request = {.begin = exchange_begin, .abandon = exchange_abandon},
-		.qmp = qmp,
-		.command = command,
-		.arguments = arguments};
+	struct exchange exchange = {.request = {.begin = exchange_begin,
+						.abandon = exchange_abandon,
+						.looks = !command},
+				    .qmp = qmp,
+				    .command = command,
+				    .arguments = arguments};
 
 	if (ntd_request_run(qmp->loop, &exchange.request, deadline, waiter, err) == 0)
 		return exchange.reply;

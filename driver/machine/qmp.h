@@ -38,6 +38,11 @@ cJSON *ntd_qmp_execute(struct ntd_qmp *qmp, const char *command, const cJSON *ar
 cJSON *ntd_qmp_next_event(struct ntd_qmp *qmp, int64_t deadline, struct ntd_waiter *waiter,
 			  struct ntd_error **err);
 
+/* Loop: executes a command without arguments for the driver itself; `answered` gets the whole reply, unless
+ * the connection is closed before. One at a time; from within `answered` the next may be asked. */
+void ntd_qmp_ask(struct ntd_qmp *qmp, const char *command,
+		 void (*answered)(void *owner, const cJSON *reply), void *owner);
+
 /* Takes one message off the front of `in`: sets *message (NULL for a line that is not a JSON object) and
  * returns true, or returns false when `in` holds no whole line. */
 bool ntd_qmp_take_message(struct ntd_buf *in, cJSON **message);

@@ -1,6 +1,7 @@
 #include "machine/retry.h"
 
 #include "base/text.h"
+#include "machine/machine.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -39,31 +40,78 @@ char *ntd_float_text(double number)
 	return ntd_asprintf("%.*f", digits - 1 > exponent ? digits - 1 - exponent : 1, number);
 }
 
-struct ntd_error *ntd_retry_timed_out(int64_t waited, double timeout)
-{
-	_cleanup_free_ char *limit = ntd_float_text(timeout);
+/* ---- the error */
 
-	return ntd_error_new(NTD_E_ASSERTION, "action timed out after %.2f seconds (timeout=%s)",
-			     ntd_seconds(waited), limit);
+enum { EXCERPT_LINES = 20, EXCERPT_BYTES = 4000 };
+
+char *ntd_excerpt(const char *text, size_t len)
+{
+	struct ntd_buf excerpt = {0};
+	size_t start, lines = 0;
+
+	while (len && strchr("\r\n", text[len - 1]))
+		len--;
+	for (start = len; start && len - start < EXCERPT_BYTES; start--)
+		if (text[start - 1] == '\n' && ++lines == EXCERPT_LINES)
+			break;
+	while (start < len) {
+		const char *end = memchr(text + start, '\n', len - start);
+		size_t line = end ? (size_t)(end - text) - start : len - start;
+
+		ntd_buf_puts(&excerpt, "\n    ");
+		ntd_buf_append(&excerpt, text + start, line);
+		start += line + (end != NULL);
+	}
+	return ntd_buf_take_string(&excerpt);
 }
 
-int ntd_retry(ntd_attempt *attempt, void *arg, double timeout, enum ntd_pace pace,
-	      struct ntd_waiter *waiter, struct ntd_error **err)
+double ntd_wait_limit(const struct ntd_wait *wait)
 {
-	int64_t began = ntd_now(), waited;
-	int64_t limit = timeout < 0 ? NTD_FOREVER : ntd_span(timeout);
+	return wait->timeout * (wait->machine ? ntd_machine_time_scale(wait->machine) : 1);
+}
+
+char *ntd_stretched(const struct ntd_machine *machine)
+{
+	double scale = machine ? ntd_machine_time_scale(machine) : 1;
+
+	if (scale == 1)
+		return ntd_strdup("");
+	return ntd_asprintf(", which --timeout-scale made %g times as long", scale);
+}
+
+struct ntd_error *ntd_wait_timed_out(const struct ntd_wait *wait, int64_t waited)
+{
+	_cleanup_free_ char *timeout = ntd_float_text(wait->timeout);
+	_cleanup_free_ char *seen = wait->observed ? wait->observed(wait->arg) : NULL;
+	_cleanup_free_ char *stretched = ntd_stretched(wait->machine);
+	_cleanup_free_ char *what =
+		wait->step ? ntd_asprintf(": machine '%s': %s", ntd_machine_name(wait->machine),
+					  wait->step)
+			   : NULL;
+
+	return ntd_error_new(NTD_E_ASSERTION,
+			     "action timed out after %.2f seconds (timeout=%s)%s%s%s%s",
+			     ntd_seconds(waited), timeout, stretched, what ? what : "",
+			     seen ? "; last seen: " : "", seen ? seen : "");
+}
+
+/* ---- attempts */
+
+int ntd_retry(const struct ntd_wait *wait, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	int64_t began = ntd_now(), limit;
 	int held;
 
 	do {
-		held = attempt(arg, false, waiter, err);
+		held = wait->attempt(wait->arg, false, waiter, err);
 		if (held)
 			return held < 0 ? -1 : 0;
-		if (ntd_wait_until(next_attempt(began, limit, pace), waiter, err) < 0)
+		limit = wait->timeout < 0 ? NTD_FOREVER : ntd_span(ntd_wait_limit(wait));
+		if (ntd_wait_until(next_attempt(began, limit, wait->pace), waiter, err) < 0)
 			return -1;
-		waited = ntd_now() - began;
-	} while (waited < limit);
-	held = attempt(arg, true, waiter, err);
+	} while (ntd_now() - began < limit);
+	held = wait->attempt(wait->arg, true, waiter, err);
 	if (held)
 		return held < 0 ? -1 : 0;
-	return ntd_error_move(err, ntd_retry_timed_out(ntd_now() - began, timeout));
+	return ntd_error_move(err, ntd_wait_timed_out(wait, ntd_now() - began));
 }

@@ -12,14 +12,38 @@ enum ntd_pace {
 	NTD_PACE_ADAPTIVE /* after a sixteenth of the time waited so far, from 10 to 250 ms: probes of ours */
 };
 
-/* Attempts at once, then at the pace until `timeout` seconds (negative: no end) have passed, then a last time. 0 when an
- * attempt held; else NTD_E_ASSERTION "action timed out after 12.34 seconds (timeout=10.0)". So a call
- * may last longer than its limit by one attempt. */
-int ntd_retry(ntd_attempt *attempt, void *arg, double timeout, enum ntd_pace pace,
-	      struct ntd_waiter *waiter, struct ntd_error **err);
+struct ntd_machine;
 
-/* The error of a wait that lasted `waited` ns of `timeout` seconds. */
-struct ntd_error *ntd_retry_timed_out(int64_t waited, double timeout);
+/* What is waited for. Only the attempt is needed; what is left out is not told. */
+struct ntd_wait {
+	const char *step; /* "waiting for ..." */
+	ntd_attempt *attempt;
+	char *(*observed)(
+		const void *arg); /* what the last attempt saw, a new string; NULL: nothing */
+	void *arg;                /* of both */
+	enum ntd_pace pace;
+	double timeout;              /* seconds; negative: no end */
+	struct ntd_machine *machine; /* whose time scale stretches the time-out; NULL: none does */
+};
+
+/* Attempts at once, then at the pace until the time-out has passed, then a last time. 0 when an attempt
+ * held; else the error of ntd_wait_timed_out(). So a call may last longer than its limit by one attempt. */
+int ntd_retry(const struct ntd_wait *wait, struct ntd_waiter *waiter, struct ntd_error **err);
+
+/* The time-out as it is at present, in seconds. That of `--timeout-scale auto` grows when the machine's
+ * accelerator becomes known. */
+double ntd_wait_limit(const struct ntd_wait *wait);
+
+/* How the scale is told after a time-out: a new string, "" when it is 1. `machine` may be NULL. */
+char *ntd_stretched(const struct ntd_machine *machine);
+
+/* NTD_E_ASSERTION of a wait that lasted `waited` ns: "action timed out after 12.34 seconds (timeout=10.0)",
+ * which scripts match on, then the scale if not 1, what was waited for, and the last observation. */
+struct ntd_error *ntd_wait_timed_out(const struct ntd_wait *wait, int64_t waited);
+
+/* The end of an observation as part of a message: its last lines, each on a line of its own and indented;
+ * a new string. */
+char *ntd_excerpt(const char *text, size_t len);
 
 /* A number as Python's repr() of a float has it; a new string. */
 char *ntd_float_text(double number);

@@ -150,24 +150,35 @@ char *ntd_machine_unit_property(struct ntd_machine *machine, const char *unit, c
 /* ---- states */
 
 struct unit_wait {
-	struct ntd_machine *machine;
+	struct ntd_wait wait;
 	const char *unit, *user;
+	char *seen; /* by the last attempt */
 };
+
+static void saw(struct unit_wait *wait, char *seen)
+{
+	free(wait->seen);
+	wait->seen = seen;
+}
 
 /* Nothing is queued that could start the unit: then it is looked at once more, for it may have become
  * active between the two questions. */
-static int idle(const struct unit_wait *wait, struct ntd_waiter *waiter, struct ntd_error **err)
+static int idle(struct unit_wait *wait, struct ntd_waiter *waiter, struct ntd_error **err)
 {
+	struct ntd_machine *machine = wait->wait.machine;
 	_cleanup_buf_ struct ntd_buf jobs = {0};
 	_cleanup_properties_ struct ntd_properties info = {0};
+	_cleanup_free_ char *excerpt = NULL;
 	const char *state;
 
-	if (ntd_machine_systemctl(wait->machine, "list-jobs --full 2>&1", wait->user, &jobs, waiter,
+	if (ntd_machine_systemctl(machine, "list-jobs --full 2>&1", wait->user, &jobs, waiter,
 				  err) < 0)
 		return -1;
+	excerpt = ntd_excerpt(ntd_buf_bytes(&jobs), jobs.len);
+	saw(wait, ntd_asprintf("state \"inactive\", jobs:%s", excerpt));
 	if (!ntd_find(ntd_buf_bytes(&jobs), jobs.len, "No jobs"))
 		return 0;
-	if (ntd_machine_unit_info(wait->machine, wait->unit, wait->user, &info, waiter, err) < 0)
+	if (ntd_machine_unit_info(machine, wait->unit, wait->user, &info, waiter, err) < 0)
 		return -1;
 	state = ntd_properties_get(&info, "ActiveState");
 	if (state && !strcmp(state, "inactive"))
@@ -177,13 +188,34 @@ static int idle(const struct unit_wait *wait, struct ntd_waiter *waiter, struct 
 	return 0;
 }
 
+/* For the error of the wait, which the last attempt is about to end. */
+static int look_closely(struct unit_wait *wait, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	static const char *const names[] = {"ActiveState", "SubState", "Result", "StatusText"};
+	static const char *const labels[] = {"state", "sub-state", "result", "status"};
+	_cleanup_properties_ struct ntd_properties info = {0};
+	struct ntd_buf seen = {0};
+
+	if (ntd_machine_unit_info(wait->wait.machine, wait->unit, wait->user, &info, waiter, err) <
+	    0)
+		return -1;
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		const char *value = ntd_properties_get(&info, names[i]);
+
+		if (value && *value)
+			ntd_buf_printf(&seen, "%s%s \"%s\"", seen.len ? ", " : "", labels[i],
+				       value);
+	}
+	saw(wait, ntd_buf_take_string(&seen));
+	return 0;
+}
+
 static int try_unit(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	const struct unit_wait *wait = arg;
+	struct unit_wait *wait = arg;
 	_cleanup_free_ char *state = ntd_machine_unit_property(
-		wait->machine, wait->unit, "ActiveState", wait->user, waiter, err);
+		wait->wait.machine, wait->unit, "ActiveState", wait->user, waiter, err);
 
-	(void)last;
 	if (!state)
 		return -1;
 	if (!strcmp(state, "failed"))
@@ -191,17 +223,36 @@ static int try_unit(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_
 				     wait->unit, state);
 	if (!strcmp(state, "inactive"))
 		return idle(wait, waiter, err);
-	return !strcmp(state, "active");
+	if (!strcmp(state, "active"))
+		return 1;
+	return last ? look_closely(wait, waiter, err) : 0;
+}
+
+static char *unit_observed(const void *arg)
+{
+	const struct unit_wait *wait = arg;
+
+	return ntd_strdup(wait->seen ? wait->seen : "nothing");
 }
 
 int ntd_machine_wait_for_unit(struct ntd_machine *machine, const char *unit, const char *user,
 			      double timeout, struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	struct unit_wait wait = {.machine = machine, .unit = unit, .user = user};
 	_cleanup_free_ char *step = ntd_asprintf("waiting for unit %s%s%s", unit,
 						 user ? " with user " : "", user ? user : "");
+	struct unit_wait wait = {.wait = {.step = step,
+					  .attempt = try_unit,
+					  .observed = unit_observed,
+					  .arg = &wait,
+					  .pace = NTD_PACE_ADAPTIVE,
+					  .timeout = timeout,
+					  .machine = machine},
+				 .unit = unit,
+				 .user = user};
+	int result = ntd_machine_wait(&wait.wait, waiter, err);
 
-	return ntd_machine_wait(machine, step, try_unit, &wait, timeout, waiter, err);
+	free(wait.seen);
+	return result;
 }
 
 static int check_state(struct ntd_machine *machine, const char *unit, const char *wanted,

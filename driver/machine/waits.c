@@ -4,11 +4,11 @@
 
 #include <string.h>
 
-int ntd_machine_wait(struct ntd_machine *machine, const char *step, ntd_attempt *attempt, void *arg,
-		     double timeout, struct ntd_waiter *waiter, struct ntd_error **err)
+int ntd_machine_wait(const struct ntd_wait *wait, struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	struct ntd_nest nest = ntd_nest_begin(machine->context.report, machine->name, "%s", step);
-	int result = ntd_retry(attempt, arg, timeout, NTD_PACE_ADAPTIVE, waiter, err);
+	struct ntd_nest nest = ntd_nest_begin(wait->machine->context.report, wait->machine->name,
+					      "%s", wait->step);
+	int result = ntd_retry(wait, waiter, err);
 
 	ntd_nest_end(&nest, result < 0);
 	return result;
@@ -16,28 +16,60 @@ int ntd_machine_wait(struct ntd_machine *machine, const char *step, ntd_attempt 
 
 /* A command, and whether it must succeed or fail for the wait to end. */
 struct probe {
-	struct ntd_machine *machine;
-	const char *command;
+	struct ntd_wait wait;
+	const char *command,
+		*text; /* the text sends what the command complains of with its output */
 	bool succeeds;
+	int status;
+	struct ntd_buf output;
 };
 
+/* An attempt may last as long as the wait: a port that swallows what is sent to it keeps nc for minutes. */
 static int try_probe(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	const struct probe *probe = arg;
-	struct ntd_bytes command = {.data = probe->command, .len = strlen(probe->command)};
-	int status = ntd_machine_status_of(probe->machine, command, NULL, waiter, err);
+	struct probe *probe = arg;
+	struct ntd_command command = {.text = probe->text, .text_len = strlen(probe->text)};
+	_cleanup_result_ struct ntd_result result = {0};
 
 	(void)last;
-	return status < 0 ? -1 : (status == 0) == probe->succeeds;
+	command.timeout = NTD_DEFAULT_TIMEOUT;
+	if (probe->wait.timeout > 0 && ntd_wait_limit(&probe->wait) < command.timeout)
+		command.timeout = ntd_wait_limit(&probe->wait);
+	if (ntd_machine_run(probe->wait.machine, &command, &result, waiter, err) < 0)
+		return -1;
+	probe->status = result.status;
+	ntd_buf_clear(&probe->output);
+	ntd_buf_append(&probe->output, ntd_buf_bytes(&result.output), result.output.len);
+	return (result.status == 0) == probe->succeeds;
+}
+
+static char *probe_observed(const void *arg)
+{
+	const struct probe *probe = arg;
+	_cleanup_free_ char *result = ntd_command_observed(probe->status, &probe->output);
+
+	return ntd_asprintf("`%s`: %s", probe->command, result);
 }
 
 static int wait_for_probe(struct ntd_machine *machine, const char *step, const char *command,
 			  bool succeeds, double timeout, struct ntd_waiter *waiter,
 			  struct ntd_error **err)
 {
-	struct probe probe = {.machine = machine, .command = command, .succeeds = succeeds};
+	_cleanup_free_ char *text = ntd_asprintf("exec 2>&1; %s", command);
+	struct probe probe = {.wait = {.step = step,
+				       .attempt = try_probe,
+				       .observed = probe_observed,
+				       .arg = &probe,
+				       .pace = NTD_PACE_ADAPTIVE,
+				       .timeout = timeout,
+				       .machine = machine},
+			      .command = command,
+			      .text = text,
+			      .succeeds = succeeds};
+	int result = ntd_machine_wait(&probe.wait, waiter, err);
 
-	return ntd_machine_wait(machine, step, try_probe, &probe, timeout, waiter, err);
+	ntd_buf_free(&probe.output);
+	return result;
 }
 
 /* The path is not quoted: scripts have always been able to use patterns and variables. */

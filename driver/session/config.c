@@ -150,6 +150,7 @@ int ntd_config_load(struct ntd_config *config, const struct ntd_options *options
 	*config = (struct ntd_config){
 		.global_timeout = DEFAULT_TIMEOUT,
 		.boot_timeout = DEFAULT_BOOT_TIMEOUT,
+		.time_scale = options->time_scale.given ? options->time_scale.factor : 1,
 		.test_script = copy(options->test_script),
 		.debug_hook_attach = copy(options->debug_hook_attach),
 		.keep_state = options->keep_state,

@@ -66,6 +66,11 @@ static int add_seconds(void *field, const char *word, struct ntd_error **err)
 	return ntd_parse_seconds(word, field, err);
 }
 
+static int add_factor(void *field, const char *word, struct ntd_error **err)
+{
+	return ntd_parse_factor(word, field, err);
+}
+
 static int add_number(void *field, const char *word, struct ntd_error **err)
 {
 	return ntd_parse_number(word, INT32_MAX, field, err);
@@ -90,6 +95,7 @@ static const struct ntd_option_type
 	words   = {.takes = NTD_WORDS, .add = add_word, .clear = clear_words},
 	vlans   = {.takes = NTD_WORDS, .add = add_vlan, .clear = clear_numbers},
 	seconds = {.takes = NTD_ONE_WORD, .add = add_seconds},
+	factor  = {.takes = NTD_ONE_WORD, .add = add_factor},
 	number  = {.takes = NTD_ONE_WORD, .add = add_number},
 	level   = {.takes = NTD_ONE_WORD, .add = add_level};
 
@@ -123,6 +129,11 @@ const struct ntd_option ntd_option_table[] = {
 	 .value = "SECONDS", .fallback = "300",
 	 .help = "give up on a machine that takes longer to start QEMU, or then to show its root "
 		 "shell"},
+	{.name = "timeout-scale", .type = &factor, .field = FIELD(time_scale), .value = "FACTOR",
+	 .fallback = "1",
+	 .help = "multiply the time-outs of the machines' wait_* methods, those that the script gives "
+		 "included; auto: 4 where QEMU emulates the processor (TCG), else 1. Commands keep "
+		 "the time-outs of execute() and succeed(), functions that of retry()"},
 	{.name = "log-level", .type = &level, .field = FIELD(log_level), .value = "LEVEL",
 	 .variable = "logLevel", .fallback = "info",
 	 .help = "debug, info, warning or error: messages below it are not shown"},

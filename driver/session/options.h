@@ -20,8 +20,9 @@ struct ntd_options {
 	struct ntd_numbers vlans;
 	double global_timeout; /* seconds; 0: not given */
 	double boot_timeout;   /* the same */
-	char *output_dir;      /* NULL: the current directory */
-	char *junit_xml;       /* relative to output_dir; NULL: none */
+	struct ntd_factor time_scale;
+	char *output_dir; /* NULL: the current directory */
+	char *junit_xml;  /* relative to output_dir; NULL: none */
 	char *debug_hook_attach;
 	bool keep_state, interactive;
 	enum ntd_level log_level;

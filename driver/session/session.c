@@ -129,7 +129,8 @@ struct ntd_machine *ntd_session_add_machine(struct ntd_session *session, const c
 					      .tmp_dir = session->tmp_dir,
 					      .socket_dir = session->sockets.path,
 					      .out_dir = session->config->output_dir,
-					      .boot_timeout = session->config->boot_timeout};
+					      .boot_timeout = session->config->boot_timeout,
+					      .time_scale = session->config->time_scale};
 	struct ntd_machine *machine = ntd_machine_new(&context, name, script, keep_state, err);
 
 	if (!machine)

@@ -91,6 +91,20 @@ int ntd_parse_seconds(const char *text, double *value, struct ntd_error **err)
 	return 0;
 }
 
+int ntd_parse_factor(const char *text, struct ntd_factor *value, struct ntd_error **err)
+{
+	double number = 0;
+	char *end = NULL;
+
+	if (strcmp(text, "auto") != 0 &&
+	    (!decimal(text, &number, &end) || *end || number < 0.001 || number > 1e6))
+		return ntd_error_set(
+			err, NTD_E_USAGE,
+			"'%s' is not a factor: a number from 0.001 to 1000000, or auto", text);
+	*value = (struct ntd_factor){.given = true, .factor = number};
+	return 0;
+}
+
 int ntd_parse_number(const char *text, int max, int *value, struct ntd_error **err)
 {
 	long number = LONG_MAX;

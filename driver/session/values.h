@@ -18,6 +18,12 @@ void ntd_numbers_free(struct ntd_numbers *numbers);
 /* Adds a number unless it is there. */
 void ntd_numbers_add(struct ntd_numbers *numbers, int number);
 
+/* A multiplier. */
+struct ntd_factor {
+	bool given;
+	double factor; /* 0: "auto" */
+};
+
 /* All parsers: 0 and *value set, or -1 with NTD_E_USAGE and a message that quotes the text. */
 
 /* A time longer than none, in seconds: a decimal number, or an ISO 8601 duration of weeks, days,
@@ -25,5 +31,7 @@ void ntd_numbers_add(struct ntd_numbers *numbers, int number);
 int ntd_parse_seconds(const char *text, double *value, struct ntd_error **err);
 /* The same for a number that was read already. */
 int ntd_check_seconds(double number, double *value, struct ntd_error **err);
+/* A decimal number above 0 and of everyday size, or "auto". */
+int ntd_parse_factor(const char *text, struct ntd_factor *value, struct ntd_error **err);
 /* Digits only, 0 to `max`. */
 int ntd_parse_number(const char *text, int max, int *value, struct ntd_error **err);

@@ -146,9 +146,16 @@ static inline int take(struct fixture *fixture, size_t limit, int64_t patience,
 		       struct ntd_buf *lines, enum ntd_errc *code)
 {
 	struct ntd_error *err = NULL;
-	int result =
-		ntd_console_take(fixture->console, lines, limit, ntd_after(patience), NULL, &err);
+	struct ntd_console_news news = {.lines = *lines};
+	int result;
 
+	do { /* until there are whole lines */
+		ntd_buf_clear(&news.partial);
+		result = ntd_console_take(fixture->console, &news, limit, ntd_after(patience), NULL,
+					  &err);
+	} while (result == 0 && news.partial.len);
+	*lines = news.lines;
+	ntd_buf_free(&news.partial);
 	if (err)
 		*code = err->code;
 	ntd_error_free(err);

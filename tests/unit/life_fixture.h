@@ -189,7 +189,8 @@ static inline int set_up(void **state)
 							.tmp_dir = fixture->base,
 							.socket_dir = fixture->base,
 							.out_dir = fixture->base,
-							.boot_timeout = 20};
+							.boot_timeout = 20,
+							.time_scale = 1};
 	return 0;
 }
 

@@ -142,21 +142,85 @@ static void the_tail_is_the_last_lines_indented(void **state)
 		const char *tail;
 	} cases[] = {
 		{0, ""},
-		{1, "    three\n"},
-		{2, "    \n    three\n"},
-		{20, "    one\n    two\n    \n    three\n"},
+		{1, "    not yet a li\n"},
+		{2, "    three\n    not yet a li\n"},
+		{20, "    one\n    two\n    \n    three\n    not yet a li\n"},
 	};
 	struct fixture *fixture = *state;
 	_cleanup_free_ char *empty = ntd_console_tail_now(fixture->console, 20);
 
 	assert_string_equal(empty, "");
-	print(fixture, "one\ntwo\n\nthree\nnot yet a line");
+	print(fixture, "one\ntwo\n\nthree\nnot yet a li");
 	assert_taken(fixture, 1000, "one\ntwo\n\nthree\n");
 	for (size_t i = 0; i < unit_count(cases); i++) {
 		_cleanup_free_ char *tail = ntd_console_tail_now(fixture->console, cases[i].lines);
 
 		assert_string_equal(tail, cases[i].tail);
 	}
+}
+
+/* What is shown of a partial line; "" when there is nothing new within the patience. */
+static char *shown(struct fixture *fixture, struct ntd_console_news *news, int64_t patience)
+{
+	ntd_buf_clear(&news->partial);
+	ntd_console_take(fixture->console, news, 1000, ntd_after(patience), NULL, NULL);
+	return ntd_strndup(ntd_buf_bytes(&news->partial), news->partial.len);
+}
+
+static void assert_shown(struct fixture *fixture, struct ntd_console_news *news,
+			 const char *expected)
+{
+	_cleanup_free_ char *text =
+		shown(fixture, news, *expected ? 10 * NTD_SECOND : 200 * NTD_MS);
+
+	assert_string_equal(text, expected);
+}
+
+/* Once, and again when it has grown; until it is taken, it stays. */
+static void a_line_that_has_begun_is_shown(void **state)
+{
+	struct fixture *fixture = *state;
+	struct ntd_console_news news = {0}, other = {0};
+
+	print(fixture, "log\xc3");
+	assert_shown(fixture, &news, "log");
+	assert_shown(fixture, &news, "");
+	print(fixture, "\xa9in: ");
+	assert_shown(fixture, &news, "logéin: ");
+	assert_shown(fixture, &other, "logéin: ");
+	print(fixture, "root\n");
+	assert_taken(fixture, 1000, "logéin: root\n");
+	ntd_buf_free(&news.partial);
+	ntd_buf_free(&other.partial);
+}
+
+static void the_rest_of_a_line_comes_after_what_was_taken_of_it(void **state)
+{
+	struct fixture *fixture = *state;
+	struct ntd_console_news news = {0};
+
+	print(fixture, "before\nlogin: ");
+	assert_taken(fixture, 1000, "before\n");
+	assert_shown(fixture, &news, "login: ");
+	ntd_console_take_partial(fixture->console, &news);
+	news.seen = 0;
+	assert_shown(fixture, &news, "");
+	print(fixture, "root\nafter\n");
+	assert_taken(fixture, 1000, " root\nafter\n");
+	/* the line is whole before what was shown is taken */
+	print(fixture, "password: ");
+	news.seen = 0;
+	assert_shown(fixture, &news, "password: ");
+	print(fixture, "x\n");
+	while (true) {
+		_cleanup_free_ char *tail = ntd_console_tail_now(fixture->console, 1);
+
+		if (!strcmp(tail, "    password: x\n"))
+			break;
+	}
+	ntd_console_take_partial(fixture->console, &news);
+	assert_taken(fixture, 1000, "x\n");
+	ntd_buf_free(&news.partial);
 }
 
 static void a_panic_is_told_and_kept(void **state)
@@ -285,6 +349,8 @@ int main(void)
 		console_test(what_is_given_back_is_taken_again),
 		console_test(each_line_is_taken_once),
 		console_test(the_tail_is_the_last_lines_indented),
+		console_test(a_line_that_has_begun_is_shown),
+		console_test(the_rest_of_a_line_comes_after_what_was_taken_of_it),
 		console_test(a_panic_is_told_and_kept),
 		console_test(closing_reads_what_is_there),
 		console_test(waits_end_when_it_closes),

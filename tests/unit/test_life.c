@@ -113,16 +113,17 @@ static void the_console_is_logged_waited_for_and_kept(void **state)
 	struct fixture *fixture = *state;
 	struct ntd_machine *machine = machine_new(fixture, "server", NULL);
 	struct ntd_console *console = ntd_machine_console(machine);
-	_cleanup_buf_ struct ntd_buf lines = {0}, log = {0};
+	struct ntd_console_news news = {0};
+	_cleanup_buf_ struct ntd_buf log = {0};
 	_cleanup_free_ char *raw = ntd_asprintf("%s/vm-state-server/console.log", fixture->base);
 	struct stat info;
 
 	order_faults(fixture, machine, "FAKE_OUTPUT=BIOS\\r\\nLinux\\n");
 	assert_output(machine, "echo to the console >&2; echo hello", "hello\n");
-	while (!ntd_find(ntd_buf_bytes(&lines), lines.len, "to the console\n"))
+	while (!ntd_find(ntd_buf_bytes(&news.lines), news.lines.len, "to the console\n"))
 		assert_int_equal(
-			ntd_console_take(console, &lines, 1000, ntd_after(PATIENCE), NULL, NULL),
-			0);
+			ntd_console_take(console, &news, 1000, ntd_after(PATIENCE), NULL, NULL), 0);
+	ntd_buf_free(&news.lines);
 	ntd_console_copy_log(console, &log);
 	assert_int_equal(log.len, strlen("BIOS\nLinux\nconnecting to host...\nto the console"));
 	assert_int_equal(stat(raw, &info), 0);

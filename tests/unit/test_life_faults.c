@@ -192,10 +192,12 @@ struct user {
 static void use_console(struct user *user)
 {
 	struct ntd_console *console = ntd_machine_console(user->machine);
-	_cleanup_buf_ struct ntd_buf lines = {0};
+	struct ntd_console_news news = {0};
 
 	while (!user->error)
-		ntd_console_take(console, &lines, 1000, NTD_FOREVER, NULL, &user->error);
+		ntd_console_take(console, &news, 1000, NTD_FOREVER, NULL, &user->error);
+	ntd_buf_free(&news.lines);
+	ntd_buf_free(&news.partial);
 }
 
 static void use_qmp(struct user *user)

@@ -103,7 +103,8 @@ static void a_timeout_names_both_times(void **state)
 	};
 
 	for (size_t i = 0; i < unit_count(cases); i++) {
-		struct ntd_error *error = ntd_retry_timed_out(cases[i].waited, cases[i].timeout);
+		struct ntd_error *error = ntd_wait_timed_out(
+			&(struct ntd_wait){.timeout = cases[i].timeout}, cases[i].waited);
 
 		assert_string_equal(error->message, cases[i].message);
 		assert_error(error, NTD_E_ASSERTION, "");
@@ -139,7 +140,10 @@ static int attempt(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_e
 static int retry(struct action *action, double timeout, enum ntd_pace pace, struct ntd_error **err)
 {
 	action->began = ntd_now();
-	return ntd_retry(attempt, action, timeout, pace, NULL, err);
+	return ntd_retry(
+		&(struct ntd_wait){
+			.attempt = attempt, .arg = action, .pace = pace, .timeout = timeout},
+		NULL, err);
 }
 
 static void what_holds_at_once_is_tried_once(void **state)
@@ -254,8 +258,10 @@ static void a_signal_ends_the_retrying(void **state)
 	waiter.signals = &before;
 	raise(SIGUSR1);
 	action.began = ntd_now();
-	assert_fails(ntd_retry(attempt, &action, 60, NTD_PACE_SECOND, &waiter, &err),
-		     NTD_E_CANCELLED, "interrupted");
+	assert_fails(
+		ntd_retry(&(struct ntd_wait){.attempt = attempt, .arg = &action, .timeout = 60},
+			  &waiter, &err),
+		NTD_E_CANCELLED, "interrupted");
 	assert_int_equal(action.count, 1);
 	assert_true(ntd_now() - action.began < 500 * NTD_MS);
 	sigprocmask(SIG_SETMASK, &before, NULL);

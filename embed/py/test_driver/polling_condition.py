@@ -2,7 +2,7 @@
 
 import time
 
-from _test_driver import retry
+from _test_driver import retry, watch
 
 
 class PollingConditionError(Exception):
@@ -16,8 +16,9 @@ def _seconds(duration):
 class PollingCondition:
     """A function that tells whether something holds; None means yes, an exception no.
 
-    Inside `with condition:` it is checked before each command on any machine, if more than the interval
-    has passed since its last check; when it does not hold, PollingConditionError.
+    Inside `with condition:` it is checked before each command on any machine, and by a thread that waits
+    for anything, if more than the interval has passed since its last check; when it does not hold,
+    PollingConditionError.
     """
 
     def __init__(self, condition, driver, interval=2.0, description=None):
@@ -42,6 +43,11 @@ class PollingCondition:
             held = self._ask()
             log.info(self._verdict(held))
         return held
+
+    def due(self):
+        """Seconds until the next check."""
+        passed = self.interval if self.last_called is None else time.monotonic() - self.last_called
+        return max(self.interval - passed, 0.01)  # a wait is not to do nothing else
 
     def maybe_raise(self):
         if not self.check():
@@ -82,6 +88,8 @@ class PollingCondition:
 
     def __exit__(self, *exception):
         last = self.driver.polling_conditions.pop()
+        if not self.driver.polling_conditions:
+            watch(None)
         assert last is self, "polling conditions are left in the reverse order of entering them"
 
 
@@ -101,8 +109,15 @@ class _Check:
         check_all(self.driver)
 
 
+def check_while_waiting(driver):
+    """The same from within a wait: seconds until the next one is due, None when none can be."""
+    check_all(driver)
+    return min((condition.due() for condition in driver.polling_conditions if not condition.active), default=None)
+
+
 def _watch(driver):
-    """Sees to it that the configured machines call us; without conditions they need not."""
+    """Sees to it that the configured machines and waits call us; without conditions they need not."""
+    watch(lambda: check_while_waiting(driver))
     for machine in driver.machines:
         if not any(isinstance(callback, _Check) for callback in machine.callbacks):
             machine.callbacks.append(_Check(driver))

@@ -1,0 +1,87 @@
+/* QEMU 10.2 and later have a question of their own. Before, KVM can be asked for, and the statistics of the
+ * translator exist with TCG only. The questions are asked one after the other, on the loop, so that nobody
+ * waits for them.
+ */
+#include "machine/accelerator.h"
+
+#include "machine/internal.h"
+
+#include <ctype.h>
+#include <string.h>
+
+/* A new string, or NULL: the question does not tell. */
+static char *by_name(const cJSON *answer)
+{
+	const cJSON *enabled = cJSON_GetObjectItemCaseSensitive(answer, "enabled");
+	char *name = cJSON_IsString(enabled) && *enabled->valuestring
+			     ? ntd_strdup(enabled->valuestring)
+			     : NULL;
+
+	for (char *c = name; c && *c; c++)
+		*c = (char)toupper((unsigned char)*c);
+	return name;
+}
+
+static char *by_kvm(const cJSON *answer)
+{
+	return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(answer, "enabled")) ? ntd_strdup("KVM")
+										 : NULL;
+}
+
+static char *by_translator(const cJSON *answer)
+{
+	return answer ? ntd_strdup("TCG") : NULL;
+}
+
+static const struct {
+	const char *command;
+	char *(*read)(const cJSON *answer); /* NULL: the command failed */
+} questions[] = {
+	{"query-accelerators", by_name},
+	{"query-kvm", by_kvm},
+	{"x-query-jit", by_translator},
+};
+enum { QUESTIONS = sizeof questions / sizeof *questions };
+
+/* Among the console's lines, where QEMU's own messages are, but not of the console: scripts do not see it. */
+static void tell(struct ntd_machine *machine, const char *name)
+{
+	bool emulated = !strcmp(name, "TCG");
+	_cleanup_free_ char *text =
+		ntd_asprintf("QEMU runs the guest with %s%s", name,
+			     emulated ? ": it emulates the processor, which is slow" : "");
+
+	atomic_store(&machine->emulated, emulated);
+	ntd_report_emit(machine->context.report, &(struct ntd_event){.kind = NTD_EVENT_SERIAL,
+								     .level = NTD_LEVEL_ALWAYS,
+								     .machine = machine->name,
+								     .text = text,
+								     .text_len = strlen(text)});
+}
+
+static void answered(void *owner, const cJSON *reply)
+{
+	struct ntd_machine *machine = owner;
+	_cleanup_free_ char *name = questions[machine->accelerator_question].read(
+		cJSON_GetObjectItemCaseSensitive(reply, "return"));
+
+	if (name)
+		tell(machine, name);
+	else if (++machine->accelerator_question < QUESTIONS)
+		ntd_qmp_ask(machine->qmp, questions[machine->accelerator_question].command,
+			    answered, machine);
+}
+
+void ntd_accelerator_ask(struct ntd_machine *machine)
+{
+	machine->accelerator_question = 0;
+	atomic_store(&machine->emulated, false);
+	ntd_qmp_ask(machine->qmp, questions[0].command, answered, machine);
+}
+
+double ntd_machine_time_scale(const struct ntd_machine *machine)
+{
+	if (machine->context.time_scale != NTD_SCALE_AUTO)
+		return machine->context.time_scale;
+	return atomic_load(&machine->emulated) ? NTD_SCALE_TCG : 1;
+}

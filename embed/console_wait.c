@@ -1,0 +1,149 @@
+/* Waiting for text on the serial console. The core hands over lines as they arrive; whether they match is for
+ * the class ConsoleSearch, in Python, whose regular expressions they are.
+ */
+#include "machine/retry.h"
+#include "machine_object.h"
+
+enum {
+	TAKE_LIMIT = 256 << 10, /* what is searched at a time */
+	REPORTED_LINES = 2000   /* looked through for near misses */
+};
+
+struct search {
+	struct ntd_wait wait; /* for its limit and its error */
+	PyObject *object;     /* a ConsoleSearch */
+	struct ntd_console_news news;
+	char *report;
+};
+
+static PyObject *new_search(PyObject *regex)
+{
+	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("test_driver.console_search");
+
+	return module ? PyObject_CallMethod(module, "ConsoleSearch", "O", regex) : NULL;
+}
+
+/* Gives back the lines after the first `used`. */
+static void give_back(struct search *search, Py_ssize_t used)
+{
+	const char *bytes = ntd_buf_bytes(&search->news.lines);
+	const char *end = bytes + search->news.lines.len, *at = bytes;
+
+	while (used-- && at < end)
+		at = (const char *)memchr(at, '\n', (size_t)(end - at)) + 1;
+	ntd_console_give_back(ntd_machine_console(search->wait.machine), (size_t)(end - at));
+}
+
+static int look_at_lines(struct search *search)
+{
+	_cleanup_pyref_ PyObject *text = ntd_text(&search->news.lines);
+	_cleanup_pyref_ PyObject *result =
+		text ? PyObject_CallMethod(search->object, "add", "O", text) : NULL;
+	Py_ssize_t used = result ? PyLong_AsSsize_t(result) : -1;
+
+	if (used > 0)
+		give_back(search, used);
+	ntd_buf_clear(&search->news.lines);
+	return used < 0 ? -1 : used > 0;
+}
+
+static int look_at_partial(struct search *search)
+{
+	_cleanup_pyref_ PyObject *text = ntd_text(&search->news.partial);
+	_cleanup_pyref_ PyObject *result =
+		text ? PyObject_CallMethod(search->object, "add_partial", "O", text) : NULL;
+	int found = result ? PyObject_IsTrue(result) : -1;
+
+	if (found > 0)
+		ntd_console_take_partial(ntd_machine_console(search->wait.machine), &search->news);
+	return found;
+}
+
+static char *observed(const void *arg)
+{
+	const struct search *search = arg;
+
+	return ntd_asprintf("on the console%s", *search->report ? search->report : " nothing");
+}
+
+/* -1, with the exception of a wait whose time is over. */
+static int timed_out(struct search *search, int64_t waited)
+{
+	_cleanup_free_ char *tail =
+		ntd_console_tail_now(ntd_machine_console(search->wait.machine), REPORTED_LINES);
+	_cleanup_pyref_ PyObject *console = ntd_text_of(tail);
+	_cleanup_pyref_ PyObject *report =
+		console ? PyObject_CallMethod(search->object, "report", "O", console) : NULL;
+	const char *text = report ? PyUnicode_AsUTF8(report) : NULL;
+
+	if (!text)
+		return -1;
+	search->report = ntd_strdup(text);
+	ntd_raise(ntd_module_state(), ntd_wait_timed_out(&search->wait, waited));
+	free(search->report);
+	return -1;
+}
+
+static int64_t deadline_of(const struct search *search, int64_t began)
+{
+	int64_t limit =
+		search->wait.timeout < 0 ? NTD_FOREVER : ntd_span(ntd_wait_limit(&search->wait));
+
+	return limit == NTD_FOREVER ? NTD_FOREVER : began + limit;
+}
+
+static int search_console(struct search *search)
+{
+	struct ntd_console *console = ntd_machine_console(search->wait.machine);
+	int64_t began = ntd_now();
+	int result, found = 0;
+
+	while (!found) {
+		if (NTD_BLOCKING_CALL(result, ntd_console_take(console, &search->news, TAKE_LIMIT,
+							       deadline_of(search, began), waiter,
+							       error))) {
+			found = search->news.lines.len ? look_at_lines(search)
+						       : look_at_partial(search);
+			continue;
+		}
+		if (!PyErr_ExceptionMatches(ntd_module_state()->machine_timeout))
+			return -1;
+		PyErr_Clear();
+		if (ntd_now() >= deadline_of(search, began)) /* else it has become longer */
+			return timed_out(search, ntd_now() - began);
+	}
+	return found < 0 ? -1 : 0;
+}
+
+PyObject *ntd_wait_for_console_text(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"regex", "timeout", NULL};
+	struct search search = {.wait = {.machine = ntd_machine_self(object)->machine,
+					 .timeout = NTD_NO_TIMEOUT,
+					 .observed = observed,
+					 .arg = &search}};
+	_cleanup_pyref_ PyObject *text = NULL, *searcher = NULL;
+	_cleanup_free_ char *step = NULL;
+	PyObject *regex;
+	struct ntd_nest nest;
+	int result;
+
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O&:wait_for_console_text", names, &regex,
+					 ntd_convert_duration, &search.wait.timeout))
+		return NULL;
+	text = PyObject_Str(regex);
+	search.object = searcher = text && PyUnicode_AsUTF8(text) ? new_search(regex) : NULL;
+	if (!searcher)
+		return NULL;
+	step = ntd_asprintf("waiting for %s to appear on console", PyUnicode_AsUTF8(text));
+	search.wait.step = step;
+	nest = ntd_nest_begin(ntd_machine_context(search.wait.machine)->report,
+			      ntd_machine_name(search.wait.machine), "%s", step);
+	result = search_console(&search);
+	ntd_nest_end(&nest, result < 0);
+	ntd_buf_free(&search.news.lines);
+	ntd_buf_free(&search.news.partial);
+	if (result < 0)
+		return NULL;
+	Py_RETURN_NONE;
+}
