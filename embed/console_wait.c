@@ -63,7 +63,7 @@ static char *observed(const void *arg)
 {
 	const struct search *search = arg;
 
-	return ntd_asprintf("on the console%s", *search->report ? search->report : " nothing");
+	return ntd_strdup(*search->report ? search->report : "nothing on the console");
 }
 
 /* -1, with the exception of a wait whose time is over. */

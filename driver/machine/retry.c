@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "machine/machine.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -44,13 +45,20 @@ char *ntd_float_text(double number)
 
 enum { EXCERPT_LINES = 20, EXCERPT_BYTES = 4000 };
 
+/* The length of a text without the white space at its end. */
+static size_t without_end(const char *text, size_t len)
+{
+	while (len && isspace((unsigned char)text[len - 1]))
+		len--;
+	return len;
+}
+
 char *ntd_excerpt(const char *text, size_t len)
 {
 	struct ntd_buf excerpt = {0};
 	size_t start, lines = 0;
 
-	while (len && strchr("\r\n", text[len - 1]))
-		len--;
+	len = without_end(text, len);
 	for (start = len; start && len - start < EXCERPT_BYTES; start--)
 		if (text[start - 1] == '\n' && ++lines == EXCERPT_LINES)
 			break;
@@ -59,7 +67,7 @@ char *ntd_excerpt(const char *text, size_t len)
 		size_t line = end ? (size_t)(end - text) - start : len - start;
 
 		ntd_buf_puts(&excerpt, "\n    ");
-		ntd_buf_append(&excerpt, text + start, line);
+		ntd_buf_append(&excerpt, text + start, without_end(text + start, line));
 		start += line + (end != NULL);
 	}
 	return ntd_buf_take_string(&excerpt);

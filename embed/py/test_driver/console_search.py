@@ -99,7 +99,7 @@ class ConsoleSearch:
         near = [line + "  (used up by an earlier wait)" * bool(self.pattern.search(line))
                 for line in nearest(self.pattern.pattern, lines)]
         parts = [("nearest lines", near), ("last lines", lines[-SHOWN_LINES:])]
-        return ";".join(f" {title}:" + "".join(f"\n    {line}" for line in of) for title, of in parts if of)
+        return "\n".join(f"{title} of the console:" + "".join(f"\n    {line}" for line in of) for title, of in parts if of)
 
 
 # ---- near misses
