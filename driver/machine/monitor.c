@@ -167,10 +167,11 @@ static void command_abandon(struct ntd_request *request)
 int ntd_monitor_command(struct ntd_monitor *monitor, const char *line, struct ntd_buf *reply,
 			int64_t deadline, struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	struct command command = {.request = {.begin = command_begin, .abandon = command_abandon},
-				  .monitor = monitor,
-				  .line = line,
-				  .reply = reply};
+	struct command command = {
+		.request = {.begin = command_begin, .abandon = command_abandon, .looks = !line},
+		.monitor = monitor,
+		.line = line,
+		.reply = reply};
 
 	if (ntd_request_run(monitor->loop, &command.request, deadline, waiter, err) < 0)
 		return ntd_error_wrap(err, "machine '%s': monitor command `%s`", monitor->machine,

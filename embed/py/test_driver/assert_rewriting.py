@@ -17,8 +17,8 @@ would cost more than all the rest.
 import _ast
 import builtins
 
-PLAIN = _ast.Name, _ast.List, _ast.Tuple, _ast.Dict, _ast.Set  # their values need no explanation
-OPERATORS = {
+_PLAIN = _ast.Name, _ast.Constant, _ast.List, _ast.Tuple, _ast.Dict, _ast.Set  # their values need no explanation
+_OPERATORS = {
     _ast.Eq: "==", _ast.NotEq: "!=", _ast.Lt: "<", _ast.LtE: "<=", _ast.Gt: ">", _ast.GtE: ">=",
     _ast.Is: "is", _ast.IsNot: "is not", _ast.In: "in", _ast.NotIn: "not in",
 }
@@ -42,21 +42,21 @@ class Assertion:
         return AssertionError("\n".join([*map(str, message), explanation(self)]))
 
 
-def node(kind, at, **fields):
+def _node(kind, at, **fields):
     return kind(**fields, lineno=at.lineno, col_offset=at.col_offset, end_lineno=at.end_lineno,
                 end_col_offset=at.end_col_offset)
 
 
-def name(text, at, context=_ast.Load):
-    return node(_ast.Name, at, id=text, ctx=context())
+def _name(text, at, context=_ast.Load):
+    return _node(_ast.Name, at, id=text, ctx=context())
 
 
-def call(at, method, *arguments):
-    function = node(_ast.Attribute, at, value=name("@assertion", at), attr=method, ctx=_ast.Load())
-    return node(_ast.Call, at, func=function, args=list(arguments), keywords=[])
+def _call(at, method, *arguments):
+    function = _node(_ast.Attribute, at, value=_name("@assertion", at), attr=method, ctx=_ast.Load())
+    return _node(_ast.Call, at, func=function, args=list(arguments), keywords=[])
 
 
-class Statement:
+class _Statement:
     """The rewriting of one statement."""
 
     def __init__(self, lines):
@@ -70,13 +70,10 @@ class Statement:
         return b" ".join(line.strip() for line in lines).decode()
 
     def operand(self, of):
-        if isinstance(of, _ast.Constant):
-            self.template.append(self.source(of))
-            return of
         number = len(self.sources)
-        self.sources.append("" if isinstance(of, PLAIN) else self.source(of))
+        self.sources.append("" if isinstance(of, _PLAIN) else self.source(of))
         self.template.append(number)
-        return call(of, "keep", node(_ast.Constant, of, value=number), of)
+        return _call(of, "keep", _node(_ast.Constant, of, value=number), of)
 
     def joined(self, tests, word):
         for index, test in enumerate(tests):
@@ -94,7 +91,7 @@ class Statement:
         elif isinstance(of, _ast.Compare):
             of.left = self.operand(of.left)
             for index, (operator, right) in enumerate(zip(of.ops, of.comparators)):
-                self.template.append(f" {OPERATORS[type(operator)]} ")
+                self.template.append(f" {_OPERATORS[type(operator)]} ")
                 of.comparators[index] = self.operand(right)
         else:
             return self.operand(of)
@@ -103,42 +100,42 @@ class Statement:
     def rewritten(self, of):
         test, at = self.test(of.test), of.test
         equality = isinstance(test, _ast.Compare) and self.template == [0, " == ", 1]
-        constants = [node(_ast.Constant, at, value=value)
+        constants = [_node(_ast.Constant, at, value=value)
                      for value in (tuple(self.template), tuple(self.sources), equality)]
-        new = node(_ast.Call, at, func=name("@Assertion", at), args=constants, keywords=[])
-        failure = call(at, "failure", *filter(None, [of.msg]))
+        new = _node(_ast.Call, at, func=_name("@Assertion", at), args=constants, keywords=[])
+        failure = _call(at, "failure", *filter(None, [of.msg]))
         return [
-            node(_ast.Assign, of, targets=[name("@assertion", at, _ast.Store)], value=new),
-            node(_ast.If, of, test=node(_ast.UnaryOp, at, op=_ast.Not(), operand=test),
-                 body=[node(_ast.Raise, at, exc=failure, cause=None)], orelse=[]),
+            _node(_ast.Assign, of, targets=[_name("@assertion", at, _ast.Store)], value=new),
+            _node(_ast.If, of, test=_node(_ast.UnaryOp, at, op=_ast.Not(), operand=test),
+                 body=[_node(_ast.Raise, at, exc=failure, cause=None)], orelse=[]),
         ]
 
 
-def rewrite_body(body, lines, in_class):
+def _rewrite_body(body, lines, in_class):
     """Not in the body of a class itself, whose names are the class's attributes; nor tuples, which are always
     true and have a warning of their own."""
     for index in range(len(body) - 1, -1, -1):
         statement = body[index]
         if not isinstance(statement, _ast.Assert):
-            rewrite(statement, lines, in_class)
+            _rewrite(statement, lines, in_class)
         elif not in_class and not isinstance(statement.test, _ast.Tuple):
-            body[index : index + 1] = Statement(lines).rewritten(statement)
+            body[index : index + 1] = _Statement(lines).rewritten(statement)
 
 
-def rewrite(statement, lines, in_class=False):
+def _rewrite(statement, lines, in_class=False):
     """Of a node with statements in it; others have no such fields."""
     if isinstance(statement, (_ast.FunctionDef, _ast.AsyncFunctionDef, _ast.ClassDef)):
         in_class = isinstance(statement, _ast.ClassDef)
     for field in "body", "orelse", "finalbody":
-        rewrite_body(getattr(statement, field, ()), lines, in_class)
+        _rewrite_body(getattr(statement, field, ()), lines, in_class)
     for field in "handlers", "cases":
         for part in getattr(statement, field, ()):
-            rewrite(part, lines, in_class)
+            _rewrite(part, lines, in_class)
 
 
 def compile_script(text, filename):
     """The code of a script, as compile() makes it, with statements that explain themselves."""
     setattr(builtins, "@Assertion", Assertion)
     tree = compile(text, filename, "exec", _ast.PyCF_ONLY_AST, dont_inherit=True)
-    rewrite(tree, text.encode().splitlines())
+    _rewrite(tree, text.encode().splitlines())
     return compile(tree, filename, "exec", dont_inherit=True)

@@ -16,32 +16,32 @@ import collections
 import re
 
 SPAN = 256 << 10  # characters
-STAMP = re.compile(r"\[ *\d+\.\d{6}\] ?")
-SHOWN_LINES = 10  # in the report of a failure
-NEAR_LINES, NEAR = 3, 0.5
+_STAMP = re.compile(r"\[ *\d+\.\d{6}\] ?")
+_SHOWN_LINES = 10  # in the report of a failure
+_NEAR_LINES, _NEAR = 3, 0.5
 
 
-def as_it_is(line):
+def _as_it_is(line):
     return line
 
 
-def without_stamps(line):
+def _without_stamps(line):
     """Only those in its middle."""
-    start = STAMP.match(line)
+    start = _STAMP.match(line)
     start = start.end() if start else 0
-    return line[:start] + STAMP.sub("", line[start:])
+    return line[:start] + _STAMP.sub("", line[start:])
 
 
-def without_kernel(line):
+def _without_kernel(line):
     """What is left of it when a kernel message begins at the stamp."""
-    return STAMP.split(line, 1)[0]
+    return _STAMP.split(line, 1)[0]
 
 
-def is_broken(line):
-    return STAMP.search(line, 1) is not None
+def _is_broken(line):
+    return _STAMP.search(line, 1) is not None
 
 
-def search_form(regex):
+def _search_form(regex):
     """The pattern without `.*` at its start, which finds the same and takes quadratic time to do so."""
     pattern = re.compile(regex)
     pattern.search("")  # a TypeError for bytes
@@ -51,7 +51,7 @@ def search_form(regex):
 
 class ConsoleSearch:
     def __init__(self, regex):
-        self.pattern = search_form(regex)
+        self.pattern = _search_form(regex)
         self.before, self.length = collections.deque(), 0  # lines, and their length
 
     def add(self, text):
@@ -59,14 +59,14 @@ class ConsoleSearch:
         lines = text.split("\n")[:-1]
         search = self.pattern.search
         alone = next((index for index, line in enumerate(lines) if search(line)), len(lines))
-        used = self._joined(as_it_is, lines[:alone]) or (alone + 1 if alone < len(lines) else self._unbroken(lines))
+        used = self._joined(_as_it_is, lines[:alone]) or (alone + 1 if alone < len(lines) else self._unbroken(lines))
         if not used:
             self._keep(lines)
         return used
 
     def add_partial(self, text):
         """A line that has begun: whether there is a match. It comes again, longer or whole."""
-        return bool(self.pattern.search(text) or self._joined(as_it_is, [text]) or self._unbroken([text]))
+        return bool(self.pattern.search(text) or self._joined(_as_it_is, [text]) or self._unbroken([text]))
 
     def _joined(self, view, lines):
         """The number of lines, beside those before, that it takes to match; 0: all do not."""
@@ -83,9 +83,9 @@ class ConsoleSearch:
         return min(matches, len(lines) - 1) + 1
 
     def _unbroken(self, lines):
-        if not any(map(is_broken, lines)) and not any(map(is_broken, self.before)):
+        if not any(map(_is_broken, lines)) and not any(map(_is_broken, self.before)):
             return 0
-        return self._joined(without_stamps, lines) or self._joined(without_kernel, lines)
+        return self._joined(_without_stamps, lines) or self._joined(_without_kernel, lines)
 
     def _keep(self, lines):
         self.before.extend(lines)
@@ -94,35 +94,35 @@ class ConsoleSearch:
             self.length -= len(self.before.popleft())
 
     def report(self, console):
-        """Of the console, whose lines are given indented by four: the nearest to the pattern, and the last ones."""
+        """Of the console, whose lines are given indented by four: the _nearest to the pattern, and the last ones."""
         lines = [line[4:500] for line in console.splitlines()]
         near = [line + "  (used up by an earlier wait)" * bool(self.pattern.search(line))
-                for line in nearest(self.pattern.pattern, lines)]
-        parts = [("nearest lines", near), ("last lines", lines[-SHOWN_LINES:])]
+                for line in _nearest(self.pattern.pattern, lines)]
+        parts = [("_nearest lines", near), ("last lines", lines[-_SHOWN_LINES:])]
         return "\n".join(f"{title} of the console:" + "".join(f"\n    {line}" for line in of) for title, of in parts if of)
 
 
 # ---- near misses
 
 
-def literal(regex):
+def _literal(regex):
     """What is left of a regular expression without its syntax."""
     regex = re.sub(r"\(\?[a-zA-Z:=!<>-]*|\\[a-zA-Z0-9]|\[(?:\\.|[^]\\])*\]|\{[\d,]*\}", " ", regex)
     return re.sub(r"(?<!\\)[.^$*+?()|]|\\(?=\W)", " ", regex)
 
 
-def pieces(text):
+def _pieces(text):
     """All that stand in it three characters wide, in lower case; single spaces only."""
     text = " ".join(text.lower().split())
     return {text[at : at + 3] for at in range(len(text) - 2)}
 
 
-def nearest(regex, lines):
-    """The lines that share at least half of the three-character pieces of the pattern's literal text; of these
+def _nearest(regex, lines):
+    """The lines that share at least half of the three-character _pieces of the pattern's _literal text; of these
     the ones that share most, in the order of the console."""
-    wanted = pieces(literal(regex))
+    wanted = _pieces(_literal(regex))
     if not wanted:
         return []
-    shares = [(len(wanted & pieces(line)) / len(wanted), index) for index, line in enumerate(lines)]
-    best = sorted((share for share in shares if share[0] >= NEAR), reverse=True)[:NEAR_LINES]
+    shares = [(len(wanted & _pieces(line)) / len(wanted), index) for index, line in enumerate(lines)]
+    best = sorted((share for share in shares if share[0] >= _NEAR), reverse=True)[:_NEAR_LINES]
     return [lines[index] for index in sorted(index for _, index in best)]

@@ -1,0 +1,3 @@
+from test_driver.assert_rewriting import Assertion
+
+def explanation(assertion: Assertion) -> str: ...
