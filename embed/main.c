@@ -114,7 +114,7 @@ static void *force_end(void *arg)
 	ntd_wait_until(ntd_after(FINISH_PATIENCE), NULL, NULL);
 	ntd_log(finish->session->report, NTD_LEVEL_WARNING, NULL,
 		"a thread of the test script does not end; leaving without it");
-	ntd_report_flush(finish->session->report, ntd_after(NTD_SECOND));
+	ntd_report_end(finish->session->report, ntd_after(NTD_SECOND));
 	_exit(finish->status);
 }
 
@@ -184,6 +184,7 @@ static int run(const struct ntd_config *config, struct ntd_keeper *keeper, char 
 		status = fail(error);
 	} else {
 		status = run_in_python(&session, argv);
+		ntd_report_run_end(session.report, status);
 		finish_python(&session, status);
 		ntd_signals_remove(&session);
 	}

@@ -89,6 +89,7 @@ static PyObject *general_names(PyObject *symbols)
 
 static int print_symbols(PyObject *driver, PyObject *symbols)
 {
+	bool quiet = ntd_module_state()->session->config->quiet;
 	_cleanup_pyref_ PyObject *machines = PyObject_GetAttrString(driver, "machines");
 	_cleanup_pyref_ PyObject *vlans = PyObject_GetAttrString(driver, "vlans");
 	_cleanup_pyref_ PyObject *machine_names = machines ? names_of(machines, "", "name") : NULL;
@@ -97,6 +98,8 @@ static int print_symbols(PyObject *driver, PyObject *symbols)
 
 	if (!machine_names || !vlan_names || !others)
 		return -1;
+	if (quiet)
+		return 0;
 	PySys_FormatStdout("additionally exposed symbols:\n    %U,\n    %U,\n    %U\n",
 			   machine_names, vlan_names, others);
 	return PyErr_Occurred() ? -1 : 0;

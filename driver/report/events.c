@@ -2,13 +2,15 @@
  *
  *   monotonic   seconds on CLOCK_MONOTONIC, nine decimals
  *   wall        the same moment in UTC, ISO 8601 with microseconds and Z
- *   kind        message, nest-begin, nest-end, subtest-begin, subtest-end, serial or test-error
+ *   kind        message, nest-begin, nest-end, subtest-begin, subtest-end, serial, test-error or run-end
  *   level       debug, info, warning, error or always; of messages only
  *   machine     a name, or null for the run as a whole
- *   text        the message, step, bare subtest title or console line, without NULs
- *   seconds     how long a step took; of nest-end and subtest-end only
- *   failed      whether an exception passed; likewise
+ *   text        the message, step, bare subtest title or console line, without NULs; "exit status N"
+ *   seconds     how long a step, or the run, took; of nest-end, subtest-end and run-end only
+ *   failed      whether an exception passed, or the exit status is not 0; likewise
  *   attributes  an object of strings; only when there are some
+ *
+ * Each write() is of whole lines, so that what a killed driver leaves can be read to the end.
  */
 #include "report/outfile.h"
 #include "report/sinks.h"
@@ -33,7 +35,7 @@ static const char *const kinds[] = {
 	[NTD_EVENT_MESSAGE] = "message",         [NTD_EVENT_NEST_BEGIN] = "nest-begin",
 	[NTD_EVENT_NEST_END] = "nest-end",       [NTD_EVENT_SUBTEST_BEGIN] = "subtest-begin",
 	[NTD_EVENT_SUBTEST_END] = "subtest-end", [NTD_EVENT_SERIAL] = "serial",
-	[NTD_EVENT_TEST_ERROR] = "test-error",
+	[NTD_EVENT_TEST_ERROR] = "test-error",   [NTD_EVENT_RUN_END] = "run-end",
 };
 static_assert(sizeof kinds / sizeof *kinds == NTD_EVENT_KIND_COUNT, "every kind has a name");
 
@@ -96,7 +98,8 @@ static cJSON *event_object(const struct ntd_event *event)
 	else
 		cJSON_AddNullToObject(object, "machine");
 	add_text(object, "text", event->text, event->text_len);
-	if (event->kind == NTD_EVENT_NEST_END || event->kind == NTD_EVENT_SUBTEST_END) {
+	if (event->kind == NTD_EVENT_NEST_END || event->kind == NTD_EVENT_SUBTEST_END ||
+	    event->kind == NTD_EVENT_RUN_END) {
 		cJSON_AddNumberToObject(object, "seconds", event->seconds);
 		cJSON_AddBoolToObject(object, "failed", event->failed);
 	}

@@ -10,6 +10,8 @@
  * begins or ends and when a test error is logged. Replacing it costs the more the longer the report
  * is; the first of these waits until replacing takes at most 1/COST_SHARE of the time. What is not
  * a regular file (a pipe, /dev/null) cannot be replaced and is written once, at the end.
+ *
+ * A run that fails has a failed case: `main`, unless a subtest has failed.
  */
 #include "report/outfile.h"
 #include "report/sinks.h"
@@ -292,6 +294,19 @@ static void test_error(struct junit *junit, const struct ntd_event *event)
 	junit->write_at = event->monotonic;
 }
 
+/* An exit status says nothing that a failed case does not say better. */
+static void run_end(struct junit *junit, const struct ntd_event *event)
+{
+	bool failed = junit->main.failed;
+
+	for (const struct test_case *each = junit->first; each; each = each->next)
+		failed |= is_failure(each);
+	if (!event->failed || failed)
+		return;
+	output_line(&junit->main.err, NULL, "", "The run ended with ", event, ".");
+	junit->main.failed = true;
+}
+
 static void step_end(struct junit *junit, const struct ntd_event *event)
 {
 	char after[64];
@@ -332,6 +347,10 @@ static void junit_event(struct ntd_sink *sink, const struct ntd_event *event)
 		break;
 	case NTD_EVENT_TEST_ERROR:
 		test_error(junit, event);
+		break;
+	case NTD_EVENT_RUN_END:
+		run_end(junit, event);
+		junit->write_at = event->monotonic;
 		break;
 	case NTD_EVENT_KIND_COUNT:
 	default:

@@ -27,6 +27,7 @@ struct ntd_report {
 	size_t queued_bytes, limit, dropped;
 	uint64_t queued_count, written_count; /* of events, since the beginning */
 	bool closing;
+	int64_t began;
 
 	pthread_mutex_t sink_mutex;
 	struct ntd_sink *sinks;
@@ -190,6 +191,7 @@ struct ntd_report *ntd_report_new(struct ntd_error **err)
 
 	report->last = &report->first;
 	report->limit = DEFAULT_LIMIT;
+	report->began = ntd_now();
 	pthread_mutex_init(&report->queue_mutex, NULL);
 	pthread_mutex_init(&report->sink_mutex, NULL);
 	pthread_cond_init(&report->queued, NULL);
@@ -334,6 +336,19 @@ void ntd_log_test_error(struct ntd_report *report, const char *text)
 			return;
 		text = end + 1;
 	}
+}
+
+void ntd_report_run_end(struct ntd_report *report, int status)
+{
+	_cleanup_free_ char *text = ntd_asprintf("exit status %d", status);
+
+	ntd_report_emit(report,
+			&(struct ntd_event){.kind = NTD_EVENT_RUN_END,
+					    .level = NTD_LEVEL_ALWAYS,
+					    .text = text,
+					    .text_len = strlen(text),
+					    .seconds = ntd_seconds(ntd_now() - report->began),
+					    .failed = status != 0});
 }
 
 /* ---- steps */

@@ -20,6 +20,7 @@ enum ntd_event_kind {
 	NTD_EVENT_SUBTEST_END,   /* seconds, failed */
 	NTD_EVENT_SERIAL,        /* one line of a machine's console */
 	NTD_EVENT_TEST_ERROR,    /* one line of the report of a failed test */
+	NTD_EVENT_RUN_END,       /* the exit status is known: seconds, failed */
 	NTD_EVENT_KIND_COUNT
 };
 
@@ -78,6 +79,8 @@ void ntd_report_emit(struct ntd_report *report, const struct ntd_event *event);
 /* A message. `machine` may be NULL. */
 void ntd_log(struct ntd_report *report, enum ntd_level level, const char *machine, const char *fmt,
 	     ...) ntd_printf(4, 5);
+/* The run is to end with this exit status. Emitted once; messages of the end itself may follow. */
+void ntd_report_run_end(struct ntd_report *report, int status);
 /* Every line of `text` as a line of a failed test's report. */
 void ntd_log_test_error(struct ntd_report *report, const char *text);
 

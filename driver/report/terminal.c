@@ -5,6 +5,9 @@
  *   (finished: step, in 0.12 seconds)  and ends; nothing when it failed
  *   ESC[2mNAME # line ESC[0m           a console line
  *   ESC[31m!!! ESC[0m text             a failed test
+ *
+ * A quiet terminal keeps what it does not show as long as it may be wanted: messages until the next step
+ * begins or one ends, the last console lines until the run ends.
  */
 #include "report/sinks.h"
 
@@ -13,6 +16,14 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdatomic.h>
+#include <string.h>
+
+/* The last console lines of a machine, as they are shown. */
+struct tail {
+	char *machine;
+	struct ntd_buf lines;
+	int count;
+};
 
 struct terminal {
 	struct ntd_sink sink;
@@ -21,9 +32,14 @@ struct terminal {
 	atomic_bool serial;
 	bool broken; /* the reader is gone: write no more */
 	struct ntd_buf pending;
+
+	bool quiet;            /* the rest belongs to this */
+	struct ntd_buf hidden; /* messages */
+	struct tail *tails;
+	size_t tail_count;
 };
 
-enum { WRITE_SIZE = 64 << 10 };
+enum { WRITE_SIZE = 64 << 10, HIDDEN_LIMIT = 64 << 10, TAIL_LINES = 20 };
 
 static void write_pending(struct terminal *terminal)
 {
@@ -42,11 +58,9 @@ static void write_pending(struct terminal *terminal)
 	ntd_buf_clear(&terminal->pending);
 }
 
-static void line(struct terminal *terminal, const char *before, const struct ntd_event *event,
+static void line(struct ntd_buf *out, const char *before, const struct ntd_event *event,
 		 const char *separator, const char *after)
 {
-	struct ntd_buf *out = &terminal->pending;
-
 	ntd_buf_puts(out, before);
 	if (event->machine) {
 		ntd_buf_puts(out, event->machine);
@@ -56,10 +70,77 @@ static void line(struct terminal *terminal, const char *before, const struct ntd
 	ntd_buf_puts(out, after);
 }
 
+/* ---- quiet */
+
+static bool is_trouble(const struct ntd_event *event)
+{
+	return event->level == NTD_LEVEL_WARNING || event->level == NTD_LEVEL_ERROR;
+}
+
+static void drop_first_line(struct ntd_buf *lines)
+{
+	const char *bytes = ntd_buf_bytes(lines), *end = memchr(bytes, '\n', lines->len);
+
+	ntd_buf_consume(lines, end ? (size_t)(end - bytes) + 1 : lines->len);
+}
+
+static void hide_message(struct terminal *terminal, const struct ntd_event *event)
+{
+	line(&terminal->hidden, "", event, ": ", "\n");
+	if (terminal->hidden.len > HIDDEN_LIMIT)
+		ntd_buf_consume(&terminal->hidden, terminal->hidden.len - HIDDEN_LIMIT);
+}
+
+static void settle_hidden(struct terminal *terminal, bool show)
+{
+	if (show)
+		ntd_buf_append(&terminal->pending, ntd_buf_bytes(&terminal->hidden),
+			       terminal->hidden.len);
+	ntd_buf_clear(&terminal->hidden);
+}
+
+static struct tail *tail_of(struct terminal *terminal, const char *machine)
+{
+	struct tail *end;
+
+	for (size_t i = 0; i < terminal->tail_count; i++)
+		if (!strcmp(terminal->tails[i].machine, machine))
+			return &terminal->tails[i];
+	terminal->tails =
+		ntd_realloc(terminal->tails, (terminal->tail_count + 1) * sizeof *terminal->tails);
+	end = &terminal->tails[terminal->tail_count++];
+	*end = (struct tail){.machine = ntd_strdup(machine)};
+	return end;
+}
+
+static void hide_serial(struct terminal *terminal, const struct ntd_event *event)
+{
+	struct tail *tail = tail_of(terminal, event->machine ? event->machine : "");
+
+	line(&tail->lines, "\033[2m", event, " # ", "\033[0m\n");
+	if (tail->count == TAIL_LINES)
+		drop_first_line(&tail->lines);
+	else
+		tail->count++;
+}
+
+static void show_tails(struct terminal *terminal)
+{
+	for (size_t i = 0; i < terminal->tail_count; i++) {
+		const struct tail *tail = &terminal->tails[i];
+
+		ntd_buf_printf(&terminal->pending, "%s: last console lines:\n", tail->machine);
+		ntd_buf_append(&terminal->pending, ntd_buf_bytes(&tail->lines), tail->lines.len);
+	}
+}
+
+/* ---- lines of the log */
+
 static void step(struct terminal *terminal, const struct ntd_event *event, const char *title)
 {
 	struct ntd_buf *out = &terminal->pending;
 
+	settle_hidden(terminal, false);
 	if (event->machine)
 		ntd_buf_printf(out, "%s: ", event->machine);
 	ntd_buf_printf(out, "\033[1m\033[32m%s", title);
@@ -71,11 +152,24 @@ static void step_end(struct terminal *terminal, const struct ntd_event *event, c
 {
 	struct ntd_buf *out = &terminal->pending;
 
+	settle_hidden(terminal, event->failed);
 	if (event->failed)
 		return;
 	ntd_buf_printf(out, "(finished: %s", title);
 	ntd_buf_append(out, event->text, event->text_len);
 	ntd_buf_printf(out, ", in %.2f seconds)\n", event->seconds);
+}
+
+/* ---- the sink */
+
+static void message(struct terminal *terminal, const struct ntd_event *event)
+{
+	if (event->level < terminal->level)
+		return;
+	if (terminal->quiet && !is_trouble(event))
+		hide_message(terminal, event);
+	else
+		line(&terminal->pending, "", event, ": ", "\n");
 }
 
 static void terminal_event(struct ntd_sink *sink, const struct ntd_event *event)
@@ -84,8 +178,7 @@ static void terminal_event(struct ntd_sink *sink, const struct ntd_event *event)
 
 	switch (event->kind) {
 	case NTD_EVENT_MESSAGE:
-		if (event->level >= terminal->level)
-			line(terminal, "", event, ": ", "\n");
+		message(terminal, event);
 		break;
 	case NTD_EVENT_NEST_BEGIN:
 		step(terminal, event, "");
@@ -100,11 +193,17 @@ static void terminal_event(struct ntd_sink *sink, const struct ntd_event *event)
 		step_end(terminal, event, "subtest: ");
 		break;
 	case NTD_EVENT_SERIAL:
-		if (terminal->serial)
-			line(terminal, "\033[2m", event, " # ", "\033[0m\n");
+		if (terminal->quiet)
+			hide_serial(terminal, event);
+		else if (terminal->serial)
+			line(&terminal->pending, "\033[2m", event, " # ", "\033[0m\n");
 		break;
 	case NTD_EVENT_TEST_ERROR:
-		line(terminal, "\033[31m!!! \033[0m", event, ": ", "\n");
+		line(&terminal->pending, "\033[31m!!! \033[0m", event, ": ", "\n");
+		break;
+	case NTD_EVENT_RUN_END:
+		if (event->failed)
+			show_tails(terminal);
 		break;
 	case NTD_EVENT_KIND_COUNT:
 	default:
@@ -125,6 +224,12 @@ static void terminal_close(struct ntd_sink *sink)
 
 	write_pending(terminal);
 	ntd_buf_free(&terminal->pending);
+	ntd_buf_free(&terminal->hidden);
+	for (size_t i = 0; i < terminal->tail_count; i++) {
+		ntd_buf_free(&terminal->tails[i].lines);
+		free(terminal->tails[i].machine);
+	}
+	free(terminal->tails);
 	free(terminal);
 }
 
@@ -148,4 +253,9 @@ void ntd_terminal_show_serial(struct ntd_sink *sink, bool shown)
 void ntd_terminal_set_level(struct ntd_sink *sink, enum ntd_level level)
 {
 	ntd_container_of(sink, struct terminal, sink)->level = level;
+}
+
+void ntd_terminal_be_quiet(struct ntd_sink *sink)
+{
+	ntd_container_of(sink, struct terminal, sink)->quiet = true;
 }

@@ -138,6 +138,7 @@ static void xml_event(struct ntd_sink *sink, const struct ntd_event *event)
 	case NTD_EVENT_SUBTEST_END:
 		end_nest(xml, event, "subtest: ");
 		break;
+	case NTD_EVENT_RUN_END:
 	case NTD_EVENT_KIND_COUNT:
 	default:
 		break;

@@ -18,6 +18,7 @@ void ntd_config_free(struct ntd_config *config)
 	free(config->test_script);
 	free(config->output_dir);
 	free(config->junit_xml);
+	free(config->events);
 	free(config->log_file);
 	free(config->debug_hook_attach);
 	*config = (struct ntd_config){0};
@@ -112,6 +113,19 @@ static int check_script(const char *path, struct ntd_error **err)
 		     : 0;
 }
 
+/* The absolute path of a report; `given` is relative to the output directory, or NULL. */
+static int set_report(const struct ntd_config *config, const char *given, const char *option,
+		      char **path, struct ntd_error **err)
+{
+	if (!given)
+		return 0;
+	*path = *given == '/' ? ntd_strdup(given)
+			      : ntd_asprintf("%s/%s", config->output_dir, given);
+	if (ntd_check_writable_file(*path, err) < 0)
+		return ntd_error_wrap(err, "argument %s", option);
+	return 0;
+}
+
 static int set_output(struct ntd_config *config, const struct ntd_options *options,
 		      struct ntd_error **err)
 {
@@ -123,15 +137,9 @@ static int set_output(struct ntd_config *config, const struct ntd_options *optio
 	config->output_dir = realpath(path, NULL);
 	if (!config->output_dir)
 		return ntd_error_set(err, NTD_E_USAGE, "output directory: %s", strerror(errno));
-	if (!options->junit_xml)
-		return 0;
-	if (*options->junit_xml == '/')
-		config->junit_xml = ntd_strdup(options->junit_xml);
-	else
-		config->junit_xml = ntd_asprintf("%s/%s", config->output_dir, options->junit_xml);
-	if (ntd_check_writable_file(config->junit_xml, err) < 0)
-		return ntd_error_wrap(err, "argument --junit-xml");
-	return 0;
+	if (set_report(config, options->junit_xml, "--junit-xml", &config->junit_xml, err) < 0)
+		return -1;
+	return set_report(config, options->events, "--events", &config->events, err);
 }
 
 static int set_log_file(struct ntd_config *config, struct ntd_error **err)
@@ -155,6 +163,7 @@ int ntd_config_load(struct ntd_config *config, const struct ntd_options *options
 		.debug_hook_attach = copy(options->debug_hook_attach),
 		.keep_state = options->keep_state,
 		.interactive = options->interactive,
+		.quiet = options->quiet,
 		.log_level = options->log_level,
 		.dump_vsocks = options->dump_vsocks,
 	};

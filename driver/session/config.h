@@ -18,9 +18,10 @@ struct ntd_config {
 	char *test_script;       /* a file that can be read */
 	char *output_dir;        /* absolute, links resolved; files can be created in it */
 	char *junit_xml;         /* absolute; NULL: none */
+	char *events;            /* the same */
 	char *log_file;          /* of the XML log; NULL: none */
 	char *debug_hook_attach; /* NULL: no breakpoints */
-	bool keep_state, interactive;
+	bool keep_state, interactive, quiet;
 	enum ntd_level log_level;
 	int dump_vsocks; /* offset of vsock numbers; 0: do not list them */
 };

@@ -137,8 +137,14 @@ const struct ntd_option ntd_option_table[] = {
 	{.name = "log-level", .type = &level, .field = FIELD(log_level), .value = "LEVEL",
 	 .variable = "logLevel", .fallback = "info",
 	 .help = "debug, info, warning or error: messages below it are not shown"},
+	{.name = "quiet", .type = &on, .field = FIELD(quiet),
+	 .help = "show steps, warnings and errors only; of a failure also what was logged in the "
+		 "step that failed, and at the end the last console lines of every machine"},
 	{.name = "junit-xml", .type = &text, .field = FIELD(junit_xml), .value = "PATH",
 	 .help = "write a JUnit report to this file, relative to the output directory"},
+	{.name = "events", .type = &text, .field = FIELD(events), .value = "FILE",
+	 .help = "write every event of the run as one JSON object a line to this file, relative to "
+		 "the output directory"},
 	{.name = "debug-hook-attach", .type = &text, .field = FIELD(debug_hook_attach),
 	 .value = "PATH",
 	 .help = "make debug.breakpoint(), and failures, wait for a debugger; PATH is the program "

@@ -23,8 +23,11 @@ struct ntd_options {
 	struct ntd_factor time_scale;
 	char *output_dir; /* NULL: the current directory */
 	char *junit_xml;  /* relative to output_dir; NULL: none */
+	char *output_dir;      /* NULL: the current directory */
+	char *junit_xml;       /* relative to output_dir; NULL: none */
+	char *events;          /* the same */
 	char *debug_hook_attach;
-	bool keep_state, interactive;
+	bool keep_state, interactive, quiet;
 	enum ntd_level log_level;
 	int dump_vsocks; /* 0: not given */
 };

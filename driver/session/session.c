@@ -28,10 +28,14 @@ static int open_sinks(struct ntd_session *session, struct ntd_error **err)
 	const struct ntd_config *config = session->config;
 
 	session->terminal = ntd_terminal_sink(STDERR_FILENO, config->log_level);
+	if (config->quiet)
+		ntd_terminal_be_quiet(session->terminal);
 	ntd_report_add(session->report, session->terminal);
 	if (config->log_file && add_sink(session, ntd_xml_sink(config->log_file, err)) < 0)
 		return -1;
 	if (config->junit_xml && add_sink(session, ntd_junit_sink(config->junit_xml, err)) < 0)
+		return -1;
+	if (config->events && add_sink(session, ntd_events_sink(config->events, err)) < 0)
 		return -1;
 	return 0;
 }
@@ -267,11 +271,12 @@ static void *abort_main(void *arg)
 	sigset_t set;
 
 	if (session->abort_reason)
-		ntd_log(session->report, NTD_LEVEL_ALWAYS, NULL, "%s", session->abort_reason);
+		ntd_log(session->report, NTD_LEVEL_ERROR, NULL, "%s", session->abort_reason);
 	release_machines(session);
 	stop_vlans(session);
 	if (session->sockets.temporary)
 		ntd_tree_remove(session->sockets.path, NULL);
+	ntd_report_run_end(session->report, 128 + session->abort_signal);
 	ntd_report_end(session->report, ntd_after(FLUSH_PATIENCE));
 	ntd_keeper_stop(session->keeper);
 	sigaction(session->abort_signal, &deadly, NULL);

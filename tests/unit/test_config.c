@@ -371,15 +371,17 @@ static void test_output(void **state)
 	struct fixture *f = *state;
 	_cleanup_free_ char *out = ntd_asprintf("%s/out", f->directory);
 	_cleanup_free_ char *report = ntd_asprintf("%s/r.xml", out);
+	_cleanup_free_ char *events = ntd_asprintf("%s/e", out);
 
 	write_file("t", "");
 	assert_loads(f, "t");
 	assert_string_equal(f->config.output_dir, f->directory);
 	assert_null(f->config.junit_xml);
 	assert_int_equal(mkdir("out", 0700) | symlink("out", "link"), 0);
-	assert_loads(f, "-o ./link/ --junit r.xml t");
+	assert_loads(f, "-o ./link/ --junit r.xml --events e t");
 	assert_string_equal(f->config.output_dir, out);
 	assert_string_equal(f->config.junit_xml, report);
+	assert_string_equal(f->config.events, events);
 	assert_loads(f, "-o out --junit /dev/null t");
 	assert_string_equal(f->config.junit_xml, "/dev/null");
 }
@@ -398,6 +400,7 @@ static void test_output_refused(void **state)
 		       "argument -o/--output_directory: none: No such file or directory");
 	assert_refused(f, "-o t t", "argument -o/--output_directory: t is not a directory");
 	assert_refused(f, "--junit none/r.xml t", missing);
+	assert_refused(f, "--events / t", "argument --events: / is a directory");
 	assert_refused(f, "--junit sub t", taken);
 	setenv("LOGFILE", "none/log.xml", 1);
 	assert_refused(f, "t", "environment variable LOGFILE: none: No such file or directory");

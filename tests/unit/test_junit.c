@@ -84,6 +84,37 @@ static void junit_fails_a_subtest_that_gives_no_reason(void **state)
 	xmlFreeDoc(report);
 }
 
+/* sys.exit(3), SIGTERM: nothing is told as an error of the test. */
+static void junit_fails_main_when_only_the_exit_status_tells(void **state)
+{
+	struct fixture *fixture = *state;
+	xmlDocPtr report;
+
+	add(fixture, ntd_junit_sink);
+	subtest(fixture, "good", 0, false);
+	ntd_report_run_end(fixture->report, 3);
+	end(fixture);
+	report = parse(fixture);
+	expect(report, CASE("main") "/failure", "The run ended with exit status 3.\n");
+	expect(report, "//testsuite/@failures", "1");
+	xmlFreeDoc(report);
+}
+
+static void junit_fails_main_no_more_than_needed(void **state)
+{
+	struct fixture *fixture = *state;
+	xmlDocPtr report;
+
+	add(fixture, ntd_junit_sink);
+	subtest(fixture, "bad", 0, true);
+	ntd_report_run_end(fixture->report, 1);
+	end(fixture);
+	report = parse(fixture);
+	expect(report, "count(" CASE("bad") "/failure)", "1");
+	expect(report, "//testsuite/@failures", "1");
+	xmlFreeDoc(report);
+}
+
 static void junit_is_whole_without_any_event(void **state)
 {
 	struct fixture *fixture = *state;
@@ -186,6 +217,8 @@ int main(void)
 		test(junit_has_one_case_a_subtest_and_main),
 		test(junit_fails_main_after_an_error_outside_subtests),
 		test(junit_fails_a_subtest_that_gives_no_reason),
+		test(junit_fails_main_when_only_the_exit_status_tells),
+		test(junit_fails_main_no_more_than_needed),
 		test(junit_is_whole_without_any_event),
 		test(junit_is_true_at_any_moment),
 		test(junit_subtests_may_end_in_any_order),

@@ -92,9 +92,11 @@ static char *render(const struct ntd_options *o)
 		ntd_buf_printf(&out, " boot-timeout=%g", o->boot_timeout);
 	render_text(&out, "out", o->output_dir);
 	render_text(&out, "junit", o->junit_xml);
+	render_text(&out, "events", o->events);
 	render_text(&out, "hook", o->debug_hook_attach);
 	ntd_buf_puts(&out, o->keep_state ? " keep" : "");
 	ntd_buf_puts(&out, o->interactive ? " interactive" : "");
+	ntd_buf_puts(&out, o->quiet ? " quiet" : "");
 	if (o->log_level != NTD_LEVEL_INFO)
 		ntd_buf_printf(&out, " level=%d", (int)o->log_level);
 	if (o->dump_vsocks)
@@ -152,6 +154,7 @@ static void test_accepted(void **state)
 		{NULL, "--no-interactive --interactive", "interactive"},
 		{NULL, "--debug-hook-attach /bin/attach", "hook=/bin/attach"},
 		{NULL, "--junit-xml r.xml", "junit=r.xml"},
+		{NULL, "--events e.jsonl --quiet t.py", "script=t.py events=e.jsonl quiet"},
 		{NULL, "--log-level debug", "level=0"},
 		{NULL, "--log-level warning", "level=2"},
 		{NULL, "--log-level error", "level=3"},

@@ -173,6 +173,70 @@ static void console_lines_can_be_hidden(void **state)
 	assert_string_equal(output, "\033[2mm # one\033[0m\n\033[2mm # three\033[0m\n");
 }
 
+static void a_quiet_terminal_shows_steps_and_why_one_failed(void **state)
+{
+	static const char expected[] = "\033[1m\033[32mgood\033[0m\n"
+				       "(finished: good, in 1.00 seconds)\n"
+				       "a 2\na 3\n"
+				       "\033[1m\033[32mbad\033[0m\n"
+				       "m: its output\n"
+				       "\033[31m!!! \033[0mno\n";
+	struct fixture *fixture = *state;
+	struct ntd_sink *terminal = ntd_terminal_sink(fixture->write_fd, NTD_LEVEL_DEBUG);
+	_cleanup_free_ char *output = NULL;
+
+	ntd_terminal_be_quiet(terminal);
+	ntd_report_add(fixture->report, terminal);
+	emit(fixture, (struct ntd_event){.kind = NTD_EVENT_NEST_BEGIN, .text = "good"});
+	ntd_log(fixture->report, NTD_LEVEL_ALWAYS, NULL, "of no interest");
+	emit(fixture, (struct ntd_event){.kind = NTD_EVENT_NEST_END, .text = "good", .seconds = 1});
+	log_all_levels(fixture->report, "a");
+	emit(fixture, (struct ntd_event){.kind = NTD_EVENT_NEST_BEGIN, .text = "bad"});
+	ntd_log(fixture->report, NTD_LEVEL_ALWAYS, "m", "its output");
+	emit(fixture,
+	     (struct ntd_event){.kind = NTD_EVENT_NEST_END, .text = "bad", .failed = true});
+	ntd_log_test_error(fixture->report, "no");
+	output = terminal_output(fixture);
+	assert_string_equal(output, expected);
+}
+
+/* What a quiet terminal gets of a hundred lines of two machines. */
+static char *quiet_console(struct fixture *fixture, int status)
+{
+	struct ntd_sink *terminal = ntd_terminal_sink(fixture->write_fd, NTD_LEVEL_DEBUG);
+
+	ntd_terminal_be_quiet(terminal);
+	ntd_terminal_show_serial(terminal, true); /* the script's wish counts for less */
+	ntd_report_add(fixture->report, terminal);
+	for (int i = 1; i <= 100; i++) {
+		_cleanup_free_ char *text = ntd_asprintf("%d", i);
+
+		emit(fixture, (struct ntd_event){.kind = NTD_EVENT_SERIAL,
+						 .machine = i % 50 ? "a" : "b",
+						 .text = text});
+	}
+	ntd_report_run_end(fixture->report, status);
+	return terminal_output(fixture);
+}
+
+static void a_quiet_terminal_ends_a_failed_run_with_console_lines(void **state)
+{
+	static const char first[] = "a: last console lines:\n\033[2ma # 80\033[0m\n";
+	static const char last[] = "\033[2ma # 99\033[0m\nb: last console lines:\n"
+				   "\033[2mb # 50\033[0m\n\033[2mb # 100\033[0m\n";
+	_cleanup_free_ char *output = quiet_console(*state, 1);
+
+	assert_memory_equal(output, first, sizeof first - 1);
+	assert_non_null(strstr(output, last));
+}
+
+static void a_quiet_terminal_shows_no_console_lines_of_a_good_run(void **state)
+{
+	_cleanup_free_ char *output = quiet_console(*state, 0);
+
+	assert_string_equal(output, "");
+}
+
 static void a_reader_that_goes_away_does_no_harm(void **state)
 {
 	struct fixture *fixture = *state;
@@ -437,6 +501,9 @@ int main(void)
 		test(nests_say_how_long_they_took),
 		test(the_terminal_hides_what_is_below_its_level),
 		test(console_lines_can_be_hidden),
+		test(a_quiet_terminal_shows_steps_and_why_one_failed),
+		test(a_quiet_terminal_ends_a_failed_run_with_console_lines),
+		test(a_quiet_terminal_shows_no_console_lines_of_a_good_run),
 		test(a_reader_that_goes_away_does_no_harm),
 		test(levels_have_names),
 		test(events_keep_their_order_from_any_thread),

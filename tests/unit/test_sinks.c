@@ -226,7 +226,7 @@ static void events_have_every_kind_and_the_time_of_emission(void **state)
 {
 	static const char *const kinds[] = {"message",       "nest-begin",  "nest-end",
 					    "subtest-begin", "subtest-end", "serial",
-					    "test-error"};
+					    "test-error",    "run-end"};
 	struct fixture *fixture = *state;
 	int64_t began = ntd_now();
 	cJSON *events;
@@ -247,7 +247,8 @@ static void events_have_every_kind_and_the_time_of_emission(void **state)
 			    at <= ntd_seconds(ntd_now()) + 0.001);
 		assert_int_equal(cJSON_HasObjectItem(event, "level"), i == NTD_EVENT_MESSAGE);
 		assert_int_equal(cJSON_HasObjectItem(event, "failed"),
-				 i == NTD_EVENT_NEST_END || i == NTD_EVENT_SUBTEST_END);
+				 i == NTD_EVENT_NEST_END || i == NTD_EVENT_SUBTEST_END ||
+					 i == NTD_EVENT_RUN_END);
 	}
 	cJSON_Delete(events);
 }
