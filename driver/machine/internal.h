@@ -23,6 +23,7 @@ struct ntd_machine {
 	struct ntd_machine_context context;
 	struct ntd_machine_hooks hooks;
 	char *name, *script;
+	char *console_log; /* NULL: console.log in the state directory */
 	char *state_dir, *shared_dir, *efi_vars;
 	char *monitor_path, *qmp_path, *shell_path;
 	struct ntd_console *console;

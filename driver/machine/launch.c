@@ -107,6 +107,24 @@ static void shell_connecting(struct ntd_source *source, uint32_t events)
 	accept_one(ntd_container_of(source, struct ntd_machine, shell_listener), source);
 }
 
+/* Opens the file of raw console output. What asks for it in the state directory finds it there, too. */
+static int open_raw(const struct ntd_machine *machine, struct ntd_error **err)
+{
+	_cleanup_free_ char *own = ntd_asprintf("%s/console.log", machine->state_dir);
+	const char *path = machine->console_log ? machine->console_log : own;
+	int fd, flags = machine->console_log ? O_APPEND : O_TRUNC;
+
+	if (machine->console_log) {
+		unlink(own);
+		if (symlink(path, own) < 0)
+			return ntd_error_sys(err, errno, "cannot make %s", own);
+	}
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | flags, 0666);
+	if (fd < 0)
+		return ntd_error_sys(err, errno, "cannot write %s", path);
+	return fd;
+}
+
 /* Orders the process; its output becomes the console. */
 static int order(struct ntd_machine *machine, struct ntd_error **err)
 {
@@ -121,7 +139,6 @@ static int order(struct ntd_machine *machine, struct ntd_error **err)
 	_cleanup_strv_ char **env = ntd_start_environment(given, &paths);
 	_cleanup_free_ char *line = ntd_start_command_line(
 		machine->script, &paths, machine->allow_reboot, ntd_has_display(env));
-	_cleanup_free_ char *raw_path = ntd_asprintf("%s/console.log", machine->state_dir);
 	_cleanup_fd_ int their_in = -1, our_in = -1, our_out = -1, their_out = -1, raw = -1;
 	int in[2], out[2];
 
@@ -134,9 +151,9 @@ static int order(struct ntd_machine *machine, struct ntd_error **err)
 	our_out = out[0];
 	their_out = out[1];
 	fcntl(our_out, F_SETPIPE_SZ, 1 << 20);
-	raw = open(raw_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	raw = open_raw(machine, err);
 	if (raw < 0)
-		return ntd_error_sys(err, errno, "cannot write %s", raw_path);
+		return -1;
 	if (ntd_console_open(machine->console, ntd_steal_fd(&our_out), ntd_steal_fd(&our_in),
 			     ntd_steal_fd(&raw), ntd_life_console_panicked, machine, err) < 0)
 		return -1;

@@ -27,6 +27,9 @@ struct ntd_machine_context {
 	const char *
 		socket_dir; /* for sockets when tmp_dir is too long for AF_UNIX; else equal to it */
 	const char *out_dir; /* where files for the user go */
+	/* The file that raw console output is appended to, with a link to it in the state directory; copied.
+	 * NULL: console.log there, of the last start alone. */
+	const char *console_log;
 	double boot_timeout; /* seconds: for QEMU to start, and again for the guest's root shell */
 	double time_scale;   /* stretches the time-outs of waits; NTD_SCALE_AUTO */
 };

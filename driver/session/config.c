@@ -134,6 +134,7 @@ static int set_output(struct ntd_config *config, const struct ntd_options *optio
 	if (ntd_check_writable(path, err) < 0)
 		return ntd_error_wrap(err, options->output_dir ? "argument -o/--output_directory"
 							       : "output directory");
+	config->output_given = options->output_dir;
 	config->output_dir = realpath(path, NULL);
 	if (!config->output_dir)
 		return ntd_error_set(err, NTD_E_USAGE, "output directory: %s", strerror(errno));

@@ -17,6 +17,7 @@ struct ntd_config {
 	bool enable_ssh_backdoor;
 	char *test_script;       /* a file that can be read */
 	char *output_dir;        /* absolute, links resolved; files can be created in it */
+	bool output_given;       /* it was asked for; else it is the current directory */
 	char *junit_xml;         /* absolute; NULL: none */
 	char *events;            /* the same */
 	char *log_file;          /* of the XML log; NULL: none */

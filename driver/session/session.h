@@ -28,6 +28,7 @@ struct ntd_session {
 	pthread_mutex_t mutex; /* guards the lists */
 	struct ntd_machine **machines;
 	size_t machine_count;
+	char **logged; /* names of machines whose console logs were begun; NULL: none */
 	struct ntd_vlan **vlans;
 	size_t vlan_count;
 
