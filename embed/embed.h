@@ -13,7 +13,7 @@
 #include "loop/request.h"
 #include "machine/command.h"
 #include "machine/start_command.h"
-#include "session/session.h"
+#include "session/failure.h"
 
 /* The program's name for messages. */
 #define NTD_PROGRAM "nixos-test-driver"
@@ -188,6 +188,8 @@ void ntd_signals_hold(void);
 /* Installs the handling of SIGINT, SIGTERM and SIGHUP; after Python's start. */
 int ntd_signals_install(struct ntd_session *session, struct ntd_error **err);
 void ntd_signals_remove(struct ntd_session *session);
+/* Whether the last signal was one that ends the run, SIGTERM or SIGHUP. */
+bool ntd_signals_told_to_end(void);
 
 /* ---- python.c */
 /* Starts the interpreter; argv[0] is what sys.argv shows. */

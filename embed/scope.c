@@ -65,10 +65,9 @@ bool ntd_block(struct ntd_blocking *blocking)
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &blocking->signals);
-	blocking->waiter.interrupted = interrupted;
-	blocking->waiter.signals = &blocking->signals;
-	blocking->waiter.look = ntd_module_state()->watch ? look : NULL;
-	blocking->waiter.look_at = 0;
+	blocking->waiter = (struct ntd_waiter){.interrupted = interrupted,
+					       .signals = &blocking->signals,
+					       .look = ntd_module_state()->watch ? look : NULL};
 	if (PyErr_CheckSignals() < 0) {
 		pthread_sigmask(SIG_SETMASK, &blocking->signals, NULL);
 		return false;

@@ -262,6 +262,20 @@ static int status_of_exit(PyObject *exception)
 	return (int)(status & 0xff);
 }
 
+/* Of a run that failed by itself, what the machines can still tell is kept. Returns the exit status: another
+ * one when this is ended by a signal. */
+static int collect_evidence(struct ntd_module_state *state, int status)
+{
+	int result;
+
+	if (!status || status == 128 + SIGINT || ntd_signals_told_to_end() ||
+	    state->session->config->interactive)
+		return status;
+	if (!NTD_BLOCKING_CALL(result, ntd_session_collect(state->session, waiter, error)))
+		return ntd_report_exception(state);
+	return status;
+}
+
 /* With --debug-hook-attach, a debugger may look at the failure while the machines still run. Returns the
  * exit status: another one when the wait for it is ended by a signal. */
 static int break_after(struct ntd_module_state *state, PyObject *exception, int status)
@@ -283,7 +297,7 @@ static int break_after(struct ntd_module_state *state, PyObject *exception, int 
 int ntd_report_exception(struct ntd_module_state *state)
 {
 	PyObject *type, *exception, *traceback;
-	int status = 1;
+	int status = 1, collected;
 
 	PyErr_Fetch(&type, &exception, &traceback);
 	PyErr_NormalizeException(&type, &exception, &traceback);
@@ -299,7 +313,8 @@ int ntd_report_exception(struct ntd_module_state *state)
 		if (PyErr_GivenExceptionMatches(exception, PyExc_KeyboardInterrupt))
 			status = 128 + SIGINT;
 	}
-	status = break_after(state, exception, status);
+	collected = collect_evidence(state, status);
+	status = collected == status ? break_after(state, exception, status) : collected;
 	Py_XDECREF(type);
 	Py_XDECREF(exception);
 	Py_XDECREF(traceback);

@@ -145,6 +145,11 @@ static int install_python_handlers(void)
 	return 0;
 }
 
+bool ntd_signals_told_to_end(void)
+{
+	return last_signal == SIGTERM || last_signal == SIGHUP;
+}
+
 int ntd_signals_install(struct ntd_session *session, struct ntd_error **err)
 {
 	struct sigaction action = {.sa_handler = on_signal}, before;

@@ -50,23 +50,32 @@ static void run_abandon(void *arg)
 	request->done = true;
 }
 
-/* Returns 1 when `fd` is readable, 0 at the deadline, -1 when interrupted. */
+/* Returns 1 when `fd` is readable, 0 at the deadline, -1 when interrupted or cancelled. */
 static int sleep_on(int fd, int64_t deadline, struct ntd_waiter *waiter, bool looks)
 {
-	struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+	struct ntd_waiter patient = {0};
+	struct pollfd fds[] = {{.fd = fd, .events = POLLIN}, {.fd = -1, .events = POLLIN}};
 
-	looks = looks && waiter && waiter->look;
+	if (!waiter)
+		waiter = &patient;
+	if (waiter->deadline)
+		deadline = ntd_earlier(deadline, waiter->deadline);
+	if (waiter->cancel_fd)
+		fds[1].fd = waiter->cancel_fd;
+	looks = looks && waiter->look;
 	for (;;) {
 		struct timespec storage;
 		int64_t until = looks ? ntd_earlier(deadline, waiter->look_at) : deadline;
-		int ready = ppoll(&poll_fd, fd >= 0, ntd_remaining(until, &storage),
-				  waiter ? waiter->signals : NULL);
+		int ready = ppoll(fds, 2, ntd_remaining(until, &storage), waiter->signals);
 
-		if (ready > 0 || (ready == 0 && until == deadline))
-			return ready;
+		if (ready > 0)
+			return fds[0].revents ? 1 : -1;
+		if (ready == 0 && until == deadline)
+			return 0;
 		if (ready == 0 && waiter->look(waiter))
 			return -1;
-		if (ready < 0 && errno == EINTR && waiter && waiter->interrupted(waiter))
+		if (ready < 0 && errno == EINTR && waiter->interrupted &&
+		    waiter->interrupted(waiter))
 			return -1;
 	}
 }

@@ -14,10 +14,13 @@
 
 /* The waiting thread's side. `interrupted` is called on that thread when a signal ended its sleep;
  * true means: stop waiting. `signals` is the mask to sleep with; the caller has the signals blocked
- * otherwise, so that none can slip between a check and the sleep. NULL for threads without signals. */
+ * otherwise, so that none can slip between a check and the sleep. NULL for threads without signals.
+ * Whatever is waited for: at `deadline` the wait has timed out, and is cancelled when `cancel_fd` is readable. */
 struct ntd_waiter {
-	bool (*interrupted)(struct ntd_waiter *waiter);
+	bool (*interrupted)(struct ntd_waiter *waiter); /* NULL: never */
 	const sigset_t *signals;
+	int64_t deadline; /* 0: none */
+	int cancel_fd;    /* 0: none */
 	/* What the thread looks at now and then while it waits for something that may take long, such as
 	 * conditions that must keep holding: called when `look_at` has come, which it sets anew. True means:
 	 * stop waiting. Only in ntd_wait_until() and in requests that allow it. NULL: nothing. */

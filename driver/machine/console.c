@@ -361,9 +361,9 @@ void ntd_console_close(struct ntd_console *console, const struct ntd_error *why)
 	ntd_console_fail_pending(console, why);
 }
 
-char *ntd_console_tail(const struct ntd_console *console, int lines)
+/* Where the last lines begin. */
+static size_t tail_start(const struct ntd_console *console, int lines)
 {
-	struct ntd_buf tail = {0};
 	const char *bytes = ntd_buf_bytes(&console->log);
 	size_t start = console->log.len;
 	bool partial = lines > 0 && console->partial.len;
@@ -373,6 +373,15 @@ char *ntd_console_tail(const struct ntd_console *console, int lines)
 
 		start = end ? (size_t)(end - bytes) + 1 : 0;
 	}
+	return start;
+}
+
+char *ntd_console_tail(const struct ntd_console *console, int lines)
+{
+	struct ntd_buf tail = {0};
+	const char *bytes = ntd_buf_bytes(&console->log);
+	size_t start = tail_start(console, lines);
+
 	while (start < console->log.len) {
 		const char *end = memchr(bytes + start, '\n', console->log.len - start);
 		size_t len = (size_t)(end - bytes) - start;
@@ -510,6 +519,7 @@ struct tail_query {
 	struct ntd_console *console;
 	int lines;
 	char *tail;
+	struct ntd_buf *copy;
 };
 
 static void read_tail(void *arg)
@@ -525,6 +535,21 @@ char *ntd_console_tail_now(struct ntd_console *console, int lines)
 
 	ntd_loop_call(console->loop, read_tail, &query);
 	return query.tail;
+}
+
+static void copy_tail(void *arg)
+{
+	struct tail_query *query = arg;
+	const struct ntd_buf *log = &query->console->log;
+	size_t start = tail_start(query->console, query->lines);
+
+	ntd_buf_append(query->copy, ntd_buf_bytes(log) + start, log->len - start);
+}
+
+void ntd_console_copy_tail(struct ntd_console *console, int lines, struct ntd_buf *tail)
+{
+	ntd_loop_call(console->loop, copy_tail,
+		      &(struct tail_query){.console = console, .lines = lines, .copy = tail});
 }
 
 struct input {

@@ -1,4 +1,4 @@
-#include "session/session.h"
+#include "session/failure.h"
 
 #include "base/text.h"
 #include "machine/retry.h"
@@ -50,6 +50,7 @@ static void deadline_expired(struct ntd_timer *timer)
 {
 	struct ntd_session *session = ntd_container_of(timer, struct ntd_session, deadline);
 
+	session->timed_out = true;
 	ntd_session_abort(session, SIGTERM, "timeout reached; test terminating...");
 }
 
@@ -228,6 +229,7 @@ int ntd_session_set_up(struct ntd_session *session, struct ntd_error **err)
 	if (!config->keep_state)
 		ntd_log(session->report, NTD_LEVEL_INFO, NULL,
 			"Machine state will be reset. To keep it, pass --keep-machine-state");
+	ntd_session_forget_failure(session);
 	if (start_vlans(session, err) < 0)
 		return -1;
 	for (size_t i = 0; i < config->vms.count; i++)
@@ -318,6 +320,8 @@ static void *abort_main(void *arg)
 
 	if (session->abort_reason)
 		ntd_log(session->report, NTD_LEVEL_ERROR, NULL, "%s", session->abort_reason);
+	if (session->timed_out)
+		ntd_session_collect(session, NULL, NULL);
 	release_machines(session);
 	stop_vlans(session);
 	if (session->sockets.temporary)

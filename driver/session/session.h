@@ -33,7 +33,9 @@ struct ntd_session {
 	size_t vlan_count;
 
 	struct ntd_timer deadline;
-	atomic_bool ending; /* by ntd_session_abort() */
+	bool timed_out;
+	atomic_bool collected; /* session/failure.c */
+	atomic_bool ending;    /* by ntd_session_abort() */
 	int abort_signal;
 	const char *abort_reason;
 };

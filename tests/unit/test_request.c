@@ -111,6 +111,40 @@ static void a_deadline_that_has_passed_still_begins_the_request(void **state)
 	assert_true(errand.begun && errand.abandoned);
 }
 
+static void a_waiter_has_a_deadline_for_all_its_waits(void **state)
+{
+	struct errand errand = errand_for(NTD_FOREVER), second = errand_for(NTD_FOREVER);
+	struct ntd_waiter waiter = {.deadline = ntd_after(20 * NTD_MS)};
+
+	assert_fails(ntd_request_run(*state, &errand.request, NTD_FOREVER, &waiter, &err),
+		     NTD_E_TIMEOUT, "timed out");
+	assert_true(ntd_now() >= waiter.deadline);
+	assert_true(errand.abandoned);
+	assert_fails(ntd_request_run(*state, &second.request, NTD_FOREVER, &waiter, &err),
+		     NTD_E_TIMEOUT, "timed out");
+}
+
+static void *cancel(void *arg)
+{
+	eventfd_write(((struct ntd_waiter *)arg)->cancel_fd, 1);
+	return NULL;
+}
+
+static void a_waiter_is_cancelled_by_another_thread(void **state)
+{
+	struct errand errand = errand_for(NTD_FOREVER), second = errand_for(0);
+	struct ntd_waiter waiter = {.cancel_fd = eventfd(0, EFD_CLOEXEC)};
+	pthread_t thread;
+
+	assert_int_equal(ntd_request_run(*state, &second.request, NTD_FOREVER, &waiter, NULL), 0);
+	pthread_create(&thread, NULL, cancel, &waiter);
+	assert_fails(ntd_request_run(*state, &errand.request, NTD_FOREVER, &waiter, &err),
+		     NTD_E_CANCELLED, "interrupted");
+	pthread_join(thread, NULL);
+	assert_true(errand.abandoned);
+	close(waiter.cancel_fd);
+}
+
 static void a_second_completion_is_ignored(void **state)
 {
 	struct errand errand = errand_for(0);
@@ -155,7 +189,8 @@ static void script_init(struct script *script, int interrupt_after)
 	sigaddset(&blocked, SIGUSR1);
 	pthread_sigmask(SIG_BLOCK, &blocked, &script->asleep);
 	sigdelset(&script->asleep, SIGUSR1);
-	script->waiter = (struct ntd_waiter){script_interrupted, &script->asleep};
+	script->waiter =
+		(struct ntd_waiter){.interrupted = script_interrupted, .signals = &script->asleep};
 	script->interrupt_after = interrupt_after;
 	script->asked = 0;
 	signals = 0;
@@ -327,6 +362,8 @@ int main(void)
 		cmocka_unit_test(a_request_fails_with_its_own_error),
 		cmocka_unit_test(a_deadline_abandons_the_request),
 		cmocka_unit_test(a_deadline_that_has_passed_still_begins_the_request),
+		cmocka_unit_test(a_waiter_has_a_deadline_for_all_its_waits),
+		cmocka_unit_test(a_waiter_is_cancelled_by_another_thread),
 		cmocka_unit_test(a_second_completion_is_ignored),
 		cmocka_unit_test(a_signal_interrupts_a_request),
 		cmocka_unit_test(a_signal_before_the_wait_is_not_lost),

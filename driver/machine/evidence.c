@@ -1,0 +1,272 @@
+/* A table of pieces, from what the driver itself knows to what takes the guest's help. `reach` says how far
+ * the machine answers: it begins with the machine's state, and sinks when a piece is waited for in vain, so
+ * that a machine that hangs costs one deadline and not one a piece.
+ */
+#include "machine/evidence.h"
+
+#include "machine/internal.h"
+#include "machine/screen.h"
+#include "machine/tree.h"
+#include "report/outfile.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { CONSOLE_LINES = 200, GUEST_TIMED_OUT = 124 };
+
+/* Longer than the guest's own limit on a command, so that its output until then is not lost. */
+#define REPLY_GRACE (NTD_SECOND / 2)
+
+#define NOTES "notes.txt"
+
+enum reach { REACH_DRIVER, REACH_QEMU, REACH_SHELL };
+
+static const char *const silent[] = {
+	[REACH_QEMU] = "QEMU does not answer",
+	[REACH_SHELL] = "the root shell does not answer",
+};
+
+struct evidence {
+	struct ntd_machine *machine;
+	const char *directory;
+	struct ntd_waiter waiter; /* its deadline is that of the present piece */
+	int64_t deadline;
+	enum reach reach;
+	char *barrier; /* why it goes no further */
+	struct ntd_buf notes;
+};
+
+struct piece {
+	const char *file; /* NULL: asks whether the root shell is free */
+	enum reach needs;
+	unsigned seconds; /* to wait for it */
+	/* Appends to `contents` what becomes the file, also when it fails. */
+	int (*collect)(struct evidence *evidence, const struct piece *piece,
+		       struct ntd_buf *contents, struct ntd_error **err);
+	const char *command; /* for the guest */
+};
+
+static void lower(struct evidence *evidence, enum reach reach, const char *why)
+{
+	evidence->reach = reach;
+	free(evidence->barrier);
+	evidence->barrier = ntd_strdup(why);
+}
+
+/* ---- the pieces */
+
+static int console(struct evidence *evidence, const struct piece *piece, struct ntd_buf *contents,
+		   struct ntd_error **err)
+{
+	ntd_console_copy_tail(evidence->machine->console, CONSOLE_LINES, contents);
+	return 0;
+}
+
+static int status(struct evidence *evidence, const struct piece *piece, struct ntd_buf *contents,
+		  struct ntd_error **err)
+{
+	_cleanup_json_ cJSON *reply = ntd_qmp_execute(evidence->machine->qmp, "query-status", NULL,
+						      NTD_FOREVER, &evidence->waiter, err);
+	const cJSON *value = cJSON_GetObjectItemCaseSensitive(reply, "return");
+	const cJSON *word = cJSON_GetObjectItemCaseSensitive(value, "status");
+	_cleanup_free_ char *text = reply ? cJSON_Print(value ? value : reply) : NULL;
+
+	if (!text)
+		return -1;
+	ntd_buf_printf(contents, "%s\n", text);
+	if (cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(value, "running"))) {
+		_cleanup_free_ char *why = ntd_asprintf(
+			"the guest is stopped: %s", cJSON_IsString(word) ? word->valuestring : "?");
+
+		lower(evidence, REACH_QEMU, why);
+	}
+	return 0;
+}
+
+static int screen(struct evidence *evidence, const struct piece *piece, struct ntd_buf *contents,
+		  struct ntd_error **err)
+{
+	_cleanup_free_ char *path = ntd_asprintf("%s/%s", evidence->directory, piece->file);
+
+	return ntd_machine_screenshot(evidence->machine, path, &evidence->waiter, err);
+}
+
+static int command(struct evidence *evidence, const struct piece *piece, struct ntd_buf *contents,
+		   struct ntd_error **err)
+{
+	struct ntd_channel *channel = ntd_shell_channel(evidence->machine->shell);
+	struct ntd_command order = {.text = piece->command,
+				    .text_len = strlen(piece->command),
+				    .timeout = piece->seconds};
+	_cleanup_result_ struct ntd_result result = {0};
+
+	if (channel->ops->run(channel, &order, &result, &evidence->waiter, err) < 0)
+		return -1;
+	ntd_buf_append(contents, ntd_buf_bytes(&result.output), result.output.len);
+	if (result.status == GUEST_TIMED_OUT)
+		return ntd_error_set(err, NTD_E_MACHINE, "not finished after %u seconds",
+				     piece->seconds);
+	if (result.status)
+		return ntd_error_set(err, NTD_E_MACHINE, "exit status %d", result.status);
+	return 0;
+}
+
+static int shell_is_free(struct evidence *evidence, const struct piece *piece,
+			 struct ntd_buf *contents, struct ntd_error **err)
+{
+	_cleanup_error_ struct ntd_error *error = NULL;
+	_cleanup_free_ char *running = ntd_shell_running(evidence->machine->shell), *why = NULL;
+
+	if (command(evidence, piece, contents, &error) == 0)
+		return 0;
+	if (error->code == NTD_E_TIMEOUT && running)
+		why = ntd_asprintf("the root shell is busy with `%.200s`", running);
+	else if (error->code == NTD_E_TIMEOUT)
+		why = ntd_strdup(silent[REACH_SHELL]);
+	else
+		why = ntd_strdup(error->message);
+	lower(evidence, REACH_QEMU, why);
+	return 0;
+}
+
+/* The commands take guests as they are: busybox' ps has no options, and without systemd there is the kernel's
+ * log. What they complain about is in the file, not on the console. */
+static const struct piece pieces[] = {
+	{"console.log", REACH_DRIVER, 1, console, NULL},
+	{"qmp-status.json", REACH_QEMU, 2, status, NULL},
+	{"screen.png", REACH_QEMU, 2, screen, NULL},
+	{NULL, REACH_SHELL, 2, shell_is_free, "true"},
+	{"processes.txt", REACH_SHELL, 3, command, "ps auxww 2> /dev/null || ps 2>&1"},
+	{"failed-units.txt", REACH_SHELL, 3, command,
+	 "systemctl --failed --no-pager --full 2>&1 && "
+	 "systemctl status --state=failed --no-pager --full --lines=20 2>&1"},
+	{"journal.txt", REACH_SHELL, 3, command,
+	 "if type -P journalctl > /dev/null; then journalctl --no-pager --lines=200 2>&1; "
+	 "else dmesg 2>&1 | tail -n 200; fi"},
+};
+enum { PIECES = sizeof pieces / sizeof *pieces };
+
+/* ---- going through them */
+
+static void note(struct evidence *evidence, const struct piece *piece, const char *text)
+{
+	if (piece->file)
+		ntd_buf_printf(&evidence->notes, "%s: %s\n", piece->file, text);
+}
+
+static void write_file(struct evidence *evidence, const char *name, const struct ntd_buf *contents)
+{
+	_cleanup_free_ char *path = ntd_asprintf("%s/%s", evidence->directory, name);
+	struct ntd_error *error = NULL;
+	struct ntd_outfile file;
+
+	if (ntd_outfile_open(&file, path, &error) == 0) {
+		ntd_outfile_write(&file, ntd_buf_bytes(contents), contents->len);
+		ntd_outfile_close(&file, &error);
+	}
+	if (error)
+		ntd_log(evidence->machine->context.report, NTD_LEVEL_WARNING,
+			evidence->machine->name, "%s", error->message);
+	ntd_error_free(error);
+}
+
+/* Returns whether to go on. */
+static bool collect(struct evidence *evidence, const struct piece *piece)
+{
+	_cleanup_buf_ struct ntd_buf contents = {0};
+	_cleanup_error_ struct ntd_error *error = NULL;
+	int64_t patience = ntd_after(piece->seconds * NTD_SECOND + REPLY_GRACE);
+
+	if (ntd_now() >= evidence->deadline)
+		lower(evidence, REACH_DRIVER, "no time was left for it");
+	if (piece->needs > evidence->reach) {
+		note(evidence, piece, evidence->barrier);
+		return true;
+	}
+	evidence->waiter.deadline = ntd_earlier(patience, evidence->deadline);
+	if (piece->collect(evidence, piece, &contents, &error) < 0) {
+		if (error->code == NTD_E_CANCELLED)
+			return false;
+		if (error->code == NTD_E_TIMEOUT)
+			lower(evidence, piece->needs - 1, silent[piece->needs]);
+		note(evidence, piece, error->message);
+	}
+	if (contents.len)
+		write_file(evidence, piece->file, &contents);
+	return true;
+}
+
+/* A root shell that has announced itself to nobody is as good as one that is used. */
+static bool meet_shell(struct ntd_machine *machine)
+{
+	struct ntd_life_wait wait = {.kind = NTD_WAIT_CONNECT};
+	bool met = ntd_life_wait(machine, &wait, ntd_now(), NULL, NULL) == 0;
+
+	free(wait.said);
+	return met;
+}
+
+static void find_reach(struct evidence *evidence)
+{
+	struct ntd_machine_status now = ntd_machine_status(evidence->machine);
+
+	if (now.state == NTD_MACHINE_CONNECTED ||
+	    (now.state == NTD_MACHINE_UP && meet_shell(evidence->machine))) {
+		evidence->reach = REACH_SHELL;
+	} else if (now.state == NTD_MACHINE_UP) {
+		lower(evidence, REACH_QEMU, "the guest has not shown a root shell yet");
+	} else if (now.ended) {
+		_cleanup_free_ char *how = ntd_status_text(now.wait_status);
+		_cleanup_free_ char *why = ntd_asprintf("the QEMU process %s", how);
+
+		lower(evidence, REACH_DRIVER, why);
+	} else {
+		_cleanup_free_ char *why =
+			ntd_asprintf("the machine is %s", ntd_machine_state_name(now.state));
+
+		lower(evidence, REACH_DRIVER, why);
+	}
+}
+
+bool ntd_machine_was_started(struct ntd_machine *machine)
+{
+	struct ntd_machine_status now = ntd_machine_status(machine);
+
+	return now.state != NTD_MACHINE_DOWN || now.ended;
+}
+
+void ntd_machine_collect(struct ntd_machine *machine, const char *directory,
+			 const struct ntd_waiter *limits)
+{
+	struct evidence evidence = {.machine = machine,
+				    .directory = directory,
+				    .waiter.cancel_fd = limits->cancel_fd,
+				    .deadline = limits->deadline};
+	_cleanup_error_ struct ntd_error *error = NULL;
+	size_t i = 0;
+
+	if (ntd_tree_make(directory, &error) < 0) {
+		ntd_log(machine->context.report, NTD_LEVEL_WARNING, machine->name, "%s",
+			error->message);
+		return;
+	}
+	find_reach(&evidence);
+	while (i < PIECES && collect(&evidence, &pieces[i]))
+		i++;
+	if (evidence.notes.len)
+		write_file(&evidence, NOTES, &evidence.notes);
+	ntd_buf_free(&evidence.notes);
+	free(evidence.barrier);
+}
+
+void ntd_evidence_remove(const char *directory)
+{
+	for (size_t i = 0; i <= PIECES; i++) {
+		const char *name = i < PIECES ? pieces[i].file : NOTES;
+		_cleanup_free_ char *path = ntd_asprintf("%s/%s", directory, name ? name : "");
+
+		if (name)
+			unlink(path);
+	}
+	rmdir(directory);
+}

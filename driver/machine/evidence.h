@@ -1,0 +1,19 @@
+/* What is kept of a machine when a test has failed: files for a person who was not there. */
+#pragma once
+
+#include "machine/machine.h"
+
+/* Whether there is anything to tell: the machine was started, if in vain. */
+bool ntd_machine_was_started(struct ntd_machine *machine);
+
+/* Writes what can be had of the machine to files in `directory`, which is made if missing: the end of its
+ * console, QEMU's status, the screen, failed units, the end of the journal, processes. notes.txt says what
+ * could not be had, and why. The machine may be in any state and stays in it: it is not started, and hooks
+ * are not run. Each piece has a deadline of a few seconds, and one that is missed ends everything that needs
+ * the same part to answer.
+ *
+ * Blocks; for a thread of its own. `limits` has the deadline of all, and what cancels it. */
+void ntd_machine_collect(struct ntd_machine *machine, const char *directory,
+			 const struct ntd_waiter *limits);
+/* Removes those files, and the directory if nothing else is in it. */
+void ntd_evidence_remove(const char *directory);

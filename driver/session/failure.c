@@ -1,0 +1,177 @@
+/* A thread for each machine, for what is waited for there is waited for one after the other. The session's
+ * mutex is held meanwhile: no machine may go. It may be that the calling thread takes the GIL while it waits
+ * (to ask Python whether it was interrupted), so nobody may wait for that mutex with the GIL held.
+ */
+#include "session/failure.h"
+
+#include "machine/evidence.h"
+
+#include <dirent.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+/* For all together. A machine that answers slowly has six answers to give; one that does not answer ends much
+ * earlier. */
+#define COLLECTION_PATIENCE (10 * NTD_SECOND)
+
+struct collection {
+	struct ntd_request request; /* complete when no thread runs any more */
+	struct ntd_loop *loop;
+	struct ntd_waiter limits;
+	size_t running; /* loop thread */
+	bool begun;
+};
+
+struct collector {
+	struct collection *collection;
+	struct ntd_machine *machine;
+	char *directory;
+	pthread_t thread;
+	bool started;
+};
+
+/* ---- where to */
+
+static char *failure_directory(const struct ntd_session *session)
+{
+	return ntd_asprintf("%s/failure", session->config->output_dir);
+}
+
+/* The name, unless it would lead elsewhere; machines of one name get numbers. */
+static char *machine_directory(const struct ntd_session *session, size_t index)
+{
+	const char *name = ntd_machine_name(session->machines[index]);
+	_cleanup_free_ char *base = failure_directory(session);
+	const char *dot = *name == '.' ? "_" : "";
+	size_t same = 1;
+
+	for (size_t i = 0; i < index; i++)
+		same += !strcmp(ntd_machine_name(session->machines[i]), name);
+	if (same > 1)
+		return ntd_asprintf("%s/%s%s-%zu", base, dot, name, same);
+	return ntd_asprintf("%s/%s%s", base, dot, name);
+}
+
+/* ---- the threads */
+
+static void ended(void *arg)
+{
+	struct collection *collection = arg;
+
+	if (!--collection->running && collection->begun)
+		ntd_request_complete(&collection->request, NULL);
+}
+
+static void begin(struct ntd_request *request)
+{
+	struct collection *collection = ntd_container_of(request, struct collection, request);
+
+	collection->begun = true;
+	if (!collection->running)
+		ntd_request_complete(request, NULL);
+}
+
+static void abandon(struct ntd_request *request)
+{
+	ntd_container_of(request, struct collection, request)->begun = false;
+}
+
+static void *collector_main(void *arg)
+{
+	struct collector *collector = arg;
+
+	ntd_machine_collect(collector->machine, collector->directory,
+			    &collector->collection->limits);
+	ntd_loop_call(collector->collection->loop, ended, collector->collection);
+	return NULL;
+}
+
+/* One for each machine that was started; returns how many. */
+static size_t assign(struct ntd_session *session, struct collection *collection,
+		     struct collector *collectors)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < session->machine_count; i++)
+		if (ntd_machine_was_started(session->machines[i]))
+			collectors[count++] =
+				(struct collector){.collection = collection,
+						   .machine = session->machines[i],
+						   .directory = machine_directory(session, i)};
+	return count;
+}
+
+/* All signals are blocked on the calling thread, and so on those that it makes. */
+static int run_collectors(struct collection *collection, struct collector *collectors, size_t count,
+			  struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	int result;
+
+	collection->running = count;
+	for (size_t i = 0; i < count; i++) {
+		collectors[i].started = pthread_create(&collectors[i].thread, NULL, collector_main,
+						       &collectors[i]) == 0;
+		if (!collectors[i].started)
+			ntd_loop_call(collection->loop, ended, collection);
+	}
+	result = ntd_request_run(collection->loop, &collection->request, NTD_FOREVER, waiter, err);
+	eventfd_write(collection->limits.cancel_fd, 1); /* nothing, unless interrupted */
+	for (size_t i = 0; i < count; i++)
+		if (collectors[i].started)
+			pthread_join(collectors[i].thread, NULL);
+	return result;
+}
+
+static int collect(struct ntd_session *session, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	_cleanup_free_ struct collector *collectors =
+		ntd_calloc(session->machine_count, sizeof *collectors);
+	_cleanup_free_ char *directory = failure_directory(session);
+	struct collection collection = {.request = {.begin = begin, .abandon = abandon},
+					.loop = session->loop,
+					.limits = {.deadline = ntd_after(COLLECTION_PATIENCE),
+						   .cancel_fd = eventfd(0, EFD_CLOEXEC)}};
+	size_t count = assign(session, &collection, collectors);
+	int result = 0;
+
+	if (count && collection.limits.cancel_fd > 0) {
+		ntd_log(session->report, NTD_LEVEL_INFO, NULL,
+			"collecting what is known of the machines in %s", directory);
+		result = run_collectors(&collection, collectors, count, waiter, err);
+	}
+	for (size_t i = 0; i < count; i++)
+		free(collectors[i].directory);
+	ntd_close_fd(&collection.limits.cancel_fd);
+	return result;
+}
+
+int ntd_session_collect(struct ntd_session *session, struct ntd_waiter *waiter,
+			struct ntd_error **err)
+{
+	int result;
+
+	if (atomic_exchange(&session->collected, true))
+		return 0;
+	pthread_mutex_lock(&session->mutex);
+	result = collect(session, waiter, err);
+	pthread_mutex_unlock(&session->mutex);
+	return result;
+}
+
+void ntd_session_forget_failure(const struct ntd_session *session)
+{
+	_cleanup_free_ char *directory = failure_directory(session);
+	DIR *entries = session->config->output_given ? opendir(directory) : NULL;
+	const struct dirent *entry;
+
+	while (entries && (entry = readdir(entries))) {
+		_cleanup_free_ char *path = ntd_asprintf("%s/%s", directory, entry->d_name);
+
+		if (*entry->d_name != '.')
+			ntd_evidence_remove(path);
+	}
+	if (!entries)
+		return;
+	closedir(entries);
+	rmdir(directory);
+}
