@@ -139,7 +139,7 @@ static const struct piece pieces[] = {
 	{"processes.txt", REACH_SHELL, 3, command, "ps auxww 2> /dev/null || ps 2>&1"},
 	{"failed-units.txt", REACH_SHELL, 3, command,
 	 "systemctl --failed --no-pager --full 2>&1 && "
-	 "systemctl status --state=failed --no-pager --full --lines=20 2>&1"},
+	 "{ systemctl status --state=failed --no-pager --full --lines=20 2>&1 || test $? -eq 3; }"},
 	{"journal.txt", REACH_SHELL, 3, command,
 	 "if type -P journalctl > /dev/null; then journalctl --no-pager --lines=200 2>&1; "
 	 "else dmesg 2>&1 | tail -n 200; fi"},

@@ -1,0 +1,244 @@
+"""Reports of a run: events, raw console logs, the quiet log, and JUnit and XML files however the run ends."""
+
+import datetime
+import json
+import os
+import re
+import time
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+
+import harness
+
+
+def read_events(run):
+    text = (run.directory / "out/events.jsonl").read_text()
+    assert text.endswith("\n")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def run_with_events(script, vms, **named):
+    with harness.Run(script, vms, options=["--events", "events.jsonl"], **named) as run:
+        return run.finish(), read_events(run)
+
+
+# ---- events
+
+
+def test_events_tell_everything(fakes):
+    began, wall = time.monotonic(), time.time()
+    result, events = run_with_events("""
+        start_all()
+        with subtest("the title"):
+            a.succeed("echo from a >&2")
+        b.log("a \\"message\\"\\n\\033[1m")
+        b.wait_for_console_text("connecting")
+        log.warning("careful", {"key": "value"})
+        b.succeed("exit 3")
+    """, fakes("a", "b"))
+    assert result.status == 1
+    now, wall_now = time.monotonic(), time.time()
+    for event in events:
+        assert began <= event["monotonic"] <= now
+        at = datetime.datetime.fromisoformat(event["wall"].replace("Z", "+00:00")).timestamp()
+        assert wall - 0.001 <= at <= wall_now
+        assert event["machine"] in ("a", "b", None) and isinstance(event["text"], str)
+    described = [(event["kind"], event["machine"], event["text"]) for event in events]
+    for expected in [
+        ("nest-begin", None, "start all VMs"),
+        ("subtest-begin", None, "the title"),
+        ("nest-begin", "a", "must succeed: echo from a >&2"),
+        ("serial", "a", "from a"),
+        ("subtest-end", None, "the title"),
+        ("message", None, "careful"),
+        ("test-error", None, "RequestedAssertionFailed: command `exit 3` failed (exit code 3)"),
+        ("run-end", None, "exit status 1"),
+    ]:
+        assert expected in described
+    by_text = {event["text"]: event for event in events if event["kind"] != "nest-begin"}
+    assert by_text["careful"]["level"] == "warning" and by_text["careful"]["attributes"] == {"key": "value"}
+    assert by_text["must succeed: exit 3"]["failed"] is True
+    assert by_text["must succeed: echo from a >&2"]["failed"] is False
+    assert any(text.startswith('a "message"\n\033[1m') for _, machine, text in described if machine == "b")
+    assert events[-1]["kind"] == "run-end" and events[-1]["failed"] is True
+
+
+def test_events_where_they_are_wanted(fake, tmp_path):
+    harness.run("machine.start()", fake, options=["--events", tmp_path / "here"])
+    assert json.loads((tmp_path / "here").read_text().splitlines()[-1])["text"] == "exit status 0"
+    result = harness.run("machine.start()", fake, options=["--events", "no/such/directory"], status=2)
+    assert "argument --events: " in result.err and "No such file or directory" in result.err
+
+
+@pytest.mark.parametrize("after", [0.0, 0.05, 0.1, 0.2])
+def test_events_of_a_killed_driver_are_whole_lines(fake, after):
+    result, events = run_with_events(f"""
+        import threading
+        machine.connect()
+        threading.Timer({after}, os.kill, (os.getpid(), 9)).start()
+        machine.execute("while :; do echo a line of some length, as there are many; done >&2")
+    """, fake)
+    assert result.status == 137
+    assert {"starting vm", "connected to guest root shell"} <= {event["text"] for event in events}
+
+
+# ---- raw console logs
+
+
+def test_console_logs_are_raw_and_of_all_starts(fakes, tmp_path):
+    script = """
+        start_all()
+        a.succeed("printf 'one\\\\r\\\\n\\\\377\\\\000 \\\\033[1m' >&2")
+        a.shutdown()
+        a.succeed("echo again >&2")
+        made = create_machine(os.environ["START"], name="made")
+        made.succeed("echo from made >&2; echo not on the console")
+    """
+    vms = fakes("a", "b", "made")
+    start = vms.pop("made")
+    for _ in range(2):  # the second run begins the logs anew
+        harness.run(script, vms, directory=tmp_path, env={"START": start})
+        logs = {path.name: path.read_bytes() for path in (tmp_path / "out/console-logs").iterdir()}
+        hello = b"connecting to host...\n"
+        assert logs == {
+            "a.log": hello + b"one\r\n\377\0 \033[1m" + hello + b"again\n",
+            "b.log": hello,
+            "made.log": hello + b"from made\n",
+        }
+        assert (tmp_path / "tmp/vm-state-a/console.log").read_bytes() == logs["a.log"]
+
+
+def test_console_log_of_a_killed_driver(fake):
+    with harness.Run("""
+        machine.succeed("seq 1 20000 >&2")
+        machine.wait_for_console_text("20000")
+        os.kill(os.getpid(), 9)
+    """, fake) as run:
+        assert run.finish().status == 137
+        log = (run.directory / "out/console-logs/machine.log").read_text()
+        assert log.splitlines()[1:] == [str(n) for n in range(1, 20001)]
+
+
+def test_no_console_logs_in_the_current_directory(fake):
+    """They are for who has named an output directory; without one they are in the state directory."""
+    with harness.Run("machine.succeed('echo hello >&2')", fake,
+                     arguments=["{dir}/script.py", "--vm-start-scripts", fake["machine"]]) as run:
+        before = set(os.listdir(run.directory))
+        assert run.finish().status == 0
+        assert set(os.listdir(run.directory)) == before
+        assert (run.directory / "tmp/vm-state-machine/console.log").read_text().endswith("hello\n")
+
+
+# ---- quiet
+
+
+def test_quiet(fakes):
+    result = harness.run("""
+        start_all()
+        with subtest("a part"):
+            a.succeed("seq -f 'line %.0f' 30 >&2")
+        serial_stdout_on()
+        log.log("of no interest")
+        log.warning("careful")
+        b.succeed("echo its output; false")
+    """, fakes("a", "b"), status=1, options=["--quiet"])
+    lines, tails = result.log.partition("cleanup\n")[::2]
+    assert result.out == ""
+    assert [line for line in lines.splitlines() if "(finished" not in line] == [
+        "start all VLans",
+        "run the VM test script",
+        "start all VMs",
+        "subtest: a part",
+        "a: must succeed: seq -f 'line %.0f' 30 >&2",
+        "a: waiting for the VM to finish booting",
+        "careful",
+        "b: must succeed: echo its output; false",
+        "b: waiting for the VM to finish booting",
+        "b: output: its output", "",
+        "!!! Traceback (most recent call last):",
+        '!!!   File "<string>", line 8, in <module>',
+        '!!!     b.succeed("echo its output; false")',
+        "!!! ",
+        "!!! RequestedAssertionFailed: command `echo its output; false` failed (exit code 1)",
+    ]
+    assert "b: last console lines:\nb # connecting to host...\n" in tails
+    assert "a: last console lines:\n" + "".join(f"a # line {n}\n" for n in range(11, 31)) in tails
+
+
+def test_quiet_success(fake):
+    result = harness.run("machine.succeed('echo hello >&2')", fake, options=["--quiet"])
+    assert " # " not in result.log and "kill" not in result.log and "last console lines" not in result.log
+    assert "machine: must succeed: echo hello >&2" in result.log
+
+
+def test_quiet_tells_of_the_time_limit(fake):
+    result = harness.run("machine.succeed('sleep 1000')", fake, options=["--quiet"], global_timeout=1, status=143)
+    assert "timeout reached; test terminating..." in result.log.splitlines()
+    assert result.log.splitlines()[-1] == "machine # connecting to host..."
+
+
+# ---- JUnit and XML, however the run ends
+
+
+def run_with_reports(script, vms, **named):
+    """The result, the log's root and the JUnit cases by name."""
+    with harness.Run(script, vms, env={"LOGFILE": "{dir}/log.xml"}, options=["--junit-xml", "junit.xml"],
+                     **named) as run:
+        result = run.finish()
+        log = ElementTree.parse(run.directory / "log.xml").getroot()
+        junit = ElementTree.parse(run.directory / "out/junit.xml").getroot()
+        return result, log, {case.get("name"): case for case in junit.iter("testcase")}
+
+
+@pytest.mark.parametrize("ending, status, where, reason", [
+    ("machine.succeed('false')", 1, "main", r"command `false` failed \(exit code 1\)"),
+    ("with subtest('bad'): machine.succeed('false')", 1, "bad", r"command `false` failed \(exit code 1\)"),
+    ("with subtest('bad'): raise ValueError('mine')", 1, "bad", 'Test "bad" failed with error: "mine"'),
+    ("raise ValueError('mine')", 1, "main", "The run ended with exit status 1."),
+    ("import sys; sys.exit(3)", 3, "main", "The run ended with exit status 3."),
+    ("os.kill(os.getpid(), 15)", 143, "main", "The run ended with exit status 143."),
+    ("with subtest('bad'): machine.succeed('sleep 1000')", 143, "bad",
+     "timeout reached; test terminating..."),
+    ("machine.wait_for_console_text('never')", 143, "main", "timeout reached; test terminating..."),
+    ("raise KeyboardInterrupt", 130, "main",
+     "The run ended with exit status 130."),
+], ids=["check", "check in subtest", "exception in subtest", "exception", "exit", "sigterm", "limit in subtest", "limit",
+        "interrupt"])
+def test_reports_of_an_ending(fake, ending, status, where, reason):
+    result, log, cases = run_with_reports(f"""
+machine.connect()
+with subtest("good"):
+    machine.succeed("echo good output >&2")
+    machine.wait_for_console_text("good output")
+{ending}
+""", fake, global_timeout=2)
+    assert result.status == status
+    failed = {name: case.findtext("failure") for name, case in cases.items() if case.find("failure") is not None}
+    assert where in failed and re.search(reason, failed[where])
+    assert "good" not in failed
+    assert "machine # good output" in cases["good"].findtext("system-out")
+    assert "machine # good output" not in cases["main"].findtext("system-out")
+    assert "good output" in [line.text for line in log.iter("line") if line.get("type") == "serial"]
+
+
+def test_reports_when_a_thread_does_not_end(fake):
+    _, log, cases = run_with_reports("""
+        import threading
+        threading.Thread(target=threading.Event().wait).start()
+    """, fake)
+    assert "a thread of the test script does not end; leaving without it" in [line.text for line in log.iter("line")]
+    assert cases["main"].find("failure") is None
+
+
+def test_times_of_cases(fake):
+    _, _, cases = run_with_reports("""
+        machine.connect()
+        with subtest("short"):
+            pass
+        with subtest("long"):
+            machine.succeed("sleep 0.5")
+    """, fake)
+    times = {name: float(case.get("time")) for name, case in cases.items()}
+    assert times["long"] >= 0.5
+    assert times["short"] < times["long"]
