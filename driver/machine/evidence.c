@@ -148,10 +148,12 @@ enum { PIECES = sizeof pieces / sizeof *pieces };
 
 /* ---- going through them */
 
+/* One line; errors that go on with the last console lines would repeat console.log. */
 static void note(struct evidence *evidence, const struct piece *piece, const char *text)
 {
 	if (piece->file)
-		ntd_buf_printf(&evidence->notes, "%s: %s\n", piece->file, text);
+		ntd_buf_printf(&evidence->notes, "%s: %.*s\n", piece->file,
+			       (int)strcspn(text, "\n"), text);
 }
 
 static void write_file(struct evidence *evidence, const char *name, const struct ntd_buf *contents)
