@@ -111,7 +111,9 @@ const struct ntd_option ntd_option_table[] = {
 		 "place of the start scripts, names and VLANs below and of their variables"},
 	{.name = "output_directory", .letter = 'o', .type = &text, .field = FIELD(output_dir),
 	 .value = "DIR", .fallback = "the current directory",
-	 .help = "where screenshots, files copied from machines and reports go; it must exist"},
+	 .help = "where screenshots, files copied from machines and reports go; it must exist. When "
+		 "the run fails, failure/NAME in it tells of each machine; and if this option is "
+		 "given, console-logs/NAME.log is its raw console"},
 	{.name = "keep-machine-state", .letter = 'K', .type = &on, .field = FIELD(keep_state),
 	 .help = "reuse the state of the machines from the last run, disks included, instead of "
 		 "deleting it at the start (also --keep-vm-state, the older name)"},

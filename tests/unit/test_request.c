@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/eventfd.h>
 
 /* A request that a timer completes on the loop thread, and what happened to it. */
 struct errand {
