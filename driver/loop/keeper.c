@@ -12,7 +12,7 @@
  *
  * The keeper is the guards' parent and a subreaper too, should a guard be killed. It reads orders from
  * the driver; when that socket closes, the driver is gone, and the keeper kills in the same way what is
- * left below it, then removes the paths that it was told to. When the keeper dies, the guards get
+ * left below it, then delivers files and removes paths as it was told. When the keeper dies, the guards get
  * SIGTERM by PR_SET_PDEATHSIG.
  *
  * Killing is by the direct children in /proc, again and again: a killed child's own children become
@@ -22,6 +22,7 @@
 #include "loop/keeper.h"
 
 #include "base/clock.h"
+#include "loop/delivery.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -304,17 +305,17 @@ static void carry_out(int socket, const struct ntd_keeper_order *order, const in
 		report(socket, order->id, NTD_KEEPER_FAILED, errno, 0);
 }
 
-/* Paths to remove at the end. */
+/* What is to be done at the end: paths to remove, files to deliver. */
 struct sweep {
 	char **paths;
 	size_t count;
+	struct ntd_deliveries deliveries;
 };
 
 static void sweep_later(struct sweep *sweep, const char *path)
 {
 	sweep->paths = ntd_realloc(sweep->paths, (sweep->count + 1) * sizeof *sweep->paths);
-	sweep->paths[sweep->count++] =
-		ntd_strndup(path, sizeof((struct ntd_keeper_order *)0)->path);
+	sweep->paths[sweep->count++] = ntd_strdup(path);
 }
 
 /* One that is locked (net/socket_dir.h) is in use by another driver, which came after us. */
@@ -355,8 +356,11 @@ static bool obey(int socket, struct sweep *sweep)
 		return true;
 	if (len <= 0)
 		return false;
+	order.path[sizeof order.path - 1] = '\0';
 	if (count == NTD_KEEPER_ORDER_FDS)
 		carry_out(socket, &order, fds);
+	else if (count == NTD_KEEPER_DELIVERY_FDS)
+		ntd_deliveries_add(&sweep->deliveries, fds[0], fds[1], order.path);
 	else if (len == sizeof order)
 		sweep_later(sweep, order.path);
 	for (size_t i = 0; i < count; i++)
@@ -389,6 +393,7 @@ __attribute__((noreturn)) static void keeper_main(int socket)
 			driver_lives = obey(socket, &sweep);
 	}
 	kill_all_below();
+	ntd_deliveries_make(&sweep.deliveries);
 	sweep_now(&sweep);
 	_exit(0);
 }
@@ -429,14 +434,25 @@ int ntd_keeper_start(struct ntd_keeper *keeper, struct ntd_error **err)
 	return 0;
 }
 
-void ntd_keeper_sweep(const struct ntd_keeper *keeper, const char *path)
+static void order_for_the_end(const struct ntd_keeper *keeper, const char *path, const int *fds,
+			      size_t fd_count)
 {
 	struct ntd_keeper_order order = {0};
 
 	if (strlen(path) >= sizeof order.path)
 		return;
 	memcpy(order.path, path, strlen(path));
-	ntd_message_send(keeper->socket, &order, sizeof order, NULL, 0);
+	ntd_message_send(keeper->socket, &order, sizeof order, fds, fd_count);
+}
+
+void ntd_keeper_sweep(const struct ntd_keeper *keeper, const char *path)
+{
+	order_for_the_end(keeper, path, NULL, 0);
+}
+
+void ntd_keeper_deliver(const struct ntd_keeper *keeper, int file, int directory, const char *path)
+{
+	order_for_the_end(keeper, path, (int[]){file, directory}, NTD_KEEPER_DELIVERY_FDS);
 }
 
 void ntd_keeper_stop(struct ntd_keeper *keeper)

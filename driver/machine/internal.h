@@ -23,7 +23,6 @@ struct ntd_machine {
 	struct ntd_machine_context context;
 	struct ntd_machine_hooks hooks;
 	char *name, *script;
-	char *console_log; /* NULL: console.log in the state directory */
 	char *state_dir, *shared_dir, *efi_vars;
 	char *monitor_path, *qmp_path, *shell_path;
 	struct ntd_console *console;
@@ -33,6 +32,7 @@ struct ntd_machine {
 
 	/* The rest belongs to the loop thread; others may read the state. */
 	_Atomic(enum ntd_machine_state) state;
+	ino_t raw_inode;             /* of the raw console log; 0: not begun */
 	struct ntd_process *process; /* NULL: none, or nothing of it is left */
 	pid_t pid;
 	bool ended;

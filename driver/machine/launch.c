@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 static int listen_on(struct ntd_machine *machine, struct ntd_source *listener, const char *path,
@@ -107,22 +108,24 @@ static void shell_connecting(struct ntd_source *source, uint32_t events)
 	accept_one(ntd_container_of(source, struct ntd_machine, shell_listener), source);
 }
 
-/* Opens the file of raw console output. What asks for it in the state directory finds it there, too. */
-static int open_raw(const struct ntd_machine *machine, struct ntd_error **err)
+/* Opens the file of raw console output: a new one at the first start, which a script may remove between two
+ * starts, with the whole state directory. */
+static int open_raw(struct ntd_machine *machine, struct ntd_error **err)
 {
-	_cleanup_free_ char *own = ntd_asprintf("%s/console.log", machine->state_dir);
-	const char *path = machine->console_log ? machine->console_log : own;
-	int fd, flags = machine->console_log ? O_APPEND : O_TRUNC;
+	_cleanup_free_ char *path = ntd_asprintf("%s/console.log", machine->state_dir);
+	_cleanup_free_ char *target = ntd_asprintf("console-logs/%s.log", machine->name);
+	_cleanup_fd_ int fd = -1;
+	struct stat status;
 
-	if (machine->console_log) {
-		unlink(own);
-		if (symlink(path, own) < 0)
-			return ntd_error_sys(err, errno, "cannot make %s", own);
-	}
-	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | flags, 0666);
-	if (fd < 0)
+	if (!machine->raw_inode)
+		unlink(path);
+	fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666);
+	if (fd < 0 || fstat(fd, &status) < 0)
 		return ntd_error_sys(err, errno, "cannot write %s", path);
-	return fd;
+	if (status.st_ino != machine->raw_inode && machine->context.keeper)
+		ntd_keeper_deliver(machine->context.keeper, fd, machine->context.out_fd, target);
+	machine->raw_inode = status.st_ino;
+	return ntd_steal_fd(&fd);
 }
 
 /* Orders the process; its output becomes the console. */

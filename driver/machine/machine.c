@@ -47,8 +47,6 @@ struct ntd_machine *ntd_machine_new(const struct ntd_machine_context *context, c
 	machine->context = *context;
 	machine->name = ntd_strdup(name);
 	machine->script = ntd_strdup(script);
-	machine->console_log = context->console_log ? ntd_strdup(context->console_log) : NULL;
-	machine->context.console_log = machine->console_log;
 	machine->state_dir = ntd_asprintf("%s/vm-state-%s", context->tmp_dir, name);
 	machine->shared_dir = ntd_asprintf("%s/shared-xchg", context->tmp_dir);
 	machine->efi_vars = ntd_asprintf("%s/%s-efi-vars.fd", machine->state_dir, name);
@@ -102,7 +100,6 @@ void ntd_machine_free(struct ntd_machine *machine)
 	free(machine->said);
 	free(machine->name);
 	free(machine->script);
-	free(machine->console_log);
 	free(machine->state_dir);
 	free(machine->shared_dir);
 	free(machine->efi_vars);

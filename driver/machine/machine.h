@@ -27,9 +27,10 @@ struct ntd_machine_context {
 	const char *
 		socket_dir; /* for sockets when tmp_dir is too long for AF_UNIX; else equal to it */
 	const char *out_dir; /* where files for the user go */
-	/* The file that raw console output is appended to, with a link to it in the state directory; copied.
-	 * NULL: console.log there, of the last start alone. */
-	const char *console_log;
+	/* Who delivers the raw console log, console.log in the state directory, to console-logs/NAME.log below
+	 * the directory out_fd at the end; NULL: nobody. */
+	const struct ntd_keeper *keeper;
+	int out_fd;
 	double boot_timeout; /* seconds: for QEMU to start, and again for the guest's root shell */
 	double time_scale;   /* stretches the time-outs of waits; NTD_SCALE_AUTO */
 };

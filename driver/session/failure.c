@@ -4,6 +4,7 @@
  */
 #include "session/failure.h"
 
+#include "base/text.h"
 #include "machine/evidence.h"
 
 #include <dirent.h>
@@ -158,20 +159,38 @@ int ntd_session_collect(struct ntd_session *session, struct ntd_waiter *waiter,
 	return result;
 }
 
-void ntd_session_forget_failure(const struct ntd_session *session)
+/* ---- the last run's */
+
+static void remove_log(const char *path)
 {
-	_cleanup_free_ char *directory = failure_directory(session);
-	DIR *entries = session->config->output_given ? opendir(directory) : NULL;
+	if (ntd_has_suffix(path, ".log"))
+		unlink(path);
+}
+
+/* Does `remove` with each entry of a directory in OUT, then removes it, if nothing is left in it. */
+static void clear(const struct ntd_session *session, const char *name,
+		  void (*remove)(const char *path))
+{
+	_cleanup_free_ char *directory = ntd_asprintf("%s/%s", session->config->output_dir, name);
+	DIR *entries = opendir(directory);
 	const struct dirent *entry;
 
 	while (entries && (entry = readdir(entries))) {
 		_cleanup_free_ char *path = ntd_asprintf("%s/%s", directory, entry->d_name);
 
 		if (*entry->d_name != '.')
-			ntd_evidence_remove(path);
+			remove(path);
 	}
 	if (!entries)
 		return;
 	closedir(entries);
 	rmdir(directory);
+}
+
+void ntd_session_forget_last_run(const struct ntd_session *session)
+{
+	if (!session->config->output_given)
+		return;
+	clear(session, "failure", ntd_evidence_remove);
+	clear(session, "console-logs", remove_log);
 }

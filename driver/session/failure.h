@@ -7,5 +7,6 @@
  * first call counts; nothing happens when no machine was started. -1 when `waiter` was interrupted. */
 int ntd_session_collect(struct ntd_session *session, struct ntd_waiter *waiter,
 			struct ntd_error **err);
-/* Removes what an earlier run has left there, if the output directory is one that the user has named. */
-void ntd_session_forget_failure(const struct ntd_session *session);
+/* Removes what the last run has left there without being asked, console logs too, if the output directory is
+ * one that the user has named. */
+void ntd_session_forget_last_run(const struct ntd_session *session);

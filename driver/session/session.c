@@ -57,9 +57,13 @@ static void deadline_expired(struct ntd_timer *timer)
 int ntd_session_open(struct ntd_session *session, const struct ntd_config *config,
 		     struct ntd_keeper *keeper, struct ntd_error **err)
 {
-	*session = (struct ntd_session){
-		.config = config, .keeper = keeper, .deadline.expired = deadline_expired};
+	*session = (struct ntd_session){.config = config,
+					.keeper = keeper,
+					.deadline.expired = deadline_expired,
+					.out_fd = -1};
 	pthread_mutex_init(&session->mutex, NULL);
+	if (config->output_given)
+		session->out_fd = open(config->output_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	session->tmp_dir = ntd_runtime_base(err);
 	if (!session->tmp_dir || ntd_socket_directory(&session->sockets, session->tmp_dir,
 						      ntd_config_longest_name(config), err) < 0)
@@ -82,7 +86,7 @@ void ntd_session_close(struct ntd_session *session)
 	for (size_t i = 0; i < session->machine_count; i++)
 		ntd_machine_free(session->machines[i]);
 	free(session->machines);
-	ntd_strv_free(session->logged);
+	ntd_close_fd(&session->out_fd);
 	free(session->vlans);
 	ntd_children_free(session->children);
 	ntd_loop_free(session->loop);
@@ -126,64 +130,23 @@ static int start_vlans(struct ntd_session *session, struct ntd_error **err)
 	return result;
 }
 
-/* Whether the name is new to the list, to which it is added then. */
-static bool add_name(char ***names, const char *name)
-{
-	size_t count = 0;
-
-	for (; *names && (*names)[count]; count++)
-		if (!strcmp((*names)[count], name))
-			return false;
-	*names = ntd_realloc(*names, (count + 2) * sizeof **names);
-	(*names)[count] = ntd_strdup(name);
-	(*names)[count + 1] = NULL;
-	return true;
-}
-
-/* The machine's raw console log in the output directory: emptied for the first machine of this name, then
- * appended to by all of this run. A run without an output directory of its own leaves none in the current one:
- * *path stays NULL. */
-static int begin_console_log(struct ntd_session *session, const char *name, char **path,
-			     struct ntd_error **err)
-{
-	_cleanup_free_ char *directory =
-		ntd_asprintf("%s/console-logs", session->config->output_dir);
-	_cleanup_fd_ int fd = -1;
-	bool begin;
-
-	if (!session->config->output_given)
-		return 0;
-	*path = ntd_asprintf("%s/%s.log", directory, name);
-	pthread_mutex_lock(&session->mutex);
-	begin = add_name(&session->logged, name);
-	pthread_mutex_unlock(&session->mutex);
-	if (!begin)
-		return 0;
-	if (ntd_tree_make(directory, err) < 0)
-		return -1;
-	fd = open(*path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666);
-	return fd < 0 ? ntd_error_sys(err, errno, "cannot write %s", *path) : 0;
-}
-
 struct ntd_machine *ntd_session_add_machine(struct ntd_session *session, const char *name,
 					    const char *script, bool keep_state,
 					    struct ntd_error **err)
 {
-	_cleanup_free_ char *console_log = NULL;
 	struct ntd_machine_context context = {.loop = session->loop,
 					      .children = session->children,
 					      .report = session->report,
 					      .tmp_dir = session->tmp_dir,
 					      .socket_dir = session->sockets.path,
 					      .out_dir = session->config->output_dir,
+					      .keeper =
+						      session->out_fd < 0 ? NULL : session->keeper,
+					      .out_fd = session->out_fd,
 					      .boot_timeout = session->config->boot_timeout,
 					      .time_scale = session->config->time_scale};
-	struct ntd_machine *machine;
+	struct ntd_machine *machine = ntd_machine_new(&context, name, script, keep_state, err);
 
-	if (begin_console_log(session, name, &console_log, err) < 0)
-		return NULL;
-	context.console_log = console_log;
-	machine = ntd_machine_new(&context, name, script, keep_state, err);
 	if (!machine)
 		return NULL;
 	ntd_keeper_sweep(session->keeper, ntd_machine_socket_path(machine, "monitor"));
@@ -229,7 +192,7 @@ int ntd_session_set_up(struct ntd_session *session, struct ntd_error **err)
 	if (!config->keep_state)
 		ntd_log(session->report, NTD_LEVEL_INFO, NULL,
 			"Machine state will be reset. To keep it, pass --keep-machine-state");
-	ntd_session_forget_failure(session);
+	ntd_session_forget_last_run(session);
 	if (start_vlans(session, err) < 0)
 		return -1;
 	for (size_t i = 0; i < config->vms.count; i++)

@@ -23,12 +23,12 @@ struct ntd_session {
 	struct ntd_report *report;
 	struct ntd_sink *terminal;
 	char *tmp_dir;
+	int out_fd; /* the output directory, if the user has named one; else -1 */
 	struct ntd_socket_directory sockets;
 
 	pthread_mutex_t mutex; /* guards the lists */
 	struct ntd_machine **machines;
 	size_t machine_count;
-	char **logged; /* names of machines whose console logs were begun; NULL: none */
 	struct ntd_vlan **vlans;
 	size_t vlan_count;
 

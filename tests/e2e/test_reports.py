@@ -4,8 +4,10 @@ import datetime
 import json
 import os
 import re
+import tempfile
 import time
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 
 import pytest
 
@@ -92,8 +94,14 @@ def test_console_logs_are_raw_and_of_all_starts(fakes, tmp_path):
         a.succeed("printf 'one\\\\r\\\\n\\\\377\\\\000 \\\\033[1m' >&2")
         a.shutdown()
         a.succeed("echo again >&2")
-        made = create_machine(os.environ["START"], name="made")
-        made.succeed("echo from made >&2; echo not on the console")
+        a.shutdown()
+        a.cleanup_statedir()
+        a.succeed("echo elsewhere >&2")
+        for _ in range(2):
+            made = create_machine(os.environ["START"], name="made")
+            made.succeed("echo from made >&2; echo not on the console")
+            made.shutdown()
+        assert os.listdir(a.out_dir) == []  # a script finds there only what it has put there
     """
     vms = fakes("a", "b", "made")
     start = vms.pop("made")
@@ -102,11 +110,26 @@ def test_console_logs_are_raw_and_of_all_starts(fakes, tmp_path):
         logs = {path.name: path.read_bytes() for path in (tmp_path / "out/console-logs").iterdir()}
         hello = b"connecting to host...\n"
         assert logs == {
-            "a.log": hello + b"one\r\n\377\0 \033[1m" + hello + b"again\n",
+            "a.log": hello + b"one\r\n\377\0 \033[1m" + hello + b"again\n" + hello + b"elsewhere\n",
             "b.log": hello,
-            "made.log": hello + b"from made\n",
+            "made.log": 2 * (hello + b"from made\n"),
         }
-        assert (tmp_path / "tmp/vm-state-a/console.log").read_bytes() == logs["a.log"]
+        assert logs["a.log"].endswith((tmp_path / "tmp/vm-state-a/console.log").read_bytes())
+
+
+def test_console_logs_of_the_last_run_stay_as_they_are(fake, tmp_path):
+    """Even where it shares its state with the next."""
+    for name in "one", "two":
+        (tmp_path / name).mkdir()
+        harness.run(f"machine.succeed('echo {name} >&2')", fake, directory=tmp_path, options=["-K", "-o", tmp_path / name])
+    assert (tmp_path / "one/console-logs/machine.log").read_text() == "connecting to host...\none\n"
+
+
+def test_console_log_on_another_file_system(fake):
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as out:
+        assert os.stat(out).st_dev != os.stat(tempfile.gettempdir()).st_dev
+        harness.run("machine.succeed('seq 1 20000 >&2')\nmachine.wait_for_console_text('20000')", fake, options=["-o", out])
+        assert Path(out, "console-logs/machine.log").read_text().split()[3:] == [str(n) for n in range(1, 20001)]
 
 
 def test_console_log_of_a_killed_driver(fake):
@@ -116,8 +139,9 @@ def test_console_log_of_a_killed_driver(fake):
         os.kill(os.getpid(), 9)
     """, fake) as run:
         assert run.finish().status == 137
-        log = (run.directory / "out/console-logs/machine.log").read_text()
-        assert log.splitlines()[1:] == [str(n) for n in range(1, 20001)]
+        log = run.directory / "out/console-logs/machine.log"
+        harness.wait_until(lambda: log.exists() and log.read_text().endswith("\n20000\n"), 5)
+        assert log.read_text().splitlines()[1:] == [str(n) for n in range(1, 20001)]
 
 
 def test_no_console_logs_in_the_current_directory(fake):
