@@ -540,10 +540,12 @@ char *ntd_console_tail_now(struct ntd_console *console, int lines)
 static void copy_tail(void *arg)
 {
 	struct tail_query *query = arg;
-	const struct ntd_buf *log = &query->console->log;
-	size_t start = tail_start(query->console, query->lines);
+	const struct ntd_buf *log = &query->console->log, *partial = &query->console->partial;
+	size_t start = tail_start(query->console, query->lines), len;
+	_cleanup_free_ char *text = ntd_console_text(ntd_buf_bytes(partial), partial->len, &len);
 
 	ntd_buf_append(query->copy, ntd_buf_bytes(log) + start, log->len - start);
+	ntd_buf_append(query->copy, text, len);
 }
 
 void ntd_console_copy_tail(struct ntd_console *console, int lines, struct ntd_buf *tail)

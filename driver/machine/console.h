@@ -31,7 +31,8 @@ void ntd_console_fail_pending(struct ntd_console *console, const struct ntd_erro
 char *ntd_console_tail(const struct ntd_console *console, int lines);
 /* The same from any other thread. */
 char *ntd_console_tail_now(struct ntd_console *console, int lines);
-/* Any other thread: appends the last `lines` lines as they are, each with its newline. */
+/* Any other thread: appends the last `lines` lines, each with its newline, and what has come of the next: a
+ * prompt, maybe. */
 void ntd_console_copy_tail(struct ntd_console *console, int lines, struct ntd_buf *tail);
 /* Loop: the guest's last kernel panic line, or NULL. */
 const char *ntd_console_panic(const struct ntd_console *console);

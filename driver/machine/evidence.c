@@ -193,7 +193,7 @@ static bool collect(struct evidence *evidence, const struct piece *piece)
 			lower(evidence, piece->needs - 1, silent[piece->needs]);
 		note(evidence, piece, error->message);
 	}
-	if (contents.len)
+	if (contents.len && piece->file)
 		write_file(evidence, piece->file, &contents);
 	return true;
 }

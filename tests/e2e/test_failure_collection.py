@@ -90,13 +90,13 @@ def test_traceback_comes_first_and_the_log_is_as_ever(fake):
 def test_two_machines_at_the_same_time(fakes):
     _, failure = fail("""
         start_all()
-        a.succeed("seq 1 300 >&2")
+        a.succeed("seq 1 300 >&2; printf 'a prompt: ' >&2")
         made = create_machine(os.environ["START"], name="made")
         made.succeed("false")
     """, {name: path for name, path in fakes("a", "b", "made").items() if name != "made"},
         env={"START": fakes("made")["made"]})
     assert set(failure) == {"a", "b", "made"}
-    assert failure["a"]["console.log"].splitlines() == [str(n) for n in range(101, 301)]
+    assert failure["a"]["console.log"].splitlines() == [*(str(n) for n in range(101, 301)), "a prompt:"]
     assert failure["b"]["console.log"] == "connecting to host...\n"
     for files in failure.values():
         assert {"qmp-status.json", "processes.txt", "journal.txt"} <= set(files)
@@ -193,6 +193,7 @@ def test_collection_is_interrupted(fake, number, status):
         run.wait_for(NOTICE)
         run.signal(number)
         assert run.finish(MOST_SECONDS).status == status
+        assert set(read_failure(run)["machine"]) == {"console.log"}  # it did not wait to note what is missing
 
 
 # ---- real guests
