@@ -366,9 +366,8 @@ static size_t tail_start(const struct ntd_console *console, int lines)
 {
 	const char *bytes = ntd_buf_bytes(&console->log);
 	size_t start = console->log.len;
-	bool partial = lines > 0 && console->partial.len;
 
-	for (int i = partial; i < lines && start; i++) {
+	for (int i = console->partial.len > 0; i < lines && start; i++) {
 		const char *end = memrchr(bytes, '\n', start - 1);
 
 		start = end ? (size_t)(end - bytes) + 1 : 0;
@@ -391,7 +390,7 @@ char *ntd_console_tail(const struct ntd_console *console, int lines)
 		ntd_buf_puts(&tail, "\n");
 		start += len + 1;
 	}
-	if (partial) {
+	if (lines > 0 && console->partial.len) {
 		ntd_buf_puts(&tail, "    ");
 		append_partial(console, 0, &tail);
 		ntd_buf_puts(&tail, "\n");
@@ -540,12 +539,11 @@ char *ntd_console_tail_now(struct ntd_console *console, int lines)
 static void copy_tail(void *arg)
 {
 	struct tail_query *query = arg;
-	const struct ntd_buf *log = &query->console->log, *partial = &query->console->partial;
-	size_t start = tail_start(query->console, query->lines), len;
-	_cleanup_free_ char *text = ntd_console_text(ntd_buf_bytes(partial), partial->len, &len);
+	const struct ntd_buf *log = &query->console->log;
+	size_t start = tail_start(query->console, query->lines);
 
 	ntd_buf_append(query->copy, ntd_buf_bytes(log) + start, log->len - start);
-	ntd_buf_append(query->copy, text, len);
+	append_partial(query->console, 0, query->copy);
 }
 
 void ntd_console_copy_tail(struct ntd_console *console, int lines, struct ntd_buf *tail)
