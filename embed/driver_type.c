@@ -239,10 +239,37 @@ static PyObject *create_from_dict(PyObject *self, PyObject *dict)
 
 /* ---- the script */
 
+/* At a prompt the end that a script makes of itself is not that of the session. */
+static bool script_exited(struct ntd_module_state *state)
+{
+	_cleanup_pyref_ PyObject *type = NULL, *exception = NULL, *traceback = NULL;
+
+	if (!ntd_signals_are_attended() || ntd_signals_ending() ||
+	    !PyErr_ExceptionMatches(PyExc_SystemExit))
+		return false;
+	PyErr_Fetch(&type, &exception, &traceback);
+	PyErr_NormalizeException(&type, &exception, &traceback);
+	ntd_log(state->session->report, NTD_LEVEL_ALWAYS, NULL,
+		"the test script ended with exit status %d", ntd_status_of_exit(exception));
+	return true;
+}
+
 static PyObject *test_script(PyObject *object, PyObject *unused)
 {
+	struct ntd_module_state *state = ntd_state_of(object);
+
 	(void)unused;
-	if (ntd_execute_script(ntd_state_of(object)) < 0)
+	if (ntd_execute_script(state) < 0 && !script_exited(state))
+		return NULL;
+	Py_RETURN_NONE;
+}
+
+static PyObject *reload(PyObject *object, PyObject *unused)
+{
+	struct ntd_module_state *state = ntd_state_of(object);
+
+	(void)unused;
+	if (ntd_compile_script(state) < 0 || ntd_remember_script(state) < 0)
 		return NULL;
 	Py_RETURN_NONE;
 }
@@ -256,7 +283,10 @@ static PyObject *run_tests(PyObject *object, PyObject *unused)
 
 	(void)unused;
 	ntd_session_start_timer(state->session);
-	if (ntd_execute_script(state) < 0)
+	result = ntd_execute_script(state);
+	if (ntd_signals_are_attended()) /* the limit is the test's, not the session's */
+		ntd_session_stop_timer(state->session);
+	if (result < 0 && !script_exited(state))
 		return NULL;
 	machines = machines_of(ntd_driver_self(object), &count);
 	for (size_t i = 0; machines && i < count; i++)
@@ -352,6 +382,10 @@ int ntd_add_driver_type(PyObject *module, struct ntd_module_state *state)
 			"keep_vm_state is the older name of keep_machine_state."),
 		{"test_script", test_script, METH_NOARGS,
 		 "test_script($self)\n--\n\nRuns the script."},
+		{"reload", reload, METH_NOARGS,
+		 "reload($self)\n--\n\nReads the script's file again, for test_script(). With a "
+		 "syntax error in it, the text\n"
+		 "stays as it was. The machines stay as they are."},
 		{"run_tests", run_tests, METH_NOARGS,
 		 "run_tests($self)\n--\n\nRuns the script under the global time limit."},
 		NTD_METHOD(

@@ -29,6 +29,7 @@ struct ntd_module_state {
 	PyObject *script_text, *script_code;
 	PyObject *
 		watch; /* what waiting threads call now and then; see ntd_watch_function(), or NULL */
+	PyObject *script_symbols; /* with --pause-on-failure: the globals of its execution */
 };
 
 /* The module _test_driver, which the package test_driver re-exports. */
@@ -174,10 +175,24 @@ int ntd_compile_script(struct ntd_module_state *state);
 int ntd_execute_script(struct ntd_module_state *state);
 /* Runs it as the test of this run; returns the exit status. */
 int ntd_run_script(struct ntd_module_state *state);
-/* A prompt with the script's names instead; returns the exit status. */
-int ntd_run_interactively(struct ntd_module_state *state);
+/* Prints "additionally exposed symbols:" and the names. */
+int ntd_print_symbols(PyObject *driver, PyObject *symbols);
+/* Makes the script's lines known to what shows tracebacks. */
+int ntd_remember_script(struct ntd_module_state *state);
+/* The exit status that a SystemExit means. A message in it is printed. */
+int ntd_status_of_exit(PyObject *exception);
 /* Reports the exception that is set, and clears it; returns the exit status that it means. */
 int ntd_report_exception(struct ntd_module_state *state);
+
+/* ---- prompt.c */
+/* A prompt with a script's names instead of the script; returns the exit status. */
+int ntd_run_interactively(struct ntd_module_state *state);
+/* Warns if the run should pause after a failure, but cannot. */
+void ntd_announce_pause(struct ntd_module_state *state);
+/* Whether there should be a prompt because of the exception that is set, which stays. */
+bool ntd_pause_wanted(struct ntd_module_state *state);
+/* That prompt, with the names of the script that failed; returns the exit status. */
+int ntd_pause(struct ntd_module_state *state, int status);
 
 /* ---- symbols.c: the program generate-driver-symbols; returns its exit status */
 int ntd_generate_symbols(char **argv);
@@ -188,8 +203,14 @@ void ntd_signals_hold(void);
 /* Installs the handling of SIGINT, SIGTERM and SIGHUP; after Python's start. */
 int ntd_signals_install(struct ntd_session *session, struct ntd_error **err);
 void ntd_signals_remove(struct ntd_session *session);
+/* At a prompt: prompts written in Python install handlers of their own, and Python's in C with them. Puts
+ * ours in C back, which calls theirs and interrupts waits. */
+void ntd_signals_keep(void);
 /* Whether the last signal was one that ends the run, SIGTERM or SIGHUP. */
-bool ntd_signals_told_to_end(void);
+bool ntd_signals_ending(void);
+/* A user sits at a prompt, and may interrupt as often as he likes. */
+void ntd_signals_attended(bool attended);
+bool ntd_signals_are_attended(void);
 
 /* ---- python.c */
 /* Starts the interpreter; argv[0] is what sys.argv shows. */

@@ -37,7 +37,8 @@ static PyObject **const_slot(struct ntd_module_state *state, size_t index)
 				    &state->driver,
 				    &state->script_text,
 				    &state->script_code,
-				    &state->watch};
+				    &state->watch,
+				    &state->script_symbols};
 
 	return index < sizeof slots / sizeof *slots ? slots[index] : NULL;
 }

@@ -63,6 +63,7 @@ bool ntd_block(struct ntd_blocking *blocking)
 {
 	sigset_t all;
 
+	ntd_signals_keep();
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &blocking->signals);
 	blocking->waiter = (struct ntd_waiter){.interrupted = interrupted,

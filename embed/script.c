@@ -87,7 +87,7 @@ static PyObject *general_names(PyObject *symbols)
 	return names && separator ? PyUnicode_Join(separator, names) : NULL;
 }
 
-static int print_symbols(PyObject *driver, PyObject *symbols)
+int ntd_print_symbols(PyObject *driver, PyObject *symbols)
 {
 	bool quiet = ntd_module_state()->session->config->quiet;
 	_cleanup_pyref_ PyObject *machines = PyObject_GetAttrString(driver, "machines");
@@ -113,9 +113,12 @@ int ntd_execute_script(struct ntd_module_state *state)
 		PyObject_CallMethod(state->driver, "test_symbols", NULL);
 	_cleanup_pyref_ PyObject *result = NULL;
 
-	if (symbols && print_symbols(state->driver, symbols) == 0 &&
-	    PyDict_SetItemString(symbols, "__builtins__", PyEval_GetBuiltins()) == 0)
+	if (symbols && ntd_print_symbols(state->driver, symbols) == 0 &&
+	    PyDict_SetItemString(symbols, "__builtins__", PyEval_GetBuiltins()) == 0) {
+		if (state->session->config->pause_on_failure)
+			Py_XSETREF(state->script_symbols, Py_NewRef(symbols));
 		result = PyEval_EvalCode(state->script_code, symbols, symbols);
+	}
 	ntd_nest_end(&nest, !result);
 	return result ? 0 : -1;
 }
@@ -195,8 +198,7 @@ static void report_assertion(struct ntd_module_state *state, PyObject *exception
 	ntd_log_test_error(report, text);
 }
 
-/* Makes the script's lines known to the traceback module. */
-static int remember_source(struct ntd_module_state *state)
+int ntd_remember_script(struct ntd_module_state *state)
 {
 	_cleanup_pyref_ PyObject *linecache = PyImport_ImportModule("linecache");
 	_cleanup_pyref_ PyObject *cache =
@@ -218,7 +220,7 @@ static char *whole_traceback(struct ntd_module_state *state, PyObject *exception
 	_cleanup_pyref_ PyObject *empty = PyUnicode_FromString("");
 	const char *utf8;
 
-	if (state->script_text && remember_source(state) < 0)
+	if (state->script_text && ntd_remember_script(state) < 0)
 		PyErr_Clear();
 	module = PyImport_ImportModule("traceback");
 	lines = module ? PyObject_CallMethod(module, "format_exception", "O", exception) : NULL;
@@ -247,7 +249,7 @@ static void report_whole(struct ntd_module_state *state, PyObject *exception, bo
 /* ---- exit status */
 
 /* sys.exit(n): n; None: 0; anything else is printed, and 1. */
-static int status_of_exit(PyObject *exception)
+int ntd_status_of_exit(PyObject *exception)
 {
 	_cleanup_pyref_ PyObject *code = PyObject_GetAttrString(exception, "code");
 	long status = 1;
@@ -268,7 +270,7 @@ static int collect_evidence(struct ntd_module_state *state, int status)
 {
 	int result;
 
-	if (!status || status == 128 + SIGINT || ntd_signals_told_to_end() ||
+	if (!status || status == 128 + SIGINT || ntd_signals_ending() ||
 	    state->session->config->interactive)
 		return status;
 	if (!NTD_BLOCKING_CALL(result, ntd_session_collect(state->session, waiter, error)))
@@ -304,7 +306,7 @@ int ntd_report_exception(struct ntd_module_state *state)
 	if (traceback)
 		PyException_SetTraceback(exception, traceback);
 	if (PyErr_GivenExceptionMatches(exception, PyExc_SystemExit)) {
-		status = status_of_exit(exception);
+		status = ntd_status_of_exit(exception);
 	} else if (PyErr_GivenExceptionMatches(exception, state->requested_assertion_failed)) {
 		report_assertion(state, exception);
 	} else {
@@ -321,22 +323,19 @@ int ntd_report_exception(struct ntd_module_state *state)
 	return status;
 }
 
-int ntd_run_interactively(struct ntd_module_state *state)
-{
-	_cleanup_pyref_ PyObject *repl = PyImport_ImportModule("test_driver.repl");
-	_cleanup_pyref_ PyObject *result =
-		repl ? PyObject_CallMethod(repl, "start", "O", state->driver) : NULL;
-
-	return result ? 0 : ntd_report_exception(state);
-}
-
 int ntd_run_script(struct ntd_module_state *state)
 {
 	int64_t began = ntd_now();
-	_cleanup_pyref_ PyObject *result = PyObject_CallMethod(state->driver, "run_tests", NULL);
+	_cleanup_pyref_ PyObject *result = NULL;
 
-	if (!result)
-		return ntd_report_exception(state);
+	ntd_announce_pause(state);
+	result = PyObject_CallMethod(state->driver, "run_tests", NULL);
+	if (!result) {
+		bool pause = ntd_pause_wanted(state);
+		int status = ntd_report_exception(state);
+
+		return pause ? ntd_pause(state, status) : status;
+	}
 	ntd_log(state->session->report, NTD_LEVEL_INFO, NULL, "test script finished in %.2fs",
 		ntd_seconds(ntd_now() - began));
 	return 0;

@@ -4,8 +4,8 @@
  * writes to the loop.
  *
  * The loop gives the main thread TERM_PATIENCE to end; then the run is ended without it. Three SIGINTs
- * in a row do the same. The loop's thread leaves these signals unblocked, so that they arrive even while
- * every other thread has them blocked.
+ * in a row do the same, unless a user sits at a prompt. The loop's thread leaves these signals
+ * unblocked, so that they arrive even while every other thread has them blocked.
  *
  * The state below is global because a signal's handler has no argument.
  */
@@ -22,7 +22,7 @@ enum { HANDLED = sizeof handled / sizeof *handled };
 
 static pthread_t main_thread;
 static volatile int wake_fd = -1;
-static volatile sig_atomic_t last_signal;
+static volatile sig_atomic_t last_signal, attended;
 
 struct watch {
 	struct ntd_source source;
@@ -66,7 +66,9 @@ static void signalled(struct ntd_source *source, uint32_t events)
 
 	(void)events;
 	eventfd_read(source->fd, &count);
-	if (last_signal == SIGINT) {
+	if (last_signal == SIGINT && attended) {
+		self->interrupts = 0;
+	} else if (last_signal == SIGINT) {
 		self->interrupts =
 			now - self->last_interrupt < INT_MEMORY ? self->interrupts + 1 : 1;
 		self->last_interrupt = now;
@@ -145,11 +147,6 @@ static int install_python_handlers(void)
 	return 0;
 }
 
-bool ntd_signals_told_to_end(void)
-{
-	return last_signal == SIGTERM || last_signal == SIGHUP;
-}
-
 int ntd_signals_install(struct ntd_session *session, struct ntd_error **err)
 {
 	struct sigaction action = {.sa_handler = on_signal}, before;
@@ -174,6 +171,33 @@ int ntd_signals_install(struct ntd_session *session, struct ntd_error **err)
 	ntd_loop_call(session->loop, start_watch, session);
 	mask(SIG_UNBLOCK);
 	return 0;
+}
+
+void ntd_signals_keep(void)
+{
+	struct sigaction now, ours = {.sa_handler = on_signal};
+
+	for (int i = 0; attended && i < HANDLED; i++) {
+		sigaction(handled[i], NULL, &now);
+		if (now.sa_handler != on_signal && now.sa_handler != SIG_IGN &&
+		    now.sa_handler != SIG_DFL)
+			sigaction(handled[i], &ours, NULL);
+	}
+}
+
+bool ntd_signals_ending(void)
+{
+	return last_signal == SIGTERM || last_signal == SIGHUP;
+}
+
+void ntd_signals_attended(bool is)
+{
+	attended = is;
+}
+
+bool ntd_signals_are_attended(void)
+{
+	return attended;
 }
 
 void ntd_signals_remove(struct ntd_session *session)

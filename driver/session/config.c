@@ -99,8 +99,9 @@ static char *copy(const char *text)
 	return text && *text ? ntd_strdup(text) : NULL;
 }
 
-static int check_script(const char *path, struct ntd_error **err)
+static int check_script(char **script, struct ntd_error **err)
 {
+	_cleanup_free_ char *path = ntd_steal(script);
 	struct stat info;
 	const char *fault = NULL;
 
@@ -108,6 +109,7 @@ static int check_script(const char *path, struct ntd_error **err)
 		fault = strerror(errno);
 	else if (S_ISDIR(info.st_mode))
 		fault = strerror(EISDIR);
+	*script = ntd_absolute(path); /* the script may change the directory, and be read again */
 	return fault ? ntd_error_set(err, NTD_E_USAGE, "cannot read the test script %s: %s", path,
 				     fault)
 		     : 0;
@@ -165,6 +167,7 @@ int ntd_config_load(struct ntd_config *config, const struct ntd_options *options
 		.keep_state = options->keep_state,
 		.interactive = options->interactive,
 		.quiet = options->quiet,
+		.pause_on_failure = options->pause_on_failure,
 		.log_level = options->log_level,
 		.dump_vsocks = options->dump_vsocks,
 	};
@@ -178,7 +181,7 @@ int ntd_config_load(struct ntd_config *config, const struct ntd_options *options
 		config->boot_timeout = options->boot_timeout;
 	ntd_machine_configs_resolve(&config->vms);
 	ntd_machine_configs_resolve(&config->containers);
-	if (check_script(config->test_script, err) < 0 || set_output(config, options, err) < 0)
+	if (check_script(&config->test_script, err) < 0 || set_output(config, options, err) < 0)
 		return -1;
 	return set_log_file(config, err);
 }

@@ -15,7 +15,7 @@ struct ntd_config {
 	double boot_timeout;      /* the same; of a machine: QEMU, and again its root shell */
 	double time_scale;        /* of the time-outs of waits; 0: by the machine's accelerator */
 	bool enable_ssh_backdoor;
-	char *test_script;       /* a file that can be read */
+	char *test_script;       /* a file that can be read; absolute */
 	char *output_dir;        /* absolute, links resolved; files can be created in it */
 	bool output_given;       /* it was asked for; else it is the current directory */
 	char *junit_xml;         /* absolute; NULL: none */
@@ -23,6 +23,7 @@ struct ntd_config {
 	char *log_file;          /* of the XML log; NULL: none */
 	char *debug_hook_attach; /* NULL: no breakpoints */
 	bool keep_state, interactive, quiet;
+	bool pause_on_failure; /* a prompt after a failure, if there is a terminal */
 	enum ntd_level log_level;
 	int dump_vsocks; /* offset of vsock numbers; 0: do not list them */
 };

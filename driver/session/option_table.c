@@ -109,6 +109,10 @@ const struct ntd_option ntd_option_table[] = {
 	{.name = "config", .letter = 'c', .type = &text, .field = FIELD(config), .value = "FILE",
 	 .help = "JSON configuration: machines, VLANs, time limit and test script. It takes the "
 		 "place of the start scripts, names and VLANs below and of their variables"},
+	{.name = "script", .type = &text, .field = FIELD(test_script), .value = "FILE",
+	 .with_config = NTD_OVERRIDES,
+	 .help = "the test script, as the argument TESTSCRIPT; it takes the place of the one that "
+		 "--config names. After a change, reload() at the prompt reads it again"},
 	{.name = "output_directory", .letter = 'o', .type = &text, .field = FIELD(output_dir),
 	 .value = "DIR", .fallback = "the current directory",
 	 .help = "where screenshots, files copied from machines and reports go; it must exist. When "
@@ -119,9 +123,13 @@ const struct ntd_option ntd_option_table[] = {
 		 "deleting it at the start (also --keep-vm-state, the older name)"},
 	{.name = "keep-vm-state", .type = &on, .field = FIELD(keep_state)},
 	{.name = "interactive", .letter = 'I', .type = &on, .field = FIELD(interactive),
-	 .help = "start a Python prompt with the machines instead of running the test script"},
+	 .help = "start a Python prompt with the machines instead of running the test script, which "
+		 "test_script() does there; it is ptpython or IPython where Python finds one"},
 	{.name = "no-interactive", .type = &off, .field = FIELD(interactive),
 	 .help = "run the test script; this is the default"},
+	{.name = "pause-on-failure", .type = &on, .field = FIELD(pause_on_failure),
+	 .help = "when the test script fails, keep the machines and start a Python prompt with its "
+		 "names, without a time limit; leaving it ends the run. Needs a terminal"},
 	{.name = "global-timeout", .type = &seconds, .field = FIELD(global_timeout),
 	 .value = "SECONDS", .variable = "globalTimeout", .fallback = "3600",
 	 .with_config = NTD_OVERRIDES,
@@ -173,7 +181,9 @@ const struct ntd_option ntd_option_table[] = {
 	 .variable = "vlans", .fallback = "none", .with_config = NTD_EXCLUDED,
 	 .help = "the virtual networks to make, 0 to 4095 each"},
 	{.name = "dump-vsocks", .type = &number, .field = FIELD(dump_vsocks), .value = "OFFSET",
-	 .help = "accepted for compatibility; the ssh backdoor is not available"},
+	 .help = "print the ssh commands for machines that have the kernel's vsock device, with the "
+		 "number OFFSET+1 for the first machine by name, OFFSET+2 for the second and so on; "
+		 "0: do not"},
 	{.name = "help", .letter = 'h', .type = &on, .field = FIELD(help),
 	 .help = "print this text and exit"},
 	{.name = "version", .type = &on, .field = FIELD(version),

@@ -21,11 +21,11 @@ struct ntd_options {
 	double global_timeout; /* seconds; 0: not given */
 	double boot_timeout;   /* the same */
 	struct ntd_factor time_scale;
-	char *output_dir;      /* NULL: the current directory */
-	char *junit_xml;       /* relative to output_dir; NULL: none */
-	char *events;          /* the same */
+	char *output_dir; /* NULL: the current directory */
+	char *junit_xml;  /* relative to output_dir; NULL: none */
+	char *events;     /* the same */
 	char *debug_hook_attach;
-	bool keep_state, interactive, quiet;
+	bool keep_state, interactive, quiet, pause_on_failure;
 	enum ntd_level log_level;
 	int dump_vsocks; /* 0: not given */
 };

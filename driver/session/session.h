@@ -14,6 +14,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <termios.h>
 
 struct ntd_session {
 	const struct ntd_config *config;
@@ -25,6 +26,8 @@ struct ntd_session {
 	char *tmp_dir;
 	int out_fd; /* the output directory, if the user has named one; else -1 */
 	struct ntd_socket_directory sockets;
+	struct termios terminal_mode; /* of standard input at the start */
+	bool has_terminal;
 
 	pthread_mutex_t mutex; /* guards the lists */
 	struct ntd_machine **machines;

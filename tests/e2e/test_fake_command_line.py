@@ -36,7 +36,7 @@ def test_help_explains_every_option():
     for option in ["--config", "--keep-machine-state", "--interactive", "--debug-hook-attach", "--start-scripts",
                    "--vm-start-scripts", "--container-start-scripts", "--vm-names", "--container-names", "--vlans",
                    "--global-timeout", "--output_directory", "--junit-xml", "--log-level", "--dump-vsocks",
-                   "--boot-timeout", "--help"]:
+                   "--boot-timeout", "--script", "--pause-on-failure", "--help"]:
         paragraph = re.search(rf"^  (?:-\w, )?{option}\b.*\n((?:        .*\n)+)", result.out, re.M)
         assert paragraph and len(paragraph[1].split()) >= 4, option
 

@@ -4,6 +4,7 @@
 #include "unit.h"
 
 #include "base/json.h"
+#include "base/text.h"
 #include "session/config.h"
 
 #include <sys/stat.h>
@@ -120,7 +121,7 @@ static void test_json(void **state)
 	assert_int_equal(c->vlans.items[2], 4095);
 	assert_true(c->global_timeout == 90.5);
 	assert_true(c->enable_ssh_backdoor);
-	assert_string_equal(c->test_script, "t.py");
+	assert_true(*c->test_script == '/' && ntd_has_suffix(c->test_script, "/t.py"));
 	assert_int_equal(ntd_config_longest_name(c), 7); /* "machine" */
 }
 
@@ -139,7 +140,7 @@ static void test_json_defaults(void **state)
 	/* what concerns the run, not the machines, may be given beside the file */
 	assert_loads(f, "-c c.json --global-timeout 5 --boot 6 u.py");
 	assert_true(c->global_timeout == 5 && c->boot_timeout == 6);
-	assert_string_equal(c->test_script, "u.py");
+	assert_true(ntd_has_suffix(c->test_script, "/u.py"));
 	write_file("c.json", "{\"containers\": {}, \"global_timeout\": \"PT1H\"}");
 	assert_loads(f, "-c c.json t.py");
 	assert_true(c->global_timeout == 3600);

@@ -97,6 +97,7 @@ static char *render(const struct ntd_options *o)
 	ntd_buf_puts(&out, o->keep_state ? " keep" : "");
 	ntd_buf_puts(&out, o->interactive ? " interactive" : "");
 	ntd_buf_puts(&out, o->quiet ? " quiet" : "");
+	ntd_buf_puts(&out, o->pause_on_failure ? " pause" : "");
 	if (o->log_level != NTD_LEVEL_INFO)
 		ntd_buf_printf(&out, " level=%d", (int)o->log_level);
 	if (o->dump_vsocks)
@@ -159,6 +160,9 @@ static void test_accepted(void **state)
 		{NULL, "--log-level warning", "level=2"},
 		{NULL, "--log-level error", "level=3"},
 		{NULL, "--dump-vsocks 10", "vsocks=10"},
+		{NULL, "--script s.py --pause-on-failure", "script=s.py pause"},
+		{"testScript=e.py", "--script s.py", "script=s.py"},
+		{NULL, "-c f.json --script=s.py", "config=f.json script=s.py"},
 		{NULL, "--global-timeout 60", "timeout=60"},
 		{NULL, "--global-timeout 1.5", "timeout=1.5"},
 		{NULL, "--global-timeout PT1H", "timeout=3600"},

@@ -1,49 +1,115 @@
-"""The interactive session: a Python prompt with a script's global names."""
+"""The interactive session: a Python prompt with a script's global names.
 
+On a terminal it is ptpython's or IPython's where one can be imported, else the standard one. What comes from
+a pipe or a file is executed line by line as the standard prompt does, without prompts.
+"""
+
+import code
 import os
+import sys
 
 HISTORY = ".nixos-test-history"
+HISTORY_LINES = 10_000
 
 
-def _ptpython(symbols):
+def _ptpython(symbols, history):
     from ptpython.repl import embed
 
-    return lambda: embed(symbols, symbols, history_filename=os.path.join(os.getcwd(), HISTORY))
+    return lambda: embed(symbols, symbols, history_filename=history)
 
 
-def _ipython(symbols):
+def _ipython(symbols, history):
     from IPython import start_ipython
     from traitlets.config import Config
 
     config = Config()
-    config.HistoryManager.hist_file = os.path.join(os.getcwd(), HISTORY)
+    config.HistoryManager.hist_file = f"{history}.sqlite"  # a format of its own
+    config.TerminalIPythonApp.display_banner = False
+    config.TerminalInteractiveShell.confirm_exit = False
     return lambda: start_ipython(argv=[], user_ns=symbols, config=config)
 
 
-def _standard(symbols):
-    import atexit
-    import code
+def _standard(symbols, history):
     import readline
     import rlcompleter
 
-    readline.set_completer(rlcompleter.Completer(symbols).complete)
-    readline.parse_and_bind("tab: complete")
+    def run():
+        readline.set_completer(rlcompleter.Completer(symbols).complete)
+        readline.parse_and_bind("tab: complete")
+        known = _read_history(readline, history)
+        try:
+            _interact(symbols)
+        finally:
+            _write_history(readline, history, known)
+
+    return run
+
+
+# ---- the history, in the file format of ptpython: "+LINE" for each line of an entry
+
+
+def _read_history(readline, path):
+    """Returns the number of entries."""
     try:
-        readline.read_history_file(HISTORY)
+        with open(path, encoding="utf-8", errors="replace") as file:
+            lines = [line[1:].rstrip("\n") for line in file if line.startswith("+")]
     except OSError:
-        pass  # none yet
-    atexit.register(readline.write_history_file, HISTORY)
-    banner = "The machines are here by name; test_script() runs the test. Ctrl-D leaves."
-    return lambda: code.interact(banner=banner, local=symbols, exitmsg="")
+        lines = []  # none yet
+    readline.clear_history()
+    for line in lines[-HISTORY_LINES:]:
+        readline.add_history(line)
+    return readline.get_current_history_length()
 
 
-def start(driver):
-    """Runs the best prompt there is until the user leaves it."""
-    symbols = driver.test_symbols()
+def _write_history(readline, path, known):
+    new = [readline.get_history_item(i + 1) for i in range(known, readline.get_current_history_length())]
+    try:
+        with open(path, "a", encoding="utf-8", errors="replace") as file:
+            file.writelines(f"\n+{line}\n" for line in new)
+    except OSError as error:
+        print(f"The history is not kept: {error}", file=sys.stderr)
+
+
+# ---- the standard prompt
+
+
+class _Console(code.InteractiveConsole):
+    ended = False
+
+    def raw_input(self, prompt=""):
+        try:
+            return super().raw_input(prompt)
+        except EOFError:
+            if self.ended or not self.buffer:
+                raise
+            self.ended = True  # the end of the input is the end of the block that is open
+            return ""
+
+
+def _interact(symbols):
+    _Console(symbols).interact(banner="", exitmsg="")
+
+
+def _piped(symbols):
+    sys.ps1 = sys.ps2 = ""
+    _interact(symbols)
+
+
+def _best(symbols):
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return lambda: _piped(symbols)
+    history = os.path.join(os.getcwd(), HISTORY)
     for prompt in _ptpython, _ipython, _standard:
         try:
-            run = prompt(symbols)
+            return prompt(symbols, history)
         except ImportError:
-            continue
-        run()
-        return
+            pass
+    return lambda: _interact(symbols)  # a Python without readline
+
+
+def start(symbols, banner):
+    """Runs the best prompt there is until the user leaves it. SystemExit for exit()."""
+    run = _best(symbols)
+    if sys.stdin.isatty():
+        print(banner)
+    run()

@@ -1,5 +1,6 @@
-from test_driver.driver import Driver
+from typing import Any
 
 HISTORY: str
+HISTORY_LINES: int
 
-def start(driver: Driver) -> None: ...
+def start(symbols: dict[str, Any], banner: str) -> None: ...
