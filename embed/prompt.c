@@ -19,6 +19,7 @@ static int prompt(struct ntd_module_state *state, PyObject *symbols, const char 
 	ntd_signals_attended(true);
 	result = PyObject_CallMethod(repl, "start", "Os", symbols, banner);
 	ntd_signals_attended(false);
+	ntd_session_restore_terminal(state->session); /* IPython leaves it raw after SystemExit */
 	return result ? 0 : -1;
 }
 

@@ -41,15 +41,12 @@ static int open_sinks(struct ntd_session *session, struct ntd_error **err)
 	return 0;
 }
 
-/* Prompts and interactive shells change the terminal's mode, and change it back unless the run is ended
- * without the thread that they are on. */
 static void save_terminal(struct ntd_session *session)
 {
 	session->has_terminal = tcgetattr(STDIN_FILENO, &session->terminal_mode) == 0;
 }
 
-/* With SIGTTOU blocked, and not when the terminal is another program's by now. */
-static void restore_terminal(const struct ntd_session *session)
+void ntd_session_restore_terminal(const struct ntd_session *session)
 {
 	if (session->has_terminal && tcgetpgrp(STDIN_FILENO) == getpgrp())
 		tcsetattr(STDIN_FILENO, TCSANOW, &session->terminal_mode);
@@ -307,7 +304,7 @@ static void *abort_main(void *arg)
 	ntd_report_run_end(session->report, 128 + session->abort_signal);
 	ntd_report_end(session->report, ntd_after(FLUSH_PATIENCE));
 	ntd_keeper_stop(session->keeper);
-	restore_terminal(session);
+	ntd_session_restore_terminal(session);
 	sigaction(session->abort_signal, &deadly, NULL);
 	sigemptyset(&set);
 	sigaddset(&set, session->abort_signal);

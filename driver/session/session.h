@@ -67,5 +67,8 @@ void ntd_session_clean_up(struct ntd_session *session);
 /* Ends the process by `signal` after a clean-up that does not need the calling thread: any thread, loop
  * thread included. `reason` is logged if not NULL. The first call counts. */
 void ntd_session_abort(struct ntd_session *session, int signal, const char *reason);
+/* Gives the terminal back the mode that it had at the start, unless it is another program's by now: after a
+ * prompt or an interactive shell that could not do so itself. */
+void ntd_session_restore_terminal(const struct ntd_session *session);
 /* Stops the calling thread for good when an abort is under way. */
 void ntd_session_yield_to_abort(struct ntd_session *session);

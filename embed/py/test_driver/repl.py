@@ -15,7 +15,10 @@ HISTORY_LINES = 10_000
 def _ptpython(symbols, history):
     from ptpython.repl import embed
 
-    return lambda: embed(symbols, symbols, history_filename=history)
+    def configure(prompt):
+        prompt.confirm_exit = False
+
+    return lambda: embed(symbols, symbols, history_filename=history, configure=configure)
 
 
 def _ipython(symbols, history):

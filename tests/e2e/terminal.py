@@ -1,0 +1,86 @@
+"""A terminal, of tmux', that runs the driver."""
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import uuid
+
+import harness
+
+
+class Terminal:
+    """`screen` is what it shows, with what was scrolled away; `status` is the file with the exit status."""
+
+    def __init__(self, run):
+        self.run, self.name = run, f"e2e-{uuid.uuid4().hex}"
+        self.status = run.directory / "status"
+        wrapper = run.directory / "wrapper"
+        variables = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in run.env.items())
+        # A shell that handles SIGINT waits for what it runs, and what it runs does not ignore it.
+        wrapper.write_text(f"#!/bin/bash\ntrap : INT\n{variables}cd {run.directory}\n"
+                           f"{shlex.join([str(harness.DRIVER), *run.arguments])}\necho $? > {self.status}.new\n"
+                           f"mv {self.status}.new {self.status}\nsleep 1000\n")
+        wrapper.chmod(0o755)
+        self.wrapper = wrapper
+
+    def tmux(self, *arguments):
+        done = subprocess.run(["tmux", "-L", self.name, "-f", "/dev/null", *arguments], stdout=subprocess.PIPE,
+                              text=True, check=True, timeout=20)
+        return done.stdout
+
+    def __enter__(self):
+        self.tmux("new-session", "-d", "-x", "150", "-y", "50", str(self.wrapper))
+        self.server = int(self.tmux("display-message", "-p", "#{pid}"))
+        harness.own_children.add(self.server)
+        return self
+
+    def __exit__(self, *_):
+        self.tmux("kill-server")
+        harness.wait_until(lambda: not harness.is_alive(self.server), 5)
+        harness.own_children.discard(self.server)
+        left = harness.left_processes(self.run.mark)
+        for pid in left:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        shutil.rmtree(self.run.directory, ignore_errors=True)
+
+    @property
+    def screen(self):
+        return self.tmux("capture-pane", "-p", "-S", "-1000")
+
+    def wait_for(self, text, seconds=20):
+        assert harness.wait_until(lambda: text in self.screen, seconds), f"{text!r} did not appear:\n{self.screen}"
+
+    def signal(self, number):
+        """To the driver."""
+        driver, = harness.children_of(int(self.tmux("display-message", "-p", "#{pane_pid}")))
+        os.kill(driver, number)
+
+    def type(self, text, enter=True):
+        self.tmux("send-keys", "-l", text)
+        if enter:
+            self.press("Enter")
+
+    def press(self, *keys):
+        self.tmux("send-keys", *keys)
+
+    def wait_for_end(self, seconds=20):
+        """The exit status. Nothing of the run is left then but this terminal."""
+        assert harness.wait_until(self.status.exists, seconds), self.screen
+        harness.wait_until(lambda: not harness.left_files(self.run.directory / "tmp") and not self.left(),
+                           harness.LEAVE_SECONDS)
+        assert harness.left_files(self.run.directory / "tmp") == [] and self.left() == {}
+        return int(self.status.read_text())
+
+    def left(self):
+        return {pid: command for pid, command in harness.left_processes(self.run.mark).items()
+                if "wrapper" not in command and "sleep 1000" not in command}
+
+    def assert_usable(self):
+        """After the end: what is typed is shown, and lines are lines."""
+        self.type("typed", enter=False)
+        self.wait_for("typed", seconds=5)
