@@ -168,6 +168,10 @@ extern const char ntd_start_command_line_doc[];
 PyObject *ntd_start_script_name_function(PyObject *self, PyObject *args);
 extern const char ntd_start_script_name_doc[];
 
+/* ---- machine_interact.c: a method of the module */
+PyObject *ntd_show_serial_function(PyObject *self, PyObject *shown);
+extern const char ntd_show_serial_doc[];
+
 /* ---- script.c */
 /* Reads and compiles the test script: -1 with an exception. */
 int ntd_compile_script(struct ntd_module_state *state);

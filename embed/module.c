@@ -78,6 +78,7 @@ PyObject *ntd_module_init(void)
 		 ntd_start_command_line_doc},
 		{"start_script_name", ntd_start_script_name_function, METH_VARARGS,
 		 ntd_start_script_name_doc},
+		{"show_serial", ntd_show_serial_function, METH_O, ntd_show_serial_doc},
 		{NULL, NULL, 0, NULL},
 	};
 	static PyModuleDef_Slot slots[] = {

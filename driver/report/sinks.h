@@ -6,8 +6,9 @@
 /* The log on a terminal or a CI log: lines with ANSI colours on `fd`, one write() a batch of whole
  * lines. `level` hides debug, info and warning messages below it. The descriptor stays the caller's. */
 struct ntd_sink *ntd_terminal_sink(int fd, enum ntd_level level);
-/* Console lines shown or not, and the level, changed while running; `sink` came from above. */
-void ntd_terminal_show_serial(struct ntd_sink *sink, bool shown);
+/* Console lines shown or not (returns whether they were), and the level, changed while running; `sink` came
+ * from above. */
+bool ntd_terminal_show_serial(struct ntd_sink *sink, bool shown);
 void ntd_terminal_set_level(struct ntd_sink *sink, enum ntd_level level);
 /* From now on steps, warnings and errors only. When a step fails, what was logged since the last step
  * began or ended follows; when the run fails, the last console lines of every machine. */

@@ -245,9 +245,9 @@ struct ntd_sink *ntd_terminal_sink(int fd, enum ntd_level level)
 	return &terminal->sink;
 }
 
-void ntd_terminal_show_serial(struct ntd_sink *sink, bool shown)
+bool ntd_terminal_show_serial(struct ntd_sink *sink, bool shown)
 {
-	ntd_container_of(sink, struct terminal, sink)->serial = shown;
+	return atomic_exchange(&ntd_container_of(sink, struct terminal, sink)->serial, shown);
 }
 
 void ntd_terminal_set_level(struct ntd_sink *sink, enum ntd_level level)

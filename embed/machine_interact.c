@@ -1,0 +1,55 @@
+/* A person at a machine: its shell, its console. Written in Python (test_driver/interact.py), which is
+ * imported when it is used.
+ */
+#include "machine_object.h"
+
+const char ntd_show_serial_doc[] = "show_serial(shown, /)\n--\n\nShows console lines on the "
+				   "terminal or not; whether they were.";
+
+PyObject *ntd_show_serial_function(PyObject *self, PyObject *shown)
+{
+	int truth = PyObject_IsTrue(shown);
+
+	if (truth < 0)
+		return NULL;
+	return PyBool_FromLong(
+		ntd_terminal_show_serial(ntd_state_of(self)->session->terminal, truth));
+}
+
+static PyObject *shell_interact(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"address", NULL};
+	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("test_driver.interact");
+	const char *address = NULL;
+
+	if (!module ||
+	    !PyArg_ParseTupleAndKeywords(args, kwargs, "|z:shell_interact", names, &address))
+		return NULL;
+	if (!address)
+		return PyObject_CallMethod(module, "shell", "O", object);
+	return PyObject_CallMethod(module, "shell_at", "Os", object, address);
+}
+
+static PyObject *console_interact(PyObject *object, PyObject *unused)
+{
+	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("test_driver.interact");
+
+	(void)unused;
+	return module ? PyObject_CallMethod(module, "serial", "O", object) : NULL;
+}
+
+PyMethodDef ntd_machine_interact_methods[] = {
+	NTD_METHOD(
+		"shell_interact", shell_interact,
+		"shell_interact($self, address=None)\n--\n\n"
+		"A root shell of the guest on this terminal; Ctrl-] leaves it, all other keys are "
+		"the\n"
+		"guest's. Starts the machine if necessary. With an address of socat's, a shell "
+		"without\n"
+		"prompt and echo there, such as \"tcp:127.0.0.1:4444\"."),
+	{"console_interact", console_interact, METH_NOARGS,
+	 "console_interact($self)\n--\n\nThe guest's serial console on this terminal; Ctrl-] "
+	 "leaves "
+	 "it."},
+	{NULL, NULL, 0, NULL},
+};
