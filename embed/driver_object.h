@@ -15,5 +15,7 @@ static inline struct driver_object *ntd_driver_self(PyObject *object)
 	return (struct driver_object *)object;
 }
 
+/* driver.dump_machine_ssh(), in ssh_backdoor.c */
+PyObject *ntd_driver_dump_machine_ssh(PyObject *object, PyObject *unused);
 /* driver.test_symbols(), in globals.c */
 PyObject *ntd_driver_test_symbols(PyObject *object, PyObject *unused);

@@ -214,7 +214,12 @@ static PyObject *create_machine(PyObject *object, PyObject *args, PyObject *kwar
 	machine = ntd_session_add_machine(state->session, own_name, command, keep || keep_old,
 					  &error);
 	Py_END_ALLOW_THREADS
-	return machine ? ntd_machine_object(state, machine) : ntd_raise(state, error);
+	if (!machine)
+		return ntd_raise(state, error);
+	if (state->session->ssh_backdoor)
+		ntd_log(state->session->report, NTD_LEVEL_WARNING, own_name,
+			"the SSH backdoor does not reach machines made by create_machine()");
+	return ntd_machine_object(state, machine);
 }
 
 static PyObject *create_from_dict(PyObject *self, PyObject *dict)
@@ -403,6 +408,10 @@ int ntd_add_driver_type(PyObject *module, struct ntd_module_state *state)
 		 "serial_stdout_on($self)\n--\n\nShows console lines in the log."},
 		{"serial_stdout_off", serial_stdout_off, METH_NOARGS,
 		 "serial_stdout_off($self)\n--\n\nHides console lines from the log."},
+		{"dump_machine_ssh", ntd_driver_dump_machine_ssh, METH_NOARGS,
+		 "dump_machine_ssh($self)\n--\n\nPrints the commands by which this host reaches "
+		 "the "
+		 "machines' sshd."},
 		{"test_symbols", ntd_driver_test_symbols, METH_NOARGS,
 		 "test_symbols($self)\n--\n\nThe global names of a script, as a new dict."},
 		{NULL, NULL, 0, NULL},

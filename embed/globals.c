@@ -29,6 +29,7 @@ static const struct {
 	{"NspawnMachine", OF_MODULE, NULL},
 	{"t", OF_DRIVER, NULL},
 	{"debug", OF_DRIVER, NULL},
+	{"dump_machine_ssh", OF_DRIVER, NULL},
 	{"Machine", OF_MODULE, NULL},
 };
 

@@ -30,6 +30,7 @@ extern PyMethodDef ntd_machine_ocr_methods[];
 extern PyMethodDef ntd_machine_efi_methods[];
 extern PyMethodDef ntd_machine_desktop_methods[];
 extern PyMethodDef ntd_machine_interact_methods[];
+extern PyMethodDef ntd_machine_ssh_methods[];
 
 /* A wait until some text in the guest matches a regular expression, in text_wait.c. */
 struct ntd_text_wait {

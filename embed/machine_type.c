@@ -198,6 +198,17 @@ static PyObject *get_socket_path(PyObject *object, void *closure)
 	return ntd_path(ntd_machine_socket_path(ntd_machine_self(object)->machine, closure));
 }
 
+static PyObject *get_vsock(PyObject *object, void *closure)
+{
+	struct ntd_machine *machine = ntd_machine_self(object)->machine;
+	const char *path =
+		closure ? ntd_machine_vsock_host(machine) : ntd_machine_vsock_guest(machine);
+
+	if (!path)
+		Py_RETURN_NONE;
+	return ntd_path(path);
+}
+
 static PyObject *get_efi_vars_path(PyObject *object, void *closure)
 {
 	(void)closure;
@@ -275,6 +286,9 @@ static PyGetSetDef attributes[] = {
 	{"monitor_path", get_socket_path, NULL, "Path: socket of the monitor.", (void *)"monitor"},
 	{"qmp_path", get_socket_path, NULL, "Path: socket of QMP.", (void *)"qmp"},
 	{"shell_path", get_socket_path, NULL, "Path: socket of the root shell.", (void *)"shell"},
+	{"vsock_host", get_vsock, NULL, "Path | None: socket of the SSH backdoor for this host.",
+	 (void *)"host"},
+	{"vsock_guest", get_vsock, NULL, "Path | None: socket of the SSH backdoor for QEMU.", NULL},
 	{"efi_vars", get_efi_vars, NULL, "EfiVars: the store of EFI variables.", NULL},
 	{"efi_vars_path", get_efi_vars_path, NULL, "Path: its file, NIX_EFI_VARS of start scripts.",
 	 NULL},
@@ -327,7 +341,8 @@ int ntd_add_machine_type(PyObject *module, struct ntd_module_state *state)
 				      ntd_machine_unit_methods,    ntd_machine_console_methods,
 				      ntd_machine_file_methods,    ntd_machine_screen_methods,
 				      ntd_machine_ocr_methods,     ntd_machine_efi_methods,
-				      ntd_machine_desktop_methods, ntd_machine_interact_methods};
+				      ntd_machine_desktop_methods, ntd_machine_interact_methods,
+				      ntd_machine_ssh_methods};
 
 	state->machine_type = (PyTypeObject *)PyType_FromModuleAndSpec(
 		module, &spec, (PyObject *)state->base_machine_type);

@@ -64,10 +64,24 @@ static int fail(struct ntd_error *error)
 	return status;
 }
 
+/* A user looks for the commands at the beginning of the log. */
+static int tell_about_ssh(struct ntd_module_state *state)
+{
+	const struct ntd_session *session = state->session;
+	_cleanup_pyref_ PyObject *result = NULL;
+
+	if (!session->ssh_backdoor && !session->config->dump_vsocks)
+		return 0;
+	result = PyObject_CallMethod(state->driver, "dump_machine_ssh", NULL);
+	return result ? 0 : -1;
+}
+
 static int run_driver(struct ntd_module_state *state)
 {
 	state->driver = ntd_driver_object(state);
 	if (!state->driver)
+		return ntd_report_exception(state);
+	if (tell_about_ssh(state) < 0)
 		return ntd_report_exception(state);
 	return state->session->config->interactive ? ntd_run_interactively(state)
 						   : ntd_run_script(state);

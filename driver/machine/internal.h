@@ -25,6 +25,7 @@ struct ntd_machine {
 	char *name, *script;
 	char *state_dir, *shared_dir, *efi_vars;
 	char *monitor_path, *qmp_path, *shell_path;
+	char *vsock_guest, *vsock_host; /* NULL: no vsock device */
 	struct ntd_console *console;
 	struct ntd_shell *shell;
 	struct ntd_monitor *monitor;

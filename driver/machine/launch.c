@@ -136,6 +136,7 @@ static int order(struct ntd_machine *machine, struct ntd_error **err)
 					.monitor = machine->monitor_path,
 					.qmp = machine->qmp_path,
 					.shell = machine->shell_path,
+					.vsock = machine->vsock_guest,
 					.efi_vars = machine->efi_vars};
 	/* A start that another thread's had overtaken has no environment prepared. */
 	char **given = machine->env ? ntd_steal(&machine->env) : ntd_environment_copy(environ);

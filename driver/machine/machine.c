@@ -106,6 +106,8 @@ void ntd_machine_free(struct ntd_machine *machine)
 	free(machine->monitor_path);
 	free(machine->qmp_path);
 	free(machine->shell_path);
+	free(machine->vsock_guest);
+	free(machine->vsock_host);
 	free(machine);
 }
 
@@ -171,6 +173,22 @@ const char *ntd_machine_socket_path(const struct ntd_machine *machine, const cha
 const char *ntd_machine_efi_vars(const struct ntd_machine *machine)
 {
 	return machine->efi_vars;
+}
+
+void ntd_machine_set_vsock(struct ntd_machine *machine, const char *guest, const char *host)
+{
+	machine->vsock_guest = ntd_strdup(guest);
+	machine->vsock_host = ntd_strdup(host);
+}
+
+const char *ntd_machine_vsock_guest(const struct ntd_machine *machine)
+{
+	return machine->vsock_guest;
+}
+
+const char *ntd_machine_vsock_host(const struct ntd_machine *machine)
+{
+	return machine->vsock_host;
 }
 
 struct ntd_console *ntd_machine_console(struct ntd_machine *machine)

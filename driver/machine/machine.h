@@ -62,6 +62,11 @@ const char *ntd_machine_script(const struct ntd_machine *machine);
 void ntd_machine_set_script(struct ntd_machine *machine, const char *script);
 const char *ntd_machine_socket_path(const struct ntd_machine *machine, const char *which);
 const char *ntd_machine_efi_vars(const struct ntd_machine *machine); /* a file, maybe missing */
+/* The sockets of a vsock device that another process serves for QEMU and for this host (copied; before the
+ * start); NULL when there is none. */
+void ntd_machine_set_vsock(struct ntd_machine *machine, const char *guest, const char *host);
+const char *ntd_machine_vsock_guest(const struct ntd_machine *machine);
+const char *ntd_machine_vsock_host(const struct ntd_machine *machine);
 struct ntd_console *ntd_machine_console(struct ntd_machine *machine);
 struct ntd_monitor *ntd_machine_monitor(struct ntd_machine *machine);
 struct ntd_shell *ntd_machine_shell(struct ntd_machine *machine);

@@ -51,6 +51,11 @@ char *ntd_start_command_line(const char *script, const struct ntd_start_paths *p
 			    " -device virtio-rng-pci -serial stdio");
 	if (!allow_reboot)
 		ntd_buf_puts(&line, " -no-reboot");
+	if (paths->vsock) {
+		ntd_buf_puts(&line, " -chardev");
+		option_with_path(&line, "socket,id=vsock_ssh,path=", paths->vsock, "");
+		ntd_buf_puts(&line, " -device vhost-user-vsock-pci,chardev=vsock_ssh");
+	}
 	if (!graphic)
 		ntd_buf_puts(&line, " -nographic");
 	return ntd_buf_take_string(&line);

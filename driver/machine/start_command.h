@@ -10,6 +10,7 @@
 struct ntd_start_paths {
 	const char *state_dir, *shared_dir;
 	const char *monitor, *qmp, *shell; /* sockets */
+	const char *vsock;                 /* of who serves a vsock device; NULL: none */
 	const char *efi_vars;
 };
 

@@ -190,6 +190,19 @@ void ntd_session_remove_machine(struct ntd_session *session, struct ntd_machine 
 	ntd_machine_free(machine);
 }
 
+static int start_ssh_backdoor(struct ntd_session *session, struct ntd_error **err)
+{
+	struct ntd_ssh_backdoor_context context = {.loop = session->loop,
+						   .children = session->children,
+						   .keeper = session->keeper,
+						   .report = session->report,
+						   .socket_dir = session->sockets.path};
+
+	session->ssh_backdoor =
+		ntd_ssh_backdoor_start(&context, session->machines, session->machine_count, err);
+	return session->ssh_backdoor ? 0 : -1;
+}
+
 int ntd_session_set_up(struct ntd_session *session, struct ntd_error **err)
 {
 	const struct ntd_config *config = session->config;
@@ -198,9 +211,6 @@ int ntd_session_set_up(struct ntd_session *session, struct ntd_error **err)
 		return ntd_error_set(err, NTD_E_USAGE,
 				     "container '%s': this driver runs virtual machines only",
 				     config->containers.items[0].name);
-	if (config->enable_ssh_backdoor || config->dump_vsocks)
-		ntd_log(session->report, NTD_LEVEL_WARNING, NULL,
-			"the SSH backdoor of the configuration is not available");
 	if (!config->keep_state)
 		ntd_log(session->report, NTD_LEVEL_INFO, NULL,
 			"Machine state will be reset. To keep it, pass --keep-machine-state");
@@ -212,7 +222,8 @@ int ntd_session_set_up(struct ntd_session *session, struct ntd_error **err)
 					     config->vms.items[i].start_script, config->keep_state,
 					     err))
 			return -1;
-	return 0;
+	return config->enable_ssh_backdoor && config->vms.count ? start_ssh_backdoor(session, err)
+								: 0;
 }
 
 /* ---- the deadline */
@@ -276,6 +287,7 @@ void ntd_session_clean_up(struct ntd_session *session)
 	ntd_session_stop_timer(session);
 	release_machines(session);
 	stop_vlans(session);
+	ntd_ssh_backdoor_stop(ntd_steal(&session->ssh_backdoor));
 	ntd_session_yield_to_abort(session);
 	ntd_nest_end(&nest, false);
 }
@@ -299,6 +311,7 @@ static void *abort_main(void *arg)
 		ntd_session_collect(session, NULL, NULL);
 	release_machines(session);
 	stop_vlans(session);
+	ntd_ssh_backdoor_stop(ntd_steal(&session->ssh_backdoor));
 	if (session->sockets.temporary)
 		ntd_tree_remove(session->sockets.path, NULL);
 	ntd_report_run_end(session->report, 128 + session->abort_signal);

@@ -11,6 +11,7 @@
 #include "report/sinks.h"
 #include "session/config.h"
 #include "session/directories.h"
+#include "session/ssh_backdoor.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -34,6 +35,7 @@ struct ntd_session {
 	size_t machine_count;
 	struct ntd_vlan **vlans;
 	size_t vlan_count;
+	struct ntd_ssh_backdoor *ssh_backdoor; /* NULL: none */
 
 	struct ntd_timer deadline;
 	bool timed_out;

@@ -19,6 +19,7 @@ needs_mypy = pytest.mark.skipif(not shutil.which("mypy"), reason="the package my
 # The names and their order in NixOS' drivers since 2026.
 GENERAL = """start_all test_script machines machines_qemu machines_nspawn vlans driver log os create_machine subtest run_tests
     join_all retry serial_stdout_off serial_stdout_on polling_condition BaseMachine QemuMachine NspawnMachine t debug
+    dump_machine_ssh
     """.split()
 
 

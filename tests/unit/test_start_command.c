@@ -36,6 +36,17 @@ static void the_line_is_the_contract_of_start_scripts(void **state)
 	assert_line("run", &usual, true, true, "run" USUAL);
 }
 
+static void a_vsock_device_is_added(void **state)
+{
+	struct ntd_start_paths paths = usual;
+
+	paths.vsock = "/tmp/ssh-abc/server.vm";
+	assert_line("run", &paths, false, false,
+		    "run" USUAL
+		    " -no-reboot -chardev socket,id=vsock_ssh,path=/tmp/ssh-abc/server.vm"
+		    " -device vhost-user-vsock-pci,chardev=vsock_ssh -nographic");
+}
+
 /* The path of a program replaces the shell, whichever it is: then the process is QEMU itself. */
 static void a_path_and_plain_words_replace_the_shell(void **state)
 {
@@ -168,6 +179,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_line_is_the_contract_of_start_scripts),
+		cmocka_unit_test(a_vsock_device_is_added),
 		cmocka_unit_test(a_path_and_plain_words_replace_the_shell),
 		cmocka_unit_test(everything_else_is_left_to_the_shell),
 		cmocka_unit_test(paths_may_hold_anything),

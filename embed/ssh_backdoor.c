@@ -1,0 +1,85 @@
+/* How to reach the machines by ssh: machine.ssh_backdoor_command(), driver.dump_machine_ssh(). The device is
+ * one that the driver has served (session/ssh_backdoor.h) or, with --dump-vsocks, one of the kernel's that
+ * the start scripts ask QEMU for.
+ */
+#include "driver_object.h"
+#include "machine_object.h"
+
+/* The command for the `number`-th machine (from 1; 0: unknown); a new string, NULL if it has no backdoor. */
+static char *command(const struct ntd_session *session, const struct ntd_machine *machine,
+		     size_t number)
+{
+	const char *socket = ntd_machine_vsock_host(machine);
+	int offset = session->config->dump_vsocks;
+
+	if (socket)
+		return ntd_asprintf("ssh -o User=root vsock-mux/%s", socket);
+	if (!offset || !number)
+		return NULL;
+	return ntd_asprintf("ssh -o User=root vsock/%lld", (long long)offset + (long long)number);
+}
+
+/* Which of the configured machines it is, from 1; 0: none of them. */
+static size_t number_of(const struct ntd_session *session, const struct ntd_machine *machine)
+{
+	for (size_t i = 0; i < session->config->vms.count; i++)
+		if (!strcmp(session->config->vms.items[i].name, ntd_machine_name(machine)))
+			return i + 1;
+	return 0;
+}
+
+static PyObject *ssh_backdoor_command(PyObject *object, PyObject *unused)
+{
+	struct ntd_module_state *state = ntd_state_of(object);
+	const struct ntd_machine *machine = ntd_machine_self(object)->machine;
+	_cleanup_free_ char *text =
+		command(state->session, machine, number_of(state->session, machine));
+
+	(void)unused;
+	if (!text)
+		return ntd_raise(
+			state, ntd_error_new(NTD_E_MACHINE,
+					     "machine '%s' has no SSH backdoor: it is not "
+					     "enabled in the configuration (enable_ssh_backdoor), "
+					     "or not for this machine",
+					     ntd_machine_name(machine)));
+	return PyUnicode_DecodeFSDefault(text);
+}
+
+PyMethodDef ntd_machine_ssh_methods[] = {
+	{"ssh_backdoor_command", ssh_backdoor_command, METH_NOARGS,
+	 "ssh_backdoor_command($self)\n--\n\nThe command by which this host reaches the guest's "
+	 "sshd "
+	 "without the network; needs\n"
+	 "systemd-ssh-proxy(1)."},
+	{NULL, NULL, 0, NULL},
+};
+
+PyObject *ntd_driver_dump_machine_ssh(PyObject *object, PyObject *unused)
+{
+	const struct ntd_session *session = ntd_state_of(object)->session;
+	int width = 0;
+
+	(void)unused;
+	for (size_t i = 0; i < session->config->vms.count; i++)
+		if ((int)strlen(session->config->vms.items[i].name) > width)
+			width = (int)strlen(session->config->vms.items[i].name);
+	if (!session->ssh_backdoor && !session->config->dump_vsocks) {
+		PySys_FormatStdout("The SSH backdoor is not enabled in the configuration.\n");
+		Py_RETURN_NONE;
+	}
+	PySys_FormatStdout(
+		"SSH backdoor enabled, the machines can be accessed like this:\n"
+		"Note: ssh finds them by systemd-ssh-proxy(1), which has to be set up on "
+		"this host.\n");
+	for (size_t i = 0; i < session->config->vms.count; i++) {
+		const char *name = session->config->vms.items[i].name;
+		_cleanup_free_ char *text = command(session, session->machines[i], i + 1);
+		_cleanup_free_ char *line =
+			ntd_asprintf("    %s:%*s%s\n", name, width - (int)strlen(name) + 2, "",
+				     text ? text : "");
+
+		PySys_FormatStdout("%s", line);
+	}
+	Py_RETURN_NONE;
+}
