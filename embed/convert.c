@@ -1,5 +1,7 @@
 #include "embed.h"
 
+#include <math.h>
+
 PyObject *ntd_text(const struct ntd_buf *bytes)
 {
 	return PyUnicode_DecodeUTF8(ntd_buf_bytes(bytes), (Py_ssize_t)bytes->len, "replace");
@@ -27,26 +29,22 @@ int ntd_convert_duration(PyObject *object, void *seconds)
 		*(double *)seconds = NTD_NO_TIMEOUT;
 		return 1;
 	}
-	if (PyBool_Check(object)) {
-		PyErr_SetString(PyExc_TypeError,
-				"a duration must be a timedelta, a number of seconds or "
-				"None, not bool");
-		return 0;
-	}
-	if (!PyLong_Check(object) && !PyFloat_Check(object)) {
+	if (!PyBool_Check(object) && !PyLong_Check(object) && !PyFloat_Check(object)) {
 		total = PyObject_CallMethod(object, "total_seconds", NULL);
-		if (!total) {
-			PyErr_Format(PyExc_TypeError,
-				     "a duration must be a timedelta, a number of seconds or None, "
-				     "not %s",
-				     Py_TYPE(object)->tp_name);
-			return 0;
-		}
-		object = total;
+		PyErr_Clear();
 	}
-	value = PyFloat_AsDouble(object);
+	if (PyBool_Check(object) || (!total && !PyLong_Check(object) && !PyFloat_Check(object))) {
+		_cleanup_free_ char *message = ntd_asprintf(
+			"a duration must be a timedelta, a number of seconds or None, not %s",
+			Py_TYPE(object)->tp_name);
+
+		return ntd_refuse(object, PyExc_TypeError, message);
+	}
+	value = PyFloat_AsDouble(total ? total : object);
 	if (value == -1.0 && PyErr_Occurred())
 		return 0;
+	if (isnan(value))
+		return ntd_refuse(object, PyExc_ValueError, "a duration must be a number, not nan");
 	*(double *)seconds = value > 0 ? value : 0; /* a time already over: one last attempt */
 	return 1;
 }
@@ -57,9 +55,14 @@ int ntd_convert_path(PyObject *object, void *path_arg)
 	_cleanup_pyref_ PyObject *path = PyOS_FSPath(object);
 	PyObject *bytes = NULL;
 
-	if (path && !PyUnicode_FSConverter(path, &bytes))
-		bytes = NULL;
-	if (!bytes)
+	if (!path) {
+		_cleanup_free_ char *message = ntd_asprintf(
+			"a path must be a str or os.PathLike, not %s", Py_TYPE(object)->tp_name);
+
+		PyErr_Clear();
+		return ntd_refuse(object, PyExc_TypeError, message);
+	}
+	if (!PyUnicode_FSConverter(path, &bytes))
 		return 0;
 	arg->owner = bytes;
 	arg->text = PyBytes_AS_STRING(bytes);

@@ -207,11 +207,13 @@ static PyObject *create_machine(PyObject *object, PyObject *args, PyObject *kwar
 		return NULL;
 	}
 	own_name = name ? ntd_strdup(name) : ntd_start_script_name(command, "-vm");
-	if (!*own_name || strchr(own_name, '/'))
-		return PyErr_Format(PyExc_ValueError, "'%s' cannot be the name of a machine",
-				    own_name);
+	if (!ntd_check_machine_name(own_name))
+		return NULL;
 	Py_BEGIN_ALLOW_THREADS
-	machine = ntd_session_add_machine(state->session, own_name, command, keep || keep_old,
+	machine = ntd_session_add_machine(state->session,
+					  &(struct ntd_new_machine){.name = own_name,
+								    .script = command,
+								    .keep_state = keep || keep_old},
 					  &error);
 	Py_END_ALLOW_THREADS
 	if (!machine)

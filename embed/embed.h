@@ -29,7 +29,9 @@ struct ntd_module_state {
 	PyObject *script_text, *script_code;
 	PyObject *
 		watch; /* what waiting threads call now and then; see ntd_watch_function(), or NULL */
-	PyObject *script_symbols; /* with --pause-on-failure: the globals of its execution */
+	PyObject *script_symbols;   /* with --pause-on-failure: the globals of its execution */
+	PyObject *warned;           /* what warnings have been shown; see arguments.c */
+	struct ntd_machine *unborn; /* see machine_new.c */
 };
 
 /* The module _test_driver, which the package test_driver re-exports. */
@@ -124,6 +126,17 @@ static inline void ntd_cleanup_path_arg(struct ntd_path_arg *arg)
 /* A name from {str: str} attributes to the report's form; NULL with an exception. May be None. */
 int ntd_convert_attributes(PyObject *object, char ***attributes);
 
+/* ---- arguments.c */
+
+/* PyArg_ParseTupleAndKeywords(), with errors that name the function and the parameter. `format` ends in
+ * ":FUNCTION". Warns of durations that are bare numbers. */
+bool ntd_parse(PyObject *args, PyObject *kwargs, const char *format, char **names, ...);
+/* For converters: refuses the object with an exception that ntd_parse() completes; returns 0. */
+int ntd_refuse(PyObject *object, PyObject *type, const char *message);
+/* The newest upstream's warning if `value` is a bare number; -1 with an exception. By default it is shown
+ * once a function. */
+int ntd_warn_of_number(PyObject *value, const char *function);
+
 /* ---- types: each makes its type and adds it to the module */
 int ntd_add_machine_type(PyObject *module, struct ntd_module_state *state);
 int ntd_add_vlan_type(PyObject *module, struct ntd_module_state *state);
@@ -141,6 +154,8 @@ int ntd_add_machine_classes(PyObject *module, struct ntd_module_state *state);
 PyObject *ntd_machine_object(struct ntd_module_state *state, struct ntd_machine *machine);
 PyObject *ntd_vlan_object(struct ntd_module_state *state, struct ntd_vlan *vlan);
 PyObject *ntd_logger_object(struct ntd_module_state *state);
+/* Where a logger (None: the run's) writes to, or NULL with a TypeError. */
+struct ntd_report *ntd_logger_report(PyObject *logger);
 PyObject *ntd_driver_object(struct ntd_module_state *state);
 PyObject *ntd_shell_socket_object(struct ntd_module_state *state, PyObject *owner,
 				  struct ntd_machine *machine);
@@ -156,6 +171,8 @@ PyObject *ntd_lazy_object(struct ntd_module_state *state,
 			  PyObject *(*make)(struct ntd_module_state *state));
 /* The machine of a machine object, or NULL with a TypeError. */
 struct ntd_machine *ntd_machine_of(PyObject *object);
+/* Whether a machine can have the name: false with a ValueError. */
+bool ntd_check_machine_name(const char *name);
 
 /* ---- retry.c */
 /* retry(fn, timeout_seconds=None, timeout=None) */

@@ -6,6 +6,12 @@ PyObject *ntd_logger_object(struct ntd_module_state *state)
 	return (PyObject *)PyObject_New(PyObject, state->logger_type);
 }
 
+struct ntd_report *ntd_logger_report(PyObject *logger)
+{
+	(void)logger;
+	return ntd_module_state()->session->report;
+}
+
 static void logger_dealloc(PyObject *object)
 {
 	PyTypeObject *type = Py_TYPE(object);

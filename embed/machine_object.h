@@ -7,8 +7,10 @@ struct machine_object {
 	PyObject_HEAD
 	struct ntd_machine *machine; /* the session's; lives until the interpreter has ended */
 	PyObject *callbacks;         /* list of functions to call before each command */
+	PyObject *start_command;     /* NULL until a script looks at it or brings its own */
+	PyObject *logger;            /* NULL: the run's */
 	PyObject *dict;
-	bool in_callbacks;
+	bool in_callbacks, callbacks_seen;
 };
 
 static inline struct machine_object *ntd_machine_self(PyObject *object)
@@ -16,8 +18,21 @@ static inline struct machine_object *ntd_machine_self(PyObject *object)
 	return (struct machine_object *)object;
 }
 
+/* ---- machine_hooks.c */
 /* Runs the callbacks; -1 with an exception. Not when called from one of them. */
 int ntd_machine_run_callbacks(struct machine_object *self);
+/* Tells the core what it has to ask for. */
+void ntd_machine_hook(struct machine_object *self);
+PyObject *ntd_machine_get_callbacks(PyObject *object, void *closure);
+int ntd_machine_set_callbacks(PyObject *object, PyObject *value, void *closure);
+PyObject *ntd_machine_get_start_command(PyObject *object, void *closure);
+int ntd_machine_set_start_command(PyObject *object, PyObject *value, void *closure);
+
+/* ---- machine_new.c: __new__ and __init__ */
+PyObject *ntd_machine_new_object(PyTypeObject *type, PyObject *args, PyObject *kwargs);
+int ntd_machine_init(PyObject *object, PyObject *args, PyObject *kwargs);
+/* Whether __init__ has been called. */
+bool ntd_machine_is_born(PyObject *object);
 
 /* The methods, by what they are about; each list ends with an empty entry. */
 extern PyMethodDef ntd_machine_life_methods[];

@@ -4,66 +4,6 @@
 #include <structmember.h>
 #include <sys/wait.h>
 
-/* ---- hooks that the core calls on script threads, inside a scope of ntd_block() */
-
-static int before_command(void *owner, struct ntd_waiter *waiter, struct ntd_error **err)
-{
-	struct ntd_blocking *blocking = ntd_container_of(waiter, struct ntd_blocking, waiter);
-	struct machine_object *self = owner;
-	int result;
-
-	ntd_into_python(blocking);
-	result = ntd_machine_run_callbacks(self);
-	if (result < 0)
-		ntd_error_from_python(err);
-	if (!ntd_back(blocking) && result == 0)
-		result = ntd_error_from_python(err);
-	return result;
-}
-
-/* os.environ writes through to environ; with the GIL held nobody is writing. */
-static char **environment(void *owner)
-{
-	PyGILState_STATE gil = PyGILState_Ensure();
-	char **copy = ntd_environment_copy(environ);
-
-	(void)owner;
-	PyGILState_Release(gil);
-	return copy;
-}
-
-/* Without callbacks the core need not take the GIL before each command. */
-static void set_hooks(struct machine_object *self)
-{
-	bool callbacks = self->callbacks && PyObject_Size(self->callbacks) != 0;
-
-	ntd_machine_set_hooks(
-		self->machine,
-		&(struct ntd_machine_hooks){.before_command = callbacks ? before_command : NULL,
-					    .environment = environment,
-					    .owner = self});
-}
-
-int ntd_machine_run_callbacks(struct machine_object *self)
-{
-	Py_ssize_t count = PyList_Check(self->callbacks) ? PyList_Size(self->callbacks) : 0;
-
-	if (self->in_callbacks)
-		return 0;
-	self->in_callbacks = true;
-	for (Py_ssize_t i = 0; i < count && i < PyList_Size(self->callbacks); i++) {
-		_cleanup_pyref_ PyObject *callback = Py_NewRef(PyList_GetItem(self->callbacks, i));
-		_cleanup_pyref_ PyObject *result = PyObject_CallNoArgs(callback);
-
-		if (!result) {
-			self->in_callbacks = false;
-			return -1;
-		}
-	}
-	self->in_callbacks = false;
-	return 0;
-}
-
 /* ---- the object */
 
 PyObject *ntd_machine_object(struct ntd_module_state *state, struct ntd_machine *machine)
@@ -75,7 +15,7 @@ PyObject *ntd_machine_object(struct ntd_module_state *state, struct ntd_machine 
 		return NULL;
 	self->machine = machine;
 	self->callbacks = PyList_New(0);
-	set_hooks(self);
+	ntd_machine_hook(self);
 	return (PyObject *)self;
 }
 
@@ -91,6 +31,8 @@ static int machine_traverse(PyObject *object, visitproc visit, void *arg)
 {
 	Py_VISIT(Py_TYPE(object));
 	Py_VISIT(ntd_machine_self(object)->callbacks);
+	Py_VISIT(ntd_machine_self(object)->start_command);
+	Py_VISIT(ntd_machine_self(object)->logger);
 	Py_VISIT(ntd_machine_self(object)->dict);
 	return 0;
 }
@@ -98,6 +40,8 @@ static int machine_traverse(PyObject *object, visitproc visit, void *arg)
 static int machine_clear(PyObject *object)
 {
 	Py_CLEAR(ntd_machine_self(object)->callbacks);
+	Py_CLEAR(ntd_machine_self(object)->start_command);
+	Py_CLEAR(ntd_machine_self(object)->logger);
 	Py_CLEAR(ntd_machine_self(object)->dict);
 	return 0;
 }
@@ -108,7 +52,7 @@ static void machine_dealloc(PyObject *object)
 	PyTypeObject *type = Py_TYPE(object);
 
 	PyObject_GC_UnTrack(object);
-	if (self->machine)
+	if (self->machine && ntd_machine_is_born(object))
 		ntd_machine_set_hooks(self->machine, &(struct ntd_machine_hooks){0});
 	machine_clear(object);
 	type->tp_free(object);
@@ -135,6 +79,17 @@ static PyObject *get_name(PyObject *object, void *closure)
 {
 	(void)closure;
 	return ntd_text_of(ntd_machine_name(ntd_machine_self(object)->machine));
+}
+
+/* Subclasses set it to what it is already. */
+static int set_name(PyObject *object, PyObject *value, void *closure)
+{
+	_cleanup_pyref_ PyObject *name = get_name(object, closure);
+	int same = name && value ? PyObject_RichCompareBool(name, value, Py_EQ) : -1;
+
+	if (!same)
+		PyErr_SetString(PyExc_AttributeError, "the name of a machine cannot be changed");
+	return same > 0 ? 0 : -1;
 }
 
 static PyObject *get_booted(PyObject *object, void *closure)
@@ -182,14 +137,29 @@ static PyObject *get_directory(PyObject *object, void *closure)
 					      : ntd_machine_context(machine)->tmp_dir);
 }
 
-static int set_state_dir(PyObject *object, PyObject *value, void *closure)
+static int set_directory(PyObject *object, PyObject *value, void *closure)
 {
+	struct ntd_machine *machine = ntd_machine_self(object)->machine;
 	_cleanup_path_ struct ntd_path_arg path = {0};
+	_cleanup_free_ char *absolute = NULL;
+	const char *which = closure;
 
-	(void)closure;
-	if (!value || !ntd_convert_path(value, &path))
+	if (!value) {
+		PyErr_Format(PyExc_AttributeError, "%s_dir cannot be deleted", which);
 		return -1;
-	ntd_machine_set_state_dir(ntd_machine_self(object)->machine, path.text);
+	}
+	if (!ntd_convert_path(value, &path)) {
+		PyErr_Format(PyExc_TypeError, "%s_dir must be a str or os.PathLike, not %s", which,
+			     Py_TYPE(value)->tp_name);
+		return -1;
+	}
+	absolute = ntd_absolute(path.text);
+	if (!strcmp(which, "state"))
+		ntd_machine_set_state_dir(machine, absolute);
+	else if (!strcmp(which, "shared"))
+		ntd_machine_set_shared_dir(machine, absolute);
+	else
+		ntd_machine_set_out_dir(machine, absolute);
 	return 0;
 }
 
@@ -221,23 +191,18 @@ static PyObject *get_efi_vars(PyObject *object, void *closure)
 	return ntd_machine_efi_store(object);
 }
 
-static PyObject *get_callbacks(PyObject *object, void *closure)
+static PyObject *get_keeps_state(PyObject *object, void *closure)
 {
-	/* Whoever has the list may change it, so from now on it is looked at before each command. */
-	struct machine_object *self = ntd_machine_self(object);
-
 	(void)closure;
-	ntd_machine_set_hooks(self->machine,
-			      &(struct ntd_machine_hooks){.before_command = before_command,
-							  .environment = environment,
-							  .owner = self});
-	return Py_NewRef(self->callbacks);
+	return PyBool_FromLong(ntd_machine_keeps_state(ntd_machine_self(object)->machine));
 }
 
 static PyObject *get_logger(PyObject *object, void *closure)
 {
+	PyObject *logger = ntd_machine_self(object)->logger;
+
 	(void)closure;
-	return ntd_logger_object(ntd_state_of(object));
+	return logger ? Py_NewRef(logger) : ntd_logger_object(ntd_state_of(object));
 }
 
 static PyObject *get_shell(PyObject *object, void *closure)
@@ -270,7 +235,7 @@ static PyObject *get_qmp_client(PyObject *object, void *closure)
 
 static PyGetSetDef attributes[] = {
 	{"__dict__", PyObject_GenericGetDict, NULL, NULL, NULL},
-	{"name", get_name, NULL, "str: the name of the machine.", NULL},
+	{"name", get_name, set_name, "str: the name of the machine.", NULL},
 	{"booted", get_booted, NULL, "bool: QEMU runs.", NULL},
 	{"connected", get_connected, set_connected,
 	 "bool: the guest's root shell is there. Set it to False when the guest begins anew.",
@@ -278,11 +243,13 @@ static PyGetSetDef attributes[] = {
 	{"process", get_process, NULL, "Process | None: QEMU's process.", NULL},
 	{"qmp_client", get_qmp_client, NULL, "QMPSession | None: QEMU's QMP monitor.", NULL},
 	{"pid", get_pid, NULL, "int | None: process id of QEMU.", NULL},
-	{"out_dir", get_directory, NULL, "Path: where files for the user go.", (void *)"out"},
+	{"out_dir", get_directory, set_directory, "Path: where files for the user go.",
+	 (void *)"out"},
 	{"tmp_dir", get_directory, NULL, "Path: where state directories are made.", (void *)"tmp"},
-	{"state_dir", get_directory, set_state_dir, "Path: the machine's own directory.",
-	 (void *)"state"},
-	{"shared_dir", get_directory, NULL, "Path: /tmp/shared of all machines.", (void *)"shared"},
+	{"state_dir", get_directory, set_directory,
+	 "Path: the machine's own directory. Can be set before a start.", (void *)"state"},
+	{"shared_dir", get_directory, set_directory, "Path: /tmp/shared of all machines.",
+	 (void *)"shared"},
 	{"monitor_path", get_socket_path, NULL, "Path: socket of the monitor.", (void *)"monitor"},
 	{"qmp_path", get_socket_path, NULL, "Path: socket of QMP.", (void *)"qmp"},
 	{"shell_path", get_socket_path, NULL, "Path: socket of the root shell.", (void *)"shell"},
@@ -292,7 +259,13 @@ static PyGetSetDef attributes[] = {
 	{"efi_vars", get_efi_vars, NULL, "EfiVars: the store of EFI variables.", NULL},
 	{"efi_vars_path", get_efi_vars_path, NULL, "Path: its file, NIX_EFI_VARS of start scripts.",
 	 NULL},
-	{"callbacks", get_callbacks, NULL, "list: functions that are called before each command.",
+	{"callbacks", ntd_machine_get_callbacks, ntd_machine_set_callbacks,
+	 "list: functions that are called before each command.", NULL},
+	{"start_command", ntd_machine_get_start_command, ntd_machine_set_start_command,
+	 "QemuStartCommand: how the machine is started from the next start on.", NULL},
+	{"keep_machine_state", get_keeps_state, NULL, "bool: the state directory was not emptied.",
+	 NULL},
+	{"keep_vm_state", get_keeps_state, NULL, "bool: the older name of keep_machine_state.",
 	 NULL},
 	{"logger", get_logger, NULL, "The log of the run.", NULL},
 	{"shell", get_shell, NULL, "The root shell's socket while QEMU runs, else None.", NULL},
@@ -305,6 +278,15 @@ static PyMemberDef members[] = {
 };
 
 /* ---- the type */
+
+static const char machine_doc[] =
+	"QemuMachine(out_dir, tmp_dir, start_command, logger=None, name=None, "
+	"keep_machine_state=False, callbacks=None, keep_vm_state=False)\n--\n\n"
+	"A QEMU virtual machine, released at the end of the run. start_command is a str or a\n"
+	"QemuStartCommand; its state directory is made below tmp_dir, files for the user go to\n"
+	"out_dir. Without a name it is the NAME of run-NAME-vm at the end of the command. logger:\n"
+	"where its messages and console go. callbacks are called before each command.\n"
+	"keep_vm_state is the older name of keep_machine_state.";
 
 static int add_methods(PyTypeObject *type, PyMethodDef *methods)
 {
@@ -321,20 +303,16 @@ static int add_methods(PyTypeObject *type, PyMethodDef *methods)
 int ntd_add_machine_type(PyObject *module, struct ntd_module_state *state)
 {
 	static PyType_Slot slots[] = {
-		{Py_tp_doc, (void *)"A QEMU virtual machine."},
-		{Py_tp_dealloc, machine_dealloc},
-		{Py_tp_traverse, machine_traverse},
-		{Py_tp_clear, machine_clear},
-		{Py_tp_repr, machine_repr},
-		{Py_tp_getset, attributes},
-		{Py_tp_members, members},
-		{0, NULL},
+		{Py_tp_doc, (void *)machine_doc},   {Py_tp_new, ntd_machine_new_object},
+		{Py_tp_init, ntd_machine_init},     {Py_tp_dealloc, machine_dealloc},
+		{Py_tp_traverse, machine_traverse}, {Py_tp_clear, machine_clear},
+		{Py_tp_repr, machine_repr},         {Py_tp_getset, attributes},
+		{Py_tp_members, members},           {0, NULL},
 	};
 	static PyType_Spec spec = {
 		.name = "test_driver.machine.QemuMachine",
 		.basicsize = sizeof(struct machine_object),
-		.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE |
-			 Py_TPFLAGS_DISALLOW_INSTANTIATION,
+		.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,
 		.slots = slots,
 	};
 	PyMethodDef *const lists[] = {ntd_machine_life_methods,    ntd_machine_command_methods,

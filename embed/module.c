@@ -38,7 +38,8 @@ static PyObject **const_slot(struct ntd_module_state *state, size_t index)
 				    &state->script_text,
 				    &state->script_code,
 				    &state->watch,
-				    &state->script_symbols};
+				    &state->script_symbols,
+				    &state->warned};
 
 	return index < sizeof slots / sizeof *slots ? slots[index] : NULL;
 }

@@ -28,36 +28,73 @@ static void feed(struct ntd_machine *machine, enum ntd_machine_event event)
 		      &(struct event_call){.machine = machine, .event = event});
 }
 
+static bool can_launch(const struct ntd_machine *machine)
+{
+	return machine->state == NTD_MACHINE_DOWN || machine->state == NTD_MACHINE_DEAD;
+}
+
 struct preparation {
 	struct ntd_machine *machine;
-	char **env;
-	bool allow_reboot;
+	struct ntd_start_order order;
 };
 
-/* Only the start that launches decides how; one that joins it changes nothing. */
+/* Only a start that could launch decides how; one that joins another changes nothing. */
 static void prepare(void *arg)
 {
 	struct preparation *preparation = arg;
 	struct ntd_machine *machine = preparation->machine;
+	struct ntd_start_order before = machine->order;
 
-	if (machine->state != NTD_MACHINE_DOWN && machine->state != NTD_MACHINE_DEAD)
+	if (!can_launch(machine) && before.line)
 		return;
-	ntd_strv_free(machine->env);
-	machine->env = ntd_steal(&preparation->env);
-	machine->allow_reboot = preparation->allow_reboot;
+	machine->order = preparation->order;
+	preparation->order = before;
 }
 
-static int prepare_start(struct ntd_machine *machine, bool allow_reboot, struct ntd_error **err)
+/* Fills in the default for what is missing. */
+static void complete_order(const struct ntd_machine *machine, bool allow_reboot,
+			   struct ntd_start_order *order)
 {
-	struct preparation preparation = {.machine = machine, .allow_reboot = allow_reboot};
+	struct ntd_start_paths paths = {.state_dir = machine->state_dir,
+					.shared_dir = machine->shared_dir,
+					.monitor = machine->monitor_path,
+					.qmp = machine->qmp_path,
+					.shell = machine->shell_path,
+					.vsock = machine->vsock_guest,
+					.efi_vars = machine->efi_vars};
 
-	if (machine->hooks.environment)
-		preparation.env = machine->hooks.environment(machine->hooks.owner);
-	if (!preparation.env)
-		preparation.env = ntd_environment_copy(environ);
-	ntd_loop_call(machine->context.loop, prepare, &preparation);
-	ntd_strv_free(preparation.env);
-	return ntd_machine_make_directories(machine, true, err);
+	if (!order->env) {
+		if (machine->hooks.environment)
+			order->env = machine->hooks.environment(machine->hooks.owner);
+		if (!order->env)
+			order->env = ntd_environment_copy(environ);
+		order->env = ntd_start_environment(order->env, &paths);
+	}
+	if (!order->line)
+		order->line = ntd_start_command_line(machine->script, &paths, allow_reboot,
+						     ntd_has_display(order->env));
+}
+
+static int prepare_start(struct ntd_machine *machine, bool allow_reboot, struct ntd_waiter *waiter,
+			 struct ntd_error **err)
+{
+	struct preparation preparation = {.machine = machine};
+	const struct ntd_machine_hooks *hooks = &machine->hooks;
+	int result = 0;
+
+	if (machine->order.line && !can_launch(machine))
+		return 0;
+	if (hooks->start_command)
+		result = hooks->start_command(hooks->owner, allow_reboot, &preparation.order,
+					      waiter, err);
+	if (result == 0) {
+		complete_order(machine, allow_reboot, &preparation.order);
+		ntd_loop_call(machine->context.loop, prepare, &preparation);
+		result = ntd_machine_make_directories(machine, true, err);
+	}
+	free(preparation.order.line);
+	ntd_strv_free(preparation.order.env);
+	return result;
 }
 
 static int start_timed_out(struct ntd_machine *machine, struct ntd_error **err)
@@ -91,7 +128,7 @@ static int start(struct ntd_machine *machine, enum ntd_machine_event event, bool
 {
 	struct ntd_life_wait wait = {.kind = NTD_WAIT_START, .event = event};
 
-	if (prepare_start(machine, allow_reboot, err) < 0)
+	if (prepare_start(machine, allow_reboot, waiter, err) < 0)
 		return -1;
 	ntd_life_begin(machine, &wait);
 	return finish_start(machine, &wait, waiter, err);
@@ -103,6 +140,14 @@ int ntd_machine_start(struct ntd_machine *machine, bool allow_reboot, struct ntd
 	return start(machine, NTD_MACHINE_START, allow_reboot, waiter, err);
 }
 
+/* Whether it was an interruption. */
+static bool add_failure(struct ntd_buf *failures, const struct ntd_machine *machine,
+			const struct ntd_error *error)
+{
+	ntd_buf_printf(failures, "\n%s: %s", machine->name, error->message);
+	return error->code == NTD_E_CANCELLED;
+}
+
 int ntd_machine_start_all(struct ntd_machine *const *machines, size_t count,
 			  struct ntd_waiter *waiter, struct ntd_error **err)
 {
@@ -110,21 +155,26 @@ int ntd_machine_start_all(struct ntd_machine *const *machines, size_t count,
 	_cleanup_buf_ struct ntd_buf failures = {0};
 	bool cancelled = false;
 
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < count && !cancelled; i++) {
+		_cleanup_error_ struct ntd_error *error = NULL;
+
 		waits[i] =
 			(struct ntd_life_wait){.kind = NTD_WAIT_START, .event = NTD_MACHINE_START};
-		if (prepare_start(machines[i], false, NULL) < 0)
-			ntd_log(machines[i]->context.report, NTD_LEVEL_WARNING, machines[i]->name,
-				"cannot make %s", machines[i]->state_dir);
-		ntd_life_begin(machines[i], &waits[i]);
+		if (prepare_start(machines[i], false, waiter, &error) == 0)
+			waits[i].machine = machines[i];
+		else
+			cancelled = add_failure(&failures, machines[i], error);
 	}
+	for (size_t i = 0; i < count && !cancelled; i++)
+		if (waits[i].machine)
+			ntd_life_begin(machines[i], &waits[i]);
+	/* What has begun is waited for, whatever happens to the others. */
 	for (size_t i = 0; i < count; i++) {
 		_cleanup_error_ struct ntd_error *error = NULL;
 
-		if (finish_start(machines[i], &waits[i], waiter, &error) == 0)
-			continue;
-		cancelled |= error->code == NTD_E_CANCELLED;
-		ntd_buf_printf(&failures, "\n%s: %s", machines[i]->name, error->message);
+		if (waits[i].request.loop &&
+		    finish_start(machines[i], &waits[i], waiter, &error) < 0)
+			cancelled |= add_failure(&failures, machines[i], error);
 	}
 	if (cancelled)
 		return ntd_error_set(err, NTD_E_CANCELLED, "interrupted");

@@ -23,6 +23,8 @@ struct ntd_machine {
 	struct ntd_machine_context context;
 	struct ntd_machine_hooks hooks;
 	char *name, *script;
+	char *tmp_dir, *socket_dir, *out_dir; /* what the context points to */
+	bool keeps_state;
 	char *state_dir, *shared_dir, *efi_vars;
 	char *monitor_path, *qmp_path, *shell_path;
 	char *vsock_guest, *vsock_host; /* NULL: no vsock device */
@@ -39,10 +41,10 @@ struct ntd_machine {
 	bool ended;
 	int wait_status;
 	struct ntd_source monitor_listener, shell_listener; /* fd -1: not listening */
-	bool monitor_prompted, qmp_ready, allow_reboot;
-	char **env;     /* for the next launch */
-	bool announced; /* a shell has announced itself that nobody has waited for */
-	char *said;     /* by that shell */
+	bool monitor_prompted, qmp_ready;
+	struct ntd_start_order order; /* of the last start that could launch the machine */
+	bool announced;               /* a shell has announced itself that nobody has waited for */
+	char *said;                   /* by that shell */
 	struct ntd_life_wait *waits;
 	struct ntd_error *death;        /* why the machine is DEAD */
 	char *start_failure;            /* why its process is being ended, if it could not start */

@@ -131,18 +131,7 @@ static int open_raw(struct ntd_machine *machine, struct ntd_error **err)
 /* Orders the process; its output becomes the console. */
 static int order(struct ntd_machine *machine, struct ntd_error **err)
 {
-	struct ntd_start_paths paths = {.state_dir = machine->state_dir,
-					.shared_dir = machine->shared_dir,
-					.monitor = machine->monitor_path,
-					.qmp = machine->qmp_path,
-					.shell = machine->shell_path,
-					.vsock = machine->vsock_guest,
-					.efi_vars = machine->efi_vars};
-	/* A start that another thread's had overtaken has no environment prepared. */
-	char **given = machine->env ? ntd_steal(&machine->env) : ntd_environment_copy(environ);
-	_cleanup_strv_ char **env = ntd_start_environment(given, &paths);
-	_cleanup_free_ char *line = ntd_start_command_line(
-		machine->script, &paths, machine->allow_reboot, ntd_has_display(env));
+	_cleanup_free_ char *line = ntd_start_replacing_shell(machine->order.line);
 	_cleanup_fd_ int their_in = -1, our_in = -1, our_out = -1, their_out = -1, raw = -1;
 	int in[2], out[2];
 
@@ -164,7 +153,7 @@ static int order(struct ntd_machine *machine, struct ntd_error **err)
 	machine->process = ntd_process_spawn(
 		machine->context.children,
 		&(struct ntd_spawn){.argv = (char *[]){"/bin/sh", "-c", line, NULL},
-				    .env = env,
+				    .env = machine->order.env,
 				    .directory = machine->state_dir,
 				    .stdin_fd = their_in,
 				    .stdout_fd = their_out,

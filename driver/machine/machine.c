@@ -35,8 +35,8 @@ int ntd_machine_make_directories(struct ntd_machine *machine, bool keep_state,
 	return 0;
 }
 
-struct ntd_machine *ntd_machine_new(const struct ntd_machine_context *context, const char *name,
-				    const char *script, bool keep_state, struct ntd_error **err)
+struct ntd_machine *ntd_machine_new_bare(const struct ntd_machine_context *context,
+					 const char *name, const char *script)
 {
 	struct ntd_machine *machine = ntd_calloc(1, sizeof *machine);
 	struct ntd_shell_owner owner = {.announced = ntd_life_shell_announced,
@@ -45,6 +45,9 @@ struct ntd_machine *ntd_machine_new(const struct ntd_machine_context *context, c
 	_cleanup_free_ char *who = ntd_asprintf("machine '%s'", name);
 
 	machine->context = *context;
+	machine->context.tmp_dir = machine->tmp_dir = ntd_strdup(context->tmp_dir);
+	machine->context.socket_dir = machine->socket_dir = ntd_strdup(context->socket_dir);
+	machine->context.out_dir = machine->out_dir = ntd_strdup(context->out_dir);
 	machine->name = ntd_strdup(name);
 	machine->script = ntd_strdup(script);
 	machine->state_dir = ntd_asprintf("%s/vm-state-%s", context->tmp_dir, name);
@@ -60,6 +63,15 @@ struct ntd_machine *ntd_machine_new(const struct ntd_machine_context *context, c
 	machine->shell = ntd_shell_new(context->loop, name, &owner);
 	machine->monitor = ntd_monitor_new(context->loop, name);
 	machine->qmp = ntd_qmp_new(context->loop, who);
+	return machine;
+}
+
+struct ntd_machine *ntd_machine_new(const struct ntd_machine_context *context, const char *name,
+				    const char *script, bool keep_state, struct ntd_error **err)
+{
+	struct ntd_machine *machine = ntd_machine_new_bare(context, name, script);
+
+	machine->keeps_state = keep_state;
 	if (ntd_machine_make_directories(machine, keep_state, err) < 0) {
 		ntd_machine_free(machine);
 		return NULL;
@@ -96,10 +108,14 @@ void ntd_machine_free(struct ntd_machine *machine)
 	ntd_qmp_free(machine->qmp);
 	ntd_error_free(machine->death);
 	free(machine->start_failure);
-	ntd_strv_free(machine->env);
+	free(machine->order.line);
+	ntd_strv_free(machine->order.env);
 	free(machine->said);
 	free(machine->name);
 	free(machine->script);
+	free(machine->tmp_dir);
+	free(machine->socket_dir);
+	free(machine->out_dir);
 	free(machine->state_dir);
 	free(machine->shared_dir);
 	free(machine->efi_vars);
@@ -141,10 +157,31 @@ const char *ntd_machine_state_dir(const struct ntd_machine *machine)
 	return machine->state_dir;
 }
 
+static void replace(char **text, const char *with)
+{
+	free(*text);
+	*text = ntd_strdup(with);
+}
+
 void ntd_machine_set_state_dir(struct ntd_machine *machine, const char *directory)
 {
-	free(machine->state_dir);
-	machine->state_dir = ntd_strdup(directory);
+	replace(&machine->state_dir, directory);
+}
+
+void ntd_machine_set_shared_dir(struct ntd_machine *machine, const char *directory)
+{
+	replace(&machine->shared_dir, directory);
+}
+
+void ntd_machine_set_out_dir(struct ntd_machine *machine, const char *directory)
+{
+	replace(&machine->out_dir, directory);
+	machine->context.out_dir = machine->out_dir;
+}
+
+bool ntd_machine_keeps_state(const struct ntd_machine *machine)
+{
+	return machine->keeps_state;
 }
 
 const char *ntd_machine_shared_dir(const struct ntd_machine *machine)
@@ -159,8 +196,7 @@ const char *ntd_machine_script(const struct ntd_machine *machine)
 
 void ntd_machine_set_script(struct ntd_machine *machine, const char *script)
 {
-	free(machine->script);
-	machine->script = ntd_strdup(script);
+	replace(&machine->script, script);
 }
 
 const char *ntd_machine_socket_path(const struct ntd_machine *machine, const char *which)

@@ -18,7 +18,8 @@ struct ntd_machine;
 #define NTD_SCALE_AUTO 0.0
 #define NTD_SCALE_TCG 4.0
 
-/* What a machine needs of the run it belongs to. Copied; the pointers must outlive the machine. */
+/* What a machine needs of the run it belongs to. Copied, with the directories; the other pointers must
+ * outlive the machine. */
 struct ntd_machine_context {
 	struct ntd_loop *loop;
 	struct ntd_children *children;
@@ -35,12 +36,20 @@ struct ntd_machine_context {
 	double time_scale;   /* stretches the time-outs of waits; NTD_SCALE_AUTO */
 };
 
+/* What a start runs: a line for /bin/sh -c and its whole environment. */
+struct ntd_start_order {
+	char *line, **env;
+};
+
 /* What the embedding adds. Called on script threads. */
 struct ntd_machine_hooks {
 	/* Before each command and monitor command; a failure is the command's. */
 	int (*before_command)(void *owner, struct ntd_waiter *waiter, struct ntd_error **err);
 	/* A copy of the environment for the start script; NULL: the process's own. */
 	char **(*environment)(void *owner);
+	/* Before a start: fills in what is not the default. A failure is the start's. */
+	int (*start_command)(void *owner, bool allow_reboot, struct ntd_start_order *order,
+			     struct ntd_waiter *waiter, struct ntd_error **err);
 	void *owner;
 };
 
@@ -48,6 +57,9 @@ struct ntd_machine_hooks {
  * gave it; `script` is a shell command. */
 struct ntd_machine *ntd_machine_new(const struct ntd_machine_context *context, const char *name,
 				    const char *script, bool keep_state, struct ntd_error **err);
+/* The same without any directory: for a machine that will never be started. */
+struct ntd_machine *ntd_machine_new_bare(const struct ntd_machine_context *context,
+					 const char *name, const char *script);
 void ntd_machine_set_hooks(struct ntd_machine *machine, const struct ntd_machine_hooks *hooks);
 /* The machine must have been released, and nobody may wait for it. */
 void ntd_machine_free(struct ntd_machine *machine);
@@ -57,6 +69,9 @@ const char *ntd_machine_name(const struct ntd_machine *machine);
 const struct ntd_machine_context *ntd_machine_context(const struct ntd_machine *machine);
 const char *ntd_machine_state_dir(const struct ntd_machine *machine);
 void ntd_machine_set_state_dir(struct ntd_machine *machine, const char *directory);
+void ntd_machine_set_shared_dir(struct ntd_machine *machine, const char *directory);
+void ntd_machine_set_out_dir(struct ntd_machine *machine, const char *directory);
+bool ntd_machine_keeps_state(const struct ntd_machine *machine);
 const char *ntd_machine_shared_dir(const struct ntd_machine *machine);
 const char *ntd_machine_script(const struct ntd_machine *machine);
 void ntd_machine_set_script(struct ntd_machine *machine, const char *script);

@@ -19,18 +19,27 @@ static void option_with_path(struct ntd_buf *line, const char *before, const cha
 	ntd_shell_quote(line, ntd_buf_bytes(&option), option.len);
 }
 
-/* Words and nothing else, the first of which is a program's path: then no shell need stay between us and the
- * program. Some shells, such as dash, would. */
-static bool is_plain(const char *script)
+/* A program's path, then words, some of them in single quotes, and nothing else. */
+static bool is_plain(const char *line)
 {
-	const char *end = script + strcspn(script, " ");
+	const char *end = line + strcspn(line, " ");
 
-	for (const char *c = script; *c; c++)
-		if (!isalnum((unsigned char)*c) && !strchr("@%_-+=:,./ ", *c))
-			return false;
 	/* A path: other words may be the shell's own. */
-	return memchr(script, '/', (size_t)(end - script)) &&
-	       !memchr(script, '=', (size_t)(end - script));
+	if (!memchr(line, '/', (size_t)(end - line)) || memchr(line, '=', (size_t)(end - line)) ||
+	    memchr(line, '\'', (size_t)(end - line)))
+		return false;
+	for (const char *c = line; *c; c++) {
+		if (*c == '\'' && !(c = strchr(c + 1, '\'')))
+			return false;
+		if (!isalnum((unsigned char)*c) && !strchr("@%_-+=:,./ '", *c))
+			return false;
+	}
+	return true;
+}
+
+char *ntd_start_replacing_shell(const char *line)
+{
+	return ntd_asprintf("%s%s", is_plain(line) ? "exec " : "", line);
 }
 
 char *ntd_start_command_line(const char *script, const struct ntd_start_paths *paths,
@@ -38,8 +47,6 @@ char *ntd_start_command_line(const char *script, const struct ntd_start_paths *p
 {
 	struct ntd_buf line = {0};
 
-	if (is_plain(script))
-		ntd_buf_puts(&line, "exec ");
 	ntd_buf_puts(&line, script);
 	ntd_buf_puts(&line, " -qmp");
 	option_with_path(&line, "unix:", paths->qmp, ",server=on,wait=off");

@@ -142,22 +142,35 @@ static int start_vlans(struct ntd_session *session, struct ntd_error **err)
 	return result;
 }
 
-struct ntd_machine *ntd_session_add_machine(struct ntd_session *session, const char *name,
-					    const char *script, bool keep_state,
+/* Sockets are made beside the state directory unless their paths would be too long there. */
+static const char *socket_directory(const struct ntd_session *session,
+				    const struct ntd_new_machine *new)
+{
+	if (!new->tmp_dir ||
+	    strlen(new->tmp_dir) + strlen("/vm-state-") + strlen(new->name) + strlen("/monitor") >
+		    NTD_SOCKET_PATH_MAX)
+		return session->sockets.path;
+	return new->tmp_dir;
+}
+
+struct ntd_machine *ntd_session_add_machine(struct ntd_session *session,
+					    const struct ntd_new_machine *new,
 					    struct ntd_error **err)
 {
-	struct ntd_machine_context context = {.loop = session->loop,
-					      .children = session->children,
-					      .report = session->report,
-					      .tmp_dir = session->tmp_dir,
-					      .socket_dir = session->sockets.path,
-					      .out_dir = session->config->output_dir,
-					      .keeper =
-						      session->out_fd < 0 ? NULL : session->keeper,
-					      .out_fd = session->out_fd,
-					      .boot_timeout = session->config->boot_timeout,
-					      .time_scale = session->config->time_scale};
-	struct ntd_machine *machine = ntd_machine_new(&context, name, script, keep_state, err);
+	struct ntd_machine_context context = {
+		.loop = session->loop,
+		.children = session->children,
+		.report = new->report ? new->report : session->report,
+		.tmp_dir = new->tmp_dir ? new->tmp_dir : session->tmp_dir,
+		.socket_dir = socket_directory(session, new),
+		.out_dir = new->out_dir ? new->out_dir : session->config->output_dir,
+		.keeper = session->out_fd < 0 ? NULL : session->keeper,
+		.out_fd = session->out_fd,
+		.boot_timeout = session->config->boot_timeout,
+		.time_scale = session->config->time_scale};
+	struct ntd_machine *machine =
+		new->bare ? ntd_machine_new_bare(&context, new->name, new->script)
+			  : ntd_machine_new(&context, new->name, new->script, new->keep_state, err);
 
 	if (!machine)
 		return NULL;
@@ -218,9 +231,12 @@ int ntd_session_set_up(struct ntd_session *session, struct ntd_error **err)
 	if (start_vlans(session, err) < 0)
 		return -1;
 	for (size_t i = 0; i < config->vms.count; i++)
-		if (!ntd_session_add_machine(session, config->vms.items[i].name,
-					     config->vms.items[i].start_script, config->keep_state,
-					     err))
+		if (!ntd_session_add_machine(
+			    session,
+			    &(struct ntd_new_machine){.name = config->vms.items[i].name,
+						      .script = config->vms.items[i].start_script,
+						      .keep_state = config->keep_state},
+			    err))
 			return -1;
 	return config->enable_ssh_backdoor && config->vms.count ? start_ssh_backdoor(session, err)
 								: 0;

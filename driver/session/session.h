@@ -53,9 +53,18 @@ void ntd_session_close(struct ntd_session *session);
 
 /* Starts the VLANs' switches and exports QEMU_VDE_SOCKET_n; then makes the configured machines. */
 int ntd_session_set_up(struct ntd_session *session, struct ntd_error **err);
+/* A machine to be made; what is NULL is the session's. */
+struct ntd_new_machine {
+	const char *name, *script;
+	const char *tmp_dir, *out_dir; /* absolute */
+	struct ntd_report *report;     /* outlives the session */
+	bool keep_state;
+	bool bare; /* without directories: it will never be started */
+};
+
 /* Makes a machine that belongs to the session. */
-struct ntd_machine *ntd_session_add_machine(struct ntd_session *session, const char *name,
-					    const char *script, bool keep_state,
+struct ntd_machine *ntd_session_add_machine(struct ntd_session *session,
+					    const struct ntd_new_machine *new,
 					    struct ntd_error **err);
 /* Takes a machine out of the session and frees it; it is released first. */
 void ntd_session_remove_machine(struct ntd_session *session, struct ntd_machine *machine);

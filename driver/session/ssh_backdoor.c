@@ -170,6 +170,11 @@ static int start(struct ntd_ssh_backdoor *backdoor, struct ntd_machine *const *m
 {
 	_cleanup_strv_ char **argv = NULL;
 	struct order order = {.backdoor = backdoor};
+	struct ntd_wait ready = {.step = "waiting for " PROGRAM,
+				 .attempt = is_ready,
+				 .arg = backdoor,
+				 .pace = NTD_PACE_ADAPTIVE,
+				 .timeout = READY_SECONDS};
 
 	if (make_directory(backdoor, err) < 0)
 		return -1;
@@ -179,7 +184,7 @@ static int start(struct ntd_ssh_backdoor *backdoor, struct ntd_machine *const *m
 	ntd_loop_call(backdoor->context.loop, spawn, &order);
 	if (order.error)
 		return ntd_error_move(err, order.error);
-	if (ntd_retry(is_ready, backdoor, READY_SECONDS, NTD_PACE_ADAPTIVE, NULL, err) == 0)
+	if (ntd_retry(&ready, NULL, err) == 0)
 		return 0;
 	if (backdoor->state <= NTD_PROCESS_RUNNING)
 		return ntd_error_wrap(err, PROGRAM " did not make its sockets in %s",

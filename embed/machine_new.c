@@ -1,0 +1,186 @@
+/* QemuMachine(...): machines that scripts make by the class, most often by a subclass of theirs.
+ *
+ * Between a subclass's __new__ and its call of super().__init__() the object has a machine that cannot be
+ * started, one for all such objects, so that methods called too early have something to fail on.
+ */
+#include "machine_object.h"
+
+/* ---- before __init__ */
+
+static int refuse(struct ntd_error **err)
+{
+	return ntd_error_set(err, NTD_E_MACHINE, "QemuMachine.__init__() has not been called yet");
+}
+
+static int refuse_command(void *owner, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	(void)owner;
+	(void)waiter;
+	return refuse(err);
+}
+
+static int refuse_start(void *owner, bool allow_reboot, struct ntd_start_order *order,
+			struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	(void)owner;
+	(void)allow_reboot;
+	(void)order;
+	(void)waiter;
+	return refuse(err);
+}
+
+static struct ntd_machine *unborn_machine(struct ntd_module_state *state)
+{
+	if (!state->unborn) {
+		state->unborn = ntd_session_add_machine(
+			state->session,
+			&(struct ntd_new_machine){.name = "?", .script = "false", .bare = true},
+			NULL);
+		ntd_machine_set_hooks(state->unborn,
+				      &(struct ntd_machine_hooks){.before_command = refuse_command,
+								  .start_command = refuse_start});
+	}
+	return state->unborn;
+}
+
+PyObject *ntd_machine_new_object(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+	struct machine_object *self = (struct machine_object *)PyType_GenericAlloc(type, 0);
+
+	(void)args;
+	(void)kwargs;
+	if (!self)
+		return NULL;
+	self->machine = unborn_machine(ntd_module_state());
+	self->callbacks = PyList_New(0);
+	if (!self->callbacks)
+		Py_CLEAR(self);
+	return (PyObject *)self;
+}
+
+bool ntd_machine_is_born(PyObject *object)
+{
+	return ntd_machine_self(object)->machine != ntd_module_state()->unborn;
+}
+
+/* ---- __init__ */
+
+struct arguments {
+	struct ntd_path_arg out_dir, tmp_dir;
+	PyObject *start_command, *logger, *name, *callbacks;
+	int keep_machine_state, keep_vm_state;
+};
+
+static bool parse(PyObject *args, PyObject *kwargs, struct arguments *given)
+{
+	static char *names[] = {"out_dir",   "tmp_dir",       "start_command",
+				"logger",    "name",          "keep_machine_state",
+				"callbacks", "keep_vm_state", NULL};
+
+	given->logger = given->name = given->callbacks = Py_None;
+	return ntd_parse(args, kwargs, "O&O&O|OOpOp:QemuMachine", names, ntd_convert_path,
+			 &given->out_dir, ntd_convert_path, &given->tmp_dir, &given->start_command,
+			 &given->logger, &given->name, &given->keep_machine_state,
+			 &given->callbacks, &given->keep_vm_state);
+}
+
+/* The command's text, and the object if it is one; a str otherwise, as newer generations take. */
+static char *script_of(PyObject *start_command)
+{
+	_cleanup_pyref_ PyObject *path = NULL, *bytes = NULL;
+
+	if (!PyUnicode_Check(start_command) && PyObject_HasAttrString(start_command, "cmd"))
+		return ntd_strdup("");
+	path = PyOS_FSPath(start_command);
+	if (path && PyUnicode_FSConverter(path, &bytes))
+		return ntd_strdup(PyBytes_AS_STRING(bytes));
+	PyErr_Format(PyExc_TypeError, "start_command must be a str or a QemuStartCommand, not %s",
+		     Py_TYPE(start_command)->tp_name);
+	return NULL;
+}
+
+static char *name_of(const struct arguments *given, const char *script)
+{
+	_cleanup_pyref_ PyObject *own = NULL;
+	PyObject *name = given->name;
+	const char *text;
+
+	if (name == Py_None && !*script) {
+		name = own = PyObject_GetAttrString(given->start_command, "machine_name");
+		if (!name) {
+			PyErr_Clear();
+			return ntd_strdup("machine");
+		}
+	}
+	if (name == Py_None)
+		return ntd_start_script_name(script, "-vm");
+	text = PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : NULL;
+	if (!text && !PyErr_Occurred())
+		PyErr_Format(PyExc_TypeError, "name must be a str, not %s", Py_TYPE(name)->tp_name);
+	return text ? ntd_strdup(text) : NULL;
+}
+
+bool ntd_check_machine_name(const char *name)
+{
+	if (*name && !strchr(name, '/'))
+		return true;
+	PyErr_Format(PyExc_ValueError, "name: '%s' cannot be the name of a machine", name);
+	return false;
+}
+
+static int make(struct machine_object *self, const struct arguments *given)
+{
+	struct ntd_module_state *state = ntd_module_state();
+	_cleanup_free_ char *tmp_dir = ntd_absolute(given->tmp_dir.text);
+	_cleanup_free_ char *out_dir = ntd_absolute(given->out_dir.text);
+	_cleanup_free_ char *script = script_of(given->start_command);
+	_cleanup_free_ char *name = script ? name_of(given, script) : NULL;
+	struct ntd_new_machine new = {.name = name,
+				      .script = script,
+				      .tmp_dir = tmp_dir,
+				      .out_dir = out_dir,
+				      .keep_state =
+					      given->keep_machine_state || given->keep_vm_state};
+	struct ntd_error *error = NULL;
+	struct ntd_machine *machine;
+
+	if (!name || !ntd_check_machine_name(name))
+		return -1;
+	new.report = ntd_logger_report(given->logger);
+	if (!new.report)
+		return -1;
+	Py_BEGIN_ALLOW_THREADS
+	machine = ntd_session_add_machine(state->session, &new, &error);
+	Py_END_ALLOW_THREADS
+	if (!machine) {
+		ntd_raise(state, error);
+		return -1;
+	}
+	self->machine = machine;
+	ntd_machine_hook(self);
+	return *script ? 0
+		       : ntd_machine_set_start_command((PyObject *)self, given->start_command,
+						       NULL);
+}
+
+int ntd_machine_init(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	struct machine_object *self = ntd_machine_self(object);
+	struct arguments given = {0};
+	int result = -1;
+
+	if (ntd_machine_is_born(object)) {
+		PyErr_SetString(PyExc_RuntimeError, "QemuMachine.__init__() was called before");
+		return -1;
+	}
+	if (parse(args, kwargs, &given) && make(self, &given) == 0) {
+		result = 0;
+		if (given.logger != Py_None)
+			Py_XSETREF(self->logger, Py_NewRef(given.logger));
+		if (given.callbacks != Py_None)
+			result = ntd_machine_set_callbacks(object, given.callbacks, NULL);
+	}
+	Py_XDECREF(given.out_dir.owner);
+	Py_XDECREF(given.tmp_dir.owner);
+	return result;
+}
