@@ -311,7 +311,8 @@ static PyObject *subtest(PyObject *object, PyObject *args, PyObject *kwargs)
 
 	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s:subtest", names, &name))
 		return NULL;
-	return ntd_step_object(ntd_state_of(object), NULL, name, NULL, true);
+	return ntd_step_object(ntd_logger_report(ntd_driver_self(object)->logger), NULL, name, NULL,
+			       true);
 }
 
 /* The class is written in Python, and imported when a script uses it. */
@@ -327,8 +328,8 @@ static PyObject *polling_condition(PyObject *object, PyObject *args, PyObject *k
 
 static PyObject *serial_stdout(PyObject *object, bool shown)
 {
-	ntd_terminal_show_serial(ntd_state_of(object)->session->terminal, shown);
-	Py_RETURN_NONE;
+	return PyObject_CallMethod(ntd_driver_self(object)->logger, "print_serial_logs", "O",
+				   shown ? Py_True : Py_False);
 }
 
 static PyObject *serial_stdout_on(PyObject *object, PyObject *unused)

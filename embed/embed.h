@@ -26,6 +26,8 @@ struct ntd_module_state {
 	PyTypeObject *shell_socket_type, *process_type, *qmp_type;
 	PyTypeObject *base_machine_type, *lazy_type;
 	PyObject *driver; /* the Driver of this run */
+	PyObject *logger; /* its log */
+	struct ntd_logger_sink *logger_sinks;
 	PyObject *script_text, *script_code;
 	PyObject *
 		watch; /* what waiting threads call now and then; see ntd_watch_function(), or NULL */
@@ -163,8 +165,8 @@ PyObject *ntd_process_object(struct ntd_module_state *state, PyObject *owner,
 			     struct ntd_machine *machine, pid_t pid);
 PyObject *ntd_qmp_object(struct ntd_module_state *state, PyObject *owner,
 			 struct ntd_machine *machine);
-/* A context manager for a step in the log; takes `attributes`. */
-PyObject *ntd_step_object(struct ntd_module_state *state, const char *machine, const char *text,
+/* A context manager for a step in a log; takes `attributes`. NULL for the report: NULL. */
+PyObject *ntd_step_object(struct ntd_report *report, const char *machine, const char *text,
 			  char **attributes, bool subtest);
 /* Stands for what `make` returns, which is called when an attribute of it is first asked for. */
 PyObject *ntd_lazy_object(struct ntd_module_state *state,
@@ -173,6 +175,12 @@ PyObject *ntd_lazy_object(struct ntd_module_state *state,
 struct ntd_machine *ntd_machine_of(PyObject *object);
 /* Whether a machine can have the name: false with a ValueError. */
 bool ntd_check_machine_name(const char *name);
+
+/* ---- logger_sink.c; with the GIL held */
+/* Hands what has been logged so far to loggers written in Python. */
+void ntd_deliver_to_loggers(struct ntd_module_state *state);
+/* Emits an event and does that. */
+void ntd_emit(struct ntd_report *report, const struct ntd_event *event);
 
 /* ---- retry.c */
 /* retry(fn, timeout_seconds=None, timeout=None) */

@@ -1,30 +1,142 @@
-/* `log`: the composite logger as scripts see it. The sinks behind it are the report's. */
-#include "embed.h"
+/* CompositeLogger: `log`, the run's, and those that scripts make. Each writes to a report of its own, whose
+ * sinks are the core's (the terminal and files, of the run's log) and the loggers in logger_list.
+ */
+#include "logger_object.h"
 
+#include <structmember.h>
+
+static struct logger_object *self_of(PyObject *object)
+{
+	return (struct logger_object *)object;
+}
+
+/* The run's; one object. */
 PyObject *ntd_logger_object(struct ntd_module_state *state)
 {
-	return (PyObject *)PyObject_New(PyObject, state->logger_type);
+	if (!state->logger) {
+		struct logger_object *self =
+			(struct logger_object *)PyType_GenericAlloc(state->logger_type, 0);
+
+		if (!self)
+			return NULL;
+		self->report = state->session->report;
+		self->list = PyList_New(0);
+		state->logger = (PyObject *)self;
+	}
+	return Py_NewRef(state->logger);
+}
+
+/* ---- CompositeLogger(...) */
+
+static int logger_init(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"logger_list", NULL};
+	struct ntd_module_state *state = ntd_module_state();
+	struct logger_object *self = self_of(object);
+	struct ntd_error *error = NULL;
+	PyObject *list;
+
+	if (!ntd_parse(args, kwargs, "O!:CompositeLogger", names, &PyList_Type, &list))
+		return -1;
+	if (!self->report)
+		self->report = ntd_session_new_report(state->session, &error);
+	if (!self->report) {
+		ntd_raise(state, error);
+		return -1;
+	}
+	Py_XSETREF(self->list, Py_NewRef(list));
+	self->listening = true;
+	return ntd_logger_listen(state, self->report, list);
+}
+
+/* An object that has no report yet: a subclass's before super().__init__(). */
+static struct ntd_report *report_of(PyObject *object)
+{
+	struct ntd_report *report = self_of(object)->report;
+
+	if (!report)
+		PyErr_SetString(PyExc_RuntimeError,
+				"CompositeLogger.__init__() has not been called yet");
+	return report;
 }
 
 struct ntd_report *ntd_logger_report(PyObject *logger)
 {
-	(void)logger;
-	return ntd_module_state()->session->report;
+	struct ntd_module_state *state = ntd_module_state();
+	_cleanup_pyref_ PyObject *wrapped = NULL;
+
+	if (logger == Py_None)
+		return state->session->report;
+	if (PyObject_TypeCheck(logger, state->logger_type))
+		return report_of(logger);
+	if (!PyObject_HasAttrString(logger, "log") || !PyObject_HasAttrString(logger, "nested")) {
+		PyErr_Format(PyExc_TypeError, "logger must be an AbstractLogger, not %s",
+			     Py_TYPE(logger)->tp_name);
+		return NULL;
+	}
+	wrapped = PyObject_CallFunction((PyObject *)state->logger_type, "([O])", logger);
+	return wrapped ? self_of(wrapped)->report : NULL;
+}
+
+/* Whoever has the list may add to it, so from now on it is looked at. */
+static PyObject *get_logger_list(PyObject *object, void *closure)
+{
+	struct logger_object *self = self_of(object);
+
+	(void)closure;
+	if (!self->listening && report_of(object)) {
+		if (ntd_logger_listen(ntd_module_state(), self->report, self->list) < 0)
+			return NULL;
+		self->listening = true;
+	}
+	return PyErr_Occurred() ? NULL : Py_NewRef(self->list);
+}
+
+static PyObject *logger_add_logger(PyObject *object, PyObject *logger)
+{
+	_cleanup_pyref_ PyObject *list = NULL;
+
+	if (!PyObject_HasAttrString(logger, "log") || !PyObject_HasAttrString(logger, "nested"))
+		return PyErr_Format(PyExc_TypeError, "logger must be an AbstractLogger, not %s",
+				    Py_TYPE(logger)->tp_name);
+	list = get_logger_list(object, NULL);
+	if (!list || PyList_Append(list, logger) < 0)
+		return NULL;
+	Py_RETURN_NONE;
+}
+
+static int logger_traverse(PyObject *object, visitproc visit, void *arg)
+{
+	Py_VISIT(Py_TYPE(object));
+	Py_VISIT(self_of(object)->list);
+	Py_VISIT(self_of(object)->dict);
+	return 0;
+}
+
+static int logger_clear(PyObject *object)
+{
+	Py_CLEAR(self_of(object)->list);
+	Py_CLEAR(self_of(object)->dict);
+	return 0;
 }
 
 static void logger_dealloc(PyObject *object)
 {
 	PyTypeObject *type = Py_TYPE(object);
 
-	PyObject_Free(object);
+	PyObject_GC_UnTrack(object);
+	logger_clear(object);
+	type->tp_free(object);
 	Py_DECREF(type);
 }
+
+/* ---- messages */
 
 /* A message of any type is logged as its str(), as upstream's f-strings do. */
 static PyObject *emit(PyObject *self, enum ntd_event_kind kind, enum ntd_level level,
 		      PyObject *message, char **attributes, const char *machine)
 {
-	struct ntd_report *report = ntd_state_of(self)->session->report;
+	struct ntd_report *report = report_of(self);
 	_cleanup_strv_ char **owned = attributes;
 	_cleanup_pyref_ PyObject *text = PyObject_Str(message);
 	Py_ssize_t len;
@@ -35,15 +147,13 @@ static PyObject *emit(PyObject *self, enum ntd_event_kind kind, enum ntd_level l
 				  .text = utf8,
 				  .attributes = owned};
 
-	if (!utf8)
+	if (!utf8 || !report)
 		return NULL;
 	event.text_len = (size_t)len;
 	for (char **pair = owned; pair && *pair; pair += 2)
 		if (!strcmp(*pair, "machine"))
 			event.machine = pair[1];
-	Py_BEGIN_ALLOW_THREADS
-	ntd_report_emit(report, &event);
-	Py_END_ALLOW_THREADS
+	ntd_emit(report, &event);
 	Py_RETURN_NONE;
 }
 
@@ -112,17 +222,38 @@ static PyObject *logger_log_serial(PyObject *self, PyObject *args, PyObject *kwa
 	return emit(self, NTD_EVENT_SERIAL, NTD_LEVEL_ALWAYS, message, NULL, machine);
 }
 
-static PyObject *logger_print_serial_logs(PyObject *self, PyObject *enable)
+/* Calls a method of each logger in the list. */
+static bool call_all(PyObject *object, const char *method, PyObject *argument)
+{
+	_cleanup_pyref_ PyObject *list = PyList_GetSlice(self_of(object)->list, 0, PY_SSIZE_T_MAX);
+
+	for (Py_ssize_t i = 0; list && i < PyList_Size(list); i++) {
+		_cleanup_pyref_ PyObject *result =
+			PyObject_CallMethod(PyList_GetItem(list, i), method, "O", argument);
+
+		if (!result)
+			return false;
+	}
+	return list;
+}
+
+static bool is_of_run(PyObject *object)
+{
+	return self_of(object)->report == ntd_module_state()->session->report;
+}
+
+static PyObject *logger_print_serial_logs(PyObject *object, PyObject *enable)
 {
 	int shown = PyObject_IsTrue(enable);
 
-	if (shown < 0)
+	if (shown < 0 || !report_of(object))
 		return NULL;
-	ntd_terminal_show_serial(ntd_state_of(self)->session->terminal, shown);
-	Py_RETURN_NONE;
+	if (is_of_run(object))
+		ntd_terminal_show_serial(ntd_module_state()->session->terminal, shown);
+	return call_all(object, "print_serial_logs", enable) ? Py_NewRef(Py_None) : NULL;
 }
 
-static PyObject *logger_set_log_level(PyObject *self, PyObject *object)
+static int level_of(PyObject *object)
 {
 	_cleanup_pyref_ PyObject *name = PyObject_GetAttrString(object, "name");
 	_cleanup_pyref_ PyObject *lower = NULL;
@@ -131,17 +262,28 @@ static PyObject *logger_set_log_level(PyObject *self, PyObject *object)
 
 	PyErr_Clear(); /* a plain string has no name */
 	lower = PyObject_CallMethod(name ? name : object, "lower", NULL);
-	text = lower ? PyUnicode_AsUTF8(lower) : NULL;
-	if (!text)
-		return NULL;
-	level = ntd_level_parse(text);
+	text = lower && PyUnicode_Check(lower) ? PyUnicode_AsUTF8(lower) : NULL;
+	PyErr_Clear();
+	level = text ? ntd_level_parse(text) : -1;
 	if (level < 0)
-		return PyErr_Format(PyExc_ValueError,
-				    "log level must be debug, info, warning or error, "
-				    "not %R",
-				    object);
-	ntd_terminal_set_level(ntd_state_of(self)->session->terminal, (enum ntd_level)level);
-	Py_RETURN_NONE;
+		PyErr_Format(
+			text ? PyExc_ValueError : PyExc_TypeError,
+			"level must be a LogLevel, or its name: debug, info, warning or error, "
+			"not %R",
+			object);
+	return level;
+}
+
+static PyObject *logger_set_log_level(PyObject *object, PyObject *value)
+{
+	int level = level_of(value);
+
+	if (level < 0 || !report_of(object))
+		return NULL;
+	if (is_of_run(object))
+		ntd_terminal_set_level(ntd_module_state()->session->terminal,
+				       (enum ntd_level)level);
+	return call_all(object, "set_log_level", value) ? Py_NewRef(Py_None) : NULL;
 }
 
 static PyObject *logger_nested(PyObject *self, PyObject *args, PyObject *kwargs)
@@ -158,7 +300,7 @@ static PyObject *logger_nested(PyObject *self, PyObject *args, PyObject *kwargs)
 	for (char **pair = list; pair && *pair; pair += 2)
 		if (!strcmp(*pair, "machine"))
 			machine = pair[1];
-	return ntd_step_object(ntd_state_of(self), machine, message, list, false);
+	return ntd_step_object(report_of(self), machine, message, list, false);
 }
 
 static PyObject *logger_subtest(PyObject *self, PyObject *args, PyObject *kwargs)
@@ -171,7 +313,7 @@ static PyObject *logger_subtest(PyObject *self, PyObject *args, PyObject *kwargs
 	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|O:subtest", names, &name, &attributes) ||
 	    ntd_convert_attributes(attributes, &list) < 0)
 		return NULL;
-	return ntd_step_object(ntd_state_of(self), NULL, name, list, true);
+	return ntd_step_object(report_of(self), NULL, name, list, true);
 }
 
 int ntd_add_logger_type(PyObject *module, struct ntd_module_state *state)
@@ -209,18 +351,40 @@ int ntd_add_logger_type(PyObject *module, struct ntd_module_state *state)
 		 "not."},
 		{"set_log_level", logger_set_log_level, METH_O,
 		 "set_log_level($self, level, /)\n--\n\nHides messages below the level."},
+		{"add_logger", logger_add_logger, METH_O,
+		 "add_logger($self, logger, /)\n--\n\nHas another logger, an AbstractLogger, told "
+		 "of "
+		 "everything."},
 		{NULL, NULL, 0, NULL},
 	};
+	static PyMemberDef members[] = {
+		{"__dictoffset__", T_PYSSIZET, offsetof(struct logger_object, dict), READONLY,
+		 NULL},
+		{NULL, 0, 0, 0, NULL},
+	};
+	static PyGetSetDef attributes[] = {
+		{"__dict__", PyObject_GenericGetDict, NULL, NULL, NULL},
+		{"logger_list", get_logger_list, NULL,
+		 "list: the loggers that scripts have added; the run's own are not in it.", NULL},
+		{NULL, NULL, NULL, NULL, NULL},
+	};
 	static PyType_Slot slots[] = {
-		{Py_tp_doc, (void *)"The log of the run."},
+		{Py_tp_doc, (void *)"CompositeLogger(logger_list)\n--\n\n"
+				    "A log that is written by the loggers in a list."},
+		{Py_tp_new, PyType_GenericNew},
+		{Py_tp_init, logger_init},
 		{Py_tp_dealloc, logger_dealloc},
+		{Py_tp_traverse, logger_traverse},
+		{Py_tp_clear, logger_clear},
 		{Py_tp_methods, methods},
+		{Py_tp_members, members},
+		{Py_tp_getset, attributes},
 		{0, NULL},
 	};
 	static PyType_Spec spec = {
 		.name = "test_driver.logger.CompositeLogger",
-		.basicsize = sizeof(PyObject),
-		.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+		.basicsize = sizeof(struct logger_object),
+		.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,
 		.slots = slots,
 	};
 

@@ -79,14 +79,12 @@ static PyObject *log_serial(PyObject *object, PyObject *message)
 
 	if (!utf8)
 		return NULL;
-	Py_BEGIN_ALLOW_THREADS
-	ntd_report_emit(ntd_machine_context(machine)->report,
-			&(struct ntd_event){.kind = NTD_EVENT_SERIAL,
-					    .level = NTD_LEVEL_ALWAYS,
-					    .machine = ntd_machine_name(machine),
-					    .text = utf8,
-					    .text_len = (size_t)len});
-	Py_END_ALLOW_THREADS
+	ntd_emit(ntd_machine_context(machine)->report,
+		 &(struct ntd_event){.kind = NTD_EVENT_SERIAL,
+				     .level = NTD_LEVEL_ALWAYS,
+				     .machine = ntd_machine_name(machine),
+				     .text = utf8,
+				     .text_len = (size_t)len});
 	Py_RETURN_NONE;
 }
 

@@ -57,6 +57,7 @@ static PyObject *log_message(PyObject *object, PyObject *message)
 	ntd_log(ntd_machine_context(machine)->report, NTD_LEVEL_ALWAYS, ntd_machine_name(machine),
 		"%s", utf8);
 	Py_END_ALLOW_THREADS
+	ntd_deliver_to_loggers(ntd_state_of(object));
 	Py_RETURN_NONE;
 }
 
@@ -71,7 +72,7 @@ static PyObject *nested(PyObject *object, PyObject *args, PyObject *kwargs)
 					 &attributes) ||
 	    ntd_convert_attributes(attributes, &list) < 0)
 		return NULL;
-	return ntd_step_object(ntd_state_of(object),
+	return ntd_step_object(ntd_machine_context(ntd_machine_self(object)->machine)->report,
 			       ntd_machine_name(ntd_machine_self(object)->machine), message, list,
 			       false);
 }

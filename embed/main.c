@@ -111,6 +111,7 @@ static int run_in_python(struct ntd_session *session, char **argv)
 	Py_BEGIN_ALLOW_THREADS
 	ntd_session_clean_up(session);
 	Py_END_ALLOW_THREADS
+	ntd_deliver_to_loggers(state);
 	return status;
 }
 

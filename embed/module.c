@@ -35,6 +35,7 @@ static PyObject **const_slot(struct ntd_module_state *state, size_t index)
 				    (PyObject **)&state->base_machine_type,
 				    (PyObject **)&state->lazy_type,
 				    &state->driver,
+				    &state->logger,
 				    &state->script_text,
 				    &state->script_code,
 				    &state->watch,

@@ -83,6 +83,7 @@ void ntd_unblock(struct ntd_blocking *blocking)
 	/* What a call returns while the run is being ended is not for the script to see. */
 	ntd_session_yield_to_abort(ntd_module_state()->session);
 	pthread_sigmask(SIG_SETMASK, &blocking->signals, NULL);
+	ntd_deliver_to_loggers(ntd_module_state());
 }
 
 void ntd_into_python(struct ntd_blocking *blocking)

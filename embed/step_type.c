@@ -5,20 +5,23 @@
 
 struct step_object {
 	PyObject_HEAD
+	struct ntd_report *report;
 	char *machine, *text, **attributes;
 	bool subtest, entered;
 	struct ntd_nest nest;
 };
 
-PyObject *ntd_step_object(struct ntd_module_state *state, const char *machine, const char *text,
+PyObject *ntd_step_object(struct ntd_report *report, const char *machine, const char *text,
 			  char **attributes, bool subtest)
 {
-	struct step_object *self = PyObject_New(struct step_object, state->step_type);
+	struct step_object *self =
+		report ? PyObject_New(struct step_object, ntd_module_state()->step_type) : NULL;
 
 	if (!self) {
 		ntd_strv_free(attributes);
 		return NULL;
 	}
+	self->report = report;
 	self->machine = machine ? ntd_strdup(machine) : NULL;
 	self->text = ntd_strdup(text);
 	self->attributes = attributes;
@@ -45,7 +48,6 @@ static void step_dealloc(PyObject *object)
 static PyObject *step_enter(PyObject *object, PyObject *unused)
 {
 	struct step_object *self = (struct step_object *)object;
-	struct ntd_report *report = ntd_state_of(object)->session->report;
 
 	(void)unused;
 	if (self->entered) {
@@ -54,9 +56,10 @@ static PyObject *step_enter(PyObject *object, PyObject *unused)
 	}
 	self->entered = true;
 	Py_BEGIN_ALLOW_THREADS
-	self->nest = ntd_nest_begin_full(report, self->machine, self->text,
+	self->nest = ntd_nest_begin_full(self->report, self->machine, self->text,
 					 ntd_steal(&self->attributes), self->subtest);
 	Py_END_ALLOW_THREADS
+	ntd_deliver_to_loggers(ntd_module_state());
 	Py_RETURN_NONE;
 }
 
@@ -93,6 +96,7 @@ static PyObject *step_exit(PyObject *object, PyObject *args)
 	ntd_nest_end(&self->nest, failed);
 	Py_END_ALLOW_THREADS
 	self->entered = false;
+	ntd_deliver_to_loggers(ntd_module_state());
 	Py_RETURN_FALSE;
 }
 

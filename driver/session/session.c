@@ -103,6 +103,9 @@ void ntd_session_close(struct ntd_session *session)
 	ntd_children_free(session->children);
 	ntd_loop_free(session->loop);
 	ntd_report_free(session->report);
+	for (size_t i = 0; i < session->report_count; i++)
+		ntd_report_free(session->reports[i]);
+	free(session->reports);
 	if (session->sockets.temporary)
 		ntd_tree_remove(session->sockets.path, NULL);
 	free(session->sockets.path);
@@ -183,6 +186,21 @@ struct ntd_machine *ntd_session_add_machine(struct ntd_session *session,
 	session->machines[session->machine_count++] = machine;
 	pthread_mutex_unlock(&session->mutex);
 	return machine;
+}
+
+struct ntd_report *ntd_session_new_report(struct ntd_session *session, struct ntd_error **err)
+{
+	struct ntd_report *report = ntd_report_new(err);
+
+	if (!report)
+		return NULL;
+	ntd_loop_call(session->loop, never_block, report);
+	pthread_mutex_lock(&session->mutex);
+	session->reports = ntd_realloc(session->reports,
+				       (session->report_count + 1) * sizeof(struct ntd_report *));
+	session->reports[session->report_count++] = report;
+	pthread_mutex_unlock(&session->mutex);
+	return report;
 }
 
 void ntd_session_remove_machine(struct ntd_session *session, struct ntd_machine *machine)

@@ -36,6 +36,8 @@ struct ntd_session {
 	struct ntd_vlan **vlans;
 	size_t vlan_count;
 	struct ntd_ssh_backdoor *ssh_backdoor; /* NULL: none */
+	struct ntd_report **reports; /* beside `report` */
+	size_t report_count;
 
 	struct ntd_timer deadline;
 	bool timed_out;
@@ -66,6 +68,8 @@ struct ntd_new_machine {
 struct ntd_machine *ntd_session_add_machine(struct ntd_session *session,
 					    const struct ntd_new_machine *new,
 					    struct ntd_error **err);
+/* A report of its own, without sinks, for machines of which this run's does not tell. */
+struct ntd_report *ntd_session_new_report(struct ntd_session *session, struct ntd_error **err);
 /* Takes a machine out of the session and frees it; it is released first. */
 void ntd_session_remove_machine(struct ntd_session *session, struct ntd_machine *machine);
 

@@ -79,6 +79,14 @@ def compare_function(where, node, function, is_method):
         differences.append(f"{where}: stub {expected}, run time {actual}")
 
 
+def compare_constructor(where, node, cls):
+    """Of a C type, whose docstring has the signature."""
+    expected = list(stub_parameters(node))[1:]
+    actual = [(p.name, p.kind, p.default) for p in inspect.signature(cls).parameters.values()]
+    if expected != actual:
+        differences.append(f"{where}: stub {expected}, run time {actual}")
+
+
 def has_attribute(cls, name):
     if cls in OWN:
         return hasattr(cls, name) or hasattr(EXAMPLES.get(cls.__name__), name)
@@ -103,7 +111,9 @@ def compare_class(where, node, cls, classes):
                 differences.append(f"{where}.{name}: only in the stub")
         elif not hasattr(cls, name):
             differences.append(f"{where}.{name}: only in the stub")
-        elif not (name == "__init__" and cls in OWN):  # these are not made by scripts
+        elif name == "__init__" and cls in OWN:
+            compare_constructor(f"{where}.{name}", member, cls)
+        else:
             compare_function(f"{where}.{name}", member, getattr(cls, name), is_method=True)
     inherited = {name for base in cls.__mro__ if base.__module__.partition(".")[0] not in ("test_driver", "_test_driver")
                  for name in vars(base)}

@@ -4,10 +4,11 @@ from datetime import timedelta
 from os import PathLike
 from pathlib import Path
 from re import Pattern
+from subprocess import Popen
 from typing import Any
 
 from test_driver.efi import EfiVariable, EfiVars
-from test_driver.logger import CompositeLogger
+from test_driver.logger import AbstractLogger
 from test_driver.machine.qmp import QMPSession
 
 _Duration = timedelta | float | None  # numbers are seconds
@@ -17,21 +18,22 @@ _Regex = str | Pattern[str]
 class BaseMachine:
     @property
     def name(self) -> str: ...
-    @property
-    def out_dir(self) -> Path: ...
+    out_dir: Path
     @property
     def tmp_dir(self) -> Path: ...
-    @property
-    def shared_dir(self) -> Path: ...
+    shared_dir: Path
     state_dir: Path
+    @property
+    def keep_machine_state(self) -> bool: ...
+    @property
+    def keep_vm_state(self) -> bool: ...
     @property
     def pid(self) -> int | None: ...
     @property
     def process(self) -> _Process | None: ...
+    callbacks: list[Callable[[], object]]
     @property
-    def callbacks(self) -> list[Callable[[], object]]: ...
-    @property
-    def logger(self) -> CompositeLogger: ...
+    def logger(self) -> AbstractLogger: ...
     def start(self, allow_reboot: bool = False) -> None: ...
     def shutdown(self) -> None: ...
     def wait_for_shutdown(self, timeout: _Duration = None) -> None: ...
@@ -69,6 +71,18 @@ class BaseMachine:
     def nested(self, msg: str, attrs: dict[str, str] = {}) -> AbstractContextManager[None]: ...
 
 class QemuMachine(BaseMachine):
+    start_command: QemuStartCommand
+    def __init__(
+        self,
+        out_dir: _Path,
+        tmp_dir: _Path,
+        start_command: _Path | QemuStartCommand,
+        logger: AbstractLogger | None = None,
+        name: str | None = None,
+        keep_machine_state: bool = False,
+        callbacks: list[Callable[[], object]] | None = None,
+        keep_vm_state: bool = False,
+    ) -> None: ...
     @property
     def booted(self) -> bool: ...
     connected: bool
@@ -131,16 +145,29 @@ Machine = QemuMachine
 
 class QemuStartCommand:
     _cmd: str
-    def __init__(self, command: str) -> None: ...
+    def __init__(self, script: str) -> None: ...
     @property
     def machine_name(self) -> str: ...
     def cmd(
         self,
-        monitor_socket_path: _Path,
-        qmp_socket_path: _Path,
-        shell_socket_path: _Path,
+        monitor_socket_path: Path,
+        qmp_socket_path: Path,
+        shell_socket_path: Path,
         allow_reboot: bool = False,
     ) -> str: ...
+    @staticmethod
+    def build_environment(state_dir: Path, shared_dir: Path) -> dict[str, str]: ...
+    def run(
+        self,
+        state_dir: Path,
+        shared_dir: Path,
+        monitor_socket_path: Path,
+        qmp_socket_path: Path,
+        shell_socket_path: Path,
+        allow_reboot: bool,
+    ) -> Popen[bytes]: ...
+
+StartCommand = NixStartScript = QemuStartCommand
 
 class _Process:
     @property

@@ -1,0 +1,214 @@
+"""Loggers written by scripts, and logs of their own."""
+
+import harness
+
+RECORDER = '''
+from contextlib import contextmanager
+from test_driver.logger import AbstractLogger, CompositeLogger, LogLevel
+
+class Recorder(AbstractLogger):
+    def __init__(self):
+        self.events = []
+
+    def log(self, message, attributes={}):
+        self.events.append(("log", message, dict(attributes)))
+
+    @contextmanager
+    def subtest(self, name, attributes={}):
+        self.events.append(("subtest", name, dict(attributes)))
+        yield
+        self.events.append(("end of subtest", name))
+
+    @contextmanager
+    def nested(self, message, attributes={}):
+        self.events.append(("nested", message, dict(attributes)))
+        try:
+            yield
+            self.events.append(("end", message))
+        except Exception:
+            self.events.append(("failed", message))
+            raise
+
+    def debug(self, *args, **kwargs):
+        self.events.append(("debug", *args))
+
+    def info(self, *args, **kwargs):
+        self.events.append(("info", *args))
+
+    def warning(self, *args, **kwargs):
+        self.events.append(("warning", *args))
+
+    def error(self, *args, **kwargs):
+        self.events.append(("error", *args))
+
+    def log_test_error(self, *args, **kwargs):
+        self.events.append(("log_test_error", *args))
+
+    def log_serial(self, message, machine):
+        self.events.append(("serial", message, machine))
+
+    def print_serial_logs(self, enable):
+        self.events.append(("print_serial_logs", enable))
+
+    def set_log_level(self, level):
+        self.events.append(("set_log_level", level))
+
+    def taken(self):
+        events, self.events = self.events, []
+        return events
+
+mine = Recorder()
+'''
+
+
+def run(script, vms=None, **named):
+    return harness.run(RECORDER + harness.textwrap.dedent(script), vms, **named)
+
+
+def test_an_added_logger_is_told_of_everything(fake):
+    result = run("""
+        log.info("before")
+        log.add_logger(mine)
+        assert log.logger_list == [mine] and log is driver.logger and machine.logger is log
+        log.log("plain", {"image": "x"})
+        log.debug("d"); log.info("i"); log.warning("w"); log.log_test_error("e")
+        assert mine.taken() == [("log", "plain", {"image": "x"}), ("debug", "d"), ("info", "i"), ("warning", "w"),
+                                ("log_test_error", "e")]
+        with log.nested("outer"), subtest("part"):
+            machine.log("in it")
+        assert mine.taken() == [("nested", "outer", {}), ("subtest", "part", {}), ("log", "in it", {"machine": "machine"}),
+                                ("end of subtest", "part"), ("end", "outer")]
+        try:
+            with machine.nested("doomed"):
+                raise ValueError
+        except ValueError:
+            pass
+        assert mine.taken() == [("nested", "doomed", {"machine": "machine"}), ("failed", "doomed")]
+        machine.succeed("echo hello >&2; echo x")
+        events = mine.taken()
+        assert ("log", "starting vm", {"machine": "machine"}) in events
+        assert events[0] == ("nested", "must succeed: echo hello >&2; echo x", {"machine": "machine"})
+        assert events[-1] == ("end", "must succeed: echo hello >&2; echo x")
+        machine.wait_for_console_text("hello")
+        events += mine.taken()
+        assert ("serial", "connecting to host...", "machine") in events and ("serial", "hello", "machine") in events
+        machine.log_serial("made up")
+        assert mine.taken()[-1] == ("serial", "made up", "machine")
+        serial_stdout_off()
+        log.set_log_level(LogLevel.ERROR)
+        log.info("not on the terminal")
+        assert mine.taken() == [("print_serial_logs", False), ("set_log_level", LogLevel.ERROR), ("info", "not on the terminal")]
+        log.logger_list.remove(mine)
+        log.log("after")
+        assert mine.taken() == []
+    """, fake)
+    assert "plain" in result.log and "after" in result.log and "not on the terminal" not in result.log
+
+
+def test_a_logger_hears_while_the_script_waits(fake):
+    """The command ends when the logger has heard of its output."""
+    run("""
+        heard = driver.out_dir / "heard"
+
+        def log_serial(message, name):
+            if message == "knock":
+                heard.touch()
+
+        mine.log_serial = log_serial
+        log.add_logger(mine)
+        machine.succeed(f"echo knock >&2; until test -e {heard}; do sleep 0.1; done", timeout=30)
+    """, fake)
+
+
+def test_loggers_that_fail_or_log_themselves(fake):
+    result = run("""
+        log.add_logger(mine)
+
+        def info(message, attributes={}):
+            if message == "first":
+                log.info("second")
+            mine.events.append(message)
+            if message == "first":
+                raise ValueError("of the logger")
+
+        mine.info = info
+        log.info("first")
+        log.info("third")
+        assert mine.taken() == ["first", "second", "third"]
+        assert machine.succeed("echo works") == "works\\n"
+    """, fake)
+    assert "ValueError: of the logger" in result.log
+
+
+def test_loggers_of_older_frameworks():
+    """They lack the methods that came later."""
+    run("""
+        class Older(AbstractLogger):
+            log = Recorder.log; subtest = Recorder.subtest; nested = Recorder.nested; info = Recorder.info
+            warning = Recorder.warning; error = Recorder.error; log_serial = Recorder.log_serial
+            print_serial_logs = Recorder.print_serial_logs
+
+        older = Older()
+        older.events = []
+        log.add_logger(older)
+        log.debug("not told"); log.log_test_error("e"); log.set_log_level("debug")
+        assert older.events == [("log", "e", {})]
+    """)
+
+
+def test_a_log_of_ones_own(fake):
+    """What happens to its machine is told there, and not in the run's log."""
+    result = run("""
+        own = CompositeLogger([mine])
+        assert own.logger_list == [mine] and isinstance(own, AbstractLogger)
+        own.info("to mine")
+        with own.subtest("s"):
+            own.print_serial_logs(False)
+        assert mine.taken() == [("info", "to mine"), ("subtest", "s", {}), ("print_serial_logs", False), ("end of subtest", "s")]
+        quiet = QemuMachine(machine.out_dir, machine.tmp_dir, machine.start_command._cmd, own, "quiet")
+        assert quiet.logger is own
+        quiet.succeed("echo on console >&2")
+        quiet.wait_for_console_text("on console")
+        assert ("serial", "on console", "quiet") in mine.events
+        quiet.log("hidden")
+        bare = QemuMachine(machine.out_dir, machine.tmp_dir, machine.start_command._cmd, mine, "bare")
+        mine.taken()
+        bare.log("message")
+        assert mine.taken() == [("log", "message", {"machine": "bare"})] and bare.logger is mine
+        silent = CompositeLogger([])
+        silent.log("nobody hears")
+        silent.add_logger(mine)
+        silent.log("x")
+        assert mine.taken() == [("log", "x", {})]
+        try:
+            own.error("that's all")
+        finally:
+            assert mine.taken()[-1] == ("error", "that's all")
+    """, fake, status=1)
+    assert "quiet" not in result.log.replace("vm-state-quiet", "") and "hidden" not in result.log
+    assert "nobody hears" not in result.log
+
+
+def test_wrong_loggers():
+    run(r"""
+        import re
+
+        def error_of(function, *arguments):
+            try:
+                function(*arguments)
+            except Exception as error:
+                return f"{type(error).__name__}: {error}"
+            raise Exception("accepted")
+
+        assert error_of(log.add_logger, 5) == "TypeError: logger must be an AbstractLogger, not int"
+        assert re.match("TypeError: CompositeLogger.* 'logger_list' must be list", error_of(CompositeLogger, 5))
+        assert re.match("TypeError: level must be", error_of(log.set_log_level, 5))
+        assert re.match("ValueError: level must be", error_of(log.set_log_level, "loud"))
+
+        class Early(CompositeLogger):
+            def __init__(self):
+                pass
+
+        for method in "log", "info", "nested", "subtest", "print_serial_logs":
+            assert "__init__() has not been called" in error_of(getattr(Early(), method), "x")
+    """)
