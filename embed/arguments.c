@@ -64,6 +64,26 @@ static const char *name_of_number(const char *message, char *const *names, const
 	return NULL;
 }
 
+/* The only one whose type is that of CPython's message "'str' object cannot be interpreted as an integer". */
+static const char *name_of_type(PyObject *args, PyObject *kwargs, char *const *names,
+				const char *message)
+{
+	size_t len = *message == '\'' ? strcspn(message + 1, "'") : 0;
+	const char *found = NULL;
+
+	for (Py_ssize_t i = 0; len && names[i]; i++) {
+		PyObject *object = given(args, kwargs, names, i);
+		const char *type = object ? Py_TYPE(object)->tp_name : "";
+
+		if (strlen(type) != len || memcmp(type, message + 1, len))
+			continue;
+		if (found)
+			return NULL;
+		found = names[i];
+	}
+	return found;
+}
+
 /* A str with a NUL, which CPython refuses without saying which it is. */
 static const char *name_of_nul(PyObject *args, PyObject *kwargs, char *const *names)
 {
@@ -92,6 +112,8 @@ static void name_parameter(PyObject *args, PyObject *kwargs, char *const *names,
 	name = name_of_refused(args, kwargs, names, error);
 	if (!name && message)
 		name = name_of_number(message, names, &rest);
+	if (!name && message)
+		name = name_of_type(args, kwargs, names, message);
 	if (!name && PyErr_GivenExceptionMatches(type, PyExc_ValueError))
 		name = name_of_nul(args, kwargs, names);
 	PyErr_Clear();

@@ -1,4 +1,7 @@
-/* The Python object of a run, for the files that make up its type. */
+/* The Python object of a run, for the files that make up its type: the run's own, made by
+ * ntd_driver_object(), and those that scripts make, which have a script, machines and networks of their own
+ * within the same session.
+ */
 #pragma once
 
 #include "embed.h"
@@ -7,6 +10,14 @@ struct driver_object {
 	PyObject_HEAD
 	PyObject *machines, *vlans; /* lists */
 	PyObject *logger;
+	PyObject *polling_conditions; /* list */
+	struct ntd_deadline *deadline;
+
+	/* Of a script's own driver; NULL: the session's. */
+	PyObject *out_dir, *config, *tests, *code;
+	bool keep_machine_state;
+	bool is_own; /* the deadline is its own, too */
+
 	PyObject *dict;
 };
 
@@ -17,5 +28,26 @@ static inline struct driver_object *ntd_driver_self(PyObject *object)
 
 /* driver.dump_machine_ssh(), in ssh_backdoor.c */
 PyObject *ntd_driver_dump_machine_ssh(PyObject *object, PyObject *unused);
+/* driver.t, in driver_type.c; -1 with an exception. */
+int ntd_driver_add_assertions(PyObject *object);
+
 /* driver.test_symbols(), in globals.c */
 PyObject *ntd_driver_test_symbols(PyObject *object, PyObject *unused);
+
+/* ---- driver_new.c: Driver(...) in scripts */
+int ntd_driver_init(PyObject *object, PyObject *args, PyObject *kwargs);
+PyObject *ntd_driver_enter(PyObject *object, PyObject *unused);
+PyObject *ntd_driver_exit(PyObject *object, PyObject *args);
+/* driver.config: a DriverConfiguration */
+PyObject *ntd_driver_get_config(PyObject *object, void *closure);
+
+/* ---- driver_machines.c: what is done with all machines */
+PyObject *ntd_driver_start_all(PyObject *object, PyObject *unused);
+PyObject *ntd_driver_join_all(PyObject *object, PyObject *unused);
+/* Writes the disks of those that are up; -1 with an exception. */
+int ntd_driver_sync_all(struct driver_object *self);
+PyObject *ntd_driver_create_machine(PyObject *object, PyObject *args, PyObject *kwargs);
+
+/* ---- driver_timer.c */
+PyObject *ntd_driver_get_race_timer(PyObject *object, void *closure);
+PyObject *ntd_driver_terminate_test(PyObject *object, PyObject *unused);

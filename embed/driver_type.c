@@ -23,28 +23,24 @@ static PyObject *make_debug(struct ntd_module_state *state)
 }
 
 /* Attributes that cost nothing until they are used. */
-static int add_lazy(struct driver_object *self, struct ntd_module_state *state)
+int ntd_driver_add_assertions(PyObject *object)
 {
-	_cleanup_pyref_ PyObject *assertions = ntd_lazy_object(state, make_assertions);
-	_cleanup_pyref_ PyObject *debug = ntd_lazy_object(state, make_debug);
+	_cleanup_pyref_ PyObject *assertions =
+		ntd_lazy_object(ntd_state_of(object), make_assertions);
 
-	if (!assertions || !debug || PyObject_SetAttrString((PyObject *)self, "t", assertions) < 0)
+	return assertions ? PyObject_SetAttrString(object, "t", assertions) : -1;
+}
+
+static int add_lazy(PyObject *object)
+{
+	_cleanup_pyref_ PyObject *debug = ntd_lazy_object(ntd_state_of(object), make_debug);
+
+	if (!debug || ntd_driver_add_assertions(object) < 0)
 		return -1;
-	return PyObject_SetAttrString((PyObject *)self, "debug", debug);
+	return PyObject_SetAttrString(object, "debug", debug);
 }
 
 /* ---- the object */
-
-/* os.environ was copied from the environment when Python started: before the VLANs were there. */
-static int export_vlan(struct ntd_vlan *vlan)
-{
-	_cleanup_free_ char *name = ntd_asprintf("QEMU_VDE_SOCKET_%d", ntd_vlan_number(vlan));
-	_cleanup_pyref_ PyObject *os = PyImport_ImportModule("os");
-	_cleanup_pyref_ PyObject *variables = os ? PyObject_GetAttrString(os, "environ") : NULL;
-	_cleanup_pyref_ PyObject *directory = PyUnicode_DecodeFSDefault(ntd_vlan_directory(vlan));
-
-	return variables && directory ? PyMapping_SetItemString(variables, name, directory) : -1;
-}
 
 static int fill_lists(struct driver_object *self, struct ntd_module_state *state)
 {
@@ -59,189 +55,85 @@ static int fill_lists(struct driver_object *self, struct ntd_module_state *state
 	for (size_t i = 0; i < session->vlan_count; i++) {
 		_cleanup_pyref_ PyObject *vlan = ntd_vlan_object(state, session->vlans[i]);
 
-		if (!vlan || PyList_Append(self->vlans, vlan) < 0 ||
-		    export_vlan(session->vlans[i]) < 0)
+		if (!vlan || PyList_Append(self->vlans, vlan) < 0)
 			return -1;
 	}
 	return 0;
 }
 
-PyObject *ntd_driver_object(struct ntd_module_state *state)
+/* An empty one, as it is before a script's __init__. */
+static PyObject *driver_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-	struct driver_object *self =
-		(struct driver_object *)PyType_GenericAlloc(state->driver_type, 0);
+	struct ntd_module_state *state = ntd_module_state();
+	struct driver_object *self = (struct driver_object *)PyType_GenericAlloc(type, 0);
 
+	(void)args;
+	(void)kwargs;
 	if (!self)
 		return NULL;
 	self->machines = PyList_New(0);
 	self->vlans = PyList_New(0);
+	self->polling_conditions = PyList_New(0);
 	self->logger = ntd_logger_object(state);
-	if (!self->machines || !self->vlans || !self->logger || fill_lists(self, state) < 0 ||
-	    add_lazy(self, state) < 0)
+	self->deadline = &state->session->deadline;
+	if (!self->machines || !self->vlans || !self->polling_conditions || !self->logger)
 		Py_CLEAR(self);
 	return (PyObject *)self;
 }
 
+PyObject *ntd_driver_object(struct ntd_module_state *state)
+{
+	_cleanup_pyref_ PyObject *object = driver_new(state->driver_type, NULL, NULL);
+	const struct ntd_config *config = state->session->config;
+
+	if (!object || fill_lists(ntd_driver_self(object), state) < 0 || add_lazy(object) < 0)
+		return NULL;
+	ntd_driver_self(object)->keep_machine_state = config && config->keep_state;
+	return ntd_steal(&object);
+}
+
+static PyObject **reference(struct driver_object *self, size_t index)
+{
+	PyObject **const references[] = {
+		&self->machines, &self->vlans,  &self->logger, &self->polling_conditions,
+		&self->out_dir,  &self->config, &self->tests,  &self->code,
+		&self->dict};
+
+	return index < sizeof references / sizeof *references ? references[index] : NULL;
+}
+
 static int driver_traverse(PyObject *object, visitproc visit, void *arg)
 {
+	PyObject **place;
+
 	Py_VISIT(Py_TYPE(object));
-	Py_VISIT(ntd_driver_self(object)->machines);
-	Py_VISIT(ntd_driver_self(object)->vlans);
-	Py_VISIT(ntd_driver_self(object)->logger);
-	Py_VISIT(ntd_driver_self(object)->dict);
+	for (size_t i = 0; (place = reference(ntd_driver_self(object), i)); i++)
+		Py_VISIT(*place);
 	return 0;
 }
 
 static int driver_clear(PyObject *object)
 {
-	Py_CLEAR(ntd_driver_self(object)->machines);
-	Py_CLEAR(ntd_driver_self(object)->vlans);
-	Py_CLEAR(ntd_driver_self(object)->logger);
-	Py_CLEAR(ntd_driver_self(object)->dict);
+	PyObject **place;
+
+	for (size_t i = 0; (place = reference(ntd_driver_self(object), i)); i++)
+		Py_CLEAR(*place);
 	return 0;
 }
 
 static void driver_dealloc(PyObject *object)
 {
+	struct driver_object *self = ntd_driver_self(object);
 	PyTypeObject *type = Py_TYPE(object);
 
 	PyObject_GC_UnTrack(object);
+	if (self->is_own) {
+		ntd_deadline_stop(self->deadline);
+		free(self->deadline);
+	}
 	driver_clear(object);
 	type->tp_free(object);
 	Py_DECREF(type);
-}
-
-/* ---- machines together */
-
-static struct ntd_machine **machines_of(struct driver_object *self, size_t *count)
-{
-	Py_ssize_t size = PyList_Size(self->machines);
-	struct ntd_machine **list = ntd_calloc((size_t)size, sizeof(struct ntd_machine *));
-
-	*count = (size_t)size;
-	for (Py_ssize_t i = 0; i < size; i++) {
-		list[i] = ntd_machine_of(PyList_GetItem(self->machines, i));
-		if (!list[i]) {
-			free(list);
-			return NULL;
-		}
-	}
-	return list;
-}
-
-static PyObject *start_all(PyObject *object, PyObject *unused)
-{
-	struct ntd_module_state *state = ntd_state_of(object);
-	struct ntd_blocking blocking;
-	struct ntd_error *error = NULL;
-	struct ntd_nest nest;
-	size_t count;
-	_cleanup_free_ struct ntd_machine **machines = machines_of(ntd_driver_self(object), &count);
-	int result;
-
-	(void)unused;
-	if (!machines || !ntd_block(&blocking))
-		return NULL;
-	nest = ntd_nest_begin(state->session->report, NULL, "start all VMs");
-	result = ntd_machine_start_all(machines, count, &blocking.waiter, &error);
-	ntd_nest_end(&nest, result < 0);
-	ntd_unblock(&blocking);
-	if (result < 0)
-		return ntd_raise(state, error);
-	Py_RETURN_NONE;
-}
-
-static PyObject *join_all(PyObject *object, PyObject *unused)
-{
-	struct ntd_module_state *state = ntd_state_of(object);
-	struct ntd_blocking blocking;
-	struct ntd_error *error = NULL;
-	struct ntd_nest nest;
-	size_t count;
-	_cleanup_free_ struct ntd_machine **machines = machines_of(ntd_driver_self(object), &count);
-	int result = 0;
-
-	(void)unused;
-	if (!machines || !ntd_block(&blocking))
-		return NULL;
-	nest = ntd_nest_begin(state->session->report, NULL, "wait for all VMs to finish");
-	for (size_t i = 0; result == 0 && i < count; i++)
-		result = ntd_machine_wait_for_shutdown(machines[i], NTD_FOREVER, &blocking.waiter,
-						       &error);
-	ntd_nest_end(&nest, result < 0);
-	ntd_session_stop_timer(state->session);
-	ntd_unblock(&blocking);
-	if (result < 0)
-		return ntd_raise(state, error);
-	Py_RETURN_NONE;
-}
-
-/* ---- create_machine */
-
-/* Older scripts pass one dict: startCommand, name, keep_vm_state. */
-static PyObject *create_from_dict(PyObject *self, PyObject *dict);
-
-static PyObject *create_machine(PyObject *object, PyObject *args, PyObject *kwargs)
-{
-	static char *names[] = {"start_command", "name", "keep_machine_state", "keep_vm_state",
-				NULL};
-	struct ntd_module_state *state = ntd_state_of(object);
-	struct ntd_error *error = NULL;
-	struct ntd_machine *machine;
-	_cleanup_free_ char *own_name = NULL;
-	_cleanup_pyref_ PyObject *text = NULL;
-	const char *command, *name = NULL;
-	int keep = false, keep_old = false;
-	PyObject *given;
-
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$zpp:create_machine", names, &given,
-					 &name, &keep, &keep_old))
-		return NULL;
-	if (PyDict_Check(given))
-		return create_from_dict(object, given);
-	text = PyOS_FSPath(given);
-	command = text && PyUnicode_Check(text) ? PyUnicode_AsUTF8(text) : NULL;
-	if (!command) {
-		if (!PyErr_Occurred())
-			PyErr_SetString(PyExc_TypeError, "start_command must be a str");
-		return NULL;
-	}
-	own_name = name ? ntd_strdup(name) : ntd_start_script_name(command, "-vm");
-	if (!ntd_check_machine_name(own_name))
-		return NULL;
-	Py_BEGIN_ALLOW_THREADS
-	machine = ntd_session_add_machine(state->session,
-					  &(struct ntd_new_machine){.name = own_name,
-								    .script = command,
-								    .keep_state = keep || keep_old},
-					  &error);
-	Py_END_ALLOW_THREADS
-	if (!machine)
-		return ntd_raise(state, error);
-	if (state->session->ssh_backdoor)
-		ntd_log(state->session->report, NTD_LEVEL_WARNING, own_name,
-			"the SSH backdoor does not reach machines made by create_machine()");
-	return ntd_machine_object(state, machine);
-}
-
-static PyObject *create_from_dict(PyObject *self, PyObject *dict)
-{
-	static const char *const keys[][2] = {{"name", "name"}, {"keep_vm_state", "keep_vm_state"}};
-	PyObject *command = PyDict_GetItemString(dict, "startCommand");
-	_cleanup_pyref_ PyObject *args = NULL, *kwargs = PyDict_New();
-
-	if (!command)
-		return PyErr_Format(PyExc_KeyError, "startCommand");
-	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-		PyObject *value = PyDict_GetItemString(dict, keys[i][0]);
-
-		if (value && PyDict_SetItemString(kwargs, keys[i][1], value) < 0)
-			return NULL;
-	}
-	ntd_log(ntd_state_of(self)->session->report, NTD_LEVEL_WARNING, NULL,
-		"create_machine() with a dict is deprecated: pass the start command and keywords");
-	args = PyTuple_Pack(1, command);
-	return args && kwargs ? create_machine(self, args, kwargs) : NULL;
 }
 
 /* ---- the script */
@@ -261,12 +153,20 @@ static bool script_exited(struct ntd_module_state *state)
 	return true;
 }
 
+static int execute(PyObject *object)
+{
+	struct ntd_module_state *state = ntd_state_of(object);
+	struct driver_object *self = ntd_driver_self(object);
+
+	return self->code ? ntd_execute_code(object, self->code) : ntd_execute_script(state);
+}
+
 static PyObject *test_script(PyObject *object, PyObject *unused)
 {
 	struct ntd_module_state *state = ntd_state_of(object);
 
 	(void)unused;
-	if (ntd_execute_script(state) < 0 && !script_exited(state))
+	if (execute(object) < 0 && !script_exited(state))
 		return NULL;
 	Py_RETURN_NONE;
 }
@@ -283,25 +183,33 @@ static PyObject *reload(PyObject *object, PyObject *unused)
 
 static PyObject *run_tests(PyObject *object, PyObject *unused)
 {
-	struct ntd_module_state *state = ntd_state_of(object);
-	_cleanup_free_ struct ntd_machine **machines = NULL;
-	size_t count;
+	struct driver_object *self = ntd_driver_self(object);
+	_cleanup_free_ char *seconds = ntd_float_text(self->deadline->seconds);
 	int result;
 
 	(void)unused;
-	ntd_session_start_timer(state->session);
-	result = ntd_execute_script(state);
+	ntd_log(ntd_logger_report(self->logger), NTD_LEVEL_INFO, NULL,
+		"Test will time out and terminate in %s seconds", seconds);
+	ntd_deadline_start(self->deadline);
+	result = execute(object);
 	if (ntd_signals_are_attended()) /* the limit is the test's, not the session's */
-		ntd_session_stop_timer(state->session);
-	if (result < 0 && !script_exited(state))
+		ntd_deadline_stop(self->deadline);
+	if (result < 0 && !script_exited(ntd_state_of(object)))
 		return NULL;
-	machines = machines_of(ntd_driver_self(object), &count);
-	for (size_t i = 0; machines && i < count; i++)
-		if (!NTD_BLOCKING_CALL(result, ntd_machine_sync(machines[i], waiter, error)))
-			return NULL;
-	if (!machines)
+	if (ntd_driver_sync_all(self) < 0)
 		return NULL;
 	Py_RETURN_NONE;
+}
+
+static PyObject *check_polling_conditions(PyObject *object, PyObject *unused)
+{
+	_cleanup_pyref_ PyObject *module = NULL;
+
+	(void)unused;
+	if (!PyList_Size(ntd_driver_self(object)->polling_conditions))
+		Py_RETURN_NONE;
+	module = PyImport_ImportModule("test_driver.polling_condition");
+	return module ? PyObject_CallMethod(module, "check_all", "O", object) : NULL;
 }
 
 static PyObject *subtest(PyObject *object, PyObject *args, PyObject *kwargs)
@@ -348,16 +256,48 @@ static PyObject *serial_stdout_off(PyObject *object, PyObject *unused)
 
 static PyObject *get_out_dir(PyObject *object, void *closure)
 {
+	PyObject *own = ntd_driver_self(object)->out_dir;
+
 	(void)closure;
-	return ntd_path(ntd_state_of(object)->session->config->output_dir);
+	return own ? Py_NewRef(own) : ntd_path(ntd_state_of(object)->session->config->output_dir);
 }
 
 static PyObject *get_tests(PyObject *object, void *closure)
 {
-	PyObject *text = ntd_state_of(object)->script_text;
+	PyObject *own = ntd_driver_self(object)->tests;
+	PyObject *text = own ? own : ntd_state_of(object)->script_text;
 
 	(void)closure;
 	return text ? Py_NewRef(text) : PyUnicode_FromString("");
+}
+
+static PyObject *get_keep_machine_state(PyObject *object, void *closure)
+{
+	(void)closure;
+	return PyBool_FromLong(ntd_driver_self(object)->keep_machine_state);
+}
+
+static PyObject *get_global_timeout(PyObject *object, void *closure)
+{
+	(void)closure;
+	return PyFloat_FromDouble(ntd_driver_self(object)->deadline->seconds);
+}
+
+static PyObject *get_machines(PyObject *object, void *closure)
+{
+	(void)closure;
+	return Py_XNewRef(ntd_driver_self(object)->machines);
+}
+
+static int set_machines(PyObject *object, PyObject *value, void *closure)
+{
+	(void)closure;
+	if (!value || !PyList_Check(value)) {
+		PyErr_SetString(PyExc_TypeError, "machines must be a list");
+		return -1;
+	}
+	Py_XSETREF(ntd_driver_self(object)->machines, Py_NewRef(value));
+	return 0;
 }
 
 static PyObject *get_machines_qemu(PyObject *object, void *closure)
@@ -373,15 +313,24 @@ static PyObject *get_machines_nspawn(PyObject *object, void *closure)
 	return PyList_New(0);
 }
 
+static const char driver_doc[] = "Driver(config, out_dir, logger=None, keep_machine_state=False, "
+				 "debug=None, interactive=False)\n"
+				 "--\n\n"
+				 "A run: its machines, networks and script. A script's own, `with "
+				 "Driver(...) as inner:`, has\n"
+				 "machines that are released with the block. The arguments of "
+				 "older drivers are taken, too:\n"
+				 "start_scripts, vlans, tests, out_dir, logger, ...";
+
 int ntd_add_driver_type(PyObject *module, struct ntd_module_state *state)
 {
 	static PyMethodDef methods[] = {
-		{"start_all", start_all, METH_NOARGS,
+		{"start_all", ntd_driver_start_all, METH_NOARGS,
 		 "start_all($self)\n--\n\nStarts all machines, at the same time."},
-		{"join_all", join_all, METH_NOARGS,
+		{"join_all", ntd_driver_join_all, METH_NOARGS,
 		 "join_all($self)\n--\n\nWaits until all machines have ended; without time limit."},
 		NTD_METHOD(
-			"create_machine", create_machine,
+			"create_machine", ntd_driver_create_machine,
 			"create_machine($self, start_command, *, name=None, "
 			"keep_machine_state=False, keep_vm_state=False)\n"
 			"--\n\nA machine that is not part of the configuration. The command is run "
@@ -415,16 +364,25 @@ int ntd_add_driver_type(PyObject *module, struct ntd_module_state *state)
 		 "dump_machine_ssh($self)\n--\n\nPrints the commands by which this host reaches "
 		 "the "
 		 "machines' sshd."},
+		{"check_polling_conditions", check_polling_conditions, METH_NOARGS,
+		 "check_polling_conditions($self)\n--\n\nPollingConditionError unless those in "
+		 "force hold."},
+		{"terminate_test", ntd_driver_terminate_test, METH_NOARGS,
+		 "terminate_test($self)\n--\n\nEnds the run as its limit of time does."},
+		{"__enter__", ntd_driver_enter, METH_NOARGS, "__enter__($self)\n--\n\nThe driver."},
+		{"__exit__", ntd_driver_exit, METH_VARARGS,
+		 "__exit__($self, *exception)\n--\n\nReleases the machines and stops the "
+		 "networks."},
 		{"test_symbols", ntd_driver_test_symbols, METH_NOARGS,
 		 "test_symbols($self)\n--\n\nThe global names of a script, as a new dict."},
 		{NULL, NULL, 0, NULL},
 	};
 	static PyMemberDef members[] = {
-		{"machines", T_OBJECT, offsetof(struct driver_object, machines), READONLY,
-		 "list: the machines, sorted by name."},
 		{"vlans", T_OBJECT, offsetof(struct driver_object, vlans), READONLY,
 		 "list: the virtual networks."},
 		{"logger", T_OBJECT, offsetof(struct driver_object, logger), READONLY, "The log."},
+		{"polling_conditions", T_OBJECT, offsetof(struct driver_object, polling_conditions),
+		 READONLY, "list: the polling conditions in force."},
 		{"__dictoffset__", T_PYSSIZET, offsetof(struct driver_object, dict), READONLY,
 		 NULL},
 		{NULL, 0, 0, 0, NULL},
@@ -433,25 +391,30 @@ int ntd_add_driver_type(PyObject *module, struct ntd_module_state *state)
 		{"__dict__", PyObject_GenericGetDict, NULL, NULL, NULL},
 		{"out_dir", get_out_dir, NULL, "Path: where files for the user go.", NULL},
 		{"tests", get_tests, NULL, "str: the text of the script.", NULL},
+		{"machines", get_machines, set_machines, "list: the machines, sorted by name.",
+		 NULL},
+		{"config", ntd_driver_get_config, NULL, "DriverConfiguration: what it runs.", NULL},
+		{"keep_machine_state", get_keep_machine_state, NULL,
+		 "bool: state directories are not emptied.", NULL},
+		{"global_timeout", get_global_timeout, NULL, "float: the limit of time, seconds.",
+		 NULL},
+		{"race_timer", ntd_driver_get_race_timer, NULL,
+		 "RaceTimer: the limit of time, which can be lifted.", NULL},
 		{"machines_qemu", get_machines_qemu, NULL, "list: the virtual machines.", NULL},
 		{"machines_nspawn", get_machines_nspawn, NULL, "list: the containers.", NULL},
 		{NULL, NULL, NULL, NULL, NULL},
 	};
 	static PyType_Slot slots[] = {
-		{Py_tp_doc, (void *)"The run: its machines, networks and script."},
-		{Py_tp_dealloc, driver_dealloc},
-		{Py_tp_traverse, driver_traverse},
-		{Py_tp_clear, driver_clear},
-		{Py_tp_methods, methods},
-		{Py_tp_members, members},
-		{Py_tp_getset, attributes},
-		{0, NULL},
+		{Py_tp_doc, (void *)driver_doc},   {Py_tp_new, driver_new},
+		{Py_tp_init, ntd_driver_init},     {Py_tp_dealloc, driver_dealloc},
+		{Py_tp_traverse, driver_traverse}, {Py_tp_clear, driver_clear},
+		{Py_tp_methods, methods},          {Py_tp_members, members},
+		{Py_tp_getset, attributes},        {0, NULL},
 	};
 	static PyType_Spec spec = {
 		.name = "test_driver.driver.Driver",
 		.basicsize = sizeof(struct driver_object),
-		.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE |
-			 Py_TPFLAGS_DISALLOW_INSTANTIATION,
+		.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,
 		.slots = slots,
 	};
 

@@ -24,7 +24,7 @@ struct ntd_module_state {
 	PyObject *machine_died, *machine_timeout, *protocol_error;
 	PyTypeObject *machine_type, *vlan_type, *driver_type, *logger_type, *step_type;
 	PyTypeObject *shell_socket_type, *process_type, *qmp_type;
-	PyTypeObject *base_machine_type, *lazy_type;
+	PyTypeObject *base_machine_type, *lazy_type, *timer_type;
 	PyObject *driver; /* the Driver of this run */
 	PyObject *logger; /* its log */
 	struct ntd_logger_sink *logger_sinks;
@@ -148,6 +148,7 @@ int ntd_add_step_type(PyObject *module, struct ntd_module_state *state);
 int ntd_add_shell_socket_type(PyObject *module, struct ntd_module_state *state);
 int ntd_add_process_type(PyObject *module, struct ntd_module_state *state);
 int ntd_add_qmp_type(PyObject *module, struct ntd_module_state *state);
+int ntd_add_timer_type(PyObject *module, struct ntd_module_state *state);
 int ntd_add_lazy_type(PyObject *module, struct ntd_module_state *state);
 /* BaseMachine, which comes before the machine type, and NspawnMachine. */
 int ntd_add_machine_classes(PyObject *module, struct ntd_module_state *state);
@@ -202,6 +203,8 @@ extern const char ntd_show_serial_doc[];
 int ntd_compile_script(struct ntd_module_state *state);
 /* Runs it once with fresh globals, as driver.test_script(): -1 with an exception. */
 int ntd_execute_script(struct ntd_module_state *state);
+/* Runs compiled code as the script of a driver: -1 with an exception. */
+int ntd_execute_code(PyObject *driver, PyObject *code);
 /* Runs it as the test of this run; returns the exit status. */
 int ntd_run_script(struct ntd_module_state *state);
 /* Prints "additionally exposed symbols:" and the names. */

@@ -71,10 +71,11 @@ static int add_machines(PyObject *object, PyObject *dict)
 
 	for (Py_ssize_t i = 0; i < count; i++) {
 		PyObject *machine = PyList_GetItem(self->machines, i);
-		_cleanup_free_ char *name =
-			ntd_python_name(ntd_machine_name(ntd_machine_of(machine)));
+		_cleanup_pyref_ PyObject *text = PyObject_GetAttrString(machine, "name");
+		const char *utf8 = text ? PyUnicode_AsUTF8(text) : NULL;
+		_cleanup_free_ char *name = utf8 ? ntd_python_name(utf8) : NULL;
 
-		if (PyDict_SetItemString(dict, name, machine) < 0)
+		if (!name || PyDict_SetItemString(dict, name, machine) < 0)
 			return -1;
 	}
 	if (count == 1 && !PyDict_GetItemString(dict, "machine"))

@@ -11,8 +11,9 @@ static int module_exec(PyObject *module)
 	    ntd_add_logger_type(module, state) < 0 || ntd_add_vlan_type(module, state) < 0 ||
 	    ntd_add_shell_socket_type(module, state) < 0 ||
 	    ntd_add_process_type(module, state) < 0 || ntd_add_qmp_type(module, state) < 0 ||
-	    ntd_add_lazy_type(module, state) < 0 || ntd_add_machine_classes(module, state) < 0 ||
-	    ntd_add_machine_type(module, state) < 0 || ntd_add_driver_type(module, state) < 0)
+	    ntd_add_lazy_type(module, state) < 0 || ntd_add_timer_type(module, state) < 0 ||
+	    ntd_add_machine_classes(module, state) < 0 || ntd_add_machine_type(module, state) < 0 ||
+	    ntd_add_driver_type(module, state) < 0)
 		return -1;
 	return 0;
 }
@@ -34,6 +35,7 @@ static PyObject **const_slot(struct ntd_module_state *state, size_t index)
 				    (PyObject **)&state->qmp_type,
 				    (PyObject **)&state->base_machine_type,
 				    (PyObject **)&state->lazy_type,
+				    (PyObject **)&state->timer_type,
 				    &state->driver,
 				    &state->logger,
 				    &state->script_text,

@@ -105,22 +105,31 @@ int ntd_print_symbols(PyObject *driver, PyObject *symbols)
 	return PyErr_Occurred() ? -1 : 0;
 }
 
-int ntd_execute_script(struct ntd_module_state *state)
+int ntd_execute_code(PyObject *driver, PyObject *code)
 {
-	struct ntd_nest nest =
-		ntd_nest_begin(state->session->report, NULL, "run the VM test script");
-	_cleanup_pyref_ PyObject *symbols =
-		PyObject_CallMethod(state->driver, "test_symbols", NULL);
-	_cleanup_pyref_ PyObject *result = NULL;
+	struct ntd_module_state *state = ntd_module_state();
+	_cleanup_pyref_ PyObject *logger = PyObject_GetAttrString(driver, "logger");
+	struct ntd_report *report = logger ? ntd_logger_report(logger) : NULL;
+	struct ntd_nest nest = {0};
+	_cleanup_pyref_ PyObject *symbols = NULL, *result = NULL;
 
-	if (symbols && ntd_print_symbols(state->driver, symbols) == 0 &&
+	if (!report)
+		return -1;
+	nest = ntd_nest_begin(report, NULL, "run the VM test script");
+	symbols = PyObject_CallMethod(driver, "test_symbols", NULL);
+	if (symbols && ntd_print_symbols(driver, symbols) == 0 &&
 	    PyDict_SetItemString(symbols, "__builtins__", PyEval_GetBuiltins()) == 0) {
 		if (state->session->config->pause_on_failure)
 			Py_XSETREF(state->script_symbols, Py_NewRef(symbols));
-		result = PyEval_EvalCode(state->script_code, symbols, symbols);
+		result = PyEval_EvalCode(code, symbols, symbols);
 	}
 	ntd_nest_end(&nest, !result);
 	return result ? 0 : -1;
+}
+
+int ntd_execute_script(struct ntd_module_state *state)
+{
+	return ntd_execute_code(state->driver, state->script_code);
 }
 
 /* ---- telling about a failure */

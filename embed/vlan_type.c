@@ -1,47 +1,120 @@
-/* `vlanN`: a virtual network. */
+/* `vlanN`, and VLan(...) in scripts: a virtual network, served by this process. */
 #include "embed.h"
+
+#include <structmember.h>
 
 struct vlan_object {
 	PyObject_HEAD
 	int number;
-	char *directory; /* copied: scripts may hold the object after the network is gone */
+	char *directory;       /* copied: scripts may hold the object after the network is gone */
+	struct ntd_vlan *vlan; /* the session's, maybe stopped */
+	PyObject *logger;      /* NULL: the run's */
 };
+
+static struct vlan_object *self_of(PyObject *object)
+{
+	return (struct vlan_object *)object;
+}
+
+/* os.environ was copied from the environment when Python started. */
+static int export(const struct vlan_object *self)
+{
+	_cleanup_free_ char *name = ntd_asprintf("QEMU_VDE_SOCKET_%d", self->number);
+	_cleanup_pyref_ PyObject *os = PyImport_ImportModule("os");
+	_cleanup_pyref_ PyObject *variables = os ? PyObject_GetAttrString(os, "environ") : NULL;
+	_cleanup_pyref_ PyObject *directory = PyUnicode_DecodeFSDefault(self->directory);
+
+	return variables && directory ? PyMapping_SetItemString(variables, name, directory) : -1;
+}
+
+static int fill(struct vlan_object *self, struct ntd_vlan *vlan)
+{
+	self->vlan = vlan;
+	self->number = ntd_vlan_number(vlan);
+	free(self->directory);
+	self->directory = ntd_strdup(ntd_vlan_directory(vlan));
+	return export(self);
+}
 
 PyObject *ntd_vlan_object(struct ntd_module_state *state, struct ntd_vlan *vlan)
 {
-	struct vlan_object *self = PyObject_New(struct vlan_object, state->vlan_type);
+	_cleanup_pyref_ PyObject *object = PyType_GenericAlloc(state->vlan_type, 0);
 
-	if (!self)
+	if (!object || fill(self_of(object), vlan) < 0)
 		return NULL;
-	self->number = ntd_vlan_number(vlan);
-	self->directory = ntd_strdup(ntd_vlan_directory(vlan));
-	return (PyObject *)self;
+	return ntd_steal(&object);
+}
+
+/* Stopped by stop() or by the end of the run, not with the object: machines may be plugged in. */
+static int vlan_init(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"nr", "tmp_dir", "logger", NULL};
+	struct ntd_module_state *state = ntd_module_state();
+	_cleanup_path_ struct ntd_path_arg base = {0};
+	_cleanup_free_ char *absolute = NULL;
+	PyObject *logger = Py_None;
+	struct ntd_error *error = NULL;
+	struct ntd_report *report;
+	struct ntd_vlan *vlan;
+	int number;
+
+	if (!ntd_parse(args, kwargs, "iO&|O:VLan", names, &number, ntd_convert_path, &base,
+		       &logger))
+		return -1;
+	if (number < 0 || number > NTD_VLAN_MAX || self_of(object)->vlan) {
+		PyErr_Format(PyExc_ValueError, "nr must be a number from 0 to %d, not %d",
+			     NTD_VLAN_MAX, number);
+		return -1;
+	}
+	report = ntd_logger_report(logger);
+	if (!report)
+		return -1;
+	absolute = ntd_absolute(base.text);
+	Py_BEGIN_ALLOW_THREADS
+	vlan = ntd_session_add_vlan(state->session, number, absolute, report, &error);
+	Py_END_ALLOW_THREADS
+	ntd_deliver_to_loggers(state);
+	if (!vlan) {
+		ntd_raise(state, error);
+		return -1;
+	}
+	if (logger != Py_None)
+		self_of(object)->logger = Py_NewRef(logger);
+	return fill(self_of(object), vlan);
 }
 
 static void vlan_dealloc(PyObject *object)
 {
 	PyTypeObject *type = Py_TYPE(object);
 
-	free(((struct vlan_object *)object)->directory);
-	PyObject_Free(object);
+	free(self_of(object)->directory);
+	Py_XDECREF(self_of(object)->logger);
+	type->tp_free(object);
 	Py_DECREF(type);
 }
 
 static PyObject *vlan_repr(PyObject *object)
 {
-	return PyUnicode_FromFormat("<Vlan Nr. %d>", ((struct vlan_object *)object)->number);
+	return PyUnicode_FromFormat("<Vlan Nr. %d>", self_of(object)->number);
 }
 
-static PyObject *get_nr(PyObject *object, void *closure)
+static PyObject *stop(PyObject *object, PyObject *unused)
 {
-	(void)closure;
-	return PyLong_FromLong(((struct vlan_object *)object)->number);
+	struct ntd_module_state *state = ntd_module_state();
+	struct ntd_vlan *vlan = self_of(object)->vlan;
+
+	(void)unused;
+	Py_BEGIN_ALLOW_THREADS
+	ntd_session_remove_vlan(state->session, vlan);
+	Py_END_ALLOW_THREADS
+	ntd_deliver_to_loggers(state);
+	Py_RETURN_NONE;
 }
 
 static PyObject *get_socket_dir(PyObject *object, void *closure)
 {
 	(void)closure;
-	return ntd_path(((struct vlan_object *)object)->directory);
+	return ntd_path(self_of(object)->directory ? self_of(object)->directory : "");
 }
 
 static PyObject *get_pid(PyObject *object, void *closure)
@@ -51,26 +124,68 @@ static PyObject *get_pid(PyObject *object, void *closure)
 	return PyLong_FromLong(getpid());
 }
 
+static PyObject *get_tap_name(PyObject *object, void *closure)
+{
+	(void)closure;
+	return PyUnicode_FromFormat("vde-tap%d", self_of(object)->number);
+}
+
+static PyObject *get_logger(PyObject *object, void *closure)
+{
+	PyObject *logger = self_of(object)->logger;
+
+	(void)closure;
+	return logger ? Py_NewRef(logger) : ntd_logger_object(ntd_module_state());
+}
+
+static PyObject *get_none(PyObject *object, void *closure)
+{
+	(void)object;
+	(void)closure;
+	Py_RETURN_NONE;
+}
+
 int ntd_add_vlan_type(PyObject *module, struct ntd_module_state *state)
 {
+	static PyMethodDef methods[] = {
+		{"stop", stop, METH_NOARGS,
+		 "stop($self)\n--\n\nDisconnects all machines and ends the network."},
+		{NULL, NULL, 0, NULL},
+	};
+	static PyMemberDef members[] = {
+		{"nr", T_INT, offsetof(struct vlan_object, number), READONLY,
+		 "The number of the network."},
+		{NULL, 0, 0, 0, NULL},
+	};
 	static PyGetSetDef attributes[] = {
-		{"nr", get_nr, NULL, "The number of the network.", NULL},
 		{"socket_dir", get_socket_dir, NULL,
 		 "Path: the directory of the sockets that VDE clients connect to.", NULL},
 		{"pid", get_pid, NULL, "The process that serves the network: the driver.", NULL},
+		{"process", get_none, NULL, "None: there is no process of its own.", NULL},
+		{"plug_process", get_none, NULL, "None: there is no process of its own.", NULL},
+		{"tap_name", get_tap_name, NULL, "The name of its tap interface, if there is one.",
+		 NULL},
+		{"logger", get_logger, NULL, "The log it writes to.", NULL},
 		{NULL, NULL, NULL, NULL, NULL},
 	};
 	static PyType_Slot slots[] = {
-		{Py_tp_doc, (void *)"A virtual network between machines."},
+		{Py_tp_doc, (void *)"VLan(nr, tmp_dir, logger=None)\n--\n\n"
+				    "A virtual network between machines. Its sockets are in "
+				    "tmp_dir/vdeNR.ctl, which start\n"
+				    "scripts find by the variable QEMU_VDE_SOCKET_NR."},
+		{Py_tp_new, PyType_GenericNew},
+		{Py_tp_init, vlan_init},
 		{Py_tp_dealloc, vlan_dealloc},
 		{Py_tp_repr, vlan_repr},
+		{Py_tp_methods, methods},
+		{Py_tp_members, members},
 		{Py_tp_getset, attributes},
 		{0, NULL},
 	};
 	static PyType_Spec spec = {
 		.name = "test_driver.vlan.VLan",
 		.basicsize = sizeof(struct vlan_object),
-		.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+		.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
 		.slots = slots,
 	};
 

@@ -59,19 +59,21 @@ static void never_block(void *arg)
 
 static void deadline_expired(struct ntd_timer *timer)
 {
-	struct ntd_session *session = ntd_container_of(timer, struct ntd_session, deadline);
+	struct ntd_deadline *deadline = ntd_container_of(timer, struct ntd_deadline, timer);
 
-	session->timed_out = true;
-	ntd_session_abort(session, SIGTERM, "timeout reached; test terminating...");
+	deadline->running = false;
+	deadline->session->timed_out = true;
+	ntd_session_abort(deadline->session, SIGTERM, NTD_TIMEOUT_REACHED);
 }
 
 int ntd_session_open(struct ntd_session *session, const struct ntd_config *config,
 		     struct ntd_keeper *keeper, struct ntd_error **err)
 {
-	*session = (struct ntd_session){.config = config,
-					.keeper = keeper,
-					.deadline.expired = deadline_expired,
-					.out_fd = -1};
+	*session = (struct ntd_session){
+		.config = config,
+		.keeper = keeper,
+		.deadline = {.session = session, .seconds = config->global_timeout},
+		.out_fd = -1};
 	pthread_mutex_init(&session->mutex, NULL);
 	if (config->output_given)
 		session->out_fd = open(config->output_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -115,22 +117,43 @@ void ntd_session_close(struct ntd_session *session)
 
 /* ---- VLANs and machines */
 
-static int start_vlan(struct ntd_session *session, int number, struct ntd_error **err)
+struct ntd_vlan *ntd_session_add_vlan(struct ntd_session *session, int number, const char *base,
+				      struct ntd_report *report, struct ntd_error **err)
 {
 	_cleanup_free_ char *directory =
-		ntd_asprintf("%s/vde%d.ctl", session->sockets.path, number);
+		ntd_asprintf("%s/vde%d.ctl", base ? base : session->sockets.path, number);
 	_cleanup_free_ char *variable = ntd_asprintf("QEMU_VDE_SOCKET_%d", number);
 	struct ntd_vlan *vlan;
 
 	ntd_keeper_sweep(session->keeper, directory); /* which leaves one that is in use */
-	vlan = ntd_vlan_new(session->loop, session->report, number, directory, err);
-	if (!vlan)
-		return ntd_error_wrap(err, "vlan %d", number);
+	vlan = ntd_vlan_new(session->loop, report ? report : session->report, number, directory,
+			    err);
+	if (!vlan) {
+		ntd_error_wrap(err, "vlan %d", number);
+		return NULL;
+	}
 	setenv(variable, directory, true);
+	pthread_mutex_lock(&session->mutex);
 	session->vlans =
 		ntd_realloc(session->vlans, (session->vlan_count + 1) * sizeof *session->vlans);
 	session->vlans[session->vlan_count++] = vlan;
-	return 0;
+	pthread_mutex_unlock(&session->mutex);
+	return vlan;
+}
+
+void ntd_session_remove_vlan(struct ntd_session *session, struct ntd_vlan *vlan)
+{
+	bool found = false;
+
+	pthread_mutex_lock(&session->mutex);
+	for (size_t i = 0; i < session->vlan_count && !found; i++)
+		if (session->vlans[i] == vlan) {
+			session->vlans[i] = session->vlans[--session->vlan_count];
+			found = true;
+		}
+	pthread_mutex_unlock(&session->mutex);
+	if (found)
+		ntd_vlan_free(vlan);
 }
 
 static int start_vlans(struct ntd_session *session, struct ntd_error **err)
@@ -140,7 +163,7 @@ static int start_vlans(struct ntd_session *session, struct ntd_error **err)
 	int result = 0;
 
 	for (size_t i = 0; result == 0 && i < numbers->count; i++)
-		result = start_vlan(session, numbers->items[i], err);
+		result = ntd_session_add_vlan(session, numbers->items[i], NULL, NULL, err) ? 0 : -1;
 	ntd_nest_end(&nest, result < 0);
 	return result;
 }
@@ -264,29 +287,35 @@ int ntd_session_set_up(struct ntd_session *session, struct ntd_error **err)
 
 static void set_deadline(void *arg)
 {
-	struct ntd_session *session = arg;
+	struct ntd_deadline *deadline = arg;
 
-	ntd_timer_set(session->loop, &session->deadline,
-		      ntd_after(ntd_span(session->config->global_timeout)));
+	deadline->timer.expired = deadline_expired;
+	ntd_timer_set(deadline->session->loop, &deadline->timer,
+		      ntd_after(ntd_span(deadline->seconds)));
+	deadline->running = true;
 }
 
 static void cancel_deadline(void *arg)
 {
-	ntd_timer_cancel(&((struct ntd_session *)arg)->deadline);
+	struct ntd_deadline *deadline = arg;
+
+	ntd_timer_cancel(&deadline->timer);
+	deadline->running = false;
 }
 
-void ntd_session_start_timer(struct ntd_session *session)
+void ntd_deadline_start(struct ntd_deadline *deadline)
 {
-	_cleanup_free_ char *seconds = ntd_float_text(session->config->global_timeout);
+	ntd_loop_call(deadline->session->loop, set_deadline, deadline);
+}
 
-	ntd_log(session->report, NTD_LEVEL_INFO, NULL,
-		"Test will time out and terminate in %s seconds", seconds);
-	ntd_loop_call(session->loop, set_deadline, session);
+void ntd_deadline_stop(struct ntd_deadline *deadline)
+{
+	ntd_loop_call(deadline->session->loop, cancel_deadline, deadline);
 }
 
 void ntd_session_stop_timer(struct ntd_session *session)
 {
-	ntd_loop_call(session->loop, cancel_deadline, session);
+	ntd_deadline_stop(&session->deadline);
 }
 
 /* ---- the end */
@@ -309,7 +338,7 @@ static void release_machines(struct ntd_session *session)
 static void stop_vlans(struct ntd_session *session)
 {
 	while (session->vlan_count)
-		ntd_vlan_free(session->vlans[--session->vlan_count]);
+		ntd_session_remove_vlan(session, session->vlans[session->vlan_count - 1]);
 }
 
 void ntd_session_clean_up(struct ntd_session *session)

@@ -17,6 +17,19 @@
 #include <stdatomic.h>
 #include <termios.h>
 
+/* Why a run ends at its limit of time; scripts of CI systems look for it. */
+#define NTD_TIMEOUT_REACHED "timeout reached; test terminating..."
+
+struct ntd_session;
+
+/* A limit of time, at which the run is ended. */
+struct ntd_deadline {
+	struct ntd_timer timer;
+	struct ntd_session *session;
+	double seconds;
+	atomic_bool running;
+};
+
 struct ntd_session {
 	const struct ntd_config *config;
 	struct ntd_loop *loop;
@@ -39,7 +52,7 @@ struct ntd_session {
 	struct ntd_report **reports; /* beside `report` */
 	size_t report_count;
 
-	struct ntd_timer deadline;
+	struct ntd_deadline deadline;
 	bool timed_out;
 	atomic_bool collected; /* session/failure.c */
 	atomic_bool ending;    /* by ntd_session_abort() */
@@ -73,8 +86,18 @@ struct ntd_report *ntd_session_new_report(struct ntd_session *session, struct nt
 /* Takes a machine out of the session and frees it; it is released first. */
 void ntd_session_remove_machine(struct ntd_session *session, struct ntd_machine *machine);
 
-/* Starts, or starts again, the time that the run may take. */
-void ntd_session_start_timer(struct ntd_session *session);
+/* Starts a VLAN that belongs to the session, below the directory `base` (NULL: the session's), and exports
+ * its QEMU_VDE_SOCKET_n. `report` NULL: the session's. */
+struct ntd_vlan *ntd_session_add_vlan(struct ntd_session *session, int number, const char *base,
+				      struct ntd_report *report, struct ntd_error **err);
+/* Stops a VLAN; nothing if it is the session's no more. */
+void ntd_session_remove_vlan(struct ntd_session *session, struct ntd_vlan *vlan);
+
+/* Any thread: starts, or starts again; stops. */
+void ntd_deadline_start(struct ntd_deadline *deadline);
+void ntd_deadline_stop(struct ntd_deadline *deadline);
+
+/* Lifts the limit of the time that the run may take. */
 void ntd_session_stop_timer(struct ntd_session *session);
 
 /* Releases every machine and stops the VLANs. Never returns when an abort is under way. */

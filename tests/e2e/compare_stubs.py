@@ -60,6 +60,8 @@ def stub_parameters(node):
         yield arguments.vararg.arg, kinds.VAR_POSITIONAL, kinds.empty
     for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults):
         yield argument.arg, kinds.KEYWORD_ONLY, ast.literal_eval(default) if default else kinds.empty
+    if arguments.kwarg:
+        yield arguments.kwarg.arg, kinds.VAR_KEYWORD, kinds.empty
 
 
 # ---- comparisons

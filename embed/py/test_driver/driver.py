@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from _test_driver import Driver
+from _test_driver import Driver, start_script_name
 
 
 @dataclass
@@ -42,6 +42,83 @@ def load_driver_configuration(file_path):
         enable_ssh_backdoor=data["enable_ssh_backdoor"],
         test_script=Path(data["test_script"]),
     )
+
+
+def configuration(vms, containers, vlans, global_timeout, enable_ssh_backdoor, test_script):
+    """The configuration of a run: machines are (name, start script), the timeout is in seconds."""
+    return DriverConfiguration(
+        vms={name: MachineConfiguration(name, Path(script)) for name, script in vms},
+        containers={name: MachineConfiguration(name, Path(script)) for name, script in containers},
+        vlans=vlans,
+        global_timeout=datetime.timedelta(seconds=global_timeout),
+        enable_ssh_backdoor=enable_ssh_backdoor,
+        test_script=Path(test_script),
+    )
+
+
+@dataclass
+class DriverPlan:
+    """What Driver(...) makes of its arguments."""
+
+    config: DriverConfiguration
+    tests: str
+    start_scripts: list
+    vlans: list
+    seconds: float
+    out_dir: Path
+    logger: object
+    keep_machine_state: bool
+    debug: object
+
+
+def _seconds(duration):
+    return duration.total_seconds() if hasattr(duration, "total_seconds") else float(duration)
+
+
+def _plan(config, tests, out_dir, logger, keep_machine_state, debug):
+    if config.containers:
+        raise ValueError(f"container '{next(iter(config.containers))}': this driver runs virtual machines only")
+    if debug is None:
+        from test_driver.debug import DebugNop
+
+        debug = DebugNop()
+    vms = sorted((name, str(vm.start_script)) for name, vm in config.vms.items())
+    return DriverPlan(config, tests, vms, sorted(set(config.vlans)), _seconds(config.global_timeout),
+                      Path(out_dir).absolute(), logger, keep_machine_state, debug)
+
+
+def _newest(config, out_dir, logger=None, keep_machine_state=False, debug=None, interactive=False):
+    if not isinstance(config, DriverConfiguration):
+        raise TypeError(f"Driver() argument 'config' must be a DriverConfiguration, not {type(config).__name__}")
+    tests = Path(config.test_script).read_text(encoding="utf-8")
+    return _plan(config, tests, out_dir, logger, keep_machine_state, debug)
+
+
+_WEEK = 7 * 24 * 60 * 60
+
+
+def _with_containers(vm_names, vm_start_scripts, container_names, container_start_scripts, vlans, tests, out_dir,
+                     logger=None, keep_machine_state=False, global_timeout=_WEEK, debug=None,
+                     enable_ssh_backdoor=False):
+    vms = zip(vm_names or [start_script_name(script) for script in vm_start_scripts], vm_start_scripts, strict=True)
+    containers = zip(container_names or container_start_scripts, container_start_scripts, strict=True)
+    config = configuration(vms, containers, vlans, _seconds(global_timeout), enable_ssh_backdoor, "")
+    return _plan(config, tests, out_dir, logger, keep_machine_state, debug)
+
+
+def _oldest(start_scripts, vlans, tests, out_dir, logger=None, keep_vm_state=False, global_timeout=_WEEK, debug=None,
+            enable_ssh_backdoor=False):
+    return _with_containers(None, start_scripts, None, [], vlans, tests, out_dir, logger, keep_vm_state,
+                            global_timeout, debug, enable_ssh_backdoor)
+
+
+def plan_from(*args, **kwargs):
+    """The arguments of Driver(), of whichever generation of the driver."""
+    if "vm_start_scripts" in kwargs or len(args) > 3 and isinstance(args[3], list):
+        return _with_containers(*args, **kwargs)
+    if "start_scripts" in kwargs or args and isinstance(args[0], list):
+        return _oldest(*args, **kwargs)
+    return _newest(*args, **kwargs)
 
 
 __all__ = ["Driver", "DriverConfiguration", "MachineConfiguration", "load_driver_configuration"]

@@ -1,13 +1,14 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
+from os import PathLike
 from pathlib import Path
 from typing import Any, overload
 
 from test_driver.assertions import Assertions
 from test_driver.debug import DebugAbstract
-from test_driver.logger import CompositeLogger
+from test_driver.logger import AbstractLogger, CompositeLogger
 from test_driver.machine import NspawnMachine, QemuMachine
 from test_driver.polling_condition import PollingCondition
 from test_driver.vlan import VLan
@@ -28,11 +29,43 @@ class DriverConfiguration:
 
 def load_driver_configuration(file_path: str) -> DriverConfiguration: ...
 
+def configuration(
+    vms: Iterable[tuple[str, str]],
+    containers: Iterable[tuple[str, str]],
+    vlans: list[int],
+    global_timeout: float,
+    enable_ssh_backdoor: bool,
+    test_script: str,
+) -> DriverConfiguration: ...
+@dataclass
+class DriverPlan:
+    config: DriverConfiguration
+    tests: str
+    start_scripts: list[tuple[str, str]]
+    vlans: list[int]
+    seconds: float
+    out_dir: Path
+    logger: AbstractLogger | None
+    keep_machine_state: bool
+    debug: DebugAbstract
+
+def plan_from(*args: Any, **kwargs: Any) -> DriverPlan: ...
+
 class Driver:
     t: Assertions
     debug: DebugAbstract
-    @property
-    def machines(self) -> list[QemuMachine | NspawnMachine]: ...
+    machines: list[QemuMachine | NspawnMachine]
+    def __init__(
+        self,
+        config: DriverConfiguration,
+        out_dir: str | PathLike[str],
+        logger: AbstractLogger | None = None,
+        keep_machine_state: bool = False,
+        debug: DebugAbstract | None = None,
+        interactive: bool = False,
+    ) -> None: ...
+    def __enter__(self) -> Driver: ...
+    def __exit__(self, *exception: object) -> None: ...
     @property
     def machines_qemu(self) -> list[QemuMachine]: ...
     @property
@@ -45,6 +78,18 @@ class Driver:
     def out_dir(self) -> Path: ...
     @property
     def tests(self) -> str: ...
+    @property
+    def config(self) -> DriverConfiguration: ...
+    @property
+    def keep_machine_state(self) -> bool: ...
+    @property
+    def global_timeout(self) -> float: ...
+    @property
+    def race_timer(self) -> _RaceTimer: ...
+    @property
+    def polling_conditions(self) -> list[PollingCondition]: ...
+    def terminate_test(self) -> None: ...
+    def check_polling_conditions(self) -> None: ...
     def start_all(self) -> None: ...
     def join_all(self) -> None: ...
     def create_machine(
@@ -81,3 +126,10 @@ class Driver:
     def serial_stdout_off(self) -> None: ...
     def dump_machine_ssh(self) -> None: ...
     def test_symbols(self) -> dict[str, Any]: ...
+
+class _RaceTimer:
+    @property
+    def interval(self) -> float: ...
+    def start(self) -> None: ...
+    def cancel(self) -> None: ...
+    def is_alive(self) -> bool: ...

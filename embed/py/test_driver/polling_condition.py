@@ -125,9 +125,6 @@ def _watch(driver):
 
 def polling_condition(driver):
     """The decorator as scripts see it, with or without arguments."""
-    if not hasattr(driver, "polling_conditions"):
-        driver.polling_conditions = []
-
     def decorator(fun=None, *, seconds_interval=2.0, interval=None, description=None):
         wanted = seconds_interval if interval is None else interval
         if fun is None:

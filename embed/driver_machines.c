@@ -1,0 +1,254 @@
+/* What a driver does with its machines: start_all, join_all, create_machine. Its list is the script's to change:
+ * machines of subclasses, and other objects with the same methods, are called by these.
+ */
+#include "driver_object.h"
+#include "machine_object.h"
+
+/* Whether the core can do it: the method is not one that a subclass overrides. */
+static bool is_plain(PyObject *machine, const char *method)
+{
+	struct ntd_module_state *state = ntd_module_state();
+	_cleanup_pyref_ PyObject *own = NULL, *base = NULL;
+
+	if (!PyObject_TypeCheck(machine, state->machine_type))
+		return false;
+	own = PyObject_GetAttrString((PyObject *)Py_TYPE(machine), method);
+	base = PyObject_GetAttrString((PyObject *)state->machine_type, method);
+	PyErr_Clear();
+	return own == base;
+}
+
+/* A copy: other threads may change the list. */
+static PyObject *machines_of(struct driver_object *self)
+{
+	return PyList_GetSlice(self->machines, 0, PY_SSIZE_T_MAX);
+}
+
+static bool call_method(PyObject *machine, const char *method)
+{
+	_cleanup_pyref_ PyObject *result = PyObject_CallMethod(machine, method, NULL);
+
+	return result;
+}
+
+/* ---- start_all */
+
+static int start_plain(PyObject *list)
+{
+	Py_ssize_t size = PyList_Size(list);
+	_cleanup_free_ struct ntd_machine **machines =
+		ntd_calloc((size_t)size + 1, sizeof(struct ntd_machine *));
+	size_t count = 0;
+	int result;
+
+	for (Py_ssize_t i = 0; i < size; i++)
+		if (is_plain(PyList_GetItem(list, i), "start"))
+			machines[count++] = ntd_machine_of(PyList_GetItem(list, i));
+	NTD_BLOCKING_CALL(result, ntd_machine_start_all(machines, count, waiter, error));
+	return result;
+}
+
+static int start_machines(PyObject *list)
+{
+	if (!list || start_plain(list) < 0)
+		return -1;
+	for (Py_ssize_t i = 0; i < PyList_Size(list); i++)
+		if (!is_plain(PyList_GetItem(list, i), "start") &&
+		    !call_method(PyList_GetItem(list, i), "start"))
+			return -1;
+	return 0;
+}
+
+static struct ntd_nest begin(struct driver_object *self, const char *text)
+{
+	return ntd_nest_begin(ntd_logger_report(self->logger), NULL, "%s", text);
+}
+
+PyObject *ntd_driver_start_all(PyObject *object, PyObject *unused)
+{
+	struct driver_object *self = ntd_driver_self(object);
+	_cleanup_pyref_ PyObject *list = machines_of(self);
+	struct ntd_nest nest = begin(self, "start all VMs");
+	int result = start_machines(list);
+
+	(void)unused;
+	ntd_nest_end(&nest, result < 0);
+	if (result < 0)
+		return NULL;
+	Py_RETURN_NONE;
+}
+
+/* ---- join_all */
+
+static int join(PyObject *object)
+{
+	struct ntd_machine *machine;
+	int result;
+
+	if (!is_plain(object, "wait_for_shutdown"))
+		return call_method(object, "wait_for_shutdown") ? 0 : -1;
+	machine = ntd_machine_of(object);
+	NTD_BLOCKING_CALL(result,
+			  ntd_machine_wait_for_shutdown(machine, NTD_FOREVER, waiter, error));
+	return result;
+}
+
+PyObject *ntd_driver_join_all(PyObject *object, PyObject *unused)
+{
+	struct driver_object *self = ntd_driver_self(object);
+	_cleanup_pyref_ PyObject *list = machines_of(self);
+	struct ntd_nest nest = begin(self, "wait for all VMs to finish");
+	int result = list ? 0 : -1;
+
+	(void)unused;
+	for (Py_ssize_t i = 0; result == 0 && i < PyList_Size(list); i++)
+		result = join(PyList_GetItem(list, i));
+	ntd_nest_end(&nest, result < 0);
+	ntd_deadline_stop(self->deadline);
+	if (result < 0)
+		return NULL;
+	Py_RETURN_NONE;
+}
+
+/* ---- after the script */
+
+static int sync_one(PyObject *object)
+{
+	_cleanup_pyref_ PyObject *up = NULL, *done = NULL;
+	struct ntd_machine *machine;
+	int result;
+
+	if (is_plain(object, "execute")) {
+		machine = ntd_machine_of(object);
+		NTD_BLOCKING_CALL(result, ntd_machine_sync(machine, waiter, error));
+		return result;
+	}
+	up = PyObject_CallMethod(object, "is_up", NULL);
+	if (up && PyObject_IsTrue(up) == 1)
+		done = PyObject_CallMethod(object, "execute", "s", "sync");
+	return !up || PyErr_Occurred() ? -1 : 0;
+}
+
+int ntd_driver_sync_all(struct driver_object *self)
+{
+	_cleanup_pyref_ PyObject *list = machines_of(self);
+	int result = list ? 0 : -1;
+
+	for (Py_ssize_t i = 0; result == 0 && i < PyList_Size(list); i++)
+		result = sync_one(PyList_GetItem(list, i));
+	return result;
+}
+
+/* ---- create_machine */
+
+/* Older scripts pass one dict: startCommand, name, keep_vm_state. Returns the keywords to call with. */
+static PyObject *keywords_from(PyObject *dict, PyObject *given)
+{
+	static const char *const keys[][2] = {{"startCommand", "start_command"},
+					      {"name", "name"},
+					      {"keep_vm_state", "keep_vm_state"}};
+	_cleanup_pyref_ PyObject *rest = PyDict_Copy(dict), *kwargs = PyDict_New();
+
+	if (given && PyDict_Size(given)) {
+		PyErr_SetString(PyExc_TypeError,
+				"create_machine(): a dict must be the only argument");
+		return NULL;
+	}
+	for (size_t i = 0; rest && kwargs && i < sizeof keys / sizeof *keys; i++) {
+		PyObject *value = PyDict_GetItemString(rest, keys[i][0]);
+
+		if (value && (PyDict_SetItemString(kwargs, keys[i][1], value) < 0 ||
+			      PyDict_DelItemString(rest, keys[i][0]) < 0))
+			return NULL;
+	}
+	if (!rest || !kwargs)
+		return NULL;
+	if (!PyDict_GetItemString(kwargs, "start_command"))
+		PyErr_SetString(PyExc_TypeError,
+				"create_machine(): the dict must have the key startCommand");
+	else if (PyDict_Size(rest))
+		PyErr_Format(PyExc_TypeError, "create_machine(): unknown keys in the dict: %R",
+			     rest);
+	return PyErr_Occurred() ? NULL : ntd_steal(&kwargs);
+}
+
+struct creation {
+	PyObject *start_command;
+	const char *name;
+	int keep_machine_state, keep_vm_state;
+};
+
+static bool parse(PyObject *args, PyObject *kwargs, struct creation *creation)
+{
+	static char *names[] = {"start_command", "name", "keep_machine_state", "keep_vm_state",
+				NULL};
+
+	return ntd_parse(args, kwargs, "O|$zpp:create_machine", names, &creation->start_command,
+			 &creation->name, &creation->keep_machine_state, &creation->keep_vm_state);
+}
+
+static struct ntd_machine *add_machine(struct driver_object *self, const struct creation *creation)
+{
+	struct ntd_module_state *state = ntd_module_state();
+	_cleanup_pyref_ PyObject *command = PyOS_FSPath(creation->start_command), *bytes = NULL;
+	_cleanup_path_ struct ntd_path_arg out_dir = {0};
+	_cleanup_free_ char *name = NULL;
+	struct ntd_new_machine new = {.keep_state = creation->keep_machine_state ||
+						    creation->keep_vm_state,
+				      .report = ntd_logger_report(self->logger)};
+	struct ntd_error *error = NULL;
+	struct ntd_machine *machine;
+
+	if (!command || !PyUnicode_FSConverter(command, &bytes)) {
+		PyErr_Format(PyExc_TypeError, "start_command must be a str, not %s",
+			     Py_TYPE(creation->start_command)->tp_name);
+		return NULL;
+	}
+	if (self->out_dir && !ntd_convert_path(self->out_dir, &out_dir))
+		return NULL;
+	new.out_dir = out_dir.text;
+	new.script = PyBytes_AS_STRING(bytes);
+	new.name = name = creation->name ? ntd_strdup(creation->name)
+					 : ntd_start_script_name(new.script, "-vm");
+	if (!ntd_check_machine_name(name))
+		return NULL;
+	Py_BEGIN_ALLOW_THREADS
+	machine = ntd_session_add_machine(state->session, &new, &error);
+	Py_END_ALLOW_THREADS
+	if (!machine)
+		ntd_raise(state, error);
+	return machine;
+}
+
+static PyObject *create(struct driver_object *self, const struct creation *creation)
+{
+	struct ntd_module_state *state = ntd_module_state();
+	struct ntd_machine *machine = add_machine(self, creation);
+	PyObject *object = machine ? ntd_machine_object(state, machine) : NULL;
+
+	if (object && self->logger != state->logger)
+		ntd_machine_self(object)->logger = Py_NewRef(self->logger);
+	return object;
+}
+
+PyObject *ntd_driver_create_machine(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	struct driver_object *self = ntd_driver_self(object);
+	struct creation creation = {0};
+	_cleanup_pyref_ PyObject *none = PyTuple_New(0), *keywords = NULL;
+	PyObject *dict = PyTuple_Size(args) == 1 ? PyTuple_GetItem(args, 0) : NULL;
+
+	if (!none)
+		return NULL;
+	if (dict && PyDict_Check(dict)) {
+		keywords = keywords_from(dict, kwargs);
+		if (!keywords || !parse(none, keywords, &creation))
+			return NULL;
+		ntd_log(ntd_logger_report(self->logger), NTD_LEVEL_WARNING, NULL,
+			"create_machine() with a dict is deprecated: pass the start command and "
+			"keywords");
+	} else if (!parse(args, kwargs, &creation)) {
+		return NULL;
+	}
+	return create(self, &creation);
+}

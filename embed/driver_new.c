@@ -1,0 +1,215 @@
+/* Driver(...) in a script: a driver within the session of the one that runs the script, with a script, machines,
+ * networks and a limit of time of its own. Its machines end with its `with` block, or with the run.
+ */
+#include "driver_object.h"
+#include "machine_object.h"
+
+/* ---- Driver(...) */
+
+/* The arguments of whichever generation, as a DriverPlan of test_driver.driver. */
+static PyObject *plan_from(PyObject *args, PyObject *kwargs)
+{
+	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("test_driver.driver");
+	_cleanup_pyref_ PyObject *function =
+		module ? PyObject_GetAttrString(module, "plan_from") : NULL;
+
+	return function ? PyObject_Call(function, args, kwargs) : NULL;
+}
+
+static int start_vlans(struct driver_object *self, PyObject *numbers)
+{
+	struct ntd_module_state *state = ntd_module_state();
+	struct ntd_nest nest =
+		ntd_nest_begin(ntd_logger_report(self->logger), NULL, "start all VLans");
+	_cleanup_pyref_ PyObject *base = ntd_path(state->session->tmp_dir);
+	int result = base ? 0 : -1;
+
+	for (Py_ssize_t i = 0; result == 0 && i < PyList_Size(numbers); i++) {
+		_cleanup_pyref_ PyObject *vlan = PyObject_CallFunctionObjArgs(
+			(PyObject *)state->vlan_type, PyList_GetItem(numbers, i), base,
+			self->logger, NULL);
+
+		if (!vlan || PyList_Append(self->vlans, vlan) < 0)
+			result = -1;
+	}
+	ntd_nest_end(&nest, result < 0);
+	return result;
+}
+
+static int make_machines(PyObject *object, PyObject *scripts)
+{
+	struct driver_object *self = ntd_driver_self(object);
+	PyObject *pair;
+
+	for (Py_ssize_t i = 0;
+	     (pair = i < PyList_Size(scripts) ? PyList_GetItem(scripts, i) : NULL); i++) {
+		_cleanup_pyref_ PyObject *args =
+			PyTuple_Pack(1, PyTuple_GetItem(pair, 1)); /* the start script */
+		_cleanup_pyref_ PyObject *kwargs = Py_BuildValue(
+			"{sOsO}", "name", PyTuple_GetItem(pair, 0), "keep_machine_state",
+			self->keep_machine_state ? Py_True : Py_False);
+		_cleanup_pyref_ PyObject *machine =
+			args && kwargs ? ntd_driver_create_machine(object, args, kwargs) : NULL;
+
+		if (!machine || PyList_Append(self->machines, machine) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* An attribute of the plan, moved into its place. */
+static bool take(PyObject *plan, const char *name, PyObject **place)
+{
+	PyObject *value = PyObject_GetAttrString(plan, name);
+
+	if (value)
+		Py_XSETREF(*place, value);
+	return value;
+}
+
+static int set_deadline(struct driver_object *self, PyObject *seconds)
+{
+	double limit = PyFloat_AsDouble(seconds);
+
+	if (PyErr_Occurred())
+		return -1;
+	self->is_own = true;
+	self->deadline = ntd_calloc(1, sizeof *self->deadline);
+	*self->deadline =
+		(struct ntd_deadline){.session = ntd_module_state()->session, .seconds = limit};
+	return 0;
+}
+
+static int follow(PyObject *object, PyObject *plan)
+{
+	struct driver_object *self = ntd_driver_self(object);
+	_cleanup_pyref_ PyObject *scripts = NULL, *numbers = NULL, *seconds = NULL, *keep = NULL;
+	_cleanup_pyref_ PyObject *debug = NULL;
+
+	if (!take(plan, "config", &self->config) || !take(plan, "out_dir", &self->out_dir) ||
+	    !take(plan, "tests", &self->tests) || !take(plan, "logger", &self->logger) ||
+	    !take(plan, "debug", &debug) || !take(plan, "start_scripts", &scripts) ||
+	    !take(plan, "vlans", &numbers) || !take(plan, "seconds", &seconds) ||
+	    !take(plan, "keep_machine_state", &keep))
+		return -1;
+	if (self->logger == Py_None)
+		Py_SETREF(self->logger, ntd_logger_object(ntd_module_state()));
+	if (!self->logger || !ntd_logger_report(self->logger) || set_deadline(self, seconds) < 0)
+		return -1;
+	self->keep_machine_state = PyObject_IsTrue(keep) == 1;
+	self->code = Py_CompileString(PyUnicode_AsUTF8(self->tests), "<string>", Py_file_input);
+	if (!self->code || ntd_driver_add_assertions(object) < 0 ||
+	    PyObject_SetAttrString(object, "debug", debug) < 0)
+		return -1;
+	return start_vlans(self, numbers) < 0 ? -1 : make_machines(object, scripts);
+}
+
+int ntd_driver_init(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	struct driver_object *self = ntd_driver_self(object);
+	_cleanup_pyref_ PyObject *plan = NULL;
+
+	if (self->is_own) {
+		PyErr_SetString(PyExc_RuntimeError, "Driver.__init__() was called before");
+		return -1;
+	}
+	plan = plan_from(args, kwargs);
+	return plan ? follow(object, plan) : -1;
+}
+
+/* ---- with Driver(...) as driver */
+
+PyObject *ntd_driver_enter(PyObject *object, PyObject *unused)
+{
+	(void)unused;
+	return Py_NewRef(object);
+}
+
+/* Calls a method of each; what it raises is logged, and the others get their turn. */
+static void call_each(struct driver_object *self, PyObject *list, const char *method)
+{
+	_cleanup_pyref_ PyObject *copy = PyList_GetSlice(list, 0, PY_SSIZE_T_MAX);
+
+	for (Py_ssize_t i = 0; copy && i < PyList_Size(copy); i++) {
+		PyObject *one = PyList_GetItem(copy, i);
+		_cleanup_pyref_ PyObject *done = PyObject_CallMethod(one, method, NULL);
+		_cleanup_pyref_ PyObject *text = NULL;
+		PyObject *type, *error, *traceback;
+
+		if (done)
+			continue;
+		PyErr_Fetch(&type, &error, &traceback);
+		text = PyUnicode_FromFormat("Error during cleanup of %R: %S", one, error);
+		if (text)
+			ntd_log(ntd_logger_report(self->logger), NTD_LEVEL_ERROR, NULL, "%s",
+				PyUnicode_AsUTF8(text));
+		PyErr_Clear();
+		Py_XDECREF(type);
+		Py_XDECREF(error);
+		Py_XDECREF(traceback);
+	}
+}
+
+PyObject *ntd_driver_exit(PyObject *object, PyObject *args)
+{
+	struct driver_object *self = ntd_driver_self(object);
+	struct ntd_nest nest = ntd_nest_begin(ntd_logger_report(self->logger), NULL, "cleanup");
+
+	(void)args;
+	ntd_deadline_stop(self->deadline);
+	call_each(self, self->machines, "release");
+	call_each(self, self->vlans, "stop");
+	ntd_nest_end(&nest, false);
+	ntd_deliver_to_loggers(ntd_module_state());
+	Py_RETURN_NONE;
+}
+
+/* ---- driver.config */
+
+static PyObject *names_and_scripts(const struct ntd_machine_configs *machines)
+{
+	_cleanup_pyref_ PyObject *list = PyList_New(0);
+
+	for (size_t i = 0; list && i < machines->count; i++) {
+		_cleanup_pyref_ PyObject *name = ntd_text_of(machines->items[i].name);
+		_cleanup_pyref_ PyObject *script =
+			PyUnicode_DecodeFSDefault(machines->items[i].start_script);
+		_cleanup_pyref_ PyObject *pair =
+			name && script ? PyTuple_Pack(2, name, script) : NULL;
+
+		if (!pair || PyList_Append(list, pair) < 0)
+			return NULL;
+	}
+	return ntd_steal(&list);
+}
+
+static PyObject *config_of_run(const struct ntd_config *config)
+{
+	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("test_driver.driver");
+	_cleanup_pyref_ PyObject *vms = names_and_scripts(&config->vms);
+	_cleanup_pyref_ PyObject *containers = names_and_scripts(&config->containers);
+	_cleanup_pyref_ PyObject *script = PyUnicode_DecodeFSDefault(config->test_script);
+	_cleanup_pyref_ PyObject *vlans = PyList_New(0);
+
+	for (size_t i = 0; vlans && i < config->vlans.count; i++) {
+		_cleanup_pyref_ PyObject *number = PyLong_FromLong(config->vlans.items[i]);
+
+		if (!number || PyList_Append(vlans, number) < 0)
+			return NULL;
+	}
+	if (!module || !vms || !containers || !vlans || !script)
+		return NULL;
+	return PyObject_CallMethod(module, "configuration", "OOOdOO", vms, containers, vlans,
+				   config->global_timeout,
+				   config->enable_ssh_backdoor ? Py_True : Py_False, script);
+}
+
+PyObject *ntd_driver_get_config(PyObject *object, void *closure)
+{
+	struct driver_object *self = ntd_driver_self(object);
+
+	(void)closure;
+	if (!self->config)
+		self->config = config_of_run(ntd_module_state()->session->config);
+	return Py_XNewRef(self->config);
+}

@@ -1,0 +1,103 @@
+/* driver.race_timer: the limit of time of a driver, with what scripts use of threading.Timer. */
+#include "driver_object.h"
+
+struct timer_object {
+	PyObject_HEAD
+	PyObject *driver; /* keeps the deadline */
+};
+
+static struct ntd_deadline *deadline_of(PyObject *object)
+{
+	return ntd_driver_self(((struct timer_object *)object)->driver)->deadline;
+}
+
+PyObject *ntd_driver_get_race_timer(PyObject *object, void *closure)
+{
+	struct timer_object *self =
+		PyObject_New(struct timer_object, ntd_module_state()->timer_type);
+
+	(void)closure;
+	if (self)
+		self->driver = Py_NewRef(object);
+	return (PyObject *)self;
+}
+
+PyObject *ntd_driver_terminate_test(PyObject *object, PyObject *unused)
+{
+	struct ntd_session *session = ntd_module_state()->session;
+
+	(void)object;
+	(void)unused;
+	Py_BEGIN_ALLOW_THREADS
+	ntd_session_abort(session, SIGTERM, NTD_TIMEOUT_REACHED);
+	ntd_session_yield_to_abort(session);
+	Py_END_ALLOW_THREADS
+	Py_RETURN_NONE;
+}
+
+static void timer_dealloc(PyObject *object)
+{
+	PyTypeObject *type = Py_TYPE(object);
+
+	Py_DECREF(((struct timer_object *)object)->driver);
+	PyObject_Free(object);
+	Py_DECREF(type);
+}
+
+static PyObject *timer_start(PyObject *object, PyObject *unused)
+{
+	(void)unused;
+	ntd_deadline_start(deadline_of(object));
+	Py_RETURN_NONE;
+}
+
+static PyObject *timer_cancel(PyObject *object, PyObject *unused)
+{
+	(void)unused;
+	ntd_deadline_stop(deadline_of(object));
+	Py_RETURN_NONE;
+}
+
+static PyObject *timer_is_alive(PyObject *object, PyObject *unused)
+{
+	(void)unused;
+	return PyBool_FromLong(deadline_of(object)->running);
+}
+
+static PyObject *get_interval(PyObject *object, void *closure)
+{
+	(void)closure;
+	return PyFloat_FromDouble(deadline_of(object)->seconds);
+}
+
+int ntd_add_timer_type(PyObject *module, struct ntd_module_state *state)
+{
+	static PyMethodDef methods[] = {
+		{"start", timer_start, METH_NOARGS,
+		 "start($self)\n--\n\nStarts the time, or starts it again."},
+		{"cancel", timer_cancel, METH_NOARGS, "cancel($self)\n--\n\nLifts the limit."},
+		{"is_alive", timer_is_alive, METH_NOARGS,
+		 "is_alive($self)\n--\n\nWhether the time is running."},
+		{NULL, NULL, 0, NULL},
+	};
+	static PyGetSetDef attributes[] = {
+		{"interval", get_interval, NULL, "float: the limit in seconds.", NULL},
+		{NULL, NULL, NULL, NULL, NULL},
+	};
+	static PyType_Slot slots[] = {
+		{Py_tp_doc, (void *)"The limit of time of a run."},
+		{Py_tp_dealloc, timer_dealloc},
+		{Py_tp_methods, methods},
+		{Py_tp_getset, attributes},
+		{0, NULL},
+	};
+	static PyType_Spec spec = {
+		.name = "_test_driver.RaceTimer",
+		.basicsize = sizeof(struct timer_object),
+		.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+		.slots = slots,
+	};
+
+	state->timer_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
+	return state->timer_type ? PyModule_AddType(module, state->timer_type) : -1;
+}

@@ -1,0 +1,350 @@
+"""The object `driver`, and drivers that scripts make."""
+
+import json
+
+import pytest
+
+import harness
+
+MACHINE = '''
+def machine_like(name, calls):
+    """Something else that has the methods of a machine."""
+    class Other:
+        def start(self): calls.append("start")
+        def wait_for_shutdown(self): calls.append("wait")
+        def is_up(self): return True
+        def execute(self, command): calls.append(command); return 0, ""
+        def release(self): calls.append("release")
+    other = Other()
+    other.name = name
+    return other
+'''
+
+
+# ---- the run's
+
+
+def test_its_attributes(fake):
+    harness.run("""
+        from pathlib import Path
+        from test_driver.driver import DriverConfiguration
+        assert driver.machines == [machine] == machines and driver.machines is machines
+        assert driver.machines_qemu == [machine] and driver.machines_nspawn == []
+        assert [vlan.nr for vlan in driver.vlans] == [1, 3] and driver.logger is log
+        assert driver.out_dir == Path(machine.out_dir) and isinstance(driver.out_dir, Path)
+        assert "driver.tests" in driver.tests and driver.keep_machine_state is False
+        config = driver.config
+        assert isinstance(config, DriverConfiguration) and driver.config is config
+        assert list(config.vms) == ["machine"] and config.vms["machine"].start_script.name == "run-machine-vm"
+        assert (config.vlans, config.containers, config.enable_ssh_backdoor) == ([1, 3], {}, False)
+        assert config.global_timeout.total_seconds() == driver.global_timeout == 300
+        assert config.test_script.read_text() == driver.tests
+        assert driver.polling_conditions == []
+        driver.check_polling_conditions()
+        symbols = driver.test_symbols()
+        assert symbols["driver"] is driver and symbols["machine"] is machine and symbols["vlan3"] is vlan3
+        driver.own_attribute = 5
+        assert driver.own_attribute == 5 and driver.t is t
+    """, fake, vlans=[1, 3])
+
+
+def test_polling_conditions_can_be_checked_at_will():
+    result = harness.run("""
+        from test_driver.polling_condition import PollingConditionError
+
+        @polling_condition(seconds_interval=0, description="it holds")
+        def holds():
+            return fine
+
+        fine = True
+        with holds:
+            assert driver.polling_conditions == [holds]
+            driver.check_polling_conditions()
+            fine = False
+            try:
+                driver.check_polling_conditions()
+            except PollingConditionError as error:
+                print(error)
+        assert driver.polling_conditions == []
+    """)
+    assert result.lines == ["Polling condition failed: it holds"]
+
+
+def test_machines_that_are_appended_are_the_drivers(fake):
+    """Made by the script, of a subclass that starts otherwise, or with nothing but the methods."""
+    result = harness.run(MACHINE + """
+calls = []
+
+class Special(QemuMachine):
+    def start(self, allow_reboot=False):
+        calls.append("special start")
+        super().start(allow_reboot)
+
+    def wait_for_shutdown(self, timeout=None):
+        calls.append("special wait")
+        super().wait_for_shutdown(timeout)
+
+script = machine.start_command._cmd
+created = create_machine(script, name="created")
+special = Special(driver.out_dir, machine.tmp_dir, script, log, "special")
+driver.machines.append(created)
+driver.machines += [special, machine_like("other", calls)]
+assert machines[1:3] == [created, special] and driver.test_symbols()["created"] is created
+start_all()
+assert machine.booted and created.booted and special.booted and calls == ["special start", "start"]
+for one in machines[:3]:
+    one.succeed("true")
+    one.execute("poweroff", check_return=False, check_output=False)
+join_all()
+assert calls[2:] == ["special wait", "wait"] and not created.booted and not special.booted
+print("pids", created.pid)
+created.start()
+created.connect()
+""", fake)
+    assert result.lines == ["pids None"]
+    assert "other" not in result.log
+
+
+def test_the_machines_are_synced_at_the_end(fake):
+    result = harness.run(MACHINE + """
+import atexit
+calls = []
+driver.machines.append(machine_like("other", calls))
+machine.succeed("true")
+atexit.register(lambda: print(calls))
+""", fake)
+    assert result.lines == ["['sync']"]
+
+
+def test_the_limit_of_time_can_be_lifted_and_set_again(fake):
+    with harness.Run("""
+        timer = driver.race_timer
+        assert timer.is_alive() and timer.interval == 2
+        timer.cancel()
+        assert not driver.race_timer.is_alive()
+        import time
+        time.sleep(3)
+        print("still here")
+        driver.race_timer.start()
+        assert timer.is_alive()
+        time.sleep(60)
+    """, fake, global_timeout=2) as run:
+        run.wait_for("still here")
+        result = run.finish(seconds=20)
+    assert result.status == 143 and "timeout reached; test terminating..." in result.log
+
+
+def test_terminate_test(fake):
+    """As at the limit of time: status 143, from any thread, and no handler of the script gets in between."""
+    for call in "driver.terminate_test()", "threading.Thread(target=driver.terminate_test).start(); time.sleep(60)":
+        result = harness.run(f"""
+            import threading, time
+            machine.start()
+            try:
+                {call}
+            except BaseException:
+                pass
+            print("still here")
+        """, fake, status=143)
+        assert "timeout reached; test terminating..." in result.log and "kill QemuMachine" in result.log
+        assert result.lines == []
+
+
+# ---- create_machine of every generation
+
+
+def test_forms_of_create_machine(fake):
+    result = harness.run(r"""
+        import re
+        from pathlib import Path
+        script = machine.start_command._cmd
+
+        def error_of(*arguments, **named):
+            try:
+                create_machine(*arguments, **named)
+            except Exception as error:
+                return f"{type(error).__name__}: {error}"
+            raise Exception("accepted")
+
+        assert create_machine("/x/run-by-script-vm").name == "by-script" and create_machine("qemu -m 1").name == "machine"
+        assert create_machine(Path("/x/run-a-vm")).name == "a" and create_machine(start_command="x", name="b").name == "b"
+        (machine.tmp_dir / "vm-state-kept").mkdir()
+        (machine.tmp_dir / "vm-state-kept/disk").touch()
+        for keep in {"keep_vm_state": True}, {"keep_machine_state": True}:
+            kept = create_machine(script, name="kept", **keep)
+            assert kept.keep_vm_state and kept.keep_machine_state and (kept.state_dir / "disk").exists()
+        by_dict = create_machine({"startCommand": script, "name": "kept", "keep_vm_state": True})
+        assert by_dict.name == "kept" and (by_dict.state_dir / "disk").exists()
+        assert by_dict.succeed("echo up") == "up\n" and by_dict not in machines
+        assert not (create_machine(script, name="kept").state_dir / "disk").exists()
+        assert error_of(5) == "TypeError: start_command must be a str, not int"
+        assert re.match("TypeError: create_machine.* 'name' must be str", error_of(script, name=5))
+        assert error_of(script, name="").startswith("ValueError: name")
+        assert error_of(script, "positional").startswith("TypeError")
+        assert error_of({"name": "x"}) == "TypeError: create_machine(): the dict must have the key startCommand"
+        assert error_of({"startCommand": "x"}, name="y") == "TypeError: create_machine(): a dict must be the only argument"
+        assert "'qemuFlags'" in error_of({"startCommand": "x", "qemuFlags": "y"})
+    """, fake)
+    assert result.log.count("create_machine() with a dict is deprecated") == 1
+
+
+# ---- drivers of scripts
+
+
+@pytest.fixture
+def configured(tmp_path, fakes):
+    """The path of a configuration with two machines."""
+    scripts = fakes("b", "a")
+    (tmp_path / "script.py").write_text("a.succeed('echo from the inner script >&2'); print('names', sorted(vlans), a.name)\n")
+    (tmp_path / "config.json").write_text(json.dumps({
+        "vms": {name: {"name": name, "start_script": path} for name, path in scripts.items()}, "containers": {},
+        "vlans": [], "global_timeout": 100, "enable_ssh_backdoor": False, "test_script": str(tmp_path / "script.py")}))
+    return str(tmp_path / "config.json")
+
+
+def test_a_driver_within_a_script(fake, configured):
+    result = harness.run("""
+        from test_driver.driver import Driver, load_driver_configuration
+        machine.start()
+        config = load_driver_configuration(CONFIG)
+        with Driver(config=config, out_dir=driver.out_dir, logger=driver.logger, interactive=True) as inner:
+            assert isinstance(inner, Driver) and inner is not driver and inner.config is config
+            assert [one.name for one in inner.machines] == ["a", "b"] and [one.name for one in machines] == ["machine"]
+            assert inner.out_dir == driver.out_dir and inner.logger is log and inner.global_timeout == 100
+            inner.start_all()
+            a, b = inner.machines
+            assert a.booted and b.booted
+            inner.test_script()
+            inner.run_tests()
+            assert inner.race_timer.is_alive() and inner.race_timer.interval == 100
+            assert inner.test_symbols()["a"] is a and inner.test_symbols()["driver"] is inner
+            created = inner.create_machine(machine.start_command._cmd, name="c")
+            inner.machines.append(created)
+            created.start()
+            with inner.subtest("inner part"):
+                inner.debug.breakpoint()
+                inner.t.assertEqual(1, 1)
+            pids = [one.pid for one in inner.machines]
+        assert not inner.race_timer.is_alive() and [one.pid for one in inner.machines] == [None] * 3
+        assert not any(os.path.exists(f"/proc/{pid}") for pid in pids)
+        assert machine.succeed("echo outer lives") == "outer lives\\n"
+    """.replace("CONFIG", repr(configured)), fake)
+    assert result.log.count("from the inner script") == 6  # the command's step and the console, twice
+    assert result.log.count("Test will time out and terminate in 100.0 seconds") == 1
+    assert [line for line in result.lines if line.startswith("names")] == ["names [] a"] * 2
+
+
+def test_the_limit_of_an_inner_driver(configured):
+    result = harness.run("""
+        import time
+        from test_driver.driver import Driver, load_driver_configuration
+        config = load_driver_configuration(CONFIG)
+        config.global_timeout = 1
+        config.vms = {}
+        open(config.test_script, "w").write("import time; time.sleep(60)")
+        with Driver(config, driver.out_dir, driver.logger) as inner:
+            inner.run_tests()
+    """.replace("CONFIG", repr(configured)), status=143)
+    assert "timeout reached; test terminating..." in result.log
+
+
+def test_an_inner_script_that_fails(configured, fake):
+    result = harness.run("""
+        from test_driver.driver import Driver, load_driver_configuration
+        from test_driver.errors import RequestedAssertionFailed
+        config = load_driver_configuration(CONFIG)
+        open(config.test_script, "w").write("start_all(); a.succeed('exit 3')")
+        try:
+            with Driver(config, driver.out_dir, driver.logger) as inner:
+                inner.test_script()
+        except RequestedAssertionFailed as error:
+            print(error)
+        assert [one.pid for one in inner.machines] == [None, None]
+        machine.succeed("true")
+    """.replace("CONFIG", repr(configured)), fake)
+    assert result.lines[-1] == "command `exit 3` failed (exit code 3)"
+
+
+def test_drivers_of_older_generations(fakes):
+    """Their arguments: start scripts, VLANs and the script's text; by position and by name."""
+    scripts = [*fakes("one", "two").values()]
+    harness.run("""
+        from pathlib import Path
+        from test_driver.driver import Driver
+        scripts = SCRIPTS
+        oldest = Driver(scripts, [5, 5], "found.append(one.succeed('echo 1'))", Path(driver.out_dir), log, True, 60)
+        assert [one.name for one in oldest.machines] == ["one", "two"] and oldest.keep_machine_state
+        assert [vlan.nr for vlan in oldest.vlans] == [5] and os.environ["QEMU_VDE_SOCKET_5"] == str(oldest.vlans[0].socket_dir)
+        assert oldest.tests.startswith("found") and oldest.global_timeout == 60
+        import builtins
+        builtins.found = []
+        with oldest:
+            oldest.run_tests()
+        assert found == ["1\\n"] and not oldest.vlans[0].socket_dir.exists()
+
+        named = Driver(start_scripts=scripts[:1], vlans=[], tests="", out_dir=driver.out_dir, logger=log, keep_vm_state=False)
+        assert [one.name for one in named.machines] == ["one"]
+        later = Driver(vm_names=["x"], vm_start_scripts=scripts[1:], container_names=[], container_start_scripts=[], vlans=[],
+                       tests="", out_dir=driver.out_dir, logger=log, keep_machine_state=True, global_timeout=7)
+        assert [one.name for one in later.machines] == ["x"] and later.keep_machine_state and later.global_timeout == 7
+        by_position = Driver(None, scripts, None, [], [], "", driver.out_dir, log)
+        assert [one.name for one in by_position.machines] == ["one", "two"]
+    """.replace("SCRIPTS", repr(scripts)))
+
+
+def test_wrong_arguments_of_a_driver(configured):
+    harness.run(r"""
+        import re
+        from test_driver.driver import Driver, load_driver_configuration
+        config = load_driver_configuration(CONFIG)
+
+        def error_of(*arguments, **named):
+            try:
+                Driver(*arguments, **named)
+            except Exception as error:
+                return f"{type(error).__name__}: {error}"
+            raise Exception("accepted")
+
+        assert re.match("TypeError: Driver.* 'config' must be", error_of("x", driver.out_dir))
+        assert "logger must be" in error_of(config, driver.out_dir, 5)
+        assert error_of().startswith("TypeError")
+        config.containers = {"c": config.vms["a"]}
+        assert re.match("ValueError: container 'c'", error_of(config, driver.out_dir))
+        config.containers, config.test_script = {}, "/nonexistent"
+        assert error_of(config, driver.out_dir).startswith("FileNotFoundError")
+    """.replace("CONFIG", repr(configured)))
+
+
+# ---- networks
+
+
+def test_a_network_of_the_scripts_own(fake, tmp_path):
+    result = harness.run("""
+        from pathlib import Path
+        from test_driver.vlan import VLan
+        net = VLan(7, machine.tmp_dir, log)
+        assert repr(net) == "<Vlan Nr. 7>" and net.nr == 7 and net.socket_dir == machine.tmp_dir / "vde7.ctl"
+        assert (net.socket_dir / "ctl").is_socket() and net.pid == os.getpid() and net.logger is log
+        assert net.tap_name == "vde-tap7" and os.environ["QEMU_VDE_SOCKET_7"] == str(net.socket_dir)
+        assert machine.succeed("echo $QEMU_VDE_SOCKET_7") == f"{net.socket_dir}\\n"
+        net.stop()
+        assert not net.socket_dir.exists()
+        net.stop()
+        left = VLan(nr=8, tmp_dir=str(machine.tmp_dir), logger=log)
+        for wrong in dict(nr=-1), dict(nr=5000), dict(nr="x"), dict(tmp_dir=5), dict(logger=5):
+            try:
+                VLan(**{"nr": 9, "tmp_dir": machine.tmp_dir, "logger": log, **wrong})
+            except (TypeError, ValueError) as error:
+                assert next(iter(wrong)) in str(error), error
+            else:
+                raise Exception(f"accepted {wrong}")
+        assert vlan1.socket_dir.exists() and vlan1.logger is log
+
+        class Named(VLan):
+            def __init__(self, name):
+                super().__init__(10, machine.tmp_dir)
+                self.name = name
+
+        assert Named("lan").name == "lan"
+    """, fake, vlans=[1])
+    assert result.log.count("start vlan") == result.log.count("kill vlan") == 4
