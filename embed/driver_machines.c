@@ -217,6 +217,9 @@ static struct ntd_machine *add_machine(struct driver_object *self, const struct 
 	Py_END_ALLOW_THREADS
 	if (!machine)
 		ntd_raise(state, error);
+	else if (state->session->ssh_backdoor)
+		ntd_log(new.report, NTD_LEVEL_WARNING, name,
+			"the SSH backdoor does not reach machines made by create_machine()");
 	return machine;
 }
 
