@@ -116,7 +116,7 @@ def test_interrupt_while_other_threads_wait(fakes):
         print("now")
         machines[0].wait_for_console_text("never")
     """, fakes("a", "b", "c"), signal.SIGINT)
-    assert result.status == 130
+    assert result.status == 130, result.err
     assert len(re.findall("^kill QemuMachine", result.log, re.M)) == 3
 
 

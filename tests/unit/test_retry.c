@@ -205,7 +205,7 @@ static void probes_slow_down(void **state)
 
 	assert_int_equal(retry(&action, 60, NTD_PACE_ADAPTIVE, NULL), 0);
 	assert_true(action.at[1] < 100 * NTD_MS);
-	assert_true(action.at[29] - action.at[28] >= 40 * NTD_MS);
+	assert_true(action.at[29] - action.at[28] >= 25 * NTD_MS);
 	assert_true(action.at[29] - action.at[28] <= 750 * NTD_MS);
 }
 
