@@ -62,7 +62,7 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(BUILD)/nixos-test-driver $(DESTDIR)$(PREFIX)/bin/
 	ln -sf nixos-test-driver $(DESTDIR)$(PREFIX)/bin/generate-driver-symbols
-	cd embed/py && find test_driver -type f ! -name '*.pyc' \
+	cd embed/py && find . -type f ! -name '*.pyc' \
 		-exec install -D -m 644 {} $(abspath $(SITE_PACKAGES))/{} \;
 
 clean:

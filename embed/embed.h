@@ -34,6 +34,12 @@ struct ntd_module_state {
 	PyObject *script_symbols;   /* with --pause-on-failure: the globals of its execution */
 	PyObject *warned;           /* what warnings have been shown; see arguments.c */
 	struct ntd_machine *unborn; /* see machine_new.c */
+	enum ntd_mode mode;         /* of the script, chosen; see style.c */
+	char *mode_reason;
+	int64_t blocked; /* ns that scripts have spent in calls that block; see scope.c */
+	struct ntd_sink *recall, *times; /* the rest is of pytest_run.c */
+	struct ntd_nest test;
+	int pytest_status;
 };
 
 /* The module _test_driver, which the package test_driver re-exports. */
@@ -55,6 +61,7 @@ struct ntd_blocking {
 	struct ntd_waiter waiter;
 	sigset_t signals; /* the mask outside */
 	PyThreadState *thread;
+	int64_t began;
 };
 
 /* Releases the GIL and blocks signals for the scope; false, with an exception, when a signal's handler
@@ -243,6 +250,20 @@ bool ntd_signals_ending(void);
 /* A user sits at a prompt, and may interrupt as often as he likes. */
 void ntd_signals_attended(bool attended);
 bool ntd_signals_are_attended(void);
+
+/* ---- style.c */
+/* Chooses the syntax of the script, which has this text; NULL: it is a directory. -1 with an exception, which
+ * may be a SyntaxError. */
+int ntd_choose_style(struct ntd_module_state *state, PyObject *text);
+/* NTD_E_USAGE when the command line does not go with the script's style. */
+int ntd_check_style(const struct ntd_module_state *state, struct ntd_error **err);
+bool ntd_script_is_directory(const struct ntd_module_state *state);
+
+/* ---- pytest_run.c */
+/* Runs the tests; their exit status is in state->pytest_status. -1 with an exception. */
+int ntd_execute_pytest(struct ntd_module_state *state);
+/* Functions for test_driver_pytest. */
+extern PyMethodDef ntd_pytest_functions[];
 
 /* ---- python.c */
 /* Starts the interpreter; argv[0] is what sys.argv shows. */

@@ -107,6 +107,8 @@ static int run_in_python(struct ntd_session *session, char **argv)
 		return fail(error);
 	if (ntd_compile_script(state) < 0)
 		return ntd_report_exception(state);
+	if (ntd_check_style(state, &error) < 0)
+		return fail(error);
 	status = ntd_session_set_up(session, &error) < 0 ? fail(error) : run_driver(state);
 	Py_BEGIN_ALLOW_THREADS
 	ntd_session_clean_up(session);

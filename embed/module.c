@@ -7,7 +7,8 @@ static int module_exec(PyObject *module)
 {
 	struct ntd_module_state *state = PyModule_GetState(module);
 
-	if (ntd_add_exceptions(module, state) < 0 || ntd_add_step_type(module, state) < 0 ||
+	if (PyModule_AddFunctions(module, ntd_pytest_functions) < 0 ||
+	    ntd_add_exceptions(module, state) < 0 || ntd_add_step_type(module, state) < 0 ||
 	    ntd_add_logger_type(module, state) < 0 || ntd_add_vlan_type(module, state) < 0 ||
 	    ntd_add_shell_socket_type(module, state) < 0 ||
 	    ntd_add_process_type(module, state) < 0 || ntd_add_qmp_type(module, state) < 0 ||

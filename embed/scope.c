@@ -73,6 +73,7 @@ bool ntd_block(struct ntd_blocking *blocking)
 		pthread_sigmask(SIG_SETMASK, &blocking->signals, NULL);
 		return false;
 	}
+	blocking->began = ntd_now();
 	blocking->thread = PyEval_SaveThread();
 	return true;
 }
@@ -83,6 +84,7 @@ void ntd_unblock(struct ntd_blocking *blocking)
 	/* What a call returns while the run is being ended is not for the script to see. */
 	ntd_session_yield_to_abort(ntd_module_state()->session);
 	pthread_sigmask(SIG_SETMASK, &blocking->signals, NULL);
+	ntd_module_state()->blocked += ntd_now() - blocking->began;
 	ntd_deliver_to_loggers(ntd_module_state());
 }
 
@@ -99,6 +101,7 @@ bool ntd_back(struct ntd_blocking *blocking)
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, NULL);
 	raised = !PyErr_Occurred() && PyErr_CheckSignals() < 0;
+	blocking->began = ntd_now();
 	blocking->thread = PyEval_SaveThread();
 	return !raised;
 }

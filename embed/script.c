@@ -41,12 +41,27 @@ static PyObject *compile_text(PyObject *text, const char *utf8)
 		      : NULL;
 }
 
+/* pytest compiles its scripts itself, but what is wrong with them is found here. */
+static PyObject *compile_by_style(struct ntd_module_state *state, PyObject *text)
+{
+	const char *utf8 = PyUnicode_AsUTF8(text);
+
+	if (!utf8 || ntd_choose_style(state, text) < 0)
+		return NULL;
+	return state->mode == NTD_MODE_PYTEST
+		       ? Py_CompileString(utf8, state->session->config->test_script, Py_file_input)
+		       : compile_text(text, utf8);
+}
+
 int ntd_compile_script(struct ntd_module_state *state)
 {
-	_cleanup_pyref_ PyObject *text = read_script(state->session->config->test_script);
-	const char *utf8 = text ? PyUnicode_AsUTF8(text) : NULL;
-	PyObject *code = utf8 ? compile_text(text, utf8) : NULL;
+	_cleanup_pyref_ PyObject *text = NULL;
+	PyObject *code;
 
+	if (ntd_script_is_directory(state))
+		return ntd_choose_style(state, NULL);
+	text = read_script(state->session->config->test_script);
+	code = text ? compile_by_style(state, text) : NULL;
 	if (!code)
 		return -1;
 	Py_XSETREF(state->script_text, ntd_steal(&text));
@@ -129,7 +144,8 @@ int ntd_execute_code(PyObject *driver, PyObject *code)
 
 int ntd_execute_script(struct ntd_module_state *state)
 {
-	return ntd_execute_code(state->driver, state->script_code);
+	return state->mode == NTD_MODE_PYTEST ? ntd_execute_pytest(state)
+					      : ntd_execute_code(state->driver, state->script_code);
 }
 
 /* ---- telling about a failure */
@@ -347,5 +363,5 @@ int ntd_run_script(struct ntd_module_state *state)
 	}
 	ntd_log(state->session->report, NTD_LEVEL_INFO, NULL, "test script finished in %.2fs",
 		ntd_seconds(ntd_now() - began));
-	return 0;
+	return state->pytest_status;
 }

@@ -63,3 +63,30 @@ void ntd_strv_free(char **strings)
 		free(strings[i]);
 	free(strings);
 }
+
+size_t ntd_strv_count(char *const *strings)
+{
+	size_t count = 0;
+
+	while (strings && strings[count])
+		count++;
+	return count;
+}
+
+void ntd_strv_add(char ***strings, const char *string)
+{
+	size_t count = ntd_strv_count(*strings);
+
+	*strings = ntd_realloc(*strings, (count + 2) * sizeof **strings);
+	(*strings)[count] = ntd_strdup(string);
+	(*strings)[count + 1] = NULL;
+}
+
+char **ntd_strv_copy(char *const *strings)
+{
+	char **copy = NULL;
+
+	for (size_t i = 0; i < ntd_strv_count(strings); i++)
+		ntd_strv_add(&copy, strings[i]);
+	return copy;
+}

@@ -25,6 +25,10 @@ char *ntd_vasprintf(const char *fmt, va_list args) ntd_printf(1, 0) ntd_returns;
 
 /* Frees a NULL-terminated array of strings and the strings in it; NULL is allowed. */
 void ntd_strv_free(char **strings);
+size_t ntd_strv_count(char *const *strings); /* 0 for NULL */
+/* Appends a copy of the string to the list, which may be NULL. */
+void ntd_strv_add(char ***strings, const char *string);
+char **ntd_strv_copy(char *const *strings); /* NULL for NULL */
 
 static inline void ntd_cleanup_free(void *pointer)
 {

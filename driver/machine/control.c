@@ -301,6 +301,29 @@ static int wait_for_end(struct ntd_machine *machine, int64_t deadline, bool look
 	return result;
 }
 
+struct cause {
+	struct ntd_machine *machine;
+	char *text;
+};
+
+static void copy_cause(void *arg)
+{
+	struct cause *cause = arg;
+	const struct ntd_machine *machine = cause->machine;
+
+	if (machine->state == NTD_MACHINE_DEAD)
+		cause->text = ntd_strdup(machine->death ? machine->death->message
+							: ntd_machine_refusal(machine->state));
+}
+
+char *ntd_machine_cause_of_death(struct ntd_machine *machine)
+{
+	struct cause cause = {.machine = machine};
+
+	ntd_loop_call(machine->context.loop, copy_cause, &cause);
+	return cause.text;
+}
+
 int ntd_machine_wait_for_shutdown(struct ntd_machine *machine, int64_t deadline,
 				  struct ntd_waiter *waiter, struct ntd_error **err)
 {

@@ -97,6 +97,8 @@ struct ntd_machine_status {
 };
 
 struct ntd_machine_status ntd_machine_status(struct ntd_machine *machine);
+/* Why QEMU has ended, a new string; NULL unless it ended though nobody had asked for it. */
+char *ntd_machine_cause_of_death(struct ntd_machine *machine);
 
 /* ---- life; blocking */
 /* Starts QEMU and returns when monitor, shell socket and QMP are connected; no-op when up. */

@@ -38,6 +38,7 @@ struct test_case {
 	double seconds;
 	size_t open; /* how many times it has begun and not ended */
 	bool failed;
+	char *skipped; /* why; NULL: it was not */
 	struct output out, err;
 };
 
@@ -141,6 +142,11 @@ static void end_subtest(struct junit *junit, const struct ntd_event *event)
 	test_case->open--;
 	test_case->seconds += event->seconds;
 	test_case->failed |= event->failed;
+	for (char **pair = event->attributes; pair && *pair; pair += 2)
+		if (!strcmp(*pair, "skipped")) {
+			free(test_case->skipped);
+			test_case->skipped = ntd_strdup(pair[1]);
+		}
 }
 
 /* ---- the document */
@@ -190,6 +196,10 @@ static void write_case(xmlTextWriterPtr writer, const struct test_case *test_cas
 		if (test_case->open)
 			xmlTextWriterWriteString(writer, BAD_CAST "The run ended before this did.");
 		xmlTextWriterEndElement(writer);
+	} else if (test_case->skipped) {
+		xmlTextWriterStartElement(writer, BAD_CAST "skipped");
+		write_attribute(writer, "message", test_case->skipped);
+		xmlTextWriterEndElement(writer);
 	}
 	write_stream(writer, "system-out", &test_case->out);
 	write_stream(writer, "system-err", &test_case->err);
@@ -198,15 +208,17 @@ static void write_case(xmlTextWriterPtr writer, const struct test_case *test_cas
 
 static void write_totals(xmlTextWriterPtr writer, const struct junit *junit, int64_t now)
 {
-	size_t tests = 1, failures = is_failure(&junit->main);
+	size_t tests = 1, failures = is_failure(&junit->main), skipped = 0;
 
 	for (const struct test_case *each = junit->first; each; each = each->next) {
 		tests++;
 		failures += is_failure(each);
+		skipped += !is_failure(each) && each->skipped;
 	}
 	xmlTextWriterWriteFormatAttribute(writer, BAD_CAST "tests", "%zu", tests);
 	xmlTextWriterWriteFormatAttribute(writer, BAD_CAST "failures", "%zu", failures);
 	write_attribute(writer, "errors", "0");
+	xmlTextWriterWriteFormatAttribute(writer, BAD_CAST "skipped", "%zu", skipped);
 	xmlTextWriterWriteFormatAttribute(writer, BAD_CAST "time", "%.3f",
 					  ntd_seconds(now - junit->began));
 }
@@ -371,6 +383,7 @@ static void case_clear(struct test_case *test_case)
 	ntd_buf_free(&test_case->out.text);
 	ntd_buf_free(&test_case->err.text);
 	free(test_case->title);
+	free(test_case->skipped);
 }
 
 static void junit_free(struct junit *junit)

@@ -42,9 +42,10 @@ struct ntd_event {
 	const char *machine;  /* NULL: of the run as a whole */
 	const char *text;     /* NUL-terminated; console lines may hold NULs before the end */
 	size_t text_len;
-	char **attributes; /* name, value, ..., NULL; may be NULL itself */
-	double seconds;    /* of *_END */
-	bool failed;       /* of *_END: an exception passed */
+	/* name, value, ..., NULL; may be NULL itself. Of SUBTEST_END, "skipped" says why it did not run. */
+	char **attributes;
+	double seconds; /* of *_END */
+	bool failed;    /* of *_END: an exception passed */
 };
 
 /* A sink is embedded in its implementation. Calls never overlap. */
@@ -58,7 +59,7 @@ struct ntd_sink {
 struct ntd_report;
 
 struct ntd_report *ntd_report_new(struct ntd_error **err);
-/* Adds a sink; the report owns it. Before other threads emit. */
+/* Adds a sink, for the events that are written from now on; the report owns it. */
 void ntd_report_add(struct ntd_report *report, struct ntd_sink *sink);
 /* Bounds what waits to be written; 256 MiB if never called. Console lines beyond are counted, not kept. */
 void ntd_report_limit(struct ntd_report *report, size_t bytes);

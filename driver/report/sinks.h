@@ -13,6 +13,8 @@ void ntd_terminal_set_level(struct ntd_sink *sink, enum ntd_level level);
 /* From now on steps, warnings and errors only. When a step fails, what was logged since the last step
  * began or ended follows; when the run fails, the last console lines of every machine. */
 void ntd_terminal_be_quiet(struct ntd_sink *sink);
+/* From now on writes to where the descriptor leads now, whatever becomes of it. */
+void ntd_terminal_keep_output(struct ntd_sink *sink);
 
 /* The log as XML in the file `path`, for tools that read upstream's LOGFILE. */
 struct ntd_sink *ntd_xml_sink(const char *path, struct ntd_error **err);

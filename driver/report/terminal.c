@@ -14,6 +14,7 @@
 #include "base/buf.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -27,7 +28,7 @@ struct tail {
 
 struct terminal {
 	struct ntd_sink sink;
-	int fd;
+	int fd, own_fd; /* own_fd: a copy that is ours; -1: none */
 	_Atomic enum ntd_level level;
 	atomic_bool serial;
 	bool broken; /* the reader is gone: write no more */
@@ -230,6 +231,7 @@ static void terminal_close(struct ntd_sink *sink)
 		free(terminal->tails[i].machine);
 	}
 	free(terminal->tails);
+	ntd_close_fd(&terminal->own_fd);
 	free(terminal);
 }
 
@@ -240,6 +242,7 @@ struct ntd_sink *ntd_terminal_sink(int fd, enum ntd_level level)
 	terminal->sink = (struct ntd_sink){
 		.event = terminal_event, .flush = terminal_flush, .close = terminal_close};
 	terminal->fd = fd;
+	terminal->own_fd = -1;
 	terminal->level = level;
 	terminal->serial = true;
 	return &terminal->sink;
@@ -258,4 +261,13 @@ void ntd_terminal_set_level(struct ntd_sink *sink, enum ntd_level level)
 void ntd_terminal_be_quiet(struct ntd_sink *sink)
 {
 	ntd_container_of(sink, struct terminal, sink)->quiet = true;
+}
+
+void ntd_terminal_keep_output(struct ntd_sink *sink)
+{
+	struct terminal *terminal = ntd_container_of(sink, struct terminal, sink);
+	int copy = fcntl(terminal->fd, F_DUPFD_CLOEXEC, 3);
+
+	if (copy >= 0)
+		terminal->fd = terminal->own_fd = copy;
 }

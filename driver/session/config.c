@@ -21,6 +21,7 @@ void ntd_config_free(struct ntd_config *config)
 	free(config->events);
 	free(config->log_file);
 	free(config->debug_hook_attach);
+	ntd_strv_free(config->pytest_arguments);
 	*config = (struct ntd_config){0};
 }
 
@@ -37,26 +38,17 @@ size_t ntd_config_longest_name(const struct ntd_config *config)
 	return longest(&config->containers, longest(&config->vms, strlen("machine")));
 }
 
-static size_t word_count(char **words)
-{
-	size_t count = 0;
-
-	while (words && words[count])
-		count++;
-	return count;
-}
-
 /* Machines of one kind from the command line; `kind` is how its options begin. */
 static int add_machines(struct ntd_machine_configs *machines, char **scripts, char **names,
 			const char *kind, const char *suffix, struct ntd_error **err)
 {
-	size_t count = word_count(scripts);
+	size_t count = ntd_strv_count(scripts);
 
-	if (names && word_count(names) != count)
+	if (names && ntd_strv_count(names) != count)
 		return ntd_error_set(err, NTD_E_USAGE,
 				     "%zu names (--%s-names) for %zu start scripts "
 				     "(--%s-start-scripts)",
-				     word_count(names), kind, count, kind);
+				     ntd_strv_count(names), kind, count, kind);
 	for (size_t i = 0; i < count; i++) {
 		_cleanup_free_ char *name =
 			names ? ntd_strdup(names[i]) : ntd_start_script_name(scripts[i], suffix);
@@ -107,8 +99,6 @@ static int check_script(char **script, struct ntd_error **err)
 
 	if (stat(path, &info) < 0 || access(path, R_OK) < 0)
 		fault = strerror(errno);
-	else if (S_ISDIR(info.st_mode))
-		fault = strerror(EISDIR);
 	*script = ntd_absolute(path); /* the script may change the directory, and be read again */
 	return fault ? ntd_error_set(err, NTD_E_USAGE, "cannot read the test script %s: %s", path,
 				     fault)
@@ -170,6 +160,11 @@ int ntd_config_load(struct ntd_config *config, const struct ntd_options *options
 		.pause_on_failure = options->pause_on_failure,
 		.log_level = options->log_level,
 		.dump_vsocks = options->dump_vsocks,
+		.mode = options->mode,
+		.shard = options->shard,
+		.restart_dead = options->restart_dead,
+		.no_skip = options->no_skip,
+		.pytest_arguments = ntd_strv_copy(options->pytest_arguments),
 	};
 	status = options->config ? from_file(config, options->config, err)
 				 : from_options(config, options, err);

@@ -15,7 +15,7 @@ struct ntd_config {
 	double boot_timeout;      /* the same; of a machine: QEMU, and again its root shell */
 	double time_scale;        /* of the time-outs of waits; 0: by the machine's accelerator */
 	bool enable_ssh_backdoor;
-	char *test_script;       /* a file that can be read; absolute */
+	char *test_script;       /* a file that can be read, or a directory; absolute */
 	char *output_dir;        /* absolute, links resolved; files can be created in it */
 	bool output_given;       /* it was asked for; else it is the current directory */
 	char *junit_xml;         /* absolute; NULL: none */
@@ -25,7 +25,11 @@ struct ntd_config {
 	bool keep_state, interactive, quiet;
 	bool pause_on_failure; /* a prompt after a failure, if there is a terminal */
 	enum ntd_level log_level;
-	int dump_vsocks; /* offset of vsock numbers; 0: do not list them */
+	enum ntd_mode mode;
+	struct ntd_shard shard; /* 0 of 0: all tests */
+	bool restart_dead, no_skip;
+	char **pytest_arguments; /* NULL: none */
+	int dump_vsocks;         /* offset of vsock numbers; 0: do not list them */
 };
 
 /* The configuration that `options` describe, files and directories checked. Errors are NTD_E_USAGE;

@@ -35,14 +35,7 @@ static void clear_words(void *field)
 
 static int add_word(void *field, const char *word, struct ntd_error **err)
 {
-	char ***words = field;
-	size_t count = 0;
-
-	while (*words && (*words)[count])
-		count++;
-	*words = ntd_realloc(*words, (count + 2) * sizeof **words);
-	(*words)[count] = ntd_strdup(word);
-	(*words)[count + 1] = NULL;
+	ntd_strv_add(field, word);
 	return 0;
 }
 
@@ -87,6 +80,27 @@ static int add_level(void *field, const char *word, struct ntd_error **err)
 	return 0;
 }
 
+static int add_mode(void *field, const char *word, struct ntd_error **err)
+{
+	static const char *const names[] = {
+		[NTD_MODE_AUTO] = "auto",
+		[NTD_MODE_LEGACY] = "legacy",
+		[NTD_MODE_PYTEST] = "pytest",
+	};
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (!strcmp(names[i], word)) {
+			*(enum ntd_mode *)field = (enum ntd_mode)i;
+			return 0;
+		}
+	return ntd_error_set(err, NTD_E_USAGE, "'%s' is not one of auto, legacy, pytest", word);
+}
+
+static int add_shard(void *field, const char *word, struct ntd_error **err)
+{
+	return ntd_parse_shard(word, field, err);
+}
+
 /* clang-format off */
 static const struct ntd_option_type
 	on      = {.add = add_on},
@@ -97,7 +111,9 @@ static const struct ntd_option_type
 	seconds = {.takes = NTD_ONE_WORD, .add = add_seconds},
 	factor  = {.takes = NTD_ONE_WORD, .add = add_factor},
 	number  = {.takes = NTD_ONE_WORD, .add = add_number},
-	level   = {.takes = NTD_ONE_WORD, .add = add_level};
+	level   = {.takes = NTD_ONE_WORD, .add = add_level},
+	mode    = {.takes = NTD_ONE_WORD, .add = add_mode},
+	shard   = {.takes = NTD_ONE_WORD, .add = add_shard};
 
 #define FIELD(name) offsetof(struct ntd_options, name)
 
@@ -155,6 +171,20 @@ const struct ntd_option ntd_option_table[] = {
 	{.name = "events", .type = &text, .field = FIELD(events), .value = "FILE",
 	 .help = "write every event of the run as one JSON object a line to this file, relative to "
 		 "the output directory"},
+	{.name = "mode", .type = &mode, .field = FIELD(mode), .value = "MODE", .fallback = "auto",
+	 .help = "how the test script is meant: legacy (a program), pytest (functions such as "
+		 "\"def test_ping(client, server)\", or a directory of test_*.py files), or auto: "
+		 "pytest if it defines tests and does nothing else at its top level. A first comment "
+		 "\"# nixos-test: pytest\" or legacy says the same in the script. Arguments after -- "
+		 "are pytest's"},
+	{.name = "shard", .type = &shard, .field = FIELD(shard), .value = "K/N",
+	 .help = "run the Kth of N parts of the tests of a pytest script; which part a test is in "
+		 "depends on its name alone"},
+	{.name = "restart-dead", .type = &on, .field = FIELD(restart_dead),
+	 .help = "start a machine that has died again for the next test that uses it, instead of "
+		 "failing that test; @pytest.mark.restart_machines does it for single tests"},
+	{.name = "no-skip", .type = &on, .field = FIELD(no_skip),
+	 .help = "fail tests whose @pytest.mark.requires is not met, instead of skipping them"},
 	{.name = "debug-hook-attach", .type = &text, .field = FIELD(debug_hook_attach),
 	 .value = "PATH",
 	 .help = "make debug.breakpoint(), and failures, wait for a debugger; PATH is the program "

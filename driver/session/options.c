@@ -236,10 +236,8 @@ static int parse_words(struct parser *p, int argc, char *const *argv, struct ntd
 	optind = 0; /* start anew */
 	while (!status && !p->options->help && !p->options->version)
 		status = parse_word(p, argc, argv, err);
-	p->list = NULL; /* "--" ends it, too */
 	while (status == 1 && optind < argc)
-		if (take_word(p, argv[optind++], err) < 0)
-			status = -1;
+		ntd_strv_add(&p->options->pytest_arguments, argv[optind++]);
 	return status;
 }
 
@@ -297,6 +295,21 @@ static int check_exclusions(const struct parser *p, struct ntd_error **err)
 	return 0;
 }
 
+/* What follows "--" is pytest's, but a first word that is no option is the test script where the command line
+ * names none, as with argparse. */
+static void split_rest(struct parser *p)
+{
+	char **rest = p->options->pytest_arguments;
+
+	if (!rest || **rest == '-' || p->options->config || p->options->test_script)
+		return;
+	p->given[0] = true;
+	p->options->test_script = rest[0];
+	memmove(rest, rest + 1, ntd_strv_count(rest) * sizeof *rest);
+	if (!*rest)
+		free(ntd_steal(&p->options->pytest_arguments));
+}
+
 int ntd_options_parse(struct ntd_options *options, int argc, char *const *argv,
 		      struct ntd_error **err)
 {
@@ -310,11 +323,13 @@ int ntd_options_parse(struct ntd_options *options, int argc, char *const *argv,
 		return 0;
 	if (check_exclusions(&p, err) < 0)
 		return -1;
+	split_rest(&p);
 	return apply_environment(&p, err);
 }
 
 void ntd_options_free(struct ntd_options *options)
 {
+	ntd_strv_free(options->pytest_arguments);
 	for (size_t i = 0; i < ntd_option_count; i++)
 		if (ntd_option_table[i].type->clear)
 			ntd_option_table[i].type->clear(field_of(options, &ntd_option_table[i]));

@@ -11,6 +11,13 @@
 #include "report/report.h"
 #include "session/values.h"
 
+/* The syntax of the test script. */
+enum ntd_mode {
+	NTD_MODE_AUTO,   /* as the script itself looks */
+	NTD_MODE_LEGACY, /* a program that is executed from top to bottom */
+	NTD_MODE_PYTEST, /* functions that pytest collects and calls */
+};
+
 struct ntd_options {
 	bool help, version; /* given: nothing after it was looked at */
 	char *config;       /* JSON file; excludes the start scripts, names and VLANs below */
@@ -28,6 +35,10 @@ struct ntd_options {
 	bool keep_state, interactive, quiet, pause_on_failure;
 	enum ntd_level log_level;
 	int dump_vsocks; /* 0: not given */
+	enum ntd_mode mode;
+	struct ntd_shard shard;
+	bool restart_dead, no_skip;
+	char **pytest_arguments; /* what follows "--"; NULL: nothing */
 };
 
 /* Fills in `options` from argv (argv[0] is skipped) and the environment. On error, NTD_E_USAGE and

@@ -49,7 +49,7 @@ struct ntd_session {
 	struct ntd_vlan **vlans;
 	size_t vlan_count;
 	struct ntd_ssh_backdoor *ssh_backdoor; /* NULL: none */
-	struct ntd_report **reports; /* beside `report` */
+	struct ntd_report **reports;           /* beside `report` */
 	size_t report_count;
 
 	struct ntd_deadline deadline;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <math.h>
+#include <stdint.h>
 #include <string.h>
 
 void ntd_numbers_free(struct ntd_numbers *numbers)
@@ -116,5 +117,21 @@ int ntd_parse_number(const char *text, int max, int *value, struct ntd_error **e
 		return ntd_error_set(err, NTD_E_USAGE, "'%s' is not a number from 0 to %d", text,
 				     max);
 	*value = (int)number;
+	return 0;
+}
+
+int ntd_parse_shard(const char *text, struct ntd_shard *shard, struct ntd_error **err)
+{
+	const char *slash = strchr(text, '/');
+	_cleanup_free_ char *index = slash ? ntd_strndup(text, (size_t)(slash - text)) : NULL;
+	struct ntd_shard parsed = {0};
+
+	if (!slash || ntd_parse_number(index, INT32_MAX, &parsed.index, NULL) < 0 ||
+	    ntd_parse_number(slash + 1, INT32_MAX, &parsed.count, NULL) < 0 || !parsed.index ||
+	    parsed.index > parsed.count)
+		return ntd_error_set(err, NTD_E_USAGE,
+				     "'%s' is not K/N, such as 1/4 for the first of four parts",
+				     text);
+	*shard = parsed;
 	return 0;
 }

@@ -24,6 +24,11 @@ struct ntd_factor {
 	double factor; /* 0: "auto" */
 };
 
+/* One of `count` parts of a suite, counted from 1; 0 of 0: the whole. */
+struct ntd_shard {
+	int index, count;
+};
+
 /* All parsers: 0 and *value set, or -1 with NTD_E_USAGE and a message that quotes the text. */
 
 /* A time longer than none, in seconds: a decimal number, or an ISO 8601 duration of weeks, days,
@@ -35,3 +40,5 @@ int ntd_check_seconds(double number, double *value, struct ntd_error **err);
 int ntd_parse_factor(const char *text, struct ntd_factor *value, struct ntd_error **err);
 /* Digits only, 0 to `max`. */
 int ntd_parse_number(const char *text, int max, int *value, struct ntd_error **err);
+/* "K/N", 1 <= K <= N. */
+int ntd_parse_shard(const char *text, struct ntd_shard *shard, struct ntd_error **err);

@@ -201,7 +201,7 @@ def test_generate_driver_symbols(tmp_path):
     (["{dir}/script.py", "--keep-machine-state=yes"], "takes no value"),
     (["{dir}/script.py", "{dir}/other.py"], "{dir}/other.py"),
     (["{dir}/no-script.py"], "{dir}/no-script.py"),
-    (["{dir}"], "{dir}"),
+    (["{dir}", "--mode", "legacy"], "{dir} is a directory, which holds pytest style tests only"),
     (["{dir}/script.py", "-o", "{dir}/nowhere"], "{dir}/nowhere"),
     (["{dir}/script.py", "-o", "{dir}/script.py"], "{dir}/script.py"),
     (["{dir}/script.py", "-o", "/proc"], "/proc"),

@@ -98,6 +98,13 @@ static char *render(const struct ntd_options *o)
 	ntd_buf_puts(&out, o->interactive ? " interactive" : "");
 	ntd_buf_puts(&out, o->quiet ? " quiet" : "");
 	ntd_buf_puts(&out, o->pause_on_failure ? " pause" : "");
+	if (o->mode)
+		ntd_buf_puts(&out, o->mode == NTD_MODE_PYTEST ? " pytest" : " legacy");
+	if (o->shard.count)
+		ntd_buf_printf(&out, " shard=%d/%d", o->shard.index, o->shard.count);
+	ntd_buf_puts(&out, o->restart_dead ? " restart" : "");
+	ntd_buf_puts(&out, o->no_skip ? " no-skip" : "");
+	render_words(&out, "rest", o->pytest_arguments);
 	if (o->log_level != NTD_LEVEL_INFO)
 		ntd_buf_printf(&out, " level=%d", (int)o->log_level);
 	if (o->dump_vsocks)
@@ -174,7 +181,18 @@ static void test_accepted(void **state)
 		/* prefixes */
 		{NULL, "--junit=r.xml --keep-vm", "junit=r.xml keep"},
 		{NULL, "--debug-hook=/x --keep-m", "hook=/x keep"},
-		{NULL, "--i --no", ""},
+		{NULL, "--i --no-i", ""},
+		{NULL, "--mode pytest --mode=auto", ""},
+		{NULL, "s --mode pytest --shard 2/3 --restart --no-skip",
+		 "script=s pytest shard=2/3 restart no-skip"},
+		{NULL, "s --mode legacy -- -k x", "script=s legacy rest=-k,x"},
+		{NULL, "-- s -k x --mode y", "script=s rest=-k,x,--mode,y"},
+		{NULL, "-- -k x", "rest=-k,x"},
+		{"testScript=e", "-- -k x", "script=e rest=-k,x"},
+		{"testScript=e", "-- s -k", "script=s rest=-k"},
+		{NULL, "-c c -- s", "config=c rest=s"},
+		{NULL, "a -- b", "script=a rest=b"},
+		{NULL, "--vlans 1 -- s", "script=s vlans=1"},
 		{NULL, "--global 5 --log error --vl 3", "vlans=3 timeout=5 level=3"},
 	};
 
@@ -256,7 +274,16 @@ static void test_refused(void **state)
 		{NULL, "-o --", "argument -o/--output_directory: expected one argument"},
 		{NULL, "--interactive=yes", "argument -I/--interactive: takes no value"},
 		{NULL, "a b", "unrecognized argument: b"},
-		{NULL, "a -- b", "unrecognized argument: b"},
+		{NULL, "--no s", "ambiguous option: --no could be --no-interactive, --no-skip"},
+		{NULL, "--mode x", "argument --mode: 'x' is not one of auto, legacy, pytest"},
+		{NULL, "--shard 2",
+		 "argument --shard: '2' is not K/N, such as 1/4 for the first of four parts"},
+		{NULL, "--shard 0/2",
+		 "argument --shard: '0/2' is not K/N, such as 1/4 for the first of four parts"},
+		{NULL, "--shard 3/2",
+		 "argument --shard: '3/2' is not K/N, such as 1/4 for the first of four parts"},
+		{NULL, "--shard 1/x",
+		 "argument --shard: '1/x' is not K/N, such as 1/4 for the first of four parts"},
 		{NULL, "--log-level loud",
 		 "argument --log-level: 'loud' is not one of debug, info, warning, error"},
 		{NULL, "--vlans 1 two", "argument --vlans: 'two' is not a number from 0 to 4095"},

@@ -1,0 +1,1 @@
+"""Test scripts in pytest style: their detection, and the plugin that gives them the machines."""

@@ -1,0 +1,165 @@
+"""The pytest plugin of a run. Each test is a subtest of the driver's log, so that every report has it."""
+
+import time
+import zlib
+
+import pytest
+
+from _test_driver import begin_test, end_test, spent
+from test_driver_pytest import reports, requirements
+from test_driver_pytest.fixtures import RESERVED
+
+MARKS = (
+    "machines(start=True): start=False: the test starts the machines that it uses itself",
+    "restart_machines: machines that have died are started again for this test",
+    "requires(*names, memory=None): skip unless the host has it: \"kvm\", \"net\", memory=\"4G\"",
+    "vm: boots machines",
+    "slow: takes long",
+)
+
+
+class Plugin:
+    def __init__(self, driver, crew, shard, restart_dead, no_skip):
+        self.driver, self.crew = driver, crew
+        self.shard, self.restart_dead, self.no_skip = shard, restart_dead, no_skip
+        self.times, self.interrupted, self.left_out = reports.Times(), False, 0
+        self.terminal = self.skipped = None
+        self.position, self.failed, self.told = 0, False, False
+
+    # ---- the session
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_configure(self, config):
+        for mark in MARKS:
+            config.addinivalue_line("markers", mark)
+        if getattr(config.option, "numprocesses", None) or getattr(config.option, "tx", None):
+            raise pytest.UsageError("the machines belong to this process, so its tests cannot be spread over others "
+                                    "(-n, pytest-xdist); run parts in several drivers: --shard 1/4, 2/4 ...")
+        self.terminal = config.pluginmanager.get_plugin("terminalreporter")
+
+    def pytest_collection_modifyitems(self, config, items):
+        index, count = self.shard
+        if not count:
+            return
+        kept = [item for item in items if zlib.crc32(item.nodeid.encode()) % count == index - 1]
+        left_out = [item for item in items if item not in kept]
+        self.left_out = len(left_out)
+        items[:] = kept
+        if left_out:
+            config.hook.pytest_deselected(items=left_out)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session):
+        if session.config.option.collectonly or (session.testsfailed and
+                                                 not session.config.option.continue_on_collection_errors):
+            return
+        wanted = []
+        for item in session.items:
+            if self._starts(item) and not self._why_skipped(item):
+                wanted += [machine for machine in self.crew.of(item) if machine not in wanted]
+        if wanted:
+            self.crew.start(wanted)
+
+    def pytest_keyboard_interrupt(self, excinfo):
+        self.interrupted = excinfo.errisinstance(KeyboardInterrupt)
+
+    # ---- one test
+
+    @staticmethod
+    def _starts(item):
+        mark = item.get_closest_marker("machines")
+        return not mark or mark.kwargs.get("start", True)
+
+    @staticmethod
+    def _why_skipped(item):
+        """The first requirement that is not met; None for those that cannot be judged: the test will tell."""
+        for mark in item.iter_markers("requires"):
+            try:
+                reason = requirements.missing(mark)
+            except ValueError:
+                return None
+            if reason:
+                return reason
+        return None
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_runtest_protocol(self, item, nextitem):
+        self.position, self.failed, self.skipped, self.told = begin_test(item.nodeid), False, None, False
+        began, before = time.monotonic(), spent()
+        yield
+        total = time.monotonic() - began
+        self.times.add(item.nodeid, total, [after - first for after, first in zip(spent(), before)])
+        end_test(self.failed, self.skipped)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item):
+        for mark in item.iter_markers("requires"):
+            reason = requirements.missing(mark)
+            if reason and self.no_skip:
+                pytest.fail(f"{reason} (--no-skip)", pytrace=False)
+            if reason:
+                pytest.skip(reason)
+        self._refuse_ambiguous_names(item)
+        self._revive(item)
+
+    def _refuse_ambiguous_names(self, item):
+        function = getattr(item, "function", None)
+        code = getattr(function, "__code__", None)
+        names = code.co_varnames[:code.co_argcount + code.co_kwonlyargcount] if code else ()
+        for name in names:
+            if name in RESERVED and name in self.crew.by_name:
+                pytest.fail(f"{name!r} is a fixture of pytest and also a machine: take \"machines\" as the argument "
+                            f"and use machines[{self.crew.by_name[name].name!r}]", pytrace=False)
+
+    def _revive(self, item):
+        machines = self.crew.of(item)
+        dead = self.crew.dead(machines) if self._starts(item) else []
+        if dead and (self.restart_dead or item.get_closest_marker("restart_machines")):
+            self.driver.logger.log(f"starting again: {', '.join(machine.name for machine, _ in dead)}")
+            self.crew.start([machine for machine, _ in dead])
+            dead = self.crew.dead(machines)
+        if dead:
+            pytest.fail("\n".join(f"{machine.name} has died: {cause}" for machine, cause in dead), pytrace=False)
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_runtest_makereport(self, item, call):
+        outcome = yield
+        report = outcome.get_result()
+        if report.skipped:
+            self.skipped = self._reason(report)
+        if report.failed:
+            self._tell_failure(item, report)
+
+    @staticmethod
+    def _reason(report):
+        if hasattr(report, "wasxfail"):
+            return f"expected to fail: {report.wasxfail}"
+        text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        return text.removeprefix("Skipped: ")
+
+    def _tell_failure(self, item, report):
+        self.failed = True
+        self.driver.logger.log_test_error(f"{item.nodeid} failed ({report.when})\n{report.longreprtext}")
+        if self.told:
+            return
+        self.told = True
+        machines = self.crew.of(item) or [machine for machine in self.driver.machines if machine.booted]
+        reports.add_sections(report, self.position, machines)
+        reports.add_artifacts(report, self.driver.out_dir, item.nodeid, machines)
+
+    # ---- what the terminal shows
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logstart(self, nodeid, location):
+        if self.terminal:  # the log follows, on lines of its own
+            self.terminal.ensure_newline()
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_report_teststatus(self, report, config):
+        outcome = yield
+        category, letter, word = outcome.get_result()
+        if report.when == "call" and isinstance(word, str) and word:
+            outcome.force_result((category, letter, f"{word} ({report.duration:.2f}s)"))
+
+    def pytest_terminal_summary(self, terminalreporter):
+        self.times.write(terminalreporter)

@@ -1,0 +1,78 @@
+"""A run of pytest on one script or on a directory of tests."""
+
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from test_driver.errors import MachineError
+
+
+def _import_pytest():
+    try:
+        import pytest
+    except ImportError:
+        raise MachineError(f"the test script is pytest style, but pytest is not there for {sys.executable} "
+                           f"(Python {sys.version.split()[0]}): install it, for NixOS tests by "
+                           "extraPythonPackages = p: [ p.pytest ]") from None
+    return pytest
+
+
+class Target:
+    """What pytest is to collect: a directory or a .py file as it is, anything else as a copy with such a name."""
+
+    def __init__(self, script):
+        self.copy = None
+        if os.path.isdir(script) or script.endswith(".py"):
+            self.path = script
+            return
+        self.copy = tempfile.mkdtemp(prefix="test-script-")
+        self.path = os.path.join(self.copy, "test_script.py")
+        shutil.copyfile(script, self.path)
+
+    def __enter__(self):
+        return self.path
+
+    def __exit__(self, *exception):
+        if self.copy:
+            shutil.rmtree(self.copy, ignore_errors=True)
+
+
+def _forget_modules(directory):
+    """A second run reads the files again."""
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if file and Path(directory) in Path(file).parents:
+            del sys.modules[name]
+
+
+def _arguments(path, out_dir, arguments):
+    directory = path if os.path.isdir(path) else os.path.dirname(path)
+    named = any("::" in word or os.path.exists(word) for word in arguments if not word.startswith("-"))
+    return [f"--rootdir={directory}", "-o", f"cache_dir={out_dir}/.pytest_cache", "-v", "-rfEsx",
+            *arguments, *([] if named else [path])]
+
+
+def run(driver, script, arguments, shard, restart_dead, no_skip):
+    """Runs the tests with what the command line gave to pytest; the exit status. KeyboardInterrupt when it was
+    interrupted."""
+    pytest = _import_pytest()
+    from test_driver_pytest.fixtures import ScriptNames, plugin as fixtures
+    from test_driver_pytest.machines import Crew
+    from test_driver_pytest.plugin import Plugin
+
+    crew = Crew(driver)
+    plugin = Plugin(driver, crew, shard, restart_dead, no_skip)
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        with Target(script) as path, ScriptNames(driver):
+            _forget_modules(path if os.path.isdir(path) else os.path.dirname(path))
+            status = pytest.main(_arguments(path, driver.out_dir, arguments), plugins=[plugin, fixtures(driver, crew)])
+    finally:
+        sys.dont_write_bytecode = before
+    if plugin.interrupted:
+        raise KeyboardInterrupt
+    if status == pytest.ExitCode.NO_TESTS_COLLECTED and plugin.left_out:
+        return 0  # all are in other parts
+    return int(status)

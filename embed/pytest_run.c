@@ -1,0 +1,177 @@
+/* A run of pytest style tests: what test_driver_pytest needs of the core. */
+#include "machine/evidence.h"
+#include "machine_object.h"
+#include "report/recall.h"
+#include "report/times.h"
+
+enum { RECALL_LIMIT = 16 << 20 };
+
+#define EVIDENCE_PATIENCE (10 * NTD_SECOND)
+
+/* ---- the run */
+
+static void prepare(struct ntd_module_state *state)
+{
+	if (state->recall)
+		return;
+	state->recall = ntd_recall_sink(RECALL_LIMIT);
+	ntd_report_add(state->session->report, state->recall);
+	state->times = ntd_times_sink();
+	ntd_report_add(state->session->report, state->times);
+	/* pytest puts files in the place of standard output and error while a test runs. */
+	ntd_terminal_keep_output(state->session->terminal);
+}
+
+static PyObject *list_of(char *const *strings)
+{
+	PyObject *list = PyList_New(0);
+
+	for (; list && strings && *strings; strings++) {
+		_cleanup_pyref_ PyObject *text = PyUnicode_DecodeFSDefault(*strings);
+
+		if (!text || PyList_Append(list, text) < 0)
+			Py_CLEAR(list);
+	}
+	return list;
+}
+
+int ntd_execute_pytest(struct ntd_module_state *state)
+{
+	const struct ntd_config *config = state->session->config;
+	struct ntd_nest nest =
+		ntd_nest_begin(state->session->report, NULL, "run the VM test script");
+	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("test_driver_pytest.run");
+	_cleanup_pyref_ PyObject *arguments = list_of(config->pytest_arguments);
+	_cleanup_pyref_ PyObject *path = PyUnicode_DecodeFSDefault(config->test_script);
+	_cleanup_pyref_ PyObject *status = NULL;
+
+	prepare(state);
+	if (module && arguments && path)
+		status = PyObject_CallMethod(module, "run", "OOO(ii)OO", state->driver, path,
+					     arguments, config->shard.index, config->shard.count,
+					     config->restart_dead ? Py_True : Py_False,
+					     config->no_skip ? Py_True : Py_False);
+	ntd_nest_end(&nest, !status);
+	state->pytest_status = status ? (int)PyLong_AsLong(status) : 1;
+	return status && !PyErr_Occurred() ? 0 : -1;
+}
+
+/* ---- functions of _test_driver */
+
+static PyObject *begin_test(PyObject *self, PyObject *args)
+{
+	struct ntd_module_state *state = ntd_module_state();
+	const char *title;
+
+	(void)self;
+	if (!PyArg_ParseTuple(args, "s:begin_test", &title))
+		return NULL;
+	state->test = ntd_nest_begin_full(state->session->report, NULL, title, NULL, true);
+	return PyLong_FromSize_t(ntd_recall_position(state->recall));
+}
+
+static PyObject *end_test(PyObject *self, PyObject *args)
+{
+	struct ntd_module_state *state = ntd_module_state();
+	const char *skipped;
+	int failed;
+
+	(void)self;
+	if (!PyArg_ParseTuple(args, "pz:end_test", &failed, &skipped))
+		return NULL;
+	if (skipped) {
+		ntd_strv_add(&state->test.attributes, "skipped");
+		ntd_strv_add(&state->test.attributes, skipped);
+	}
+	Py_BEGIN_ALLOW_THREADS
+	ntd_nest_end(&state->test, failed);
+	Py_END_ALLOW_THREADS
+	Py_RETURN_NONE;
+}
+
+static PyObject *recall(PyObject *self, PyObject *args)
+{
+	struct ntd_module_state *state = ntd_module_state();
+	_cleanup_buf_ struct ntd_buf text = {0};
+	Py_ssize_t from;
+	const char *console;
+
+	(void)self;
+	if (!PyArg_ParseTuple(args, "nz:recall", &from, &console))
+		return NULL;
+	Py_BEGIN_ALLOW_THREADS
+	ntd_report_flush(state->session->report, ntd_after(NTD_SECOND));
+	ntd_recall(state->recall, (size_t)from, console, &text);
+	Py_END_ALLOW_THREADS
+	return ntd_text(&text);
+}
+
+static PyObject *spent(PyObject *self, PyObject *unused)
+{
+	struct ntd_module_state *state = ntd_module_state();
+	double boot, waiting, commands;
+
+	(void)self;
+	(void)unused;
+	Py_BEGIN_ALLOW_THREADS
+	ntd_report_flush(state->session->report, ntd_after(NTD_SECOND));
+	ntd_times(state->times, &boot, &waiting);
+	Py_END_ALLOW_THREADS
+	commands = ntd_seconds(state->blocked) - boot - waiting;
+	return Py_BuildValue("(ddd)", boot, waiting, commands);
+}
+
+static PyObject *cause_of_death(PyObject *self, PyObject *machine)
+{
+	struct ntd_machine *core = ntd_machine_of(machine);
+	_cleanup_free_ char *cause = core ? ntd_machine_cause_of_death(core) : NULL;
+
+	(void)self;
+	if (!core)
+		return NULL;
+	if (!cause)
+		Py_RETURN_NONE;
+	return ntd_text_of(cause);
+}
+
+static PyObject *collect(PyObject *self, PyObject *args)
+{
+	struct ntd_machine *machine;
+	struct ntd_blocking blocking;
+	struct ntd_waiter limits;
+	PyObject *object;
+	const char *directory;
+
+	(void)self;
+	if (!PyArg_ParseTuple(args, "Os:collect", &object, &directory))
+		return NULL;
+	machine = ntd_machine_of(object);
+	if (!machine || !ntd_block(&blocking))
+		return NULL;
+	limits = blocking.waiter;
+	limits.deadline = ntd_after(EVIDENCE_PATIENCE);
+	if (ntd_machine_was_started(machine))
+		ntd_machine_collect(machine, directory, &limits);
+	ntd_unblock(&blocking);
+	Py_RETURN_NONE;
+}
+
+PyMethodDef ntd_pytest_functions[] = {
+	{"begin_test", begin_test, METH_VARARGS,
+	 "begin_test(title)\n--\n\nA test begins; returns where the log is, for recall()."},
+	{"end_test", end_test, METH_VARARGS,
+	 "end_test(failed, skipped)\n--\n\nThe test has ended; `skipped` is why it was skipped, or "
+	 "None."},
+	{"recall", recall, METH_VARARGS,
+	 "recall(position, machine)\n--\n\nWhat was logged since then: the lines of a machine's "
+	 "console, or,\nwithout a machine, messages and steps."},
+	{"spent", spent, METH_NOARGS,
+	 "spent()\n--\n\nSeconds until now: (boot, waiting, commands)."},
+	{"cause_of_death", cause_of_death, METH_O,
+	 "cause_of_death(machine)\n--\n\nWhy QEMU ended though nobody had asked it to; None when "
+	 "it "
+	 "has not."},
+	{"collect", collect, METH_VARARGS,
+	 "collect(machine, directory)\n--\n\nWrites what the machine can still tell to files."},
+	{NULL, NULL, 0, NULL},
+};

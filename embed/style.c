@@ -1,0 +1,103 @@
+/* Which syntax a test script has: a program, executed from top to bottom, or tests for pytest.
+ *
+ * Most scripts are programs, and start without a look at their syntax: only where a line defines something
+ * that could be a test, or a comment says the style, is test_driver_pytest.style asked.
+ */
+#include "embed.h"
+
+#include <sys/stat.h>
+
+static const char *const names[] = {
+	[NTD_MODE_LEGACY] = "legacy",
+	[NTD_MODE_PYTEST] = "pytest",
+};
+
+static bool begins(const char *line, const char *word)
+{
+	return !strncmp(line, word, strlen(word));
+}
+
+/* Whether any line could make it more than a plain program. */
+static bool may_have_style(const char *text)
+{
+	static const char *const words[] = {"def test", "async def test", "class Test", "#"};
+
+	for (const char *line = text; line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		line += strspn(line, " \t");
+		for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+			if (begins(line, words[i]) && (*line != '#' || strstr(line, "nixos-test:")))
+				return true;
+	}
+	return false;
+}
+
+static int decide(struct ntd_module_state *state, enum ntd_mode mode, const char *why)
+{
+	bool notable = mode == NTD_MODE_PYTEST || state->session->config->mode != NTD_MODE_AUTO;
+
+	state->mode = mode;
+	free(state->mode_reason);
+	state->mode_reason = ntd_strdup(why);
+	ntd_log(state->session->report, notable ? NTD_LEVEL_INFO : NTD_LEVEL_DEBUG, NULL,
+		"the test script is %s style: %s", names[mode], why);
+	return 0;
+}
+
+/* By its text; a SyntaxError is the caller's to find. */
+static int by_text(struct ntd_module_state *state, PyObject *text)
+{
+	const char *utf8 = PyUnicode_AsUTF8(text), *name, *reason;
+	_cleanup_pyref_ PyObject *module = NULL, *found = NULL;
+
+	if (!utf8)
+		return -1;
+	if (!may_have_style(utf8))
+		return decide(state, NTD_MODE_LEGACY, "it defines no tests");
+	module = PyImport_ImportModule("test_driver_pytest.style");
+	found = module ? PyObject_CallMethod(module, "style_of", "O", text) : NULL;
+	if (!found || !PyArg_ParseTuple(found, "ss", &name, &reason))
+		return -1;
+	return decide(state, strcmp(name, "pytest") ? NTD_MODE_LEGACY : NTD_MODE_PYTEST, reason);
+}
+
+bool ntd_script_is_directory(const struct ntd_module_state *state)
+{
+	struct stat info;
+
+	return stat(state->session->config->test_script, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+int ntd_choose_style(struct ntd_module_state *state, PyObject *text)
+{
+	const struct ntd_config *config = state->session->config;
+
+	if (config->mode != NTD_MODE_AUTO)
+		return decide(state, config->mode, "--mode says so");
+	if (!text)
+		return decide(state, NTD_MODE_PYTEST, "it is a directory");
+	return by_text(state, text);
+}
+
+int ntd_check_style(const struct ntd_module_state *state, struct ntd_error **err)
+{
+	const struct ntd_config *config = state->session->config;
+	const char *given = config->pytest_arguments && *config->pytest_arguments
+				    ? "arguments after -- are"
+			    : config->shard.count  ? "--shard is"
+			    : config->restart_dead ? "--restart-dead is"
+			    : config->no_skip      ? "--no-skip is"
+						   : NULL;
+
+	if (state->mode == NTD_MODE_LEGACY && ntd_script_is_directory(state))
+		return ntd_error_set(err, NTD_E_USAGE,
+				     "argument --mode: %s is a directory, which holds pytest style "
+				     "tests only",
+				     config->test_script);
+	if (state->mode == NTD_MODE_LEGACY && given)
+		return ntd_error_set(err, NTD_E_USAGE,
+				     "%s for pytest style scripts, but %s is legacy style: %s "
+				     "(--mode pytest takes it as pytest style)",
+				     given, config->test_script, state->mode_reason);
+	return 0;
+}
