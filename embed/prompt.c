@@ -6,14 +6,15 @@
  */
 #include "embed.h"
 
-/* Shows the prompt with these names, and one more; -1 with SystemExit for exit(). */
+/* Shows the prompt with these names, and `reload` unless the script has one; -1 with SystemExit for exit(). */
 static int prompt(struct ntd_module_state *state, PyObject *symbols, const char *banner)
 {
 	_cleanup_pyref_ PyObject *repl = PyImport_ImportModule("test_driver.repl");
+	_cleanup_pyref_ PyObject *name = PyUnicode_FromString("reload");
 	_cleanup_pyref_ PyObject *reload = PyObject_GetAttrString(state->driver, "reload");
 	_cleanup_pyref_ PyObject *result = NULL;
 
-	if (!repl || !reload || PyDict_SetItemString(symbols, "reload", reload) < 0 ||
+	if (!repl || !name || !reload || !PyDict_SetDefault(symbols, name, reload) ||
 	    ntd_remember_script(state) < 0)
 		return -1;
 	ntd_signals_attended(true);

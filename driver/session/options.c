@@ -93,12 +93,20 @@ static int store(struct parser *p, const struct ntd_option *option, const char *
 	return ntd_error_wrap(err, "argument %s", name);
 }
 
+static bool field_given(const struct parser *p, size_t field)
+{
+	for (size_t i = 0; i < ntd_option_count; i++)
+		if (p->given[i] && ntd_option_table[i].field == field)
+			return true;
+	return false;
+}
+
 /* A plain word. */
 static int take_word(struct parser *p, const char *word, struct ntd_error **err)
 {
 	if (p->list)
 		return store(p, p->list, word, err);
-	if (p->given[0])
+	if (field_given(p, positional()->field))
 		return ntd_error_set(err, NTD_E_USAGE, "unrecognized argument: %s", word);
 	return store(p, positional(), word, err);
 }
@@ -239,14 +247,6 @@ static int parse_words(struct parser *p, int argc, char *const *argv, struct ntd
 	while (status == 1 && optind < argc)
 		ntd_strv_add(&p->options->pytest_arguments, argv[optind++]);
 	return status;
-}
-
-static bool field_given(const struct parser *p, size_t field)
-{
-	for (size_t i = 0; i < ntd_option_count; i++)
-		if (p->given[i] && ntd_option_table[i].field == field)
-			return true;
-	return false;
 }
 
 static int store_variable(struct parser *p, const struct ntd_option *option, const char *value,

@@ -73,6 +73,23 @@ def test_a_signal_ends_the_session(prompt, fake, tmp_path):
         terminal.assert_usable()
 
 
+def test_interrupts_with_a_real_guest(tiny, tmp_path):
+    with Terminal(interactive("standard", tmp_path, vms=tiny)) as terminal:
+        terminal.wait_for(">>>")
+        terminal.type("machine.connect()")
+        terminal.wait_for("starting vm")
+        terminal.press("C-c")
+        terminal.wait_for("KeyboardInterrupt")
+        terminal.type("machine.wait_until_succeeds('false')")
+        terminal.wait_for("(finished: waiting for the VM to finish booting", seconds=60)
+        terminal.press("C-c")
+        assert harness.wait_until(lambda: terminal.screen.count("KeyboardInterrupt") > 1, 20), terminal.screen
+        terminal.type("print('still', machine.succeed('hostname'))")
+        terminal.wait_for("still machine")
+        terminal.type("exit()")
+        assert terminal.wait_for_end() == 0
+
+
 def test_many_interrupts_do_not_end_the_session(fake, tmp_path):
     with Terminal(interactive("standard", tmp_path, vms=fake)) as terminal:
         terminal.wait_for(">>>")

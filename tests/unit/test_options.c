@@ -301,6 +301,7 @@ static void test_refused(void **state)
 		{NULL, "--global-timeout -5",
 		 "argument --global-timeout: '-5' is not a time above 0: seconds, or a duration "
 		 "such as PT1H"},
+		{NULL, "--script a.py b.py", "unrecognized argument: b.py"},
 		{NULL, "--dump-vsocks many",
 		 "argument --dump-vsocks: 'many' is not a number from 0 to 2147483647"},
 		{"vlans=1+x", "", "environment variable vlans: 'x' is not a number from 0 to 4095"},

@@ -27,6 +27,7 @@ from test_driver.errors import MachineError
 LEAVE = b"\x1d"  # Ctrl-]
 MARK = b"\x1e"  # begins what the guest says to us, not to the person
 ATTACH_SECONDS = 30
+WRITE_SECONDS = 5  # a guest that takes no keys for so long loses them
 CHUNK = 1 << 16
 BACKLOG = 64 << 20  # what a terminal that is slower than the guest is behind with, at most
 
@@ -81,12 +82,13 @@ def _need_terminal(machine, what):
 
 def _exchange(terminal, guest):
     """Passes bytes to and fro until the person leaves (True) or the guest's side ends (False)."""
-    pending, size, poll = b"", None, select.poll()
-    ended = False
+    pending, size, ended = b"", terminal.size(), False
     while not ended or pending:
+        listens = not ended and len(pending) <= BACKLOG
+        poll = select.poll()
         poll.register(terminal.fd, select.POLLIN | (select.POLLOUT if pending else 0))
-        if guest.fd is not None:
-            poll.register(guest.fd, 0 if ended or len(pending) > BACKLOG else select.POLLIN)
+        if listens and guest.fd is not None:
+            poll.register(guest.fd, select.POLLIN)
         poll.poll(guest.interval)
         keys, leaves, _ = terminal.read().partition(LEAVE)
         if size != terminal.size():
@@ -96,7 +98,7 @@ def _exchange(terminal, guest):
             guest.write(keys)
         if leaves:
             return True
-        if not ended and len(pending) <= BACKLOG:
+        if listens:
             data = guest.read()
             ended = data is None
             pending += data or b""
@@ -230,7 +232,7 @@ class _Console:
 
     def write(self, keys):
         with contextlib.suppress(OSError):  # the end of the connection is seen by reading
-            self.socket.setblocking(True)
+            self.socket.settimeout(WRITE_SECONDS)
             self.socket.sendall(keys)
         self.socket.setblocking(False)
 
@@ -305,7 +307,8 @@ def serial(machine):
     if not machine.booted:
         raise MachineError(f"machine '{machine.name}' is not running")
     _need_terminal(machine, "console_interact()")
-    machine.log("Terminal is ready (there is no prompt), Ctrl-] leaves it:")
+    machine.log("Ctrl-] leaves the console")
+    machine.log("Terminal is ready (there is no prompt):")
     with _Serial(machine) as console, _Terminal() as terminal:
         left = _exchange(terminal, console)
     machine.log("Closing connection to the console" if left else "The machine has ended")

@@ -3,6 +3,7 @@ from test_driver.machine import QemuMachine
 LEAVE: bytes
 MARK: bytes
 ATTACH_SECONDS: int
+WRITE_SECONDS: int
 CHUNK: int
 BACKLOG: int
 
