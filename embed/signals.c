@@ -22,7 +22,7 @@ enum { HANDLED = sizeof handled / sizeof *handled };
 
 static pthread_t main_thread;
 static volatile int wake_fd = -1;
-static volatile sig_atomic_t last_signal, attended;
+static volatile sig_atomic_t last_signal, at_prompt;
 
 struct watch {
 	struct ntd_source source;
@@ -66,7 +66,7 @@ static void signalled(struct ntd_source *source, uint32_t events)
 
 	(void)events;
 	eventfd_read(source->fd, &count);
-	if (last_signal == SIGINT && attended) {
+	if (last_signal == SIGINT && at_prompt) {
 		self->interrupts = 0;
 	} else if (last_signal == SIGINT) {
 		self->interrupts =
@@ -177,7 +177,7 @@ void ntd_signals_keep(void)
 {
 	struct sigaction now, ours = {.sa_handler = on_signal};
 
-	for (int i = 0; attended && i < HANDLED; i++) {
+	for (int i = 0; at_prompt && i < HANDLED; i++) {
 		sigaction(handled[i], NULL, &now);
 		if (now.sa_handler != on_signal && now.sa_handler != SIG_IGN &&
 		    now.sa_handler != SIG_DFL)
@@ -190,14 +190,14 @@ bool ntd_signals_ending(void)
 	return last_signal == SIGTERM || last_signal == SIGHUP;
 }
 
-void ntd_signals_attended(bool is)
+void ntd_signals_attended(bool attended)
 {
-	attended = is;
+	at_prompt = attended;
 }
 
 bool ntd_signals_are_attended(void)
 {
-	return attended;
+	return at_prompt;
 }
 
 void ntd_signals_remove(struct ntd_session *session)
