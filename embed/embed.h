@@ -228,7 +228,8 @@ int ntd_report_exception(struct ntd_module_state *state);
 int ntd_run_interactively(struct ntd_module_state *state);
 /* Warns if the run should pause after a failure, but cannot. */
 void ntd_announce_pause(struct ntd_module_state *state);
-/* Whether there should be a prompt because of the exception that is set, which stays. */
+/* Whether there should be a prompt because of the exception that is set, which stays; then there is no time
+ * limit any more. */
 bool ntd_pause_wanted(struct ntd_module_state *state);
 /* That prompt, with the names of the script that failed; returns the exit status. */
 int ntd_pause(struct ntd_module_state *state, int status);

@@ -89,6 +89,8 @@ bool ntd_pause_wanted(struct ntd_module_state *state)
 	wanted = is_failure(exception);
 	remember_exception(type, exception, traceback);
 	PyErr_Restore(type, exception, traceback);
+	if (wanted) /* also while the failure is looked into, before the prompt */
+		ntd_session_stop_timer(state->session);
 	return wanted;
 }
 
@@ -103,7 +105,6 @@ int ntd_pause(struct ntd_module_state *state, int status)
 	int result;
 
 	Py_BEGIN_ALLOW_THREADS
-	ntd_session_stop_timer(state->session);
 	ntd_session_yield_to_abort(state->session);
 	Py_END_ALLOW_THREADS
 	ntd_log(state->session->report, NTD_LEVEL_ALWAYS, NULL,
