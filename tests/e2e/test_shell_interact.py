@@ -26,30 +26,44 @@ def session(tiny, tmp_path):
 def enter(terminal):
     terminal.type("machine.shell_interact()")
     terminal.wait_for("Terminal is ready, Ctrl-] leaves it", seconds=60)
-    terminal.wait_for("bash-5.2#")
+    at_prompt(terminal)
+
+
+def at_prompt(terminal):
+    """What is typed before may be lost to a Ctrl-C or to a change of the terminal's mode."""
+    assert harness.wait_until(lambda: terminal.screen.rstrip().endswith("bash-5.2#"), 20), terminal.screen
 
 
 def test_a_root_shell(session):
     enter(session)
     session.type("echo $((40 + 2)) $USER; tty; stty size")
     session.wait_for("42 root\n/dev/hvc1\n50 150\n")
+    at_prompt(session)
     session.tmux("resize-window", "-x", "100", "-y", "40")
     session.type("until [ \"$(stty size)\" = '40 100' ]; do usleep 100000; done; echo resi''zed")
     session.wait_for("resized")
+    at_prompt(session)
     # Lines are edited in the guest.
     session.type("echo abcX", enter=False)
     session.press("BSpace", "Enter")
     session.wait_for("\nabc\n")
+    at_prompt(session)
     session.press("Up", "Enter")
     assert harness.wait_until(lambda: session.screen.count("\nabc\n") == 2, 10), session.screen
     # Ctrl-C and Ctrl-Z are the guest's.
-    session.type("sleep 1000; echo 'not' reached")
+    at_prompt(session)
+    session.type("sh -c 'echo be\"\"gins; sleep 1000'; echo 'not' reached")
+    session.wait_for("begins")
     session.press("C-c")
+    at_prompt(session)
     session.type("echo status $?")
     session.wait_for("status 130")
-    session.type("sleep 1001")
+    at_prompt(session)
+    session.type("sh -c 'echo stops so\"\"on; sleep 1001'")
+    session.wait_for("stops soon")
     session.press("C-z")
     session.wait_for("Stopped")
+    at_prompt(session)
     session.type("jobs; kill %1; seq 30000 | tail -n 20000")
     session.wait_for("\n30000\n", seconds=60)
     assert "\n12345\n" in session.tmux("capture-pane", "-p", "-S", "-") or "\n29999\n" in session.screen
