@@ -195,7 +195,7 @@ class _Console:
         self.held = b""
         self._run(f"""set +e
             (exec < {self.tty} > {self.tty} 2>&1
-            trap - INT QUIT; unset PS1 PAGER; export TERM={shlex.quote(os.environ.get("TERM", "linux"))}
+            unset PS1 PAGER; export TERM={shlex.quote(os.environ.get("TERM", "linux"))}
             stty {mode}
             printf '{self.mark}started;'
             setsid -c {shell}
