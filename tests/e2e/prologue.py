@@ -33,3 +33,4 @@ serial_stdout_off: Callable[[], None] = driver.serial_stdout_off
 subtest: Callable[[str], AbstractContextManager[None]] = driver.subtest
 create_machine = driver.create_machine
 polling_condition = driver.polling_condition
+dump_machine_ssh = driver.dump_machine_ssh

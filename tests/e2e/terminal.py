@@ -52,7 +52,7 @@ class Terminal:
     def screen(self):
         return self.tmux("capture-pane", "-p", "-S", "-1000")
 
-    def wait_for(self, text, seconds=20):
+    def wait_for(self, text, seconds=60):
         assert harness.wait_until(lambda: text in self.screen, seconds), f"{text!r} did not appear:\n{self.screen}"
 
     def signal(self, number):
@@ -68,7 +68,7 @@ class Terminal:
     def press(self, *keys):
         self.tmux("send-keys", *keys)
 
-    def wait_for_end(self, seconds=20):
+    def wait_for_end(self, seconds=60):
         """The exit status. Nothing of the run is left then but this terminal."""
         assert harness.wait_until(self.status.exists, seconds), self.screen
         harness.wait_until(lambda: not harness.left_files(self.run.directory / "tmp") and not self.left(),

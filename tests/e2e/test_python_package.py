@@ -215,6 +215,12 @@ created.copy_from_machine("/etc/passwd", "etc")
 for one in machines:
     one.shutdown()
 debug.breakpoint(port=5555)
+machine.shell_interact()
+machine.shell_interact("tcp:127.0.0.1:4444")
+machine.console_interact()
+text = machine.ssh_backdoor_command() + str(machine.vsock_host)
+dump_machine_ssh()
+driver.reload()
 print([vlan.nr for vlan in vlans], driver.out_dir / "x", os.environ["HOME"])
 
 

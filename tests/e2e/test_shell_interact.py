@@ -25,7 +25,7 @@ def session(tiny, tmp_path):
 
 def enter(terminal):
     terminal.type("machine.shell_interact()")
-    terminal.wait_for("Terminal is ready, Ctrl-] leaves it", seconds=60)
+    terminal.wait_for("Terminal is ready, Ctrl-] leaves it")
     at_prompt(terminal)
 
 
@@ -65,7 +65,7 @@ def test_a_root_shell(session):
     session.wait_for("Stopped")
     at_prompt(session)
     session.type("jobs; kill %1; seq 30000 | tail -n 20000")
-    session.wait_for("\n30000\n", seconds=60)
+    session.wait_for("\n30000\n")
     assert "\n12345\n" in session.tmux("capture-pane", "-p", "-S", "-") or "\n29999\n" in session.screen
     session.press("C-]")
     session.wait_for("Left the terminal")
@@ -92,7 +92,7 @@ def test_the_end_of_the_machine(session):
 
 def test_the_serial_console(session):
     session.type("machine.connect(); _ = machine.execute('setsid cat /dev/ttyS0 >/dev/ttyS0 2>&1 </dev/null &')")
-    session.wait_for("(finished: waiting for the VM to finish booting", seconds=60)
+    session.wait_for("(finished: waiting for the VM to finish booting")
     session.type("_ = machine.succeed('printf \"a prompt: \" >/dev/ttyS0')")
     session.type("machine.console_interact()")
     session.wait_for("Terminal is ready (there is no prompt):")
@@ -163,8 +163,8 @@ def test_without_a_terminal(fake):
 
 def test_the_run_ends_during_an_interaction(tiny):
     """Also the terminal's mode does."""
-    run = harness.Run("machine.shell_interact()", tiny, global_timeout=20)
+    run = harness.Run("machine.shell_interact()", tiny, global_timeout=30)
     with Terminal(run) as terminal:
-        terminal.wait_for("bash-5.2#", seconds=60)
-        assert terminal.wait_for_end(seconds=40) == 143
+        terminal.wait_for("bash-5.2#")
+        assert terminal.wait_for_end() == 143
         terminal.assert_usable()
