@@ -73,8 +73,9 @@ def test_a_root_shell(session):
     session.wait_for("commands work\n  again")
     # What was on the console is gone, and another time is as the first.
     enter(session)
-    session.type("stty size; exit")
+    session.type("stty size; printf 'last %s\\n' words; exit")
     session.wait_for("The shell has ended")
+    assert "last words" in session.screen
     session.type("print(machine.qmp_client.send('query-chardev')['return'].__len__(), machine.succeed('ps'))")
     session.wait_for("bash --norc")
     assert "bash -i" not in session.screen.rpartition("query-chardev")[2]

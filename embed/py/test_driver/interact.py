@@ -82,9 +82,9 @@ def _need_terminal(machine, what):
 
 def _exchange(terminal, guest):
     """Passes bytes to and fro until the person leaves (True) or the guest's side ends (False)."""
-    pending, size, ended = b"", terminal.size(), False
-    while not ended or pending:
-        listens = not ended and len(pending) <= BACKLOG
+    pending, size = b"", terminal.size()
+    while pending or not guest.ended:
+        listens = not guest.ended and len(pending) <= BACKLOG
         poll = select.poll()
         poll.register(terminal.fd, select.POLLIN | (select.POLLOUT if pending else 0))
         if listens and guest.fd is not None:
@@ -94,14 +94,12 @@ def _exchange(terminal, guest):
         if size != terminal.size():
             size = terminal.size()
             guest.resize(size)
-        if keys and not ended:
+        if keys and not guest.ended:
             guest.write(keys)
         if leaves:
             return True
         if listens:
-            data = guest.read()
-            ended = data is None
-            pending += data or b""
+            pending += guest.read()
         if pending:
             pending = terminal.write(pending)
     return False
@@ -118,7 +116,7 @@ class _Console:
     def __init__(self, machine):
         self.machine, self.id = machine, f"interact-{secrets.token_hex(4)}"
         self.mark = f"{MARK.decode()}{secrets.token_hex(8)} "
-        self.tty, self.held = None, b""
+        self.tty, self.held, self.ended = None, b"", False
 
     def __enter__(self):
         path = self.machine.shell_path
@@ -172,18 +170,18 @@ class _Console:
         self.tty = name
 
     def _heard(self, seconds):
-        """What the guest says behind a mark, or None when it says nothing for that long."""
-        said, self.held = self.held, b""
-        self.socket.settimeout(seconds)
-        try:
-            while b";" not in said.partition(self.mark.encode())[2]:
-                if not (data := self.socket.recv(CHUNK)):
-                    raise MachineError(f"machine '{self.machine.name}' has ended")
-                said += data
-        except TimeoutError:
-            self.held = said
-            return None
-        word, _, self.held = said.partition(self.mark.encode())[2].partition(b";")
+        """The word that the guest says behind a mark, or None when it says none for that long."""
+        end = time.monotonic() + seconds
+        while b";" not in self.held.partition(self.mark.encode())[2]:
+            self.socket.settimeout(max(end - time.monotonic(), 0.001))
+            try:
+                data = self.socket.recv(CHUNK)
+            except TimeoutError:
+                return None
+            if not data:
+                raise MachineError(f"machine '{self.machine.name}' has ended")
+            self.held = (self.held + data)[-CHUNK:]
+        word, _, self.held = self.held.partition(self.mark.encode())[2].partition(b";")
         return word.decode(errors="replace")
 
     def _run(self, command):
@@ -192,7 +190,6 @@ class _Console:
     def start(self, shell, mode):
         """Starts it as the leader of a session on the console, and says so here when it has ended. The terminal is
         held open: its mode is lost when nobody has it open."""
-        self.held = b""
         self._run(f"""set +e
             (exec < {self.tty} > {self.tty} 2>&1
             unset PS1 PAGER; export TERM={shlex.quote(os.environ.get("TERM", "linux"))}
@@ -213,18 +210,16 @@ class _Console:
         return self.socket.fileno()
 
     def read(self):
-        """None at the end."""
-        try:
-            data = self.socket.recv(CHUNK) or None
-        except BlockingIOError:
-            data = b""
-        except OSError:
-            data = None
-        if data is None:
-            return None
-        data, mark = self.held + data, self.mark.encode()
-        if mark in data:
-            return None
+        mark = self.mark.encode()
+        with contextlib.suppress(BlockingIOError):
+            try:
+                data = self.socket.recv(CHUNK)
+            except ConnectionError:
+                data = b""
+            self.ended = not data
+            self.held += data
+        data, found, _ = self.held.partition(mark)
+        self.ended |= bool(found)
         at = data.rfind(MARK)  # the beginning of a mark may be at the end
         cut = at if at >= 0 and mark.startswith(data[at:]) else len(data)
         self.held = data[cut:]
@@ -274,6 +269,7 @@ class _Serial:
     """Its output is what the driver writes to the console's file."""
 
     fd, interval = None, 30  # ms
+    ended = False
 
     def __init__(self, machine):
         self.machine = machine
@@ -293,7 +289,8 @@ class _Serial:
     def read(self):
         booted = self.machine.booted  # looked at first: what the machine wrote before its end is not lost
         data = self.file.read(CHUNK)
-        return data if data or booted else None
+        self.ended = not (data or booted)
+        return data
 
     def write(self, keys):
         with contextlib.suppress(MachineError):
