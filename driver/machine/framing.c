@@ -29,6 +29,10 @@
  * blocks, past the `timeout` that ended only the command. Hence what reads the output has a limit of its
  * own, some seconds after the command's; then ntd_held tells who holds it and kills what is left of the
  * command, one that ignores its time-out included.
+ *
+ * A command whose caller has gone away (Ctrl-C) is killed, too: the host sends an empty line, and while the
+ * shell reads the output it looks once a second whether something is there for it to read. Not for commands
+ * with input, for which something always is.
  */
 #include "machine/framing.h"
 
@@ -61,33 +65,43 @@ static void append_seconds(struct ntd_buf *line, double seconds)
 }
 
 /* What the lines below use; ~ stands for the identity. Everywhere n is the command's number, x its output,
- * more the mark of a long one; l is the limit for reading it in seconds, or nothing; s statuses. Of
- * ntd_held, p is a process, e one of its descriptors, f the holders, c the shell's children, which are
- * killed with what they lead. */
+ * more the mark of a long one; l is the limit for reading it in seconds, or nothing; i says that it can be
+ * interrupted; s are statuses. Of ntd_kill and ntd_held, p is a process, c the shell's children, which are
+ * killed with what they lead; e is a descriptor of p, f the holders. */
 static const char functions[] =
-	"ntd_held() { local a c= e f= p; for p in /proc/[0-9]*; do [ $p = /proc/$$ ] && continue\n"
-	"read -r a < $p/stat && set -- ${a##*) } && [ \"$2\" = $$ ] && c=\"$c ${p#/proc/}\"\n"
+	"exec 7<&0\n"
+	"ntd_kill() { local a c= p; for p in /proc/[0-9]*; do read -r a < $p/stat &&\n"
+	"set -- ${a##*) } && [ \"$2\" = $$ ] && [ $p != /proc/$BASHPID ] && c=\"$c ${p#/proc/}\"\n"
+	"done; for p in $c; do kill -KILL -- -$p $p; done; } 2> /dev/null\n"
+	"ntd_held() { local a e f= p; for p in /proc/[0-9]*; do [ $p = /proc/$$ ] && continue\n"
 	"for e in $p/fd/*; do\n"
 	"[ $e -ef /proc/$$/fd/0 ] && read -r a < $p/comm && f=\"$f ${p#/proc/} ($a)\" && break\n"
-	"done; done 2> /dev/null\n"
-	"echo; echo \"~-$n held$f\"; for p in $c; do kill -KILL -- -$p $p; done 2> /dev/null; }\n"
-	"ntd_spool() { local e= f s; [ ${#x} -lt " SHORT_TEXT " ] && e='\\0'\n"
+	"done; done 2> /dev/null; echo; echo \"~-$n held$f\"; ntd_kill; }\n"
+	"ntd_watch() { while sleep 1; do read -t 0 -u 7 && ntd_kill; done; }\n"
+	"ntd_spool() { local e= f s w; [ ${#x} -lt " SHORT_TEXT " ] && e='\\0'\n"
 	"for f in /dev/shm /run /tmp; do [ -w $f ] && break; done; f=$f/.ntd-$$\n"
 	"exec 9> $f 8< $f && rm $f || return\n"
+	"[ $i ] && { ntd_watch < /dev/null > /dev/null 2>&1 8<&- 9<&- & w=$!; }\n"
 	"{ printf \"%s$e\" \"$x\"; ${l:+timeout $l} cat; } | base64 -w 0 >&9\n"
 	"s=(${PIPESTATUS[*]}); exec 9>&-; x= more=' more'\n"
+	"[ $w ] && { kill -KILL $w; wait $w; } 2> /dev/null\n"
 	"[ ${s[0]} = 124 ] && ntd_held; return ${s[1]}; }\n"
-	"ntd_read() { local LC_ALL=C; IFS= read -r -d '' -n " SHORT_TEXT " ${l:+-t $l} x\n"
-	"case $? in 0) ntd_spool;; 1) ;; *) ntd_held;; esac; }\n"
+	"ntd_read() { local LC_ALL=C e=$((SECONDS + l)) s y; while :; do\n"
+	"IFS= read -r -d '' -n $((" SHORT_TEXT " - ${#x})) -t 1 y; s=$?; x=$x$y\n"
+	"case $s in 0) ntd_spool; return;; 1) return 0;; esac\n"
+	"[ $l ] && [ $SECONDS -ge $e ] && { ntd_held; return; }\n"
+	"[ $i ] && read -t 0 -u 7 && { ntd_kill; return; }\n"
+	"done; }\n"
 	"ntd_reply() { local LC_ALL=C; echo \"${x@Q} $1 ~-$n$more\"; }\n"
-	"ntd() { local n=$1 l= x= more=; set +m; shopt -s lastpipe\n"
-	"bash -c \"set -euo pipefail; $2\" 8<&- | ntd_read; ntd_reply \"${PIPESTATUS[*]}\"; }\n"
-	"ntd_timeout() { local n=$1 l=$3 x= more=; set +m; shopt -s lastpipe\n"
-	"timeout $2 bash -c \"set -euo pipefail; $4\" 8<&- | ntd_read\n"
+	"ntd() { local i=1 l= n=$1 x= more=; set +m; shopt -s lastpipe\n"
+	"bash -c \"set -euo pipefail; $2\" 7<&- 8<&- | ntd_read\n"
 	"ntd_reply \"${PIPESTATUS[*]}\"; }\n"
-	"ntd_input() { local n=$1 l=$3 x= more= s; set +m; shopt -s lastpipe\n"
+	"ntd_timeout() { local i=1 l=$3 n=$1 x= more=; set +m; shopt -s lastpipe\n"
+	"timeout $2 bash -c \"set -euo pipefail; $4\" 7<&- 8<&- | ntd_read\n"
+	"ntd_reply \"${PIPESTATUS[*]}\"; }\n"
+	"ntd_input() { local i= l=$3 n=$1 x= more=; set +m; shopt -s lastpipe\n"
 	"head -c $4 | (${2:+timeout $2} bash -c \"set -euo pipefail; $5\"; s=$?\n"
-	"cat > /dev/null; exit $s) 8<&- | ntd_read; ntd_reply \"${PIPESTATUS[*]:1}\"; }\n"
+	"cat > /dev/null; exit $s) 7<&- 8<&- | ntd_read; ntd_reply \"${PIPESTATUS[*]:1}\"; }\n"
 	"ntd_more() { dd bs=$2 count=1 <&8 2> /dev/null; echo \" ~-$1\"; }\n";
 
 static void define_functions(const struct ntd_framing *framing, struct ntd_buf *out)
@@ -174,16 +188,26 @@ void ntd_framing_token(const struct ntd_framing *framing, unsigned number,
 	snprintf(token, NTD_TOKEN_SIZE, "%s-%u", framing->identity, number);
 }
 
+bool ntd_framing_can_interrupt(const struct ntd_command *command)
+{
+	return !command->input && !must_stream(command);
+}
+
 void ntd_framing_write(struct ntd_framing *framing, const struct ntd_command *command,
 		       unsigned number, struct ntd_buf *out)
 {
 	if (!framing->prepared)
 		define_functions(framing, out);
 	framing->prepared = true;
-	if (command->input || must_stream(command))
+	if (!ntd_framing_can_interrupt(command))
 		write_streamed(framing, command, number, out);
 	else
 		write_line(framing, command, number, out);
+}
+
+void ntd_framing_write_interrupt(struct ntd_buf *out)
+{
+	ntd_buf_puts(out, "\n");
 }
 
 void ntd_framing_write_more(unsigned number, struct ntd_buf *out)

@@ -24,6 +24,10 @@ int ntd_framing_check(const struct ntd_command *command, struct ntd_error **err)
 /* Appends what makes the guest run the command and answer with that token. */
 void ntd_framing_write(struct ntd_framing *framing, const struct ntd_command *command,
 		       unsigned number, struct ntd_buf *out);
+/* Whether the guest can be told to give up a command that runs; not one with input on the wire. */
+bool ntd_framing_can_interrupt(const struct ntd_command *command);
+/* Appends what tells it. It answers as if the command had ended. */
+void ntd_framing_write_interrupt(struct ntd_buf *out);
 /* Characters in a piece of a long output; a shorter piece is the last. Well below what a Unix socket
  * holds by default, 212992 bytes. */
 enum { NTD_PIECE_SIZE = 96 << 10 };

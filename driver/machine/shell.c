@@ -1,6 +1,6 @@
 /* Commands wait in a queue; one is on the wire at a time, framed by machine/framing.c, and answered by
- * what machine/reply.c finds in the bytes that come back. One that is abandoned (Ctrl-C), or whose reply
- * nobody wants, keeps the wire until its reply has come, or a new root shell: until then the guest would not
+ * what machine/reply.c finds in the bytes that come back. One that is abandoned (Ctrl-C) is killed in the
+ * guest. It, or one whose reply nobody wants, keeps the wire until its reply has come, or a new root shell: until then the guest would not
  * read the next, and what was written early could be taken for its input.
  */
 #include "machine/shell.h"
@@ -143,6 +143,10 @@ static void job_abandon(struct ntd_request *request)
 
 	if (shell->current == job) {
 		shell->current = NULL; /* the wire is free when its reply has come */
+		if (ntd_framing_can_interrupt(job->command)) {
+			ntd_framing_write_interrupt(&shell->out);
+			ntd_output_flush(&shell->socket, &shell->out);
+		}
 		if (!shell->overdue.loop)
 			ntd_timer_set(shell->loop, &shell->overdue,
 				      ntd_after((shell->framing.grace + HOST_GRACE) * NTD_SECOND));

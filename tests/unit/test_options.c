@@ -219,7 +219,7 @@ static void test_lists(void **state)
 		{NULL, "--vlans 3 1 3 2 1", "vlans=3,1,2"},
 		{NULL, "--vlans 0 4095 007", "vlans=0,4095,7"},
 		{NULL, "-- -K", "rest=-K"},
-		{NULL, "-- --", "script=--"},
+		{NULL, "-- --", "rest=--"},
 		{NULL, "-", "script=-"},
 	};
 

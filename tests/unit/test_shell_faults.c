@@ -95,6 +95,17 @@ static void the_reply_to_an_abandoned_command_is_skipped(void **state)
 }
 
 /* Busybox's reads ahead. */
+static void an_abandoned_command_is_killed(void **state)
+{
+	int64_t began = ntd_now();
+
+	abandon(*state, command_of("sleep 1000"));
+	assert_run(*state, "echo mine", 0, "mine\n");
+	abandon(*state, command_of("trap '' TERM INT; while echo much; do :; done"));
+	assert_run(*state, "echo mine", 0, "mine\n");
+	assert_in_range(ntd_now() - began, 0, 20 * NTD_SECOND);
+}
+
 static void a_buffering_head_takes_no_command_with_it(void **state)
 {
 	struct fixture *fixture = *state;
@@ -260,6 +271,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		shell_test(the_reply_to_an_abandoned_command_is_skipped),
+		shell_test(an_abandoned_command_is_killed),
 		shell_test(a_buffering_head_takes_no_command_with_it),
 		shell_test(banners_are_told_with_what_came_before),
 		shell_test(a_new_shell_ends_the_command_of_the_old_one),
