@@ -44,7 +44,7 @@ for key in "!@#$%^&*()" "-_=+" "[{]}" ";:'\"`~" "\\|" ",<.>/?" "aZ0" " \n":
 #: machine: sending key 'spc'
 #: machine: sending key 'ret'
 typed = "!@#$%^&*()" "-_=+" "[{]}" ";:'\"`~" "\\|" ",<.>/?" "aZ0" " \n"
-machine.wait_until_succeeds("test $(wc -l < /tmp/specials) = 1")  # QEMU types on when the call has returned
+machine.wait_until_succeeds("test $(wc -l < /tmp/specials) = 1", timeout=60)  # QEMU types on when the call has returned
 assert machine.succeed("cat /tmp/specials") == typed, machine.succeed("cat /tmp/specials")
 machine.send_key("ctrl-c")
 #: machine: sending key 'ctrl-c'
@@ -57,7 +57,7 @@ machine.send_chars("cat > /tmp/printable\n")
 #: (finished: sending keys 'cat > /tmp/printable\n', in S.SS seconds)
 machine.send_chars(printable + "\n", delay=0.02)
 #! machine: sending key ...
-machine.wait_until_succeeds("test $(wc -l < /tmp/printable) = 1")
+machine.wait_until_succeeds("test $(wc -l < /tmp/printable) = 1", timeout=60)
 #: machine: waiting for success: test $(wc -l < /tmp/printable) = 1
 machine.send_key("ctrl-c", log=False)
 #! machine: sending key ...
