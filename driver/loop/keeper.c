@@ -12,7 +12,7 @@
  *
  * The keeper is the guards' parent and a subreaper too, should a guard be killed. It reads orders from
  * the driver; when that socket closes, the driver is gone, and the keeper kills in the same way what is
- * left below it, then delivers files and removes paths as it was told. When the keeper dies, the guards get
+ * left below it, then sees to files as it was told (loop/aftermath.h). When the keeper dies, the guards get
  * SIGTERM by PR_SET_PDEATHSIG.
  *
  * Killing is by the direct children in /proc, again and again: a killed child's own children become
@@ -22,7 +22,7 @@
 #include "loop/keeper.h"
 
 #include "base/clock.h"
-#include "loop/delivery.h"
+#include "loop/aftermath.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -33,7 +33,6 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -305,47 +304,8 @@ static void carry_out(int socket, const struct ntd_keeper_order *order, const in
 		report(socket, order->id, NTD_KEEPER_FAILED, errno, 0);
 }
 
-/* What is to be done at the end: paths to remove, files to deliver. */
-struct sweep {
-	char **paths;
-	size_t count;
-	struct ntd_deliveries deliveries;
-};
-
-static void sweep_later(struct sweep *sweep, const char *path)
-{
-	sweep->paths = ntd_realloc(sweep->paths, (sweep->count + 1) * sizeof *sweep->paths);
-	sweep->paths[sweep->count++] = ntd_strdup(path);
-}
-
-/* One that is locked (net/socket_dir.h) is in use by another driver, which came after us. */
-static void remove_socket_directory(const char *path)
-{
-	DIR *directory = opendir(path);
-	struct dirent *entry;
-
-	if (!directory)
-		return;
-	if (flock(dirfd(directory), LOCK_EX | LOCK_NB) == 0) {
-		while ((entry = readdir(directory)))
-			if (entry->d_type == DT_SOCK)
-				unlinkat(dirfd(directory), entry->d_name, 0);
-		rmdir(path);
-	}
-	closedir(directory);
-}
-
-static void sweep_now(const struct sweep *sweep)
-{
-	for (size_t i = sweep->count; i--;) {
-		if (unlink(sweep->paths[i]) == 0 || errno == ENOENT)
-			continue;
-		remove_socket_directory(sweep->paths[i]);
-	}
-}
-
 /* Handles one message; false when the driver is gone. */
-static bool obey(int socket, struct sweep *sweep)
+static bool obey(int socket, struct ntd_aftermath *aftermath)
 {
 	struct ntd_keeper_order order;
 	int fds[NTD_KEEPER_ORDER_FDS];
@@ -360,9 +320,11 @@ static bool obey(int socket, struct sweep *sweep)
 	if (count == NTD_KEEPER_ORDER_FDS)
 		carry_out(socket, &order, fds);
 	else if (count == NTD_KEEPER_DELIVERY_FDS)
-		ntd_deliveries_add(&sweep->deliveries, fds[0], fds[1], order.path);
+		ntd_aftermath_deliver(aftermath, fds[0], fds[1], order.path);
+	else if (count == NTD_KEEPER_CUT_FDS)
+		ntd_aftermath_cut(aftermath, fds[0]);
 	else if (len == sizeof order)
-		sweep_later(sweep, order.path);
+		ntd_aftermath_remove(aftermath, order.path);
 	for (size_t i = 0; i < count; i++)
 		close(fds[i]);
 	return true;
@@ -372,7 +334,7 @@ __attribute__((noreturn)) static void keeper_main(int socket)
 {
 	struct pollfd polled[2] = {{.fd = socket, .events = POLLIN}, {.events = POLLIN}};
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	struct sweep sweep = {0};
+	struct ntd_aftermath aftermath = {0};
 	bool driver_lives = true;
 
 	prctl(PR_SET_NAME, "ntd-keeper");
@@ -390,11 +352,10 @@ __attribute__((noreturn)) static void keeper_main(int socket)
 			while (waitpid(-1, NULL, WNOHANG) > 0)
 				;
 		if (polled[0].revents)
-			driver_lives = obey(socket, &sweep);
+			driver_lives = obey(socket, &aftermath);
 	}
 	kill_all_below();
-	ntd_deliveries_make(&sweep.deliveries);
-	sweep_now(&sweep);
+	ntd_aftermath_run(&aftermath);
 	_exit(0);
 }
 
@@ -448,6 +409,11 @@ static void order_for_the_end(const struct ntd_keeper *keeper, const char *path,
 void ntd_keeper_sweep(const struct ntd_keeper *keeper, const char *path)
 {
 	order_for_the_end(keeper, path, NULL, 0);
+}
+
+void ntd_keeper_cut(const struct ntd_keeper *keeper, int file)
+{
+	order_for_the_end(keeper, "", &file, NTD_KEEPER_CUT_FDS);
 }
 
 void ntd_keeper_deliver(const struct ntd_keeper *keeper, int file, int directory, const char *path)

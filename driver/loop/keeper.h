@@ -17,26 +17,31 @@ struct ntd_keeper {
 
 /* Forks the keeper. The process must be single-threaded. */
 int ntd_keeper_start(struct ntd_keeper *keeper, struct ntd_error **err);
-/* Any thread: when the driver is gone, however it ended, the keeper removes `path`: a file, or a directory
- * with the sockets in it. For what must not outlive the driver but is not a process. */
+/* Any thread: what the keeper does when the driver is gone, however it ended (loop/aftermath.h). It removes
+ * `path`, which must not outlive the driver but is not a process; delivers `file` to `path` below
+ * `directory`; cuts off an unfinished line at the end of `file`. */
 void ntd_keeper_sweep(const struct ntd_keeper *keeper, const char *path);
-/* Any thread: when the driver is gone, what is in `file` then, open for reading, goes to `path` below
- * `directory` (loop/delivery.h). */
 void ntd_keeper_deliver(const struct ntd_keeper *keeper, int file, int directory, const char *path);
+void ntd_keeper_cut(const struct ntd_keeper *keeper, int file);
 /* Closes the socket and waits until the keeper has killed what was left and is gone. */
 void ntd_keeper_stop(struct ntd_keeper *keeper);
 
 /* Driver to keeper. To start a process: with descriptors, the payload (memfd), stdin, stdout, stderr of the
  * new process. The payload is three runs of NUL-terminated strings: argv, environment, and the working
  * directory. To sweep: without descriptors, the path in `path`. To deliver: with two descriptors, of the file
- * and of the directory for it, and its path there. */
+ * and of the directory for it, and its path there. To cut: with one descriptor. */
 struct ntd_keeper_order {
 	uint32_t id, argc, envc;
 	uint32_t payload_len;
 	char path[256];
 };
 
-enum { NTD_KEEPER_ORDER_FDS = 4, NTD_KEEPER_DELIVERY_FDS = 2, NTD_KEEPER_REPORT_FDS = 2 };
+enum {
+	NTD_KEEPER_ORDER_FDS = 4,
+	NTD_KEEPER_DELIVERY_FDS = 2,
+	NTD_KEEPER_CUT_FDS = 1,
+	NTD_KEEPER_REPORT_FDS = 2,
+};
 
 enum ntd_keeper_event {
 	NTD_KEEPER_STARTED, /* pid; descriptors: pidfd of the process, pidfd of its guard */

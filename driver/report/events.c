@@ -10,7 +10,8 @@
  *   failed      whether an exception passed, or the exit status is not 0; likewise
  *   attributes  an object of strings; only when there are some
  *
- * Each write() is of whole lines, so that what a killed driver leaves can be read to the end.
+ * Each write() is of whole lines. Only one that a signal kills the driver in may end within a line; the keeper
+ * cuts off such a beginning (loop/aftermath.h).
  */
 #include "report/outfile.h"
 #include "report/sinks.h"

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* QEMU ends within 0.1 s of SIGTERM; what has not after this long is killed with all below it. */
 #define RELEASE_GRACE (1 * NTD_SECOND)
@@ -24,6 +25,21 @@ static int add_sink(struct ntd_session *session, struct ntd_sink *sink)
 	return 0;
 }
 
+static int open_events(struct ntd_session *session, struct ntd_error **err)
+{
+	const char *path = session->config->events;
+	_cleanup_fd_ int fd = -1;
+	struct stat info;
+
+	if (add_sink(session, ntd_events_sink(path, err)) < 0)
+		return -1;
+	if (stat(path, &info) == 0 && S_ISREG(info.st_mode))
+		fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd >= 0)
+		ntd_keeper_cut(session->keeper, fd);
+	return 0;
+}
+
 static int open_sinks(struct ntd_session *session, struct ntd_error **err)
 {
 	const struct ntd_config *config = session->config;
@@ -36,9 +52,7 @@ static int open_sinks(struct ntd_session *session, struct ntd_error **err)
 		return -1;
 	if (config->junit_xml && add_sink(session, ntd_junit_sink(config->junit_xml, err)) < 0)
 		return -1;
-	if (config->events && add_sink(session, ntd_events_sink(config->events, err)) < 0)
-		return -1;
-	return 0;
+	return config->events ? open_events(session, err) : 0;
 }
 
 static void save_terminal(struct ntd_session *session)
