@@ -243,18 +243,18 @@ void ntd_machine_collect(struct ntd_machine *machine, const char *directory,
 	struct evidence evidence = {.machine = machine,
 				    .directory = directory,
 				    .waiter.cancel_fd = limits->cancel_fd,
-				    .deadline = limits->deadline};
+				    .deadline = limits->deadline,
+				    .barrier = ntd_strdup("")};
 	_cleanup_error_ struct ntd_error *error = NULL;
-	size_t i = 0;
+	bool going_on = ntd_tree_make(directory, &error) == 0;
 
-	if (ntd_tree_make(directory, &error) < 0) {
+	if (error)
 		ntd_log(machine->context.report, NTD_LEVEL_WARNING, machine->name, "%s",
 			error->message);
-		return;
-	}
-	find_reach(&evidence);
-	while (i < PIECES && collect(&evidence, &pieces[i]))
-		i++;
+	else
+		find_reach(&evidence);
+	for (size_t i = 0; going_on && i < PIECES; i++)
+		going_on = collect(&evidence, &pieces[i]);
 	if (evidence.notes.len)
 		write_file(&evidence, NOTES, &evidence.notes);
 	ntd_buf_free(&evidence.notes);
