@@ -1,6 +1,6 @@
-/* A thread for each machine, for what is waited for there is waited for one after the other. The session's
- * mutex is held meanwhile: no machine may go. It may be that the calling thread takes the GIL while it waits
- * (to ask Python whether it was interrupted), so nobody may wait for that mutex with the GIL held.
+/* A thread for each machine, for what is waited for there is waited for one after the other. Machines live as
+ * long as the session, so its mutex is not held meanwhile: the calling thread may take the GIL while it waits,
+ * to ask Python whether it was interrupted, and who holds the GIL may be waiting for that mutex.
  */
 #include "session/failure.h"
 
@@ -87,19 +87,23 @@ static void *collector_main(void *arg)
 	return NULL;
 }
 
-/* One for each machine that was started; returns how many. */
-static size_t assign(struct ntd_session *session, struct collection *collection,
-		     struct collector *collectors)
+/* One for each machine that was started, *count in all. */
+static struct collector *assign(struct ntd_session *session, struct collection *collection,
+				size_t *count)
 {
-	size_t count = 0;
+	struct collector *collectors;
 
+	*count = 0;
+	pthread_mutex_lock(&session->mutex);
+	collectors = ntd_calloc(session->machine_count, sizeof *collectors);
 	for (size_t i = 0; i < session->machine_count; i++)
 		if (ntd_machine_was_started(session->machines[i]))
-			collectors[count++] =
+			collectors[(*count)++] =
 				(struct collector){.collection = collection,
 						   .machine = session->machines[i],
 						   .directory = machine_directory(session, i)};
-	return count;
+	pthread_mutex_unlock(&session->mutex);
+	return collectors;
 }
 
 /* All signals are blocked on the calling thread, and so on those that it makes. */
@@ -123,19 +127,22 @@ static int run_collectors(struct collection *collection, struct collector *colle
 	return result;
 }
 
-static int collect(struct ntd_session *session, struct ntd_waiter *waiter, struct ntd_error **err)
+int ntd_session_collect(struct ntd_session *session, struct ntd_waiter *waiter,
+			struct ntd_error **err)
 {
-	_cleanup_free_ struct collector *collectors =
-		ntd_calloc(session->machine_count, sizeof *collectors);
 	_cleanup_free_ char *directory = failure_directory(session);
+	_cleanup_free_ struct collector *collectors = NULL;
 	struct collection collection = {.request = {.begin = begin, .abandon = abandon},
 					.loop = session->loop,
-					.limits = {.deadline = ntd_after(COLLECTION_PATIENCE),
-						   .cancel_fd = eventfd(0, EFD_CLOEXEC)}};
-	size_t count = assign(session, &collection, collectors);
+					.limits.deadline = ntd_after(COLLECTION_PATIENCE)};
+	size_t count;
 	int result = 0;
 
-	if (count && collection.limits.cancel_fd > 0) {
+	if (atomic_exchange(&session->collected, true))
+		return 0;
+	collection.limits.cancel_fd = eventfd(0, EFD_CLOEXEC);
+	collectors = assign(session, &collection, &count);
+	if (count && collection.limits.cancel_fd >= 0) {
 		ntd_log(session->report, NTD_LEVEL_INFO, NULL,
 			"collecting what is known of the machines in %s", directory);
 		result = run_collectors(&collection, collectors, count, waiter, err);
@@ -143,19 +150,6 @@ static int collect(struct ntd_session *session, struct ntd_waiter *waiter, struc
 	for (size_t i = 0; i < count; i++)
 		free(collectors[i].directory);
 	ntd_close_fd(&collection.limits.cancel_fd);
-	return result;
-}
-
-int ntd_session_collect(struct ntd_session *session, struct ntd_waiter *waiter,
-			struct ntd_error **err)
-{
-	int result;
-
-	if (atomic_exchange(&session->collected, true))
-		return 0;
-	pthread_mutex_lock(&session->mutex);
-	result = collect(session, waiter, err);
-	pthread_mutex_unlock(&session->mutex);
 	return result;
 }
 

@@ -240,24 +240,6 @@ struct ntd_report *ntd_session_new_report(struct ntd_session *session, struct nt
 	return report;
 }
 
-void ntd_session_remove_machine(struct ntd_session *session, struct ntd_machine *machine)
-{
-	size_t at = 0;
-
-	ntd_machine_release(machine, RELEASE_GRACE);
-	ntd_machine_wait_gone(machine, ntd_after(GONE_PATIENCE));
-	pthread_mutex_lock(&session->mutex);
-	while (at < session->machine_count && session->machines[at] != machine)
-		at++;
-	if (at < session->machine_count) {
-		session->machine_count--;
-		memmove(session->machines + at, session->machines + at + 1,
-			(session->machine_count - at) * sizeof(struct ntd_machine *));
-	}
-	pthread_mutex_unlock(&session->mutex);
-	ntd_machine_free(machine);
-}
-
 static int start_ssh_backdoor(struct ntd_session *session, struct ntd_error **err)
 {
 	struct ntd_ssh_backdoor_context context = {.loop = session->loop,

@@ -77,14 +77,12 @@ struct ntd_new_machine {
 	bool bare; /* without directories: it will never be started */
 };
 
-/* Makes a machine that belongs to the session. */
+/* Makes a machine that belongs to the session, until its end. */
 struct ntd_machine *ntd_session_add_machine(struct ntd_session *session,
 					    const struct ntd_new_machine *new,
 					    struct ntd_error **err);
 /* A report of its own, without sinks, for machines of which this run's does not tell. */
 struct ntd_report *ntd_session_new_report(struct ntd_session *session, struct ntd_error **err);
-/* Takes a machine out of the session and frees it; it is released first. */
-void ntd_session_remove_machine(struct ntd_session *session, struct ntd_machine *machine);
 
 /* Starts a VLAN that belongs to the session, below the directory `base` (NULL: the session's), and exports
  * its QEMU_VDE_SOCKET_n. `report` NULL: the session's. */
