@@ -35,13 +35,12 @@ struct ntd_machine {
 
 	/* The rest belongs to the loop thread; others may read the state. */
 	_Atomic(enum ntd_machine_state) state;
-	ino_t raw_inode;             /* of the raw console log; 0: not begun */
-	struct ntd_process *process; /* NULL: none, or nothing of it is left */
 	pid_t pid;
-	bool ended;
+	struct ntd_process *process; /* NULL: none, or nothing of it is left */
 	int wait_status;
+	bool ended, monitor_prompted, qmp_ready;
+	ino_t raw_inode; /* of the raw console log; 0: not begun */
 	struct ntd_source monitor_listener, shell_listener; /* fd -1: not listening */
-	bool monitor_prompted, qmp_ready;
 	struct ntd_start_order order; /* of the last start that could launch the machine */
 	bool announced;               /* a shell has announced itself that nobody has waited for */
 	char *said;                   /* by that shell */
