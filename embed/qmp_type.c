@@ -239,17 +239,19 @@ static double seconds_left(const struct ntd_wait *wait, int64_t began)
 /* TimeoutError; `last` is the last event that was refused, or NULL. */
 static PyObject *no_event(const struct ntd_wait *wait, int64_t waited, PyObject *last)
 {
-	_cleanup_pyref_ PyObject *seen = last ? PyObject_Repr(last) : NULL;
 	_cleanup_free_ char *stretched = ntd_stretched(wait->machine);
-	const char *text = seen ? PyUnicode_AsUTF8(seen) : NULL;
-	struct ntd_error *error =
-		ntd_error_new(NTD_E_TIMEOUT,
-			      "machine '%s': waiting for a QMP event: timed out after %.2f seconds "
-			      "(timeout=%g)%s; "
-			      "last seen: %s",
-			      ntd_machine_name(wait->machine), ntd_seconds(waited), wait->timeout,
-			      stretched, text ? text : "no event");
+	_cleanup_pyref_ PyObject *seen = NULL;
+	const char *text;
+	struct ntd_error *error;
 
+	PyErr_Clear();
+	seen = last ? PyObject_Repr(last) : NULL;
+	text = seen ? PyUnicode_AsUTF8(seen) : "no event";
+	error = ntd_error_new(NTD_E_TIMEOUT,
+			      "machine '%s': waiting for a QMP event: timed out after %.2f seconds "
+			      "(timeout=%g)%s; last seen: %s",
+			      ntd_machine_name(wait->machine), ntd_seconds(waited), wait->timeout,
+			      stretched, text ? text : "?");
 	PyErr_Clear();
 	return ntd_raise(ntd_module_state(), error);
 }

@@ -94,11 +94,11 @@ class ConsoleSearch:
             self.length -= len(self.before.popleft())
 
     def report(self, console):
-        """Of the console, whose lines are given indented by four: the _nearest to the pattern, and the last ones."""
+        """Of the console, whose lines are given indented by four: the nearest to the pattern, and the last ones."""
         lines = [line[4:500] for line in console.splitlines()]
         near = [line + "  (used up by an earlier wait)" * bool(self.pattern.search(line))
                 for line in _nearest(self.pattern.pattern, lines)]
-        parts = [("_nearest lines", near), ("last lines", lines[-_SHOWN_LINES:])]
+        parts = [("nearest lines", near), ("last lines", lines[-_SHOWN_LINES:])]
         return "\n".join(f"{title} of the console:" + "".join(f"\n    {line}" for line in of) for title, of in parts if of)
 
 
@@ -118,7 +118,7 @@ def _pieces(text):
 
 
 def _nearest(regex, lines):
-    """The lines that share at least half of the three-character _pieces of the pattern's _literal text; of these
+    """The lines that share at least half of the three-character pieces of the pattern's literal text; of these
     the ones that share most, in the order of the console."""
     wanted = _pieces(_literal(regex))
     if not wanted:
