@@ -24,7 +24,19 @@ struct probe {
 	struct ntd_buf output;
 };
 
+/* Seconds that an attempt may take, however short the wait: a slow guest must be able to answer. */
+#define ATTEMPT_LEAST 10.0
+
 /* An attempt may last as long as the wait: a port that swallows what is sent to it keeps nc for minutes. */
+static double attempt_limit(const struct ntd_wait *wait)
+{
+	double limit = ntd_wait_limit(wait);
+
+	if (wait->timeout < 0 || limit > NTD_DEFAULT_TIMEOUT)
+		return NTD_DEFAULT_TIMEOUT;
+	return limit > ATTEMPT_LEAST ? limit : ATTEMPT_LEAST;
+}
+
 static int try_probe(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	struct probe *probe = arg;
@@ -32,9 +44,7 @@ static int try_probe(void *arg, bool last, struct ntd_waiter *waiter, struct ntd
 	_cleanup_result_ struct ntd_result result = {0};
 
 	(void)last;
-	command.timeout = NTD_DEFAULT_TIMEOUT;
-	if (probe->wait.timeout > 0 && ntd_wait_limit(&probe->wait) < command.timeout)
-		command.timeout = ntd_wait_limit(&probe->wait);
+	command.timeout = attempt_limit(&probe->wait);
 	if (ntd_machine_run(probe->wait.machine, &command, &result, waiter, err) < 0)
 		return -1;
 	probe->status = result.status;

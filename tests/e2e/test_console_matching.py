@@ -189,13 +189,13 @@ def test_the_log_of_the_console_has_what_matched(session):
 def test_near_misses(session):
     text = session("""
         start_afresh()
-        show("Booting\\nPlease enter pas[ 2.94] sphrase for disk\\nno passport\\n" + "x\\n" * 30)
-        result = error_of(waits, "Please enter passphrase for", 0.3)
+        show("Booting\\nKindly type your secr[ 2.94] et word now\\nno passport\\n" + "x\\n" * 30)
+        result = error_of(waits, "Kindly type your secret word", 0.3)
     """)
     start, _, report = text.partition("; last seen: ")
-    assert start.startswith("RequestedAssertionFailed: action timed out after 0.3")
-    assert start.endswith("(timeout=0.3): machine 'machine': waiting for Please enter passphrase for to appear on console")
-    assert report == "nearest lines of the console:\n    Please enter pas[ 2.94] sphrase for disk\n" \
+    assert start.startswith("RequestedAssertionFailed: action timed out after ")
+    assert start.endswith("(timeout=0.3): machine 'machine': waiting for Kindly type your secret word to appear on console")
+    assert report == "nearest lines of the console:\n    Kindly type your secr[ 2.94] et word now\n" \
                      "last lines of the console:" + "\n    x" * 10
 
 

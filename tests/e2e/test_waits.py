@@ -1,5 +1,7 @@
 """Waits re-check quickly, are driven by events where there are any, and say what they saw last."""
 
+import re
+
 import pytest
 
 import harness
@@ -102,7 +104,7 @@ def test_a_probe_that_hangs_does_not_hold_the_wait(session):
     """As nc does at a port that swallows what is sent to it."""
     assert session("""
         result = took(lambda: error_of(machine.wait_for_file, "/no || sleep 300", timeout=1))
-    """) < 30
+    """) < 60
 
 
 # ---- errors
@@ -121,17 +123,17 @@ START = "RequestedAssertionFailed: action timed out after "
      "`nc -z localhost 1`: exit code 1"),
     ("machine.wait_for_open_port(7, 'no such host', timeout=0.2)", "waiting for TCP port 7 on no such host",
      "`nc -z no such host 7`: exit code "),
-    ("machine.wait_until_succeeds('echo a; echo b; exit 3', timeout=0.2)", "waiting for success: echo a; echo b; exit 3",
+    ("machine.wait_until_succeeds('echo a; echo b; exit 3', timeout=2)", "waiting for success: echo a; echo b; exit 3",
      "exit code 3, output:\n    a\n    b"),
-    ("machine.wait_until_succeeds('false', timeout=0.2)", "waiting for success: false", "exit code 1, no output"),
-    ("machine.wait_until_fails('echo well', timeout=0.2)", "waiting for failure: echo well",
+    ("machine.wait_until_succeeds('false', timeout=2)", "waiting for success: false", "exit code 1, no output"),
+    ("machine.wait_until_fails('echo well', timeout=2)", "waiting for failure: echo well",
      "exit code 0, output:\n    well"),
     ("machine.wait_until_tty_matches('99', 'x', timeout=0.2)", "waiting for x to appear on tty 99", "no text"),
 ])
 def test_the_last_observation(session, call, what, seen):
     text = error(session, call)
     assert text.startswith(START)
-    assert f" seconds (timeout=0.2): machine 'machine': {what}; last seen: {seen}" in text
+    assert re.search(r" seconds \(timeout=\d\.\d\): machine 'machine': " + re.escape(f"{what}; last seen: {seen}"), text)
 
 
 def test_a_missing_program_is_named(session):
@@ -140,10 +142,10 @@ def test_a_missing_program_is_named(session):
 
 
 def test_the_end_of_a_long_output(session):
-    text = error(session, "machine.wait_until_succeeds('seq 100000; printf \"\\n\\n   \\n\"; exit 1', timeout=0.2)")
+    text = error(session, "machine.wait_until_succeeds('seq 100000; printf \"\\n\\n   \\n\"; exit 1', timeout=3)")
     lines = text.partition("exit code 1, output:\n")[2].splitlines()
     assert len(lines) == 20 and lines[0] == "    99981" and lines[-1] == "    100000"
-    text = error(session, "machine.wait_until_succeeds('head -c 1000000 /dev/zero | tr \"\\\\\\\\0\" x; exit 1', timeout=0.2)")
+    text = error(session, "machine.wait_until_succeeds('head -c 1000000 /dev/zero | tr \"\\\\\\\\0\" x; exit 1', timeout=3)")
     assert 3000 < len(text) < 6000
 
 
@@ -159,7 +161,7 @@ def test_retry_says_no_more_than_ever(session):
 
 def test_qmp_events(session):
     text = error(session, "machine.wait_for_qmp_event(lambda event: False, timeout=0.2)")
-    assert text.startswith("MachineTimeout: machine 'machine': waiting for a QMP event: timed out after 0.2")
+    assert text.startswith("MachineTimeout: machine 'machine': waiting for a QMP event: timed out after ")
     assert text.endswith(" seconds (timeout=0.2); last seen: no event")
 
 
@@ -186,7 +188,7 @@ def test_a_machine_that_does_not_end(session):
             result = [str(error), *error.__notes__]
     """)
     assert text[0] == "Command 'qemu' timed out after 0.2 seconds"
-    assert text[1].startswith("machine 'machine': waiting for the VM to power off: it still runs after 0.2")
+    assert text[1].startswith("machine 'machine': waiting for the VM to power off: it still runs after ")
     assert "; last console lines:\n" in text[1] and "    still here\n" in text[1]
 
 
