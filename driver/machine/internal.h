@@ -24,7 +24,6 @@ struct ntd_machine {
 	struct ntd_machine_hooks hooks;
 	char *name, *script;
 	char *tmp_dir, *socket_dir, *out_dir; /* what the context points to */
-	bool keeps_state;
 	char *state_dir, *shared_dir, *efi_vars;
 	char *monitor_path, *qmp_path, *shell_path;
 	char *vsock_guest, *vsock_host; /* NULL: no vsock device */
@@ -32,6 +31,7 @@ struct ntd_machine {
 	struct ntd_shell *shell;
 	struct ntd_monitor *monitor;
 	struct ntd_qmp *qmp;
+	bool keeps_state;
 
 	/* The rest belongs to the loop thread; others may read the state. */
 	_Atomic(enum ntd_machine_state) state;
@@ -39,18 +39,18 @@ struct ntd_machine {
 	struct ntd_process *process; /* NULL: none, or nothing of it is left */
 	int wait_status;
 	bool ended, monitor_prompted, qmp_ready;
+	bool announced;  /* a shell has announced itself that nobody has waited for */
+	char *said;      /* by that shell */
 	ino_t raw_inode; /* of the raw console log; 0: not begun */
 	struct ntd_source monitor_listener, shell_listener; /* fd -1: not listening */
 	struct ntd_start_order order; /* of the last start that could launch the machine */
-	bool announced;               /* a shell has announced itself that nobody has waited for */
-	char *said;                   /* by that shell */
 	struct ntd_life_wait *waits;
 	struct ntd_error *death;        /* why the machine is DEAD */
 	char *start_failure;            /* why its process is being ended, if it could not start */
 	struct ntd_timer verdict, kill; /* life.c */
 	unsigned panic_activity;
-	size_t accelerator_question; /* accelerator.c */
-	_Atomic(bool) emulated;      /* by TCG, as far as is known; any thread may read it */
+	unsigned accelerator_question; /* accelerator.c */
+	_Atomic(bool) emulated;        /* by TCG, as far as is known; any thread may read it */
 	bool panicked;
 };
 

@@ -90,6 +90,8 @@ static char *render(const struct ntd_options *o)
 		ntd_buf_printf(&out, " timeout=%g", o->global_timeout);
 	if (o->boot_timeout > 0)
 		ntd_buf_printf(&out, " boot-timeout=%g", o->boot_timeout);
+	if (o->time_scale.given)
+		ntd_buf_printf(&out, " scale=%g", o->time_scale.factor);
 	render_text(&out, "out", o->output_dir);
 	render_text(&out, "junit", o->junit_xml);
 	render_text(&out, "events", o->events);
@@ -174,6 +176,8 @@ static void test_accepted(void **state)
 		{NULL, "--global-timeout 1.5", "timeout=1.5"},
 		{NULL, "--global-timeout PT1H", "timeout=3600"},
 		{NULL, "--boot-timeout 7", "boot-timeout=7"},
+		{NULL, "--timeout-scale 2.5", "scale=2.5"},
+		{NULL, "--timeout-scale=auto", "scale=0"},
 		{NULL, "-h", "help"},
 		{NULL, "--version", "version"},
 		/* nothing after --help is looked at, nor are variables */

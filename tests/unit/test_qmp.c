@@ -199,6 +199,57 @@ static void a_command_gets_its_reply_without_the_id(void **state)
 	assert_reply(call, "{\"return\":{\"status\":\"running\"}}");
 }
 
+struct answers {
+	struct ntd_qmp *qmp;
+	char *text[2];
+	int count;
+	sem_t told;
+};
+
+/* The first answer leads to a second question. */
+static void take_answer(void *owner, const cJSON *reply)
+{
+	struct answers *answers = owner;
+
+	answers->text[answers->count++] = cJSON_PrintUnformatted(reply);
+	if (answers->count == 1)
+		ntd_qmp_ask(answers->qmp, "second", take_answer, answers);
+	sem_post(&answers->told);
+}
+
+static void ask_first(void *arg)
+{
+	struct answers *answers = arg;
+
+	ntd_qmp_ask(answers->qmp, "first", take_answer, answers);
+}
+
+/* Nobody waits for it, and commands of scripts go on meanwhile. */
+static void the_driver_asks_questions_of_its_own(void **state)
+{
+	struct fixture *fixture = *state;
+	struct answers answers = {.qmp = fixture->qmp};
+	struct call *call;
+
+	sem_init(&answers.told, 0, 0);
+	greet(fixture);
+	ntd_loop_call(fixture->loop, ask_first, &answers);
+	assert_string_equal(hear(fixture), "{\"execute\":\"first\",\"id\":1}");
+	call = start(fixture, "query-status", NULL, PATIENCE);
+	assert_string_equal(hear(fixture), "{\"execute\":\"query-status\",\"id\":2}");
+	peer_say(fixture->peer, "{\"return\": {}, \"id\": 2}\r\n");
+	assert_reply(call, "{\"return\":{}}");
+	peer_say(fixture->peer, "{\"error\": {\"desc\": \"no\"}, \"id\": 1}\r\n");
+	sem_wait(&answers.told);
+	assert_string_equal(answers.text[0], "{\"error\":{\"desc\":\"no\"},\"id\":1}");
+	assert_string_equal(hear(fixture), "{\"execute\":\"second\",\"id\":3}");
+	peer_say(fixture->peer, "{\"return\": 5, \"id\": 1}\r\n{\"return\": 6, \"id\": 3}\r\n");
+	sem_wait(&answers.told);
+	assert_string_equal(answers.text[1], "{\"return\":6,\"id\":3}");
+	free(answers.text[0]);
+	free(answers.text[1]);
+}
+
 static void arguments_are_sent_unless_empty(void **state)
 {
 	struct fixture *fixture = *state;
@@ -434,6 +485,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		qmp_test(capabilities_are_negotiated_once),
 		qmp_test(a_command_gets_its_reply_without_the_id),
+		qmp_test(the_driver_asks_questions_of_its_own),
 		qmp_test(arguments_are_sent_unless_empty),
 		qmp_test(an_error_is_a_reply),
 		qmp_test(replies_may_come_in_any_order_and_any_pieces),

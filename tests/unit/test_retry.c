@@ -1,5 +1,6 @@
 #include "unit.h"
 
+#include "base/buf.h"
 #include "machine/retry.h"
 
 #include <math.h>
@@ -111,6 +112,53 @@ static void a_timeout_names_both_times(void **state)
 	}
 }
 
+static char *saw_nothing(const void *arg)
+{
+	return ntd_strdup(arg);
+}
+
+static void a_timeout_tells_what_was_seen(void **state)
+{
+	struct ntd_error *error = ntd_wait_timed_out(
+		&(struct ntd_wait){.timeout = 1, .observed = saw_nothing, .arg = (void *)"state 5"},
+		2 * NTD_SECOND);
+
+	assert_string_equal(
+		error->message,
+		"action timed out after 2.00 seconds (timeout=1.0); last seen: state 5");
+	ntd_error_free(error);
+}
+
+static void an_excerpt_is_the_end_in_lines(void **state)
+{
+	static const struct {
+		const char *text, *excerpt;
+	} cases[] = {
+		{"", ""},
+		{" \n\r\n ", ""},
+		{"one", "\n    one"},
+		{"one\n\ntwo  \r\n\n", "\n    one\n    \n    two"},
+	};
+	_cleanup_buf_ struct ntd_buf many = {0};
+	_cleanup_free_ char *last = NULL, *cut = NULL;
+
+	for (size_t i = 0; i < unit_count(cases); i++) {
+		_cleanup_free_ char *text = ntd_excerpt(cases[i].text, strlen(cases[i].text));
+
+		assert_string_equal(text, cases[i].excerpt);
+	}
+	for (int i = 0; i < 100; i++)
+		ntd_buf_printf(&many, "line %d\n", i);
+	last = ntd_excerpt(ntd_buf_bytes(&many), many.len);
+	assert_non_null(strstr(last, "\n    line 80\n"));
+	assert_null(strstr(last, "\n    line 79\n"));
+	ntd_buf_clear(&many);
+	for (int i = 0; i < 100000; i++)
+		ntd_buf_puts(&many, "x");
+	cut = ntd_excerpt(ntd_buf_bytes(&many), many.len);
+	assert_in_range(strlen(cut), 3000, 5000);
+}
+
 /* ---- attempts */
 
 enum { MOST = 64 };
@@ -201,12 +249,12 @@ static void probes_are_paced_by_the_time_waited(void **state)
 
 static void probes_slow_down(void **state)
 {
-	struct action action = {.holds_at = 30};
+	struct action action = {.holds_at = 50};
 
 	assert_int_equal(retry(&action, 60, NTD_PACE_ADAPTIVE, NULL), 0);
 	assert_true(action.at[1] < 100 * NTD_MS);
-	assert_true(action.at[29] - action.at[28] >= 25 * NTD_MS);
-	assert_true(action.at[29] - action.at[28] <= 750 * NTD_MS);
+	assert_true(action.at[49] - action.at[48] >= 40 * NTD_MS);
+	assert_true(action.at[49] - action.at[48] <= 750 * NTD_MS);
 }
 
 static void an_error_ends_the_retrying_as_it_is(void **state)
@@ -267,12 +315,48 @@ static void a_signal_ends_the_retrying(void **state)
 	sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
+/* ---- looks */
+
+struct looker {
+	struct ntd_waiter waiter;
+	int looks, last; /* the one that ends the wait; 0: none */
+};
+
+static bool look(struct ntd_waiter *waiter)
+{
+	struct looker *looker = ntd_container_of(waiter, struct looker, waiter);
+
+	waiter->look_at = ntd_after(20 * NTD_MS);
+	return ++looker->looks == looker->last;
+}
+
+static void pauses_are_used_to_look_at_other_things(void **state)
+{
+	struct looker looker = {.waiter.look = look}, failing = {.waiter.look = look, .last = 3};
+	struct action action = {.holds_at = 2}, endless = {0};
+
+	action.began = endless.began = ntd_now();
+	assert_int_equal(
+		ntd_retry(&(struct ntd_wait){.attempt = attempt, .arg = &action, .timeout = 60},
+			  &looker.waiter, NULL),
+		0);
+	assert_in_range(looker.looks, 3, 51);
+	assert_fails(
+		ntd_retry(&(struct ntd_wait){.attempt = attempt, .arg = &endless, .timeout = 60},
+			  &failing.waiter, &err),
+		NTD_E_CANCELLED, "interrupted");
+	assert_int_equal(failing.looks, 3);
+	assert_int_equal(endless.count, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(numbers_are_written_as_python_does),
 		cmocka_unit_test(numbers_read_back_the_same),
 		cmocka_unit_test(a_timeout_names_both_times),
+		cmocka_unit_test(a_timeout_tells_what_was_seen),
+		cmocka_unit_test(an_excerpt_is_the_end_in_lines),
 		cmocka_unit_test(what_holds_at_once_is_tried_once),
 		cmocka_unit_test(every_second_and_once_more_after_the_limit),
 		cmocka_unit_test(the_last_attempt_may_hold),
@@ -281,6 +365,7 @@ int main(void)
 		cmocka_unit_test(an_error_ends_the_retrying_as_it_is),
 		cmocka_unit_test(no_timeout_has_no_last_attempt),
 		cmocka_unit_test(a_signal_ends_the_retrying),
+		cmocka_unit_test(pauses_are_used_to_look_at_other_things),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
