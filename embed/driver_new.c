@@ -97,7 +97,7 @@ static int follow(PyObject *object, PyObject *plan)
 	if (!self->logger || !ntd_logger_report(self->logger) || set_deadline(self, seconds) < 0)
 		return -1;
 	self->keep_machine_state = PyObject_IsTrue(keep) == 1;
-	self->code = Py_CompileString(PyUnicode_AsUTF8(self->tests), "<string>", Py_file_input);
+	self->code = ntd_script_code(self->tests);
 	if (!self->code || ntd_driver_add_assertions(object) < 0 ||
 	    PyObject_SetAttrString(object, "debug", debug) < 0)
 		return -1;

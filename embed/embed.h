@@ -206,6 +206,9 @@ PyObject *ntd_show_serial_function(PyObject *self, PyObject *shown);
 extern const char ntd_show_serial_doc[];
 
 /* ---- script.c */
+/* The code of a script, or NULL with an exception. Its assertions explain themselves; a script without any
+ * does not pay for it. */
+PyObject *ntd_script_code(PyObject *text);
 /* Reads and compiles the test script: -1 with an exception. */
 int ntd_compile_script(struct ntd_module_state *state);
 /* Runs it once with fresh globals, as driver.test_script(): -1 with an exception. */

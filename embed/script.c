@@ -29,11 +29,13 @@ static bool has_assert(const char *script)
 	return false;
 }
 
-/* Assertions explain themselves; a script without any does not pay for it. */
-static PyObject *compile_text(PyObject *text, const char *utf8)
+PyObject *ntd_script_code(PyObject *text)
 {
+	const char *utf8 = PyUnicode_AsUTF8(text);
 	_cleanup_pyref_ PyObject *module = NULL;
 
+	if (!utf8)
+		return NULL;
 	if (!has_assert(utf8))
 		return Py_CompileString(utf8, script_name, Py_file_input);
 	module = PyImport_ImportModule("test_driver.assert_rewriting");
@@ -50,7 +52,7 @@ static PyObject *compile_by_style(struct ntd_module_state *state, PyObject *text
 		return NULL;
 	return state->mode == NTD_MODE_PYTEST
 		       ? Py_CompileString(utf8, state->session->config->test_script, Py_file_input)
-		       : compile_text(text, utf8);
+		       : ntd_script_code(text);
 }
 
 int ntd_compile_script(struct ntd_module_state *state)

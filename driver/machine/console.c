@@ -4,11 +4,9 @@
  * Reading is bounded per wake-up: a console flood shares the loop fairly with everything else. The pipe
  * holds the guest back when the loop is behind, so nothing is lost.
  *
- * A line is known when its newline has come; one that has just begun is only shown, after a pause, to those
- * who wait. Who has found what he wanted in it uses it up so far: `partial_used` raw bytes, which are skipped
- * when the line is whole.
+ * Those who wait for lines are in console_wait.c.
  */
-#include "machine/console.h"
+#include "machine/console_internal.h"
 
 #include "base/text.h"
 
@@ -23,54 +21,7 @@ enum {
 	INPUT_LIMIT = 16 << 20,
 };
 
-/* How long a line that has begun must have stood as it is to be shown. Shorter, and the pauses of a guest
- * that writes character by character would be taken for the end. */
-#define QUIET (100 * NTD_MS)
-
-struct ntd_console {
-	struct ntd_loop *loop;
-	struct ntd_report *report;
-	char *machine;
-	struct ntd_source output, input; /* fd -1: closed */
-	int raw_fd;
-	struct ntd_buf partial, log, pending_input;
-	size_t unread;
-	size_t partial_used;
-	int64_t partial_at; /* when the last of the partial line came */
-	unsigned line;      /* number of the partial line */
-	struct ntd_timer quiet;
-	char *panic;
-	void (*panicked)(void *owner);
-	void *owner;
-	struct line_wait *waits;
-};
-
-struct line_wait {
-	struct ntd_request request;
-	struct ntd_console *console;
-	struct ntd_console_news *news;
-	size_t limit;
-	struct line_wait *next;
-};
-
 /* ---- lines */
-
-/* Whole lines, up to `limit` bytes, but at least one; false when there is none. */
-static bool take_lines(struct ntd_console *console, struct ntd_console_news *news, size_t limit)
-{
-	const char *from = ntd_buf_bytes(&console->log) + console->unread;
-	size_t left = console->log.len - console->unread;
-	const char *end = left > limit ? memrchr(from, '\n', limit) : from + left - 1;
-
-	if (!left)
-		return false;
-	if (!end)
-		end = memchr(from, '\n', left);
-	ntd_buf_append(&news->lines, from, (size_t)(end - from) + 1);
-	console->unread += (size_t)(end - from) + 1;
-	news->seen = 0;
-	return true;
-}
 
 /* The bytes without a UTF-8 character at the end of which only the beginning has been read. */
 static size_t whole_characters(const struct ntd_buf *bytes)
@@ -86,8 +37,8 @@ static size_t whole_characters(const struct ntd_buf *bytes)
 	return cut;
 }
 
-/* The partial line from its byte `from` on. Spaces at the end, which whole lines lose, belong to a prompt. */
-static void append_partial(const struct ntd_console *console, size_t from, struct ntd_buf *out)
+/* Spaces at the end, which whole lines lose, belong to a prompt. */
+void ntd_console_append_partial(const struct ntd_console *console, size_t from, struct ntd_buf *out)
 {
 	const char *bytes = ntd_buf_bytes(&console->partial);
 	size_t end = whole_characters(&console->partial), len;
@@ -99,47 +50,6 @@ static void append_partial(const struct ntd_console *console, size_t from, struc
 	ntd_buf_append(out, text, len);
 	for (size_t at = end; at > from && bytes[at - 1] == ' '; at--)
 		ntd_buf_puts(out, " ");
-}
-
-/* Shows the partial line if it has been quiet; else sees to it that this is done when it has. False: nothing
- * new is shown. */
-static bool show_partial(struct ntd_console *console, struct ntd_console_news *news)
-{
-	size_t len = console->partial.len;
-
-	if (len == news->seen || len <= console->partial_used)
-		return false;
-	if (ntd_now() < console->partial_at + QUIET) {
-		ntd_timer_set(console->loop, &console->quiet, console->partial_at + QUIET);
-		return false;
-	}
-	ntd_buf_clear(&news->partial);
-	append_partial(console, console->partial_used, &news->partial);
-	news->line = console->line;
-	news->seen = len;
-	return true;
-}
-
-static void serve_waits(struct ntd_console *console)
-{
-	struct line_wait **link = &console->waits;
-
-	while (*link) {
-		struct line_wait *wait = *link;
-
-		if (take_lines(console, wait->news, wait->limit) ||
-		    show_partial(console, wait->news)) {
-			*link = wait->next;
-			ntd_request_complete(&wait->request, NULL);
-		} else {
-			link = &wait->next;
-		}
-	}
-}
-
-static void quiet(struct ntd_timer *timer)
-{
-	serve_waits(ntd_container_of(timer, struct ntd_console, quiet));
 }
 
 static void forget_oldest(struct ntd_console *console)
@@ -273,7 +183,7 @@ static void output_ready(struct ntd_source *source, uint32_t events)
 	(void)events;
 	if (!read_output(console, 1))
 		ntd_source_remove(source);
-	serve_waits(console);
+	ntd_console_serve(console);
 }
 
 static void flush_input(struct ntd_console *console)
@@ -323,17 +233,6 @@ int ntd_console_open(struct ntd_console *console, int output_fd, int input_fd, i
 	return ntd_source_add(console->loop, &console->input, 0, err);
 }
 
-void ntd_console_fail_pending(struct ntd_console *console, const struct ntd_error *why)
-{
-	serve_waits(console);
-	while (console->waits) {
-		struct line_wait *wait = console->waits;
-
-		console->waits = wait->next;
-		ntd_request_complete(&wait->request, ntd_error_copy(why));
-	}
-}
-
 void ntd_console_drain(struct ntd_console *console)
 {
 	if (console->output.fd < 0)
@@ -344,7 +243,7 @@ void ntd_console_drain(struct ntd_console *console)
 		add_line(console, ntd_buf_bytes(&console->partial), console->partial.len);
 		ntd_buf_clear(&console->partial);
 	}
-	serve_waits(console);
+	ntd_console_serve(console);
 }
 
 void ntd_console_close(struct ntd_console *console, const struct ntd_error *why)
@@ -392,7 +291,7 @@ char *ntd_console_tail(const struct ntd_console *console, int lines)
 	}
 	if (lines > 0 && console->partial.len) {
 		ntd_buf_puts(&tail, "    ");
-		append_partial(console, 0, &tail);
+		ntd_console_append_partial(console, 0, &tail);
 		ntd_buf_puts(&tail, "\n");
 	}
 	return ntd_buf_take_string(&tail);
@@ -404,94 +303,6 @@ const char *ntd_console_panic(const struct ntd_console *console)
 }
 
 /* ---- script threads */
-
-static void wait_begin(struct ntd_request *request)
-{
-	struct line_wait *wait = ntd_container_of(request, struct line_wait, request);
-	struct ntd_console *console = wait->console;
-	struct line_wait **link = &console->waits;
-
-	if (take_lines(console, wait->news, wait->limit) || show_partial(console, wait->news)) {
-		ntd_request_complete(request, NULL);
-	} else if (console->output.fd < 0) {
-		ntd_request_complete(
-			request,
-			ntd_error_new(NTD_E_DEAD, "machine '%s' is not running", console->machine));
-	} else {
-		while (*link)
-			link = &(*link)->next;
-		*link = wait;
-	}
-}
-
-static void wait_abandon(struct ntd_request *request)
-{
-	struct line_wait *wait = ntd_container_of(request, struct line_wait, request);
-	struct line_wait **link = &wait->console->waits;
-
-	while (*link && *link != wait)
-		link = &(*link)->next;
-	if (*link)
-		*link = wait->next;
-}
-
-int ntd_console_take(struct ntd_console *console, struct ntd_console_news *news, size_t limit,
-		     int64_t deadline, struct ntd_waiter *waiter, struct ntd_error **err)
-{
-	struct line_wait wait = {
-		.request = {.begin = wait_begin, .abandon = wait_abandon, .looks = true},
-		.console = console,
-		.news = news,
-		.limit = limit};
-
-	return ntd_request_run(console->loop, &wait.request, deadline, waiter, err);
-}
-
-struct returned {
-	struct ntd_console *console;
-	size_t count;
-};
-
-static void take_back(void *arg)
-{
-	const struct returned *returned = arg;
-	struct ntd_console *console = returned->console;
-
-	console->unread -= returned->count < console->unread ? returned->count : console->unread;
-}
-
-void ntd_console_give_back(struct ntd_console *console, size_t count)
-{
-	ntd_loop_call(console->loop, take_back,
-		      &(struct returned){.console = console, .count = count});
-}
-
-struct taken_partial {
-	struct ntd_console *console;
-	const struct ntd_console_news *news;
-};
-
-/* The line may have been completed in the meantime: then it is the first that is unread. */
-static void take_partial(void *arg)
-{
-	const struct taken_partial *taken = arg;
-	struct ntd_console *console = taken->console;
-	const char *unread = ntd_buf_bytes(&console->log) + console->unread;
-	size_t left = console->log.len - console->unread;
-	size_t line = left ? (size_t)((const char *)memchr(unread, '\n', left) - unread) : 0;
-
-	if (console->line == taken->news->line)
-		console->partial_used = taken->news->seen;
-	else
-		console->unread +=
-			taken->news->partial.len < line ? taken->news->partial.len : line;
-}
-
-void ntd_console_take_partial(struct ntd_console *console, const struct ntd_console_news *news)
-{
-	ntd_loop_call(console->loop, take_partial,
-		      &(struct taken_partial){.console = console, .news = news});
-}
 
 struct log_copy {
 	struct ntd_console *console;
@@ -506,7 +317,7 @@ static void copy_log(void *arg)
 	ntd_buf_clear(copy->log);
 	ntd_buf_append(copy->log, ntd_buf_bytes(&copy->console->log),
 		       len && !copy->console->partial.len ? len - 1 : len);
-	append_partial(copy->console, 0, copy->log);
+	ntd_console_append_partial(copy->console, 0, copy->log);
 }
 
 void ntd_console_copy_log(struct ntd_console *console, struct ntd_buf *log)
@@ -543,7 +354,7 @@ static void copy_tail(void *arg)
 	size_t start = tail_start(query->console, query->lines);
 
 	ntd_buf_append(query->copy, ntd_buf_bytes(log) + start, log->len - start);
-	append_partial(query->console, 0, query->copy);
+	ntd_console_append_partial(query->console, 0, query->copy);
 }
 
 void ntd_console_copy_tail(struct ntd_console *console, int lines, struct ntd_buf *tail)
@@ -600,7 +411,7 @@ struct ntd_console *ntd_console_new(struct ntd_loop *loop, struct ntd_report *re
 					.machine = ntd_strdup(machine),
 					.output = {.fd = -1, .ready = output_ready},
 					.input = {.fd = -1, .ready = input_ready},
-					.quiet = {.expired = quiet},
+					.quiet = {.expired = ntd_console_quiet},
 					.raw_fd = -1};
 	return console;
 }

@@ -88,9 +88,11 @@ class PollingCondition:
 
     def __exit__(self, *exception):
         last = self.driver.polling_conditions.pop()
-        if not self.driver.polling_conditions:
-            watch(None)
+        _unwatch(self.driver)
         assert last is self, "polling conditions are left in the reverse order of entering them"
+
+
+_watched = []  # the drivers with conditions in force
 
 
 def check_all(driver):
@@ -109,18 +111,29 @@ class _Check:
         check_all(self.driver)
 
 
-def check_while_waiting(driver):
-    """The same from within a wait: seconds until the next one is due, None when none can be."""
-    check_all(driver)
-    return min((condition.due() for condition in driver.polling_conditions if not condition.active), default=None)
+def check_while_waiting():
+    """The same of all drivers, from within a wait: seconds until the next one is due, None when none can be."""
+    for driver in list(_watched):
+        check_all(driver)
+    conditions = [condition for driver in _watched for condition in driver.polling_conditions]
+    return min((condition.due() for condition in conditions if not condition.active), default=None)
 
 
 def _watch(driver):
     """Sees to it that the configured machines and waits call us; without conditions they need not."""
-    watch(lambda: check_while_waiting(driver))
+    if driver not in _watched:
+        _watched.append(driver)
+    watch(check_while_waiting)
     for machine in driver.machines:
         if not any(isinstance(callback, _Check) for callback in machine.callbacks):
             machine.callbacks.append(_Check(driver))
+
+
+def _unwatch(driver):
+    if not driver.polling_conditions and driver in _watched:
+        _watched.remove(driver)
+    if not _watched:
+        watch(None)
 
 
 def polling_condition(driver):
