@@ -23,7 +23,7 @@ struct ntd_module_state {
 	PyObject *machine_error, *requested_assertion_failed;
 	PyObject *machine_died, *machine_timeout, *protocol_error;
 	PyTypeObject *machine_type, *vlan_type, *driver_type, *logger_type, *step_type;
-	PyTypeObject *shell_socket_type, *process_type, *qmp_type;
+	PyTypeObject *socket_type, *process_type, *qmp_type;
 	PyTypeObject *base_machine_type, *lazy_type, *timer_type;
 	PyObject *driver; /* the Driver of this run */
 	PyObject *logger; /* its log */
@@ -152,7 +152,7 @@ int ntd_add_vlan_type(PyObject *module, struct ntd_module_state *state);
 int ntd_add_driver_type(PyObject *module, struct ntd_module_state *state);
 int ntd_add_logger_type(PyObject *module, struct ntd_module_state *state);
 int ntd_add_step_type(PyObject *module, struct ntd_module_state *state);
-int ntd_add_shell_socket_type(PyObject *module, struct ntd_module_state *state);
+int ntd_add_socket_type(PyObject *module, struct ntd_module_state *state);
 int ntd_add_process_type(PyObject *module, struct ntd_module_state *state);
 int ntd_add_qmp_type(PyObject *module, struct ntd_module_state *state);
 int ntd_add_timer_type(PyObject *module, struct ntd_module_state *state);
@@ -167,8 +167,9 @@ PyObject *ntd_logger_object(struct ntd_module_state *state);
 /* Where a logger (None: the run's) writes to, or NULL with a TypeError. */
 struct ntd_report *ntd_logger_report(PyObject *logger);
 PyObject *ntd_driver_object(struct ntd_module_state *state);
-PyObject *ntd_shell_socket_object(struct ntd_module_state *state, PyObject *owner,
-				  struct ntd_machine *machine);
+enum ntd_socket_kind { NTD_SOCKET_SHELL, NTD_SOCKET_MONITOR };
+PyObject *ntd_socket_object(struct ntd_module_state *state, PyObject *owner,
+			    struct ntd_machine *machine, enum ntd_socket_kind kind);
 PyObject *ntd_process_object(struct ntd_module_state *state, PyObject *owner,
 			     struct ntd_machine *machine, pid_t pid);
 PyObject *ntd_qmp_object(struct ntd_module_state *state, PyObject *owner,

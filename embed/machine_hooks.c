@@ -154,9 +154,43 @@ static int start_command(void *owner, bool allow_reboot, struct ntd_start_order 
 	return result;
 }
 
+/* ---- after release() */
+
+static int refuse(const struct machine_object *self, struct ntd_error **err)
+{
+	return ntd_error_set(err, NTD_E_DEAD, "machine '%s' has been released",
+			     ntd_machine_name(self->machine));
+}
+
+static int refuse_command(void *owner, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	(void)waiter;
+	return refuse(owner, err);
+}
+
+static int refuse_start(void *owner, bool allow_reboot, struct ntd_start_order *order,
+			struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	(void)allow_reboot;
+	(void)order;
+	(void)waiter;
+	return refuse(owner, err);
+}
+
+void ntd_machine_note_release(struct machine_object *self)
+{
+	self->released = true;
+	ntd_machine_set_hooks(self->machine,
+			      &(struct ntd_machine_hooks){.before_command = refuse_command,
+							  .start_command = refuse_start,
+							  .owner = self});
+}
+
 /* Without callbacks or an object for the start command the core need not take the GIL for them. */
 void ntd_machine_hook(struct machine_object *self)
 {
+	if (self->released)
+		return;
 	ntd_machine_set_hooks(
 		self->machine,
 		&(struct ntd_machine_hooks){

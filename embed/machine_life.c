@@ -105,13 +105,18 @@ static PyObject *wait_for_shutdown(PyObject *object, PyObject *args, PyObject *k
 
 static PyObject *release(PyObject *object, PyObject *unused)
 {
-	struct ntd_machine *machine = ntd_machine_self(object)->machine;
+	struct machine_object *self = ntd_machine_self(object);
+	struct ntd_machine *machine = self->machine;
 
 	(void)unused;
+	if (!ntd_machine_status(machine).pid)
+		Py_RETURN_NONE;
+	ntd_machine_note_release(self);
 	Py_BEGIN_ALLOW_THREADS
 	ntd_machine_release(machine, NTD_SECOND);
 	ntd_machine_wait_gone(machine, ntd_after(5 * NTD_SECOND));
 	Py_END_ALLOW_THREADS
+	ntd_deliver_to_loggers(ntd_state_of(object));
 	Py_RETURN_NONE;
 }
 
@@ -190,7 +195,9 @@ PyMethodDef ntd_machine_life_methods[] = {
 		   "wait_for_shutdown($self, timeout=None)\n--\n\n"
 		   "Waits until QEMU has ended. subprocess.TimeoutExpired after timeout."),
 	{"release", release, METH_NOARGS,
-	 "release($self)\n--\n\nEnds QEMU and what belongs to it, without the guest's help."},
+	 "release($self)\n--\n\nEnds QEMU and what belongs to it, without the guest's help, for "
+	 "good; "
+	 "nothing if it is\ndown."},
 	{"switch_root", switch_root, METH_NOARGS,
 	 "switch_root($self)\n--\n\nLeaves the initrd and connects to the booted system."},
 	{"is_up", is_up, METH_NOARGS,

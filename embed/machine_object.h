@@ -10,7 +10,7 @@ struct machine_object {
 	PyObject *start_command;     /* NULL until a script looks at it or brings its own */
 	PyObject *logger;            /* NULL: the run's */
 	PyObject *dict;
-	bool in_callbacks, callbacks_seen;
+	bool in_callbacks, callbacks_seen, released;
 };
 
 static inline struct machine_object *ntd_machine_self(PyObject *object)
@@ -23,6 +23,8 @@ static inline struct machine_object *ntd_machine_self(PyObject *object)
 int ntd_machine_run_callbacks(struct machine_object *self);
 /* Tells the core what it has to ask for. */
 void ntd_machine_hook(struct machine_object *self);
+/* From now on it cannot be used. */
+void ntd_machine_note_release(struct machine_object *self);
 PyObject *ntd_machine_get_callbacks(PyObject *object, void *closure);
 int ntd_machine_set_callbacks(PyObject *object, PyObject *value, void *closure);
 PyObject *ntd_machine_get_start_command(PyObject *object, void *closure);
@@ -39,6 +41,7 @@ extern PyMethodDef ntd_machine_life_methods[];
 extern PyMethodDef ntd_machine_command_methods[];
 extern PyMethodDef ntd_machine_unit_methods[];
 extern PyMethodDef ntd_machine_console_methods[];
+extern PyMethodDef ntd_machine_console_line_methods[];
 extern PyMethodDef ntd_machine_file_methods[];
 extern PyMethodDef ntd_machine_screen_methods[];
 extern PyMethodDef ntd_machine_ocr_methods[];
@@ -66,6 +69,11 @@ PyObject *ntd_wait_for_text(struct ntd_text_wait *wait, PyObject *regexp, const 
 
 /* machine.wait_for_console_text(), in console_wait.c */
 PyObject *ntd_wait_for_console_text(PyObject *object, PyObject *args, PyObject *kwargs);
+/* ---- machine_console_lines.c */
+PyObject *ntd_machine_get_last_lines(PyObject *object, void *closure);
+PyObject *ntd_machine_get_full_console_log(PyObject *object, void *closure);
+PyObject *ntd_machine_get_serial_thread(PyObject *object, void *closure);
+
 /* machine.efi_vars, in machine_efi.c */
 PyObject *ntd_machine_efi_store(PyObject *object);
 /* machine.wait_for_qmp_event(), in qmp_type.c */

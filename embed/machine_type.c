@@ -205,13 +205,16 @@ static PyObject *get_logger(PyObject *object, void *closure)
 	return logger ? Py_NewRef(logger) : ntd_logger_object(ntd_state_of(object));
 }
 
-static PyObject *get_shell(PyObject *object, void *closure)
+static const enum ntd_socket_kind shell_kind = NTD_SOCKET_SHELL, monitor_kind = NTD_SOCKET_MONITOR;
+
+static PyObject *get_socket(PyObject *object, void *closure)
 {
-	(void)closure;
+	const enum ntd_socket_kind *kind = closure;
+
 	if (!ntd_machine_state_booted(status_of(object).state))
 		Py_RETURN_NONE;
-	return ntd_shell_socket_object(ntd_state_of(object), object,
-				       ntd_machine_self(object)->machine);
+	return ntd_socket_object(ntd_state_of(object), object, ntd_machine_self(object)->machine,
+				 *kind);
 }
 
 static PyObject *get_process(PyObject *object, void *closure)
@@ -268,7 +271,16 @@ static PyGetSetDef attributes[] = {
 	{"keep_vm_state", get_keeps_state, NULL, "bool: the older name of keep_machine_state.",
 	 NULL},
 	{"logger", get_logger, NULL, "The log of the run.", NULL},
-	{"shell", get_shell, NULL, "The root shell's socket while QEMU runs, else None.", NULL},
+	{"shell", get_socket, NULL, "Socket | None: the root shell's, while QEMU runs.",
+	 (void *)&shell_kind},
+	{"monitor", get_socket, NULL, "Socket | None: QEMU's monitor, while QEMU runs.",
+	 (void *)&monitor_kind},
+	{"last_lines", ntd_machine_get_last_lines, NULL,
+	 "Queue: the console's lines that nothing has used yet.", NULL},
+	{"full_console_log", ntd_machine_get_full_console_log, NULL,
+	 "list: the console's lines since the start; a new list each time.", NULL},
+	{"serial_thread", ntd_machine_get_serial_thread, NULL,
+	 "SerialThread | None: what reads the console, while QEMU runs.", NULL},
 	{NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -315,12 +327,13 @@ int ntd_add_machine_type(PyObject *module, struct ntd_module_state *state)
 		.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,
 		.slots = slots,
 	};
-	PyMethodDef *const lists[] = {ntd_machine_life_methods,    ntd_machine_command_methods,
-				      ntd_machine_unit_methods,    ntd_machine_console_methods,
-				      ntd_machine_file_methods,    ntd_machine_screen_methods,
-				      ntd_machine_ocr_methods,     ntd_machine_efi_methods,
-				      ntd_machine_desktop_methods, ntd_machine_interact_methods,
-				      ntd_machine_ssh_methods};
+	PyMethodDef *const lists[] = {
+		ntd_machine_life_methods,         ntd_machine_command_methods,
+		ntd_machine_unit_methods,         ntd_machine_console_methods,
+		ntd_machine_console_line_methods, ntd_machine_file_methods,
+		ntd_machine_screen_methods,       ntd_machine_ocr_methods,
+		ntd_machine_efi_methods,          ntd_machine_desktop_methods,
+		ntd_machine_interact_methods,     ntd_machine_ssh_methods};
 
 	state->machine_type = (PyTypeObject *)PyType_FromModuleAndSpec(
 		module, &spec, (PyObject *)state->base_machine_type);

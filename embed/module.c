@@ -10,11 +10,10 @@ static int module_exec(PyObject *module)
 	if (PyModule_AddFunctions(module, ntd_pytest_functions) < 0 ||
 	    ntd_add_exceptions(module, state) < 0 || ntd_add_step_type(module, state) < 0 ||
 	    ntd_add_logger_type(module, state) < 0 || ntd_add_vlan_type(module, state) < 0 ||
-	    ntd_add_shell_socket_type(module, state) < 0 ||
-	    ntd_add_process_type(module, state) < 0 || ntd_add_qmp_type(module, state) < 0 ||
-	    ntd_add_lazy_type(module, state) < 0 || ntd_add_timer_type(module, state) < 0 ||
-	    ntd_add_machine_classes(module, state) < 0 || ntd_add_machine_type(module, state) < 0 ||
-	    ntd_add_driver_type(module, state) < 0)
+	    ntd_add_socket_type(module, state) < 0 || ntd_add_process_type(module, state) < 0 ||
+	    ntd_add_qmp_type(module, state) < 0 || ntd_add_lazy_type(module, state) < 0 ||
+	    ntd_add_timer_type(module, state) < 0 || ntd_add_machine_classes(module, state) < 0 ||
+	    ntd_add_machine_type(module, state) < 0 || ntd_add_driver_type(module, state) < 0)
 		return -1;
 	return 0;
 }
@@ -31,7 +30,7 @@ static PyObject **const_slot(struct ntd_module_state *state, size_t index)
 				    (PyObject **)&state->driver_type,
 				    (PyObject **)&state->logger_type,
 				    (PyObject **)&state->step_type,
-				    (PyObject **)&state->shell_socket_type,
+				    (PyObject **)&state->socket_type,
 				    (PyObject **)&state->process_type,
 				    (PyObject **)&state->qmp_type,
 				    (PyObject **)&state->base_machine_type,

@@ -51,6 +51,15 @@ static PyObject *returncode(PyObject *object, void *closure)
 	return PyLong_FromLong(WEXITSTATUS(status.wait_status));
 }
 
+static PyObject *get_stdin(PyObject *object, void *closure)
+{
+	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("test_driver.machine.console");
+
+	(void)closure;
+	return module ? PyObject_CallMethod(module, "SerialInput", "O", self_of(object)->owner)
+		      : NULL;
+}
+
 static PyObject *process_poll(PyObject *object, PyObject *unused)
 {
 	(void)unused;
@@ -115,6 +124,7 @@ int ntd_add_process_type(PyObject *module, struct ntd_module_state *state)
 	static PyGetSetDef attributes[] = {
 		{"returncode", returncode, NULL,
 		 "int | None: exit status or minus the signal; None while the process runs.", NULL},
+		{"stdin", get_stdin, NULL, "SerialInput: writes to the guest's serial port.", NULL},
 		{NULL, NULL, NULL, NULL, NULL},
 	};
 	static PyType_Slot slots[] = {

@@ -51,6 +51,8 @@ struct ntd_console_news {
  * shown once nothing has followed for a tenth of a second: it may be a prompt. */
 int ntd_console_take(struct ntd_console *console, struct ntd_console_news *news, size_t limit,
 		     int64_t deadline, struct ntd_waiter *waiter, struct ntd_error **err);
+/* How many lines there are that nobody has taken yet. */
+size_t ntd_console_unread(struct ntd_console *console);
 /* Gives back the last `count` bytes that were taken, for the next one who takes. */
 void ntd_console_give_back(struct ntd_console *console, size_t count);
 /* Takes what was shown of a partial line: the next one who takes gets the rest of it. */

@@ -133,6 +133,28 @@ int ntd_console_take(struct ntd_console *console, struct ntd_console_news *news,
 	return ntd_request_run(console->loop, &wait.request, deadline, waiter, err);
 }
 
+struct unread_query {
+	const struct ntd_console *console;
+	size_t lines;
+};
+
+static void count_unread(void *arg)
+{
+	struct unread_query *query = arg;
+	const char *bytes = ntd_buf_bytes(&query->console->log);
+
+	for (size_t i = query->console->unread; i < query->console->log.len; i++)
+		query->lines += bytes[i] == '\n';
+}
+
+size_t ntd_console_unread(struct ntd_console *console)
+{
+	struct unread_query query = {.console = console};
+
+	ntd_loop_call(console->loop, count_unread, &query);
+	return query.lines;
+}
+
 struct returned {
 	struct ntd_console *console;
 	size_t count;

@@ -24,28 +24,13 @@ struct ntd_monitor {
 	char *machine;
 	struct ntd_source socket; /* fd -1: closed */
 	struct ntd_buf out, in;
+	struct ntd_inbox inbox;
 	struct command *first, **last; /* first is sent when `busy` */
 	bool busy;
 	bool stale; /* the reply to an abandoned command is still to come */
 	void (*prompted)(void *owner);
 	void *owner;
 };
-
-/* Sends the first command when nothing is under way. */
-static void pump(struct ntd_monitor *monitor)
-{
-	const struct command *command = monitor->first;
-
-	if (!command || monitor->busy || monitor->stale || monitor->prompted ||
-	    monitor->socket.fd < 0)
-		return;
-	monitor->busy = true;
-	if (command->line) {
-		ntd_buf_puts(&monitor->out, command->line);
-		ntd_buf_puts(&monitor->out, "\n");
-		ntd_output_flush(&monitor->socket, &monitor->out);
-	}
-}
 
 /* What has been read is the reply to the first command. */
 static void finish_first(struct ntd_monitor *monitor)
@@ -62,12 +47,39 @@ static void finish_first(struct ntd_monitor *monitor)
 	ntd_request_complete(&command->request, NULL);
 }
 
-static bool at_prompt(const struct ntd_monitor *monitor)
+static bool at_prompt(const struct ntd_buf *text)
 {
 	size_t len = sizeof prompt - 1;
 
-	return monitor->in.len >= len &&
-	       !memcmp(ntd_buf_bytes(&monitor->in) + monitor->in.len - len, prompt, len);
+	return text->len >= len && !memcmp(ntd_buf_bytes(text) + text->len - len, prompt, len);
+}
+
+/* What has come since the last reply is the beginning of one to a script's own command, or all of it. */
+static void take_inbox(struct ntd_monitor *monitor)
+{
+	ntd_buf_append(&monitor->in, ntd_buf_bytes(&monitor->inbox.bytes),
+		       monitor->inbox.bytes.len);
+	ntd_buf_clear(&monitor->inbox.bytes);
+}
+
+/* Sends the first command when nothing is under way. */
+static void pump(struct ntd_monitor *monitor)
+{
+	const struct command *command = monitor->first;
+
+	if (!command || monitor->busy || monitor->stale || monitor->prompted ||
+	    monitor->socket.fd < 0)
+		return;
+	monitor->busy = true;
+	if (command->line) {
+		ntd_buf_puts(&monitor->out, command->line);
+		ntd_buf_puts(&monitor->out, "\n");
+		ntd_output_flush(&monitor->socket, &monitor->out);
+	} else {
+		take_inbox(monitor);
+		if (at_prompt(&monitor->in))
+			finish_first(monitor);
+	}
 }
 
 static void prompt_seen(struct ntd_monitor *monitor)
@@ -101,7 +113,11 @@ static void socket_ready(struct ntd_source *source, uint32_t events)
 		ntd_monitor_close(monitor);
 	if (monitor->in.len > REPLY_LIMIT)
 		ntd_buf_consume(&monitor->in, monitor->in.len - REPLY_LIMIT / 2);
-	if (got > 0 && at_prompt(monitor))
+	if (!monitor->busy && !monitor->stale && !monitor->prompted) {
+		ntd_inbox_add(&monitor->inbox, ntd_buf_bytes(&monitor->in), monitor->in.len);
+		ntd_buf_clear(&monitor->in);
+	}
+	if (got > 0 && at_prompt(&monitor->in))
 		prompt_seen(monitor);
 }
 
@@ -110,6 +126,7 @@ int ntd_monitor_open(struct ntd_monitor *monitor, int fd, void (*prompted)(void 
 {
 	ntd_buf_clear(&monitor->in);
 	ntd_buf_clear(&monitor->out);
+	ntd_inbox_open(&monitor->inbox);
 	monitor->busy = monitor->stale = false;
 	monitor->prompted = prompted;
 	monitor->owner = owner;
@@ -121,11 +138,48 @@ void ntd_monitor_close(struct ntd_monitor *monitor)
 {
 	ntd_source_remove(&monitor->socket);
 	ntd_close_fd(&monitor->socket.fd);
+	ntd_inbox_close(&monitor->inbox);
 	while (monitor->first)
 		finish_first(monitor);
 }
 
+struct ntd_inbox *ntd_monitor_inbox(struct ntd_monitor *monitor)
+{
+	return &monitor->inbox;
+}
+
 /* ---- script threads */
+
+struct raw {
+	struct ntd_monitor *monitor;
+	const char *bytes;
+	size_t len;
+	bool closed;
+};
+
+static void send_raw(void *arg)
+{
+	struct raw *raw = arg;
+
+	raw->closed = raw->monitor->socket.fd < 0;
+	if (raw->closed)
+		return;
+	ntd_buf_append(&raw->monitor->out, raw->bytes, raw->len);
+	ntd_output_flush(&raw->monitor->socket, &raw->monitor->out);
+}
+
+int ntd_monitor_send(struct ntd_monitor *monitor, const char *bytes, size_t len,
+		     struct ntd_error **err)
+{
+	struct raw raw = {.monitor = monitor, .bytes = bytes, .len = len};
+
+	ntd_loop_call(monitor->loop, send_raw, &raw);
+	if (raw.closed)
+		return ntd_error_set(err, NTD_E_DEAD,
+				     "machine '%s' has no monitor: it is not running",
+				     monitor->machine);
+	return 0;
+}
 
 static void command_begin(struct ntd_request *request)
 {
@@ -184,6 +238,7 @@ struct ntd_monitor *ntd_monitor_new(struct ntd_loop *loop, const char *machine)
 	struct ntd_monitor *monitor = ntd_calloc(1, sizeof *monitor);
 
 	*monitor = (struct ntd_monitor){.loop = loop,
+					.inbox.loop = loop,
 					.machine = ntd_strdup(machine),
 					.socket = {.fd = -1, .ready = socket_ready}};
 	monitor->last = &monitor->first;
@@ -196,6 +251,7 @@ void ntd_monitor_free(struct ntd_monitor *monitor)
 		return;
 	ntd_buf_free(&monitor->in);
 	ntd_buf_free(&monitor->out);
+	ntd_inbox_free(&monitor->inbox);
 	free(monitor->machine);
 	free(monitor);
 }

@@ -5,8 +5,7 @@
  */
 #pragma once
 
-#include "base/buf.h"
-#include "loop/request.h"
+#include "machine/inbox.h"
 
 struct ntd_monitor;
 
@@ -19,6 +18,12 @@ int ntd_monitor_open(struct ntd_monitor *monitor, int fd, void (*prompted)(void 
 /* Loop: pending commands end as if answered; later ones fail. */
 void ntd_monitor_close(struct ntd_monitor *monitor);
 
-/* Sends a line (NULL: only waits for the next prompt) and waits for the reply. */
+/* What came without a command; see machine/inbox.h. */
+struct ntd_inbox *ntd_monitor_inbox(struct ntd_monitor *monitor);
+/* Writes raw bytes, as a script does that speaks to the monitor by itself. */
+int ntd_monitor_send(struct ntd_monitor *monitor, const char *bytes, size_t len,
+		     struct ntd_error **err);
+
+/* Sends a line (NULL: only waits for the prompt that nobody has seen yet) and waits for the reply. */
 int ntd_monitor_command(struct ntd_monitor *monitor, const char *line, struct ntd_buf *reply,
 			int64_t deadline, struct ntd_waiter *waiter, struct ntd_error **err);

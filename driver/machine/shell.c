@@ -36,6 +36,7 @@ struct ntd_shell {
 	struct ntd_framing framing;
 	struct ntd_error *refusal; /* why commands cannot run; NULL: they can */
 	struct ntd_buf said;       /* bytes before the banner, for the log */
+	struct ntd_inbox inbox;
 	unsigned activity;
 	unsigned sequence;
 };
@@ -277,6 +278,7 @@ static void banner(struct ntd_shell *shell)
 	clear_wire(shell, error);
 	shell->owner.announced(shell->owner.owner, ntd_buf_bytes(&shell->said), shell->said.len);
 	ntd_buf_clear(&shell->said);
+	ntd_inbox_open(&shell->inbox);
 }
 
 static void garbled(struct ntd_shell *shell, enum ntd_reply_event event)
@@ -352,6 +354,8 @@ static bool read_socket(struct ntd_shell *shell, int batches)
 		if (!got)
 			return false;
 		note_said(shell, bytes, shell->on_wire ? 0 : left);
+		if (!shell->on_wire)
+			ntd_inbox_add(&shell->inbox, bytes, left);
 		while (left)
 			handle(shell, ntd_reply_feed(&shell->reply, &at, &left));
 	}
@@ -373,8 +377,14 @@ static void socket_ready(struct ntd_source *source, uint32_t events)
 		ntd_output_flush(&shell->socket, &shell->out);
 	if (events & ~(uint32_t)EPOLLOUT && !read_socket(shell, 4)) {
 		ntd_source_remove(&shell->socket);
+		ntd_inbox_close(&shell->inbox);
 		shell->owner.disconnected(shell->owner.owner);
 	}
+}
+
+struct ntd_inbox *ntd_shell_inbox(struct ntd_shell *shell)
+{
+	return &shell->inbox;
 }
 
 unsigned ntd_shell_activity(const struct ntd_shell *shell)
@@ -464,6 +474,7 @@ struct ntd_shell *ntd_shell_new(struct ntd_loop *loop, const char *machine,
 
 	*shell = (struct ntd_shell){.channel.ops = &ops,
 				    .loop = loop,
+				    .inbox.loop = loop,
 				    .owner = *owner,
 				    .machine = ntd_strdup(machine),
 				    .socket = {.fd = -1, .ready = socket_ready},
@@ -483,6 +494,7 @@ int ntd_shell_open(struct ntd_shell *shell, int fd, struct ntd_error **err)
 	refuse(shell, NULL);
 	shell->on_wire = false;
 	shell->activity = 0;
+	ntd_inbox_open(&shell->inbox);
 	shell->socket.fd = fd;
 	return ntd_source_add(shell->loop, &shell->socket, EPOLLIN, err);
 }
@@ -495,6 +507,7 @@ void ntd_shell_close(struct ntd_shell *shell, const struct ntd_error *why)
 		ntd_source_remove(&shell->socket);
 		ntd_close_fd(&shell->socket.fd);
 	}
+	ntd_inbox_close(&shell->inbox);
 	fail_pending(shell, why);
 }
 
@@ -511,6 +524,7 @@ void ntd_shell_free(struct ntd_shell *shell)
 	ntd_reply_free(&shell->reply);
 	ntd_buf_free(&shell->out);
 	ntd_buf_free(&shell->said);
+	ntd_inbox_free(&shell->inbox);
 	free(shell->machine);
 	free(shell);
 }

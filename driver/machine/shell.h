@@ -6,6 +6,7 @@
 #pragma once
 
 #include "machine/channel.h"
+#include "machine/inbox.h"
 
 struct ntd_shell;
 
@@ -40,5 +41,7 @@ unsigned ntd_shell_activity(const struct ntd_shell *shell);
 
 /* Writes raw bytes, as a script does that speaks to the shell by itself. */
 int ntd_shell_send(struct ntd_shell *shell, const char *bytes, size_t len, struct ntd_error **err);
+/* What came while no command was on its way; see machine/inbox.h. */
+struct ntd_inbox *ntd_shell_inbox(struct ntd_shell *shell);
 /* The command that runs now, for messages; NULL when idle. A new string. */
 char *ntd_shell_running(struct ntd_shell *shell);

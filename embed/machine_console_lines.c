@@ -1,0 +1,84 @@
+/* The console as attributes of a machine: last_lines, full_console_log, serial_thread, and what these are made of.
+ * The classes are in test_driver.machine.console.
+ */
+#include "machine_object.h"
+
+/* The next line that nobody has used yet, waited for at most `timeout`; None at the end of that time. */
+static PyObject *take_console_line(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"seconds", NULL};
+	struct ntd_console *console = ntd_machine_console(ntd_machine_self(object)->machine);
+	struct ntd_module_state *state = ntd_state_of(object);
+	_cleanup_buf_ struct ntd_buf line = {0};
+	double seconds = NTD_NO_TIMEOUT;
+	int64_t deadline;
+	int result;
+
+	if (!ntd_parse(args, kwargs, "O&:_take_console_line", names, ntd_convert_duration,
+		       &seconds))
+		return NULL;
+	if (seconds == 0 && !ntd_console_unread(console))
+		Py_RETURN_NONE;
+	deadline = seconds < 0 ? NTD_FOREVER : ntd_after(ntd_span(seconds));
+	if (NTD_BLOCKING_CALL(result,
+			      ntd_console_take(console, &line, 1, deadline, waiter, error))) {
+		line.len -= line.len > 0; /* the newline */
+		return ntd_text(&line);
+	}
+	if (!PyErr_ExceptionMatches(state->machine_timeout))
+		return NULL;
+	PyErr_Clear();
+	Py_RETURN_NONE;
+}
+
+static PyObject *count_console_lines(PyObject *object, PyObject *unused)
+{
+	(void)unused;
+	return PyLong_FromSize_t(
+		ntd_console_unread(ntd_machine_console(ntd_machine_self(object)->machine)));
+}
+
+/* An object of the class `name`, made of the machine. */
+static PyObject *made_of(PyObject *object, const char *name)
+{
+	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("test_driver.machine.console");
+
+	return module ? PyObject_CallMethod(module, name, "O", object) : NULL;
+}
+
+PyObject *ntd_machine_get_last_lines(PyObject *object, void *closure)
+{
+	(void)closure;
+	return made_of(object, "LastLines");
+}
+
+PyObject *ntd_machine_get_serial_thread(PyObject *object, void *closure)
+{
+	(void)closure;
+	if (!ntd_machine_status(ntd_machine_self(object)->machine).pid)
+		Py_RETURN_NONE;
+	return made_of(object, "SerialThread");
+}
+
+PyObject *ntd_machine_get_full_console_log(PyObject *object, void *closure)
+{
+	_cleanup_buf_ struct ntd_buf log = {0};
+	_cleanup_pyref_ PyObject *text = NULL, *newline = PyUnicode_FromString("\n");
+
+	(void)closure;
+	ntd_console_copy_log(ntd_machine_console(ntd_machine_self(object)->machine), &log);
+	text = log.len ? ntd_text(&log) : NULL;
+	if (!log.len)
+		return PyList_New(0);
+	return text && newline ? PyUnicode_Split(text, newline, -1) : NULL;
+}
+
+PyMethodDef ntd_machine_console_line_methods[] = {
+	NTD_METHOD(
+		"_take_console_line", take_console_line,
+		"_take_console_line($self, seconds)\n--\n\n"
+		"The next console line that nobody has used yet; None if there is none in time."),
+	{"_count_console_lines", count_console_lines, METH_NOARGS,
+	 "_count_console_lines($self)\n--\n\nHow many of them there are."},
+	{NULL, NULL, 0, NULL},
+};

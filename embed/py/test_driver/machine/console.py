@@ -1,0 +1,60 @@
+"""The serial console as older drivers show it: a queue of lines, a thread that reads them, QEMU's input."""
+
+import queue
+import subprocess
+
+
+class LastLines(queue.Queue):
+    """The console's lines that nothing has used yet; machine.wait_for_console_text() takes them from here, too."""
+
+    def __init__(self, machine):
+        super().__init__()
+        self._machine = machine
+
+    def get(self, block=True, timeout=None):
+        line = self._machine._take_console_line(timeout if block else 0)
+        if line is None:
+            raise queue.Empty
+        return line
+
+    def get_nowait(self):
+        return self.get(block=False)
+
+    def qsize(self):
+        return self._machine._count_console_lines()
+
+    def empty(self):
+        return not self.qsize()
+
+
+class SerialThread:
+    """What reads the console, for as long as QEMU runs."""
+
+    def __init__(self, machine):
+        self._process = machine.process
+
+    def is_alive(self):
+        return self._process.poll() is None
+
+    def join(self, timeout=None):
+        try:
+            self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            pass
+
+
+class SerialInput:
+    """QEMU's standard input: the guest's serial port."""
+
+    def __init__(self, machine):
+        self._machine = machine
+
+    def write(self, data):
+        self._machine.send_console(data.decode())
+        return len(data)
+
+    def flush(self):
+        pass
+
+
+__all__ = ["LastLines", "SerialInput", "SerialThread"]

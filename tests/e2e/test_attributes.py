@@ -1,0 +1,320 @@
+"""What scripts read and write on machines beside calling their methods; and methods that only some scripts use."""
+
+import pytest
+
+import harness
+
+
+# ---- on a fake machine
+
+
+def test_attributes_of_a_machine_that_is_down(fake):
+    harness.run("""
+        import queue
+        from pathlib import Path
+        assert (machine.booted, machine.connected, machine.is_up()) == (False, False, False)
+        assert machine.pid is machine.process is machine.shell is machine.monitor is machine.qmp_client is None
+        assert machine.serial_thread is None and machine.full_console_log == []
+        for path in (machine.out_dir, machine.tmp_dir, machine.shared_dir, machine.state_dir, machine.monitor_path,
+                     machine.qmp_path, machine.shell_path, machine.efi_vars_path):
+            assert isinstance(path, Path) and path.is_absolute(), path
+        assert machine.state_dir == machine.tmp_dir / "vm-state-machine" and machine.shared_dir == machine.tmp_dir / "shared-xchg"
+        assert machine.efi_vars_path == machine.state_dir / "machine-efi-vars.fd"
+        assert isinstance(machine.last_lines, queue.Queue) and machine.last_lines.empty()
+        assert machine.callbacks == [] and machine.keep_machine_state is machine.keep_vm_state is False
+        for name in "name", "booted", "pid", "shell", "tmp_dir", "full_console_log":
+            try:
+                setattr(machine, name, 5)
+            except AttributeError:
+                continue
+            raise Exception(f"{name} could be set")
+        machine.note = "of the script"
+        assert machine.note == "of the script" and vars(machine) == {"note": "of the script"}
+    """, fake)
+
+
+def test_directories_can_be_set(fake, tmp_path):
+    """As tests of installers do: one machine takes over the other's disks."""
+    harness.run("""
+        from pathlib import Path
+        machine.state_dir = TMP + "/state"
+        machine.shared_dir = Path(TMP) / "shared"
+        machine.out_dir = TMP
+        assert machine.state_dir == Path(TMP) / "state" and machine.out_dir == Path(TMP)
+        assert machine.succeed("echo $TMPDIR $SHARED_DIR; pwd").split()[:2] == [TMP + "/state", TMP + "/shared"]
+        assert Path(TMP, "shared").is_dir() and Path(TMP, "state/console.log").exists()
+        machine.copy_from_machine("/etc/hostname", "sub")
+        assert Path(TMP, "sub/hostname").exists()
+        second = create_machine(machine.start_command._cmd, name="second")
+        second.state_dir = machine.state_dir
+        machine.crash()
+        assert second.succeed("echo $TMPDIR") == TMP + "/state\\n"
+        for wrong in 5, None:
+            try:
+                machine.state_dir = wrong
+            except TypeError as error:
+                assert "state_dir" in str(error)
+            else:
+                raise Exception("accepted")
+    """.replace("TMP)", "TMP)").replace("TMP", repr(str(tmp_path))).replace(f"${repr(str(tmp_path))}DIR", "$TMPDIR"), fake)
+
+
+def test_callbacks(fake):
+    harness.run("""
+        calls = []
+        machine.callbacks.append(lambda: calls.append(machine.succeed("echo inner")))
+        assert machine.succeed("echo a") == "a\\n" and calls == ["inner\\n"]
+        machine.send_monitor_command("info version")
+        assert calls == ["inner\\n"] * 2
+        machine.callbacks.clear()
+        machine.succeed("true")
+        machine.callbacks = [lambda: calls.append("b"), lambda: 1 / 0]
+        for function in machine.run_callbacks, lambda: machine.succeed("touch ran"), lambda: machine.send_monitor_command("x"):
+            try:
+                function()
+            except ZeroDivisionError:
+                continue
+            raise Exception("a callback's exception was lost")
+        assert calls[2:] == ["b"] * 3
+        machine.callbacks = []
+        machine.run_callbacks()
+        assert machine.fail("test -e ran") == ""
+        for wrong in None, 5, "x":
+            try:
+                machine.callbacks = wrong
+            except TypeError as error:
+                assert "callbacks" in str(error)
+            else:
+                raise Exception("accepted")
+    """, fake)
+
+
+def test_the_console_as_a_queue_and_as_a_list(fake):
+    harness.run("""
+        import queue, threading, time
+        machine.succeed("for i in 1 2 3; do echo line $i >&2; done")
+        machine.wait_for_console_text("line 1")
+        lines = machine.last_lines
+        assert lines.get(timeout=10) == "line 2" and machine.last_lines.get() == "line 3"
+        assert lines.empty() and lines.qsize() == 0
+        for get in lines.get_nowait, lambda: lines.get(block=False), lambda: lines.get(timeout=0.1):
+            try:
+                get()
+            except queue.Empty:
+                continue
+            raise Exception("there was a line")
+        threading.Timer(0.5, machine.execute, ["echo later >&2; echo and last >&2"]).start()
+        assert lines.get() == "later"
+        machine.wait_for_console_text("last")
+        assert lines.empty()
+        assert machine.full_console_log[-5:] == ["line 1", "line 2", "line 3", "later", "and last"]
+        assert "\\n".join(machine.full_console_log) == machine.get_console_log()
+        machine.succeed("echo x >&2; echo y >&2")
+        while machine.last_lines.qsize() < 2:
+            time.sleep(0.01)
+        assert [lines.get(), lines.get()] == ["x", "y"]
+        thread, process = machine.serial_thread, machine.process
+        assert thread.is_alive() and process.poll() is None and process.pid == machine.pid
+        thread.join(timeout=0.1)
+        assert thread.is_alive()
+        machine.crash()
+        thread.join()
+        assert not thread.is_alive() and process.poll() is not None
+    """, fake)
+
+
+def test_use_after_release(fake):
+    harness.run("""
+        from test_driver.errors import MachineError
+        machine.release()
+        assert machine.succeed("echo not yet") == "not yet\\n"
+        pid = machine.pid
+        machine.release()
+        assert machine.pid is None and not machine.booted and not os.path.exists(f"/proc/{pid}")
+        machine.callbacks.append(print)
+        for use in (machine.start, machine.connect, lambda: machine.succeed("true"), lambda: machine.execute("true"),
+                    lambda: machine.send_monitor_command("info"), lambda: machine.send_key("a"), start_all,
+                    lambda: machine.wait_for_unit("x")):
+            try:
+                use()
+            except MachineError as error:
+                assert "machine 'machine' has been released" in str(error), error
+            else:
+                raise Exception("it could be used")
+        machine.release()
+        machine.shutdown()
+        machine.wait_for_shutdown()
+    """, fake)
+
+
+# ---- on a real guest
+
+
+@pytest.fixture(scope="module")
+def session(guests):
+    vms = {"machine": guests.tiny("machine", 1, [1])}
+    with harness.Session(vms, "import time", vlans=[1]) as running:
+        running("machine.connect()", seconds=120)
+        yield running
+
+
+def test_raw_bytes_of_the_root_shell(session):
+    session(r"""
+        shell = machine.shell
+        assert shell.send(b"echo raw-$((1 + 1))\n") == 20
+        shell.settimeout(20)
+        received = b""
+        while not received.endswith(b"\n"):
+            received += shell.recv(4)
+        assert received == b"raw-2\n", received
+        assert machine.succeed("echo framed") == "framed\n"
+        shell.settimeout(0.1)
+        try:
+            shell.recv(10)
+        except TimeoutError:
+            pass
+        else:
+            raise Exception("the reply to the driver's command was received")
+        assert machine.shell.sendall(b"true\n") is None and shell.recv(0) == b""
+        for wrong in "text", 5, None:
+            try:
+                shell.send(wrong)
+            except TypeError:
+                continue
+            raise Exception("sent")
+        machine.succeed("true")
+    """)
+
+
+def test_raw_bytes_of_the_monitor(session):
+    session(r"""
+        machine.monitor.send(b"info version\n")
+        assert "QEMU" not in machine.send_monitor_command("info name")
+        machine.monitor.send(b"info version\n")
+        time.sleep(0.5)
+        answer = machine.wait_for_monitor_prompt()
+        assert answer.endswith("(qemu) ") and answer.count("(qemu) ") == 1 and answer.splitlines()[1][0].isdigit(), answer
+        machine.monitor.send(b"info version\n")
+        machine.monitor.settimeout(20)
+        received = b""
+        while not received.endswith(b"(qemu) "):
+            received += machine.monitor.recv(1000)
+        assert received.decode() == answer
+    """)
+
+
+def test_wait_for_monitor_prompt_waits(session):
+    """For the answer to what a thread sends later."""
+    session(r"""
+        import threading
+        timer = threading.Timer(0.5, machine.monitor.send, [b"info name\n"])
+        began = time.monotonic()
+        timer.start()
+        assert machine.wait_for_monitor_prompt().endswith("(qemu) ") and time.monotonic() - began > 0.4
+    """)
+
+
+def test_the_cable_is_pulled_and_plugged_in(session):
+    session("""
+        def carrier():
+            return machine.succeed("cat /sys/class/net/eth1/carrier 2>/dev/null || echo none").strip()
+
+        machine.succeed("ip link set eth1 up")
+        retry(lambda last: carrier() == "1", timeout_seconds=20)
+        machine.block()
+        retry(lambda last: carrier() == "0", timeout_seconds=20)
+        machine.unblock()
+        retry(lambda last: carrier() == "1", timeout_seconds=20)
+    """)
+
+
+def test_a_port_is_forwarded(session):
+    """QEMU listens on the host and connects to the guest's service."""
+    session("""
+        import socket
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        machine.succeed("ip link set eth0 up; ip addr add 10.0.2.15/24 dev eth0 2>/dev/null || true")
+        machine.succeed("(while true; do echo from the guest | nc -l -p 1234; done) >/dev/null 2>&1 &")
+        machine.forward_port(port, 1234)
+
+        def answers(last):
+            with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+                return client.recv(100) == b"from the guest\\n"
+
+        retry(answers, timeout_seconds=30)
+        for wrong in dict(host_port="80"), dict(guest_port=None):
+            try:
+                machine.forward_port(**wrong)
+            except TypeError as error:
+                assert next(iter(wrong)) in str(error), error
+            else:
+                raise Exception("accepted")
+    """)
+
+
+def test_bytes_for_the_serial_port(session):
+    session("""
+        machine.succeed("(read -r line < /dev/ttyS0; echo got:$line: >&2) >/dev/null &")
+        time.sleep(1)
+        machine.send_console("from the host\\n")
+        machine.wait_for_console_text("got:from the host:", timeout=20)
+        machine.succeed("(read -r line < /dev/ttyS0; echo got:$line: >&2) >/dev/null &")
+        time.sleep(1)
+        machine.process.stdin.write(b"as bytes\\n")
+        machine.process.stdin.flush()
+        machine.wait_for_console_text("got:as bytes:", timeout=20)
+    """)
+
+
+def test_lines_of_the_console_in_the_log(session):
+    session("""
+        machine.log_serial("made up by the script")
+        assert "made up by the script" not in machine.get_console_log()
+    """)
+    assert "machine # made up by the script" in harness.plain(session.err)
+
+
+def test_the_text_of_a_tty_goes_to_the_journal(session):
+    """The guest has no journal: a stand-in for systemd-cat keeps what it is given."""
+    session(r"""
+        machine.succeed("mkdir -p /root/bin; printf '#!/bin/sh\\ncat > /tmp/journal\\n' > /usr/bin/systemd-cat; chmod +x /usr/bin/systemd-cat")
+        machine.succeed("printf 'on-the-screen' > /dev/tty1")
+        machine.dump_tty_contents("1")
+        assert "on-the-screen" in machine.succeed("cat /tmp/journal")
+        machine.dump_tty_contents(1)
+    """)
+
+
+def test_the_root_is_switched(session):
+    """A stand-in for systemctl begins a new root shell, as the booted system does."""
+    session(r"""
+        machine.succeed(r'''cat > /usr/bin/systemctl <<'END'
+#!/bin/bash
+echo "$*" >> /tmp/systemctl-calls
+case "$*" in
+*initrd.target*) echo ActiveState=active ;;
+*isolate*) (sleep 1; echo switched > /tmp/root; printf 'Spawning backdoor root shell...\n' > /dev/hvc0) > /dev/null 2>&1 & ;;
+esac
+END
+chmod +x /usr/bin/systemctl''')
+        machine.switch_root()
+        assert machine.connected and machine.succeed("cat /tmp/root") == "switched\n"
+        calls = machine.succeed("cat /tmp/systemctl-calls").splitlines()
+        assert calls[0].split()[-1].endswith('ActiveState') and "isolate --no-block initrd-switch-root.target" in calls, calls
+        machine.succeed("rm /usr/bin/systemctl")
+    """)
+
+
+def test_the_state_directory_is_removed(session):
+    session("""
+        other = create_machine("true", name="other")
+        (other.state_dir / "disk").touch()
+        other.cleanup_statedir()
+        assert not other.state_dir.exists() and machine.state_dir.exists()
+        result = str(other.state_dir)
+    """)
+    log = harness.plain(session.err)
+    assert "other: deleting machine state directory" in log
+    assert "other: if you want to keep the machine state, pass --keep-machine-state" in log
