@@ -128,7 +128,7 @@ PyObject *ntd_wait_for_console_text(PyObject *object, PyObject *args, PyObject *
 	struct ntd_nest nest;
 	int result;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O&:wait_for_console_text", names, &regex,
+	if (!ntd_parse(args, kwargs, "O|O&:wait_for_console_text", names, &regex,
 					 ntd_convert_duration, &search.wait.timeout))
 		return NULL;
 	text = PyObject_Str(regex);

@@ -217,7 +217,7 @@ static PyObject *subtest(PyObject *object, PyObject *args, PyObject *kwargs)
 	static char *names[] = {"name", NULL};
 	const char *name;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s:subtest", names, &name))
+	if (!ntd_parse(args, kwargs, "s:subtest", names, &name))
 		return NULL;
 	return ntd_step_object(ntd_logger_report(ntd_driver_self(object)->logger), NULL, name, NULL,
 			       true);

@@ -157,13 +157,14 @@ static PyObject *emit(PyObject *self, enum ntd_event_kind kind, enum ntd_level l
 	Py_RETURN_NONE;
 }
 
-static PyObject *log_at(PyObject *self, enum ntd_level level, PyObject *args, PyObject *kwargs)
+static PyObject *log_at(PyObject *self, enum ntd_level level, const char *format, PyObject *args,
+			PyObject *kwargs)
 {
 	static char *names[] = {"message", "attributes", NULL};
 	PyObject *message, *attributes = NULL;
 	char **list;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O", names, &message, &attributes) ||
+	if (!ntd_parse(args, kwargs, format, names, &message, &attributes) ||
 	    ntd_convert_attributes(attributes, &list) < 0)
 		return NULL;
 	return emit(self, NTD_EVENT_MESSAGE, level, message, list, NULL);
@@ -171,27 +172,27 @@ static PyObject *log_at(PyObject *self, enum ntd_level level, PyObject *args, Py
 
 static PyObject *logger_log(PyObject *self, PyObject *args, PyObject *kwargs)
 {
-	return log_at(self, NTD_LEVEL_ALWAYS, args, kwargs);
+	return log_at(self, NTD_LEVEL_ALWAYS, "O|O:log", args, kwargs);
 }
 
 static PyObject *logger_debug(PyObject *self, PyObject *args, PyObject *kwargs)
 {
-	return log_at(self, NTD_LEVEL_DEBUG, args, kwargs);
+	return log_at(self, NTD_LEVEL_DEBUG, "O|O:debug", args, kwargs);
 }
 
 static PyObject *logger_info(PyObject *self, PyObject *args, PyObject *kwargs)
 {
-	return log_at(self, NTD_LEVEL_INFO, args, kwargs);
+	return log_at(self, NTD_LEVEL_INFO, "O|O:info", args, kwargs);
 }
 
 static PyObject *logger_warning(PyObject *self, PyObject *args, PyObject *kwargs)
 {
-	return log_at(self, NTD_LEVEL_WARNING, args, kwargs);
+	return log_at(self, NTD_LEVEL_WARNING, "O|O:warning", args, kwargs);
 }
 
 static PyObject *logger_error(PyObject *self, PyObject *args, PyObject *kwargs)
 {
-	_cleanup_pyref_ PyObject *logged = log_at(self, NTD_LEVEL_ERROR, args, kwargs);
+	_cleanup_pyref_ PyObject *logged = log_at(self, NTD_LEVEL_ERROR, "O|O:error", args, kwargs);
 	_cleanup_pyref_ PyObject *status = logged ? PyLong_FromLong(1) : NULL;
 
 	if (status)
@@ -205,7 +206,7 @@ static PyObject *logger_log_test_error(PyObject *self, PyObject *args, PyObject 
 	PyObject *message, *attributes = NULL;
 	char **list;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O", names, &message, &attributes) ||
+	if (!ntd_parse(args, kwargs, "O|O:log_test_error", names, &message, &attributes) ||
 	    ntd_convert_attributes(attributes, &list) < 0)
 		return NULL;
 	return emit(self, NTD_EVENT_TEST_ERROR, NTD_LEVEL_ALWAYS, message, list, NULL);
@@ -217,7 +218,7 @@ static PyObject *logger_log_serial(PyObject *self, PyObject *args, PyObject *kwa
 	PyObject *message;
 	const char *machine;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "Os:log_serial", names, &message, &machine))
+	if (!ntd_parse(args, kwargs, "Os:log_serial", names, &message, &machine))
 		return NULL;
 	return emit(self, NTD_EVENT_SERIAL, NTD_LEVEL_ALWAYS, message, NULL, machine);
 }
@@ -293,8 +294,7 @@ static PyObject *logger_nested(PyObject *self, PyObject *args, PyObject *kwargs)
 	PyObject *attributes = NULL;
 	char **list;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|O:nested", names, &message,
-					 &attributes) ||
+	if (!ntd_parse(args, kwargs, "s|O:nested", names, &message, &attributes) ||
 	    ntd_convert_attributes(attributes, &list) < 0)
 		return NULL;
 	for (char **pair = list; pair && *pair; pair += 2)
@@ -310,7 +310,7 @@ static PyObject *logger_subtest(PyObject *self, PyObject *args, PyObject *kwargs
 	PyObject *attributes = NULL;
 	char **list;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|O:subtest", names, &name, &attributes) ||
+	if (!ntd_parse(args, kwargs, "s|O:subtest", names, &name, &attributes) ||
 	    ntd_convert_attributes(attributes, &list) < 0)
 		return NULL;
 	return ntd_step_object(report_of(self), NULL, name, list, true);

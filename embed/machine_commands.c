@@ -7,7 +7,7 @@ static bool command_text(PyObject *object, struct ntd_bytes *bytes)
 	Py_ssize_t len;
 
 	if (!PyUnicode_Check(object)) {
-		PyErr_Format(PyExc_TypeError, "a command must be a str, not %s",
+		PyErr_Format(PyExc_TypeError, "command must be a str, not %s",
 			     Py_TYPE(object)->tp_name);
 		return false;
 	}
@@ -27,9 +27,8 @@ static PyObject *execute(PyObject *object, PyObject *args, PyObject *kwargs)
 	PyObject *text;
 
 	command.timeout = NTD_DEFAULT_TIMEOUT;
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|ppO&:execute", names, &text,
-					 &check_return, &check_output, ntd_convert_duration,
-					 &command.timeout) ||
+	if (!ntd_parse(args, kwargs, "O|ppO&:execute", names, &text, &check_return, &check_output,
+		       ntd_convert_duration, &command.timeout) ||
 	    !command_text(text, &bytes))
 		return NULL;
 	command.text = bytes.data;
@@ -54,12 +53,14 @@ static PyObject *check_all(PyObject *object, PyObject *args, PyObject *kwargs, c
 	_cleanup_buf_ struct ntd_buf output = {0};
 	_cleanup_pyref_ PyObject *none = PyTuple_New(0);
 	double timeout = NTD_NO_TIMEOUT;
+	struct ntd_bytes command;
 
-	if (!none || !PyArg_ParseTupleAndKeywords(none, kwargs, format, names, ntd_convert_duration,
-						  &timeout))
+	if (!none || !ntd_parse(none, kwargs, format, names, ntd_convert_duration, &timeout))
 		return NULL;
+	for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(args); i++)
+		if (!command_text(PyTuple_GET_ITEM(args, i), &command))
+			return NULL;
 	for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(args); i++) {
-		struct ntd_bytes command;
 		int result;
 
 		if (!command_text(PyTuple_GET_ITEM(args, i), &command) ||
@@ -91,8 +92,7 @@ static PyObject *wait_until(PyObject *object, PyObject *args, PyObject *kwargs, 
 	PyObject *text;
 	int result;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, format, names, &text, ntd_convert_duration,
-					 &timeout) ||
+	if (!ntd_parse(args, kwargs, format, names, &text, ntd_convert_duration, &timeout) ||
 	    !command_text(text, &command) ||
 	    !NTD_BLOCKING_CALL(result, ntd_machine_wait_until(machine, command, fails, timeout,
 							      &output, waiter, error)))
@@ -120,8 +120,8 @@ static PyObject *sleep_in_guest(PyObject *object, PyObject *args, PyObject *kwar
 	double seconds = NTD_NO_TIMEOUT;
 	int result;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O&O&:sleep", names, ntd_convert_duration,
-					 &seconds, ntd_convert_duration, &seconds))
+	if (!ntd_parse(args, kwargs, "|O&O&:sleep", names, ntd_convert_duration, &seconds,
+		       ntd_convert_duration, &seconds))
 		return NULL;
 	if (seconds < 0)
 		return PyErr_Format(PyExc_TypeError, "sleep() needs a duration");

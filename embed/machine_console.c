@@ -18,7 +18,7 @@ static PyObject *send_monitor_command(PyObject *object, PyObject *args, PyObject
 	const char *line;
 	int result;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s:send_monitor_command", names, &line) ||
+	if (!ntd_parse(args, kwargs, "s:send_monitor_command", names, &line) ||
 	    !NTD_BLOCKING_CALL(result,
 			       ntd_machine_monitor_command(machine, line, &reply, waiter, error)))
 		return NULL;
@@ -43,10 +43,12 @@ static PyObject *send_console(PyObject *object, PyObject *args, PyObject *kwargs
 	static char *names[] = {"chars", NULL};
 	struct ntd_machine *machine = ntd_machine_self(object)->machine;
 	struct ntd_error *error = NULL;
+	PyObject *chars;
 	const char *text;
 	Py_ssize_t len;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s#:send_console", names, &text, &len))
+	if (!ntd_parse(args, kwargs, "U:send_console", names, &chars) ||
+	    !(text = PyUnicode_AsUTF8AndSize(chars, &len)))
 		return NULL;
 	if (ntd_console_write(ntd_machine_console(machine), text, (size_t)len, &error) < 0)
 		return ntd_raise(ntd_state_of(object), error);
@@ -61,7 +63,7 @@ static PyObject *forward_port(PyObject *object, PyObject *args, PyObject *kwargs
 	_cleanup_free_ char *line = NULL;
 	int host = 8080, guest = 80, result;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|ii:forward_port", names, &host, &guest))
+	if (!ntd_parse(args, kwargs, "|ii:forward_port", names, &host, &guest))
 		return NULL;
 	line = ntd_asprintf("hostfwd_add tcp::%d-:%d", host, guest);
 	if (!NTD_BLOCKING_CALL(result,

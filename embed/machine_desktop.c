@@ -11,8 +11,7 @@ static PyObject *wait_for_x(PyObject *object, PyObject *args, PyObject *kwargs)
 	double timeout = NTD_DEFAULT_TIMEOUT;
 	int result;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O&:wait_for_x", names,
-					 ntd_convert_duration, &timeout) ||
+	if (!ntd_parse(args, kwargs, "|O&:wait_for_x", names, ntd_convert_duration, &timeout) ||
 	    !NTD_BLOCKING_CALL(result, ntd_machine_wait_for_x(machine, timeout, waiter, error)))
 		return NULL;
 	Py_RETURN_NONE;
@@ -52,8 +51,8 @@ static PyObject *wait_for_window(PyObject *object, PyObject *args, PyObject *kwa
 	double timeout = NTD_DEFAULT_TIMEOUT;
 	PyObject *regexp;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O&:wait_for_window", names, &regexp,
-					 ntd_convert_duration, &timeout))
+	if (!ntd_parse(args, kwargs, "O|O&:wait_for_window", names, &regexp, ntd_convert_duration,
+		       &timeout))
 		return NULL;
 	shown = PyObject_Str(regexp);
 	if (!shown || !PyUnicode_AsUTF8(shown))

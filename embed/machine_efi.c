@@ -27,7 +27,7 @@ static PyObject *write_efi_vars(PyObject *object, PyObject *args, PyObject *kwar
 	_cleanup_pyref_ PyObject *store = NULL;
 	PyObject *variables;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:write_efi_vars", names, &variables))
+	if (!ntd_parse(args, kwargs, "O:write_efi_vars", names, &variables))
 		return NULL;
 	store = ntd_machine_efi_store(object);
 	return store ? PyObject_CallMethod(store, "write", "(O)", variables) : NULL;

@@ -12,8 +12,8 @@ static PyObject *copy(PyObject *object, PyObject *args, PyObject *kwargs, const 
 	_cleanup_path_ struct ntd_path_arg source = {0}, target = {0};
 	int result;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, format, names, ntd_convert_path, &source,
-					 ntd_convert_path, &target) ||
+	if (!ntd_parse(args, kwargs, format, names, ntd_convert_path, &source, ntd_convert_path,
+		       &target) ||
 	    !NTD_BLOCKING_CALL(result,
 			       function(machine, source.text,
 					target.text ? target.text : default_target, waiter, error)))
@@ -68,8 +68,7 @@ static PyObject *nested(PyObject *object, PyObject *args, PyObject *kwargs)
 	const char *message;
 	char **list;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|O:nested", names, &message,
-					 &attributes) ||
+	if (!ntd_parse(args, kwargs, "s|O:nested", names, &message, &attributes) ||
 	    ntd_convert_attributes(attributes, &list) < 0)
 		return NULL;
 	return ntd_step_object(ntd_machine_context(ntd_machine_self(object)->machine)->report,

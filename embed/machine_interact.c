@@ -23,7 +23,7 @@ static PyObject *shell_interact(PyObject *object, PyObject *args, PyObject *kwar
 	const char *address = NULL;
 
 	if (!module ||
-	    !PyArg_ParseTupleAndKeywords(args, kwargs, "|z:shell_interact", names, &address))
+	    !ntd_parse(args, kwargs, "|z:shell_interact", names, &address))
 		return NULL;
 	if (!address)
 		return PyObject_CallMethod(module, "shell", "O", object);

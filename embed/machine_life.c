@@ -19,7 +19,7 @@ static PyObject *start(PyObject *object, PyObject *args, PyObject *kwargs)
 	struct ntd_machine *machine = ntd_machine_self(object)->machine;
 	int allow_reboot = false;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|p:start", names, &allow_reboot))
+	if (!ntd_parse(args, kwargs, "|p:start", names, &allow_reboot))
 		return NULL;
 	RETURN_NONE_AFTER(ntd_machine_start(machine, allow_reboot, waiter, error));
 }
@@ -88,8 +88,8 @@ static PyObject *wait_for_shutdown(PyObject *object, PyObject *args, PyObject *k
 	int64_t began = ntd_now(), deadline;
 	int result;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O&:wait_for_shutdown", names,
-					 ntd_convert_duration, &timeout))
+	if (!ntd_parse(args, kwargs, "|O&:wait_for_shutdown", names, ntd_convert_duration,
+		       &timeout))
 		return NULL;
 	deadline = timeout < 0 ? NTD_FOREVER
 			       : ntd_after(ntd_span(timeout * ntd_machine_time_scale(machine)));

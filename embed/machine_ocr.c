@@ -256,8 +256,8 @@ static PyObject *wait_for_text(PyObject *object, PyObject *args, PyObject *kwarg
 	_cleanup_pyref_ PyObject *pattern = NULL, *shown = NULL, *texts = NULL;
 	PyObject *regex;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O&:wait_for_text", names, &regex,
-					 ntd_convert_duration, &search.timeout))
+	if (!ntd_parse(args, kwargs, "O|O&:wait_for_text", names, &regex, ntd_convert_duration,
+		       &search.timeout))
 		return NULL;
 	search.pattern = pattern = ntd_regex(regex, "regex");
 	shown = pattern ? PyObject_Str(regex) : NULL;

@@ -12,8 +12,8 @@ static PyObject *send_key(PyObject *object, PyObject *args, PyObject *kwargs)
 	const char *key;
 	int log = true, result;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|O&p:send_key", names, &key,
-					 ntd_convert_duration, &delay, &log) ||
+	if (!ntd_parse(args, kwargs, "s|O&p:send_key", names, &key, ntd_convert_duration, &delay,
+		       &log) ||
 	    !NTD_BLOCKING_CALL(result,
 			       ntd_machine_send_key(machine, key, delay, log, waiter, error)))
 		return NULL;
@@ -29,8 +29,7 @@ static PyObject *send_chars(PyObject *object, PyObject *args, PyObject *kwargs)
 	PyObject *text;
 	int result;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "U|O&:send_chars", names, &text,
-					 ntd_convert_duration, &delay))
+	if (!ntd_parse(args, kwargs, "U|O&:send_chars", names, &text, ntd_convert_duration, &delay))
 		return NULL;
 	shown = PyObject_Repr(text);
 	if (!shown || !PyUnicode_AsUTF8(shown) || !PyUnicode_AsUTF8(text) ||
@@ -61,8 +60,7 @@ static PyObject *get_tty_text(PyObject *object, PyObject *args, PyObject *kwargs
 	PyObject *tty;
 	int result;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:get_tty_text", names, &tty) ||
-	    !(name = tty_name(tty)) ||
+	if (!ntd_parse(args, kwargs, "O:get_tty_text", names, &tty) || !(name = tty_name(tty)) ||
 	    !NTD_BLOCKING_CALL(result, ntd_machine_tty_text(machine, PyUnicode_AsUTF8(name), &text,
 							    waiter, error)))
 		return NULL;
@@ -85,8 +83,8 @@ static PyObject *wait_until_tty_matches(PyObject *object, PyObject *args, PyObje
 	double timeout = NTD_DEFAULT_TIMEOUT;
 	PyObject *tty, *regexp;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|O&:wait_until_tty_matches", names, &tty,
-					 &regexp, ntd_convert_duration, &timeout))
+	if (!ntd_parse(args, kwargs, "OO|O&:wait_until_tty_matches", names, &tty, &regexp,
+		       ntd_convert_duration, &timeout))
 		return NULL;
 	name = tty_name(tty);
 	shown = name ? PyObject_Str(regexp) : NULL;
@@ -110,8 +108,7 @@ static PyObject *dump_tty_contents(PyObject *object, PyObject *args, PyObject *k
 	PyObject *tty;
 	int result;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:dump_tty_contents", names, &tty) ||
-	    !(name = tty_name(tty)))
+	if (!ntd_parse(args, kwargs, "O:dump_tty_contents", names, &tty) || !(name = tty_name(tty)))
 		return NULL;
 	command = ntd_asprintf("fold -w 80 /dev/vcs%s | systemd-cat", PyUnicode_AsUTF8(name));
 	if (!NTD_BLOCKING_CALL(result,
@@ -160,8 +157,7 @@ static PyObject *screenshot(PyObject *object, PyObject *args, PyObject *kwargs)
 	_cleanup_free_ char *path = NULL;
 	int result;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O&:screenshot", names, ntd_convert_path,
-					 &name))
+	if (!ntd_parse(args, kwargs, "O&:screenshot", names, ntd_convert_path, &name))
 		return NULL;
 	path = picture_path(machine, name.text);
 	if (!NTD_BLOCKING_CALL(result, take_screenshot(machine, path, waiter, error)))

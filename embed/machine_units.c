@@ -10,7 +10,7 @@ static PyObject *systemctl(PyObject *object, PyObject *args, PyObject *kwargs)
 	const char *query, *user = NULL;
 	int status;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|z:systemctl", names, &query, &user) ||
+	if (!ntd_parse(args, kwargs, "s|z:systemctl", names, &query, &user) ||
 	    !NTD_BLOCKING_CALL(status,
 			       ntd_machine_systemctl(machine, query, user, &output, waiter, error)))
 		return NULL;
@@ -27,7 +27,7 @@ static PyObject *job(PyObject *object, PyObject *args, PyObject *kwargs, const c
 	const char *unit, *user = NULL;
 	int status;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, format, names, &unit, &user))
+	if (!ntd_parse(args, kwargs, format, names, &unit, &user))
 		return NULL;
 	query = ntd_asprintf("%s %s", verb, unit);
 	if (!NTD_BLOCKING_CALL(status,
@@ -54,8 +54,8 @@ static PyObject *wait_for_unit(PyObject *object, PyObject *args, PyObject *kwarg
 	double timeout = NTD_DEFAULT_TIMEOUT;
 	int result;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|zO&:wait_for_unit", names, &unit, &user,
-					 ntd_convert_duration, &timeout) ||
+	if (!ntd_parse(args, kwargs, "s|zO&:wait_for_unit", names, &unit, &user,
+		       ntd_convert_duration, &timeout) ||
 	    !NTD_BLOCKING_CALL(
 		    result, ntd_machine_wait_for_unit(machine, unit, user, timeout, waiter, error)))
 		return NULL;
@@ -84,7 +84,7 @@ static PyObject *get_unit_info(PyObject *object, PyObject *args, PyObject *kwarg
 	const char *unit, *user = NULL;
 	int result;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|z:get_unit_info", names, &unit, &user) ||
+	if (!ntd_parse(args, kwargs, "s|z:get_unit_info", names, &unit, &user) ||
 	    !NTD_BLOCKING_CALL(
 		    result, ntd_machine_unit_info(machine, unit, user, &properties, waiter, error)))
 		return NULL;
@@ -99,8 +99,7 @@ static PyObject *get_unit_property(PyObject *object, PyObject *args, PyObject *k
 	_cleanup_free_ char *value = NULL;
 	int result;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "ss|z:get_unit_property", names, &unit,
-					 &property, &user))
+	if (!ntd_parse(args, kwargs, "ss|z:get_unit_property", names, &unit, &property, &user))
 		return NULL;
 	if (!NTD_BLOCKING_CALL(result, (value = ntd_machine_unit_property(machine, unit, property,
 									  user, waiter, error))
@@ -117,8 +116,7 @@ static PyObject *require_unit_state(PyObject *object, PyObject *args, PyObject *
 	const char *unit, *state = "active";
 	int result;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|s:require_unit_state", names, &unit,
-					 &state) ||
+	if (!ntd_parse(args, kwargs, "s|s:require_unit_state", names, &unit, &state) ||
 	    !NTD_BLOCKING_CALL(result,
 			       ntd_machine_require_unit_state(machine, unit, state, waiter, error)))
 		return NULL;
@@ -135,8 +133,8 @@ static PyObject *wait_for_file(PyObject *object, PyObject *args, PyObject *kwarg
 	double timeout = NTD_DEFAULT_TIMEOUT;
 	int result;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O&|O&:wait_for_file", names,
-					 ntd_convert_path, &path, ntd_convert_duration, &timeout) ||
+	if (!ntd_parse(args, kwargs, "O&|O&:wait_for_file", names, ntd_convert_path, &path,
+		       ntd_convert_duration, &timeout) ||
 	    !NTD_BLOCKING_CALL(
 		    result, ntd_machine_wait_for_file(machine, path.text, timeout, waiter, error)))
 		return NULL;
@@ -152,8 +150,8 @@ static PyObject *wait_for_port(PyObject *object, PyObject *args, PyObject *kwarg
 	double timeout = NTD_DEFAULT_TIMEOUT;
 	int port, result;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, format, names, &port, &address,
-					 ntd_convert_duration, &timeout))
+	if (!ntd_parse(args, kwargs, format, names, &port, &address, ntd_convert_duration,
+		       &timeout))
 		return NULL;
 	if (port < 0 || port > 65535)
 		return PyErr_Format(PyExc_ValueError, "port must be 0 to 65535, not %d", port);
@@ -181,9 +179,8 @@ static PyObject *wait_for_open_unix_socket(PyObject *object, PyObject *args, PyO
 	double timeout = NTD_DEFAULT_TIMEOUT;
 	int datagram = false, result;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O&|pO&:wait_for_open_unix_socket", names,
-					 ntd_convert_path, &path, &datagram, ntd_convert_duration,
-					 &timeout) ||
+	if (!ntd_parse(args, kwargs, "O&|pO&:wait_for_open_unix_socket", names, ntd_convert_path,
+		       &path, &datagram, ntd_convert_duration, &timeout) ||
 	    !NTD_BLOCKING_CALL(result,
 			       ntd_machine_wait_for_unix_socket(machine, path.text, datagram,
 								timeout, waiter, error)))

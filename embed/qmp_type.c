@@ -123,7 +123,7 @@ static PyObject *qmp_send(PyObject *object, PyObject *args, PyObject *kwargs)
 	PyObject *given = NULL;
 	const char *command;
 
-	if (!qmp || !PyArg_ParseTupleAndKeywords(args, kwargs, "s|O:send", names, &command, &given))
+	if (!qmp || !ntd_parse(args, kwargs, "s|O:send", names, &command, &given))
 		return NULL;
 	if (given && given != Py_None && !(arguments = json_of(given)))
 		return NULL;
@@ -153,8 +153,8 @@ static PyObject *qmp_wait_for_event(PyObject *object, PyObject *args, PyObject *
 	struct ntd_qmp *qmp = client_of(object);
 	double timeout = 10;
 
-	if (!qmp || !PyArg_ParseTupleAndKeywords(args, kwargs, "|O&:wait_for_event", names,
-						 ntd_convert_duration, &timeout))
+	if (!qmp ||
+	    !ntd_parse(args, kwargs, "|O&:wait_for_event", names, ntd_convert_duration, &timeout))
 		return NULL;
 	return next_event(qmp, timeout);
 }
@@ -168,8 +168,7 @@ static PyObject *qmp_events(PyObject *object, PyObject *args, PyObject *kwargs)
 	double timeout = 10;
 
 	if (!qmp || !list ||
-	    !PyArg_ParseTupleAndKeywords(args, kwargs, "|O&:events", names, ntd_convert_duration,
-					 &timeout))
+	    !ntd_parse(args, kwargs, "|O&:events", names, ntd_convert_duration, &timeout))
 		return NULL;
 	for (;;) {
 		_cleanup_pyref_ PyObject *event = next_event(qmp, 0);
@@ -198,8 +197,7 @@ static PyObject *qmp_from_path(PyObject *type, PyObject *args, PyObject *kwargs)
 	struct qmp_object *self;
 	int result;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O&:from_path", names, ntd_convert_path,
-					 &path) ||
+	if (!ntd_parse(args, kwargs, "O&:from_path", names, ntd_convert_path, &path) ||
 	    !NTD_BLOCKING_CALL(result,
 			       (qmp = ntd_qmp_connect(loop, path.text, ntd_after(GREETING_PATIENCE),
 						      waiter, error))
@@ -272,7 +270,7 @@ PyObject *ntd_wait_for_qmp_event(PyObject *object, PyObject *args, PyObject *kwa
 	int64_t began = ntd_now();
 	PyObject *filter;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O&:wait_for_qmp_event", names, &filter,
+	if (!ntd_parse(args, kwargs, "O|O&:wait_for_qmp_event", names, &filter,
 					 ntd_convert_duration, &wait.timeout))
 		return NULL;
 	if (!PyCallable_Check(filter))

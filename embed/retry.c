@@ -42,9 +42,8 @@ PyObject *ntd_retry_function(PyObject *self, PyObject *args, PyObject *kwargs)
 	struct ntd_error *error = NULL;
 	int result;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O&O&:retry", names, &retried.function,
-					 ntd_convert_duration, &seconds, ntd_convert_duration,
-					 &timeout))
+	if (!ntd_parse(args, kwargs, "O|O&O&:retry", names, &retried.function, ntd_convert_duration,
+		       &seconds, ntd_convert_duration, &timeout))
 		return NULL;
 	if (!PyCallable_Check(retried.function))
 		return PyErr_Format(PyExc_TypeError, "retry() needs a function, not %s",

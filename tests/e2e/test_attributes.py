@@ -37,18 +37,16 @@ def test_directories_can_be_set(fake, tmp_path):
     """As tests of installers do: one machine takes over the other's disks."""
     harness.run("""
         from pathlib import Path
-        machine.state_dir = TMP + "/state"
-        machine.shared_dir = Path(TMP) / "shared"
-        machine.out_dir = TMP
-        assert machine.state_dir == Path(TMP) / "state" and machine.out_dir == Path(TMP)
-        assert machine.succeed("echo $TMPDIR $SHARED_DIR; pwd").split()[:2] == [TMP + "/state", TMP + "/shared"]
-        assert Path(TMP, "shared").is_dir() and Path(TMP, "state/console.log").exists()
-        machine.copy_from_machine("/etc/hostname", "sub")
-        assert Path(TMP, "sub/hostname").exists()
+        machine.state_dir = BASE + "/state"
+        machine.shared_dir = Path(BASE) / "shared"
+        machine.out_dir = BASE
+        assert machine.state_dir == Path(BASE) / "state" and machine.out_dir == Path(BASE)
+        assert machine.succeed("echo $TMPDIR $SHARED_DIR; pwd").split()[:2] == [BASE + "/state", BASE + "/shared"]
+        assert Path(BASE, "shared").is_dir() and Path(BASE, "state/console.log").exists()
         second = create_machine(machine.start_command._cmd, name="second")
         second.state_dir = machine.state_dir
         machine.crash()
-        assert second.succeed("echo $TMPDIR") == TMP + "/state\\n"
+        assert second.succeed("echo $TMPDIR") == BASE + "/state\\n"
         for wrong in 5, None:
             try:
                 machine.state_dir = wrong
@@ -56,7 +54,7 @@ def test_directories_can_be_set(fake, tmp_path):
                 assert "state_dir" in str(error)
             else:
                 raise Exception("accepted")
-    """.replace("TMP)", "TMP)").replace("TMP", repr(str(tmp_path))).replace(f"${repr(str(tmp_path))}DIR", "$TMPDIR"), fake)
+    """.replace("BASE", repr(str(tmp_path))), fake)
 
 
 def test_callbacks(fake):
@@ -189,8 +187,6 @@ def test_raw_bytes_of_the_root_shell(session):
 def test_raw_bytes_of_the_monitor(session):
     session(r"""
         machine.monitor.send(b"info version\n")
-        assert "QEMU" not in machine.send_monitor_command("info name")
-        machine.monitor.send(b"info version\n")
         time.sleep(0.5)
         answer = machine.wait_for_monitor_prompt()
         assert answer.endswith("(qemu) ") and answer.count("(qemu) ") == 1 and answer.splitlines()[1][0].isdigit(), answer
@@ -287,24 +283,26 @@ def test_the_text_of_a_tty_goes_to_the_journal(session):
     """)
 
 
-def test_the_root_is_switched(session):
-    """A stand-in for systemctl begins a new root shell, as the booted system does."""
-    session(r"""
-        machine.succeed(r'''cat > /usr/bin/systemctl <<'END'
-#!/bin/bash
+SYSTEMCTL = r"""#!/bin/bash
 echo "$*" >> /tmp/systemctl-calls
 case "$*" in
 *initrd.target*) echo ActiveState=active ;;
 *isolate*) (sleep 1; echo switched > /tmp/root; printf 'Spawning backdoor root shell...\n' > /dev/hvc0) > /dev/null 2>&1 & ;;
 esac
-END
-chmod +x /usr/bin/systemctl''')
+"""
+
+
+def test_the_root_is_switched(session):
+    """A stand-in for systemctl begins a new root shell, as the booted system does."""
+    session("""
+        import shlex
+        machine.succeed(f"printf %s {shlex.quote(systemctl)} > /usr/bin/systemctl; chmod +x /usr/bin/systemctl")
         machine.switch_root()
-        assert machine.connected and machine.succeed("cat /tmp/root") == "switched\n"
+        assert machine.connected and machine.succeed("cat /tmp/root") == "switched\\n"
         calls = machine.succeed("cat /tmp/systemctl-calls").splitlines()
-        assert calls[0].split()[-1].endswith('ActiveState') and "isolate --no-block initrd-switch-root.target" in calls, calls
+        assert "initrd.target" in calls[0] and "isolate --no-block initrd-switch-root.target" in calls, calls
         machine.succeed("rm /usr/bin/systemctl")
-    """)
+    """, systemctl=SYSTEMCTL)
 
 
 def test_the_state_directory_is_removed(session):
@@ -316,5 +314,5 @@ def test_the_state_directory_is_removed(session):
         result = str(other.state_dir)
     """)
     log = harness.plain(session.err)
-    assert "other: deleting machine state directory" in log
-    assert "other: if you want to keep the machine state, pass --keep-machine-state" in log
+    assert "deleting machine state directory" in log
+    assert "if you want to keep the machine state, pass --keep-machine-state" in log

@@ -1,0 +1,6 @@
+import datetime
+
+Duration = datetime.timedelta | int | float
+
+def as_timedelta(duration: Duration) -> datetime.timedelta: ...
+def as_seconds(duration: Duration) -> float: ...

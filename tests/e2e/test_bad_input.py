@@ -1,0 +1,169 @@
+"""Arguments of the wrong type or value are refused by name, before a machine is started for them."""
+
+import harness
+
+# {method: {parameter: values that it must refuse}}, with arguments that are fine.
+WRONG = {
+    "execute": ({"command": "true"}, {"command": (5, None, b"x"), "timeout": (True, "5", [])}),
+    "succeed": ({}, {"timeout": (True, False, "5")}),
+    "wait_until_succeeds": ({"command": "true"}, {"command": (5, None), "timeout": (True, "x")}),
+    "wait_until_fails": ({"command": "true"}, {"command": (5,), "timeout": (True,)}),
+    "systemctl": ({"q": "status"}, {"q": (5, None, "a\0b"), "user": (5,)}),
+    "start_job": ({"jobname": "x"}, {"jobname": (5,), "user": (5, "a\0b")}),
+    "wait_for_unit": ({"unit": "x"}, {"unit": (5, None, "a\0"), "user": (5,), "timeout": (True, "5", float("nan"))}),
+    "get_unit_info": ({"unit": "x"}, {"unit": (5,), "user": ([],)}),
+    "get_unit_property": ({"unit": "x", "property": "y"}, {"unit": (5,), "property": (None,)}),
+    "require_unit_state": ({"unit": "x"}, {"unit": (5,), "require_state": (5,)}),
+    "wait_for_file": ({"filename": "/x"}, {"filename": (5, None), "timeout": (True,)}),
+    "wait_for_open_port": ({"port": 80}, {"port": ("80", None, 1.5), "addr": (5,), "timeout": (False,)}),
+    "wait_for_closed_port": ({"port": 80}, {"port": ("80",), "timeout": ("x",)}),
+    "wait_for_open_unix_socket": ({"addr": "/x"}, {"addr": (5,), "timeout": (True,)}),
+    "copy_from_host": ({"source": "/x", "target": "/y"}, {"source": (5,), "target": (None,)}),
+    "copy_from_host_via_shell": ({"source": "/x", "target": "/y"}, {"source": (5,), "target": (None,)}),
+    "copy_from_machine": ({"source": "/x"}, {"source": (5,), "target_dir": (5,)}),
+    "wait_for_console_text": ({"regex": "x"}, {"regex": (5, None), "timeout": (True,)}),
+    "wait_for_text": ({"regex": "x"}, {"regex": (5,), "timeout": (True,)}),
+    "wait_for_window": ({"regexp": "x"}, {"regexp": (5,), "timeout": (True,)}),
+    "wait_until_tty_matches": ({"tty": "1", "regexp": "x"}, {"tty": (None,), "regexp": (5,), "timeout": (True,)}),
+    "wait_for_x": ({}, {"timeout": (True,)}),
+    "send_monitor_command": ({"command": "info"}, {"command": (5, "a\0b")}),
+    "send_key": ({"key": "a"}, {"key": (5,), "delay": (True, "x")}),
+    "send_chars": ({"chars": "a"}, {"chars": (5,), "delay": (True,)}),
+    "send_console": ({"chars": "a"}, {"chars": (5, b"x")}),
+    "screenshot": ({"filename": "x"}, {"filename": (5,)}),
+    "forward_port": ({}, {"host_port": ("80",), "guest_port": (None,)}),
+    "wait_for_shutdown": ({}, {"timeout": (True, "x")}),
+    "sleep": ({}, {"secs": (True, "x"), "duration": (True, "x")}),
+    "nested": ({"msg": "x"}, {"msg": (5,)}),
+}
+
+# What is not a valid regular expression.
+PATTERNS = {
+    "wait_for_console_text": ({}, "regex"),
+    "wait_for_text": ({}, "regex"),
+    "wait_for_window": ({}, "regexp"),
+    "wait_until_tty_matches": ({"tty": "1"}, "regexp"),
+}
+
+
+def test_wrong_arguments_are_named(fake):
+    harness.run("""
+        problems = []
+        for method, (fine, wrong) in WRONG.items():
+            for parameter, values in wrong.items():
+                for value in values:
+                    try:
+                        getattr(machine, method)(**{**fine, parameter: value})
+                        problems.append(f"{method}({parameter}={value!r}) was accepted")
+                    except (TypeError, ValueError) as error:
+                        if parameter not in str(error):
+                            problems.append(f"{method}({parameter}={value!r}): {type(error).__name__}: {error}")
+                    except Exception as error:
+                        problems.append(f"{method}({parameter}={value!r}): {error!r}")
+        for commands in (5,), ("touch ran", 5), ("touch ran", None):
+            for check in machine.succeed, machine.fail:
+                try:
+                    check(*commands)
+                    problems.append(f"{check}{commands} was accepted")
+                except TypeError as error:
+                    if "command" not in str(error):
+                        problems.append(f"{commands}: {error}")
+        assert not machine.booted, "a machine was started"
+        assert not problems, "\\n".join(problems)
+    """.replace("WRONG", repr(WRONG).replace("nan", "float('nan')")), fake)
+
+
+def test_invalid_regular_expressions(fake):
+    harness.run("""
+        import re
+        for method, (fine, parameter) in PATTERNS.items():
+            try:
+                getattr(machine, method)(**{**fine, parameter: "(x"})
+            except re.error:
+                continue
+            raise Exception(f"{method} accepted it")
+        assert not machine.booted
+    """.replace("PATTERNS", repr(PATTERNS)), fake)
+
+
+def test_unknown_and_missing_arguments(fake):
+    harness.run("""
+        for call in (lambda: machine.execute("x", nosuch=1), lambda: machine.execute(), lambda: machine.start(1, 2),
+                     lambda: machine.wait_for_unit(), lambda: machine.connect(5), lambda: retry(),
+                     lambda: retry(5), lambda: subtest(5), lambda: create_machine()):
+            try:
+                call()
+            except TypeError:
+                continue
+            raise Exception("accepted")
+        assert not machine.booted
+    """, fake)
+
+
+# ---- durations
+
+
+def test_the_warning_of_bare_numbers(fake):
+    """Once a method, however often it is called; none for timedelta and None."""
+    result = harness.run("""
+        from datetime import timedelta
+        machine.execute("true", timeout=timedelta(seconds=5))
+        machine.execute("true", timeout=None)
+        machine.succeed("true")
+        machine.wait_for_file("/")
+        retry(lambda last: True)
+        print("none so far", file=__import__("sys").stderr)
+        for number in 5, 5.0, 6:
+            machine.execute("true", timeout=number)
+        machine.succeed("true", timeout=5)
+        machine.wait_until_succeeds("true", 7)
+        retry(lambda last: True, timeout=5)
+        machine.send_key("a", 0)
+        machine.send_chars("a", delay=0.0)
+    """, fake)
+    before, after = result.log.split("none so far")
+    text = "passing a bare int/float as a duration is deprecated. Use datetime.timedelta instead."
+    assert "deprecated" not in before
+    for function in "execute", "succeed", "wait_until_succeeds", "retry", "send_key", "send_chars":
+        assert after.count(f"UserWarning: {function}(): {text}") == 1, function
+    assert after.count(text) == 6
+
+
+def test_scripts_decide_about_the_warning(fake):
+    harness.run("""
+        import warnings
+        warnings.simplefilter("error")
+        try:
+            machine.execute("true", timeout=5)
+        except UserWarning as warning:
+            assert str(warning).startswith("execute(): passing a bare int/float")
+        else:
+            raise Exception("no warning")
+        assert not machine.booted
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            machine.execute("true", timeout=5)
+            machine.execute("true", timeout=5)
+        assert [one.category for one in caught] == [UserWarning] * 2
+        warnings.simplefilter("ignore")
+        machine.execute("true", timeout=5)
+    """, fake)
+
+
+def test_the_module_of_durations():
+    """Frameworks import it for their own methods."""
+    harness.run("""
+        import datetime as dt
+        from test_driver.duration import Duration, as_seconds, as_timedelta
+
+        def wait(timeout: Duration = dt.timedelta(minutes=15)) -> float:
+            return as_seconds(timeout)
+
+        assert wait() == 900 and wait(5) == 5.0 and wait(0.5) == 0.5 and as_timedelta(2) == dt.timedelta(seconds=2)
+        for wrong in True, "5", None:
+            try:
+                as_timedelta(wrong)
+            except TypeError:
+                continue
+            raise Exception("accepted")
+    """)
