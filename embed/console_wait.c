@@ -18,9 +18,11 @@ struct search {
 
 static PyObject *new_search(PyObject *regex)
 {
-	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("test_driver.console_search");
+	_cleanup_pyref_ PyObject *pattern = ntd_regex(regex, "regex");
+	_cleanup_pyref_ PyObject *module =
+		pattern ? PyImport_ImportModule("test_driver.console_search") : NULL;
 
-	return module ? PyObject_CallMethod(module, "ConsoleSearch", "O", regex) : NULL;
+	return module ? PyObject_CallMethod(module, "ConsoleSearch", "O", pattern) : NULL;
 }
 
 /* Gives back the lines after the first `used`. */
@@ -129,7 +131,7 @@ PyObject *ntd_wait_for_console_text(PyObject *object, PyObject *args, PyObject *
 	int result;
 
 	if (!ntd_parse(args, kwargs, "O|O&:wait_for_console_text", names, &regex,
-					 ntd_convert_duration, &search.wait.timeout))
+		       ntd_convert_duration, &search.wait.timeout))
 		return NULL;
 	text = PyObject_Str(regex);
 	search.object = searcher = text && PyUnicode_AsUTF8(text) ? new_search(regex) : NULL;

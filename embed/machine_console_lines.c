@@ -3,29 +3,39 @@
  */
 #include "machine_object.h"
 
-/* The next line that nobody has used yet, waited for at most `timeout`; None at the end of that time. */
+/* Lines that have only begun are shown, too, and not taken. */
+static int take_line(struct ntd_console *console, struct ntd_buf *line, int64_t deadline)
+{
+	struct ntd_console_news news = {0};
+	int result = 0;
+
+	while (result == 0 && !news.lines.len)
+		NTD_BLOCKING_CALL(result,
+				  ntd_console_take(console, &news, 1, deadline, waiter, error));
+	*line = news.lines;
+	ntd_buf_free(&news.partial);
+	return result;
+}
+
+/* The next line that nobody has used yet, waited for at most `seconds`; None at the end of that time. */
 static PyObject *take_console_line(PyObject *object, PyObject *args, PyObject *kwargs)
 {
 	static char *names[] = {"seconds", NULL};
 	struct ntd_console *console = ntd_machine_console(ntd_machine_self(object)->machine);
-	struct ntd_module_state *state = ntd_state_of(object);
 	_cleanup_buf_ struct ntd_buf line = {0};
 	double seconds = NTD_NO_TIMEOUT;
-	int64_t deadline;
-	int result;
 
 	if (!ntd_parse(args, kwargs, "O&:_take_console_line", names, ntd_convert_duration,
 		       &seconds))
 		return NULL;
 	if (seconds == 0 && !ntd_console_unread(console))
 		Py_RETURN_NONE;
-	deadline = seconds < 0 ? NTD_FOREVER : ntd_after(ntd_span(seconds));
-	if (NTD_BLOCKING_CALL(result,
-			      ntd_console_take(console, &line, 1, deadline, waiter, error))) {
-		line.len -= line.len > 0; /* the newline */
+	if (take_line(console, &line, seconds < 0 ? NTD_FOREVER : ntd_after(ntd_span(seconds))) ==
+	    0) {
+		line.len -= 1; /* the newline */
 		return ntd_text(&line);
 	}
-	if (!PyErr_ExceptionMatches(state->machine_timeout))
+	if (!PyErr_ExceptionMatches(ntd_state_of(object)->machine_timeout))
 		return NULL;
 	PyErr_Clear();
 	Py_RETURN_NONE;

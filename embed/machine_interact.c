@@ -22,8 +22,7 @@ static PyObject *shell_interact(PyObject *object, PyObject *args, PyObject *kwar
 	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("test_driver.interact");
 	const char *address = NULL;
 
-	if (!module ||
-	    !ntd_parse(args, kwargs, "|z:shell_interact", names, &address))
+	if (!module || !ntd_parse(args, kwargs, "|z:shell_interact", names, &address))
 		return NULL;
 	if (!address)
 		return PyObject_CallMethod(module, "shell", "O", object);

@@ -327,13 +327,12 @@ int ntd_add_machine_type(PyObject *module, struct ntd_module_state *state)
 		.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,
 		.slots = slots,
 	};
-	PyMethodDef *const lists[] = {
-		ntd_machine_life_methods,         ntd_machine_command_methods,
-		ntd_machine_unit_methods,         ntd_machine_console_methods,
-		ntd_machine_console_line_methods, ntd_machine_file_methods,
-		ntd_machine_screen_methods,       ntd_machine_ocr_methods,
-		ntd_machine_efi_methods,          ntd_machine_desktop_methods,
-		ntd_machine_interact_methods,     ntd_machine_ssh_methods};
+	PyMethodDef *const lists[] = {ntd_machine_life_methods,         ntd_machine_command_methods,
+				      ntd_machine_unit_methods,         ntd_machine_console_methods,
+				      ntd_machine_console_line_methods, ntd_machine_file_methods,
+				      ntd_machine_screen_methods,       ntd_machine_ocr_methods,
+				      ntd_machine_efi_methods,          ntd_machine_desktop_methods,
+				      ntd_machine_interact_methods,     ntd_machine_ssh_methods};
 
 	state->machine_type = (PyTypeObject *)PyType_FromModuleAndSpec(
 		module, &spec, (PyObject *)state->base_machine_type);

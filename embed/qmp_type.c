@@ -271,7 +271,7 @@ PyObject *ntd_wait_for_qmp_event(PyObject *object, PyObject *args, PyObject *kwa
 	PyObject *filter;
 
 	if (!ntd_parse(args, kwargs, "O|O&:wait_for_qmp_event", names, &filter,
-					 ntd_convert_duration, &wait.timeout))
+		       ntd_convert_duration, &wait.timeout))
 		return NULL;
 	if (!PyCallable_Check(filter))
 		return PyErr_Format(PyExc_TypeError, "event_filter must be callable, not %s",
