@@ -19,7 +19,7 @@ class Guests:
         self.make = functools.cache(self._make)
 
     def _make(self, flavour, name, node, vlans):
-        out = f"{self.directory}/{flavour}"
+        out = "-".join([f"{self.directory}/{flavour}", str(node), *map(str, vlans)])  # scripts of one name differ
         command = [harness.ROOT / "tests/guests/make-vm", "--node", str(node), "--out", out]
         command += [word for vlan in vlans for word in ("--vlan", str(vlan))]
         made = subprocess.run([*command, flavour, name], stdout=subprocess.PIPE, check=True, text=True)
