@@ -75,7 +75,7 @@ static const char *name_of_type(PyObject *args, PyObject *kwargs, char *const *n
 		PyObject *object = given(args, kwargs, names, i);
 		const char *type = object ? Py_TYPE(object)->tp_name : "";
 
-		if (strlen(type) != len || memcmp(type, message + 1, len))
+		if (strlen(type) != len || memcmp(type, message + 1, len) != 0)
 			continue;
 		if (found)
 			return NULL;

@@ -114,7 +114,7 @@ PyObject *ntd_driver_join_all(PyObject *object, PyObject *unused)
 
 static int sync_one(PyObject *object)
 {
-	_cleanup_pyref_ PyObject *up = NULL, *done = NULL;
+	_cleanup_pyref_ PyObject *up = NULL;
 	struct ntd_machine *machine;
 	int result;
 
@@ -125,8 +125,8 @@ static int sync_one(PyObject *object)
 	}
 	up = PyObject_CallMethod(object, "is_up", NULL);
 	if (up && PyObject_IsTrue(up) == 1)
-		done = PyObject_CallMethod(object, "execute", "s", "sync");
-	return !up || PyErr_Occurred() ? -1 : 0;
+		Py_XDECREF(PyObject_CallMethod(object, "execute", "s", "sync"));
+	return PyErr_Occurred() ? -1 : 0;
 }
 
 int ntd_driver_sync_all(struct driver_object *self)

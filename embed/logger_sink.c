@@ -182,13 +182,18 @@ static void leave_manager(PyObject *manager, bool failed)
 	PyErr_Clear();
 }
 
+static bool is_of(const struct step *step, const struct ntd_event *event)
+{
+	return !strcmp(step->text, event->text) &&
+	       !strcmp(step->machine, event->machine ? event->machine : "");
+}
+
 /* Threads' steps may be interleaved: it is the innermost with the same text. */
 static void leave(struct ntd_logger_sink *self, const struct ntd_event *event)
 {
 	struct step **link = &self->steps, *step;
 
-	while (*link && (strcmp((*link)->text, event->text) ||
-			 strcmp((*link)->machine, event->machine ? event->machine : "")))
+	while (*link && !is_of(*link, event))
 		link = &(*link)->next;
 	step = *link;
 	if (!step)

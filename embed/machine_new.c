@@ -99,23 +99,25 @@ static char *script_of(PyObject *start_command)
 	return NULL;
 }
 
+/* The name that a start command in Python has for its machine. */
+static PyObject *name_from(PyObject *start_command)
+{
+	PyObject *name = PyObject_GetAttrString(start_command, "machine_name");
+
+	PyErr_Clear();
+	return name ? name : PyUnicode_FromString("machine");
+}
+
 static char *name_of(const struct arguments *given, const char *script)
 {
-	_cleanup_pyref_ PyObject *own = NULL;
-	PyObject *name = given->name;
+	_cleanup_pyref_ PyObject *name = NULL;
 	const char *text;
 
-	if (name == Py_None && !*script) {
-		name = own = PyObject_GetAttrString(given->start_command, "machine_name");
-		if (!name) {
-			PyErr_Clear();
-			return ntd_strdup("machine");
-		}
-	}
-	if (name == Py_None)
+	if (given->name == Py_None && *script)
 		return ntd_start_script_name(script, "-vm");
-	text = PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : NULL;
-	if (!text && !PyErr_Occurred())
+	name = given->name == Py_None ? name_from(given->start_command) : Py_NewRef(given->name);
+	text = name && PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : NULL;
+	if (name && !text && !PyErr_Occurred())
 		PyErr_Format(PyExc_TypeError, "name must be a str, not %s", Py_TYPE(name)->tp_name);
 	return text ? ntd_strdup(text) : NULL;
 }
