@@ -213,3 +213,16 @@ PyObject *ntd_driver_get_config(PyObject *object, void *closure)
 		self->config = config_of_run(ntd_module_state()->session->config);
 	return Py_XNewRef(self->config);
 }
+
+/* ---- driver.vhost_vsock */
+
+PyObject *ntd_driver_get_vhost_vsock(PyObject *object, void *closure)
+{
+	_cleanup_pyref_ PyObject *module = NULL;
+
+	(void)closure;
+	if (!ntd_module_state()->session->ssh_backdoor || ntd_driver_self(object)->is_own)
+		Py_RETURN_NONE;
+	module = PyImport_ImportModule("test_driver.driver");
+	return module ? PyObject_CallMethod(module, "VHostDeviceVsock", "O", object) : NULL;
+}

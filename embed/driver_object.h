@@ -41,6 +41,9 @@ PyObject *ntd_driver_exit(PyObject *object, PyObject *args);
 /* driver.config: a DriverConfiguration */
 PyObject *ntd_driver_get_config(PyObject *object, void *closure);
 
+/* driver.vhost_vsock: None without an SSH backdoor */
+PyObject *ntd_driver_get_vhost_vsock(PyObject *object, void *closure);
+
 /* ---- driver_machines.c: what is done with all machines */
 PyObject *ntd_driver_start_all(PyObject *object, PyObject *unused);
 PyObject *ntd_driver_join_all(PyObject *object, PyObject *unused);

@@ -394,6 +394,8 @@ int ntd_add_driver_type(PyObject *module, struct ntd_module_state *state)
 		{"machines", get_machines, set_machines, "list: the machines, sorted by name.",
 		 NULL},
 		{"config", ntd_driver_get_config, NULL, "DriverConfiguration: what it runs.", NULL},
+		{"vhost_vsock", ntd_driver_get_vhost_vsock, NULL,
+		 "VHostDeviceVsock | None: the sockets of the SSH backdoor.", NULL},
 		{"keep_machine_state", get_keep_machine_state, NULL,
 		 "bool: state directories are not emptied.", NULL},
 		{"global_timeout", get_global_timeout, NULL, "float: the limit of time, seconds.",

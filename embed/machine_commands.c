@@ -35,7 +35,8 @@ static PyObject *execute(PyObject *object, PyObject *args, PyObject *kwargs)
 	command.text_len = bytes.len;
 	command.no_status = !check_return;
 	command.no_reply = !check_output;
-	if (!NTD_BLOCKING_CALL(result, ntd_machine_run(machine, &command, &answer, waiter, error)))
+	if (!NTD_BLOCKING_CALL(result,
+			       ntd_machine_run_in_guest(machine, &command, &answer, waiter, error)))
 		return NULL;
 	return Py_BuildValue("(iN)", answer.status, ntd_text(&answer.output));
 }

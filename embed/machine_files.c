@@ -45,6 +45,13 @@ static PyObject *copy_from_machine(PyObject *object, PyObject *args, PyObject *k
 		    ntd_machine_copy_from_guest);
 }
 
+static PyObject *copy_from_vm(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	if (PyErr_WarnEx(PyExc_DeprecationWarning, "Use copy_from_machine() instead", 1) < 0)
+		return NULL;
+	return copy_from_machine(object, args, kwargs);
+}
+
 static PyObject *log_message(PyObject *object, PyObject *message)
 {
 	struct ntd_machine *machine = ntd_machine_self(object)->machine;
@@ -88,7 +95,7 @@ PyMethodDef ntd_machine_file_methods[] = {
 		   "copy_from_machine($self, source, target_dir='')\n--\n\n"
 		   "Copies a file or a tree from the guest into target_dir below the output "
 		   "directory."),
-	NTD_METHOD("copy_from_vm", copy_from_machine,
+	NTD_METHOD("copy_from_vm", copy_from_vm,
 		   "copy_from_vm($self, source, target_dir='')\n--\n\n"
 		   "Older name of copy_from_machine()."),
 	{"log", log_message, METH_O,

@@ -38,6 +38,15 @@ static bool has_powered_off(const struct ntd_machine *machine)
 int ntd_machine_run(struct ntd_machine *machine, const struct ntd_command *command,
 		    struct ntd_result *result, struct ntd_waiter *waiter, struct ntd_error **err)
 {
+	if (machine->hooks.run && !command->input)
+		return machine->hooks.run(machine->hooks.owner, command, result, waiter, err);
+	return ntd_machine_run_in_guest(machine, command, result, waiter, err);
+}
+
+int ntd_machine_run_in_guest(struct ntd_machine *machine, const struct ntd_command *command,
+			     struct ntd_result *result, struct ntd_waiter *waiter,
+			     struct ntd_error **err)
+{
 	struct ntd_channel *channel = ntd_shell_channel(machine->shell);
 	_cleanup_error_ struct ntd_error *error = NULL;
 

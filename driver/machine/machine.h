@@ -50,6 +50,9 @@ struct ntd_machine_hooks {
 	/* Before a start: fills in what is not the default. A failure is the start's. */
 	int (*start_command)(void *owner, bool allow_reboot, struct ntd_start_order *order,
 			     struct ntd_waiter *waiter, struct ntd_error **err);
+	/* In place of the channel, for commands without input; NULL: the channel. */
+	int (*run)(void *owner, const struct ntd_command *command, struct ntd_result *result,
+		   struct ntd_waiter *waiter, struct ntd_error **err);
 	void *owner;
 };
 
@@ -133,9 +136,13 @@ bool ntd_machine_wait_gone(struct ntd_machine *machine, int64_t deadline);
 void ntd_machine_cleanup_state_dir(struct ntd_machine *machine);
 
 /* ---- commands (machine/command.c) */
-/* Runs a command: hooks, connect, channel. */
+/* Runs a command, by the embedding if it wants to. */
 int ntd_machine_run(struct ntd_machine *machine, const struct ntd_command *command,
 		    struct ntd_result *result, struct ntd_waiter *waiter, struct ntd_error **err);
+/* Runs a command: hooks, connect, channel. */
+int ntd_machine_run_in_guest(struct ntd_machine *machine, const struct ntd_command *command,
+			     struct ntd_result *result, struct ntd_waiter *waiter,
+			     struct ntd_error **err);
 /* Sends a monitor command, hooks first. */
 int ntd_machine_monitor_command(struct ntd_machine *machine, const char *line,
 				struct ntd_buf *reply, struct ntd_waiter *waiter,

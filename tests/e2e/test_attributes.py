@@ -145,6 +145,23 @@ def test_use_after_release(fake):
     """, fake)
 
 
+def test_older_names_of_methods(fake, tmp_path):
+    """copy_from_vm() warns those who ask for such warnings; the file is not there in a fake."""
+    harness.run("""
+        import warnings
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try:
+                machine.copy_from_vm("/nonexistent")
+            except Exception:
+                pass
+        assert [(one.category, str(one.message)) for one in caught] == [(DeprecationWarning, "Use copy_from_machine() instead")]
+        assert driver.vhost_vsock is None
+        from test_driver.config import DriverConfiguration, load_driver_configuration
+        assert isinstance(driver.config, DriverConfiguration)
+    """, fake)
+
+
 # ---- on a real guest
 
 

@@ -80,6 +80,42 @@ def test_how_machines_can_be_made(fake, tmp_path):
     """.replace("BASE", repr(str(tmp_path))).replace("OUT", repr(str(tmp_path / "out"))), fake)
 
 
+def test_commands_of_a_subclass(fake):
+    """Methods that run commands run them by the execute() of the subclass, as a machine that is reached otherwise has."""
+    harness.run("""
+        from test_driver.errors import RequestedAssertionFailed
+
+        class Elsewhere(QemuMachine):
+            asked = []
+
+            def execute(self, command, check_return=True, check_output=True, timeout=900):
+                self.asked.append((command, timeout))
+                if "through" in command:
+                    return super().execute(command, check_return, check_output, timeout)
+                return (0, f"<{command}>") if "good" in command else (3, "")
+
+        one = Elsewhere(driver.out_dir, machine.tmp_dir, machine.start_command._cmd, log, "one")
+        assert one.succeed("good", "good too", timeout=7) == "<good><good too>" and one.fail("bad") == "" and not one.booted
+        assert one.asked == [("good", 7.0), ("good too", 7.0), ("bad", None)]
+        assert one.wait_until_succeeds("good ä") == "<good ä>" and one.systemctl("good") == (0, "<systemctl good>")
+        try:
+            one.succeed("bad")
+        except RequestedAssertionFailed as error:
+            assert str(error) == "command `bad` failed (exit code 3)"
+        else:
+            raise Exception("it succeeded")
+        assert one.succeed("echo through to the guest") == "through to the guest\\n" and one.booted
+        for wrong in 5, (1,), ("a", "b"), None:
+            Elsewhere.execute = lambda self, command, **named: wrong
+            try:
+                one.succeed("x")
+            except TypeError as error:
+                assert "execute() must return (int, str)" in str(error), error
+            else:
+                raise Exception("accepted")
+    """, fake)
+
+
 def test_state_of_an_own_machine(fake, tmp_path):
     (tmp_path / "vm-state-kept").mkdir()
     (tmp_path / "vm-state-kept/disk").write_text("x")

@@ -189,6 +189,23 @@ def test_a_log_of_ones_own(fake):
     assert "nobody hears" not in result.log
 
 
+def test_the_terminal_as_a_logger():
+    result = run("""
+        from test_driver.logger import TerminalLogger
+        own = CompositeLogger([TerminalLogger()])
+        with own.nested("step", {"machine": "m"}):
+            own.info("shown"); own.debug("hidden"); own.log_serial("line", "m"); own.log_test_error("bad")
+        own.set_log_level(LogLevel.WARNING)
+        own.info("not shown"); own.print_serial_logs(False); own.log_serial("no line", "m")
+        with own.subtest("part"):
+            own.warning("late")
+    """)
+    shown = result.err[result.err.index("m: \x1b[1m\x1b[32mstep\x1b[0m\n"):]
+    assert "\nshown\n\x1b[2mm # line\x1b[0m\n\x1b[31m!!! \x1b[0mbad\nm: (finished: step, in 0.00 seconds)\n" in shown
+    assert "subtest: part" in shown and "\nlate\n" in shown
+    assert "hidden" not in shown and "not shown" not in shown and "no line" not in shown
+
+
 def test_wrong_loggers():
     run(r"""
         import re

@@ -57,6 +57,22 @@ def configuration(vms, containers, vlans, global_timeout, enable_ssh_backdoor, t
 
 
 @dataclass
+class VsockPair:
+    """The sockets of a machine's vsock device, for QEMU and for the host."""
+
+    guest: Path
+    host: Path
+
+
+class VHostDeviceVsock:
+    """The SSH backdoor of a run: what serves the machines' vsock devices."""
+
+    def __init__(self, driver):
+        self.sockets = {machine.name: VsockPair(machine.vsock_guest, machine.vsock_host)
+                        for machine in driver.machines_qemu if machine.vsock_host}
+
+
+@dataclass
 class DriverPlan:
     """What Driver(...) makes of its arguments."""
 

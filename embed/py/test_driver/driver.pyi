@@ -38,6 +38,15 @@ def configuration(
     test_script: str,
 ) -> DriverConfiguration: ...
 @dataclass
+class VsockPair:
+    guest: Path
+    host: Path
+
+class VHostDeviceVsock:
+    sockets: dict[str, VsockPair]
+    def __init__(self, driver: Driver) -> None: ...
+
+@dataclass
 class DriverPlan:
     config: DriverConfiguration
     tests: str
@@ -86,6 +95,8 @@ class Driver:
     def global_timeout(self) -> float: ...
     @property
     def race_timer(self) -> _RaceTimer: ...
+    @property
+    def vhost_vsock(self) -> VHostDeviceVsock | None: ...
     @property
     def polling_conditions(self) -> list[PollingCondition]: ...
     def terminate_test(self) -> None: ...

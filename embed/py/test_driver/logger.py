@@ -1,6 +1,9 @@
 """The log of the run."""
 
+import sys
+import time
 from abc import ABC, abstractmethod
+from contextlib import contextmanager
 from enum import IntEnum
 
 from _test_driver import CompositeLogger
@@ -63,8 +66,62 @@ class AbstractLogger(ABC):
     # 2026 do not have them.
 
 
+class TerminalLogger(AbstractLogger):
+    """Writes to standard error, for logs of one's own; the run's log is on the terminal without it."""
+
+    def __init__(self):
+        self._serial = True
+        self._level = LogLevel.INFO
+
+    def _write(self, message, attributes, style="", reset="\x1b[0m"):
+        prefix = f"{attributes['machine']}: " if "machine" in attributes else ""
+        print(f"{prefix}{style}{message}{reset if style else ''}", file=sys.stderr)
+
+    def log(self, message, attributes={}):
+        self._write(message, attributes)
+
+    def subtest(self, name, attributes={}):
+        return self.nested(f"subtest: {name}", attributes)
+
+    @contextmanager
+    def nested(self, message, attributes={}):
+        self._write(message, attributes, "\x1b[1m\x1b[32m")
+        began = time.monotonic()
+        yield
+        self._write(f"(finished: {message}, in {time.monotonic() - began:.2f} seconds)", attributes)
+
+    def _at(self, level, message, attributes):
+        if self._level <= level:
+            self._write(message, attributes)
+
+    def debug(self, message, attributes={}):
+        self._at(LogLevel.DEBUG, message, attributes)
+
+    def info(self, message, attributes={}):
+        self._at(LogLevel.INFO, message, attributes)
+
+    def warning(self, message, attributes={}):
+        self._at(LogLevel.WARNING, message, attributes)
+
+    def error(self, message, attributes={}):
+        self._write(message, attributes)
+
+    def log_test_error(self, message, attributes={}):
+        self._write(f"\x1b[31m!!! \x1b[0m{message}", attributes)
+
+    def log_serial(self, message, machine):
+        if self._serial:
+            self._write(f"{machine} # {message}", {}, "\x1b[2m")
+
+    def print_serial_logs(self, enable):
+        self._serial = enable
+
+    def set_log_level(self, level):
+        self._level = level
+
+
 AbstractLogger.register(CompositeLogger)
 
 Logger = CompositeLogger  # its name in drivers before 2024-11
 
-__all__ = ["AbstractLogger", "CompositeLogger", "LogLevel", "Logger"]
+__all__ = ["AbstractLogger", "CompositeLogger", "LogLevel", "Logger", "TerminalLogger"]
