@@ -161,11 +161,9 @@ static void remove_log(const char *path)
 		unlink(path);
 }
 
-/* Does `remove` with each entry of a directory in OUT, then removes it, if nothing is left in it. */
-static void clear(const struct ntd_session *session, const char *name,
-		  void (*remove)(const char *path))
+/* Does `remove` with each entry of a directory, then removes it, if nothing is left in it. */
+static void clear(const char *directory, void (*remove)(const char *path))
 {
-	_cleanup_free_ char *directory = ntd_asprintf("%s/%s", session->config->output_dir, name);
 	DIR *entries = opendir(directory);
 	const struct dirent *entry;
 
@@ -181,10 +179,20 @@ static void clear(const struct ntd_session *session, const char *name,
 	rmdir(directory);
 }
 
+/* Of a machine; of a test in pytest style, directories of machines. */
+static void remove_evidence(const char *path)
+{
+	ntd_evidence_remove(path);
+	clear(path, ntd_evidence_remove);
+}
+
 void ntd_session_forget_last_run(const struct ntd_session *session)
 {
+	_cleanup_free_ char *failure = failure_directory(session);
+	_cleanup_free_ char *logs = ntd_asprintf("%s/console-logs", session->config->output_dir);
+
 	if (!session->config->output_given)
 		return;
-	clear(session, "failure", ntd_evidence_remove);
-	clear(session, "console-logs", remove_log);
+	clear(failure, remove_evidence);
+	clear(logs, remove_log);
 }

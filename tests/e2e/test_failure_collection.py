@@ -113,11 +113,15 @@ def test_names_that_lead_nowhere(fake):
     assert set(failure) == {"_..", "_..-2"}
 
 
-def test_what_a_run_left_is_gone_after_the_next(fake, tmp_path):
-    script = "machine.connect(); assert os.environ['GOOD'] == 'yes'"
+@pytest.mark.parametrize("script", [
+    "machine.connect(); assert os.environ['GOOD'] == 'yes'",
+    "import os\ndef test_it(machine):\n    machine.connect()\n    assert os.environ['GOOD'] == 'yes'\n",
+], ids=["legacy", "pytest"])
+def test_what_a_run_left_is_gone_after_the_next(fake, tmp_path, script):
     for good, expected in ("no", True), ("yes", False):
         harness.run(script, fake, directory=tmp_path, env={"GOOD": good}, status=int(expected))
         assert (tmp_path / "out/failure").exists() == expected
+        assert len(list((tmp_path / "out").rglob("qmp-status.json"))) == expected
     (tmp_path / "out/failure/machine").mkdir(parents=True)
     (tmp_path / "out/failure/machine/mine").touch()
     harness.run(script, fake, directory=tmp_path, env={"GOOD": "yes"})
