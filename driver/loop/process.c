@@ -19,6 +19,7 @@ struct ntd_children {
 	struct ntd_source reports;
 	struct ntd_process *first;
 	uint32_t last_id;
+	bool closed;
 };
 
 static void change(struct ntd_process *process, enum ntd_process_state state)
@@ -215,6 +216,16 @@ static int send_order(struct ntd_children *children, uint32_t id, const struct n
 	return 0;
 }
 
+static void close_children(void *arg)
+{
+	((struct ntd_children *)arg)->closed = true;
+}
+
+void ntd_children_close(struct ntd_children *children)
+{
+	ntd_loop_call(children->loop, close_children, children);
+}
+
 struct ntd_process *ntd_process_spawn(struct ntd_children *children, const struct ntd_spawn *spawn,
 				      void (*changed)(struct ntd_process *, void *), void *owner,
 				      struct ntd_error **err)
@@ -222,6 +233,10 @@ struct ntd_process *ntd_process_spawn(struct ntd_children *children, const struc
 	struct ntd_process *process;
 	uint32_t id = ++children->last_id;
 
+	if (children->closed) {
+		ntd_error_set(err, NTD_E_CANCELLED, "nothing is started any more: the run has ended");
+		return NULL;
+	}
 	if (send_order(children, id, spawn, err) < 0)
 		return NULL;
 	process = ntd_calloc(1, sizeof *process);

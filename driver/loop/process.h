@@ -1,6 +1,6 @@
 /* The table of children: every process the driver starts, each with its own guard (loop/keeper.h).
  *
- * Loop thread only, but for ntd_children_new() and ntd_children_free().
+ * Loop thread only, but for ntd_children_new(), _close() and _free().
  */
 #pragma once
 
@@ -45,6 +45,8 @@ struct ntd_process {
 struct ntd_children *ntd_children_new(struct ntd_loop *loop, struct ntd_keeper *keeper,
 				      struct ntd_error **err);
 /* All processes must have been let go of. */
+/* From now on nothing can be started: NTD_E_CANCELLED. Any thread. */
+void ntd_children_close(struct ntd_children *children);
 void ntd_children_free(struct ntd_children *children);
 
 /* Orders a process to be started; it belongs to the caller until ntd_process_let_go(). */

@@ -316,10 +316,12 @@ void ntd_session_stop_timer(struct ntd_session *session)
 
 /* ---- the end */
 
+/* A thread of the script may still be at work, and would start its machine again. */
 static void release_machines(struct ntd_session *session)
 {
 	int64_t patience = ntd_after(GONE_PATIENCE);
 
+	ntd_children_close(session->children);
 	pthread_mutex_lock(&session->mutex);
 	for (size_t i = 0; i < session->machine_count; i++)
 		ntd_machine_release(session->machines[i], RELEASE_GRACE);

@@ -250,4 +250,4 @@ def test_signals_after_a_failure():
         run.wait_for("waiting for connection")
         run.signal(signal.SIGTERM)
         assert run.finish(10).status == 143
-        assert re.search(r"AssertionError$", run.err, re.M)
+        assert re.search(r"^AssertionError", run.err, re.M)
