@@ -165,6 +165,14 @@ static PyObject *screenshot(PyObject *object, PyObject *args, PyObject *kwargs)
 	Py_RETURN_NONE;
 }
 
+static PyObject *managed_screenshot(PyObject *object, PyObject *unused)
+{
+	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("test_driver.machine.screen");
+
+	(void)unused;
+	return module ? PyObject_CallMethod(module, "managed_screenshot", "O", object) : NULL;
+}
+
 PyMethodDef ntd_machine_screen_methods[] = {
 	NTD_METHOD(
 		"send_key", send_key,
@@ -186,5 +194,8 @@ PyMethodDef ntd_machine_screen_methods[] = {
 		"screenshot", screenshot,
 		"screenshot($self, filename)\n--\n\n"
 		"Writes a picture of the screen as PNG; a bare name goes to the output directory."),
+	{"_managed_screenshot", managed_screenshot, METH_NOARGS,
+	 "_managed_screenshot($self)\n--\n\n"
+	 "A context manager: the path of a picture of the screen as PPM, for a while."},
 	{NULL, NULL, 0, NULL},
 };

@@ -148,6 +148,11 @@ def test_use_after_release(fake):
 def test_older_names_of_methods(fake, tmp_path):
     """copy_from_vm() warns those who ask for such warnings; the file is not there in a fake."""
     harness.run("""
+        try:
+            with machine._managed_screenshot():
+                raise Exception("there is no screen")
+        except RuntimeError as error:
+            assert "QMP API is not ready yet" in str(error)
         import warnings
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -307,6 +312,14 @@ case "$*" in
 *isolate*) (sleep 1; echo switched > /tmp/root; printf 'Spawning backdoor root shell...\n' > /dev/hvc0) > /dev/null 2>&1 & ;;
 esac
 """
+
+
+def test_the_pixels_of_the_screen(session):
+    session(r"""
+        with machine._managed_screenshot() as path:
+            header, pixels = path.read_bytes()[:2], path.stat().st_size
+        assert header == b"P6" and pixels > 100_000 and not path.exists()
+    """)
 
 
 def test_the_root_is_switched(session):

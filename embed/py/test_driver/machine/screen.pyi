@@ -1,0 +1,6 @@
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from test_driver.machine import QemuMachine
+
+def managed_screenshot(machine: QemuMachine) -> AbstractContextManager[Path]: ...
