@@ -9,10 +9,14 @@ enum {
 	REPORTED_LINES = 2000   /* looked through for near misses */
 };
 
+#define GRACE (10 * NTD_SECOND)
+
 struct search {
 	struct ntd_wait wait; /* for its limit and its error */
 	PyObject *object;     /* a ConsoleSearch */
 	struct ntd_console_news news;
+	bool over; /* the time is; then so many lines are still to be looked at */
+	size_t left;
 	char *report;
 };
 
@@ -36,8 +40,19 @@ static void give_back(struct search *search, Py_ssize_t used)
 	ntd_console_give_back(ntd_machine_console(search->wait.machine), (size_t)(end - at));
 }
 
+static size_t count_lines(const struct ntd_buf *lines)
+{
+	const char *bytes = ntd_buf_bytes(lines);
+	size_t count = 0;
+
+	for (size_t i = 0; i < lines->len; i++)
+		count += bytes[i] == '\n';
+	return count;
+}
+
 static int look_at_lines(struct search *search)
 {
+	size_t count = count_lines(&search->news.lines);
 	_cleanup_pyref_ PyObject *text = ntd_text(&search->news.lines);
 	_cleanup_pyref_ PyObject *result =
 		text ? PyObject_CallMethod(search->object, "add", "O", text) : NULL;
@@ -46,6 +61,7 @@ static int look_at_lines(struct search *search)
 	if (used > 0)
 		give_back(search, used);
 	ntd_buf_clear(&search->news.lines);
+	search->left -= count < search->left ? count : search->left;
 	return used < 0 ? -1 : used > 0;
 }
 
@@ -94,6 +110,21 @@ static int64_t deadline_of(const struct search *search, int64_t began)
 	return limit == NTD_FOREVER ? NTD_FOREVER : began + limit;
 }
 
+/* What had arrived when the time was over still counts, as far as it can be searched in as much time again;
+ * but a console that never stops does not keep the wait from ending. */
+static bool is_over(struct search *search, int64_t began)
+{
+	int64_t deadline = deadline_of(search, began), now = ntd_now();
+	int64_t patience = deadline - began > GRACE ? deadline - began : GRACE;
+
+	if (now < deadline)
+		return false;
+	if (!search->over)
+		search->left = ntd_console_unread(ntd_machine_console(search->wait.machine));
+	search->over = true;
+	return !search->left || now - deadline > patience;
+}
+
 static int search_console(struct search *search)
 {
 	struct ntd_console *console = ntd_machine_console(search->wait.machine);
@@ -106,12 +137,12 @@ static int search_console(struct search *search)
 							       error))) {
 			found = search->news.lines.len ? look_at_lines(search)
 						       : look_at_partial(search);
-			continue;
+		} else {
+			if (!PyErr_ExceptionMatches(ntd_module_state()->machine_timeout))
+				return -1;
+			PyErr_Clear();
 		}
-		if (!PyErr_ExceptionMatches(ntd_module_state()->machine_timeout))
-			return -1;
-		PyErr_Clear();
-		if (ntd_now() >= deadline_of(search, began)) /* else it has become longer */
+		if (!found && is_over(search, began)) /* a limit may have become longer */
 			return timed_out(search, ntd_now() - began);
 	}
 	return found < 0 ? -1 : 0;

@@ -259,6 +259,33 @@ def test_a_flood_while_waiting(session):
     """, seconds=400)
 
 
+def test_a_flood_without_end_does_not_keep_a_wait(session):
+    """Nor one that comes faster than it can be searched."""
+    session("""
+        start_afresh()
+        serial_stdout_off()
+        machine.succeed("(timeout 60 yes 'a line of a flood' >&2) > /dev/null & echo $! > flood")
+        began = time.monotonic()
+        assert "(timeout=2.0)" in error_of(waits, "(never|ever|mind)+x", 2)
+        assert time.monotonic() - began < 40
+        machine.succeed("kill $(cat flood)")
+        machine.wait_for_console_text("", timeout=0)
+        serial_stdout_on()
+    """, seconds=200)
+
+
+def test_what_is_there_counts_without_time(session):
+    session("""
+        start_afresh()
+        serial_stdout_off()
+        machine.succeed("seq 200000 >&2; echo it is there >&2")
+        while not machine.get_console_log().endswith("\\nit is there"):
+            time.sleep(0.01)  # the end of it may still be on its way
+        waits("^it is there$", 0)
+        serial_stdout_on()
+    """)
+
+
 def test_searching_stays_linear(session):
     """Counted, not timed: however the text arrives in good pieces, each character is searched a few times."""
     session("""
