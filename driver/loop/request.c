@@ -1,6 +1,7 @@
 /* The waiter sleeps in ppoll() on the request's eventfd with its own signal mask. A signal's handler
  * runs there, ppoll() returns EINTR, and the waiter asks its `interrupted` hook. Giving up is one
- * synchronous call into the loop; a completion that came first wins.
+ * synchronous call into the loop; a completion that came first wins, unless a hook of the waiter has ended the
+ * wait: it has raised an exception, say, and who waits must hear of that.
  */
 #include "loop/request.h"
 
@@ -50,8 +51,14 @@ static void run_abandon(void *arg)
 	request->done = true;
 }
 
-/* Returns 1 when `fd` is readable, 0 at the deadline, -1 when interrupted or cancelled. */
-static int sleep_on(int fd, int64_t deadline, struct ntd_waiter *waiter, bool looks)
+enum woken {
+	READY,
+	LATE,      /* the deadline has passed */
+	CANCELLED, /* by cancel_fd */
+	STOPPED,   /* by a hook of the waiter, which has its reason: nothing counts any more */
+};
+
+static enum woken sleep_on(int fd, int64_t deadline, struct ntd_waiter *waiter, bool looks)
 {
 	struct ntd_waiter patient = {0};
 	struct pollfd fds[] = {{.fd = fd, .events = POLLIN}, {.fd = -1, .events = POLLIN}};
@@ -65,18 +72,21 @@ static int sleep_on(int fd, int64_t deadline, struct ntd_waiter *waiter, bool lo
 	looks = looks && waiter->look;
 	for (;;) {
 		struct timespec storage;
-		int64_t until = looks ? ntd_earlier(deadline, waiter->look_at) : deadline;
-		int ready = ppoll(fds, 2, ntd_remaining(until, &storage), waiter->signals);
+		int64_t until;
+		int ready;
 
+		/* Before the sleep: of many short ones, as in a flood, none might last until then. */
+		if (looks && ntd_now() >= waiter->look_at && waiter->look(waiter))
+			return STOPPED;
+		until = looks ? ntd_earlier(deadline, waiter->look_at) : deadline;
+		ready = ppoll(fds, 2, ntd_remaining(until, &storage), waiter->signals);
 		if (ready > 0)
-			return fds[0].revents ? 1 : -1;
+			return fds[0].revents ? READY : CANCELLED;
 		if (ready == 0 && until == deadline)
-			return 0;
-		if (ready == 0 && waiter->look(waiter))
-			return -1;
+			return LATE;
 		if (ready < 0 && errno == EINTR && waiter->interrupted &&
 		    waiter->interrupted(waiter))
-			return -1;
+			return STOPPED;
 	}
 }
 
@@ -85,8 +95,8 @@ int ntd_request_wait(struct ntd_request *request, int64_t deadline, struct ntd_w
 {
 	struct ntd_error *error;
 	eventfd_t count;
+	enum woken woken;
 	bool finished;
-	int woken;
 
 	if (request->done_fd < 0) /* it could not begin */
 		return ntd_error_move(err, ntd_steal(&request->error));
@@ -99,12 +109,16 @@ int ntd_request_wait(struct ntd_request *request, int64_t deadline, struct ntd_w
 	}
 	ntd_close_fd(&request->done_fd);
 	error = ntd_steal(&request->error);
+	if (woken == STOPPED) {
+		ntd_error_free(error);
+		return ntd_error_set(err, NTD_E_CANCELLED, "interrupted");
+	}
 	if (error)
 		return ntd_error_move(err, error);
 	if (finished)
 		return 0;
-	return woken ? ntd_error_set(err, NTD_E_CANCELLED, "interrupted")
-		     : ntd_error_set(err, NTD_E_TIMEOUT, "timed out");
+	return woken == LATE ? ntd_error_set(err, NTD_E_TIMEOUT, "timed out")
+			     : ntd_error_set(err, NTD_E_CANCELLED, "interrupted");
 }
 
 int ntd_request_run(struct ntd_loop *loop, struct ntd_request *request, int64_t deadline,
@@ -116,7 +130,7 @@ int ntd_request_run(struct ntd_loop *loop, struct ntd_request *request, int64_t 
 
 int ntd_wait_until(int64_t deadline, struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	if (sleep_on(-1, deadline, waiter, true) < 0)
+	if (sleep_on(-1, deadline, waiter, true) != LATE)
 		return ntd_error_set(err, NTD_E_CANCELLED, "interrupted");
 	return 0;
 }

@@ -232,13 +232,15 @@ static int connect_now(struct ntd_machine *machine, struct ntd_waiter *waiter,
 	struct ntd_life_wait wait = {.kind = NTD_WAIT_CONNECT};
 	_cleanup_free_ char *said = NULL;
 	int64_t began;
+	int result;
 
 	if (start(machine, NTD_MACHINE_NEED, false, waiter, err) < 0)
 		return -1;
 	began = ntd_now();
-	if (wait_for_shell(machine, &wait, waiter, err) < 0)
-		return -1;
+	result = wait_for_shell(machine, &wait, waiter, err);
 	said = wait.said;
+	if (result < 0)
+		return -1;
 	if (said)
 		ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name,
 			"Guest shell says: %s", said);

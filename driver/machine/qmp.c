@@ -260,6 +260,7 @@ static cJSON *run(struct ntd_qmp *qmp, const char *command, const cJSON *argumen
 
 	if (ntd_request_run(qmp->loop, &exchange.request, deadline, waiter, err) == 0)
 		return exchange.reply;
+	cJSON_Delete(exchange.reply); /* it may have come when the waiter was stopped */
 	ntd_error_wrap(err, "%s: %s%s", qmp->who,
 		       command ? "QMP command " : "waiting for a QMP event",
 		       command ? command : "");

@@ -79,6 +79,7 @@ struct ntd_qmp *ntd_qmp_connect(struct ntd_loop *loop, const char *path, int64_t
 	if (ntd_request_run(loop, &greeting.request, deadline, waiter, err) == 0)
 		return greeting.qmp;
 	ntd_error_wrap(err, "%s: waiting for QEMU's greeting", who);
+	ntd_qmp_hang_up(loop, greeting.qmp); /* it may have come when the waiter was stopped */
 	ntd_qmp_free(greeting.qmp);
 	return NULL;
 }

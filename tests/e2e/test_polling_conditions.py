@@ -127,6 +127,34 @@ def test_a_condition_may_use_the_machine_that_is_waited_for(session):
     """)
 
 
+def test_a_condition_that_fails_while_the_text_arrives(session):
+    """The wait is over as well, by then; the failure counts."""
+    session("""
+        @polling_condition(interval=0.1)
+        def slow():
+            machine.succeed("echo meanwhile >&2; sleep 0.3")
+            return False
+
+        with slow:
+            text = error_of(machine.wait_for_console_text, "meanwhile", timeout=60)
+        assert text == "PollingConditionError: Polling condition failed: slow", text
+    """)
+
+
+def test_in_a_flood(session):
+    """The wait hardly ever sleeps."""
+    session("""
+        serial_stdout_off()
+        machine.succeed("(timeout 60 yes 'a line of a flood' >&2) > /dev/null & echo $! > flood")
+        with until(1, interval=0.2):
+            text = error_of(machine.wait_for_console_text, "(never|ever)+x")
+        assert text == "PollingConditionError: Polling condition failed: still fine", text
+        machine.succeed("kill $(cat flood)")
+        error_of(machine.wait_for_console_text, "never", timeout=1)
+        serial_stdout_on()
+    """, seconds=200)
+
+
 def test_a_condition_may_wait_itself(session):
     session("""
         @polling_condition(interval=0.2)
