@@ -235,6 +235,10 @@ void ntd_announce_pause(struct ntd_module_state *state);
 /* Whether there should be a prompt because of the exception that is set, which stays; then there is no time
  * limit any more. */
 bool ntd_pause_wanted(struct ntd_module_state *state);
+/* Whether --pause-on-failure is given, and there is a terminal to do it. */
+bool ntd_can_pause(const struct ntd_module_state *state);
+/* That prompt, with the names of a test that failed; the run may go on after it. -1 with SystemExit for exit(). */
+int ntd_pause_at(struct ntd_module_state *state, PyObject *symbols, const char *banner);
 /* That prompt, with the names of the script that failed; returns the exit status. */
 int ntd_pause(struct ntd_module_state *state, int status);
 

@@ -77,12 +77,17 @@ static void remember_exception(PyObject *type, PyObject *exception, PyObject *tr
 		PyErr_Clear();
 }
 
+bool ntd_can_pause(const struct ntd_module_state *state)
+{
+	return state->session->config->pause_on_failure && has_terminal();
+}
+
 bool ntd_pause_wanted(struct ntd_module_state *state)
 {
 	PyObject *type, *exception, *traceback;
 	bool wanted;
 
-	if (!state->session->config->pause_on_failure || !has_terminal())
+	if (!ntd_can_pause(state))
 		return false;
 	PyErr_Fetch(&type, &exception, &traceback);
 	PyErr_NormalizeException(&type, &exception, &traceback);
@@ -92,6 +97,14 @@ bool ntd_pause_wanted(struct ntd_module_state *state)
 	if (wanted) /* also while the failure is looked into, before the prompt */
 		ntd_session_stop_timer(state->session);
 	return wanted;
+}
+
+int ntd_pause_at(struct ntd_module_state *state, PyObject *symbols, const char *banner)
+{
+	ntd_session_stop_timer(state->session);
+	ntd_log(state->session->report, NTD_LEVEL_ALWAYS, NULL,
+		"the test failed; the run is paused, its time limit is off");
+	return prompt(state, symbols, banner);
 }
 
 int ntd_pause(struct ntd_module_state *state, int status)

@@ -35,6 +35,18 @@ static PyObject *list_of(char *const *strings)
 	return list;
 }
 
+/* The signal that ended the run goes on as if the script itself had met it. */
+static int raise_signal(int number)
+{
+	_cleanup_pyref_ PyObject *code = PyLong_FromLong(128 + number);
+
+	if (number == SIGINT)
+		PyErr_SetNone(PyExc_KeyboardInterrupt);
+	else if (code)
+		PyErr_SetObject(PyExc_SystemExit, code);
+	return -1;
+}
+
 int ntd_execute_pytest(struct ntd_module_state *state)
 {
 	const struct ntd_config *config = state->session->config;
@@ -47,12 +59,15 @@ int ntd_execute_pytest(struct ntd_module_state *state)
 
 	prepare(state);
 	if (module && arguments && path)
-		status = PyObject_CallMethod(module, "run", "OOO(ii)OO", state->driver, path,
+		status = PyObject_CallMethod(module, "run", "OOO(ii)OOO", state->driver, path,
 					     arguments, config->shard.index, config->shard.count,
 					     config->restart_dead ? Py_True : Py_False,
-					     config->no_skip ? Py_True : Py_False);
+					     config->no_skip ? Py_True : Py_False,
+					     ntd_can_pause(state) ? Py_True : Py_False);
 	ntd_nest_end(&nest, !status);
 	state->pytest_status = status ? (int)PyLong_AsLong(status) : 1;
+	if (state->pytest_status < 0 && !PyErr_Occurred())
+		return raise_signal(-state->pytest_status);
 	return status && !PyErr_Occurred() ? 0 : -1;
 }
 
@@ -141,6 +156,7 @@ static PyObject *collect(PyObject *self, PyObject *args)
 	struct ntd_waiter limits;
 	PyObject *object;
 	const char *directory;
+	int64_t began = ntd_module_state()->test.began;
 
 	(void)self;
 	if (!PyArg_ParseTuple(args, "Os:collect", &object, &directory))
@@ -151,8 +167,27 @@ static PyObject *collect(PyObject *self, PyObject *args)
 	limits = blocking.waiter;
 	limits.deadline = ntd_after(EVIDENCE_PATIENCE);
 	if (ntd_machine_was_started(machine))
-		ntd_machine_collect(machine, directory, &limits);
+		ntd_machine_collect(machine, directory, began, &limits);
 	ntd_unblock(&blocking);
+	Py_RETURN_NONE;
+}
+
+static PyObject *ending(PyObject *self, PyObject *unused)
+{
+	(void)self;
+	(void)unused;
+	return PyBool_FromLong(ntd_signals_ending());
+}
+
+static PyObject *pause_run(PyObject *self, PyObject *args)
+{
+	const char *banner;
+	PyObject *names;
+
+	(void)self;
+	if (!PyArg_ParseTuple(args, "O!s:pause", &PyDict_Type, &names, &banner) ||
+	    ntd_pause_at(ntd_module_state(), names, banner) < 0)
+		return NULL;
 	Py_RETURN_NONE;
 }
 
@@ -172,6 +207,12 @@ PyMethodDef ntd_pytest_functions[] = {
 	 "it "
 	 "has not."},
 	{"collect", collect, METH_VARARGS,
-	 "collect(machine, directory)\n--\n\nWrites what the machine can still tell to files."},
+	 "collect(machine, directory)\n--\n\nWrites what the machine can still tell to files; of "
+	 "the journal "
+	 "what is\nof this test."},
+	{"ending", ending, METH_NOARGS,
+	 "ending()\n--\n\nWhether a signal has come that ends the run, SIGTERM or SIGHUP."},
+	{"pause", pause_run, METH_VARARGS,
+	 "pause(names, banner)\n--\n\nA prompt with these names; SystemExit for exit()."},
 	{NULL, NULL, 0, NULL},
 };

@@ -227,16 +227,16 @@ static void report_assertion(struct ntd_module_state *state, PyObject *exception
 
 int ntd_remember_script(struct ntd_module_state *state)
 {
-	_cleanup_pyref_ PyObject *linecache = PyImport_ImportModule("linecache");
-	_cleanup_pyref_ PyObject *cache =
-		linecache ? PyObject_GetAttrString(linecache, "cache") : NULL;
-	_cleanup_pyref_ PyObject *lines =
-		cache ? PyObject_CallMethod(state->script_text, "splitlines", "i", true) : NULL;
-	_cleanup_pyref_ PyObject *entry =
-		lines ? Py_BuildValue("(nOOs)", PyUnicode_GetLength(state->script_text), Py_None,
+	_cleanup_pyref_ PyObject *linecache = NULL, *cache = NULL, *lines = NULL, *entry = NULL;
+
+	if (!state->script_text) /* it is a directory */
+		return 0;
+	linecache = PyImport_ImportModule("linecache");
+	cache = linecache ? PyObject_GetAttrString(linecache, "cache") : NULL;
+	lines = cache ? PyObject_CallMethod(state->script_text, "splitlines", "i", true) : NULL;
+	entry = lines ? Py_BuildValue("(nOOs)", PyUnicode_GetLength(state->script_text), Py_None,
 				      lines, script_name)
 		      : NULL;
-
 	return entry ? PyMapping_SetItemString(cache, script_name, entry) : -1;
 }
 
@@ -247,7 +247,7 @@ static char *whole_traceback(struct ntd_module_state *state, PyObject *exception
 	_cleanup_pyref_ PyObject *empty = PyUnicode_FromString("");
 	const char *utf8;
 
-	if (state->script_text && ntd_remember_script(state) < 0)
+	if (ntd_remember_script(state) < 0)
 		PyErr_Clear();
 	module = PyImport_ImportModule("traceback");
 	lines = module ? PyObject_CallMethod(module, "format_exception", "O", exception) : NULL;
@@ -363,7 +363,8 @@ int ntd_run_script(struct ntd_module_state *state)
 
 		return pause ? ntd_pause(state, status) : status;
 	}
-	ntd_log(state->session->report, NTD_LEVEL_INFO, NULL, "test script finished in %.2fs",
-		ntd_seconds(ntd_now() - began));
+	if (!state->pytest_status)
+		ntd_log(state->session->report, NTD_LEVEL_INFO, NULL,
+			"test script finished in %.2fs", ntd_seconds(ntd_now() - began));
 	return state->pytest_status;
 }

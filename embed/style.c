@@ -44,7 +44,19 @@ static int decide(struct ntd_module_state *state, enum ntd_mode mode, const char
 	return 0;
 }
 
-/* By its text; a SyntaxError is the caller's to find. */
+/* Who wrote the script has nothing to do with the way to its error. */
+static void forget_traceback(void)
+{
+	PyObject *type, *exception, *traceback;
+
+	PyErr_Fetch(&type, &exception, &traceback);
+	PyErr_NormalizeException(&type, &exception, &traceback);
+	Py_CLEAR(traceback);
+	PyException_SetTraceback(exception, Py_None);
+	PyErr_Restore(type, exception, NULL);
+}
+
+/* By its text; -1 with a SyntaxError, too. */
 static int by_text(struct ntd_module_state *state, PyObject *text)
 {
 	const char *utf8 = PyUnicode_AsUTF8(text), *name, *reason;
@@ -56,6 +68,8 @@ static int by_text(struct ntd_module_state *state, PyObject *text)
 		return decide(state, NTD_MODE_LEGACY, "it defines no tests");
 	module = PyImport_ImportModule("test_driver_pytest.style");
 	found = module ? PyObject_CallMethod(module, "style_of", "O", text) : NULL;
+	if (!found && PyErr_ExceptionMatches(PyExc_SyntaxError))
+		forget_traceback();
 	if (!found || !PyArg_ParseTuple(found, "ss", &name, &reason))
 		return -1;
 	return decide(state, strcmp(name, "pytest") ? NTD_MODE_LEGACY : NTD_MODE_PYTEST, reason);

@@ -17,6 +17,9 @@ enum { CONSOLE_LINES = 200, GUEST_TIMED_OUT = 124 };
 /* Longer than the guest's own limit on a command, so that its output until then is not lost. */
 #define REPLY_GRACE (NTD_SECOND / 2)
 
+/* The guest takes a moment until it looks at its clock, which is time that its journal would be short of. */
+#define JOURNAL_MARGIN (NTD_SECOND / 2)
+
 #define NOTES "notes.txt"
 
 enum reach { REACH_DRIVER, REACH_QEMU, REACH_SHELL };
@@ -30,7 +33,7 @@ struct evidence {
 	struct ntd_machine *machine;
 	const char *directory;
 	struct ntd_waiter waiter; /* its deadline is that of the present piece */
-	int64_t deadline;
+	int64_t deadline, since;
 	enum reach reach;
 	char *barrier; /* why it goes no further */
 	struct ntd_buf notes;
@@ -91,13 +94,12 @@ static int screen(struct evidence *evidence, const struct piece *piece, struct n
 	return ntd_machine_screenshot(evidence->machine, path, &evidence->waiter, err);
 }
 
-static int command(struct evidence *evidence, const struct piece *piece, struct ntd_buf *contents,
-		   struct ntd_error **err)
+static int run(struct evidence *evidence, const struct piece *piece, const char *text,
+	       struct ntd_buf *contents, struct ntd_error **err)
 {
 	struct ntd_channel *channel = ntd_shell_channel(evidence->machine->shell);
-	struct ntd_command order = {.text = piece->command,
-				    .text_len = strlen(piece->command),
-				    .timeout = piece->seconds};
+	struct ntd_command order = {
+		.text = text, .text_len = strlen(text), .timeout = piece->seconds};
 	_cleanup_result_ struct ntd_result result = {0};
 
 	if (channel->ops->run(channel, &order, &result, &evidence->waiter, err) < 0)
@@ -109,6 +111,24 @@ static int command(struct evidence *evidence, const struct piece *piece, struct 
 	if (result.status)
 		return ntd_error_set(err, NTD_E_MACHINE, "exit status %d", result.status);
 	return 0;
+}
+
+static int command(struct evidence *evidence, const struct piece *piece, struct ntd_buf *contents,
+		   struct ntd_error **err)
+{
+	return run(evidence, piece, piece->command, contents, err);
+}
+
+/* The guest is told how long ago it was, and not when: it may have another time than the host. */
+static int journal(struct evidence *evidence, const struct piece *piece, struct ntd_buf *contents,
+		   struct ntd_error **err)
+{
+	double ago = ntd_seconds(ntd_now() - evidence->since + JOURNAL_MARGIN);
+	_cleanup_free_ char *option =
+		evidence->since ? ntd_asprintf("--since=-%.3fs", ago) : ntd_strdup("");
+	_cleanup_free_ char *text = ntd_asprintf("since=%s; %s", option, piece->command);
+
+	return run(evidence, piece, text, contents, err);
 }
 
 static int shell_is_free(struct evidence *evidence, const struct piece *piece,
@@ -140,8 +160,8 @@ static const struct piece pieces[] = {
 	{"failed-units.txt", REACH_SHELL, 3, command,
 	 "systemctl --failed --no-pager --full 2>&1 && "
 	 "{ systemctl status --state=failed --no-pager --full --lines=20 2>&1 || test $? -eq 3; }"},
-	{"journal.txt", REACH_SHELL, 3, command,
-	 "if type -P journalctl > /dev/null; then journalctl --no-pager --lines=200 2>&1; "
+	{"journal.txt", REACH_SHELL, 3, journal,
+	 "if type -P journalctl > /dev/null; then journalctl --no-pager --lines=200 $since 2>&1; "
 	 "else dmesg 2>&1 | tail -n 200; fi"},
 };
 enum { PIECES = sizeof pieces / sizeof *pieces };
@@ -237,14 +257,15 @@ bool ntd_machine_was_started(struct ntd_machine *machine)
 	return now.state != NTD_MACHINE_DOWN || now.ended;
 }
 
-void ntd_machine_collect(struct ntd_machine *machine, const char *directory,
+void ntd_machine_collect(struct ntd_machine *machine, const char *directory, int64_t since,
 			 const struct ntd_waiter *limits)
 {
 	struct evidence evidence = {.machine = machine,
 				    .directory = directory,
 				    .waiter.cancel_fd = limits->cancel_fd,
 				    .deadline = limits->deadline,
-				    .barrier = ntd_strdup("")};
+				    .barrier = ntd_strdup(""),
+				    .since = since};
 	_cleanup_error_ struct ntd_error *error = NULL;
 	bool going_on = ntd_tree_make(directory, &error) == 0;
 

@@ -12,8 +12,9 @@ bool ntd_machine_was_started(struct ntd_machine *machine);
  * are not run. Each piece has a deadline of a few seconds, and one that is missed ends everything that needs
  * the same part to answer.
  *
- * Blocks; for a thread of its own. `limits` has the deadline of all, and what cancels it. */
-void ntd_machine_collect(struct ntd_machine *machine, const char *directory,
+ * `since`: the journal begins there, a time of ntd_now(); 0: as early as it is long. Blocks; for a thread of its
+ * own. `limits` has the deadline of all, and what cancels it. */
+void ntd_machine_collect(struct ntd_machine *machine, const char *directory, int64_t since,
 			 const struct ntd_waiter *limits);
 /* Removes those files, and the directory if nothing else is in it. */
 void ntd_evidence_remove(const char *directory);

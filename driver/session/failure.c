@@ -81,7 +81,7 @@ static void *collector_main(void *arg)
 {
 	struct collector *collector = arg;
 
-	ntd_machine_collect(collector->machine, collector->directory,
+	ntd_machine_collect(collector->machine, collector->directory, 0,
 			    &collector->collection->limits);
 	ntd_loop_call(collector->collection->loop, ended, collector->collection);
 	return NULL;
@@ -179,7 +179,7 @@ static void clear(const char *directory, void (*remove)(const char *path))
 	rmdir(directory);
 }
 
-/* Of a machine; of a test in pytest style, directories of machines. */
+/* Of a machine, or of a test, which has a directory for each machine. */
 static void remove_evidence(const char *path)
 {
 	ntd_evidence_remove(path);

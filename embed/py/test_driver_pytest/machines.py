@@ -1,7 +1,6 @@
 """The machines of a session: which tests need which, starting them together, and those that have died."""
 
 import threading
-import time
 
 from _test_driver import cause_of_death
 from test_driver.machine import BaseMachine
@@ -27,14 +26,14 @@ class Crew:
         self.by_name = {name: value for name, value in symbols.items() if isinstance(value, BaseMachine)}
         self.all = Machines(driver.machines)
         self.failures = {}  # machine: why it did not start
-        self.boot_seconds = 0.0
 
     def of(self, item):
         """The machines that the test asks for, each once."""
-        if "machines" in item.fixturenames:
+        names = getattr(item, "fixturenames", ())  # of a test that is a function
+        if "machines" in names:
             return list(self.all)
         found = []
-        for name in item.fixturenames:
+        for name in names:
             machine = self.by_name.get(name)
             if machine is not None and machine not in found:
                 found.append(machine)
@@ -42,14 +41,12 @@ class Crew:
 
     def start(self, machines):
         """Starts them at the same time. Failures are kept for the tests that need the machine."""
-        began = time.monotonic()
         threads = [threading.Thread(target=self._start_one, args=(one,), daemon=True)
                    for one in machines if not one.booted]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        self.boot_seconds += time.monotonic() - began
 
     def _start_one(self, machine):
         self.failures.pop(machine, None)

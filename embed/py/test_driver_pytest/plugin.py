@@ -1,11 +1,12 @@
 """The pytest plugin of a run. Each test is a subtest of the driver's log, so that every report has it."""
 
+import signal
 import time
 import zlib
 
 import pytest
 
-from _test_driver import begin_test, end_test, spent
+from _test_driver import begin_test, end_test, ending, spent
 from test_driver_pytest import reports, requirements
 from test_driver_pytest.fixtures import RESERVED
 
@@ -22,9 +23,13 @@ class Plugin:
     def __init__(self, driver, crew, shard, restart_dead, no_skip):
         self.driver, self.crew = driver, crew
         self.shard, self.restart_dead, self.no_skip = shard, restart_dead, no_skip
-        self.times, self.interrupted, self.left_out = reports.Times(), False, 0
-        self.terminal = self.skipped = None
-        self.position, self.failed, self.told = 0, False, False
+        self.times, self.left_out = reports.Times(), 0
+        self.ended_by = None  # the number of a signal
+        self.terminal, self.in_summary = None, False
+        # of the present test: where its log begins, its outcome, and what the collection of evidence took; of its
+        # present attempt: whether that was collected, and whether a requirement of it is not met
+        self.position, self.failed, self.skipped, self.aside = 0, False, None, (0, 0, 0)
+        self.told = self.unmet = False
 
     # ---- the session
 
@@ -32,7 +37,11 @@ class Plugin:
     def pytest_configure(self, config):
         for mark in MARKS:
             config.addinivalue_line("markers", mark)
-        if getattr(config.option, "numprocesses", None) or getattr(config.option, "tx", None):
+        options = config.option
+        options.verbose = getattr(options, "verbose", 0) + 1  # a line a test; -q: not
+        if getattr(options, "reportchars", None) == "fE":  # pytest's default
+            options.reportchars = "fEsx"
+        if getattr(options, "numprocesses", None) or getattr(options, "tx", None):
             raise pytest.UsageError("the machines belong to this process, so its tests cannot be spread over others "
                                     "(-n, pytest-xdist); run parts in several drivers: --shard 1/4, 2/4 ...")
         self.terminal = config.pluginmanager.get_plugin("terminalreporter")
@@ -61,7 +70,8 @@ class Plugin:
             self.crew.start(wanted)
 
     def pytest_keyboard_interrupt(self, excinfo):
-        self.interrupted = excinfo.errisinstance(KeyboardInterrupt)
+        if excinfo.type is KeyboardInterrupt:  # pytest's own kinds are other reasons to stop
+            self.ended_by = signal.SIGINT
 
     # ---- one test
 
@@ -84,20 +94,28 @@ class Plugin:
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_protocol(self, item, nextitem):
-        self.position, self.failed, self.skipped, self.told = begin_test(item.nodeid), False, None, False
+        self.position, self.failed, self.skipped, self.aside = begin_test(item.nodeid), False, None, (0, 0, 0)
         began, before = time.monotonic(), spent()
-        yield
+        outcome = yield
         total = time.monotonic() - began
-        self.times.add(item.nodeid, total, [after - first for after, first in zip(spent(), before)])
-        end_test(self.failed, self.skipped)
+        self.times.add(item.nodeid, total, [after - first - aside for after, first, aside
+                                            in zip(spent(), before, self.aside)])
+        if outcome.excinfo:
+            self.driver.logger.log_test_error(f"{item.nodeid} was ended by {outcome.excinfo[0].__name__}")
+        end_test(self.failed or outcome.excinfo is not None, self.skipped)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item):
+        self.told = self.unmet = False
         for mark in item.iter_markers("requires"):
-            reason = requirements.missing(mark)
+            try:
+                reason = requirements.missing(mark)
+            except ValueError as error:
+                pytest.fail(str(error), pytrace=False)
             if reason and self.no_skip:
                 pytest.fail(f"{reason} (--no-skip)", pytrace=False)
             if reason:
+                self.unmet = True
                 pytest.skip(reason)
         self._refuse_ambiguous_names(item)
         self._revive(item)
@@ -127,8 +145,15 @@ class Plugin:
         report = outcome.get_result()
         if report.skipped:
             self.skipped = self._reason(report)
-        if report.failed:
-            self._tell_failure(item, report)
+            if self.unmet:  # then the test is the place, and not this plugin
+                path, line, _ = item.reportinfo()
+                report.longrepr = str(path), (line or 0) + 1, f"Skipped: {self.skipped}"
+        if report.failed and ending():
+            self.ended_by = call.excinfo.value.code - 128
+            item.session.shouldstop = signal.Signals(self.ended_by).name
+        elif report.failed and not self.told:
+            self.told = True
+            self._collect(item, report)
 
     @staticmethod
     def _reason(report):
@@ -137,15 +162,20 @@ class Plugin:
         text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         return text.removeprefix("Skipped: ")
 
-    def _tell_failure(self, item, report):
-        self.failed = True
-        self.driver.logger.log_test_error(f"{item.nodeid} failed ({report.when})\n{report.longreprtext}")
-        if self.told:
-            return
-        self.told = True
+    def _collect(self, item, report):
+        before = spent()
         machines = self.crew.of(item) or [machine for machine in self.driver.machines if machine.booted]
         reports.add_sections(report, self.position, machines)
         reports.add_artifacts(report, self.driver.out_dir, item.nodeid, machines)
+        self.aside = [old + after - first for old, after, first in zip(self.aside, spent(), before)]
+
+    def pytest_runtest_logreport(self, report):
+        text = f"{report.nodeid} failed ({report.when})\n{report.longreprtext}"
+        if report.failed:
+            self.failed = True
+            self.driver.logger.log_test_error(text)
+        elif report.outcome == "rerun":  # of pytest-rerunfailures
+            self.driver.logger.log(f"{text}\ntrying it again")
 
     # ---- what the terminal shows
 
@@ -158,8 +188,9 @@ class Plugin:
     def pytest_report_teststatus(self, report, config):
         outcome = yield
         category, letter, word = outcome.get_result()
-        if report.when == "call" and isinstance(word, str) and word:
+        if report.when == "call" and isinstance(word, str) and word and not self.in_summary:
             outcome.force_result((category, letter, f"{word} ({report.duration:.2f}s)"))
 
     def pytest_terminal_summary(self, terminalreporter):
+        self.in_summary = True
         self.times.write(terminalreporter)

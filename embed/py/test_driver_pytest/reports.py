@@ -1,11 +1,13 @@
 """What is told of a test that failed, and where its time went."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from _test_driver import collect, recall
 
 CONSOLE_LINES, LOG_LINES = 100, 200
+NO_JOURNAL = re.compile(r"(No journal files were found\.\n|-- No entries --\n)*")
 
 
 def directory_name(nodeid):
@@ -33,11 +35,12 @@ def add_sections(report, position, machines):
 def add_artifacts(report, out_dir, nodeid, machines):
     """Files about each machine, in OUT/failure/TEST/MACHINE."""
     base = Path(out_dir) / "failure" / directory_name(nodeid)
+    with ThreadPoolExecutor(len(machines) or 1) as pool:
+        list(pool.map(lambda machine: collect(machine, str(base / machine.name)), machines))
     for machine in machines:
-        collect(machine, str(base / machine.name))
         journal = base / machine.name / "journal.txt"
-        if journal.exists():
-            text = journal.read_text(errors="replace")
+        text = journal.read_text(errors="replace") if journal.exists() else ""
+        if not NO_JOURNAL.fullmatch(text):
             report.sections.append((f"journal of {machine.name}", _last_lines(text, CONSOLE_LINES)))
     if base.exists():
         report.sections.append(("artifacts", str(base)))

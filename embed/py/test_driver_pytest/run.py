@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 import tempfile
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from test_driver.errors import MachineError
@@ -50,13 +51,25 @@ def _forget_modules(directory):
 def _arguments(path, out_dir, arguments):
     directory = path if os.path.isdir(path) else os.path.dirname(path)
     named = any("::" in word or os.path.exists(word) for word in arguments if not word.startswith("-"))
-    return [f"--rootdir={directory}", "-o", f"cache_dir={out_dir}/.pytest_cache", "-v", "-rfEsx",
+    return [f"--rootdir={directory}", "-o", f"cache_dir={out_dir}/.pytest_cache",
             *arguments, *([] if named else [path])]
 
 
-def run(driver, script, arguments, shard, restart_dead, no_skip):
-    """Runs the tests with what the command line gave to pytest; the exit status. KeyboardInterrupt when it was
-    interrupted."""
+@contextmanager
+def _pausing(driver, wanted):
+    """The plugins of --pause-on-failure."""
+    if not wanted:
+        yield []
+        return
+    from test_driver_pytest.pause import Pause, Terminal
+
+    with closing(Terminal()) as terminal:
+        yield [Pause(driver, terminal)]
+
+
+def run(driver, script, arguments, shard, restart_dead, no_skip, pause):
+    """Runs the tests with what the command line gave to pytest. Returns the exit status, or -N when the run was
+    ended by signal N."""
     pytest = _import_pytest()
     from test_driver_pytest.fixtures import ScriptNames, plugin as fixtures
     from test_driver_pytest.machines import Crew
@@ -66,13 +79,14 @@ def run(driver, script, arguments, shard, restart_dead, no_skip):
     plugin = Plugin(driver, crew, shard, restart_dead, no_skip)
     before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
-        with Target(script) as path, ScriptNames(driver):
+        with Target(script) as path, ScriptNames(driver), _pausing(driver, pause) as pausing:
             _forget_modules(path if os.path.isdir(path) else os.path.dirname(path))
-            status = pytest.main(_arguments(path, driver.out_dir, arguments), plugins=[plugin, fixtures(driver, crew)])
+            status = pytest.main(_arguments(path, driver.out_dir, arguments),
+                                 plugins=[plugin, fixtures(driver, crew), *pausing])
     finally:
         sys.dont_write_bytecode = before
-    if plugin.interrupted:
-        raise KeyboardInterrupt
+    if plugin.ended_by:
+        return -plugin.ended_by
     if status == pytest.ExitCode.NO_TESTS_COLLECTED and plugin.left_out:
         return 0  # all are in other parts
     return int(status)

@@ -1,0 +1,75 @@
+"""--pause-on-failure: a prompt at the test that failed."""
+
+import os
+import sys
+from contextlib import contextmanager
+
+import pytest
+
+from _test_driver import pause
+
+BANNER = """{nodeid} has failed ({when}). Its fixtures and variables are names here, the machines are as it left them, and there
+is no time limit any more. Ctrl-D goes on with the next test, exit() ends the run;
+import pdb; pdb.pm() looks at the failure."""
+
+
+class Terminal:
+    """Standard input, output and error as they were before pytest put files in their place."""
+
+    def __init__(self):
+        self.files = [os.dup(number) for number in range(3)]
+        self.streams = sys.stdin, sys.stdout, sys.stderr
+
+    def _exchange(self, files, streams):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for number, file in enumerate(files):
+            os.dup2(file, number)
+        sys.stdin, sys.stdout, sys.stderr = streams
+
+    @contextmanager
+    def entered(self):
+        files, streams = [os.dup(number) for number in range(3)], (sys.stdin, sys.stdout, sys.stderr)
+        self._exchange(self.files, self.streams)
+        try:
+            yield
+        finally:
+            self._exchange(files, streams)
+            for file in files:
+                os.close(file)
+
+    def close(self):
+        for file in self.files:
+            os.close(file)
+
+
+def _names(driver, node, error):
+    """Those of a script, of the test's module, its fixtures and its variables."""
+    names = {**driver.test_symbols(), **getattr(getattr(node, "module", None), "__dict__", {}),
+             **getattr(node, "funcargs", {})}
+    code = getattr(getattr(node, "function", None), "__code__", None)
+    traceback = error.__traceback__
+    while traceback:
+        if traceback.tb_frame.f_code is code:
+            names.update(traceback.tb_frame.f_locals)
+        traceback = traceback.tb_next
+    return names
+
+
+class Pause:
+    """The plugin."""
+
+    def __init__(self, driver, terminal):
+        self.driver, self.terminal = driver, terminal
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_exception_interact(self, node, call, report):
+        error = call.excinfo.value
+        if report.when not in ("setup", "call", "teardown") or isinstance(error, SystemExit):
+            return
+        sys.last_type, sys.last_value, sys.last_traceback = type(error), error, error.__traceback__
+        try:
+            with self.terminal.entered():
+                pause(_names(self.driver, node, error), BANNER.format(nodeid=node.nodeid, when=report.when))
+        except SystemExit:
+            pytest.exit("left at the prompt", returncode=1)
