@@ -32,15 +32,15 @@ static bool may_have_style(const char *text)
 	return false;
 }
 
-static int decide(struct ntd_module_state *state, enum ntd_mode mode, const char *why)
+/* `level`: of the line that says so. */
+static int decide(struct ntd_module_state *state, enum ntd_mode mode, enum ntd_level level,
+		  const char *why)
 {
-	bool notable = mode == NTD_MODE_PYTEST || state->session->config->mode != NTD_MODE_AUTO;
-
 	state->mode = mode;
 	free(state->mode_reason);
 	state->mode_reason = ntd_strdup(why);
-	ntd_log(state->session->report, notable ? NTD_LEVEL_INFO : NTD_LEVEL_DEBUG, NULL,
-		"the test script is %s style: %s", names[mode], why);
+	ntd_log(state->session->report, level, NULL, "the test script is %s style: %s", names[mode],
+		why);
 	return 0;
 }
 
@@ -65,14 +65,15 @@ static int by_text(struct ntd_module_state *state, PyObject *text)
 	if (!utf8)
 		return -1;
 	if (!may_have_style(utf8))
-		return decide(state, NTD_MODE_LEGACY, "it defines no tests");
+		return decide(state, NTD_MODE_LEGACY, NTD_LEVEL_DEBUG, "it defines no tests");
 	module = PyImport_ImportModule("test_driver_pytest.style");
 	found = module ? PyObject_CallMethod(module, "style_of", "O", text) : NULL;
 	if (!found && PyErr_ExceptionMatches(PyExc_SyntaxError))
 		forget_traceback();
 	if (!found || !PyArg_ParseTuple(found, "ss", &name, &reason))
 		return -1;
-	return decide(state, strcmp(name, "pytest") ? NTD_MODE_LEGACY : NTD_MODE_PYTEST, reason);
+	return decide(state, strcmp(name, "pytest") ? NTD_MODE_LEGACY : NTD_MODE_PYTEST,
+		      NTD_LEVEL_INFO, reason);
 }
 
 bool ntd_script_is_directory(const struct ntd_module_state *state)
@@ -87,9 +88,9 @@ int ntd_choose_style(struct ntd_module_state *state, PyObject *text)
 	const struct ntd_config *config = state->session->config;
 
 	if (config->mode != NTD_MODE_AUTO)
-		return decide(state, config->mode, "--mode says so");
+		return decide(state, config->mode, NTD_LEVEL_INFO, "--mode says so");
 	if (!text)
-		return decide(state, NTD_MODE_PYTEST, "it is a directory");
+		return decide(state, NTD_MODE_PYTEST, NTD_LEVEL_INFO, "it is a directory");
 	return by_text(state, text);
 }
 
