@@ -38,7 +38,7 @@ class Plugin:
         for mark in MARKS:
             config.addinivalue_line("markers", mark)
         options = config.option
-        options.verbose = getattr(options, "verbose", 0) + 1  # a line a test; -q: not
+        options.verbose = getattr(options, "verbose", 0) or 1  # a line a test, if nothing else is said
         if getattr(options, "reportchars", None) == "fE":  # pytest's default
             options.reportchars = "fEsx"
         if getattr(options, "numprocesses", None) or getattr(options, "tx", None):
@@ -137,7 +137,7 @@ class Plugin:
             self.crew.start([machine for machine, _ in dead])
             dead = self.crew.dead(machines)
         if dead:
-            pytest.fail("\n".join(f"{machine.name} has died: {cause}" for machine, cause in dead), pytrace=False)
+            pytest.fail("\n".join(f"{machine.name} cannot be used: {cause}" for machine, cause in dead), pytrace=False)
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_makereport(self, item, call):

@@ -7,17 +7,8 @@ import tempfile
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from test_driver.errors import MachineError
-
-
-def _import_pytest():
-    try:
-        import pytest
-    except ImportError:
-        raise MachineError(f"the test script is pytest style, but pytest is not there for {sys.executable} "
-                           f"(Python {sys.version.split()[0]}): install it, for NixOS tests by "
-                           "extraPythonPackages = p: [ p.pytest ]") from None
-    return pytest
+MISSING = (f"the test script is pytest style, but pytest is not there for {sys.executable} "
+           f"(Python {sys.version.split()[0]}): install it, for NixOS tests by extraPythonPackages = p: [ p.pytest ]")
 
 
 class Target:
@@ -56,7 +47,7 @@ def _arguments(path, out_dir, arguments):
 
 
 @contextmanager
-def _pausing(driver, wanted):
+def _pausing(driver, plugin, wanted):
     """The plugins of --pause-on-failure."""
     if not wanted:
         yield []
@@ -64,13 +55,17 @@ def _pausing(driver, wanted):
     from test_driver_pytest.pause import Pause, Terminal
 
     with closing(Terminal()) as terminal:
-        yield [Pause(driver, terminal)]
+        yield [Pause(driver, terminal, plugin)]
 
 
 def run(driver, script, arguments, shard, restart_dead, no_skip, pause):
     """Runs the tests with what the command line gave to pytest. Returns the exit status, or -N when the run was
     ended by signal N."""
-    pytest = _import_pytest()
+    try:
+        import pytest
+    except ImportError:
+        driver.logger.log_test_error(MISSING)
+        return 1
     from test_driver_pytest.fixtures import ScriptNames, plugin as fixtures
     from test_driver_pytest.machines import Crew
     from test_driver_pytest.plugin import Plugin
@@ -79,7 +74,7 @@ def run(driver, script, arguments, shard, restart_dead, no_skip, pause):
     plugin = Plugin(driver, crew, shard, restart_dead, no_skip)
     before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
-        with Target(script) as path, ScriptNames(driver), _pausing(driver, pause) as pausing:
+        with Target(script) as path, ScriptNames(driver), _pausing(driver, plugin, pause) as pausing:
             _forget_modules(path if os.path.isdir(path) else os.path.dirname(path))
             status = pytest.main(_arguments(path, driver.out_dir, arguments),
                                  plugins=[plugin, fixtures(driver, crew), *pausing])

@@ -107,7 +107,7 @@ def test_failures_of_fixtures(result):
 def test_dead_machines(result):
     assert "QEMU process was killed by signal 9" in failure_of(result, "test_machine_dies")
     needs = failure_of(result, "test_needs_it")
-    assert needs.startswith("client has died: machine 'client': QEMU process was killed by signal 9")
+    assert needs.startswith("client cannot be used: machine 'client': QEMU process was killed by signal 9")
     assert re.search(r"^starting again: client$", result.log, re.M)
     assert result.log.count("client: starting vm") == 2
 
