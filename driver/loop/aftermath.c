@@ -1,5 +1,7 @@
 #include "loop/aftermath.h"
 
+#include "base/tree.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +13,7 @@
 #include <sys/stat.h>
 
 struct ntd_errand {
-	enum { REMOVE, DELIVER, CUT } kind;
+	enum { REMOVE, REMOVE_TREE, DELIVER, CUT } kind;
 	int file, directory;
 	char *path;
 };
@@ -37,6 +39,13 @@ void ntd_aftermath_remove(struct ntd_aftermath *aftermath, const char *path)
 		    .kind = REMOVE, .file = -1, .directory = -1, .path = ntd_strdup(path)});
 }
 
+void ntd_aftermath_remove_tree(struct ntd_aftermath *aftermath, const char *path)
+{
+	add(aftermath,
+	    (struct ntd_errand){
+		    .kind = REMOVE_TREE, .file = -1, .directory = -1, .path = ntd_strdup(path)});
+}
+
 /* One that is locked (net/socket_dir.h) is in use by another driver, which came after us. */
 static void remove_socket_directory(const char *path)
 {
@@ -58,6 +67,14 @@ static void remove_path(const char *path)
 {
 	if (unlink(path) < 0 && errno != ENOENT)
 		remove_socket_directory(path);
+}
+
+static void remove_tree(const char *path)
+{
+	_cleanup_error_ struct ntd_error *error = NULL;
+
+	if (ntd_tree_remove(path, &error) < 0)
+		dprintf(STDERR_FILENO, "nixos-test-driver: %s\n", error->message);
 }
 
 /* ---- delivering */
@@ -181,6 +198,8 @@ void ntd_aftermath_run(const struct ntd_aftermath *aftermath)
 	for (size_t i = aftermath->count; i--;)
 		if (aftermath->errands[i].kind == REMOVE)
 			remove_path(aftermath->errands[i].path);
+		else if (aftermath->errands[i].kind == REMOVE_TREE)
+			remove_tree(aftermath->errands[i].path);
 }
 
 void ntd_aftermath_free(struct ntd_aftermath *aftermath)

@@ -13,6 +13,8 @@ struct ntd_aftermath {
 /* Removes a file, or a directory with the sockets in it unless another driver has it locked. What was noted
  * last is removed first. */
 void ntd_aftermath_remove(struct ntd_aftermath *aftermath, const char *path);
+/* Removes a directory with all that is in it. */
+void ntd_aftermath_remove_tree(struct ntd_aftermath *aftermath, const char *path);
 /* Puts what is in `file` then, open for reading, to `path` below a directory, which is made, at most one level
  * deep. The first file of a path replaces what is there; the others of that path are appended. */
 void ntd_aftermath_deliver(struct ntd_aftermath *aftermath, int file, int directory,

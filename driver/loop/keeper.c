@@ -323,6 +323,8 @@ static bool obey(int socket, struct ntd_aftermath *aftermath)
 		ntd_aftermath_deliver(aftermath, fds[0], fds[1], order.path);
 	else if (count == NTD_KEEPER_CUT_FDS)
 		ntd_aftermath_cut(aftermath, fds[0]);
+	else if (len == sizeof order && order.tree)
+		ntd_aftermath_remove_tree(aftermath, order.path);
 	else if (len == sizeof order)
 		ntd_aftermath_remove(aftermath, order.path);
 	for (size_t i = 0; i < count; i++)
@@ -395,10 +397,10 @@ int ntd_keeper_start(struct ntd_keeper *keeper, struct ntd_error **err)
 	return 0;
 }
 
-static void order_for_the_end(const struct ntd_keeper *keeper, const char *path, const int *fds,
-			      size_t fd_count)
+static void order_for_the_end(const struct ntd_keeper *keeper, const char *path, bool tree,
+			      const int *fds, size_t fd_count)
 {
-	struct ntd_keeper_order order = {0};
+	struct ntd_keeper_order order = {.tree = tree};
 
 	if (strlen(path) >= sizeof order.path)
 		return;
@@ -408,17 +410,22 @@ static void order_for_the_end(const struct ntd_keeper *keeper, const char *path,
 
 void ntd_keeper_sweep(const struct ntd_keeper *keeper, const char *path)
 {
-	order_for_the_end(keeper, path, NULL, 0);
+	order_for_the_end(keeper, path, false, NULL, 0);
+}
+
+void ntd_keeper_sweep_tree(const struct ntd_keeper *keeper, const char *path)
+{
+	order_for_the_end(keeper, path, true, NULL, 0);
 }
 
 void ntd_keeper_cut(const struct ntd_keeper *keeper, int file)
 {
-	order_for_the_end(keeper, "", &file, NTD_KEEPER_CUT_FDS);
+	order_for_the_end(keeper, "", false, &file, NTD_KEEPER_CUT_FDS);
 }
 
 void ntd_keeper_deliver(const struct ntd_keeper *keeper, int file, int directory, const char *path)
 {
-	order_for_the_end(keeper, path, (int[]){file, directory}, NTD_KEEPER_DELIVERY_FDS);
+	order_for_the_end(keeper, path, false, (int[]){file, directory}, NTD_KEEPER_DELIVERY_FDS);
 }
 
 void ntd_keeper_stop(struct ntd_keeper *keeper)

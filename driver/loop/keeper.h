@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -18,9 +19,10 @@ struct ntd_keeper {
 /* Forks the keeper. The process must be single-threaded. */
 int ntd_keeper_start(struct ntd_keeper *keeper, struct ntd_error **err);
 /* Any thread: what the keeper does when the driver is gone, however it ended (loop/aftermath.h). It removes
- * `path`, which must not outlive the driver but is not a process; delivers `file` to `path` below
- * `directory`; cuts off an unfinished line at the end of `file`. */
+ * `path`, which must not outlive the driver but is not a process, or the directory `path` with all that is in
+ * it; delivers `file` to `path` below `directory`; cuts off an unfinished line at the end of `file`. */
 void ntd_keeper_sweep(const struct ntd_keeper *keeper, const char *path);
+void ntd_keeper_sweep_tree(const struct ntd_keeper *keeper, const char *path);
 void ntd_keeper_deliver(const struct ntd_keeper *keeper, int file, int directory, const char *path);
 void ntd_keeper_cut(const struct ntd_keeper *keeper, int file);
 /* Closes the socket and waits until the keeper has killed what was left and is gone. */
@@ -28,11 +30,12 @@ void ntd_keeper_stop(struct ntd_keeper *keeper);
 
 /* Driver to keeper. To start a process: with descriptors, the payload (memfd), stdin, stdout, stderr of the
  * new process. The payload is three runs of NUL-terminated strings: argv, environment, and the working
- * directory. To sweep: without descriptors, the path in `path`. To deliver: with two descriptors, of the file
- * and of the directory for it, and its path there. To cut: with one descriptor. */
+ * directory. To sweep: without descriptors, the path in `path`, and `tree`. To deliver: with two descriptors,
+ * of the file and of the directory for it, and its path there. To cut: with one descriptor. */
 struct ntd_keeper_order {
 	uint32_t id, argc, envc;
 	uint32_t payload_len;
+	bool tree; /* not only the sockets in a directory */
 	char path[256];
 };
 

@@ -259,6 +259,12 @@ int ntd_machine_connect(struct ntd_machine *machine, struct ntd_waiter *waiter,
 
 	if (machine->state == NTD_MACHINE_CONNECTED)
 		return 0;
+	if (machine->shellless)
+		return ntd_error_set(err, NTD_E_MACHINE,
+				     "machine '%s': this needs a root shell in the guest, and "
+				     "root_shell is False; what works without one: the console, "
+				     "the screen, keys, the monitor, QMP and forwarded ports",
+				     machine->name);
 	nest = ntd_nest_begin(machine->context.report, machine->name,
 			      "waiting for the VM to finish booting");
 	result = connect_now(machine, waiter, err);

@@ -4,9 +4,9 @@
  */
 #include "machine/evidence.h"
 
+#include "base/tree.h"
 #include "machine/internal.h"
 #include "machine/screen.h"
-#include "machine/tree.h"
 #include "report/outfile.h"
 
 #include <stdio.h>

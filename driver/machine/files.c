@@ -1,8 +1,8 @@
 #include "machine/files.h"
 
 #include "base/text.h"
+#include "base/tree.h"
 #include "machine/internal.h"
-#include "machine/tree.h"
 
 #include <errno.h>
 #include <fcntl.h>

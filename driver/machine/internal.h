@@ -24,6 +24,7 @@ struct ntd_machine {
 	struct ntd_machine_hooks hooks;
 	char *name, *script;
 	char *tmp_dir, *socket_dir, *out_dir; /* what the context points to */
+	bool shellless; /* the guest is known to have no root shell for the driver */
 	char *state_dir, *shared_dir, *efi_vars;
 	char *monitor_path, *qmp_path, *shell_path;
 	char *vsock_guest, *vsock_host; /* NULL: no vsock device */

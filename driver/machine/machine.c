@@ -3,7 +3,7 @@
  */
 #include "machine/internal.h"
 
-#include "machine/tree.h"
+#include "base/tree.h"
 
 #include <errno.h>
 #include <string.h>
@@ -182,6 +182,21 @@ void ntd_machine_set_out_dir(struct ntd_machine *machine, const char *directory)
 bool ntd_machine_keeps_state(const struct ntd_machine *machine)
 {
 	return machine->keeps_state;
+}
+
+bool ntd_machine_has_root_shell(const struct ntd_machine *machine)
+{
+	return !machine->shellless;
+}
+
+void ntd_machine_set_root_shell(struct ntd_machine *machine, bool has)
+{
+	machine->shellless = !has;
+}
+
+void ntd_machine_set_boot_timeout(struct ntd_machine *machine, double seconds)
+{
+	machine->context.boot_timeout = seconds;
 }
 
 const char *ntd_machine_shared_dir(const struct ntd_machine *machine)

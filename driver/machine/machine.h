@@ -75,6 +75,12 @@ void ntd_machine_set_state_dir(struct ntd_machine *machine, const char *director
 void ntd_machine_set_shared_dir(struct ntd_machine *machine, const char *directory);
 void ntd_machine_set_out_dir(struct ntd_machine *machine, const char *directory);
 bool ntd_machine_keeps_state(const struct ntd_machine *machine);
+/* Whether the guest has a root shell for the driver, which is so unless it was said that it has none: then
+ * whatever needs one fails at once. */
+bool ntd_machine_has_root_shell(const struct ntd_machine *machine);
+void ntd_machine_set_root_shell(struct ntd_machine *machine, bool has);
+/* Seconds for QEMU to start, and again for the root shell. */
+void ntd_machine_set_boot_timeout(struct ntd_machine *machine, double seconds);
 const char *ntd_machine_shared_dir(const struct ntd_machine *machine);
 const char *ntd_machine_script(const struct ntd_machine *machine);
 void ntd_machine_set_script(struct ntd_machine *machine, const char *script);

@@ -1,8 +1,8 @@
 #include "session/failure.h"
 
 #include "base/text.h"
+#include "base/tree.h"
 #include "machine/retry.h"
-#include "machine/tree.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,9 +1,9 @@
 #include "session/ssh_backdoor.h"
 
 #include "base/buf.h"
+#include "base/tree.h"
 #include "machine/retry.h"
 #include "machine/start_command.h"
-#include "machine/tree.h"
 
 #include <errno.h>
 #include <fcntl.h>

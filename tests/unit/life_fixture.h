@@ -6,8 +6,8 @@
 #include "marked.h"
 
 #include "base/text.h"
+#include "base/tree.h"
 #include "machine/command.h"
-#include "machine/tree.h"
 
 #include <limits.h>
 #include <pthread.h>

@@ -55,6 +55,24 @@ static void assert_contents(struct fixture *fixture, const char *name, const cha
 	assert_memory_equal(got, bytes, len);
 }
 
+static void a_tree_goes_with_all_in_it(void **state)
+{
+	struct fixture *fixture = *state;
+	_cleanup_free_ char *tree = ntd_asprintf("%s/tree", fixture->base);
+	_cleanup_free_ char *missing = ntd_asprintf("%s/missing", fixture->base);
+
+	assert_int_equal(mkdirat(fixture->directory, "tree", 0700), 0);
+	assert_int_equal(mkdirat(fixture->directory, "tree/below", 0700), 0);
+	close(make_file(fixture, "tree/below/disk", "x", 1));
+	close(make_file(fixture, "beside", "x", 1));
+	assert_int_equal(symlinkat("../beside", fixture->directory, "tree/link"), 0);
+	ntd_aftermath_remove_tree(&fixture->aftermath, tree);
+	ntd_aftermath_remove_tree(&fixture->aftermath, missing);
+	ntd_aftermath_run(&fixture->aftermath);
+	assert_int_equal(faccessat(fixture->directory, "tree", F_OK, 0), -1);
+	assert_contents(fixture, "beside", "x", 1);
+}
+
 static void an_unfinished_line_is_cut_off(void **state)
 {
 	/* Blocks of 4096 bytes are read from the end. */
@@ -131,6 +149,7 @@ static void paths_are_removed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		test(a_tree_goes_with_all_in_it),
 		test(an_unfinished_line_is_cut_off),
 		test(files_of_one_path_are_appended),
 		test(a_file_without_a_name_is_copied),

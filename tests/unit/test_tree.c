@@ -1,7 +1,7 @@
 /* Trees of files: removed without following links, copied with what they hold, made. */
 #include "unit.h"
 
-#include "machine/tree.h"
+#include "base/tree.h"
 
 #include <fcntl.h>
 #include <signal.h>

@@ -1,4 +1,4 @@
-#include "machine/tree.h"
+#include "base/tree.h"
 
 #include <dirent.h>
 #include <errno.h>
