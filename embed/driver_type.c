@@ -263,6 +263,12 @@ static PyObject *get_out_dir(PyObject *object, void *closure)
 	return own ? Py_NewRef(own) : ntd_path(ntd_state_of(object)->session->config->output_dir);
 }
 
+static PyObject *get_tmp_dir(PyObject *object, void *closure)
+{
+	(void)closure;
+	return ntd_path(ntd_state_of(object)->session->tmp_dir);
+}
+
 static PyObject *get_tests(PyObject *object, void *closure)
 {
 	PyObject *own = ntd_driver_self(object)->tests;
@@ -391,6 +397,7 @@ int ntd_add_driver_type(PyObject *module, struct ntd_module_state *state)
 	static PyGetSetDef attributes[] = {
 		{"__dict__", PyObject_GenericGetDict, NULL, NULL, NULL},
 		{"out_dir", get_out_dir, NULL, "Path: where files for the user go.", NULL},
+		{"tmp_dir", get_tmp_dir, NULL, "Path: where state directories are made.", NULL},
 		{"tests", get_tests, NULL, "str: the text of the script.", NULL},
 		{"machines", get_machines, set_machines, "list: the machines, sorted by name.",
 		 NULL},

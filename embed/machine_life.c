@@ -175,6 +175,27 @@ static PyObject *run_callbacks(PyObject *object, PyObject *unused)
 	Py_RETURN_NONE;
 }
 
+static PyObject *sweep_statedir(PyObject *object, PyObject *unused)
+{
+	(void)unused;
+	ntd_keeper_sweep_tree(ntd_state_of(object)->session->keeper,
+			      ntd_machine_state_dir(ntd_machine_self(object)->machine));
+	Py_RETURN_NONE;
+}
+
+static PyObject *enter(PyObject *object, PyObject *unused)
+{
+	(void)unused;
+	return Py_NewRef(object);
+}
+
+/* By its method, which a subclass may have overridden. */
+static PyObject *leave(PyObject *object, PyObject *args)
+{
+	(void)args;
+	return PyObject_CallMethod(object, "release", NULL);
+}
+
 PyMethodDef ntd_machine_life_methods[] = {
 	NTD_METHOD(
 		"start", start,
@@ -204,6 +225,12 @@ PyMethodDef ntd_machine_life_methods[] = {
 	 "is_up($self)\n--\n\nWhether QEMU runs and the root shell is there."},
 	{"cleanup_statedir", cleanup_statedir, METH_NOARGS,
 	 "cleanup_statedir($self)\n--\n\nRemoves the state directory."},
+	{"sweep_statedir", sweep_statedir, METH_NOARGS,
+	 "sweep_statedir($self)\n--\n\nLets the state directory go with the driver, however this "
+	 "ends."},
+	{"__enter__", enter, METH_NOARGS, "__enter__($self)\n--\n\nThe machine, as it is."},
+	{"__exit__", leave, METH_VARARGS,
+	 "__exit__($self, *exception)\n--\n\nReleases the machine."},
 	{"run_callbacks", run_callbacks, METH_NOARGS,
 	 "run_callbacks($self)\n--\n\nCalls the functions in `callbacks`."},
 	{NULL, NULL, 0, NULL},

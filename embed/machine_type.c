@@ -197,6 +197,46 @@ static PyObject *get_keeps_state(PyObject *object, void *closure)
 	return PyBool_FromLong(ntd_machine_keeps_state(ntd_machine_self(object)->machine));
 }
 
+static PyObject *get_root_shell(PyObject *object, void *closure)
+{
+	(void)closure;
+	return PyBool_FromLong(ntd_machine_has_root_shell(ntd_machine_self(object)->machine));
+}
+
+static int set_root_shell(PyObject *object, PyObject *value, void *closure)
+{
+	int truth = value ? PyObject_IsTrue(value) : -1;
+
+	(void)closure;
+	if (!value)
+		PyErr_SetString(PyExc_AttributeError, "root_shell cannot be deleted");
+	if (truth >= 0)
+		ntd_machine_set_root_shell(ntd_machine_self(object)->machine, truth);
+	return truth < 0 ? -1 : 0;
+}
+
+static PyObject *get_boot_timeout(PyObject *object, void *closure)
+{
+	(void)closure;
+	return PyFloat_FromDouble(
+		ntd_machine_context(ntd_machine_self(object)->machine)->boot_timeout);
+}
+
+static int set_boot_timeout(PyObject *object, PyObject *value, void *closure)
+{
+	double seconds = value ? PyFloat_AsDouble(value) : 0;
+
+	(void)closure;
+	if (PyErr_Occurred())
+		return -1;
+	if (!(seconds > 0)) {
+		PyErr_SetString(PyExc_ValueError, "boot_timeout must be more than 0 seconds");
+		return -1;
+	}
+	ntd_machine_set_boot_timeout(ntd_machine_self(object)->machine, seconds);
+	return 0;
+}
+
 static PyObject *get_logger(PyObject *object, void *closure)
 {
 	PyObject *logger = ntd_machine_self(object)->logger;
@@ -261,6 +301,14 @@ static PyGetSetDef attributes[] = {
 	{"vsock_guest", get_vsock, NULL, "Path | None: socket of the SSH backdoor for QEMU.", NULL},
 	{"efi_vars", get_efi_vars, NULL, "EfiVars: the store of EFI variables.", NULL},
 	{"efi_vars_path", get_efi_vars_path, NULL, "Path: its file, NIX_EFI_VARS of start scripts.",
+	 NULL},
+	{"root_shell", get_root_shell, set_root_shell,
+	 "bool: whether the guest has a root shell for the driver. Set it to False for one that "
+	 "has "
+	 "none.",
+	 NULL},
+	{"boot_timeout", get_boot_timeout, set_boot_timeout,
+	 "float: the most seconds that QEMU may take to start, and again the guest's root shell.",
 	 NULL},
 	{"callbacks", ntd_machine_get_callbacks, ntd_machine_set_callbacks,
 	 "list: functions that are called before each command.", NULL},

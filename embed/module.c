@@ -72,6 +72,14 @@ static void module_free(void *module)
 	module_clear(module);
 }
 
+static PyObject *current_driver(PyObject *module, PyObject *unused)
+{
+	PyObject *driver = ((struct ntd_module_state *)PyModule_GetState(module))->driver;
+
+	(void)unused;
+	return Py_NewRef(driver ? driver : Py_None);
+}
+
 PyObject *ntd_module_init(void)
 {
 	static PyMethodDef functions[] = {
@@ -82,6 +90,8 @@ PyObject *ntd_module_init(void)
 		 ntd_start_command_line_doc},
 		{"start_script_name", ntd_start_script_name_function, METH_VARARGS,
 		 ntd_start_script_name_doc},
+		{"current_driver", current_driver, METH_NOARGS,
+		 "current_driver()\n--\n\nThe driver of the run."},
 		{"show_serial", ntd_show_serial_function, METH_O, ntd_show_serial_doc},
 		{NULL, NULL, 0, NULL},
 	};

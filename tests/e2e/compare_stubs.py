@@ -5,6 +5,7 @@ classes, functions, their parameters with kinds and defaults, and attributes. Fa
 import ast
 import importlib
 import inspect
+import sys
 from pathlib import Path
 
 import _test_driver
@@ -119,6 +120,9 @@ def compare_class(where, node, cls, classes):
             compare_function(f"{where}.{name}", member, getattr(cls, name), is_method=True)
     inherited = {name for base in cls.__mro__ if base.__module__.partition(".")[0] not in ("test_driver", "_test_driver")
                  for name in vars(base)}
+    for base in node.bases:  # of another module, where they are compared
+        if isinstance(base, ast.Name) and base.id not in classes:
+            inherited.update(dir(getattr(sys.modules[cls.__module__], base.id, object)))
     there = {*dir(cls), *getattr(cls, "__dataclass_fields__", ()), *getattr(EXAMPLES.get(cls.__name__), "__dict__", ())}
     for name in public(there) - inherited - set(names):
         differences.append(f"{where}.{name}: not in the stub")

@@ -4,6 +4,8 @@ import builtins
 
 import pytest
 
+from test_driver_pytest.test_vms import TestVMFixtures
+
 # Fixtures of pytest itself, whose names a machine cannot have at the same time.
 RESERVED = {
     "cache", "capfd", "capfdbinary", "caplog", "capsys", "capsysbinary", "capteesys", "doctest_namespace",
@@ -38,7 +40,7 @@ def _fixture(name, value):
 def plugin(driver, crew):
     """A plugin object with one fixture a name."""
     own = {f"fixture_{name}": _fixture(name, value) for name, value in values(driver, crew).items()}
-    return type("MachineFixtures", (), own)()
+    return type("MachineFixtures", (TestVMFixtures,), own)()
 
 
 class ScriptNames:

@@ -6,7 +6,7 @@ from pathlib import Path
 from queue import Queue
 from re import Pattern
 from subprocess import Popen
-from typing import Any
+from typing import Any, Self
 
 from test_driver.efi import EfiVariable, EfiVars
 from test_driver.logger import AbstractLogger
@@ -85,6 +85,11 @@ class QemuMachine(BaseMachine):
         callbacks: list[Callable[[], object]] | None = None,
         keep_vm_state: bool = False,
     ) -> None: ...
+    root_shell: bool
+    boot_timeout: float
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *exception: object) -> None: ...
+    def sweep_statedir(self) -> None: ...
     @property
     def booted(self) -> bool: ...
     connected: bool

@@ -1,0 +1,220 @@
+"""What a test machine is made from, and the command that starts it.
+
+A start script is run as it is. A disk image or an ISO gets a QEMU of its own: the image itself is only read, a
+disk is an overlay on it (disk.qcow2 in the machine's state directory, which is where start commands run).
+
+Whether KVM works is seen by using it: the first start runs a boot sector with it, which turns on 64-bit mode, counts
+to 50 million and ends QEMU with a status of its own. /dev/kvm alone says little: there are hosts where QEMU then
+aborts, where firmware never gets to the boot sector, and where 64-bit code is so slow that no guest gets up. This is
+part of the start command, so that the process belongs to the machine and ends with it.
+"""
+
+import os
+import platform
+import shlex
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from test_driver.errors import MachineError
+from test_driver.machine import QemuStartCommand
+
+_OTHER_FORMATS = {b"KDMV": "VMDK", b"vhdxfile": "VHDX", b"conectix": "VHD", b"<<< ": "VDI", b"QED\0": "QED"}
+_SECTOR = 512
+_ISO_ID, _ISO_ID_OFFSET = b"CD001", 0x8001
+
+
+def _command(*words):
+    return " ".join(shlex.quote(str(word)) for word in words)
+
+
+def _option_path(path):
+    """Inside an option of QEMU's, where a comma ends a value."""
+    return str(path).replace(",", ",,")
+
+
+# ---- what a file is
+
+
+def kind_of(path):
+    """"script", "iso", or the format of a disk: "qcow2", "raw". ValueError for anything else, OSError for what
+    cannot be read."""
+    path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"image {path} is a directory; a start script, a disk image or an ISO is needed")
+    with open(path, "rb") as file:
+        start = file.read(_SECTOR)
+        size = file.seek(0, os.SEEK_END)
+        file.seek(_ISO_ID_OFFSET)
+        is_iso = file.read(len(_ISO_ID)) == _ISO_ID
+    if start.startswith(b"QFI\xfb"):
+        return "qcow2"
+    if is_iso:
+        return "iso"
+    if start.startswith((b"#!", b"\x7fELF")):
+        if not os.access(path, os.X_OK):
+            raise ValueError(f"image {path} is a program, but not executable")
+        return "script"
+    for magic, name in _OTHER_FORMATS.items():
+        if start.startswith(magic):
+            raise ValueError(f"image {path} is in the format {name}; qemu-img convert -O qcow2 makes one that can be used")
+    if not size or size % _SECTOR:
+        raise ValueError(f"image {path} is no start script, disk image or ISO: a raw disk consists of whole sectors of "
+                         f"{_SECTOR} bytes, this file has {size} bytes")
+    return "raw"
+
+
+# ---- which QEMU
+
+
+@dataclass(frozen=True)
+class Arch:
+    """Of guests. `cdrom`: options for a drive called "cdrom"; `firmware`: files, of which the first one that exists
+    is taken, the last without looking: QEMU knows where its own files are."""
+
+    qemu: str
+    machine: str
+    cdrom: tuple
+    firmware: tuple = ()
+
+
+_IDE_CDROM = ("-device", "ide-cd,drive=cdrom,bootindex=0")
+_SCSI_CDROM = ("-device", "virtio-scsi-pci", "-device", "scsi-cd,drive=cdrom,bootindex=0")
+ARCHES = {
+    "x86_64": Arch("qemu-system-x86_64", "q35", _IDE_CDROM),
+    "i386": Arch("qemu-system-i386", "q35", _IDE_CDROM),
+    "aarch64": Arch("qemu-system-aarch64", "virt", _SCSI_CDROM,
+                    ("/usr/share/qemu-efi-aarch64/QEMU_EFI.fd", "edk2-aarch64-code.fd")),
+}
+_ALIASES = {"amd64": "x86_64", "i686": "i386", "arm64": "aarch64"}
+
+
+def arch_name(arch=None):
+    """The name that ARCHES has for it; "x86_64-linux" and "amd64" are x86_64. None: this host's."""
+    name = str(arch or platform.machine()).removesuffix("-linux")
+    name = _ALIASES.get(name, name)
+    if name not in ARCHES:
+        raise ValueError(f"arch {name!r} is not known; there are {', '.join(ARCHES)}")
+    return name
+
+
+def _need(program):
+    if not shutil.which(program):
+        raise MachineError(f"{program} is not in PATH; disk images and ISOs are started with it")
+
+
+# ---- KVM
+
+_PROBE_STATUS = 85  # (42 << 1) | 1: 42 is what the boot sector writes to the exit device
+_PROBE_COMMAND = ("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-machine", "q35", "-accel", "kvm",
+                  "-cpu", "max", "-drive", "file=kvm-probe.img,format=raw,if=virtio,readonly=on",
+                  "-device", "isa-debug-exit,iobase=0xf4,iosize=1")
+# It runs at 0x7c00 in 16-bit mode. In words: segments 0; clear three page tables from 0x1000 on, which map the first
+# 2 MB to themselves; CR4 = PAE, CR3 = 0x1000, EFER.LME, CR0 |= PG | PE; load the GDT that follows the code, whose only
+# segment is 64-bit code; jump there; mov $50000000, %ecx; 1: dec %ecx; jnz 1b; mov $42, %al; out %al, $0xf4; hlt.
+_PROBE = bytes.fromhex(
+    "fa6631c08ed88ec08ed0bf0010b90018fcf3abc70600100320c70600200330c70600308300b0a00f22e066b8001000000f22d866b9800000"
+    "c00f320d00010f300f20c0660d010000800f22c00f0116747cea567c0800b980f0fa02ffc975fcb02ae6f4f4000000000000000000000000"
+    "009a20000f00647c")
+
+
+def _write_probe(directory):
+    os.makedirs(directory, mode=0o700, exist_ok=True)  # the user may have removed it after the last start
+    with open(Path(directory) / "kvm-probe.img", "wb") as file:
+        file.write(_PROBE.ljust(_SECTOR - 2, b"\0") + b"\x55\xaa")
+        file.truncate(1 << 20)  # firmware does not boot from disks of one sector
+
+
+def _probe_line(qemu, seconds):
+    """Sets the shell's variable `accel`."""
+    probe = _command("timeout", "-k", 1, f"{seconds:g}", qemu, *_PROBE_COMMAND)
+    return (f"accel=tcg; if [ -r /dev/kvm ] && [ -w /dev/kvm ]; then "
+            f"(ulimit -c 0; {probe}; exit) > /dev/null 2>&1 < /dev/null; [ $? != {_PROBE_STATUS} ] || accel=kvm; fi; ")
+
+
+class Accelerators:
+    """What was found for each architecture, so that only the first start has to look."""
+
+    def __init__(self):
+        self.known = {}
+
+    def choose(self, arch, seconds, directory):
+        """(shell code that comes first, the accelerator as shell code)."""
+        if arch in self.known:
+            return "", self.known[arch]
+        if arch != "x86_64" or platform.machine() != "x86_64":
+            return "", "tcg"  # there is no boot sector for these
+        _write_probe(directory)
+        return _probe_line(ARCHES[arch].qemu, seconds), '"$accel"'
+
+
+accelerators = Accelerators()
+
+
+# ---- start commands
+
+
+@dataclass
+class Hardware:
+    """Of a machine. `memory` in MiB; `accel` None: TEST_VM_ACCEL, else KVM if it works; `qemu_options` come last."""
+
+    arch: str | None = None
+    memory: int | None = None
+    cpus: int | None = None
+    accel: str | None = None
+    qemu_options: tuple = ()
+
+
+class ImageStartCommand(QemuStartCommand):
+    """Starts a QEMU with the image as its disk or CD-ROM."""
+
+    def __init__(self, name, image, kind, hardware, state_dir, probe_seconds):
+        self._name, self._image, self._kind, self._hardware = name, Path(image).resolve(), kind, hardware
+        self._state_dir, self._probe_seconds = state_dir, probe_seconds
+        self.arch, self.accel = arch_name(hardware.arch), hardware.accel or os.environ.get("TEST_VM_ACCEL")
+        _need(ARCHES[self.arch].qemu)
+        if kind != "iso":
+            _need("qemu-img")
+
+    @property
+    def machine_name(self):
+        return self._name
+
+    def _disk(self):
+        if self._kind == "iso":
+            return ("-drive", f"file={_option_path(self._image)},if=none,id=cdrom,media=cdrom,format=raw,readonly=on",
+                    *ARCHES[self.arch].cdrom)
+        return ("-drive", "file=disk.qcow2,if=none,id=disk,format=qcow2,cache=unsafe,werror=report",
+                "-device", "virtio-blk-pci,drive=disk,bootindex=0")
+
+    def _firmware(self):
+        files = ARCHES[self.arch].firmware
+        return ("-bios", next(filter(os.path.exists, files), files[-1])) if files else ()
+
+    def _overlay_line(self):
+        if self._kind == "iso":
+            return ""
+        make = _command("qemu-img", "create", "-q", "-f", "qcow2", "-F", self._kind, "-b", self._image, "disk.qcow2")
+        return f"[ -e disk.qcow2 ] || {make} || exit; "
+
+    @property
+    def _cmd(self):
+        hardware, arch = self._hardware, ARCHES[self.arch]
+        if self.accel:
+            first, accel = "", shlex.quote(self.accel)
+        else:
+            first, accel = accelerators.choose(self.arch, self._probe_seconds, self._state_dir)
+        qemu = _command(arch.qemu, "-name", self._name, "-machine", arch.machine, "-cpu", "max",
+                        "-m", hardware.memory or 1024, "-smp", hardware.cpus or 1, *self._firmware(), *self._disk(),
+                        "-netdev", "user,id=user.0", "-device", "virtio-net-pci,netdev=user.0,romfile=")
+        return f"{first}{self._overlay_line()}exec {qemu} -accel {accel} {_command(*hardware.qemu_options)}".rstrip()
+
+
+def script_line(script, hardware):
+    """A start script's command line: what it takes are QEMU's options."""
+    if hardware.arch or hardware.accel:
+        raise ValueError(f"image {script} is a start script, which chooses QEMU and its accelerator itself: "
+                         "arch and accel are for disk images and ISOs")
+    options = ["-m", hardware.memory] if hardware.memory else []
+    options += ["-smp", hardware.cpus] if hardware.cpus else []
+    return _command(Path(script).absolute(), *options, *hardware.qemu_options)
