@@ -9,17 +9,17 @@ its state directory, with the overlay of a disk, is swept by the keeper process.
 however it ends, and earlier by delete_test_vm() or the end of the manager.
 """
 
-import functools
 import os
 import re
 import shlex
 import threading
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from _test_driver import current_driver
 from test_driver import vm_image
 from test_driver.errors import MachineDied, MachineError
-from test_driver.machine import QemuMachine, QemuStartCommand
+from test_driver.machine import QemuMachine
 
 # ---- times
 
@@ -68,29 +68,18 @@ def transient_cause(text):
 # ---- the machine
 
 
-class _Deleted(QemuStartCommand):
-    def cmd(self, *paths, **named):
-        raise MachineError(f"machine {self._cmd!r} has been deleted")
-
-
-def _as_user(method):
-    @functools.wraps(method)
-    def run(self, *commands, **named):
-        if self.user and commands:
-            count = len(commands) if method.__name__ in ("succeed", "fail") else 1
-            commands = [*map(self._for_user, commands[:count]), *commands[count:]]
-        return method(self, *commands, **named)
-
-    return run
+def _duration(seconds):
+    """As methods of machines want them: they warn of bare numbers."""
+    return timedelta(seconds=seconds) if isinstance(seconds, (int, float)) else seconds
 
 
 class TestVM(QemuMachine):
     """A machine that is also its name: str(vm), f"{vm}" and os.fspath(vm) are the name, and vm == name, with the same
     hash, so that either finds what was put into a dict under the other.
 
-    With a `user`, execute, succeed, fail, wait_until_succeeds and wait_until_fails run their commands as that user, in
-    a login session (`su -l`) of the root shell; everything else works as root. ssh_command() logs in as the user.
-    A guest without a root shell (`root_shell` False) has its console, screen, keys, monitor, QMP and forwarded ports;
+    With a `user`, execute() runs commands as that user, in a login session (`su -l`) that the root shell begins, and
+    so does what is made of it: succeed, wait_for_file and so on. `vm.user = None` is root again. ssh_command() logs in
+    as the user. A guest without a root shell (`root_shell` False) has its console, screen, keys, monitor, QMP and forwarded ports;
     what needs the shell fails at once and says so.
     """
 
@@ -158,35 +147,22 @@ class TestVM(QemuMachine):
             return
         self.qmp_client.send("system_powerdown")
         try:
-            self.wait_for_shutdown(self.timeouts.stop)
+            self.wait_for_shutdown(_duration(self.timeouts.stop))
         except subprocess.TimeoutExpired:
-            self.log(f"it has not powered off within {self.timeouts.stop:g} s; it is ended")
-            self.release()
+            self.log(f"it has not powered off within {self.timeouts.stop:g} s; QEMU is ended")
+            self.crash()
 
     def delete(self):
         """As delete_test_vm() does."""
         if self._gone.is_set():
             return
         self._gone.set()
-        self.start_command = _Deleted(self.name)
         self.release()
         if not current_driver().keep_machine_state:
             self.cleanup_statedir()
 
     def __exit__(self, *exception):
         delete_test_vm(self)
-
-    # ---- commands
-
-    def _for_user(self, command):
-        session = f"exec bash -euo pipefail -c {shlex.quote(command)}"
-        return f"su -l {shlex.quote(self.user)} -c {shlex.quote(session)}"
-
-    execute = _as_user(QemuMachine.execute)
-    succeed = _as_user(QemuMachine.succeed)
-    fail = _as_user(QemuMachine.fail)
-    wait_until_succeeds = _as_user(QemuMachine.wait_until_succeeds)
-    wait_until_fails = _as_user(QemuMachine.wait_until_fails)
 
     # ---- SSH
 
@@ -214,6 +190,16 @@ class TestVM(QemuMachine):
                                                 "LogLevel=ERROR", "BatchMode=yes")]
         options += [f"-i{os.fspath(key)}", "-oIdentitiesOnly=yes"] if key else []
         return ["ssh", *options, "-p", str(self.ssh_port), f"{self.user or 'root'}@127.0.0.1", *words]
+
+
+class _UserTestVM(TestVM):
+    """One with a user: the others need no call of Python for each command."""
+
+    def execute(self, command, check_return=True, check_output=True, timeout=900):
+        if self.user:
+            session = f"exec bash --norc -euo pipefail -c {shlex.quote(command)}"
+            command = f"su -l {shlex.quote(self.user)} -c {shlex.quote(session)}"
+        return super().execute(command, check_return, check_output, _duration(timeout))
 
 
 # ---- making and deleting
@@ -256,7 +242,7 @@ def create_test_vm(image=None, name_prefix="test-vm", arch=None, user=None, star
     name, driver, timeouts = _unique_name(name_prefix), current_driver(), timeouts or Timeouts()
     hardware = vm_image.Hardware(arch, memory, cpus, accel, tuple(qemu_options))
     command, has_shell = _start_command(name, os.fspath(image), hardware, driver, timeouts)
-    vm = TestVM(driver, name, command, user, timeouts)
+    vm = (_UserTestVM if user else TestVM)(driver, name, command, user, timeouts)
     vm.root_shell = has_shell if root_shell is None else root_shell
     with _lock:
         _vms[name] = vm
