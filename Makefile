@@ -14,7 +14,9 @@ WARNINGS = -Wall -Wextra -Wswitch-enum -Werror=shadow -Werror=missing-prototypes
 	-Werror=strict-prototypes -Werror=format=2 -Werror=incompatible-pointer-types \
 	-Werror=return-type -Werror=implicit-function-declaration -Wno-unused-parameter
 WERROR ?=
-ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -Idriver -pthread $(CFLAGS) $(OPTIMISE) $(WARNINGS) $(WERROR)
+# What is built does not depend on the directory it was built in.
+ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -Idriver -pthread -ffile-prefix-map=$(CURDIR)/= \
+	$(CFLAGS) $(OPTIMISE) $(WARNINGS) $(WERROR)
 
 CORE_SOURCES := $(sort $(wildcard driver/*/*.c))
 EMBED_SOURCES := $(sort $(wildcard embed/*.c))

@@ -1,0 +1,140 @@
+# The driver as a package. `override` takes what nixpkgs' test framework passes to its own driver, in any
+# release; arguments that this driver has no use for are ignored.
+#
+# Two derivations: the program, which depends on few of these arguments and takes a while to compile, and around
+# it the PATH that scripts have.
+{
+  lib,
+  stdenv,
+  symlinkJoin,
+  makeBinaryWrapper,
+  pkg-config,
+  python3,
+  cjson,
+  libssh,
+  libxml2,
+  cmocka,
+  coreutils,
+  socat,
+  util-linux,
+  systemd,
+  tesseract,
+  # Find text on screens: machine.wait_for_text(), get_screen_text().
+  enableOCR ? false,
+  # What scripts import, as a function of a Python package set.
+  extraPythonPackages ? _: [ ],
+  # Programs that containers need.
+  enableNspawn ? false,
+  # For scripts that call qemu-img; start scripts bring their own emulator.
+  qemu_pkg ? null,
+  ...
+}:
+let
+  inherit (lib) fileset;
+
+  # The interpreter that runs scripts finds its packages from its own place, so neither the driver nor the
+  # programs it starts see a PYTHONPATH.
+  python = python3.withPackages (
+    ps:
+    [
+      ps.ptpython
+      ps.pytest
+    ]
+    ++ extraPythonPackages ps
+  );
+
+  ocr = tesseract.override { enableLanguages = [ "eng" ]; };
+
+  program = stdenv.mkDerivation {
+    pname = "nixos-test-driver-unwrapped";
+    inherit version;
+
+    # Only what is compiled, installed or tested here: other changes do not rebuild it.
+    src = fileset.toSource {
+      root = ../.;
+      fileset = fileset.unions [
+        ../Makefile
+        ../driver
+        (fileset.fileFilter (file: !file.hasExt "pyc") ../embed)
+        ../tests/unit
+        ../tests/fake
+      ];
+    };
+
+    strictDeps = true;
+    nativeBuildInputs = [ pkg-config ];
+    buildInputs = [
+      cjson
+      libssh
+      libxml2
+      python3
+    ];
+    # A type checker that has this package as an input finds the stubs by Python's set-up hook.
+    propagatedBuildInputs = [ python3 ];
+    nativeCheckInputs = [ util-linux ];
+    checkInputs = [ cmocka ];
+
+    enableParallelBuilding = true;
+    makeFlags = [
+      "PREFIX=${placeholder "out"}"
+      "PYTHON=${python}/bin/${python3.executable}"
+    ];
+
+    # The tests of the C core; none needs QEMU.
+    doCheck = stdenv.buildPlatform.canExecute stdenv.hostPlatform;
+    checkPhase = ''
+      runHook preCheck
+      patchShebangs tests/fake
+      make -j"$NIX_BUILD_CORES" $makeFlags run-unit
+      runHook postCheck
+    '';
+
+    # The library is loaded when it is used, so nothing else tells the loader where it is.
+    postFixup = lib.optionalString enableOCR ''
+      patchelf --add-rpath ${ocr}/lib $out/bin/nixos-test-driver
+    '';
+
+    inherit meta;
+  };
+
+  version = lib.trim (
+    lib.removePrefix "VERSION =" (
+      lib.findFirst (lib.hasPrefix "VERSION =") "" (lib.splitString "\n" (builtins.readFile ../Makefile))
+    )
+  );
+
+  tools = [
+    coreutils
+    socat
+    util-linux
+  ]
+  ++ lib.optional enableNspawn systemd
+  ++ lib.optional (qemu_pkg != null) qemu_pkg;
+
+  tessdata = lib.optionalString enableOCR "--set-default TESSDATA_PREFIX ${ocr}/share/tessdata";
+
+  meta = {
+    description = "Driver for NixOS VM tests, written in C";
+    longDescription = ''
+      Boots machines and runs testScripts against them, unchanged, in the place of the driver of nixpkgs.
+    '';
+    license = lib.licenses.mit;
+    mainProgram = "nixos-test-driver";
+    platforms = lib.platforms.linux;
+  };
+in
+symlinkJoin {
+  name = "nixos-test-driver-${version}";
+  paths = [ program ];
+  nativeBuildInputs = [ makeBinaryWrapper ];
+  postBuild = ''
+    wrapProgram $out/bin/nixos-test-driver --prefix PATH : ${lib.makeBinPath tools} ${tessdata}
+  '';
+  passthru = {
+    inherit python version;
+    unwrapped = program;
+    # Where the stubs are, below the package.
+    inherit (python3) sitePackages;
+  };
+  inherit meta;
+}
