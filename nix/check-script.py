@@ -1,0 +1,153 @@
+"""Checks a test script before any machine is built or started: its syntax, its names, its types.
+
+    check-script.py --symbols FILE [--machine NAME]... [--vlan NUMBER]... [--skip-lint] [--skip-type-check] PATH
+
+PATH is a script, or a directory of Python files. FILE holds the names that every script has, as
+generate-driver-symbols writes them. Names are pyflakes' business and types mypy's; mypy finds the package
+test_driver, whose stubs say what machines can do, by MYPYPATH.
+
+Each fault is printed as `FILE:LINE:COLUMN: what` followed by the line itself. The exit status is 1 when there are
+any.
+"""
+
+import argparse
+import ast
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+PRELUDE = "nixos_test_names"
+
+# Names of a script that are no methods of the driver object with the same name.
+SPECIAL = {
+    "os": "import os",
+    "driver": "driver: Driver",
+    "log": "log = driver.logger",
+    "retry": "from test_driver.machine import retry",
+    "BaseMachine": "from test_driver.machine import BaseMachine",
+    "QemuMachine": "from test_driver.machine import QemuMachine",
+    "NspawnMachine": "from test_driver.machine import NspawnMachine",
+    "Machine": "from test_driver.machine import QemuMachine as Machine",
+    "machines": "machines: list[QemuMachine]",
+}
+
+
+def prelude_of(symbols, machines, vlans):
+    """A Python module that declares what a script finds without importing it."""
+    order = sorted(symbols, key=lambda name: (not SPECIAL.get(name, "").startswith(("import", "from")), name != "driver"))
+    lines = ["from test_driver.driver import Driver", "from test_driver.machine import QemuMachine",
+             "from test_driver.vlan import VLan"]
+    lines += [SPECIAL.get(name, f"{name} = driver.{name}") for name in order]
+    lines += [f"{name}: QemuMachine" for name in machines]
+    lines += [f"vlan{number}: VLan" for number in vlans]
+    return "\n".join(lines) + "\n"
+
+
+class Script:
+    def __init__(self, path, name):
+        self.name, self.bytes = name, path.read_bytes()
+        self.lines = self.bytes.decode(errors="replace").splitlines()
+
+    def fault(self, line, column, what):
+        text = self.lines[line - 1] if 0 < line <= len(self.lines) else ""
+        return f"{self.name}:{line}:{column}: {what}\n    {text.strip()}"
+
+    def parse(self):
+        """The syntax tree, or None and a fault."""
+        try:
+            return ast.parse(self.bytes, self.name), None
+        except SyntaxError as error:
+            return None, self.fault(error.lineno or 0, error.offset or 0, f"SyntaxError: {error.msg}")
+        except ValueError as error:  # a NUL byte
+            return None, self.fault(1, 1, f"SyntaxError: {error}")
+
+    def first_line(self, tree):
+        """How many lines have to stay at the top: a docstring and `from __future__` are not what they are below others."""
+        last = 0
+        for node in tree.body:
+            is_docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+            if not is_docstring and not (isinstance(node, ast.ImportFrom) and node.module == "__future__"):
+                break
+            last = node.end_lineno
+        return last
+
+
+def lint(script, tree, names):
+    from pyflakes.checker import Checker
+
+    faults = Checker(tree, script.name, builtins=names).messages
+    return [script.fault(fault.lineno, fault.col + 1, fault.message % fault.message_args)
+            for fault in sorted(faults, key=lambda fault: (fault.lineno, fault.col))]
+
+
+def check_types(trees, prelude):
+    """mypy over copies of all scripts, which begin with the prelude; one run, since its start takes longest."""
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory, f"{PRELUDE}.py").write_text(prelude)
+        tops = {}
+        for index, (script, tree) in enumerate(trees.items()):
+            top = script.first_line(tree)
+            lines = script.bytes.decode(errors="replace").splitlines(keepends=True)
+            # Copies of a directory keep their names, so that they can import each other.
+            name = script.name if len(trees) > 1 else f"script{index}.py"
+            copy = Path(directory, name)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_text("".join([*lines[:top], f"from {PRELUDE} import *\n", *lines[top:]]))
+            tops[name] = script, top
+        command = [sys.executable, "-m", "mypy", "--no-implicit-optional", "--no-color-output", "--no-error-summary",
+                   "--show-column-numbers", "--cache-dir=/dev/null", "--explicit-package-bases", *tops]
+        done = subprocess.run(command, cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    faults = []
+    for line in done.stdout.splitlines():
+        match = re.match(r"(.+?):(\d+):(?:(\d+):)? (error|note): (.*)", line)
+        if match and match[1] in tops and match[4] == "error":
+            script, top = tops[match[1]]
+            number = int(match[2]) - (int(match[2]) > top)
+            faults.append(script.fault(number, int(match[3] or 0), match[5]))
+        elif not match or match[4] == "error":
+            faults.append(line)  # of the prelude, or mypy's own trouble
+    if done.returncode and not faults:
+        faults.append(f"mypy ended with status {done.returncode}: {done.stdout}")
+    return faults
+
+
+def scripts_of(path):
+    if path.is_dir():
+        return [Script(file, str(file.relative_to(path))) for file in sorted(path.rglob("*.py"))]
+    return [Script(path, path.name)]
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--symbols", type=Path, required=True)
+    parser.add_argument("--machine", action="append", default=[])
+    parser.add_argument("--vlan", action="append", default=[])
+    parser.add_argument("--skip-lint", action="store_true")
+    parser.add_argument("--skip-type-check", action="store_true")
+    parser.add_argument("path", type=Path)
+    arguments = parser.parse_args()
+
+    symbols = [name for name in arguments.symbols.read_text().strip().split(",") if name]
+    names = [*symbols, *arguments.machine, *(f"vlan{number}" for number in arguments.vlan)]
+    trees, faults = {}, []
+    for script in scripts_of(arguments.path):
+        tree, fault = script.parse()
+        if fault:
+            faults.append(fault)
+            continue
+        trees[script] = tree
+        if not arguments.skip_lint:
+            faults += lint(script, tree, names)
+    if trees and not faults and not arguments.skip_type_check:
+        faults = check_types(trees, prelude_of(symbols, arguments.machine, arguments.vlan))
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    if faults:
+        print("See the options skipLint and skipTypeCheck of the test.", file=sys.stderr)
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

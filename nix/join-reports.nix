@@ -1,0 +1,24 @@
+# A derivation that needs others which have `junit.xml` in their outputs: joins these reports into one, and lists
+# each with its result and time in `summary.txt`.
+{
+  lib,
+  python3,
+  runCommand,
+}:
+{
+  name,
+  # Attribute set of derivations.
+  members,
+  meta ? { },
+  passthru ? { },
+}:
+runCommand "vm-test-run-${name}"
+  {
+    nativeBuildInputs = [ python3 ];
+    inherit meta passthru;
+  }
+  ''
+    mkdir -p $out
+    ${lib.concatStrings (lib.mapAttrsToList (member: drv: "ln -s ${drv} $out/${member}\n") members)}
+    python3 ${./join-reports.py} --name ${lib.escapeShellArg name} $out ${lib.escapeShellArgs (lib.attrNames members)}
+  ''

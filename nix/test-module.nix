@@ -1,0 +1,150 @@
+/*
+  A module for NixOS tests: runs the test on this driver. It works with every release of the framework that has
+  test modules (24.05 to unstable); everything else about the test stays as it is, its interactive driver included.
+
+    pkgs.testers.runNixOSTest {
+      imports = [ nixos-test-driver.nixosTestModules.default ];
+      name = "hello";
+      nodes.machine = { };
+      testScript = "machine.succeed('true')";
+    }
+*/
+{
+  config,
+  lib,
+  options,
+  hostPkgs,
+  ...
+}:
+let
+  inherit (lib) mkOption types;
+  cfg = config.testing;
+
+  isPytest = cfg.mode == "pytest" || cfg.testDir != null;
+
+  # `testScript` has a definition of ours with this priority when there is a testDir.
+  placeholderPriority = 2000;
+  hasTestScript = options.testScript.highestPrio < placeholderPriority;
+
+  # What is wrong with this test's settings, each beginning with the option's name.
+  faults =
+    lib.optional (cfg.testDir != null && hasTestScript) "testing.testDir: `testScript` is set, too; one of them says what to run"
+    ++ lib.optional (
+      cfg.mode == "legacy" && cfg.testDir != null
+    ) "testing.testDir: a directory of tests is for pytest, but testing.mode is \"legacy\""
+    ++ lib.optional (
+      cfg.mode == "legacy" && cfg.pytestArgs != [ ]
+    ) "testing.pytestArgs: they would reach nothing, testing.mode is \"legacy\""
+    ++ lib.optional (
+      cfg.mode == "legacy" && cfg.shards > 1
+    ) "testing.shards: only tests in pytest style can be divided, but testing.mode is \"legacy\""
+    ++ lib.optional (
+      config.containers or { } != { }
+    ) "testing.enable: this driver does not run containers (${lib.concatStringsSep ", " (lib.attrNames config.containers)}) yet; with `testing.enable = false` the test runs on the driver of nixpkgs";
+
+  checked =
+    value:
+    if faults == [ ] then
+      value
+    else
+      throw "In test `${config.name}`:\n${lib.concatMapStrings (fault: "- ${fault}\n") faults}";
+in
+{
+  options.testing = {
+    enable = mkOption {
+      type = types.bool;
+      default = true;
+      description = "Whether to run this test on the driver in C; otherwise the framework's own driver runs it.";
+    };
+
+    package = mkOption {
+      type = types.package;
+      default = hostPkgs.callPackage ./package.nix { };
+      defaultText = lib.literalMD "the driver, built from this flake with `hostPkgs`";
+      description = "The driver. Its `override` gets the test's `enableOCR` and `extraPythonPackages`.";
+    };
+
+    mode = mkOption {
+      type = types.enum [
+        "auto"
+        "legacy"
+        "pytest"
+      ];
+      default = "auto";
+      description = ''
+        How to read the test script: as one program (`legacy`), as functions that pytest collects (`pytest`), or
+        as what it looks like (`auto`).
+      '';
+    };
+
+    pytestArgs = mkOption {
+      type = types.listOf types.str;
+      default = [ ];
+      example = [
+        "-m"
+        "not slow"
+      ];
+      description = "Arguments for pytest. Those given on the command line come after them.";
+    };
+
+    testDir = mkOption {
+      type = types.nullOr types.path;
+      default = null;
+      example = lib.literalExpression "./tests";
+      description = "A directory of pytest files (`test_*.py`, `conftest.py`), in the place of `testScript`.";
+    };
+
+    shards = mkOption {
+      type = types.ints.positive;
+      default = 1;
+      description = ''
+        Into how many derivations to divide the tests of the script, each of which boots the machines that it needs.
+        They are `shards.shard1` and so on of the test, build independently, and the test itself joins their reports.
+      '';
+    };
+
+    timeoutScale = mkOption {
+      type = types.nullOr (types.either types.numbers.positive (types.enum [ "auto" ]));
+      default = null;
+      example = 2.5;
+      description = "Factor for the time-outs of the machines' waits; `auto` stretches them where there is no KVM.";
+    };
+
+    events = mkOption {
+      type = types.nullOr types.str;
+      default = null;
+      example = "events.jsonl";
+      description = "A file in the test's output that gets every event of the run, one JSON object a line.";
+    };
+  };
+
+  config = lib.mkIf cfg.enable {
+    testScript = lib.mkIf (cfg.testDir != null) (
+      lib.mkOverride placeholderPriority "# The tests are in ${cfg.testDir}"
+    );
+
+    driver = lib.mkForce (
+      checked (
+        import ./driver.nix {
+          inherit
+            config
+            lib
+            options
+            hostPkgs
+            isPytest
+            ;
+        }
+      )
+    );
+
+    passthru.shards = import ./shards.nix { inherit config lib; };
+    test = lib.mkIf (cfg.shards > 1) (
+      lib.mkForce (
+        hostPkgs.callPackage ./join-reports.nix { } {
+          inherit (config) name meta passthru;
+          members = config.passthru.shards;
+        }
+      )
+    );
+  };
+}
