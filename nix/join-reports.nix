@@ -12,7 +12,7 @@
   meta ? { },
   passthru ? { },
 }:
-runCommand "vm-test-run-${name}"
+runCommand name
   {
     nativeBuildInputs = [ python3 ];
     inherit meta passthru;

@@ -141,7 +141,8 @@ in
     test = lib.mkIf (cfg.shards > 1) (
       lib.mkForce (
         hostPkgs.callPackage ./join-reports.nix { } {
-          inherit (config) name meta passthru;
+          name = "vm-test-run-${config.name}";
+          inherit (config) meta passthru;
           members = config.passthru.shards;
         }
       )

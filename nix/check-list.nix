@@ -1,0 +1,51 @@
+# A derivation from what has to hold, without a machine: a list of
+#   { what = "the title"; hint = "what to do when it does not hold"; ok = a boolean; command = "a bash command"; }
+# of which `ok` (known when the flake is evaluated), `command` (run when it is built) or both decide. All are
+# looked at, then the derivation fails if one did not hold. Its output is a JUnit report.
+{ lib, runCommand }:
+{
+  name,
+  entries,
+  nativeBuildInputs ? [ ],
+}:
+let
+  verify =
+    {
+      what,
+      hint,
+      ok ? true,
+      command ? "true",
+    }:
+    lib.escapeShellArgs [
+      "verify"
+      what
+      hint
+      (if ok then command else "false")
+    ];
+in
+runCommand name
+  {
+    inherit nativeBuildInputs;
+    passthru.wrong = map (entry: entry.what) (lib.filter (entry: !(entry.ok or true)) entries);
+  }
+  ''
+    total=0 wrong=0 cases=
+    escape() { sed 's/&/\&amp;/g; s/</\&lt;/g; s/"/\&quot;/g' <<< "$1"; }
+    verify() { # WHAT HINT COMMAND
+      local began=''${EPOCHREALTIME/./} failure=
+      if ! (set -euo pipefail; eval "$3"); then
+        failure="<failure message=\"$(escape "$2")\"/>"
+        echo "- $1: $2" >&2
+        wrong=$((wrong + 1))
+      fi
+      total=$((total + 1))
+      cases+=$(printf '<testcase classname="%s" name="%s" time="%s">%s</testcase>\n_' ${name} "$(escape "$1")" \
+        "$(printf '%07d' $((''${EPOCHREALTIME/./} - began)) | sed 's/......$/.&/')" "$failure")
+      cases=''${cases%_}
+    }
+    ${lib.concatMapStringsSep "\n" verify entries}
+    echo "${name}: $((total - wrong)) of $total hold"
+    [ $wrong = 0 ] || exit 1
+    mkdir -p $out
+    printf '<testsuite name="%s" tests="%s" failures="%s">\n%s</testsuite>\n' ${name} $total $wrong "$cases" > $out/junit.xml
+  ''

@@ -1,0 +1,53 @@
+# The flake's checks: every file of this directory and of tests/nixos, by its name.
+#
+# A file here is a function of some of the arguments below and gives a derivation; one in tests/nixos is a NixOS
+# test. A check whose output has `junit.xml` can be a member of vm-test-suite.
+{
+  nixpkgs,
+  pkgs,
+  self,
+}:
+let
+  inherit (pkgs) lib;
+
+  arguments = {
+    inherit
+      checks
+      nixpkgs
+      pkgs
+      self
+      ;
+    driver = self.packages.${pkgs.stdenv.hostPlatform.system}.default;
+    testbed = import ../testbed-system.nix { inherit nixpkgs pkgs; };
+    joinReports = pkgs.callPackage ../join-reports.nix { };
+    checkList = pkgs.callPackage ../check-list.nix { };
+  };
+
+  filesIn =
+    directory:
+    lib.mapAttrs' (file: _: lib.nameValuePair (lib.removeSuffix ".nix" file) (directory + "/${file}")) (
+      lib.filterAttrs (file: type: type == "regular" && lib.hasSuffix ".nix" file && file != "default.nix") (
+        builtins.readDir directory
+      )
+    );
+
+  check =
+    _: file:
+    let
+      function = import file;
+    in
+    function (builtins.intersectAttrs (builtins.functionArgs function) arguments);
+
+  test =
+    _: file:
+    self.lib.runTest {
+      imports = [
+        file
+        ../checks-module.nix
+      ];
+      hostPkgs = pkgs;
+    };
+
+  checks = lib.mapAttrs check (filesIn ./.) // lib.mapAttrs test (filesIn ../../tests/nixos);
+in
+checks

@@ -1,0 +1,15 @@
+# The tests of the C core, with AddressSanitizer and UndefinedBehaviorSanitizer.
+{ driver }:
+driver.unwrapped.overrideAttrs {
+  pname = "nixos-test-driver-unit";
+  # Fortified functions hide from the sanitizers what they would see.
+  hardeningDisable = [ "fortify" ];
+  dontBuild = true;
+  doCheck = true;
+  checkPhase = ''
+    patchShebangs tests/fake
+    make -j"$NIX_BUILD_CORES" $makeFlags unit
+  '';
+  installPhase = "mkdir -p $out";
+  postFixup = "";
+}

@@ -1,0 +1,16 @@
+# What `make`, `make check` and `make test` need, apart from Debian's guests.
+{ pkgs, driver }:
+pkgs.mkShell {
+  inputsFrom = [ driver.unwrapped ];
+  packages = [
+    driver.python
+    pkgs.clang-tools
+    pkgs.cmocka
+    pkgs.cppcheck
+    pkgs.mypy
+    pkgs.nixfmt-tree
+    pkgs.python3Packages.pyflakes
+    pkgs.qemu_test
+    pkgs.tmux
+  ];
+}
