@@ -15,7 +15,7 @@ WARNINGS = -Wall -Wextra -Wswitch-enum -Werror=shadow -Werror=missing-prototypes
 	-Werror=return-type -Werror=implicit-function-declaration -Wno-unused-parameter
 WERROR ?=
 # What is built does not depend on the directory it was built in.
-ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -Idriver -pthread -ffile-prefix-map=$(CURDIR)/= \
+ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -Idriver -pthread -ffile-prefix-map=$(CURDIR)=. \
 	$(CFLAGS) $(OPTIMISE) $(WARNINGS) $(WERROR)
 
 CORE_SOURCES := $(sort $(wildcard driver/*/*.c))

@@ -71,7 +71,7 @@ let
   ownFlags =
     lib.optional (cfg.mode != "auto") "--mode ${cfg.mode}"
     ++ lib.optional (cfg.timeoutScale != null) "--timeout-scale ${
-      if lib.isFloat cfg.timeoutScale then lib.strings.floatToString cfg.timeoutScale else toString cfg.timeoutScale
+      if lib.isString cfg.timeoutScale then cfg.timeoutScale else builtins.toJSON cfg.timeoutScale
     }"
     ++ lib.optional (cfg.events != null) "--events ${lib.escapeShellArg cfg.events}";
 
@@ -137,7 +137,7 @@ lib.warnIf config.skipLint "Linting is disabled" (
       cp -r ${script} $out/test-script
 
       ${package}/bin/generate-driver-symbols
-      MYPYPATH=${package}/${package.sitePackages} python3 ${./check-script.py} \
+      MYPYPATH=$(echo ${package}/lib/python3*/site-packages) python3 ${./check-script.py} \
         --symbols driver-symbols ${lib.escapeShellArgs checkArgs} $out/test-script
 
       makeWrapper ${package}/bin/nixos-test-driver $out/bin/nixos-test-driver ${lib.escapeShellArgs wrapperArgs}

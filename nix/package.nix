@@ -133,8 +133,6 @@ symlinkJoin {
   passthru = {
     inherit python version;
     unwrapped = program;
-    # Where the stubs are, below the package.
-    inherit (python3) sitePackages;
   };
   inherit meta;
 }

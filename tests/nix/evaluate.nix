@@ -1,0 +1,65 @@
+# One test in the test framework of a nixpkgs tree, as a function of where the tree is.
+#
+# Its machines have start scripts that need no system, so that drivers can be built quickly: they run the
+# program that the environment variable START_SCRIPT names.
+{
+  root,
+  test,
+  # Whether the framework is to describe the run in a file, as since 26.05.
+  file ? false,
+  system ? builtins.currentSystem,
+}:
+let
+  pkgs = import root { inherit system; };
+  lib = import (root + "/lib");
+  framework = import (root + "/nixos/lib") { inherit lib; };
+
+  light =
+    { hostPkgs, lib, ... }:
+    {
+      defaults =
+        { config, ... }:
+        {
+          system.build.vm = lib.mkForce (
+            hostPkgs.writeShellScriptBin "run-${config.system.name}-vm" ''exec "$START_SCRIPT" "$@"''
+          );
+        };
+      # `make unit` runs the tests of the core.
+      testing.package = lib.mkDefault (
+        hostPkgs.callPackage ../../nix/package.nix {
+          stdenv = hostPkgs.stdenv // {
+            mkDerivation = attributes: hostPkgs.stdenv.mkDerivation (attributes // { doCheck = false; });
+          };
+        }
+      );
+    };
+  hasFile = builtins.pathExists (root + "/nixos/lib/testing/driver-configuration.nix");
+
+  evaluated = framework.evalTest {
+    imports = [
+      ../../nix/test-module.nix
+      light
+      test
+    ]
+    ++ lib.optional (file && !hasFile) ./configuration-file.nix;
+    hostPkgs = pkgs;
+  };
+  inherit (evaluated) config;
+in
+{
+  inherit config;
+  inherit (config) driver test;
+  driverInteractive = config.interactive.driver;
+  commands = {
+    driver = config.driver.drvAttrs.buildCommand;
+    driverInteractive = config.interactive.driver.drvAttrs.buildCommand;
+    test = config.rawTestDerivation.drvAttrs.buildCommand;
+    shards = lib.mapAttrs (_: shard: shard.drvAttrs.buildCommand) config.passthru.shards;
+  };
+  outputs = {
+    driver = "${config.driver}";
+    passthru = lib.attrNames config.driver.passthru;
+    inherit (config.driver.meta) mainProgram;
+    test = config.test.drvPath;
+  };
+}

@@ -1,0 +1,266 @@
+"""The test module and the flake in the test framework of nixpkgs. Nothing of this boots NixOS."""
+
+import json
+import os
+import re
+import shutil
+
+import pytest
+import toolchain
+
+import harness
+
+WITHOUT_FILE, WITH_FILE = False, True
+GENERATIONS = pytest.mark.parametrize("file", [WITHOUT_FILE, WITH_FILE], ids=["environment", "file"])
+SYSTEMS = "x86_64-linux", "aarch64-linux"
+CHECKS = {
+    "formatting", "legacy-syntax", "platform-validation-test", "pytest-syntax", "unit", "vlan-faults", "vm-build-test",
+    "vm-config-integrity-test", "vm-execution-test", "vm-generation-test", "vm-service-test", "vm-test-suite",
+}
+
+
+def test(settings="", script="start_all()\nserver.succeed('true')\n"):
+    """A test module with two machines and two networks."""
+    script = f"testScript = {json.dumps(script)};" if script is not None else ""
+    return f"""{{
+      name = "toy";
+      nodes.server.virtualisation.vlans = [ 1 2 ];
+      nodes."b-c".virtualisation.vlans = [ 1 ];
+      {script}
+      {settings}
+    }}"""
+
+
+test.__test__ = False
+
+
+def words_after(option, command):
+    return re.findall(rf"{option} '?([^'\n]*?)'?(?= --|$)", command.strip())
+
+
+@GENERATIONS
+def test_flags(nixpkgs, file):
+    commands = nixpkgs.evaluate(test('extraDriverArgs = [ "--keep-machine-state" ];'), "commands", file)
+    wrapper = commands["driver"].strip().splitlines()[-1]
+    if file:
+        assert re.search(r"--add-flags '--config /nix/store/\S+-driverConfiguration.json'", wrapper)
+        assert "--set" not in wrapper
+    else:
+        assert re.search(r"--set startScripts '\S+/bin/run-b-c-vm \S+/bin/run-server-vm'", wrapper)
+        assert re.search(r"--set testScript /nix/store/\S+-test-script ", wrapper)
+        assert "--set globalTimeout 3600" in wrapper and "--set vlans '1 2'" in wrapper
+        assert "--config" not in wrapper
+    assert wrapper.endswith("--add-flags --keep-machine-state")
+    assert "--machine=b_c" in commands["driver"] and "--vlan=2" in commands["driver"]
+    interactive = commands["driverInteractive"].strip().splitlines()[-1]
+    assert "--add-flags --interactive" in interactive and "--interactive" not in wrapper
+    assert commands["shards"] == {}
+    assert re.search(r"\S+-nixos-test-driver-toy/bin/nixos-test-driver -o \$out", commands["test"])
+
+
+@GENERATIONS
+def test_outputs(nixpkgs, file):
+    outputs = nixpkgs.evaluate(test(), "outputs", file)
+    assert outputs["mainProgram"] == "nixos-test-driver"
+    assert outputs["driver"].endswith("-nixos-test-driver-toy") and outputs["test"].endswith("-vm-test-run-toy.drv")
+    assert {"driver", "driverInteractive", "nodes", "test", "shards"} - set(outputs["passthru"]) <= {"test", "nodes"}
+
+
+@GENERATIONS
+def test_settings_become_flags(nixpkgs, file):
+    commands = nixpkgs.evaluate(test("""
+      testing = {
+        mode = "pytest"; pytestArgs = [ "-m" "not slow" ]; timeoutScale = 2.5; events = "events.jsonl";
+      };
+    """), "commands", file)
+    wrapper = commands["driver"].strip().splitlines()[-1]
+    for flag in "--mode pytest", "--timeout-scale 2.5", "--events events.jsonl":
+        assert f"--add-flags '{flag}'" in wrapper
+    assert """--prefix PYTEST_ADDOPTS ' ' '-m '\\''not slow'\\'''""" in wrapper
+
+
+def test_automatic_time_out_scale(nixpkgs):
+    assert "'--timeout-scale auto'" in nixpkgs.evaluate(test('testing.timeoutScale = "auto";'), "commands.driver")
+    assert "'--timeout-scale 3'" in nixpkgs.evaluate(test("testing.timeoutScale = 3;"), "commands.driver")
+
+
+@GENERATIONS
+def test_shards(nixpkgs, file):
+    settings = "testing.shards = 3;"
+    shards = nixpkgs.evaluate(test(settings), "commands.shards", file)
+    assert list(shards) == ["shard1", "shard2", "shard3"]
+    for number, command in enumerate(shards.values(), 1):
+        assert f"/bin/nixos-test-driver --shard {number}/3 --junit-xml junit.xml -o $out" in command
+    assert re.fullmatch(r"/nix/store/\S+-vm-test-run-toy-shard2", nixpkgs.evaluate(test(settings), "config.passthru.shards.shard2", file))
+    joined = nixpkgs.evaluate(test(settings), "config.test.drvAttrs.buildCommand", file)
+    assert "ln -s /nix/store/" in joined and "$out shard1 shard2 shard3" in joined
+
+
+def test_a_directory_of_tests(nixpkgs, tmp_path):
+    (tmp_path / "test_a.py").write_text("def test_a(server):\n    server.succeed('true')\n")
+    settings = f"testing.testDir = {tmp_path};"
+    command = nixpkgs.evaluate(test(settings, script=None), "commands.driver", WITHOUT_FILE)
+    assert re.search(rf"--set testScript /nix/store/\S+-{tmp_path.name} ", command)
+    path = nixpkgs.build(test(settings, script=None), "driver", WITH_FILE)
+    config = words_after("--config", (path / "bin/nixos-test-driver").read_text().replace('"$@"', ""))[0]
+    assert json.loads(toolchain.Path(config).read_text())["test_script"].endswith(tmp_path.name)
+    assert (path / "test-script/test_a.py").exists()
+
+
+def test_large_scripts(nixpkgs):
+    """More than fits into one variable of an environment."""
+    script = "\n".join(f"assert {number} == {number}  # {'x' * 60}" for number in range(2500))
+    path = nixpkgs.build(test("skipTypeCheck = true;", script))
+    assert (path / "test-script").read_text() == script
+
+
+@pytest.mark.parametrize("settings, words", [
+    ("testing.testDir = /etc;", ["testing.testDir", "testScript"]),
+    ('testing.mode = "legacy"; testing.pytestArgs = [ "-x" ];', ["testing.pytestArgs", "testing.mode"]),
+    ('testing.mode = "legacy"; testing.shards = 2;', ["testing.shards", "testing.mode"]),
+    ("testing.shards = 0;", ["testing.shards", "positive integer"]),
+    ("testing.timeoutScale = -1;", ["testing.timeoutScale", "positive"]),
+    ('testing.mode = "nose";', ["testing.mode", "legacy"]),
+    ("testing.shard = 2;", ["testing.shard", "does not exist"]),
+    ("containers.box = { };", ["testing.enable", "containers (box)"]),
+], ids=lambda value: value if isinstance(value, str) else "")
+def test_contradictions_are_named(nixpkgs, settings, words):
+    with pytest.raises(toolchain.NixError) as caught:
+        nixpkgs.evaluate(test(settings), "outputs", WITH_FILE)
+    assert all(word in str(caught.value) for word in words), caught.value
+
+
+def test_a_directory_in_legacy_mode(nixpkgs):
+    with pytest.raises(toolchain.NixError, match=r"In test `toy`:\n *- testing.testDir: a directory of tests is for"):
+        nixpkgs.evaluate(test('testing.testDir = /etc; testing.mode = "legacy";', script=None), "outputs")
+
+
+def test_going_back(nixpkgs):
+    with_ours = nixpkgs.evaluate(test(), "commands.driver")
+    without = nixpkgs.evaluate(test("testing.enable = false;"), "commands.driver")
+    assert "check-script.py" in with_ours and "check-script.py" not in without
+
+
+# ---- drivers that are really built
+
+
+@pytest.mark.parametrize("script, what", [
+    ("def f(:\n", "test-script:1:7: SyntaxError"),
+    ("start_all()\nsever.succeed('true')\n", "test-script:2:1: undefined name 'sever'\n"),
+    ("server.foo()\n", 'test-script:1:1: "QemuMachine" has no attribute "foo"'),
+])
+def test_faults_of_scripts_stop_the_build(nixpkgs, script, what):
+    with pytest.raises(toolchain.NixError) as caught:
+        nixpkgs.build(test(script=script))
+    text = re.sub(r"^ *(> )?", "", str(caught.value), flags=re.M)
+    assert what in text and script.splitlines()[-1] in text
+
+
+def test_checks_can_be_skipped(nixpkgs):
+    assert nixpkgs.build(test("skipLint = true; skipTypeCheck = true;", "sever.foo()\n")).exists()
+
+
+@GENERATIONS
+def test_a_built_driver_runs_a_guest(nixpkgs, file, tmp_path):
+    """The driver as Nix builds it, on a real guest."""
+    script = 'start_all()\nassert server.succeed("echo hello") == "hello\\n"\nprint("machines", len(machines))\n'
+    guest = toolchain.run(toolchain.ROOT / "tests/guests/make-vm", "--out", tmp_path, "tiny", "server").split()[-1]
+    settings = f"""name = "real"; nodes.server = {{ }}; testScript = {json.dumps(script)};"""
+    path = nixpkgs.build(f"{{ {settings} }}", file=file)
+    assert (path / "test-script").read_text() == script
+    with harness.Run("", arguments=["-o", "{dir}/out"], driver=(str(path / "bin/nixos-test-driver"),),
+                     env={"START_SCRIPT": guest}, seconds=180) as run:
+        result = run.finish()
+    assert result.status == 0, result.log
+    assert "machines 1" in result.lines
+
+
+# ---- the flake
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_checks_evaluate(nixpkgs, system):
+    paths = json.loads(nixpkgs.nix_flake("eval", "--json", f"FLAKE#checks.{system}", "--apply",
+                                         "builtins.mapAttrs (_: check: check.drvPath)"))
+    assert set(paths) == CHECKS
+
+
+@pytest.mark.parametrize("attribute", ["driver", "driverInteractive"])
+def test_drivers_of_checks_evaluate(nixpkgs, attribute):
+    for check in "vm-execution-test", "vm-service-test", "legacy-syntax", "pytest-syntax", "vlan-faults":
+        nixpkgs.nix_flake("eval", "--raw", f"FLAKE#checks.x86_64-linux.{check}.{attribute}.drvPath")
+
+
+def test_flake_check(nixpkgs):
+    nixpkgs.nix_flake("flake", "check", "--no-build", "FLAKE")
+
+
+def test_showing_the_flake_evaluates_no_system(nixpkgs, tmp_path):
+    flake = tmp_path / "flake"
+    shutil.copytree(nixpkgs.flake, flake)
+    for file in "nix/testbed.nix", "nix/testbed-system.nix", "tests/nixos/nodes/web.nix":
+        (flake / file).write_text('throw "evaluated"\n')
+    outputs = json.loads(nixpkgs.nix_flake("flake", "show", "--json", "FLAKE", flake=flake))
+    assert set(outputs["checks"]["x86_64-linux"]) == CHECKS
+    assert {"apps", "devShells", "formatter", "lib", "nixosTestModules", "overlays", "packages", "templates"} <= set(outputs)
+
+
+def test_the_overlay_replaces_the_driver_of_all_tests(nixpkgs):
+    # In a framework of 26.05 or later; older ones do not look there.
+    name = nixpkgs.nix_flake("eval", "--impure", "--raw", "--expr", f"""
+      (import {nixpkgs.tree} {{ system = "x86_64-linux"; overlays = [ (import {nixpkgs.flake}/nix/overlay.nix) ]; }})
+        .nixos-test-driver.unwrapped.pname""")
+    assert name == "nixos-test-driver-unwrapped"
+
+
+def test_overrides_of_every_release(nixpkgs):
+    expression = f"""
+      let
+        pkgs = import {nixpkgs.tree} {{ system = "x86_64-linux"; }};
+        driver = pkgs.callPackage {nixpkgs.flake}/nix/package.nix {{ }};
+        paths = map (arguments: (driver.override arguments).drvPath) [
+          {{ }}
+          {{ enableOCR = true; }}
+          {{ extraPythonPackages = ps: [ ps.numpy ]; }}
+          {{ enableNspawn = true; }}
+          {{ qemu_pkg = pkgs.qemu; }}
+          {{ somethingElse = 1; }}
+        ];
+      in paths"""
+    paths = json.loads(nixpkgs.nix_flake("eval", "--impure", "--json", "--expr", expression))
+    assert len(set(paths[:5])) == 5 and paths[5] == paths[0]
+
+
+def test_make_test(nixpkgs):
+    for test_of_old in ('{ name = "a"; machine = { }; testScript = ""; }', '{ pkgs, ... }: { name = "a"; nodes = { }; testScript = ""; }'):
+        path = nixpkgs.nix_flake("eval", "--impure", "--raw", "--expr", f"""
+          let
+            nixpkgs = {{ outPath = {nixpkgs.tree}; lib = import ({nixpkgs.tree} + "/lib"); }};
+            lib = import {nixpkgs.flake}/nix/lib.nix {{ inherit nixpkgs; }};
+            pkgs = import {nixpkgs.tree} {{ system = "x86_64-linux"; }};
+          in (lib.makeTest pkgs ({test_of_old})).driver.drvPath""")
+        assert path.endswith("-nixos-test-driver-a.drv")
+
+
+def test_quick_checks_list_what_is_wrong(nixpkgs, tmp_path):
+    flake = tmp_path / "flake"
+    shutil.copytree(nixpkgs.flake, flake)
+    testbed = flake / "nix/testbed.nix"
+    check = "FLAKE#checks.x86_64-linux.vm-config-integrity-test"
+    nixpkgs.nix_flake("build", "--no-link", check, flake=flake)
+    testbed.write_text(testbed.read_text().replace("docker.enable = true", "docker.enable = false").replace(
+        'PermitRootLogin = "no"', 'PermitRootLogin = "yes"'))
+    with pytest.raises(toolchain.NixError) as caught:
+        nixpkgs.nix_flake("build", "--no-link", "-L", check, flake=flake)
+    for line in ("- Docker is on: set virtualisation.docker.enable = true",
+                 '- root cannot log in by SSH: set services.openssh.settings.PermitRootLogin = "no"'):
+        assert line in str(caught.value)
+
+
+def test_template(nixpkgs, tmp_path):
+    flake = tmp_path / "flake"
+    shutil.copytree(nixpkgs.flake / "nix/template", flake)
+    paths = json.loads(nixpkgs.nix_flake("eval", "--json", "FLAKE#checks.x86_64-linux", "--override-input", "nixos-test-driver",
+                                         f"path:{nixpkgs.flake}", "--apply", "builtins.mapAttrs (_: check: check.drvPath)",
+                                         flake=flake))
+    assert set(paths) == {"legacy", "pytest"}

@@ -1,0 +1,99 @@
+"""Nix for the tests of this directory.
+
+Most tests need a package set. It comes from one of
+
+- NIXPKGS: a nixpkgs tree;
+- NIXPKGS_LIB and NIXOS: the `lib` and `nixos` folders of one, which nixeval, a tool that is no part of this project,
+  completes by stubs of packages. NIXEVAL is its directory, unless it is on the PATH.
+
+Nothing is fetched: what a derivation needs from outside has to be in the store already, or to be a stub.
+"""
+
+import functools
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parent
+EXPERIMENTAL = "experimental-features = nix-command flakes"
+
+
+class NixError(Exception):
+    pass
+
+
+def run(*command, **options):
+    done = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, timeout=900, **options)
+    if done.returncode:
+        raise NixError(done.stderr)
+    return done.stdout
+
+
+def nixeval():
+    """The directory of the tool, or None."""
+    program = os.environ.get("NIXEVAL") or shutil.which("nixeval")
+    if program and Path(program).is_dir():
+        return Path(program)
+    return Path(program).resolve().parent if program else None
+
+
+def has_package_set():
+    return bool(os.environ.get("NIXPKGS") or (os.environ.get("NIXPKGS_LIB") and os.environ.get("NIXOS") and nixeval()))
+
+
+class Toolchain:
+    """Nix with a package set; `tree` is the nixpkgs tree, `flake` a copy of this one that Nix can take."""
+
+    def __init__(self, directory):
+        self.flake = directory / "flake"
+        self.copy_sources()
+        if os.environ.get("NIXPKGS"):
+            self.tree = Path(os.environ["NIXPKGS"]).resolve()
+        else:
+            self.tree = directory / "nixpkgs"
+            run(nixeval() / "mkroot", "--lib", os.environ["NIXPKGS_LIB"], "--nixos", os.environ["NIXOS"],
+                "--names", self.flake, self.tree)
+
+    def copy_sources(self):
+        """What is tracked, as it is now: a flake in a repository is that, too."""
+        for name in run("git", "ls-files", cwd=ROOT).splitlines():
+            if (ROOT / name).is_file():
+                target = self.flake / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / name, target)
+
+    def nix(self, program, *arguments):
+        if nixeval() and not os.environ.get("NIXPKGS"):
+            start = f'. "{nixeval()}/env.sh"; program=$1; shift; exec "$nixbin/$program" "$@"'
+            return run("bash", "-c", start, "bash", program, *arguments)
+        return run(program, *arguments, env={**os.environ, "NIX_CONFIG": EXPERIMENTAL})
+
+    def nix_flake(self, *arguments, flake=None):
+        override = ["--offline", "--no-write-lock-file", "--override-input", "nixpkgs", f"path:{self.tree}"]
+        words = [str(word).replace("FLAKE", f"path:{flake or self.flake}") for word in arguments]
+        return self.nix("nix", *words, *override)
+
+    def arguments(self, test, file):
+        path = self.flake.parent / "test.nix"
+        path.write_text(test)
+        return [self.flake / "tests/nix/evaluate.nix", "--arg", "root", self.tree, "--arg", "test", path, "--arg",
+                "file", "true" if file else "false"]
+
+    def evaluate(self, test, attribute, file=False):
+        """Of a test, given as a Nix expression: an attribute of what evaluate.nix gives."""
+        return json.loads(self.nix("nix-instantiate", "--eval", "--strict", "--json", "--read-write-mode",
+                                   *self.arguments(test, file), "-A", attribute))
+
+    def build(self, test, attribute="driver", file=False):
+        """The path of the derivation's output."""
+        return Path(self.nix("nix-build", "--no-out-link", *self.arguments(test, file), "-A", attribute).strip())
+
+
+@functools.cache
+def debian_nix():
+    """Whether there is any Nix, which is enough to read Nix files."""
+    return shutil.which("nix-instantiate")
