@@ -153,13 +153,12 @@ PyMethodDef ntd_machine_command_methods[] = {
 		   "Runs commands, each of which must exit with another status than 0."),
 	NTD_METHOD("wait_until_succeeds", wait_until_succeeds,
 		   "wait_until_succeeds($self, command, timeout=900)\n--\n\n"
-		   "Repeats a command until it succeeds, after 10 to 250 ms; its last output. The "
-		   "time "
+		   "Repeats a command every second until it succeeds; its last output. The time "
 		   "bounds\n"
 		   "the waiting and each attempt."),
 	NTD_METHOD("wait_until_fails", wait_until_fails,
 		   "wait_until_fails($self, command, timeout=900)\n--\n\n"
-		   "Repeats a command until it fails, after 10 to 250 ms; its last output."),
+		   "Repeats a command every second until it fails; its last output."),
 	NTD_METHOD("sleep", sleep_in_guest,
 		   "sleep($self, secs=None, duration=None)\n--\n\n"
 		   "Sleeps, by the guest's clock. duration is the newer name of secs."),

@@ -210,7 +210,7 @@ int ntd_machine_wait_until(struct ntd_machine *machine, struct ntd_bytes command
 				       .attempt = try_until,
 				       .observed = until_observed,
 				       .arg = &until,
-				       .pace = NTD_PACE_ADAPTIVE,
+				       .pace = NTD_PACE_SECOND,
 				       .timeout = timeout,
 				       .machine = machine},
 			      .command = command,

@@ -8,8 +8,8 @@
 typedef int ntd_attempt(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_error **err);
 
 enum ntd_pace {
-	NTD_PACE_SECOND, /* every second: scripts' own functions, and the reading of pictures */
-	NTD_PACE_ADAPTIVE /* after a sixteenth of the time waited so far, from 10 to 250 ms: whatever runs in the guest */
+	NTD_PACE_SECOND, /* every second: scripts' own commands and functions, which may have effects */
+	NTD_PACE_ADAPTIVE /* after a sixteenth of the time waited so far, from 10 to 250 ms: probes of ours */
 };
 
 struct ntd_machine;

@@ -350,11 +350,11 @@ def test_wait_until_succeeds(session):
         import time
         began = time.monotonic()
         out = machine.wait_until_succeeds("echo x >> tries; wc -l < tries; test $(wc -l < tries) -ge 3")
-        assert out == "3\\n" and time.monotonic() - began < 1.5
+        assert out == "3\\n" and 1.8 < time.monotonic() - began < 5
         machine.succeed("rm tries")
         text = error_of(machine.wait_until_succeeds, "echo x >> tries; false", timeout=2)
         assert text.startswith("RequestedAssertionFailed: action timed out after 2."), text
-        assert 4 <= int(machine.succeed("wc -l < tries; rm tries")) <= 60
+        assert machine.succeed("wc -l < tries; rm tries") == "3\\n"
         assert machine.wait_until_fails("echo gone; false") == "gone\\n"
         assert "action timed out after" in error_of(machine.wait_until_fails, "true", timeout=1)
         began = time.monotonic()

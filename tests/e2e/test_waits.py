@@ -67,12 +67,12 @@ def test_a_probe_is_repeated_more_than_once_a_second(session):
     assert 8 <= count <= 60
 
 
-def test_scripts_own_commands_are_repeated_like_probes(session):
+def test_scripts_own_commands_keep_their_interval(session):
     count = session("""
         error_of(machine.wait_until_succeeds, f"echo x >> {path('own')}; false", timeout=3)
         result = len(open(path("own")).readlines())
     """)
-    assert 6 <= count <= 80
+    assert count <= 5
 
 
 def test_retry_keeps_its_interval(session):
