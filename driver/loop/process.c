@@ -234,7 +234,8 @@ struct ntd_process *ntd_process_spawn(struct ntd_children *children, const struc
 	uint32_t id = ++children->last_id;
 
 	if (children->closed) {
-		ntd_error_set(err, NTD_E_CANCELLED, "nothing is started any more: the run has ended");
+		ntd_error_set(err, NTD_E_CANCELLED,
+			      "nothing is started any more: the run has ended");
 		return NULL;
 	}
 	if (send_order(children, id, spawn, err) < 0)
