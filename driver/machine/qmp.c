@@ -179,8 +179,6 @@ void ntd_qmp_close(struct ntd_qmp *qmp, const struct ntd_error *why)
 
 	ntd_source_remove(&qmp->socket);
 	ntd_close_fd(&qmp->socket.fd);
-	if (ready)
-		ready(qmp->owner, why);
 	while (qmp->exchanges) {
 		struct exchange *exchange = qmp->exchanges;
 
@@ -194,6 +192,8 @@ void ntd_qmp_close(struct ntd_qmp *qmp, const struct ntd_error *why)
 		ntd_request_complete(&wait->request, ntd_error_copy(why));
 	}
 	qmp->last_wait = &qmp->event_waits;
+	if (ready)
+		ready(qmp->owner, why); /* the last: it may end in ntd_qmp_free() */
 }
 
 void ntd_qmp_ask(struct ntd_qmp *qmp, const char *command,

@@ -22,7 +22,7 @@ struct ntd_qmp *ntd_qmp_new(struct ntd_loop *loop, const char *who);
 void ntd_qmp_free(struct ntd_qmp *qmp); /* closed before */
 
 /* Loop: takes the connected socket. After the greeting the capabilities are negotiated; then `ready` runs
- * once, or, with a `failure`, when the connection is closed before. */
+ * once, or, with a `failure`, when the connection has been closed before. */
 typedef void ntd_qmp_ready(void *owner, const struct ntd_error *failure);
 int ntd_qmp_open(struct ntd_qmp *qmp, int fd, ntd_qmp_ready *ready, void *owner,
 		 struct ntd_error **err);

@@ -70,8 +70,9 @@ with socket.socket(socket.AF_UNIX) as listener:
     listener.bind(str(path))
     listener.listen()
     import threading
-    threading.Thread(target=lambda: listener.accept()[0].close()).start()
-    assert f"QMP at {path}: waiting for QEMU's greeting" in str(raised(QMPSession.from_path, path))
+    threading.Thread(target=lambda: [listener.accept()[0].close() for _ in range(100)]).start()
+    for _ in range(100):
+        assert f"QMP at {path}: waiting for QEMU's greeting" in str(raised(QMPSession.from_path, path))
 path.unlink()
 assert "File name too long" in str(raised(QMPSession.from_path, "/" + "x" * 200))
 assert isinstance(raised(QMPSession.from_path, 3), TypeError)
