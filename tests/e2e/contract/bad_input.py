@@ -16,7 +16,7 @@ wrong = {
     machine.wait_for_open_port: ["80", None, 1.5], machine.wait_for_closed_port: ["80", None],
     machine.wait_for_file: [3, None], machine.wait_for_open_unix_socket: [3, None], machine.screenshot: [3, None],
     machine.copy_from_machine: [3, None], machine.get_tty_text: [None, 1.5], machine.wait_for_text: regex,
-    machine.wait_for_window: regex, machine.wait_for_console_text: [3], machine.sleep: ["1", True],
+    machine.wait_for_window: regex, machine.wait_for_console_text: regex, machine.sleep: ["1", True],
     machine.wait_for_shutdown: duration, machine.wait_for_x: duration, machine.forward_port: ["80", None],
 }
 for function, arguments in wrong.items():
@@ -88,3 +88,9 @@ machine.start()
 for function in machine.get_screen_text, lambda: machine.screenshot("x"), lambda: machine.wait_for_text("x"):
     error = raised(function)
     assert type(error) is MachineError and "no screenshot: " in str(error), error
+
+# No machine any more.
+machine.release()
+for function in machine.connect, lambda: machine.execute("true"), lambda: machine.send_monitor_command("info status"):
+    error = raised(function)
+    assert "machine 'machine'" in str(error) and "released" in str(error), error
