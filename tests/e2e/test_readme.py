@@ -7,9 +7,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_the_readme_shows_the_example_script():
+def test_the_readme_shows_the_example_scripts():
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
-    assert blocks == [(ROOT / "tests/e2e/examples/ping.py").read_text()]
+    assert blocks == [(ROOT / "tests/e2e/examples" / name).read_text() for name in ("ping.py", "ping_pytest.py")]
 
 
 def test_make_demo_runs_the_example():

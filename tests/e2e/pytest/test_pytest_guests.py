@@ -1,0 +1,64 @@
+"""Real guests."""
+
+import re
+
+import harness
+import pytest
+from pytest_harness import run
+
+EXAMPLES = harness.ROOT / "tests/e2e/examples"
+
+
+def sections(result):
+    """{title: text} of the last failure."""
+    parts = re.split(r"^-+ (\S.*?) -+\n", result.out, flags=re.M)
+    return dict(zip(parts[1::2], parts[2::2]))
+
+
+def test_one_guest(tiny):
+    result = run("""
+        def test_before(machine):
+            machine.succeed("echo of the test before > /dev/console")
+            machine.wait_for_console_text("of the test before")
+
+        def test_values(machine):
+            machine.succeed("echo of this test > /dev/console")
+            machine.wait_for_console_text("of this test")
+            assert machine.succeed("uname -s").strip() == "GNU"
+        """, tiny, seconds=120, status=1)
+    assert result.outcomes == {"test_before": "PASSED", "test_values": "FAILED"}
+    assert "assert 'Linux' == 'GNU'" in result.out
+    console = sections(result)["console of machine during this test"]
+    assert "of this test" in console and "of the test before" not in console
+    assert "uname" in sections(result)["log of this test"]
+    assert result.kept == ["script.py-test_values/machine"]
+    case = result.cases["script.py::test_values"]
+    assert "machine # of this test" in case.findtext("system-out") + (case.findtext("system-err") or "")
+    boot, *_ = re.search(r"^ +[\d.]+ +([\d.]+) .*::test_before$", result.out, re.M).groups()
+    assert float(boot) > 0.5  # the first test has waited for it
+
+
+@pytest.mark.parametrize("example", ["ping.py", "ping_pytest.py"])
+def test_the_same_job_in_both_styles(guests, example):
+    vms = {name: guests.tiny(name, node, [1]) for node, name in enumerate(("client", "server"), 1)}
+    result = run((EXAMPLES / example).read_text(), vms, vlans=[1], seconds=180)
+    assert re.search(r"^client: .*ping -c1 192.168.1.2$", result.log, re.M)
+    assert [name for name, case in result.cases.items() if case.find("failure") is not None] == []
+    assert len(result.cases) == 3  # two and main
+
+
+def test_journal_of_the_time_of_the_test(guests):
+    result = run("""
+        def test_first(machine):
+            machine.wait_for_unit("multi-user.target")
+            machine.succeed("logger of the first test", "sleep 4")
+
+        def test_second(machine):
+            machine.succeed("logger of the second test")
+            machine.wait_until_succeeds("journalctl -o cat | grep -q 'second test'")
+            machine.wait_for_unit("no-such.service")
+        """, {"machine": guests.systemd()}, seconds=300, status=1)
+    assert result.outcomes == {"test_first": "PASSED", "test_second": "FAILED"}
+    journal = sections(result)["journal of machine"]
+    assert "of the second test" in journal and "of the first test" not in journal
+    assert 'unit "no-such.service" is inactive and there are no pending jobs' in result.out
