@@ -201,6 +201,11 @@ def startup(run):
     return {"wall": wall * 1e3} | script(run)
 
 
+def pytest_mode(run):
+    """Without plugins that happen to be installed here. All processes have the same clock."""
+    return script(run, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1", BENCH_BEGAN=str(time.perf_counter()))
+
+
 def lines_lost(path):
     return FLOOD_LINES - len(set(re.findall(rb"flood (\d{6}) x{86}", path.read_bytes())))
 
@@ -224,6 +229,14 @@ ROWS = [
         [
             Figure("wall", "start to exit, empty script, ms", limit=40, to_beat=150),
             Figure("memory", "  peak memory of its processes, MB", limit=20, to_beat=36),
+        ],
+    ),
+    Row(
+        "pytest",
+        pytest_mode,
+        [
+            Figure("first", "pytest style: start to the first test, ms", limit=350),
+            Figure("each", "  a test that does nothing, pytest included, ms", limit=5),
         ],
     ),
     Row(
