@@ -198,8 +198,9 @@ def test_flake_check(nixpkgs):
 def test_showing_the_flake_evaluates_no_system(nixpkgs, tmp_path):
     flake = tmp_path / "flake"
     shutil.copytree(nixpkgs.flake, flake)
-    for file in "nix/testbed.nix", "nix/testbed-system.nix", "tests/nixos/nodes/web.nix":
+    for file in "nix/testbed.nix", "nix/testbed-system.nix":
         (flake / file).write_text('throw "evaluated"\n')
+    (flake / "tests/nixos/nodes/web.nix").write_text('{ nodes.server = throw "evaluated"; }\n')
     outputs = json.loads(nixpkgs.nix_flake("flake", "show", "--json", "FLAKE", flake=flake))
     assert set(outputs["checks"]["x86_64-linux"]) == CHECKS
     assert {"apps", "devShells", "formatter", "lib", "nixosTestModules", "overlays", "packages", "templates"} <= set(outputs)
