@@ -170,6 +170,28 @@ test:
 	@$(MAKE) --no-print-directory WERROR=-Werror all
 	@tests/run
 
+# The Nix side in the test framework of a nixpkgs: NIXPKGS is its tree; or NIXPKGS_LIB and NIXOS are its folders
+# lib and nixos, and NIXEVAL the directory of the tool that completes them (tests/nix/toolchain.py).
+test-nix: export NIXPKGS := $(NIXPKGS)
+test-nix: export NIXPKGS_LIB := $(NIXPKGS_LIB)
+test-nix: export NIXOS := $(NIXOS)
+test-nix: export NIXEVAL := $(NIXEVAL)
+test-nix:
+	@tests/setup --for test
+	@$(MAKE) --no-print-directory WERROR=-Werror all
+	@tests/run nix framework
+
+# The checks of the flake that are about its test bed, by Nix. The quick ones boot nothing.
+NIX = nix --extra-experimental-features 'nix-command flakes'
+NIX_SYSTEM = $(shell uname -m)-linux
+QUICK_CHECKS = vm-config-integrity-test platform-validation-test vm-build-test
+test-vm-quick:
+	$(NIX) build --no-link --print-build-logs --keep-going $(NIXFLAGS) $(QUICK_CHECKS:%=.#checks.$(NIX_SYSTEM).%)
+
+test-vm:
+	$(NIX) build --print-build-logs --keep-going $(NIXFLAGS) .#checks.$(NIX_SYSTEM).vm-test-suite
+	@cat result/summary.txt
+
 demo:
 	@tests/setup --for demo
 	@$(MAKE) --no-print-directory -s all

@@ -9,7 +9,6 @@ Most tests need a package set. It comes from one of
 Nothing is fetched: what a derivation needs from outside has to be in the store already, or to be a stub.
 """
 
-import functools
 import json
 import os
 import shutil
@@ -42,7 +41,7 @@ def nixeval():
 
 
 def has_package_set():
-    return bool(os.environ.get("NIXPKGS") or (os.environ.get("NIXPKGS_LIB") and os.environ.get("NIXOS") and nixeval()))
+    return bool(os.environ.get("NIXPKGS") or (os.environ.get("NIXPKGS_LIB") and os.environ.get("NIXOS")))
 
 
 class Toolchain:
@@ -54,6 +53,8 @@ class Toolchain:
         if os.environ.get("NIXPKGS"):
             self.tree = Path(os.environ["NIXPKGS"]).resolve()
         else:
+            if not nixeval():
+                raise NixError("nixeval is neither on the PATH nor named by NIXEVAL=DIR")
             self.tree = directory / "nixpkgs"
             run(nixeval() / "mkroot", "--lib", os.environ["NIXPKGS_LIB"], "--nixos", os.environ["NIXOS"],
                 "--names", self.flake, self.tree)
@@ -91,9 +92,3 @@ class Toolchain:
     def build(self, test, attribute="driver", file=False):
         """The path of the derivation's output."""
         return Path(self.nix("nix-build", "--no-out-link", *self.arguments(test, file), "-A", attribute).strip())
-
-
-@functools.cache
-def debian_nix():
-    """Whether there is any Nix, which is enough to read Nix files."""
-    return shutil.which("nix-instantiate")
