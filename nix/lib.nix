@@ -1,32 +1,37 @@
 # Tests that run on this driver, from the functions that nixpkgs has for its own.
 { nixpkgs }:
 let
-  framework = import (nixpkgs + "/nixos/lib") { inherit (nixpkgs) lib; };
-in
-rec {
-  /*
-    As nixpkgs' `runTest`: the derivation that runs the test, from a test module. The module sets `hostPkgs`.
-
-    runTest { name = "hello"; hostPkgs = pkgs; nodes.machine = { }; testScript = "machine.succeed('true')"; }
-  */
-  runTest =
+  runWith =
+    { path, lib, ... }:
     module:
-    framework.runTest {
+    (import (path + "/nixos/lib") { inherit lib; }).runTest {
       imports = [
         module
         ./test-module.nix
       ];
     };
+in
+{
+  /*
+    As nixpkgs' `runTest`: the derivation that runs the test, from a test module. The module sets `hostPkgs`; the
+    test framework is that of this flake's nixpkgs.
+
+    runTest { name = "hello"; hostPkgs = pkgs; nodes.machine = { }; testScript = "machine.succeed('true')"; }
+  */
+  runTest = runWith {
+    path = nixpkgs;
+    inherit (nixpkgs) lib;
+  };
 
   /*
     As nixpkgs' `makeTest` and `pkgs.testers.nixosTest`: a test that is an attribute set, a function of
-    `{ pkgs, lib, ... }` or a file with either, for a package set. One machine may be called `machine`.
+    `{ pkgs, lib, ... }` or a file with either. The test framework is that of the package set.
 
     makeTest pkgs ./tests/hello.nix
   */
   makeTest =
     pkgs: test:
-    runTest {
+    runWith pkgs {
       imports = [ test ];
       hostPkgs = pkgs;
     };

@@ -156,6 +156,21 @@ def test_faults_of_scripts_stop_the_build(nixpkgs, script, what):
     assert what in text and script.splitlines()[-1] in text
 
 
+def test_another_package(nixpkgs):
+    path = nixpkgs.build("""
+      { lib, config, hostPkgs, ... }: {
+        name = "other"; nodes.server = { }; testScript = ""; skipLint = true; skipTypeCheck = true;
+        testing.package = lib.mkForce (hostPkgs.runCommand "other" { passthru.override = _: config.testing.package; } ''
+          mkdir -p $out/bin
+          echo "touch driver-symbols" > $out/bin/generate-driver-symbols
+          echo "echo other" > $out/bin/nixos-test-driver
+          chmod +x $out/bin/*
+        '');
+      }
+    """)
+    assert toolchain.run(path / "bin/nixos-test-driver") == "other\n"
+
+
 def test_checks_can_be_skipped(nixpkgs):
     assert nixpkgs.build(test("skipLint = true; skipTypeCheck = true;", "sever.foo()\n")).exists()
 
@@ -173,6 +188,26 @@ def test_a_built_driver_runs_a_guest(nixpkgs, file, tmp_path):
         result = run.finish()
     assert result.status == 0, result.log
     assert "machines 1" in result.lines
+
+
+def test_a_built_driver_runs_pytest(nixpkgs, tmp_path):
+    """A directory of tests; what the command line adds comes after the test's own arguments."""
+    tests = tmp_path / "tests"
+    tests.mkdir()
+    (tests / "test_a.py").write_text(
+        "def test_chosen(server):\n    assert server.succeed('echo hello') == 'hello\\n'\n\n\n"
+        "def test_other(server):\n    assert False\n")
+    path = nixpkgs.build(f"""{{
+      name = "real"; nodes.server = {{ }};
+      testing = {{ testDir = {tests}; pytestArgs = [ "-k" "chosen or none" ]; }};
+    }}""", file=WITH_FILE)
+    fake = tmp_path / "run-server-vm"
+    fake.symlink_to(toolchain.ROOT / "tests/fake/run-fake-vm")
+    for options, status, words in ([], 0, "1 passed, 1 deselected"), (["--", "-k", "other"], 1, "1 failed, 1 deselected"):
+        with harness.Run("", arguments=["-o", "{dir}/out", *options], driver=(str(path / "bin/nixos-test-driver"),),
+                         env={"START_SCRIPT": fake}, seconds=60) as run:
+            result = run.finish()
+        assert result.status == status and words in result.log + result.out, result.log + result.out
 
 
 # ---- the flake
@@ -236,8 +271,7 @@ def test_make_test(nixpkgs):
     for test_of_old in ('{ name = "a"; machine = { }; testScript = ""; }', '{ pkgs, ... }: { name = "a"; nodes = { }; testScript = ""; }'):
         path = nixpkgs.nix_flake("eval", "--impure", "--raw", "--expr", f"""
           let
-            nixpkgs = {{ outPath = {nixpkgs.tree}; lib = import ({nixpkgs.tree} + "/lib"); }};
-            lib = import {nixpkgs.flake}/nix/lib.nix {{ inherit nixpkgs; }};
+            lib = import {nixpkgs.flake}/nix/lib.nix {{ nixpkgs = throw "the framework is that of pkgs"; }};
             pkgs = import {nixpkgs.tree} {{ system = "x86_64-linux"; }};
           in (lib.makeTest pkgs ({test_of_old})).driver.drvPath""")
         assert path.endswith("-nixos-test-driver-a.drv")
