@@ -33,6 +33,9 @@ int ntd_driver_add_assertions(PyObject *object);
 
 /* driver.test_symbols(), in globals.c */
 PyObject *ntd_driver_test_symbols(PyObject *object, PyObject *unused);
+/* Warns when the script calls its only machine `machine` though that is not its name, as drivers with JSON
+ * configurations do. */
+void ntd_warn_of_alias(PyObject *symbols, PyObject *code);
 
 /* ---- driver_new.c: Driver(...) in scripts */
 int ntd_driver_init(PyObject *object, PyObject *args, PyObject *kwargs);

@@ -109,3 +109,46 @@ PyObject *ntd_driver_test_symbols(PyObject *object, PyObject *unused)
 		return NULL;
 	return ntd_steal(&dict);
 }
+
+/* ---- the alias of an only machine */
+
+static bool has_name(PyObject *names, const char *name)
+{
+	for (Py_ssize_t i = 0; i < PyTuple_Size(names); i++)
+		if (PyUnicode_CompareWithASCIIString(PyTuple_GetItem(names, i), name) == 0)
+			return true;
+	return false;
+}
+
+/* Whether the code, or a function in it, reads or sets a global of that name. */
+static bool uses_global(PyObject *code, const char *name)
+{
+	_cleanup_pyref_ PyObject *names = PyObject_GetAttrString(code, "co_names");
+	_cleanup_pyref_ PyObject *constants = PyObject_GetAttrString(code, "co_consts");
+
+	if (names && has_name(names, name))
+		return true;
+	for (Py_ssize_t i = 0; constants && i < PyTuple_Size(constants); i++)
+		if (PyCode_Check(PyTuple_GetItem(constants, i)) &&
+		    uses_global(PyTuple_GetItem(constants, i), name))
+			return true;
+	return false;
+}
+
+void ntd_warn_of_alias(PyObject *symbols, PyObject *code)
+{
+	struct ntd_module_state *state = ntd_module_state();
+	PyObject *machine = PyDict_GetItemString(symbols, "machine");
+	_cleanup_pyref_ PyObject *name = NULL;
+
+	if (!state->session->config->from_file || !machine ||
+	    !PyObject_TypeCheck(machine, state->machine_type))
+		return;
+	name = PyObject_GetAttrString(machine, "name");
+	if (name && PyUnicode_CompareWithASCIIString(name, "machine") != 0 &&
+	    uses_global(code, "machine"))
+		ntd_log(state->session->report, NTD_LEVEL_WARNING, NULL,
+			"the name `machine` for the only machine is deprecated: call it `%s`",
+			PyUnicode_AsUTF8(name));
+	PyErr_Clear();
+}

@@ -1,5 +1,5 @@
 /* Running a test script, and telling how it went: exit status and the report of a failure. */
-#include "embed.h"
+#include "driver_object.h"
 
 #include <fcntl.h>
 
@@ -138,6 +138,7 @@ int ntd_execute_code(PyObject *driver, PyObject *code)
 	    PyDict_SetItemString(symbols, "__builtins__", PyEval_GetBuiltins()) == 0) {
 		if (state->session->config->pause_on_failure)
 			Py_XSETREF(state->script_symbols, Py_NewRef(symbols));
+		ntd_warn_of_alias(symbols, code);
 		result = PyEval_EvalCode(code, symbols, symbols);
 	}
 	ntd_nest_end(&nest, !result);

@@ -154,6 +154,7 @@ int ntd_config_load(struct ntd_config *config, const struct ntd_options *options
 		.time_scale = options->time_scale.given ? options->time_scale.factor : 1,
 		.test_script = copy(options->test_script),
 		.debug_hook_attach = copy(options->debug_hook_attach),
+		.from_file = options->config != NULL,
 		.keep_state = options->keep_state,
 		.interactive = options->interactive,
 		.quiet = options->quiet,

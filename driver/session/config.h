@@ -22,6 +22,7 @@ struct ntd_config {
 	char *events;            /* the same */
 	char *log_file;          /* of the XML log; NULL: none */
 	char *debug_hook_attach; /* NULL: no breakpoints */
+	bool from_file;          /* machines and limits come from a JSON file */
 	bool keep_state, interactive, quiet;
 	bool pause_on_failure; /* a prompt after a failure, if there is a terminal */
 	enum ntd_level log_level;

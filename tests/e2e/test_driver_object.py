@@ -349,3 +349,15 @@ def test_a_network_of_the_scripts_own(fake, tmp_path):
         assert Named("lan").name == "lan"
     """, fake, vlans=[1])
     assert result.log.count("start vlan") == result.log.count("kill vlan") == 4
+
+
+@pytest.mark.parametrize("name, script, style, warned", [
+    ("server", "machine.log('x')", "json", True),
+    ("server", "def f():\n    return machine.name\nf()", "json", True),
+    ("server", "server.log('machine')", "json", False),
+    ("machine", "machine.log('x')", "json", False),
+    ("server", "machine.log('x')", "options", False),  # as those drivers were
+])
+def test_alias_of_the_only_machine(fakes, name, script, style, warned):
+    result = harness.run(script, fakes(name), style=style)
+    assert ("the name `machine` for the only machine is deprecated: call it `server`" in result.log) == warned

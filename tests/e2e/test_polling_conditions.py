@@ -333,3 +333,12 @@ def test_a_real_guest(tiny):
             machine.wait_for_console_text("never")
     """, tiny, status=1)
     assert "PollingConditionError: Polling condition failed: alive" in result.log
+
+
+def test_the_older_name_of_the_interval_is_warned_of(fake):
+    result = harness.run("""
+        import datetime
+        polling_condition(interval=datetime.timedelta(seconds=3), description="new")(lambda: True)
+        polling_condition(seconds_interval=3, description="old")(lambda: True)
+    """, fake)
+    assert result.log.count("seconds_interval is deprecated. Use interval instead.") == 1

@@ -1,6 +1,7 @@
 """Conditions that are watched while a script does other things."""
 
 import time
+import warnings
 
 from _test_driver import retry, watch
 
@@ -140,6 +141,8 @@ def polling_condition(driver):
     """The decorator as scripts see it, with or without arguments."""
     def decorator(fun=None, *, seconds_interval=2.0, interval=None, description=None):
         wanted = seconds_interval if interval is None else interval
+        if seconds_interval != 2.0:
+            warnings.warn("polling_condition(): seconds_interval is deprecated. Use interval instead.", stacklevel=2)
         if fun is None:
             return lambda function: PollingCondition(function, driver, wanted, description)
         return PollingCondition(fun, driver, wanted, description)
