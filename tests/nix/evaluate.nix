@@ -7,10 +7,18 @@
   test,
   # Whether the framework is to describe the run in a file, as since 26.05.
   file ? false,
+  # Whether the driver comes by the overlay, with no test module of ours.
+  overlay ? false,
   system ? builtins.currentSystem,
 }:
 let
-  pkgs = import root { inherit system; };
+  pkgs = import root {
+    inherit system;
+    overlays = lib.optionals overlay [
+      (import ../../nix/overlay.nix)
+      (_: prev: { nixos-test-driver = prev.nixos-test-driver.override { stdenv = uncheckedFor prev; }; })
+    ];
+  };
   lib = import (root + "/lib");
   framework = import (root + "/nixos/lib") { inherit lib; };
 
@@ -24,23 +32,27 @@ let
             hostPkgs.writeShellScriptBin "run-${config.system.name}-vm" ''exec "$START_SCRIPT" "$@"''
           );
         };
-      # `make unit` runs the tests of the core.
-      testing.package = lib.mkDefault (
-        hostPkgs.callPackage ../../nix/package.nix {
-          stdenv = hostPkgs.stdenv // {
-            mkDerivation = attributes: hostPkgs.stdenv.mkDerivation (attributes // { doCheck = false; });
-          };
-        }
-      );
     };
+  ours =
+    { hostPkgs, lib, ... }:
+    {
+      imports = [ ../../nix/test-module.nix ];
+      testing.package = lib.mkDefault (hostPkgs.callPackage ../../nix/package.nix { stdenv = uncheckedFor hostPkgs; });
+    };
+
+  # `make unit` runs the tests of the core.
+  uncheckedFor =
+    { stdenv, ... }:
+    stdenv // { mkDerivation = attributes: stdenv.mkDerivation (attributes // { doCheck = false; }); };
+
   hasFile = builtins.pathExists (root + "/nixos/lib/testing/driver-configuration.nix");
 
   evaluated = framework.evalTest {
     imports = [
-      ../../nix/test-module.nix
       light
       test
     ]
+    ++ lib.optional (!overlay) ours
     ++ lib.optional (file && !hasFile) ./configuration-file.nix;
     hostPkgs = pkgs;
   };

@@ -78,17 +78,17 @@ class Toolchain:
         words = [str(word).replace("FLAKE", f"path:{flake or self.flake}") for word in arguments]
         return self.nix("nix", *words, *override)
 
-    def arguments(self, test, file):
+    def arguments(self, test, file, tree=None, overlay=False):
         path = self.flake.parent / "test.nix"
         path.write_text(test)
-        return [self.flake / "tests/nix/evaluate.nix", "--arg", "root", self.tree, "--arg", "test", path, "--arg",
-                "file", "true" if file else "false"]
+        words = {"root": tree or self.tree, "test": path, "file": json.dumps(file), "overlay": json.dumps(overlay)}
+        return [self.flake / "tests/nix/evaluate.nix", *(word for name in words for word in ("--arg", name, words[name]))]
 
     def evaluate(self, test, attribute, file=False):
         """Of a test, given as a Nix expression: an attribute of what evaluate.nix gives."""
         return json.loads(self.nix("nix-instantiate", "--eval", "--strict", "--json", "--read-write-mode",
                                    *self.arguments(test, file), "-A", attribute))
 
-    def build(self, test, attribute="driver", file=False):
+    def build(self, test, attribute="driver", file=False, **options):
         """The path of the derivation's output."""
-        return Path(self.nix("nix-build", "--no-out-link", *self.arguments(test, file), "-A", attribute).strip())
+        return Path(self.nix("nix-build", "--no-out-link", *self.arguments(test, file, **options), "-A", attribute).strip())
