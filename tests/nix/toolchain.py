@@ -71,7 +71,7 @@ class Toolchain:
         if nixeval() and not os.environ.get("NIXPKGS"):
             start = f'. "{nixeval()}/env.sh"; program=$1; shift; exec "$nixbin/$program" "$@"'
             return run("bash", "-c", start, "bash", program, *arguments)
-        return run(program, *arguments, env={**os.environ, "NIX_CONFIG": EXPERIMENTAL})
+        return run(program, *arguments, env={**os.environ, "NIX_CONFIG": "\n".join([os.environ.get("NIX_CONFIG", ""), EXPERIMENTAL])})
 
     def nix_flake(self, *arguments, flake=None):
         override = ["--offline", "--no-write-lock-file", "--override-input", "nixpkgs", f"path:{self.tree}"]
