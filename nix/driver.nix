@@ -4,7 +4,6 @@
   lib,
   options,
   hostPkgs,
-  isPytest,
 }:
 let
   cfg = config.testing;
@@ -68,11 +67,11 @@ let
         ];
       };
 
+  scale = if lib.isString cfg.timeoutScale then cfg.timeoutScale else builtins.toJSON cfg.timeoutScale;
+
   ownFlags =
     lib.optional (cfg.mode != "auto") "--mode ${cfg.mode}"
-    ++ lib.optional (cfg.timeoutScale != null) "--timeout-scale ${
-      if lib.isString cfg.timeoutScale then cfg.timeoutScale else builtins.toJSON cfg.timeoutScale
-    }"
+    ++ lib.optional (cfg.timeoutScale != null) "--timeout-scale ${scale}"
     ++ lib.optional (cfg.events != null) "--events ${lib.escapeShellArg cfg.events}";
 
   wrapperArgs =
@@ -97,13 +96,16 @@ let
     ]) (ownFlags ++ config.extraDriverArgs);
 
   # As the driver makes identifiers of names.
-  identifier = name: lib.concatStrings (lib.imap0 character (lib.stringToCharacters name));
-  character =
-    index: text: if builtins.match (if index == 0 then "[A-Za-z_]" else "[A-Za-z0-9_]") text == null then "_" else text;
+  identifier =
+    name:
+    let
+      characters = lib.stringToCharacters name;
+      keep = pattern: text: if builtins.match pattern text == null then "_" else text;
+    in
+    keep "[A-Za-z_]" (lib.head characters) + lib.concatMapStrings (keep "[A-Za-z0-9_]") (lib.tail characters);
 
-  machines = map identifier (
-    description.names ++ lib.optional (lib.length description.names == 1 && description.names != [ "machine" ]) "machine"
-  );
+  isAlone = lib.length description.names == 1 && description.names != [ "machine" ];
+  machines = map identifier (description.names ++ lib.optional isAlone "machine");
 
   checker = hostPkgs.python3.withPackages (
     ps:

@@ -7,13 +7,14 @@ let
 
   shard =
     number:
+    let
+      flags = "--shard ${toString number}/${toString count} --junit-xml junit.xml";
+    in
     config.rawTestDerivation.overrideAttrs (old: {
       name = "${old.name}-shard${toString number}";
-      buildCommand =
-        lib.replaceStrings [ program ] [ "${program} --shard ${toString number}/${toString count} --junit-xml junit.xml" ]
-          old.buildCommand;
+      buildCommand = lib.replaceStrings [ program ] [ "${program} ${flags}" ] old.buildCommand;
     });
+
+  numbered = number: lib.nameValuePair "shard${toString number}" (shard number);
 in
-lib.optionalAttrs (count > 1) (
-  lib.listToAttrs (map (number: lib.nameValuePair "shard${toString number}" (shard number)) (lib.range 1 count))
-)
+lib.optionalAttrs (count > 1) (lib.listToAttrs (map numbered (lib.range 1 count)))

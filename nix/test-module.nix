@@ -20,34 +20,45 @@ let
   inherit (lib) mkOption types;
   cfg = config.testing;
 
-  isPytest = cfg.mode == "pytest" || cfg.testDir != null;
-
   # `testScript` has a definition of ours with this priority when there is a testDir.
   placeholderPriority = 2000;
   hasTestScript = options.testScript.highestPrio < placeholderPriority;
 
-  # What is wrong with this test's settings, each beginning with the option's name.
-  faults =
-    lib.optional (cfg.testDir != null && hasTestScript) "testing.testDir: `testScript` is set, too; one of them says what to run"
-    ++ lib.optional (
-      cfg.mode == "legacy" && cfg.testDir != null
-    ) "testing.testDir: a directory of tests is for pytest, but testing.mode is \"legacy\""
-    ++ lib.optional (
-      cfg.mode == "legacy" && cfg.pytestArgs != [ ]
-    ) "testing.pytestArgs: they would reach nothing, testing.mode is \"legacy\""
-    ++ lib.optional (
-      cfg.mode == "legacy" && cfg.shards > 1
-    ) "testing.shards: only tests in pytest style can be divided, but testing.mode is \"legacy\""
-    ++ lib.optional (
-      config.containers or { } != { }
-    ) "testing.enable: this driver does not run containers (${lib.concatStringsSep ", " (lib.attrNames config.containers)}) yet; with `testing.enable = false` the test runs on the driver of nixpkgs";
+  containers = lib.attrNames (config.containers or { });
+
+  # What may be wrong with this test's settings; each text begins with the option's name.
+  rules = [
+    {
+      broken = cfg.testDir != null && hasTestScript;
+      text = "testing.testDir: `testScript` is set, too; one of them says what to run";
+    }
+    {
+      broken = cfg.mode == "legacy" && cfg.testDir != null;
+      text = "testing.testDir: a directory of tests is for pytest, but testing.mode is \"legacy\"";
+    }
+    {
+      broken = cfg.mode == "legacy" && cfg.pytestArgs != [ ];
+      text = "testing.pytestArgs: they would reach nothing, testing.mode is \"legacy\"";
+    }
+    {
+      broken = cfg.mode == "legacy" && cfg.shards > 1;
+      text = "testing.shards: only tests in pytest style can be divided, but testing.mode is \"legacy\"";
+    }
+    {
+      broken = containers != [ ];
+      text =
+        "testing.enable: this driver does not run containers (${toString containers}) yet; "
+        + "with `testing.enable = false` the test runs on the driver of nixpkgs";
+    }
+  ];
+  faults = lib.filter (rule: rule.broken) rules;
 
   checked =
     value:
     if faults == [ ] then
       value
     else
-      throw "In test `${config.name}`:\n${lib.concatMapStrings (fault: "- ${fault}\n") faults}";
+      throw "In test `${config.name}`:\n${lib.concatMapStrings (fault: "- ${fault.text}\n") faults}";
 in
 {
   options.testing = {
@@ -131,7 +142,6 @@ in
             lib
             options
             hostPkgs
-            isPytest
             ;
         }
       )
