@@ -206,6 +206,31 @@ def test_a_built_driver_runs_pytest(nixpkgs, fakes, tmp_path):
         assert result.status == status and words in result.log + result.out, result.log + result.out
 
 
+def test_shards_divide_the_tests(nixpkgs, fakes, tmp_path):
+    """With the flags of the shards' derivations, on a fake machine; the derivations themselves want KVM."""
+    tests = tmp_path / "tests"
+    tests.mkdir()
+    (tests / "test_a.py").write_text("".join(
+        f"def test_{number}(server):\n    server.succeed('true')\n\n\n" for number in range(8)))
+    settings = f"""{{ name = "real"; nodes.server = {{ }}; testing = {{ testDir = {tests}; shards = 2; }}; }}"""
+    path = nixpkgs.build(settings, file=WITH_FILE)
+    commands = nixpkgs.evaluate(settings, "commands.shards", WITH_FILE)
+    for shard, command in commands.items():
+        flags = re.search(r"/bin/nixos-test-driver (.+) -o \$out", command)[1].split()
+        (tmp_path / shard).mkdir()
+        with harness.Run("", arguments=["-o", "{dir}/out", *flags], driver=(str(path / "bin/nixos-test-driver"),),
+                         env={"START_SCRIPT": fakes("server")["server"]}, directory=tmp_path / shard) as run:
+            result = run.finish()
+        assert result.status == 0, result.log + result.out
+        (tmp_path / "out" / shard).parent.mkdir(exist_ok=True)
+        (tmp_path / "out" / shard).symlink_to(tmp_path / shard / "out")
+    summary = toolchain.run("/usr/bin/python3", nixpkgs.flake / "nix/join-reports.py", "--name", "real", tmp_path / "out",
+                            *commands)
+    assert re.fullmatch(r"(shard[12]  passed  .*\n){2}", summary), summary
+    names = re.findall(r'<testcase [^>]*name="(?:[^"]*::)?test_(\d)"', (tmp_path / "out/junit.xml").read_text())
+    assert sorted(names) == list("01234567")
+
+
 def test_the_overlay_reaches_the_frameworks_own_drivers(nixpkgs, fakes, tmp_path):
     """Nothing of a test is ours but the package; the framework checks its script against our stubs."""
     tree = nixpkgs.tree
