@@ -114,11 +114,16 @@ PyObject *ntd_module_init(void)
 	return PyModuleDef_Init(&definition);
 }
 
+/* Called with an exception set, too, which PyImport_GetModule() may clear. */
 struct ntd_module_state *ntd_module_state(void)
 {
-	_cleanup_pyref_ PyObject *name = PyUnicode_FromString(module_name);
-	_cleanup_pyref_ PyObject *module = PyImport_GetModule(name);
+	_cleanup_pyref_ PyObject *name = NULL, *module = NULL;
+	PyObject *type, *exception, *traceback;
 
+	PyErr_Fetch(&type, &exception, &traceback);
+	name = PyUnicode_FromString(module_name);
+	module = PyImport_GetModule(name);
+	PyErr_Restore(type, exception, traceback);
 	return PyModule_GetState(module); /* sys.modules keeps it alive */
 }
 
