@@ -254,8 +254,8 @@ void ntd_signals_remove(struct ntd_session *session);
 /* At a prompt: prompts written in Python install handlers of their own, and Python's in C with them. Puts
  * ours in C back, which calls theirs and interrupts waits. */
 void ntd_signals_keep(void);
-/* Whether the last signal was one that ends the run, SIGTERM or SIGHUP. */
-bool ntd_signals_ending(void);
+/* The last signal if it was one that ends the run, SIGTERM or SIGHUP; else 0. */
+int ntd_signals_ending(void);
 /* A user sits at a prompt, and may interrupt as often as he likes. */
 void ntd_signals_attended(bool attended);
 bool ntd_signals_are_attended(void);

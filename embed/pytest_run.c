@@ -176,7 +176,7 @@ static PyObject *ending(PyObject *self, PyObject *unused)
 {
 	(void)self;
 	(void)unused;
-	return PyBool_FromLong(ntd_signals_ending());
+	return PyLong_FromLong(ntd_signals_ending());
 }
 
 static PyObject *pause_run(PyObject *self, PyObject *args)
@@ -211,7 +211,7 @@ PyMethodDef ntd_pytest_functions[] = {
 	 "the journal "
 	 "what is\nof this test."},
 	{"ending", ending, METH_NOARGS,
-	 "ending()\n--\n\nWhether a signal has come that ends the run, SIGTERM or SIGHUP."},
+	 "ending()\n--\n\nThe signal that has come to end the run, SIGTERM or SIGHUP, or 0."},
 	{"pause", pause_run, METH_VARARGS,
 	 "pause(names, banner)\n--\n\nA prompt with these names; SystemExit for exit()."},
 	{NULL, NULL, 0, NULL},

@@ -185,9 +185,9 @@ void ntd_signals_keep(void)
 	}
 }
 
-bool ntd_signals_ending(void)
+int ntd_signals_ending(void)
 {
-	return last_signal == SIGTERM || last_signal == SIGHUP;
+	return last_signal == SIGTERM || last_signal == SIGHUP ? last_signal : 0;
 }
 
 void ntd_signals_attended(bool attended)

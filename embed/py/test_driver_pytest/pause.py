@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from _test_driver import ending, pause
+from _test_driver import pause
 
 BANNER = """{nodeid} has failed ({when}). Its fixtures and variables are names here, the machines are as it left them, and there
 is no time limit any more. Ctrl-D goes on with the next test, exit() ends the run;
@@ -59,8 +59,8 @@ def _names(driver, node, error):
 class Pause:
     """The plugin."""
 
-    def __init__(self, driver, terminal, run):
-        self.driver, self.terminal, self.run = driver, terminal, run
+    def __init__(self, driver, terminal):
+        self.driver, self.terminal = driver, terminal
 
     @pytest.hookimpl(trylast=True)
     def pytest_exception_interact(self, node, call, report):
@@ -71,7 +71,5 @@ class Pause:
         try:
             with self.terminal.entered():
                 pause(_names(self.driver, node, error), BANNER.format(nodeid=node.nodeid, when=report.when))
-        except SystemExit as leaving:
-            if ending():
-                self.run.ended_by = leaving.code - 128
+        except SystemExit:
             pytest.exit("left at the prompt", returncode=1)

@@ -1,5 +1,7 @@
 """The pytest plugin of a run. Each test is a subtest of the driver's log, so that every report has it."""
 
+import inspect
+import os
 import signal
 import time
 import zlib
@@ -24,8 +26,9 @@ class Plugin:
         self.driver, self.crew = driver, crew
         self.shard, self.restart_dead, self.no_skip = shard, restart_dead, no_skip
         self.times, self.left_out = reports.Times(), 0
-        self.ended_by = None  # the number of a signal
-        self.terminal, self.in_summary = None, False
+        self.interrupted = False  # by Ctrl-C
+        self.config, self.in_summary = None, False
+        self.shared_output = os.path.sameopenfile(1, 2)  # pytest's lines and those of the log
         # of the present test: where its log begins, its outcome, and what the collection of evidence took; of its
         # present attempt: whether that was collected, and whether a requirement of it is not met
         self.position, self.failed, self.skipped, self.aside = 0, False, None, (0, 0, 0)
@@ -37,14 +40,13 @@ class Plugin:
     def pytest_configure(self, config):
         for mark in MARKS:
             config.addinivalue_line("markers", mark)
-        options = config.option
+        self.config, options = config, config.option
         options.verbose = getattr(options, "verbose", 0) or 1  # a line a test, if nothing else is said
         if getattr(options, "reportchars", None) == "fE":  # pytest's default
             options.reportchars = "fEsx"
         if getattr(options, "numprocesses", None) or getattr(options, "tx", None):
             raise pytest.UsageError("the machines belong to this process, so its tests cannot be spread over others "
                                     "(-n, pytest-xdist); run parts in several drivers: --shard 1/4, 2/4 ...")
-        self.terminal = config.pluginmanager.get_plugin("terminalreporter")
 
     def pytest_collection_modifyitems(self, config, items):
         index, count = self.shard
@@ -66,12 +68,14 @@ class Plugin:
         for item in session.items:
             if self._starts(item) and not self._why_skipped(item):
                 wanted += [machine for machine in self.crew.of(item) if machine not in wanted]
-        if wanted:
+        try:
             self.crew.start(wanted)
+        except SystemExit:
+            raise session.Interrupted(signal.Signals(ending()).name) from None
 
     def pytest_keyboard_interrupt(self, excinfo):
         if excinfo.type is KeyboardInterrupt:  # pytest's own kinds are other reasons to stop
-            self.ended_by = signal.SIGINT
+            self.interrupted = True
 
     # ---- one test
 
@@ -129,6 +133,22 @@ class Plugin:
                 pytest.fail(f"{name!r} is a fixture of pytest and also a machine: take \"machines\" as the argument "
                             f"and use machines[{self.crew.by_name[name].name!r}]", pytrace=False)
 
+    def pytest_pyfunc_call(self, pyfuncitem):
+        """Runs tests that are coroutines; a plugin for them comes before this. There is no asyncio.run(), since that
+        keeps a Ctrl-C to itself."""
+        function = pyfuncitem.obj
+        if not inspect.iscoroutinefunction(function):
+            return None
+        import asyncio  # which takes a while
+
+        loop = asyncio.new_event_loop()
+        try:
+            loop.run_until_complete(function(**{name: pyfuncitem.funcargs[name]
+                                                for name in inspect.signature(function).parameters}))
+        finally:
+            loop.close()
+        return True
+
     def _revive(self, item):
         machines = self.crew.of(item)
         dead = self.crew.dead(machines) if self._starts(item) else []
@@ -149,8 +169,7 @@ class Plugin:
                 path, line, _ = item.reportinfo()
                 report.longrepr = str(path), (line or 0) + 1, f"Skipped: {self.skipped}"
         if report.failed and ending():
-            self.ended_by = call.excinfo.value.code - 128
-            item.session.shouldstop = signal.Signals(self.ended_by).name
+            item.session.shouldstop = signal.Signals(ending()).name
         elif report.failed and not self.told:
             self.told = True
             self._collect(item, report)
@@ -169,7 +188,9 @@ class Plugin:
         reports.add_artifacts(report, self.driver.out_dir, item.nodeid, machines)
         self.aside = [old + after - first for old, after, first in zip(self.aside, spent(), before)]
 
+    @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report):
+        self._begin_line()
         text = f"{report.nodeid} failed ({report.when})\n{report.longreprtext}"
         if report.failed:
             self.failed = True
@@ -179,10 +200,15 @@ class Plugin:
 
     # ---- what the terminal shows
 
+    def _begin_line(self):
+        """The log follows, on lines of its own."""
+        terminal = self.config.pluginmanager.get_plugin("terminalreporter")
+        if terminal and self.shared_output and self.config.option.verbose > 0:
+            terminal.ensure_newline()
+
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logstart(self, nodeid, location):
-        if self.terminal:  # the log follows, on lines of its own
-            self.terminal.ensure_newline()
+        self._begin_line()
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_report_teststatus(self, report, config):
@@ -193,4 +219,5 @@ class Plugin:
 
     def pytest_terminal_summary(self, terminalreporter):
         self.in_summary = True
-        self.times.write(terminalreporter)
+        if self.config.option.verbose >= 0:
+            self.times.write(terminalreporter)

@@ -1,17 +1,23 @@
 """What is told of a test that failed, and where its time went."""
 
 import re
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from _test_driver import collect, recall
 
-CONSOLE_LINES, LOG_LINES = 100, 200
+CONSOLE_LINES, LOG_LINES, NAME_LENGTH = 100, 200, 120
 NO_JOURNAL = re.compile(r"(No journal files were found\.\n|-- No entries --\n)*")
 
 
 def directory_name(nodeid):
-    return re.sub(r"[^\w.\[\]=+-]+", "-", nodeid.rpartition("/")[2]).strip("-")
+    """A file name for each test, readable as far as it can be."""
+    plain = nodeid.replace("/", "-").replace("::", "-").lstrip(".-")
+    safe = re.sub(r"[^\w.\[\]=+-]", "_", plain, flags=re.ASCII)
+    if safe == plain and len(safe) <= NAME_LENGTH:
+        return safe
+    return f"{safe[:NAME_LENGTH]}-{zlib.crc32(nodeid.encode()):08x}"
 
 
 def _last_lines(text, count):
@@ -60,7 +66,8 @@ class Times:
     def write(self, terminal, shown=50):
         if not self.rows:
             return
-        terminal.write_sep("-", "seconds: all, boot, waiting, commands, rest")
+        of = f" (the {shown} slowest tests)" if len(self.rows) > shown else ""
+        terminal.write_sep("-", f"seconds: all, boot, waiting, commands, rest{of}")
         slowest = sorted(self.rows, key=lambda row: row[1], reverse=True)[:shown]
         for nodeid, *seconds in (row for row in self.rows if row in slowest):
             terminal.write_line(" ".join(f"{value:8.2f}" for value in seconds) + f"  {nodeid}")

@@ -2,10 +2,13 @@
 
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from contextlib import closing, contextmanager
 from pathlib import Path
+
+from _test_driver import ending
 
 MISSING = (f"the test script is pytest style, but pytest is not there for {sys.executable} "
            f"(Python {sys.version.split()[0]}): install it, for NixOS tests by extraPythonPackages = p: [ p.pytest ]")
@@ -47,7 +50,7 @@ def _arguments(path, out_dir, arguments):
 
 
 @contextmanager
-def _pausing(driver, plugin, wanted):
+def _pausing(driver, wanted):
     """The plugins of --pause-on-failure."""
     if not wanted:
         yield []
@@ -55,7 +58,7 @@ def _pausing(driver, plugin, wanted):
     from test_driver_pytest.pause import Pause, Terminal
 
     with closing(Terminal()) as terminal:
-        yield [Pause(driver, terminal, plugin)]
+        yield [Pause(driver, terminal)]
 
 
 def run(driver, script, arguments, shard, restart_dead, no_skip, pause):
@@ -74,14 +77,14 @@ def run(driver, script, arguments, shard, restart_dead, no_skip, pause):
     plugin = Plugin(driver, crew, shard, restart_dead, no_skip)
     before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
-        with Target(script) as path, ScriptNames(driver), _pausing(driver, plugin, pause) as pausing:
+        with Target(script) as path, ScriptNames(driver), _pausing(driver, pause) as pausing:
             _forget_modules(path if os.path.isdir(path) else os.path.dirname(path))
             status = pytest.main(_arguments(path, driver.out_dir, arguments),
                                  plugins=[plugin, fixtures(driver, crew), *pausing])
     finally:
         sys.dont_write_bytecode = before
-    if plugin.ended_by:
-        return -plugin.ended_by
+    if ending() or plugin.interrupted:
+        return -(ending() or signal.SIGINT)
     if status == pytest.ExitCode.NO_TESTS_COLLECTED and plugin.left_out:
         return 0  # all are in other parts
     return int(status)

@@ -145,7 +145,7 @@ def test_timeout_plugin(pair):
         import pytest
         @pytest.mark.timeout(1)
         def test_a(client): client.succeed("sleep 1000")
-        def test_b(server): server.succeed("true")
+        def test_b(client, server): assert client.succeed("echo a") + server.succeed("echo b") == "a\\nb\\n"
         """, pair, status=1)
     assert result.outcomes == {"test_a": "FAILED", "test_b": "PASSED"}
     assert "Failed: Timeout >1" in result.out and "client: must succeed: sleep 1000" in result.out
@@ -187,6 +187,38 @@ def test_pytest_is_missing(fake, tmp_path):
     assert "the test script is pytest style, but pytest is not there for /" in result.err
     assert "extraPythonPackages = p: [ p.pytest ]" in result.err and started(result) == []
     assert "Traceback" not in result.err
+
+
+def test_coroutines(fake):
+    result = run("""
+        import asyncio
+        async def test_a(machine, tmp_path):
+            await asyncio.sleep(0.01)
+            assert machine.succeed("echo a") == "b\\n"
+        class TestB:
+            async def test_b(self, machine): machine.succeed("true")
+        """, fake, status=1)
+    assert result.outcomes == {"test_a": "FAILED", "TestB::test_b": "PASSED"}
+    assert "assert 'a\\n' == 'b\\n'" in result.out
+
+
+# ---- where scripts are
+
+
+def test_scripts_by_any_path(tmp_path, fake):
+    plain = tmp_path / "vm-test-script"
+    plain.write_text("def test_a(machine): machine.succeed('true')\n")
+    result = run(vms=fake, options=["--script", plain])
+    assert result.outcomes == {"test_a": "PASSED"} and list(result.cases) == ["test_script.py::test_a", "main"]
+    directory = tmp_path / "tests"
+    (directory / "part").mkdir(parents=True)
+    (directory / "part/test_a.py").write_text(plain.read_text())
+    result = run(vms=fake, options=["--script", directory])
+    assert list(result.cases) == ["part/test_a.py::test_a", "main"]
+    result = run(vms=fake, arguments=[directory, "--vm-start-scripts", *fake.values(), "-o", "{dir}/out", "--",
+                                      f"{directory}/part/test_a.py::test_a"])
+    assert result.outcomes == {"test_a": "PASSED"}
+    assert not list(tmp_path.rglob("__pycache__"))
 
 
 # ---- dead machines
@@ -254,6 +286,15 @@ def test_ctrl_c(fake):
 def test_sigterm(fake):
     result = interrupted(fake, signal.SIGTERM)
     assert result.status == 143 and "!! Interrupted: SIGTERM !!" in result.out and result.kept == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_while_machines_start(fake, number):
+    with PytestRun(SLEEPS, fake, env={"FAKE_QMP": "silent"}) as running:
+        running.wait_for("machine # connecting to host")
+        running.signal(number)
+        result = running.finish(seconds=20)
+    assert result.status == 128 + number and result.outcomes == {} and "INTERNALERROR" not in result.out
 
 
 def test_global_timeout(fake):
