@@ -1,10 +1,9 @@
 """What tests can take as arguments: machines and networks by name, and the other names of scripts."""
 
 import builtins
+import types
 
 import pytest
-
-from test_driver_pytest.test_vms import TestVMFixtures
 
 # Fixtures of pytest itself, whose names a machine cannot have at the same time.
 RESERVED = {
@@ -31,16 +30,18 @@ def values(driver, crew):
 
 def _fixture(name, value):
     @pytest.fixture(scope="session", name=name)
-    def fixture(self):
+    def fixture():
         return value
 
     return fixture
 
 
 def plugin(driver, crew):
-    """A plugin object with one fixture a name."""
-    own = {f"fixture_{name}": _fixture(name, value) for name, value in values(driver, crew).items()}
-    return type("MachineFixtures", (TestVMFixtures,), own)()
+    """A plugin, which is a module, with one fixture a name."""
+    module = types.ModuleType("machine_fixtures")
+    for name, value in values(driver, crew).items():
+        setattr(module, f"fixture_{name}", _fixture(name, value))
+    return module
 
 
 class ScriptNames:

@@ -69,6 +69,7 @@ def run(driver, script, arguments, shard, restart_dead, no_skip, pause):
     except ImportError:
         driver.logger.log_test_error(MISSING)
         return 1
+    from test_driver_pytest import test_vms
     from test_driver_pytest.fixtures import ScriptNames, plugin as fixtures
     from test_driver_pytest.machines import Crew
     from test_driver_pytest.plugin import Plugin
@@ -80,7 +81,7 @@ def run(driver, script, arguments, shard, restart_dead, no_skip, pause):
         with Target(script) as path, ScriptNames(driver), _pausing(driver, pause) as pausing:
             _forget_modules(path if os.path.isdir(path) else os.path.dirname(path))
             status = pytest.main(_arguments(path, driver.out_dir, arguments),
-                                 plugins=[plugin, fixtures(driver, crew), *pausing])
+                                 plugins=[plugin, fixtures(driver, crew), test_vms, *pausing])
     finally:
         sys.dont_write_bytecode = before
     if ending() or plugin.interrupted:

@@ -1,4 +1,4 @@
-"""Fixtures for machines that tests make for themselves (test_driver.test_vm). Each test's own: they are deleted when it
+"""A plugin: fixtures for machines that tests make for themselves (test_driver.test_vm). Each test's own: they are deleted when it
 has ended, however."""
 
 import pytest
@@ -6,30 +6,30 @@ import pytest
 from test_driver.test_vm import TestVMManager
 
 
-class TestVMFixtures:
-    __test__ = False
+@pytest.fixture(scope="session")
+def test_vm_options():
+    """What create_test_vm() is called with unless a test says otherwise, a dict. It is for conftest.py, modules and
+    classes to replace: return {"image": "disk.qcow2", "memory": 2048}."""
+    return {}
 
-    @pytest.fixture(scope="session")
-    def test_vm_options(self):
-        """What create_test_vm() is called with unless a test says otherwise, a dict. It is for conftest.py, modules and
-        classes to replace: return {"image": "disk.qcow2", "memory": 2048}."""
-        return {}
 
-    @pytest.fixture
-    def test_vm_manager(self, test_vm_options):
-        """A TestVMManager, which can be called: test_vm_manager(image=..., ...) is a machine."""
-        with TestVMManager(**test_vm_options) as manager:
-            yield manager
+@pytest.fixture
+def test_vm_manager(test_vm_options):
+    """A TestVMManager, which can be called: test_vm_manager(image=..., ...) is a machine."""
+    with TestVMManager(**test_vm_options) as manager:
+        yield manager
 
-    @pytest.fixture
-    def test_vm(self, test_vm_manager):
-        """A machine that runs; its root shell is there, if it has one."""
-        vm = test_vm_manager.create(start=True)
-        if vm.root_shell:
-            vm.connect()
-        return vm
 
-    @pytest.fixture
-    def vm_pool(self, test_vm_manager):
-        """vm_pool(count, ...): so many machines, made at the same time, in a list."""
-        return test_vm_manager.create_many
+@pytest.fixture
+def test_vm(test_vm_manager):
+    """A machine that runs; its root shell is there, if it has one."""
+    vm = test_vm_manager.create(start=True)
+    if vm.root_shell:
+        vm.connect()
+    return vm
+
+
+@pytest.fixture
+def vm_pool(test_vm_manager):
+    """vm_pool(count, ...): so many machines, made at the same time, in a list."""
+    return test_vm_manager.create_many
