@@ -1,5 +1,5 @@
-"""A plugin: fixtures for machines that tests make for themselves (test_driver.test_vm). Each test's own: they are deleted when it
-has ended, however."""
+"""A plugin: fixtures for machines that tests make for themselves (test_driver.test_vm). Each is the test's own, and
+deleted when it has ended, however."""
 
 import pytest
 

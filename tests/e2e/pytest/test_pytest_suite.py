@@ -130,4 +130,4 @@ def test_requirements(result):
     assert re.search(r"^SKIPPED \[1\] \S+test_trouble.py:\d+: requires memory=1000T: [\d.]+G are available$",
                      result.out, re.M)
     assert "requires: unknown 'a moon'; known are 'kvm', 'net' and memory=\"SIZE\"" in result.out
-    assert "PytestUnknownMarkWarning" not in result.out  # vm, slow and the others are known
+    assert "warnings summary" not in result.out  # also, vm, slow and the others are known
