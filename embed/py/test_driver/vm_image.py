@@ -78,8 +78,8 @@ class Arch:
     firmware: tuple = ()
 
 
-_IDE_CDROM = ("-device", "ide-cd,drive=cdrom,bootindex=0")
-_SCSI_CDROM = ("-device", "virtio-scsi-pci", "-device", "scsi-cd,drive=cdrom,bootindex=0")
+_IDE_CDROM = ("-device", "ide-cd,drive=cdrom,bootindex=1")
+_SCSI_CDROM = ("-device", "virtio-scsi-pci", "-device", "scsi-cd,drive=cdrom,bootindex=1")
 ARCHES = {
     "x86_64": Arch("qemu-system-x86_64", "q35", _IDE_CDROM),
     "i386": Arch("qemu-system-i386", "q35", _IDE_CDROM),
@@ -185,7 +185,7 @@ class ImageStartCommand(QemuStartCommand):
             return ("-drive", f"file={_option_path(self._image)},if=none,id=cdrom,media=cdrom,format=raw,readonly=on",
                     *ARCHES[self.arch].cdrom)
         return ("-drive", "file=disk.qcow2,if=none,id=disk,format=qcow2,cache=unsafe,werror=report",
-                "-device", "virtio-blk-pci,drive=disk,bootindex=0")
+                "-device", "virtio-blk-pci,drive=disk,bootindex=1")
 
     def _firmware(self):
         files = ARCHES[self.arch].firmware
