@@ -36,7 +36,7 @@ MARK = "NTD_E2E"
 LEAVE_SECONDS = 2
 # What could change how the driver and its start scripts behave.
 FOREIGN = re.compile(
-    r"DISPLAY|WAYLAND_DISPLAY|LOGFILE|logLevel|XDG_RUNTIME_DIR|TEMP|TMP|PYTHON\w*|QEMU_\w+|NIX_\w+|IN_NIX_SHELL"
+    r"DISPLAY|WAYLAND_DISPLAY|LOGFILE|logLevel|XDG_RUNTIME_DIR|TEMP|TMP|PYTHON\w*|QEMU_\w+|TEST_VM_\w+|NIX_\w+|IN_NIX_SHELL"
     r"|\w*[sS]tartScripts|\w*Names|vlans|globalTimeout|testScript|FAKE_\w+|USE_TMPDIR|SHARED_DIR"
 )
 PR_SET_CHILD_SUBREAPER = 36

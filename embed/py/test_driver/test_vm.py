@@ -44,12 +44,14 @@ def _from_environment(variable, default):
 class Timeouts:
     """All that limits test machines in time, in seconds. What is not given is taken from the environment."""
 
-    boot: float | None = _from_environment("TEST_VM_BOOT_TIMEOUT", None)  # QEMU's start, and again the root shell;
-    #                                                                       None: the run's --boot-timeout
-    stop: float = _from_environment("TEST_VM_STOP_TIMEOUT", 60)  # shutdown() by the power button
+    # QEMU's start, and again the root shell; None: the run's --boot-timeout
+    boot: float | None = _from_environment("TEST_VM_BOOT_TIMEOUT", None)
+    # shutdown() by the power button
+    stop: float = _from_environment("TEST_VM_STOP_TIMEOUT", 60)
     kvm_probe: float = _from_environment("TEST_VM_KVM_PROBE_TIMEOUT", 10)
     start_tries: float = _from_environment("TEST_VM_START_TRIES", 3)
-    start_pause: float = _from_environment("TEST_VM_START_PAUSE", 1)  # before the second try; then twice as long
+    # before the second try; then twice as long, and so on
+    start_pause: float = _from_environment("TEST_VM_START_PAUSE", 1)
 
 
 # What QEMU says when a start failed for a cause that may pass. Anything else would fail again.
@@ -266,6 +268,14 @@ def delete_test_vm(vm):
     found.delete()
 
 
+def _each_in_a_thread(function, vms):
+    threads = [threading.Thread(target=function, args=(vm,), daemon=True) for vm in vms]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
 class TestVMManager:
     """Machines that are deleted together: at the end of the `with` block, or by delete_all().
 
@@ -308,10 +318,11 @@ class TestVMManager:
     def create_many(self, count, image=None, **options):
         """`count` machines, started at the same time; a list. If one fails, none is left."""
         start = options.pop("start", self.defaults.get("start", True))
-        vms, failures = [self.create(image, **options, start=False) for _ in range(count)], []
+        vms = []
         try:
-            if start:
-                self._start_all(vms, failures)
+            for _ in range(count):
+                vms.append(self.create(image, **options, start=False))
+            failures = self._start_all(vms) if start else []
             if failures:
                 raise MachineError(f"{len(failures)} of {count} machines did not start:\n" + "\n".join(map(str, failures)))
         except BaseException:
@@ -320,18 +331,17 @@ class TestVMManager:
         return vms
 
     @staticmethod
-    def _start_all(vms, failures):
+    def _start_all(vms):
+        failures = []
+
         def start(vm):
             try:
                 vm.start()
             except BaseException as error:
                 failures.append(error)
 
-        threads = [threading.Thread(target=start, args=(vm,), daemon=True) for vm in vms]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        _each_in_a_thread(start, vms)
+        return failures
 
     def delete(self, vm):
         """As delete_test_vm(), for one of this manager's machines."""
@@ -341,11 +351,7 @@ class TestVMManager:
 
     def _delete_all(self, vms):
         """At the same time: each may take a second."""
-        threads = [threading.Thread(target=self.delete, args=(vm,), daemon=True) for vm in vms]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        _each_in_a_thread(self.delete, vms)
 
     def delete_all(self):
         """Deletes the machines there are."""

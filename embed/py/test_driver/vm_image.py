@@ -20,6 +20,7 @@ from test_driver.errors import MachineError
 from test_driver.machine import QemuStartCommand
 
 _OTHER_FORMATS = {b"KDMV": "VMDK", b"vhdxfile": "VHDX", b"conectix": "VHD", b"<<< ": "VDI", b"QED\0": "QED"}
+_COMPRESSED = (b"\x1f\x8b", b"\xfd7zXZ\0", b"(\xb5/\xfd", b"BZh")
 _SECTOR = 512
 _ISO_ID, _ISO_ID_OFFSET = b"CD001", 0x8001
 
@@ -55,6 +56,8 @@ def kind_of(path):
         if not os.access(path, os.X_OK):
             raise ValueError(f"image {path} is a program, but not executable")
         return "script"
+    if start.startswith(_COMPRESSED):
+        raise ValueError(f"image {path} is compressed")
     for magic, name in _OTHER_FORMATS.items():
         if start.startswith(magic):
             raise ValueError(f"image {path} is in the format {name}; qemu-img convert -O qcow2 makes one that can be used")

@@ -1,9 +1,15 @@
-"""A plugin: fixtures for machines that tests make for themselves (test_driver.test_vm). Each is the test's own, and
-deleted when it has ended, however."""
+"""Fixtures for machines that tests make for themselves (test_driver.test_vm). Each test's own: they are deleted when it
+has ended, however."""
 
 import pytest
 
 from test_driver.test_vm import TestVMManager
+
+
+def _ready(vm):
+    if vm.booted and vm.root_shell:
+        vm.connect()
+    return vm
 
 
 @pytest.fixture(scope="session")
@@ -23,13 +29,10 @@ def test_vm_manager(test_vm_options):
 @pytest.fixture
 def test_vm(test_vm_manager):
     """A machine that runs; its root shell is there, if it has one."""
-    vm = test_vm_manager.create(start=True)
-    if vm.root_shell:
-        vm.connect()
-    return vm
+    return _ready(test_vm_manager.create())
 
 
 @pytest.fixture
 def vm_pool(test_vm_manager):
-    """vm_pool(count, ...): so many machines, made at the same time, in a list."""
-    return test_vm_manager.create_many
+    """vm_pool(count, ...): so many machines like test_vm, started at the same time, in a list."""
+    return lambda count, **options: [*map(_ready, test_vm_manager.create_many(count, **options))]
