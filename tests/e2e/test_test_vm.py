@@ -271,6 +271,20 @@ def test_an_interruption_between_tries(failing, tmp_path):
     assert calls(tmp_path) == 1
 
 
+def test_a_machine_that_is_deleted_is_not_tried_again(failing, tmp_path):
+    result = run(f"""
+        import threading
+        vm = create_test_vm("{failing(CASES[0][1], 99)}", start=False, timeouts=Timeouts(start_pause=1000))
+        thread = threading.Thread(target=lambda: print(error_of(vm.start)))
+        thread.start()
+        while not os.path.exists("{tmp_path}/calls"):
+            pass
+        vm.delete()
+        thread.join()
+    """)
+    assert calls(tmp_path) == 1 and result.lines[0].startswith("MachineDied: ")
+
+
 def test_time_limits(tmp_path):
     silent = tmp_path / "silent"
     silent.write_text("#!/bin/sh\nexec sleep 1000\n")
