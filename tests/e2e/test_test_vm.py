@@ -1,5 +1,5 @@
-"""Machines that scripts make for themselves: names, clean-up, repeated starts, users, pytest's fixtures; on fakes.
-Disks and ISOs are in test_test_vm_images.py."""
+"""Machines that scripts make for themselves: names, clean-up, repeated starts, users; on fakes.
+Disks and ISOs are in test_test_vm_images.py, fixtures in pytest/test_pytest_vms.py."""
 
 import signal
 import stat
@@ -333,45 +333,3 @@ def test_without_a_root_shell():
             vm.root_shell = True
             assert vm.succeed("echo a") == "a\\n"
     """)
-
-
-# ---- pytest's fixtures
-
-SUITE = """
-import pytest
-
-class State:
-    seen = []
-
-def test_one(test_vm):
-    assert test_vm.connected and test_vm.succeed("echo a") == "a\\n"
-    State.seen.append(test_vm)
-
-def test_it_is_gone(test_vm):
-    before, = State.seen
-    assert not before.booted and not before.state_dir.exists() and before != test_vm
-
-def test_that_fails(test_vm_manager, vm_pool):
-    State.seen = [test_vm_manager(name_prefix="made"), *vm_pool(2, name_prefix="pool")]
-    assert [vm.connected for vm in State.seen] == [False, True, True]
-    assert State.seen == []
-
-def test_those_are_gone(driver):
-    assert len(State.seen) == 3 and not any(vm.booted or vm.state_dir.exists() for vm in State.seen)
-    assert not list(driver.tmp_dir.glob("vm-state-*"))
-
-class TestOptions:
-    @pytest.fixture
-    def test_vm_options(self):
-        return {"name_prefix": "other", "root_shell": False}
-
-    def test_them(self, test_vm):
-        assert str(test_vm).startswith("other-") and test_vm.booted and not test_vm.connected
-"""
-
-
-def test_fixtures():
-    result = harness.run(SUITE, env=IMAGE, status=1)
-    text = result.out + result.log
-    assert "4 passed" in text and "1 failed" in text
-    assert "test_that_fails" in text and "cannot collect" not in text

@@ -257,6 +257,12 @@ def create_test_vm(image=None, name_prefix="test-vm", arch=None, user=None, star
     return vm
 
 
+def living_vms():
+    """Those that have not been deleted."""
+    with _lock:
+        return list(_vms.values())
+
+
 def delete_test_vm(vm):
     """Ends the machine, given itself or by its name, at once and removes its state directory. Once it is deleted,
     deleting the object again does nothing; KeyError for a name that no machine has."""

@@ -9,6 +9,7 @@ import zlib
 import pytest
 
 from _test_driver import begin_test, end_test, ending, spent
+from test_driver.test_vm import living_vms
 from test_driver_pytest import reports, requirements
 from test_driver_pytest.fixtures import RESERVED
 
@@ -184,6 +185,7 @@ class Plugin:
     def _collect(self, item, report):
         before = spent()
         machines = self.crew.of(item) or [machine for machine in self.driver.machines if machine.booted]
+        machines += [vm for vm in living_vms() if vm.booted]
         reports.add_sections(report, self.position, machines)
         reports.add_artifacts(report, self.driver.out_dir, item.nodeid, machines)
         self.aside = [old + after - first for old, after, first in zip(self.aside, spent(), before)]
