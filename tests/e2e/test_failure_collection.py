@@ -143,7 +143,7 @@ def test_directory_that_cannot_be_made(fake, tmp_path):
     ("threading.Thread(target=a.succeed, args=['sleep 1000']).start(); time.sleep(0.3)",
      "the root shell is busy with `sleep 1000`"),
     ("os.kill(a.pid, signal.SIGSTOP)", "QEMU does not answer"),
-    ("os.kill(a.pid, signal.SIGKILL)", "the QEMU process was killed by signal 9 (Killed)"),
+    ("os.kill(a.pid, signal.SIGKILL)\n        while a.booted: time.sleep(0.01)", "the QEMU process was killed by signal 9 (Killed)"),
     ("a.shutdown()", "the QEMU process exited with code 0"),
     ("a.shell.send(b'sleep 1000\\n')", "the root shell does not answer"),
     ("a.execute('kill -STOP $$', check_output=False)", "the root shell does not answer"),

@@ -159,7 +159,7 @@ def test_without_a_terminal(fake):
         "machine 'machine': shell_interact() without an address needs a terminal, and standard input is none False",
         "machine 'machine': console_interact() needs a terminal, and standard input is none True",
         "machine 'machine': shell_interact() with an address needs the program socat, which is not on PATH",
-        "shell_interact() argument 1 must be str or None, not int"]
+        "shell_interact() argument 'address' must be str or None, not int"]
 
 
 def test_the_run_ends_during_an_interaction(tiny):
