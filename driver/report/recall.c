@@ -6,6 +6,8 @@
 #include <pthread.h>
 #include <string.h>
 
+enum { FIRST_CAPACITY = 1024 };
+
 struct entry {
 	char *machine; /* NULL: of the run as a whole */
 	char *text;
@@ -37,7 +39,7 @@ static void drop_first(struct recall *recall)
 
 static void grow(struct recall *recall)
 {
-	size_t capacity = recall->capacity ? 2 * recall->capacity : 1024;
+	size_t capacity = 2 * recall->capacity;
 	struct entry *entries = ntd_calloc(capacity, sizeof *entries);
 
 	for (size_t number = recall->first; number < recall->next; number++)
@@ -116,6 +118,8 @@ struct ntd_sink *ntd_recall_sink(size_t limit)
 	struct recall *recall = ntd_calloc(1, sizeof *recall);
 
 	recall->sink = (struct ntd_sink){.event = recall_event, .close = recall_close};
+	recall->capacity = FIRST_CAPACITY;
+	recall->entries = ntd_calloc(recall->capacity, sizeof *recall->entries);
 	recall->limit = limit;
 	pthread_mutex_init(&recall->mutex, NULL);
 	return &recall->sink;
