@@ -97,11 +97,7 @@ let
     inherit meta;
   };
 
-  version = lib.trim (
-    lib.removePrefix "VERSION =" (
-      lib.findFirst (lib.hasPrefix "VERSION =") "" (lib.splitString "\n" (builtins.readFile ../Makefile))
-    )
-  );
+  version = lib.head (builtins.match ".*\nVERSION = ([^\n]+)\n.*" (builtins.readFile ../Makefile));
 
   tools = [
     coreutils
