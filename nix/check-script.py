@@ -63,16 +63,6 @@ class Script:
         except ValueError as error:  # a NUL byte
             return None, self.fault(1, 1, f"SyntaxError: {error}")
 
-    def first_line(self, tree):
-        """How many lines have to stay at the top: a docstring and `from __future__` are not what they are below others."""
-        last = 0
-        for node in tree.body:
-            is_docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-            if not is_docstring and not (isinstance(node, ast.ImportFrom) and node.module == "__future__"):
-                break
-            last = node.end_lineno
-        return last
-
 
 def lint(script, tree, names):
     from pyflakes.checker import Checker
@@ -82,30 +72,26 @@ def lint(script, tree, names):
             for fault in sorted(faults, key=lambda fault: (fault.lineno, fault.col))]
 
 
-def check_types(trees, prelude):
-    """mypy over copies of all scripts, which begin with the prelude; one run, since its start takes longest."""
+def check_types(scripts, prelude):
+    """mypy over copies of all scripts, with the prelude in a line before them; one run, since its start takes longest."""
     with tempfile.TemporaryDirectory() as directory:
         Path(directory, f"{PRELUDE}.py").write_text(prelude)
-        tops = {}
-        for index, (script, tree) in enumerate(trees.items()):
-            top = script.first_line(tree)
-            lines = script.bytes.decode(errors="replace").splitlines(keepends=True)
+        copies = {}
+        for script in scripts:
             # Copies of a directory keep their names, so that they can import each other.
-            name = script.name if len(trees) > 1 else f"script{index}.py"
+            name = script.name if len(scripts) > 1 else "script.py"
             copy = Path(directory, name)
             copy.parent.mkdir(parents=True, exist_ok=True)
-            copy.write_text("".join([*lines[:top], f"from {PRELUDE} import *\n", *lines[top:]]))
-            tops[name] = script, top
+            copy.write_bytes(f"from {PRELUDE} import *\n".encode() + script.bytes)
+            copies[name] = script
         command = [sys.executable, "-m", "mypy", "--no-implicit-optional", "--no-color-output", "--no-error-summary",
-                   "--show-column-numbers", "--cache-dir=/dev/null", "--explicit-package-bases", *tops]
+                   "--show-column-numbers", "--cache-dir=/dev/null", "--explicit-package-bases", *copies]
         done = subprocess.run(command, cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     faults = []
     for line in done.stdout.splitlines():
         match = re.match(r"(.+?):(\d+):(?:(\d+):)? (error|note): (.*)", line)
-        if match and match[1] in tops and match[4] == "error":
-            script, top = tops[match[1]]
-            number = int(match[2]) - (int(match[2]) > top)
-            faults.append(script.fault(number, int(match[3] or 0), match[5]))
+        if match and match[1] in copies and match[4] == "error":
+            faults.append(copies[match[1]].fault(int(match[2]) - 1, int(match[3] or 0), match[5]))
         elif not match or match[4] == "error":
             faults.append(line)  # of the prelude, or mypy's own trouble
     if done.returncode and not faults:
@@ -131,17 +117,17 @@ def main():
 
     symbols = [name for name in arguments.symbols.read_text().strip().split(",") if name]
     names = [*symbols, *arguments.machine, *(f"vlan{number}" for number in arguments.vlan)]
-    trees, faults = {}, []
+    parsed, faults = [], []
     for script in scripts_of(arguments.path):
         tree, fault = script.parse()
         if fault:
             faults.append(fault)
             continue
-        trees[script] = tree
+        parsed.append(script)
         if not arguments.skip_lint:
             faults += lint(script, tree, names)
-    if trees and not faults and not arguments.skip_type_check:
-        faults = check_types(trees, prelude_of(symbols, arguments.machine, arguments.vlan))
+    if parsed and not faults and not arguments.skip_type_check:
+        faults = check_types(parsed, prelude_of(symbols, arguments.machine, arguments.vlan))
     for fault in faults:
         print(fault, file=sys.stderr)
     if faults:

@@ -83,7 +83,7 @@ def test_types(check):
     assert 'has no attribute "foo"' in found[0]
 
 
-def test_what_has_to_stay_on_top_does(check):
+def test_imports_from_the_future(check):
     assert check('"""About."""\nfrom __future__ import annotations\n\nclient.succeed("true")\n') == []
     assert check('"""About."""\nfrom __future__ import annotations\n\nclient.foo()\n')[0].startswith("test-script:4:1:")
 
