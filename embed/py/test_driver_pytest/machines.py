@@ -57,5 +57,5 @@ class Crew:
 
     def dead(self, machines):
         """[(machine, cause)] of those that cannot be used."""
-        causes = ((one, self.failures.get(one) or cause_of_death(one)) for one in machines)
+        causes = ((one, cause_of_death(one) or self.failures.get(one)) for one in machines if not one.booted)
         return [(one, cause) for one, cause in causes if cause]

@@ -59,6 +59,19 @@ def test_a_machine_that_cannot_start(pair):
     assert "client cannot be used: machine 'client': QEMU process exited with code 3" in result.out
 
 
+def test_a_machine_that_starts_later(fake):
+    result = run("""
+        import os, pytest
+        def test_a(machine): pass
+        @pytest.mark.machines(start=False)
+        def test_b(machine):
+            os.environ["FAKE_EXIT"] = ""
+            machine.start()
+        def test_c(machine): machine.succeed("true")
+        """, fake, env={"FAKE_EXIT": "start:3"}, status=1)
+    assert result.outcomes == {"test_a": "ERROR", "test_b": "PASSED", "test_c": "PASSED"}
+
+
 def test_collect_only_starts_nothing(pair):
     result = run(TWO, pair, words=["--collect-only", "-q"])
     assert started(result) == [] and "script.py::test_b" in result.out and "subtest" not in result.log
