@@ -156,12 +156,12 @@ def test_xdist_refuses(fake):
 def test_timeout_plugin(pair):
     result = run("""
         import pytest
-        @pytest.mark.timeout(1)
+        @pytest.mark.timeout(3)
         def test_a(client): client.succeed("sleep 1000")
         def test_b(client, server): assert client.succeed("echo a") + server.succeed("echo b") == "a\\nb\\n"
         """, pair, status=1)
     assert result.outcomes == {"test_a": "FAILED", "test_b": "PASSED"}
-    assert "Failed: Timeout >1" in result.out and "client: must succeed: sleep 1000" in result.out
+    assert "Failed: Timeout >3" in result.out and "client: must succeed: sleep 1000" in result.out
 
 
 def test_rerunfailures_plugin(fake):
@@ -311,7 +311,7 @@ def test_signals_while_machines_start(fake, number):
 
 
 def test_global_timeout(fake):
-    result = run(SLEEPS, fake, global_timeout=3, status=143)
+    result = run(SLEEPS, fake, global_timeout=6, status=143)
     assert "timeout reached; test terminating..." in result.log
     assert result.cases["script.py::test_b"].find("failure") is not None
     assert result.cases["script.py::test_a"].find("failure") is None
