@@ -171,14 +171,13 @@ assert not deleted.booted
     "vm = create_test_vm()\nprint('now')\nvm.wait_for_console_text('never')",
     # while a start is waited for, here and in threads
     "print('now')\ncreate_test_vm('silent')",
-    "with TestVMManager('silent') as vms:\n    print('now')\n    vms.create_many(3)",
+    "with TestVMManager(image='silent') as vms:\n    print('now')\n    vms.create_many(3)",
 ])
 def test_an_interruption_cleans_up(script, tmp_path):
     silent = tmp_path / "silent"
     silent.write_text("#!/bin/sh\necho starting slowly\nsleep 1000\n")
     silent.chmod(0o755)
-    with harness.Run(IMPORTS + script.replace("'silent'", f"'{silent}'").replace("TestVMManager('", "TestVMManager(image='"),
-                     env=IMAGE) as run:
+    with harness.Run(IMPORTS + script.replace("'silent'", repr(str(silent))), env=IMAGE) as run:
         run.wait_for("^now$")
         run.wait_for("starting slowly" if "silent" in script else "QEMU running")
         run.signal(signal.SIGINT)
@@ -190,7 +189,7 @@ def test_an_interruption_cleans_up(script, tmp_path):
 
 MESSAGES = {
     "a port is taken": [
-        "-netdev user,id=u,hostfwd=tcp:127.0.0.1:35157-:22: Could not set up host forwarding rule 'tcp:127.0.0.1:35157-:22'",
+        "-netdev user,id=u,hostfwd=tcp::35157-:22: Could not set up host forwarding rule 'tcp::35157-:22'",
         "-vnc 127.0.0.1:29257: Failed to find an available port: Address already in use"],
     "KVM is busy": [
         "failed to initialize kvm: Device or resource busy",
@@ -300,8 +299,8 @@ def test_time_limits(tmp_path):
     """, env={"TEST_VM_BOOT_TIMEOUT": "0.5"})
     assert "did not connect to the driver within 0.25 seconds" in result.lines[0]
     assert "did not connect to the driver within 0.5 seconds" in result.lines[1]
-    assert result.lines[2:] == [f"ValueError: environment variable TEST_VM_STOP_TIMEOUT: '{value}' is not a number from 0 on"
-                                for value in ("x", "-1", "inf")]
+    assert result.lines[2:] == [f"ValueError: environment variable TEST_VM_STOP_TIMEOUT: '{value}' is not a number from "
+                                "0 on" for value in ("x", "-1", "inf")]
 
 
 # ---- what runs as whom

@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 
@@ -97,6 +98,7 @@ def test_a_disk_whose_guest_has_a_root_shell(guests, images):
 
 def test_a_guest_of_a_start_script(guests):
     run(f"""
+        import socket
         with create_test_vm({guests.tiny()!r}, memory=300, user="alice") as vm:
             vm.user = None
             vm.succeed("echo alice:x:1000:1000::/tmp:/bin/sh >> /etc/passwd")
@@ -107,6 +109,10 @@ def test_a_guest_of_a_start_script(guests):
             assert vm.qmp_client.send("query-memory-size-summary")["return"]["base-memory"] == 300 << 20
             assert vm.ssh_command()[-1] == "alice@127.0.0.1"
             vm.user = None
+            vm.succeed("echo it leads to port 22 | nc -N -l 22 > /dev/null 2>&1 &")
+            vm.wait_until_succeeds("grep -q ':0016 ' /proc/net/tcp", timeout=30)
+            with socket.create_connection(("127.0.0.1", vm.ssh_port)) as connection:
+                assert connection.makefile().read() == "it leads to port 22\\n"
             vm.shutdown()
         assert "arch and accel are for disk images" in error_of(create_test_vm, {guests.tiny()!r}, arch="x86_64")
     """, env={"TEST_VM_ACCEL": ""}, seconds=120)
@@ -116,8 +122,9 @@ def test_a_guest_of_a_start_script(guests):
 
 
 def test_wrong_images(tmp_path):
-    for name, data in [("text", b"some words\n"), ("empty", b""), ("script", b"#!/bin/sh\n"), ("vmdk", b"KDMV" + bytes(508)),
-                       ("torn.qcow2", b"QFI\xfb\0\0\0\3" + bytes(504)), ("gz", b"\x1f\x8b" + bytes(510))]:
+    for name, data in [("text", b"some words\n"), ("empty", b""), ("script", b"#!/bin/sh\n"),
+                       ("vmdk", b"KDMV".ljust(512)), ("gz", b"\x1f\x8b".ljust(512)),
+                       ("torn.qcow2", b"QFI\xfb\0\0\0\3".ljust(512, b"\0"))]:
         (tmp_path / name).write_bytes(data)
     result = run(f"""
         for image in "text", "empty", "script", "vmdk", "gz", "torn.qcow2", "missing", ".":
@@ -138,8 +145,8 @@ def test_wrong_images(tmp_path):
     for pattern in expected:
         assert re.search(f"^{pattern}", result.out, re.M), pattern
     assert "qemu-img: disk.qcow2: " in result.out and "next try" not in result.log
-    for pattern in [r"FileNotFoundError: .*missing", r"ValueError: image .* is a directory", r"ValueError: no image: give one",
-                    r"TypeError: expected str, bytes or os.PathLike object, not int"]:
+    for pattern in [r"FileNotFoundError: .*missing", r"ValueError: image .* is a directory",
+                    r"ValueError: no image: give one", r"TypeError: expected str, bytes or os.PathLike object, not int"]:
         assert re.search(f"^{pattern}", result.out, re.M), pattern
 
 
@@ -200,7 +207,7 @@ def test_the_probe_tells_whether_64_bit_code_runs(tmp_path):
 
 def test_kvm_is_used_if_it_works(images, tmp_path):
     """QEMU's programs are replaced: by one whose KVM works if a file says so."""
-    real = subprocess.run(["sh", "-c", "command -v qemu-system-x86_64"], stdout=subprocess.PIPE, text=True).stdout.strip()
+    real = shutil.which("qemu-system-x86_64")
     qemu = tmp_path / "qemu-system-x86_64"
     qemu.write_text(f"""#!/bin/bash
         case " $* " in

@@ -81,7 +81,9 @@ class TestVM(QemuMachine):
 
     With a `user`, execute() runs commands as that user, in a login session (`su -l`) that the root shell begins, and
     so does what is made of it: succeed, wait_for_file and so on. `vm.user = None` is root again. ssh_command() logs in
-    as the user. A guest without a root shell (`root_shell` False) has its console, screen, keys, monitor, QMP and forwarded ports;
+    as the user.
+
+    A guest without a root shell (`root_shell` False) has its console, screen, keys, monitor, QMP and forwarded ports;
     what needs the shell fails at once and says so.
     """
 
@@ -182,7 +184,8 @@ class TestVM(QemuMachine):
             said = self.send_monitor_command("hostfwd_add tcp:127.0.0.1:0-:22")
             port = self._forwarded_port(22)
         if port is None:
-            raise MachineError(f"machine '{self}': no port can be forwarded: {said.strip() or 'it has no user network'}")
+            said = said.strip() or "it has no user network"
+            raise MachineError(f"machine '{self}': no port can be forwarded: {said}")
         return port
 
     def ssh_command(self, *words, key=None):
@@ -330,7 +333,8 @@ class TestVMManager:
                 vms.append(self.create(image, **options, start=False))
             failures = self._start_all(vms) if start else []
             if failures:
-                raise MachineError(f"{len(failures)} of {count} machines did not start:\n" + "\n".join(map(str, failures)))
+                reasons = "\n".join(map(str, failures))
+                raise MachineError(f"{len(failures)} of {count} machines did not start:\n{reasons}")
         except BaseException:
             self._delete_all(vms)
             raise

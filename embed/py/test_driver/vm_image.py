@@ -60,7 +60,8 @@ def kind_of(path):
         raise ValueError(f"image {path} is compressed")
     for magic, name in _OTHER_FORMATS.items():
         if start.startswith(magic):
-            raise ValueError(f"image {path} is in the format {name}; qemu-img convert -O qcow2 makes one that can be used")
+            raise ValueError(f"image {path} is in the format {name}; qemu-img convert -O qcow2 makes one that can be "
+                             "used")
     if not size or size % _SECTOR:
         raise ValueError(f"image {path} is no start script, disk image or ISO: a raw disk consists of whole sectors of "
                          f"{_SECTOR} bytes, this file has {size} bytes")
@@ -109,8 +110,8 @@ def _need(program):
 # ---- KVM
 
 _PROBE_STATUS = 85  # (42 << 1) | 1: 42 is what the boot sector writes to the exit device
-_PROBE_COMMAND = ("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-machine", "q35", "-accel", "kvm",
-                  "-cpu", "max", "-drive", "file=kvm-probe.img,format=raw,if=virtio,readonly=on",
+_PROBE_COMMAND = ("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-machine", "q35",
+                  "-accel", "kvm", "-cpu", "max", "-drive", "file=kvm-probe.img,format=raw,if=virtio,readonly=on",
                   "-device", "isa-debug-exit,iobase=0xf4,iosize=1")
 # It runs at 0x7c00 in 16-bit mode. In words: segments 0; clear three page tables from 0x1000 on, which map the first
 # 2 MB to themselves; CR4 = PAE, CR3 = 0x1000, EFER.LME, CR0 |= PG | PE; load the GDT that follows the code, whose only
