@@ -81,7 +81,7 @@ def run(driver, script, arguments, shard, restart_dead, no_skip, pause):
         with Target(script) as path, ScriptNames(driver), _pausing(driver, pause) as pausing:
             _forget_modules(path if os.path.isdir(path) else os.path.dirname(path))
             status = pytest.main(_arguments(path, driver.out_dir, arguments),
-                                 plugins=[plugin, fixtures(driver, crew), test_vms, *pausing])
+                                 plugins=[plugin, test_vms, fixtures(driver, crew), *pausing])
     finally:
         sys.dont_write_bytecode = before
     if ending() or plugin.interrupted:

@@ -48,6 +48,14 @@ def test_fixtures():
     assert "what the console of a pool says" in result.out and "cannot collect" not in result.out
 
 
+def test_a_machine_with_the_name_of_a_fixture(fakes):
+    """Then the name is the machine's."""
+    harness.run("""
+        def test_one(test_vm, test_vm_manager):
+            assert test_vm.name == "test-vm" and test_vm_manager().name.startswith("test-vm-")
+    """, fakes("test-vm"), env=IMAGE)
+
+
 def test_an_interruption():
     with harness.Run("""
         def test_one(test_vm, vm_pool):
