@@ -36,7 +36,7 @@ SPECIAL = {
 
 def prelude_of(symbols, machines, vlans):
     """A Python module that declares what a script finds without importing it."""
-    order = sorted(symbols, key=lambda name: (not SPECIAL.get(name, "").startswith(("import", "from")), name != "driver"))
+    order = sorted(symbols, key=lambda name: name != "driver")  # others are taken from it
     lines = ["from test_driver.driver import Driver", "from test_driver.machine import QemuMachine",
              "from test_driver.vlan import VLan"]
     lines += [SPECIAL.get(name, f"{name} = driver.{name}") for name in order]
