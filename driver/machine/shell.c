@@ -291,7 +291,7 @@ void ntd_shell_close(struct ntd_shell *shell, const struct ntd_error *why)
 		ntd_close_fd(&shell->socket.fd);
 	}
 	ntd_inbox_close(&shell->inbox);
-	fail_pending(shell, why);
+	ntd_shell_refuse(shell, why); /* also for a command that is just on its way */
 }
 
 void ntd_shell_set_grace(struct ntd_shell *shell, unsigned seconds)

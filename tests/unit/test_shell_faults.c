@@ -183,7 +183,7 @@ static void the_end_is_told_and_closing_fails_what_waits(void **state)
 	ntd_loop_call(fixture->loop, close_shell, fixture);
 	join(fixture);
 	assert_error(ntd_steal(&fixture->error), NTD_E_DEAD, "QEMU has ended");
-	assert_fails(run(fixture, &later, &result, &err), NTD_E_DEAD, "machine 'server'");
+	assert_fails(run(fixture, &later, &result, &err), NTD_E_DEAD, "QEMU has ended");
 	assert_fails(ntd_shell_send(fixture->shell, "x\n", 2, &err), NTD_E_DEAD,
 		     "machine 'server'");
 }
