@@ -171,11 +171,11 @@ test:
 	@tests/run
 
 # The Nix side in the test framework of a nixpkgs: NIXPKGS is its tree; or NIXPKGS_LIB and NIXOS are its folders
-# lib and nixos, and NIXEVAL the directory of the tool that completes them (tests/nix/toolchain.py).
+# lib and nixos, and STUB_PACKAGES the directory of the tool that completes them (tests/nix/toolchain.py).
 test-nix: export NIXPKGS := $(NIXPKGS)
 test-nix: export NIXPKGS_LIB := $(NIXPKGS_LIB)
 test-nix: export NIXOS := $(NIXOS)
-test-nix: export NIXEVAL := $(NIXEVAL)
+test-nix: export STUB_PACKAGES := $(STUB_PACKAGES)
 test-nix:
 	@tests/setup --for test
 	@$(MAKE) --no-print-directory WERROR=-Werror all

@@ -12,7 +12,7 @@ import toolchain  # noqa: E402
 
 def pytest_collection_modifyitems(items):
     if not toolchain.has_package_set():
-        mark = pytest.mark.skip(reason="no package set: make test-nix NIXPKGS_LIB=DIR NIXOS=DIR NIXEVAL=DIR, or NIXPKGS=DIR")
+        mark = pytest.mark.skip(reason="no package set: make test-nix NIXPKGS_LIB=DIR NIXOS=DIR STUB_PACKAGES=DIR, or NIXPKGS=DIR")
         for item in items:
             if "nixpkgs" in item.fixturenames:
                 item.add_marker(mark)

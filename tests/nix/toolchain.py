@@ -3,8 +3,9 @@
 Most tests need a package set. It comes from one of
 
 - NIXPKGS: a nixpkgs tree;
-- NIXPKGS_LIB and NIXOS: the `lib` and `nixos` folders of one, which nixeval, a tool that is no part of this project,
-  completes by stubs of packages. NIXEVAL is its directory, unless it is on the PATH.
+- NIXPKGS_LIB and NIXOS: the `lib` and `nixos` folders of one, which a tool that is no part of this project completes by
+  stubs of packages. STUB_PACKAGES is its directory, with the programs `mkroot` (makes the tree) and `env.sh` (sets
+  Nix up for it).
 
 Nothing is fetched: what a derivation needs from outside has to be in the store already, or to be a stub.
 """
@@ -32,12 +33,10 @@ def run(*command, **options):
     return done.stdout
 
 
-def nixeval():
+def stub_packages():
     """The directory of the tool, or None."""
-    program = os.environ.get("NIXEVAL") or shutil.which("nixeval")
-    if program and Path(program).is_dir():
-        return Path(program)
-    return Path(program).resolve().parent if program else None
+    directory = os.environ.get("STUB_PACKAGES")
+    return Path(directory) if directory else None
 
 
 def has_package_set():
@@ -53,10 +52,10 @@ class Toolchain:
         if os.environ.get("NIXPKGS"):
             self.tree = Path(os.environ["NIXPKGS"]).resolve()
         else:
-            if not nixeval():
-                raise NixError("nixeval is neither on the PATH nor named by NIXEVAL=DIR")
+            if not stub_packages():
+                raise NixError("NIXPKGS_LIB and NIXOS need the tool that completes them: STUB_PACKAGES=DIR")
             self.tree = directory / "nixpkgs"
-            run(nixeval() / "mkroot", "--lib", os.environ["NIXPKGS_LIB"], "--nixos", os.environ["NIXOS"],
+            run(stub_packages() / "mkroot", "--lib", os.environ["NIXPKGS_LIB"], "--nixos", os.environ["NIXOS"],
                 "--names", self.flake, self.tree)
 
     def copy_sources(self):
@@ -68,8 +67,8 @@ class Toolchain:
                 shutil.copy(ROOT / name, target)
 
     def nix(self, program, *arguments):
-        if nixeval() and not os.environ.get("NIXPKGS"):
-            start = f'. "{nixeval()}/env.sh"; program=$1; shift; exec "$nixbin/$program" "$@"'
+        if stub_packages() and not os.environ.get("NIXPKGS"):
+            start = f'. "{stub_packages()}/env.sh"; program=$1; shift; exec "$nixbin/$program" "$@"'
             return run("bash", "-c", start, "bash", program, *arguments)
         return run(program, *arguments, env={**os.environ, "NIX_CONFIG": "\n".join([os.environ.get("NIX_CONFIG", ""), EXPERIMENTAL])})
 
