@@ -1,6 +1,7 @@
 /* Machines that do not as they should: every wait ends, with an error that names the machine and what
  * happened to it, and nothing is left.
  */
+#include "interrupted.h"
 #include "life_fixture.h"
 
 static void assert_start_fails(struct ntd_machine *machine, enum ntd_errc code,
@@ -320,37 +321,21 @@ static void a_guest_that_lives_on_has_not_panicked(void **state)
 
 /* ---- giving up */
 
-static void ignore(int number)
-{
-	(void)number;
-}
-
-static bool always(struct ntd_waiter *waiter)
-{
-	(void)waiter;
-	return true;
-}
-
 static void a_signal_ends_the_waits_for_a_start(void **state)
 {
 	struct fixture *fixture = *state;
 	struct ntd_machine *machine = machine_new(fixture, "server", NULL);
-	struct ntd_waiter waiter = {.interrupted = always};
-	sigset_t blocked, before;
+	struct interrupted interrupted;
 
-	sigaction(SIGUSR1, &(struct sigaction){.sa_handler = ignore}, NULL);
-	sigemptyset(&blocked);
-	sigaddset(&blocked, SIGUSR1);
-	sigprocmask(SIG_BLOCK, &blocked, &before);
-	waiter.signals = &before;
+	interrupted_begin(&interrupted);
+	assert_fails(ntd_machine_start(machine, false, &interrupted.waiter, &err), NTD_E_CANCELLED,
+		     "");
 	raise(SIGUSR1);
-	assert_fails(ntd_machine_start(machine, false, &waiter, &err), NTD_E_CANCELLED, "");
+	assert_fails(ntd_machine_start_all(fixture->machines, 1, &interrupted.waiter, &err),
+		     NTD_E_CANCELLED, "interrupted");
 	raise(SIGUSR1);
-	assert_fails(ntd_machine_start_all(fixture->machines, 1, &waiter, &err), NTD_E_CANCELLED,
-		     "interrupted");
-	raise(SIGUSR1);
-	assert_fails(ntd_machine_connect(machine, &waiter, &err), NTD_E_CANCELLED, "");
-	sigprocmask(SIG_SETMASK, &before, NULL);
+	assert_fails(ntd_machine_connect(machine, &interrupted.waiter, &err), NTD_E_CANCELLED, "");
+	interrupted_end(&interrupted);
 	assert_output(machine, "echo hello", "hello\n"); /* the start went on */
 	assert_int_equal(count_logged(fixture, "server: starting vm\n"), 1);
 }

@@ -1,3 +1,4 @@
+#include "interrupted.h"
 #include "unit.h"
 
 #include "base/buf.h"
@@ -281,38 +282,21 @@ static void no_timeout_has_no_last_attempt(void **state)
 
 /* ---- interruption */
 
-static void ignore(int number)
-{
-	(void)number;
-}
-
-static bool always(struct ntd_waiter *waiter)
-{
-	(void)waiter;
-	return true;
-}
-
 /* The signal is pending already, so the first sleep ends at once. */
 static void a_signal_ends_the_retrying(void **state)
 {
 	struct action action = {0};
-	struct ntd_waiter waiter = {.interrupted = always};
-	sigset_t blocked, before;
+	struct interrupted interrupted;
 
-	sigaction(SIGUSR1, &(struct sigaction){.sa_handler = ignore}, NULL);
-	sigemptyset(&blocked);
-	sigaddset(&blocked, SIGUSR1);
-	sigprocmask(SIG_BLOCK, &blocked, &before);
-	waiter.signals = &before;
-	raise(SIGUSR1);
+	interrupted_begin(&interrupted);
 	action.began = ntd_now();
 	assert_fails(
 		ntd_retry(&(struct ntd_wait){.attempt = attempt, .arg = &action, .timeout = 60},
-			  &waiter, &err),
+			  &interrupted.waiter, &err),
 		NTD_E_CANCELLED, "interrupted");
 	assert_int_equal(action.count, 1);
 	assert_true(ntd_now() - action.began < 500 * NTD_MS);
-	sigprocmask(SIG_SETMASK, &before, NULL);
+	interrupted_end(&interrupted);
 }
 
 /* ---- looks */

@@ -1,6 +1,7 @@
 /* The root shell when things go wrong: commands that are given up, shells that begin anew or end, output
  * that is held open.
  */
+#include "interrupted.h"
 #include "shell_fixture.h"
 
 #include <sys/ioctl.h>
@@ -49,34 +50,17 @@ static void say(struct fixture *fixture, const char *text)
 
 /* ---- given up */
 
-static void ignore(int number)
-{
-	(void)number;
-}
-
-static bool always(struct ntd_waiter *waiter)
-{
-	(void)waiter;
-	return true;
-}
-
 /* Writes a command and gives it up at once, by a signal that is pending already. */
 static void abandon(struct fixture *fixture, struct ntd_command command)
 {
 	struct ntd_channel *channel = ntd_shell_channel(fixture->shell);
 	_cleanup_result_ struct ntd_result result = {0};
-	struct ntd_waiter waiter = {.interrupted = always};
-	sigset_t blocked, before;
+	struct interrupted interrupted;
 
-	sigaction(SIGUSR1, &(struct sigaction){.sa_handler = ignore}, NULL);
-	sigemptyset(&blocked);
-	sigaddset(&blocked, SIGUSR1);
-	sigprocmask(SIG_BLOCK, &blocked, &before);
-	waiter.signals = &before;
-	raise(SIGUSR1);
-	assert_fails(channel->ops->run(channel, &command, &result, &waiter, &err), NTD_E_CANCELLED,
-		     "interrupted");
-	sigprocmask(SIG_SETMASK, &before, NULL);
+	interrupted_begin(&interrupted);
+	assert_fails(channel->ops->run(channel, &command, &result, &interrupted.waiter, &err),
+		     NTD_E_CANCELLED, "interrupted");
+	interrupted_end(&interrupted);
 }
 
 static void the_reply_to_an_abandoned_command_is_skipped(void **state)

@@ -1,0 +1,41 @@
+/* A waiter whose sleep a signal ends at once: one is pending already when the wait begins. */
+#pragma once
+
+#include "loop/request.h"
+
+#include <signal.h>
+
+struct interrupted {
+	struct ntd_waiter waiter;
+	sigset_t before;
+};
+
+static inline void interrupted_ignore(int number)
+{
+	(void)number;
+}
+
+static inline bool interrupted_always(struct ntd_waiter *waiter)
+{
+	(void)waiter;
+	return true;
+}
+
+/* The signal counts for one wait; raise(SIGUSR1) makes it one more. */
+static inline void interrupted_begin(struct interrupted *interrupted)
+{
+	sigset_t blocked;
+
+	sigaction(SIGUSR1, &(struct sigaction){.sa_handler = interrupted_ignore}, NULL);
+	sigemptyset(&blocked);
+	sigaddset(&blocked, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &blocked, &interrupted->before);
+	interrupted->waiter = (struct ntd_waiter){.interrupted = interrupted_always,
+						  .signals = &interrupted->before};
+	raise(SIGUSR1);
+}
+
+static inline void interrupted_end(struct interrupted *interrupted)
+{
+	sigprocmask(SIG_SETMASK, &interrupted->before, NULL);
+}
