@@ -77,7 +77,7 @@ static void the_oldest_makes_room(void **state)
 	struct fixture *fixture = *state;
 	struct ntd_sink *sink = remember(fixture, (size_t)KEPT * LENGTH);
 	_cleanup_buf_ struct ntd_buf text = {0};
-	char number[LENGTH + 1];
+	char number[16];
 
 	for (int i = 0; i < EVENTS; i++) {
 		snprintf(number, sizeof number, "%04d", i);
