@@ -18,6 +18,8 @@ static void prepare(struct ntd_module_state *state)
 	ntd_report_add(state->session->report, state->recall);
 	state->times = ntd_times_sink();
 	ntd_report_add(state->session->report, state->times);
+	if (state->session->junit)
+		ntd_junit_tests_only(state->session->junit);
 	/* pytest puts files in the place of standard output and error while a test runs. */
 	ntd_terminal_keep_output(state->session->terminal);
 }

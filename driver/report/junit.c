@@ -20,6 +20,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -35,8 +36,9 @@ struct output {
 struct test_case {
 	struct test_case *next;
 	char *title;
-	double seconds;
-	size_t open; /* how many times it has begun and not ended */
+	double seconds; /* of the times that have ended */
+	size_t open;    /* how many times it has begun and not ended */
+	int64_t since;  /* when it last began */
 	bool failed;
 	char *skipped; /* why; NULL: it was not */
 	struct output out, err;
@@ -48,6 +50,7 @@ struct junit {
 	bool replaceable;
 	struct test_case *first, **last; /* subtests */
 	struct test_case main;
+	atomic_bool tests_only;   /* main is none, unless something failed outside the others */
 	struct test_case **stack; /* open subtests, the innermost last */
 	size_t depth, capacity;
 	int64_t began, outside_since; /* main's time runs while no subtest is open */
@@ -112,6 +115,11 @@ static double main_seconds(const struct junit *junit, int64_t now)
 	return junit->main.seconds + (junit->depth ? 0 : ntd_seconds(now - junit->outside_since));
 }
 
+static double case_seconds(const struct test_case *test_case, int64_t now)
+{
+	return test_case->seconds + (test_case->open ? ntd_seconds(now - test_case->since) : 0);
+}
+
 static void begin_subtest(struct junit *junit, const struct ntd_event *event)
 {
 	struct test_case *test_case = find_or_add(junit, event->text);
@@ -123,6 +131,7 @@ static void begin_subtest(struct junit *junit, const struct ntd_event *event)
 	}
 	junit->stack[junit->depth++] = test_case;
 	test_case->open++;
+	test_case->since = event->monotonic;
 }
 
 /* Subtests of several threads may end in any order. */
@@ -183,6 +192,11 @@ static bool is_failure(const struct test_case *test_case)
 	return test_case->failed || test_case->open;
 }
 
+static bool has_main(const struct junit *junit)
+{
+	return !junit->tests_only || is_failure(&junit->main);
+}
+
 static void write_case(xmlTextWriterPtr writer, const struct test_case *test_case, double seconds)
 {
 	xmlTextWriterStartElement(writer, BAD_CAST "testcase");
@@ -208,7 +222,7 @@ static void write_case(xmlTextWriterPtr writer, const struct test_case *test_cas
 
 static void write_totals(xmlTextWriterPtr writer, const struct junit *junit, int64_t now)
 {
-	size_t tests = 1, failures = is_failure(&junit->main), skipped = 0;
+	size_t tests = has_main(junit), failures = is_failure(&junit->main), skipped = 0;
 
 	for (const struct test_case *each = junit->first; each; each = each->next) {
 		tests++;
@@ -236,8 +250,9 @@ static void write_document(const struct junit *junit, struct ntd_outfile *file)
 	write_attribute(writer, "name", "NixOS integration test");
 	write_totals(writer, junit, now);
 	for (const struct test_case *each = junit->first; each; each = each->next)
-		write_case(writer, each, each->seconds);
-	write_case(writer, &junit->main, main_seconds(junit, now));
+		write_case(writer, each, case_seconds(each, now));
+	if (has_main(junit))
+		write_case(writer, &junit->main, main_seconds(junit, now));
 	xmlTextWriterEndDocument(writer);
 	xmlFreeTextWriter(writer);
 }
@@ -432,4 +447,9 @@ struct ntd_sink *ntd_junit_sink(const char *path, struct ntd_error **err)
 		return NULL;
 	}
 	return &junit->sink;
+}
+
+void ntd_junit_tests_only(struct ntd_sink *sink)
+{
+	ntd_container_of(sink, struct junit, sink)->tests_only = true;
 }

@@ -50,7 +50,8 @@ static int open_sinks(struct ntd_session *session, struct ntd_error **err)
 	ntd_report_add(session->report, session->terminal);
 	if (config->log_file && add_sink(session, ntd_xml_sink(config->log_file, err)) < 0)
 		return -1;
-	if (config->junit_xml && add_sink(session, ntd_junit_sink(config->junit_xml, err)) < 0)
+	if (config->junit_xml &&
+	    add_sink(session, session->junit = ntd_junit_sink(config->junit_xml, err)) < 0)
 		return -1;
 	return config->events ? open_events(session, err) : 0;
 }

@@ -36,7 +36,7 @@ struct ntd_session {
 	struct ntd_keeper *keeper;
 	struct ntd_children *children;
 	struct ntd_report *report;
-	struct ntd_sink *terminal;
+	struct ntd_sink *terminal, *junit; /* junit: NULL without a report */
 	char *tmp_dir;
 	int out_fd; /* the output directory, if the user has named one; else -1 */
 	struct ntd_socket_directory sockets;

@@ -1,6 +1,5 @@
 """Text on the screen, on real QEMU: the text console of a tiny guest."""
 
-import ctypes
 import re
 import signal
 import time
@@ -21,22 +20,8 @@ def show_much():
 """
 
 
-def has_library():
-    for name in "libtesseract.so.5", "libtesseract.so.4":
-        try:
-            return ctypes.CDLL(name)
-        except OSError:
-            pass
-
-
 @pytest.fixture(scope="module")
-def tesseract():
-    if not has_library():
-        pytest.skip("libtesseract is not installed")
-
-
-@pytest.fixture(scope="module")
-def session(tiny, tesseract):
+def session(tiny):
     with harness.Session(tiny, FIRST) as running:
         running("machine.connect()")
         yield running
@@ -193,7 +178,7 @@ def test_machine_without_a_screen(session):
 
 
 @pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_signal(tiny, tesseract, number, status):
+def test_signal(tiny, number, status):
     """At once, though the engine has much to read before the turn comes."""
     script = FIRST + """
 os.environ["NIX_BUILD_CORES"] = "1"
@@ -211,7 +196,7 @@ machine.wait_for_text("never")
         assert run.finish(seconds=5).status == status
 
 
-def test_thread_that_still_waits_at_the_end(tiny, tesseract):
+def test_thread_that_still_waits_at_the_end(tiny):
     harness.run(FIRST + """
 machine.connect()
 show_much()
@@ -245,7 +230,7 @@ def test_without_the_library(fake, tmp_path):
     assert f"no OCR: cannot load {tmp_path}/libtesseract.so.5" in result.log
 
 
-def test_without_data(tiny, tesseract):
+def test_without_data(tiny):
     with harness.Session(tiny, env={"TESSDATA_PREFIX": "/nonexistent"}) as session:
         session("""
             machine.start()

@@ -115,6 +115,49 @@ static void junit_fails_main_no_more_than_needed(void **state)
 	xmlFreeDoc(report);
 }
 
+static void junit_times_a_subtest_that_was_cut_off(void **state)
+{
+	struct fixture *fixture = *state;
+	xmlDocPtr report;
+
+	add(fixture, ntd_junit_sink);
+	emit(fixture, (struct ntd_event){.kind = NTD_EVENT_SUBTEST_BEGIN,
+					 .text = "s",
+					 .monotonic = ntd_now() - 5 * NTD_SECOND});
+	end(fixture);
+	report = parse(fixture);
+	expect(report, "count(" CASE("s") "/failure)", "1");
+	expect(report, CASE("s") "/@time >= 5", "true");
+	xmlFreeDoc(report);
+}
+
+/* A run of one test; its report has so many cases. */
+static void expect_cases(struct fixture *fixture, int status, const char *cases, const char *mains)
+{
+	struct ntd_sink *sink = ntd_junit_sink(fixture->path, NULL);
+	xmlDocPtr report;
+
+	ntd_report_add(fixture->report, sink);
+	ntd_junit_tests_only(sink);
+	subtest(fixture, "test", 0, false);
+	ntd_report_run_end(fixture->report, status);
+	end(fixture);
+	report = parse(fixture);
+	expect(report, "//testsuite/@tests", cases);
+	expect(report, "count(" CASE("main") ")", mains);
+	xmlFreeDoc(report);
+}
+
+static void junit_of_tests_only_has_no_other_case(void **state)
+{
+	expect_cases(*state, 0, "1", "0");
+}
+
+static void junit_of_tests_only_shows_what_failed_outside(void **state)
+{
+	expect_cases(*state, 143, "2", "1");
+}
+
 static void junit_is_whole_without_any_event(void **state)
 {
 	struct fixture *fixture = *state;
@@ -219,6 +262,9 @@ int main(void)
 		test(junit_fails_a_subtest_that_gives_no_reason),
 		test(junit_fails_main_when_only_the_exit_status_tells),
 		test(junit_fails_main_no_more_than_needed),
+		test(junit_times_a_subtest_that_was_cut_off),
+		test(junit_of_tests_only_has_no_other_case),
+		test(junit_of_tests_only_shows_what_failed_outside),
 		test(junit_is_whole_without_any_event),
 		test(junit_is_true_at_any_moment),
 		test(junit_subtests_may_end_in_any_order),
