@@ -104,6 +104,21 @@ static void output_of_any_size_and_kind_comes_back(void **state)
 	}
 }
 
+/* The guest looks once a second whether it is still to read. */
+static void output_that_comes_slowly_comes_back_whole(void **state)
+{
+	struct ntd_command binary =
+		command_of("printf 'a\\0'; sleep 1.3; printf %5000s; sleep 1.3; printf z");
+	_cleanup_result_ struct ntd_result result = {0};
+
+	assert_run(*state, "for i in 1 2 3; do echo \" $i\"; sleep 0.9; done; printf end", 0,
+		   " 1\n 2\n 3\nend");
+	assert_int_equal(run(*state, &binary, &result, NULL), 0);
+	assert_int_equal(result.output.len, 5003);
+	assert_memory_equal(ntd_buf_bytes(&result.output), "a\0 ", 3);
+	assert_int_equal(ntd_buf_bytes(&result.output)[5002], 'z');
+}
+
 static void the_shells_own_settings_do_not_matter(void **state)
 {
 	static const char settings[] = "export LC_ALL=C.UTF-8; set -m; x=y\n";
@@ -240,6 +255,7 @@ int main(void)
 		shell_test(a_timeout_is_status_124),
 		shell_test(output_is_bytes_and_may_be_much),
 		shell_test(output_of_any_size_and_kind_comes_back),
+		shell_test(output_that_comes_slowly_comes_back_whole),
 		shell_test(the_shells_own_settings_do_not_matter),
 		shell_test(a_text_may_have_any_length),
 		shell_test(input_is_read_or_swallowed),
