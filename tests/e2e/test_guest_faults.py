@@ -50,6 +50,32 @@ def test_command_that_ignores_its_timeout(session):
     """)
 
 
+@pytest.mark.parametrize("command", ["sleep 1000", "while echo much; do :; done"])
+def test_command_that_is_given_up(session, command):
+    """The next one does not wait for it."""
+    session("""
+        import signal
+        class GivenUp(Exception):
+            pass
+        def give_up(number, frame):
+            raise GivenUp
+        machine.connect()
+        before = signal.signal(signal.SIGALRM, give_up)
+        signal.setitimer(signal.ITIMER_REAL, 1)
+        try:
+            machine.succeed("echo $$ > /tmp/given-up; " + command)
+            raise AssertionError("it was not interrupted")
+        except GivenUp:
+            pass
+        finally:
+            signal.signal(signal.SIGALRM, before)
+        began = time.monotonic()
+        assert machine.succeed("echo usable") == "usable\\n"
+        assert time.monotonic() - began < 20  # far less than the 40 s after which it would be given up
+        machine.fail(f"kill -0 {machine.succeed('cat /tmp/given-up').strip()}")
+    """, command=command)
+
+
 def test_root_shell_that_is_killed(session):
     """The guest's init starts another one."""
     session("""
