@@ -17,8 +17,8 @@ SCRIPT = r"""
 
 
 def run(script, vms, *, status=0, **named):
-    """The run's result, the root of the XML log and that of the JUnit report."""
-    with harness.Run(script, vms, env={"LOGFILE": "{dir}/log.xml", **named.pop("env", {})},
+    """The run's result, the root of the XML log, which is relative to the current directory, and that of the JUnit report."""
+    with harness.Run(script, vms, env={"LOGFILE": "log.xml", **named.pop("env", {})},
                      options=["--junit-xml", "report.xml"], **named) as running:
         result = running.finish()
         assert result.status == status, result.err
