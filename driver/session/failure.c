@@ -1,7 +1,4 @@
-/* A thread for each machine, for what is waited for there is waited for one after the other. Machines live as
- * long as the session, so its mutex is not held meanwhile: the calling thread may take the GIL while it waits,
- * to ask Python whether it was interrupted, and who holds the GIL may be waiting for that mutex.
- */
+/* A thread for each machine, for what is waited for there is waited for one after the other. */
 #include "session/failure.h"
 
 #include "base/text.h"
@@ -39,15 +36,16 @@ static char *failure_directory(const struct ntd_session *session)
 }
 
 /* The name, unless it would lead elsewhere; machines of one name get numbers. */
-static char *machine_directory(const struct ntd_session *session, size_t index)
+static char *machine_directory(const struct ntd_session *session, struct ntd_machine *const *machines,
+			       size_t index)
 {
-	const char *name = ntd_machine_name(session->machines[index]);
+	const char *name = ntd_machine_name(machines[index]);
 	_cleanup_free_ char *base = failure_directory(session);
 	const char *dot = *name == '.' ? "_" : "";
 	size_t same = 1;
 
 	for (size_t i = 0; i < index; i++)
-		same += !strcmp(ntd_machine_name(session->machines[i]), name);
+		same += !strcmp(ntd_machine_name(machines[i]), name);
 	if (same > 1)
 		return ntd_asprintf("%s/%s%s-%zu", base, dot, name, same);
 	return ntd_asprintf("%s/%s%s", base, dot, name);
@@ -91,18 +89,18 @@ static void *collector_main(void *arg)
 static struct collector *assign(struct ntd_session *session, struct collection *collection,
 				size_t *count)
 {
-	struct collector *collectors;
+	size_t machine_count;
+	_cleanup_free_ struct ntd_machine **machines =
+		ntd_session_machines(session, &machine_count);
+	struct collector *collectors = ntd_calloc(machine_count, sizeof *collectors);
 
 	*count = 0;
-	pthread_mutex_lock(&session->mutex);
-	collectors = ntd_calloc(session->machine_count, sizeof *collectors);
-	for (size_t i = 0; i < session->machine_count; i++)
-		if (ntd_machine_was_started(session->machines[i]))
-			collectors[(*count)++] =
-				(struct collector){.collection = collection,
-						   .machine = session->machines[i],
-						   .directory = machine_directory(session, i)};
-	pthread_mutex_unlock(&session->mutex);
+	for (size_t i = 0; i < machine_count; i++)
+		if (ntd_machine_was_started(machines[i]))
+			collectors[(*count)++] = (struct collector){
+				.collection = collection,
+				.machine = machines[i],
+				.directory = machine_directory(session, machines, i)};
 	return collectors;
 }
 

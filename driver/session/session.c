@@ -156,18 +156,24 @@ struct ntd_vlan *ntd_session_add_vlan(struct ntd_session *session, int number, c
 	return vlan;
 }
 
-void ntd_session_remove_vlan(struct ntd_session *session, struct ntd_vlan *vlan)
+/* Takes it off the list, or the last if NULL; NULL when it is not there. */
+static struct ntd_vlan *take_vlan(struct ntd_session *session, const struct ntd_vlan *vlan)
 {
-	bool found = false;
+	struct ntd_vlan *found = NULL;
 
 	pthread_mutex_lock(&session->mutex);
-	for (size_t i = 0; i < session->vlan_count && !found; i++)
-		if (session->vlans[i] == vlan) {
+	for (size_t i = session->vlan_count; i-- > 0 && !found;)
+		if (!vlan || session->vlans[i] == vlan) {
+			found = session->vlans[i];
 			session->vlans[i] = session->vlans[--session->vlan_count];
-			found = true;
 		}
 	pthread_mutex_unlock(&session->mutex);
-	if (found)
+	return found;
+}
+
+void ntd_session_remove_vlan(struct ntd_session *session, struct ntd_vlan *vlan)
+{
+	if (vlan && take_vlan(session, vlan))
 		ntd_vlan_free(vlan);
 }
 
@@ -224,6 +230,19 @@ struct ntd_machine *ntd_session_add_machine(struct ntd_session *session,
 	session->machines[session->machine_count++] = machine;
 	pthread_mutex_unlock(&session->mutex);
 	return machine;
+}
+
+struct ntd_machine **ntd_session_machines(struct ntd_session *session, size_t *count)
+{
+	struct ntd_machine **copy;
+
+	pthread_mutex_lock(&session->mutex);
+	*count = session->machine_count;
+	copy = ntd_calloc(*count + 1, sizeof *copy);
+	for (size_t i = 0; i < *count; i++)
+		copy[i] = session->machines[i];
+	pthread_mutex_unlock(&session->mutex);
+	return copy;
 }
 
 struct ntd_report *ntd_session_new_report(struct ntd_session *session, struct ntd_error **err)
@@ -317,27 +336,30 @@ void ntd_session_stop_timer(struct ntd_session *session)
 
 /* ---- the end */
 
-/* A thread of the script may still be at work, and would start its machine again. */
+/* A thread of the script may still be at work, and would start its machine again; one that it makes from now
+ * on has no process to wait for. */
 static void release_machines(struct ntd_session *session)
 {
 	int64_t patience = ntd_after(GONE_PATIENCE);
+	_cleanup_free_ struct ntd_machine **machines = NULL;
+	size_t count;
 
 	ntd_children_close(session->children);
-	pthread_mutex_lock(&session->mutex);
-	for (size_t i = 0; i < session->machine_count; i++)
-		ntd_machine_release(session->machines[i], RELEASE_GRACE);
-	for (size_t i = 0; i < session->machine_count; i++)
-		if (!ntd_machine_wait_gone(session->machines[i], patience))
-			ntd_log(session->report, NTD_LEVEL_WARNING,
-				ntd_machine_name(session->machines[i]),
+	machines = ntd_session_machines(session, &count);
+	for (size_t i = 0; i < count; i++)
+		ntd_machine_release(machines[i], RELEASE_GRACE);
+	for (size_t i = 0; i < count; i++)
+		if (!ntd_machine_wait_gone(machines[i], patience))
+			ntd_log(session->report, NTD_LEVEL_WARNING, ntd_machine_name(machines[i]),
 				"its processes do not end; they are left to the keeper process");
-	pthread_mutex_unlock(&session->mutex);
 }
 
 static void stop_vlans(struct ntd_session *session)
 {
-	while (session->vlan_count)
-		ntd_session_remove_vlan(session, session->vlans[session->vlan_count - 1]);
+	struct ntd_vlan *vlan;
+
+	while ((vlan = take_vlan(session, NULL)))
+		ntd_vlan_free(vlan);
 }
 
 void ntd_session_clean_up(struct ntd_session *session)

@@ -43,7 +43,8 @@ struct ntd_session {
 	struct termios terminal_mode; /* of standard input at the start */
 	bool has_terminal;
 
-	pthread_mutex_t mutex; /* guards the lists */
+	/* Guards the lists. Whoever has it waits for nothing: who wants it may have the GIL. */
+	pthread_mutex_t mutex;
 	struct ntd_machine **machines;
 	size_t machine_count;
 	struct ntd_vlan **vlans;
@@ -81,6 +82,8 @@ struct ntd_new_machine {
 struct ntd_machine *ntd_session_add_machine(struct ntd_session *session,
 					    const struct ntd_new_machine *new,
 					    struct ntd_error **err);
+/* The machines so far, which live as long as the session; the array is the caller's. Any thread. */
+struct ntd_machine **ntd_session_machines(struct ntd_session *session, size_t *count);
 /* A report of its own, without sinks, for machines of which this run's does not tell. */
 struct ntd_report *ntd_session_new_report(struct ntd_session *session, struct ntd_error **err);
 
@@ -88,7 +91,7 @@ struct ntd_report *ntd_session_new_report(struct ntd_session *session, struct nt
  * its QEMU_VDE_SOCKET_n. `report` NULL: the session's. */
 struct ntd_vlan *ntd_session_add_vlan(struct ntd_session *session, int number, const char *base,
 				      struct ntd_report *report, struct ntd_error **err);
-/* Stops a VLAN; nothing if it is the session's no more. */
+/* Stops a VLAN; nothing if it is NULL, or the session's no more. */
 void ntd_session_remove_vlan(struct ntd_session *session, struct ntd_vlan *vlan);
 
 /* Any thread: starts, or starts again; stops. */
