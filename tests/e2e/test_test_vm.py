@@ -332,3 +332,15 @@ def test_without_a_root_shell():
             vm.root_shell = True
             assert vm.succeed("echo a") == "a\\n"
     """)
+
+
+def test_the_power_button():
+    result = run("""
+        vm = create_test_vm(root_shell=False, timeouts=Timeouts(stop=60))
+        vm.shutdown()
+        assert not vm.booted and vm.state_dir.exists()
+        vm.shutdown()  # it is off
+        vm.start()
+        vm.wait_for_console_text("connecting to host")
+    """)
+    assert "waiting for the VM to power off" in result.log and "has not powered off" not in result.log
