@@ -209,11 +209,6 @@ const char *ntd_machine_script(const struct ntd_machine *machine)
 	return machine->script;
 }
 
-void ntd_machine_set_script(struct ntd_machine *machine, const char *script)
-{
-	replace(&machine->script, script);
-}
-
 const char *ntd_machine_socket_path(const struct ntd_machine *machine, const char *which)
 {
 	if (!strcmp(which, "monitor"))

@@ -83,7 +83,6 @@ void ntd_machine_set_root_shell(struct ntd_machine *machine, bool has);
 void ntd_machine_set_boot_timeout(struct ntd_machine *machine, double seconds);
 const char *ntd_machine_shared_dir(const struct ntd_machine *machine);
 const char *ntd_machine_script(const struct ntd_machine *machine);
-void ntd_machine_set_script(struct ntd_machine *machine, const char *script);
 const char *ntd_machine_socket_path(const struct ntd_machine *machine, const char *which);
 const char *ntd_machine_efi_vars(const struct ntd_machine *machine); /* a file, maybe missing */
 /* The sockets of a vsock device that another process serves for QEMU and for this host (copied; before the

@@ -50,14 +50,17 @@ static void a_process_that_ends_before_it_connects_says_why(void **state)
 
 static void a_script_that_cannot_be_run_says_why(void **state)
 {
-	struct fixture *fixture = *state;
-	struct ntd_machine *machine = machine_new(fixture, "server", "/no/such/script");
+	static const struct {
+		const char *name, *script, *why;
+	} cases[] = {
+		{"missing", "/no/such/script", "exited with code 127"},
+		{"no-program", "/etc/passwd", "exited with code 126"},
+		{"killed", "kill -9 $$; true", "was killed by signal 9 (Killed)"},
+	};
 
-	assert_start_fails(machine, NTD_E_DEAD, texts("exited with code 127", "/no/such/script"));
-	ntd_machine_set_script(machine, "/etc/passwd");
-	assert_start_fails(machine, NTD_E_DEAD, texts("exited with code 126", "/etc/passwd"));
-	ntd_machine_set_script(machine, "kill -9 $$; true");
-	assert_start_fails(machine, NTD_E_DEAD, texts("was killed by signal 9 (Killed)"));
+	for (size_t i = 0; i < unit_count(cases); i++)
+		assert_start_fails(machine_new(*state, cases[i].name, cases[i].script), NTD_E_DEAD,
+				   texts(cases[i].name, cases[i].why));
 }
 
 static void a_machine_without_qmp_says_so(void **state)
