@@ -10,10 +10,10 @@ static bool is_plain(PyObject *machine, const char *method)
 	struct ntd_module_state *state = ntd_module_state();
 	_cleanup_pyref_ PyObject *own = NULL, *base = NULL;
 
-	if (!PyObject_TypeCheck(machine, state->machine_type))
+	if (!PyObject_TypeCheck(machine, state->base_machine_type))
 		return false;
 	own = PyObject_GetAttrString((PyObject *)Py_TYPE(machine), method);
-	base = PyObject_GetAttrString((PyObject *)state->machine_type, method);
+	base = PyObject_GetAttrString((PyObject *)ntd_machine_class_of(machine), method);
 	PyErr_Clear();
 	return own == base;
 }

@@ -307,17 +307,29 @@ static int set_machines(PyObject *object, PyObject *value, void *closure)
 	return 0;
 }
 
+/* Those of a class, in a new list. */
+static PyObject *machines_of_class(PyObject *object, PyTypeObject *class)
+{
+	PyObject *all = ntd_driver_self(object)->machines;
+	_cleanup_pyref_ PyObject *list = PyList_New(0);
+
+	for (Py_ssize_t i = 0; list && i < PyList_Size(all); i++)
+		if (PyObject_TypeCheck(PyList_GetItem(all, i), class) &&
+		    PyList_Append(list, PyList_GetItem(all, i)) < 0)
+			return NULL;
+	return ntd_steal(&list);
+}
+
 static PyObject *get_machines_qemu(PyObject *object, void *closure)
 {
 	(void)closure;
-	return PyList_GetSlice(ntd_driver_self(object)->machines, 0, PY_SSIZE_T_MAX);
+	return machines_of_class(object, ntd_state_of(object)->qemu_machine_type);
 }
 
 static PyObject *get_machines_nspawn(PyObject *object, void *closure)
 {
-	(void)object;
 	(void)closure;
-	return PyList_New(0);
+	return machines_of_class(object, ntd_state_of(object)->nspawn_machine_type);
 }
 
 static const char driver_doc[] = "Driver(config, out_dir, logger=None, keep_machine_state=False, "

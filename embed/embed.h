@@ -22,7 +22,8 @@ struct ntd_module_state {
 	struct ntd_session *session;
 	PyObject *machine_error, *requested_assertion_failed;
 	PyObject *machine_died, *machine_timeout, *protocol_error;
-	PyTypeObject *machine_type, *vlan_type, *driver_type, *logger_type, *step_type;
+	PyTypeObject *qemu_machine_type, *nspawn_machine_type, *vlan_type, *driver_type,
+		*logger_type, *step_type;
 	PyTypeObject *socket_type, *process_type, *qmp_type;
 	PyTypeObject *base_machine_type, *lazy_type, *timer_type;
 	PyObject *driver; /* the Driver of this run */
@@ -147,7 +148,10 @@ int ntd_refuse(PyObject *object, PyObject *type, const char *message);
 int ntd_warn_of_number(PyObject *value, const char *function);
 
 /* ---- types: each makes its type and adds it to the module */
-int ntd_add_machine_type(PyObject *module, struct ntd_module_state *state);
+/* The base comes before the others. */
+int ntd_add_base_machine_type(PyObject *module, struct ntd_module_state *state);
+int ntd_add_qemu_machine_type(PyObject *module, struct ntd_module_state *state);
+int ntd_add_nspawn_machine_type(PyObject *module, struct ntd_module_state *state);
 int ntd_add_vlan_type(PyObject *module, struct ntd_module_state *state);
 int ntd_add_driver_type(PyObject *module, struct ntd_module_state *state);
 int ntd_add_logger_type(PyObject *module, struct ntd_module_state *state);
@@ -157,8 +161,6 @@ int ntd_add_process_type(PyObject *module, struct ntd_module_state *state);
 int ntd_add_qmp_type(PyObject *module, struct ntd_module_state *state);
 int ntd_add_timer_type(PyObject *module, struct ntd_module_state *state);
 int ntd_add_lazy_type(PyObject *module, struct ntd_module_state *state);
-/* BaseMachine, which comes before the machine type, and NspawnMachine. */
-int ntd_add_machine_classes(PyObject *module, struct ntd_module_state *state);
 
 /* New objects; `machine` stays the session's. */
 PyObject *ntd_machine_object(struct ntd_module_state *state, struct ntd_machine *machine);

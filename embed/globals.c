@@ -142,7 +142,7 @@ void ntd_warn_of_alias(PyObject *symbols, PyObject *code)
 	_cleanup_pyref_ PyObject *name = NULL;
 
 	if (!state->session->config->from_file || !machine ||
-	    !PyObject_TypeCheck(machine, state->machine_type))
+	    !PyObject_TypeCheck(machine, state->base_machine_type))
 		return;
 	name = PyObject_GetAttrString(machine, "name");
 	if (name && PyUnicode_CompareWithASCIIString(name, "machine") != 0 &&

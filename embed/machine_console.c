@@ -72,24 +72,6 @@ static PyObject *forward_port(PyObject *object, PyObject *args, PyObject *kwargs
 	Py_RETURN_NONE;
 }
 
-static PyObject *log_serial(PyObject *object, PyObject *message)
-{
-	struct ntd_machine *machine = ntd_machine_self(object)->machine;
-	_cleanup_pyref_ PyObject *text = PyObject_Str(message);
-	Py_ssize_t len;
-	const char *utf8 = text ? PyUnicode_AsUTF8AndSize(text, &len) : NULL;
-
-	if (!utf8)
-		return NULL;
-	ntd_emit(ntd_machine_context(machine)->report,
-		 &(struct ntd_event){.kind = NTD_EVENT_SERIAL,
-				     .level = NTD_LEVEL_ALWAYS,
-				     .machine = ntd_machine_name(machine),
-				     .text = utf8,
-				     .text_len = (size_t)len});
-	Py_RETURN_NONE;
-}
-
 /* The second network card is the first VLAN's. */
 static PyObject *set_link(PyObject *object, const char *line)
 {
@@ -138,8 +120,6 @@ PyMethodDef ntd_machine_console_methods[] = {
 	NTD_METHOD("forward_port", forward_port,
 		   "forward_port($self, host_port=8080, guest_port=80)\n--\n\n"
 		   "Forwards a TCP port of the host to the guest."),
-	{"log_serial", log_serial, METH_O,
-	 "log_serial($self, msg, /)\n--\n\nLogs a line as if it came from the console."},
 	{"block", block, METH_NOARGS,
 	 "block($self)\n--\n\nPulls the cable of the first VLAN's network card."},
 	{"unblock", unblock, METH_NOARGS, "unblock($self)\n--\n\nPlugs that cable in again."},

@@ -68,6 +68,24 @@ static PyObject *log_message(PyObject *object, PyObject *message)
 	Py_RETURN_NONE;
 }
 
+static PyObject *log_serial(PyObject *object, PyObject *message)
+{
+	struct ntd_machine *machine = ntd_machine_self(object)->machine;
+	_cleanup_pyref_ PyObject *text = PyObject_Str(message);
+	Py_ssize_t len;
+	const char *utf8 = text ? PyUnicode_AsUTF8AndSize(text, &len) : NULL;
+
+	if (!utf8)
+		return NULL;
+	ntd_emit(ntd_machine_context(machine)->report,
+		 &(struct ntd_event){.kind = NTD_EVENT_SERIAL,
+				     .level = NTD_LEVEL_ALWAYS,
+				     .machine = ntd_machine_name(machine),
+				     .text = utf8,
+				     .text_len = (size_t)len});
+	Py_RETURN_NONE;
+}
+
 static PyObject *nested(PyObject *object, PyObject *args, PyObject *kwargs)
 {
 	static char *names[] = {"msg", "attrs", NULL};
@@ -100,6 +118,8 @@ PyMethodDef ntd_machine_file_methods[] = {
 		   "Older name of copy_from_machine()."),
 	{"log", log_message, METH_O,
 	 "log($self, msg, /)\n--\n\nLogs a line under the machine's name."},
+	{"log_serial", log_serial, METH_O,
+	 "log_serial($self, msg, /)\n--\n\nLogs a line as if it came from the console."},
 	NTD_METHOD("nested", nested,
 		   "nested($self, msg, attrs={})\n--\n\n"
 		   "A context manager: a step in the log, under the machine's name."),

@@ -213,13 +213,13 @@ static int run(void *owner, const struct ntd_command *command, struct ntd_result
 
 static bool has_own_execute(const struct machine_object *self)
 {
-	struct ntd_module_state *state = ntd_module_state();
+	PyTypeObject *class = ntd_machine_class_of((PyObject *)self);
 	_cleanup_pyref_ PyObject *own = NULL, *base = NULL;
 
-	if (Py_TYPE(self) == state->machine_type)
+	if (Py_TYPE(self) == class)
 		return false;
 	own = PyObject_GetAttrString((PyObject *)Py_TYPE(self), "execute");
-	base = PyObject_GetAttrString((PyObject *)state->machine_type, "execute");
+	base = PyObject_GetAttrString((PyObject *)class, "execute");
 	return own != base;
 }
 

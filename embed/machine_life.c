@@ -24,6 +24,14 @@ static PyObject *start(PyObject *object, PyObject *args, PyObject *kwargs)
 	RETURN_NONE_AFTER(ntd_machine_start(machine, allow_reboot, waiter, error));
 }
 
+static PyObject *start_container(PyObject *object, PyObject *unused)
+{
+	struct ntd_machine *machine = ntd_machine_self(object)->machine;
+
+	(void)unused;
+	RETURN_NONE_AFTER(ntd_machine_start(machine, false, waiter, error));
+}
+
 static PyObject *connect(PyObject *object, PyObject *unused)
 {
 	struct ntd_machine *machine = ntd_machine_self(object)->machine;
@@ -62,13 +70,16 @@ static PyObject *raise_timeout_expired(struct ntd_machine *machine, double timeo
 	_cleanup_free_ char *stretched = ntd_stretched(machine);
 	_cleanup_free_ char *tail = ntd_console_tail_now(ntd_machine_console(machine), 20);
 	_cleanup_free_ char *text = ntd_asprintf(
-		"machine '%s': waiting for the VM to power off: it still runs after %.2f "
-		"seconds (timeout=%g)%s; %s%s",
-		ntd_machine_name(machine), ntd_seconds(waited), timeout, stretched,
-		*tail ? "last console lines:\n" : "it printed nothing", tail);
+		"machine '%s': %s: it still runs after %.2f seconds (timeout=%g)%s; %s%s",
+		ntd_machine_name(machine), ntd_machine_end_step(machine), ntd_seconds(waited),
+		timeout, stretched, *tail ? "last console lines:\n" : "it printed nothing", tail);
 	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("subprocess");
 	_cleanup_pyref_ PyObject *exception =
-		module ? PyObject_CallMethod(module, "TimeoutExpired", "sd", "qemu", timeout)
+		module ? PyObject_CallMethod(module, "TimeoutExpired", "sd",
+					     ntd_machine_kind(machine) == &ntd_qemu_kind
+						     ? "qemu"
+						     : "systemd-nspawn",
+					     timeout)
 		       : NULL;
 	_cleanup_pyref_ PyObject *note = ntd_text_of(text);
 	_cleanup_pyref_ PyObject *noted =
@@ -152,8 +163,7 @@ static PyObject *switch_root(PyObject *object, PyObject *unused)
 static PyObject *is_up(PyObject *object, PyObject *unused)
 {
 	(void)unused;
-	return PyBool_FromLong(ntd_machine_status(ntd_machine_self(object)->machine).state ==
-			       NTD_MACHINE_CONNECTED);
+	return PyBool_FromLong(ntd_machine_is_up(ntd_machine_self(object)->machine));
 }
 
 static PyObject *cleanup_statedir(PyObject *object, PyObject *unused)
@@ -197,32 +207,19 @@ static PyObject *leave(PyObject *object, PyObject *args)
 }
 
 PyMethodDef ntd_machine_life_methods[] = {
-	NTD_METHOD(
-		"start", start,
-		"start($self, allow_reboot=False)\n--\n\n"
-		"Starts QEMU, unless it runs; returns when it does, before the guest has booted.\n"
-		"Without allow_reboot a reboot of the guest ends QEMU."),
-	{"connect", connect, METH_NOARGS,
-	 "connect($self)\n--\n\nStarts the machine if necessary and waits for the guest's root "
-	 "shell."},
 	{"shutdown", shutdown, METH_NOARGS,
 	 "shutdown($self)\n--\n\nPowers the guest off and waits for the end; nothing if it is "
 	 "down."},
-	{"crash", crash, METH_NOARGS,
-	 "crash($self)\n--\n\nEnds QEMU at once, like a power cut; nothing if it is down."},
-	{"reboot", reboot, METH_NOARGS,
-	 "reboot($self)\n--\n\nPresses Ctrl-Alt-Delete. Needs start(allow_reboot=True)."},
 	NTD_METHOD("wait_for_shutdown", wait_for_shutdown,
 		   "wait_for_shutdown($self, timeout=None)\n--\n\n"
-		   "Waits until QEMU has ended. subprocess.TimeoutExpired after timeout."),
+		   "Waits until the machine has ended. subprocess.TimeoutExpired after timeout."),
 	{"release", release, METH_NOARGS,
-	 "release($self)\n--\n\nEnds QEMU and what belongs to it, without the guest's help, for "
-	 "good; "
-	 "nothing if it is\ndown."},
-	{"switch_root", switch_root, METH_NOARGS,
-	 "switch_root($self)\n--\n\nLeaves the initrd and connects to the booted system."},
+	 "release($self)\n--\n\nEnds the machine and what belongs to it, without the guest's help, "
+	 "for "
+	 "good; nothing if\nit is down."},
 	{"is_up", is_up, METH_NOARGS,
-	 "is_up($self)\n--\n\nWhether QEMU runs and the root shell is there."},
+	 "is_up($self)\n--\n\nWhether QEMU runs and the root shell is there; whether a container "
+	 "runs."},
 	{"cleanup_statedir", cleanup_statedir, METH_NOARGS,
 	 "cleanup_statedir($self)\n--\n\nRemoves the state directory."},
 	{"sweep_statedir", sweep_statedir, METH_NOARGS,
@@ -233,5 +230,31 @@ PyMethodDef ntd_machine_life_methods[] = {
 	 "__exit__($self, *exception)\n--\n\nReleases the machine."},
 	{"run_callbacks", run_callbacks, METH_NOARGS,
 	 "run_callbacks($self)\n--\n\nCalls the functions in `callbacks`."},
+	{NULL, NULL, 0, NULL},
+};
+
+PyMethodDef ntd_qemu_life_methods[] = {
+	NTD_METHOD(
+		"start", start,
+		"start($self, allow_reboot=False)\n--\n\n"
+		"Starts QEMU, unless it runs; returns when it does, before the guest has booted.\n"
+		"Without allow_reboot a reboot of the guest ends QEMU."),
+	{"connect", connect, METH_NOARGS,
+	 "connect($self)\n--\n\nStarts the machine if necessary and waits for the guest's root "
+	 "shell."},
+	{"crash", crash, METH_NOARGS,
+	 "crash($self)\n--\n\nEnds QEMU at once, like a power cut; nothing if it is down."},
+	{"reboot", reboot, METH_NOARGS,
+	 "reboot($self)\n--\n\nPresses Ctrl-Alt-Delete. Needs start(allow_reboot=True)."},
+	{"switch_root", switch_root, METH_NOARGS,
+	 "switch_root($self)\n--\n\nLeaves the initrd and connects to the booted system."},
+	{NULL, NULL, 0, NULL},
+};
+
+PyMethodDef ntd_nspawn_life_methods[] = {
+	{"start", start_container, METH_NOARGS,
+	 "start($self)\n--\n\nRuns the start script, unless it runs; returns before the container "
+	 "has "
+	 "booted."},
 	{NULL, NULL, 0, NULL},
 };

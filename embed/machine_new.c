@@ -1,15 +1,17 @@
-/* QemuMachine(...): machines that scripts make by the class, most often by a subclass of theirs.
+/* QemuMachine(...), NspawnMachine(...): machines that scripts make by a class, most often by a subclass of theirs.
  *
  * Between a subclass's __new__ and its call of super().__init__() the object has a machine that cannot be
  * started, one for all such objects, so that methods called too early have something to fail on.
  */
 #include "machine_object.h"
+#include "session/sandbox.h"
 
 /* ---- before __init__ */
 
 static int refuse(struct ntd_error **err)
 {
-	return ntd_error_set(err, NTD_E_MACHINE, "QemuMachine.__init__() has not been called yet");
+	return ntd_error_set(err, NTD_E_MACHINE,
+			     "the machine's __init__() has not been called yet");
 }
 
 static int refuse_command(void *owner, struct ntd_waiter *waiter, struct ntd_error **err)
@@ -71,30 +73,55 @@ struct arguments {
 	int keep_machine_state, keep_vm_state;
 };
 
-static bool parse(PyObject *args, PyObject *kwargs, struct arguments *given)
+/* What the two classes differ in here. */
+static const struct class
 {
-	static char *names[] = {"out_dir",   "tmp_dir",       "start_command",
-				"logger",    "name",          "keep_machine_state",
-				"callbacks", "keep_vm_state", NULL};
+	const struct ntd_machine_kind *kind;
+	const char *format, *suffix;
+	char *older_name; /* of keep_machine_state */
+} qemu_class = {&ntd_qemu_kind, "O&O&O|OOpOp:QemuMachine", "-vm", "keep_vm_state"},
+  nspawn_class = {&ntd_container_kind, "O&O&O|OOpO:NspawnMachine", "-nspawn", NULL};
+
+static const struct class *class_of(PyObject *object)
+{
+	return ntd_machine_class_of(object) == ntd_module_state()->qemu_machine_type
+		       ? &qemu_class
+		       : &nspawn_class;
+}
+
+static bool parse(const struct class *class, PyObject *args, PyObject *kwargs,
+		  struct arguments *given)
+{
+	char *names[] = {"out_dir",
+			 "tmp_dir",
+			 "start_command",
+			 "logger",
+			 "name",
+			 "keep_machine_state",
+			 "callbacks",
+			 class->older_name,
+			 NULL};
 
 	given->logger = given->name = given->callbacks = Py_None;
-	return ntd_parse(args, kwargs, "O&O&O|OOpOp:QemuMachine", names, ntd_convert_path,
-			 &given->out_dir, ntd_convert_path, &given->tmp_dir, &given->start_command,
-			 &given->logger, &given->name, &given->keep_machine_state,
-			 &given->callbacks, &given->keep_vm_state);
+	return ntd_parse(args, kwargs, class->format, names, ntd_convert_path, &given->out_dir,
+			 ntd_convert_path, &given->tmp_dir, &given->start_command, &given->logger,
+			 &given->name, &given->keep_machine_state, &given->callbacks,
+			 &given->keep_vm_state);
 }
 
 /* The command's text, and the object if it is one; a str otherwise, as newer generations take. */
-static char *script_of(PyObject *start_command)
+static char *script_of(const struct class *class, PyObject *start_command)
 {
 	_cleanup_pyref_ PyObject *path = NULL, *bytes = NULL;
 
-	if (!PyUnicode_Check(start_command) && PyObject_HasAttrString(start_command, "cmd"))
+	if (class == &qemu_class && !PyUnicode_Check(start_command) &&
+	    PyObject_HasAttrString(start_command, "cmd"))
 		return ntd_strdup("");
 	path = PyOS_FSPath(start_command);
 	if (path && PyUnicode_FSConverter(path, &bytes))
 		return ntd_strdup(PyBytes_AS_STRING(bytes));
-	PyErr_Format(PyExc_TypeError, "start_command must be a str or a QemuStartCommand, not %s",
+	PyErr_Format(PyExc_TypeError, "start_command must be a str%s, not %s",
+		     class == &qemu_class ? " or a QemuStartCommand" : "",
 		     Py_TYPE(start_command)->tp_name);
 	return NULL;
 }
@@ -108,13 +135,13 @@ static PyObject *name_from(PyObject *start_command)
 	return name ? name : PyUnicode_FromString("machine");
 }
 
-static char *name_of(const struct arguments *given, const char *script)
+static char *name_of(const struct class *class, const struct arguments *given, const char *script)
 {
 	_cleanup_pyref_ PyObject *name = NULL;
 	const char *text;
 
 	if (given->name == Py_None && *script)
-		return ntd_start_script_name(script, "-vm");
+		return ntd_start_script_name(script, class->suffix);
 	name = given->name == Py_None ? name_from(given->start_command) : Py_NewRef(given->name);
 	text = name && PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : NULL;
 	if (name && !text && !PyErr_Occurred())
@@ -130,21 +157,23 @@ bool ntd_check_machine_name(const char *name)
 	return false;
 }
 
-static int make(struct machine_object *self, const struct arguments *given)
+static int make(struct machine_object *self, const struct class *class,
+		const struct arguments *given)
 {
 	struct ntd_module_state *state = ntd_module_state();
 	_cleanup_free_ char *tmp_dir = ntd_absolute(given->tmp_dir.text);
 	_cleanup_free_ char *out_dir = ntd_absolute(given->out_dir.text);
-	_cleanup_free_ char *script = script_of(given->start_command);
-	_cleanup_free_ char *name = script ? name_of(given, script) : NULL;
-	struct ntd_new_machine new = {.name = name,
+	_cleanup_free_ char *script = script_of(class, given->start_command);
+	_cleanup_free_ char *name = script ? name_of(class, given, script) : NULL;
+	struct ntd_new_machine new = {.kind = class->kind,
+				      .name = name,
 				      .script = script,
 				      .tmp_dir = tmp_dir,
 				      .out_dir = out_dir,
 				      .keep_state =
 					      given->keep_machine_state || given->keep_vm_state};
 	struct ntd_error *error = NULL;
-	struct ntd_machine *machine;
+	struct ntd_machine *machine = NULL;
 
 	if (!name || !ntd_check_machine_name(name))
 		return -1;
@@ -152,7 +181,8 @@ static int make(struct machine_object *self, const struct arguments *given)
 	if (!new.report)
 		return -1;
 	Py_BEGIN_ALLOW_THREADS
-	machine = ntd_session_add_machine(state->session, &new, &error);
+	if (class == &qemu_class || ntd_sandbox_prepare(&error) == 0)
+		machine = ntd_session_add_machine(state->session, &new, &error);
 	Py_END_ALLOW_THREADS
 	if (!machine) {
 		ntd_raise(state, error);
@@ -168,14 +198,15 @@ static int make(struct machine_object *self, const struct arguments *given)
 int ntd_machine_init(PyObject *object, PyObject *args, PyObject *kwargs)
 {
 	struct machine_object *self = ntd_machine_self(object);
+	const struct class *class = class_of(object);
 	struct arguments given = {0};
 	int result = -1;
 
 	if (ntd_machine_is_born(object)) {
-		PyErr_SetString(PyExc_RuntimeError, "QemuMachine.__init__() was called before");
+		PyErr_SetString(PyExc_RuntimeError, "the machine's __init__() was called before");
 		return -1;
 	}
-	if (parse(args, kwargs, &given) && make(self, &given) == 0) {
+	if (parse(class, args, kwargs, &given) && make(self, class, &given) == 0) {
 		result = 0;
 		if (given.logger != Py_None)
 			Py_XSETREF(self->logger, Py_NewRef(given.logger));

@@ -37,7 +37,15 @@ int ntd_machine_init(PyObject *object, PyObject *args, PyObject *kwargs);
 bool ntd_machine_is_born(PyObject *object);
 
 /* The methods, by what they are about; each list ends with an empty entry. */
+/* ---- machine_type.c */
+/* QemuMachine or NspawnMachine, of which the machine's class is, or is derived. */
+PyTypeObject *ntd_machine_class_of(PyObject *object);
+/* Adds the methods of lists, which end with NULL; -1 with an exception. */
+int ntd_add_machine_methods(PyTypeObject *type, PyMethodDef *const *lists);
+
 extern PyMethodDef ntd_machine_life_methods[];
+extern PyMethodDef ntd_qemu_life_methods[];
+extern PyMethodDef ntd_nspawn_life_methods[];
 extern PyMethodDef ntd_machine_command_methods[];
 extern PyMethodDef ntd_machine_unit_methods[];
 extern PyMethodDef ntd_machine_console_methods[];

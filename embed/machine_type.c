@@ -1,4 +1,4 @@
-/* The type QemuMachine: attributes, hooks, and the list of its methods. */
+/* The type BaseMachine: the object of every machine, and what all kinds have. */
 #include "machine_object.h"
 
 #include <structmember.h>
@@ -8,8 +8,10 @@
 
 PyObject *ntd_machine_object(struct ntd_module_state *state, struct ntd_machine *machine)
 {
-	struct machine_object *self =
-		(struct machine_object *)PyType_GenericAlloc(state->machine_type, 0);
+	PyTypeObject *type = ntd_machine_kind(machine) == &ntd_qemu_kind
+				     ? state->qemu_machine_type
+				     : state->nspawn_machine_type;
+	struct machine_object *self = (struct machine_object *)PyType_GenericAlloc(type, 0);
 
 	if (!self)
 		return NULL;
@@ -21,7 +23,7 @@ PyObject *ntd_machine_object(struct ntd_module_state *state, struct ntd_machine 
 
 struct ntd_machine *ntd_machine_of(PyObject *object)
 {
-	if (PyObject_TypeCheck(object, ntd_module_state()->machine_type))
+	if (PyObject_TypeCheck(object, ntd_module_state()->base_machine_type))
 		return ntd_machine_self(object)->machine;
 	PyErr_Format(PyExc_TypeError, "expected a machine, not %s", Py_TYPE(object)->tp_name);
 	return NULL;
@@ -75,6 +77,14 @@ static struct ntd_machine_status status_of(PyObject *object)
 	return ntd_machine_status(ntd_machine_self(object)->machine);
 }
 
+PyTypeObject *ntd_machine_class_of(PyObject *object)
+{
+	struct ntd_module_state *state = ntd_module_state();
+
+	return PyObject_TypeCheck(object, state->nspawn_machine_type) ? state->nspawn_machine_type
+								      : state->qemu_machine_type;
+}
+
 static PyObject *get_name(PyObject *object, void *closure)
 {
 	(void)closure;
@@ -96,22 +106,6 @@ static PyObject *get_booted(PyObject *object, void *closure)
 {
 	(void)closure;
 	return PyBool_FromLong(ntd_machine_state_booted(status_of(object).state));
-}
-
-static PyObject *get_connected(PyObject *object, void *closure)
-{
-	(void)closure;
-	return PyBool_FromLong(status_of(object).state == NTD_MACHINE_CONNECTED);
-}
-
-static int set_connected(PyObject *object, PyObject *value, void *closure)
-{
-	int truth = value ? PyObject_IsTrue(value) : 0;
-
-	(void)closure;
-	if (!truth)
-		ntd_machine_disconnect(ntd_machine_self(object)->machine, false);
-	return truth < 0 ? -1 : 0;
 }
 
 static PyObject *get_pid(PyObject *object, void *closure)
@@ -163,56 +157,10 @@ static int set_directory(PyObject *object, PyObject *value, void *closure)
 	return 0;
 }
 
-static PyObject *get_socket_path(PyObject *object, void *closure)
-{
-	return ntd_path(ntd_machine_socket_path(ntd_machine_self(object)->machine, closure));
-}
-
-static PyObject *get_vsock(PyObject *object, void *closure)
-{
-	struct ntd_machine *machine = ntd_machine_self(object)->machine;
-	const char *path =
-		closure ? ntd_machine_vsock_host(machine) : ntd_machine_vsock_guest(machine);
-
-	if (!path)
-		Py_RETURN_NONE;
-	return ntd_path(path);
-}
-
-static PyObject *get_efi_vars_path(PyObject *object, void *closure)
-{
-	(void)closure;
-	return ntd_path(ntd_machine_efi_vars(ntd_machine_self(object)->machine));
-}
-
-static PyObject *get_efi_vars(PyObject *object, void *closure)
-{
-	(void)closure;
-	return ntd_machine_efi_store(object);
-}
-
 static PyObject *get_keeps_state(PyObject *object, void *closure)
 {
 	(void)closure;
 	return PyBool_FromLong(ntd_machine_keeps_state(ntd_machine_self(object)->machine));
-}
-
-static PyObject *get_root_shell(PyObject *object, void *closure)
-{
-	(void)closure;
-	return PyBool_FromLong(ntd_machine_has_root_shell(ntd_machine_self(object)->machine));
-}
-
-static int set_root_shell(PyObject *object, PyObject *value, void *closure)
-{
-	int truth = value ? PyObject_IsTrue(value) : -1;
-
-	(void)closure;
-	if (!value)
-		PyErr_SetString(PyExc_AttributeError, "root_shell cannot be deleted");
-	if (truth >= 0)
-		ntd_machine_set_root_shell(ntd_machine_self(object)->machine, truth);
-	return truth < 0 ? -1 : 0;
 }
 
 static PyObject *get_boot_timeout(PyObject *object, void *closure)
@@ -245,18 +193,6 @@ static PyObject *get_logger(PyObject *object, void *closure)
 	return logger ? Py_NewRef(logger) : ntd_logger_object(ntd_state_of(object));
 }
 
-static const enum ntd_socket_kind shell_kind = NTD_SOCKET_SHELL, monitor_kind = NTD_SOCKET_MONITOR;
-
-static PyObject *get_socket(PyObject *object, void *closure)
-{
-	const enum ntd_socket_kind *kind = closure;
-
-	if (!ntd_machine_state_booted(status_of(object).state))
-		Py_RETURN_NONE;
-	return ntd_socket_object(ntd_state_of(object), object, ntd_machine_self(object)->machine,
-				 *kind);
-}
-
 static PyObject *get_process(PyObject *object, void *closure)
 {
 	pid_t pid = status_of(object).pid;
@@ -268,24 +204,13 @@ static PyObject *get_process(PyObject *object, void *closure)
 				  pid);
 }
 
-static PyObject *get_qmp_client(PyObject *object, void *closure)
-{
-	(void)closure;
-	if (!ntd_qmp_is_open(ntd_machine_qmp(ntd_machine_self(object)->machine)))
-		Py_RETURN_NONE;
-	return ntd_qmp_object(ntd_state_of(object), object, ntd_machine_self(object)->machine);
-}
-
 static PyGetSetDef attributes[] = {
 	{"__dict__", PyObject_GenericGetDict, NULL, NULL, NULL},
 	{"name", get_name, set_name, "str: the name of the machine.", NULL},
-	{"booted", get_booted, NULL, "bool: QEMU runs.", NULL},
-	{"connected", get_connected, set_connected,
-	 "bool: the guest's root shell is there. Set it to False when the guest begins anew.",
+	{"booted", get_booted, NULL, "bool: it runs.", NULL},
+	{"process", get_process, NULL, "Process | None: its process, QEMU's or systemd-nspawn's.",
 	 NULL},
-	{"process", get_process, NULL, "Process | None: QEMU's process.", NULL},
-	{"qmp_client", get_qmp_client, NULL, "QMPSession | None: QEMU's QMP monitor.", NULL},
-	{"pid", get_pid, NULL, "int | None: process id of QEMU.", NULL},
+	{"pid", get_pid, NULL, "int | None: the process id of that.", NULL},
 	{"out_dir", get_directory, set_directory, "Path: where files for the user go.",
 	 (void *)"out"},
 	{"tmp_dir", get_directory, NULL, "Path: where state directories are made.", (void *)"tmp"},
@@ -293,42 +218,15 @@ static PyGetSetDef attributes[] = {
 	 "Path: the machine's own directory. Can be set before a start.", (void *)"state"},
 	{"shared_dir", get_directory, set_directory, "Path: /tmp/shared of all machines.",
 	 (void *)"shared"},
-	{"monitor_path", get_socket_path, NULL, "Path: socket of the monitor.", (void *)"monitor"},
-	{"qmp_path", get_socket_path, NULL, "Path: socket of QMP.", (void *)"qmp"},
-	{"shell_path", get_socket_path, NULL, "Path: socket of the root shell.", (void *)"shell"},
-	{"vsock_host", get_vsock, NULL, "Path | None: socket of the SSH backdoor for this host.",
-	 (void *)"host"},
-	{"vsock_guest", get_vsock, NULL, "Path | None: socket of the SSH backdoor for QEMU.", NULL},
-	{"efi_vars", get_efi_vars, NULL, "EfiVars: the store of EFI variables.", NULL},
-	{"efi_vars_path", get_efi_vars_path, NULL, "Path: its file, NIX_EFI_VARS of start scripts.",
-	 NULL},
-	{"root_shell", get_root_shell, set_root_shell,
-	 "bool: whether the guest has a root shell for the driver. Set it to False for one that "
-	 "has "
-	 "none.",
-	 NULL},
 	{"boot_timeout", get_boot_timeout, set_boot_timeout,
-	 "float: the most seconds that QEMU may take to start, and again the guest's root shell.",
-	 NULL},
+	 "float: the most seconds that it may take to start, and again to boot.", NULL},
 	{"callbacks", ntd_machine_get_callbacks, ntd_machine_set_callbacks,
 	 "list: functions that are called before each command.", NULL},
-	{"start_command", ntd_machine_get_start_command, ntd_machine_set_start_command,
-	 "QemuStartCommand: how the machine is started from the next start on.", NULL},
 	{"keep_machine_state", get_keeps_state, NULL, "bool: the state directory was not emptied.",
 	 NULL},
 	{"keep_vm_state", get_keeps_state, NULL, "bool: the older name of keep_machine_state.",
 	 NULL},
 	{"logger", get_logger, NULL, "The log of the run.", NULL},
-	{"shell", get_socket, NULL, "Socket | None: the root shell's, while QEMU runs.",
-	 (void *)&shell_kind},
-	{"monitor", get_socket, NULL, "Socket | None: QEMU's monitor, while QEMU runs.",
-	 (void *)&monitor_kind},
-	{"last_lines", ntd_machine_get_last_lines, NULL,
-	 "Queue: the console's lines that nothing has used yet.", NULL},
-	{"full_console_log", ntd_machine_get_full_console_log, NULL,
-	 "list: the console's lines since the start; a new list each time.", NULL},
-	{"serial_thread", ntd_machine_get_serial_thread, NULL,
-	 "SerialThread | None: what reads the console, while QEMU runs.", NULL},
 	{NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -338,15 +236,6 @@ static PyMemberDef members[] = {
 };
 
 /* ---- the type */
-
-static const char machine_doc[] =
-	"QemuMachine(out_dir, tmp_dir, start_command, logger=None, name=None, "
-	"keep_machine_state=False, callbacks=None, keep_vm_state=False)\n--\n\n"
-	"A QEMU virtual machine, released at the end of the run. start_command is a str or a\n"
-	"QemuStartCommand; its state directory is made below tmp_dir, files for the user go to\n"
-	"out_dir. Without a name it is the NAME of run-NAME-vm at the end of the command. logger:\n"
-	"where its messages and console go. callbacks are called before each command.\n"
-	"keep_vm_state is the older name of keep_machine_state.";
 
 static int add_methods(PyTypeObject *type, PyMethodDef *methods)
 {
@@ -360,36 +249,40 @@ static int add_methods(PyTypeObject *type, PyMethodDef *methods)
 	return 0;
 }
 
-int ntd_add_machine_type(PyObject *module, struct ntd_module_state *state)
+int ntd_add_machine_methods(PyTypeObject *type, PyMethodDef *const *lists)
+{
+	for (; *lists; lists++)
+		if (add_methods(type, *lists) < 0)
+			return -1;
+	return 0;
+}
+
+int ntd_add_base_machine_type(PyObject *module, struct ntd_module_state *state)
 {
 	static PyType_Slot slots[] = {
-		{Py_tp_doc, (void *)machine_doc},   {Py_tp_new, ntd_machine_new_object},
-		{Py_tp_init, ntd_machine_init},     {Py_tp_dealloc, machine_dealloc},
-		{Py_tp_traverse, machine_traverse}, {Py_tp_clear, machine_clear},
-		{Py_tp_repr, machine_repr},         {Py_tp_getset, attributes},
-		{Py_tp_members, members},           {0, NULL},
+		{Py_tp_doc, (void *)"A machine of any kind."},
+		{Py_tp_dealloc, machine_dealloc},
+		{Py_tp_traverse, machine_traverse},
+		{Py_tp_clear, machine_clear},
+		{Py_tp_repr, machine_repr},
+		{Py_tp_getset, attributes},
+		{Py_tp_members, members},
+		{0, NULL},
 	};
 	static PyType_Spec spec = {
-		.name = "test_driver.machine.QemuMachine",
+		.name = "test_driver.machine.BaseMachine",
 		.basicsize = sizeof(struct machine_object),
-		.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,
+		.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE |
+			 Py_TPFLAGS_DISALLOW_INSTANTIATION,
 		.slots = slots,
 	};
-	PyMethodDef *const lists[] = {ntd_machine_life_methods,         ntd_machine_command_methods,
-				      ntd_machine_unit_methods,         ntd_machine_console_methods,
-				      ntd_machine_console_line_methods, ntd_machine_file_methods,
-				      ntd_machine_screen_methods,       ntd_machine_ocr_methods,
-				      ntd_machine_efi_methods,          ntd_machine_desktop_methods,
-				      ntd_machine_interact_methods,     ntd_machine_ssh_methods};
+	PyMethodDef *const lists[] = {ntd_machine_life_methods,    ntd_machine_command_methods,
+				      ntd_machine_unit_methods,    ntd_machine_file_methods,
+				      ntd_machine_desktop_methods, NULL};
 
-	state->machine_type = (PyTypeObject *)PyType_FromModuleAndSpec(
-		module, &spec, (PyObject *)state->base_machine_type);
-	if (!state->machine_type)
+	state->base_machine_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
+	if (!state->base_machine_type ||
+	    ntd_add_machine_methods(state->base_machine_type, lists) < 0)
 		return -1;
-	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
-		if (add_methods(state->machine_type, lists[i]) < 0)
-			return -1;
-	if (PyModule_AddObjectRef(module, "Machine", (PyObject *)state->machine_type) < 0)
-		return -1;
-	return PyModule_AddType(module, state->machine_type);
+	return PyModule_AddType(module, state->base_machine_type);
 }

@@ -12,8 +12,10 @@ static int module_exec(PyObject *module)
 	    ntd_add_logger_type(module, state) < 0 || ntd_add_vlan_type(module, state) < 0 ||
 	    ntd_add_socket_type(module, state) < 0 || ntd_add_process_type(module, state) < 0 ||
 	    ntd_add_qmp_type(module, state) < 0 || ntd_add_lazy_type(module, state) < 0 ||
-	    ntd_add_timer_type(module, state) < 0 || ntd_add_machine_classes(module, state) < 0 ||
-	    ntd_add_machine_type(module, state) < 0 || ntd_add_driver_type(module, state) < 0)
+	    ntd_add_timer_type(module, state) < 0 || ntd_add_base_machine_type(module, state) < 0 ||
+	    ntd_add_qemu_machine_type(module, state) < 0 ||
+	    ntd_add_nspawn_machine_type(module, state) < 0 ||
+	    ntd_add_driver_type(module, state) < 0)
 		return -1;
 	return 0;
 }
@@ -25,7 +27,8 @@ static PyObject **const_slot(struct ntd_module_state *state, size_t index)
 				    &state->machine_died,
 				    &state->machine_timeout,
 				    &state->protocol_error,
-				    (PyObject **)&state->machine_type,
+				    (PyObject **)&state->qemu_machine_type,
+				    (PyObject **)&state->nspawn_machine_type,
 				    (PyObject **)&state->vlan_type,
 				    (PyObject **)&state->driver_type,
 				    (PyObject **)&state->logger_type,

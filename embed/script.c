@@ -98,7 +98,7 @@ static PyObject *general_names(PyObject *symbols)
 	Py_ssize_t position = 0;
 
 	while (names && PyDict_Next(symbols, &position, &name, &value))
-		if (!PyObject_TypeCheck(value, state->machine_type) &&
+		if (!PyObject_TypeCheck(value, state->base_machine_type) &&
 		    !PyObject_TypeCheck(value, state->vlan_type) && PyList_Append(names, name) < 0)
 			return NULL;
 	return names && separator ? PyUnicode_Join(separator, names) : NULL;

@@ -26,17 +26,17 @@ PyObject *ntd_start_command_line_function(PyObject *self, PyObject *args)
 }
 
 const char ntd_start_script_name_doc[] =
-	"start_script_name(command)\n--\n\n"
-	"The NAME of a command that ends in run-NAME-vm, or \"machine\".";
+	"start_script_name(command, suffix='-vm')\n--\n\n"
+	"The NAME of a command that ends in run-NAME and the suffix, or \"machine\".";
 
 PyObject *ntd_start_script_name_function(PyObject *self, PyObject *args)
 {
 	_cleanup_free_ char *name = NULL;
-	const char *command;
+	const char *command, *suffix = "-vm";
 
 	(void)self;
-	if (!PyArg_ParseTuple(args, "s:start_script_name", &command))
+	if (!PyArg_ParseTuple(args, "s|s:start_script_name", &command, &suffix))
 		return NULL;
-	name = ntd_start_script_name(command, "-vm");
+	name = ntd_start_script_name(command, suffix);
 	return PyUnicode_DecodeFSDefault(name);
 }

@@ -5,12 +5,13 @@
  */
 #include "loop/process.h"
 
+#include "base/memfd.h"
+
 #include "base/buf.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -176,23 +177,6 @@ static uint32_t pack(struct ntd_buf *payload, char *const *strings)
 	return count;
 }
 
-static int write_payload(const struct ntd_buf *payload, struct ntd_error **err)
-{
-	_cleanup_fd_ int fd = memfd_create("ntd-spawn", MFD_CLOEXEC);
-	size_t done = 0;
-
-	while (fd >= 0 && done < payload->len) {
-		ssize_t written = write(fd, ntd_buf_bytes(payload) + done, payload->len - done);
-
-		if (written <= 0)
-			return ntd_error_sys(err, errno, "cannot write a process's arguments");
-		done += (size_t)written;
-	}
-	if (fd < 0)
-		return ntd_error_sys(err, errno, "cannot make a memory file");
-	return ntd_steal_fd(&fd);
-}
-
 static int send_order(struct ntd_children *children, uint32_t id, const struct ntd_spawn *spawn,
 		      struct ntd_error **err)
 {
@@ -205,7 +189,7 @@ static int send_order(struct ntd_children *children, uint32_t id, const struct n
 	ntd_buf_append(&payload, spawn->directory ? spawn->directory : "",
 		       spawn->directory ? strlen(spawn->directory) + 1 : 1);
 	order.payload_len = (uint32_t)payload.len;
-	payload_fd = write_payload(&payload, err);
+	payload_fd = ntd_memory_file(ntd_buf_bytes(&payload), payload.len, err);
 	if (payload_fd < 0)
 		return -1;
 	if (ntd_message_send(

@@ -47,7 +47,7 @@ int ntd_machine_run_in_guest(struct ntd_machine *machine, const struct ntd_comma
 			     struct ntd_result *result, struct ntd_waiter *waiter,
 			     struct ntd_error **err)
 {
-	struct ntd_channel *channel = ntd_shell_channel(machine->shell);
+	struct ntd_channel *channel = machine->kind->channel(machine);
 	_cleanup_error_ struct ntd_error *error = NULL;
 
 	if (before_command(machine, waiter, err) < 0 ||
@@ -97,7 +97,7 @@ int ntd_machine_sync(struct ntd_machine *machine, struct ntd_waiter *waiter, str
 {
 	_cleanup_free_ char *running = NULL;
 
-	if (machine->state != NTD_MACHINE_CONNECTED)
+	if (machine->state != NTD_MACHINE_CONNECTED || machine->container)
 		return 0;
 	running = ntd_shell_running(machine->shell);
 	if (running) {

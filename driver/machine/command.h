@@ -36,7 +36,8 @@ int ntd_machine_status_of(struct ntd_machine *machine, struct ntd_bytes command,
 			  struct ntd_error **err);
 
 /* Writes the guest's files to its disks, at the end of a test: nothing if the root shell is not there, or
- * is still busy with a command of another thread, which is logged. */
+ * is still busy with a command of another thread, which is logged. Nothing for a container: its files are in a
+ * directory of this host. */
 int ntd_machine_sync(struct ntd_machine *machine, struct ntd_waiter *waiter,
 		     struct ntd_error **err);
 

@@ -2,9 +2,6 @@
 #include "machine/internal.h"
 
 #include "machine/screen.h"
-#include "machine/start_command.h"
-
-#define BOOT_NOTICE (30 * NTD_SECOND)
 
 /* ---- start */
 
@@ -51,30 +48,6 @@ static void prepare(void *arg)
 	preparation->order = before;
 }
 
-/* Fills in the default for what is missing. */
-static void complete_order(const struct ntd_machine *machine, bool allow_reboot,
-			   struct ntd_start_order *order)
-{
-	struct ntd_start_paths paths = {.state_dir = machine->state_dir,
-					.shared_dir = machine->shared_dir,
-					.monitor = machine->monitor_path,
-					.qmp = machine->qmp_path,
-					.shell = machine->shell_path,
-					.vsock = machine->vsock_guest,
-					.efi_vars = machine->efi_vars};
-
-	if (!order->env) {
-		if (machine->hooks.environment)
-			order->env = machine->hooks.environment(machine->hooks.owner);
-		if (!order->env)
-			order->env = ntd_environment_copy(environ);
-		order->env = ntd_start_environment(order->env, &paths);
-	}
-	if (!order->line)
-		order->line = ntd_start_command_line(machine->script, &paths, allow_reboot,
-						     ntd_has_display(order->env));
-}
-
 static int prepare_start(struct ntd_machine *machine, bool allow_reboot, struct ntd_waiter *waiter,
 			 struct ntd_error **err)
 {
@@ -88,7 +61,7 @@ static int prepare_start(struct ntd_machine *machine, bool allow_reboot, struct 
 		result = hooks->start_command(hooks->owner, allow_reboot, &preparation.order,
 					      waiter, err);
 	if (result == 0) {
-		complete_order(machine, allow_reboot, &preparation.order);
+		machine->kind->complete_order(machine, allow_reboot, &preparation.order);
 		ntd_loop_call(machine->context.loop, prepare, &preparation);
 		result = ntd_machine_make_directories(machine, true, err);
 	}
@@ -102,11 +75,10 @@ static int start_timed_out(struct ntd_machine *machine, struct ntd_error **err)
 	_cleanup_free_ char *tail = ntd_console_tail_now(machine->console, 20);
 
 	ntd_machine_release(machine, 0);
-	return ntd_error_set(
-		err, NTD_E_TIMEOUT,
-		"machine '%s': QEMU did not connect to the driver within %g seconds%s%s",
-		machine->name, machine->context.boot_timeout,
-		*tail ? "; last console lines:\n" : "", tail);
+	return ntd_error_set(err, NTD_E_TIMEOUT, "machine '%s': %s within %g seconds%s%s",
+			     machine->name, machine->kind->late_start,
+			     machine->context.boot_timeout, *tail ? "; last console lines:\n" : "",
+			     tail);
 }
 
 static int finish_start(struct ntd_machine *machine, struct ntd_life_wait *wait,
@@ -187,24 +159,15 @@ int ntd_machine_start_all(struct ntd_machine *const *machines, size_t count,
 
 /* ---- connect */
 
-static void no_data_yet(struct ntd_machine *machine)
-{
-	ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name,
-		"Guest root shell did not produce any data yet...");
-	ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name,
-		"  To debug, enter the VM and run 'systemctl status backdoor.service'.");
-}
-
 static int not_in_time(struct ntd_machine *machine, struct ntd_error **err)
 {
 	_cleanup_free_ char *tail = ntd_console_tail_now(machine->console, 20);
 
-	return ntd_error_set(
-		err, NTD_E_TIMEOUT,
-		"machine '%s': Shell did not start in time (%g seconds); the guest may not "
-		"have booted%s%s",
-		machine->name, machine->context.boot_timeout,
-		*tail ? "; last console lines:\n" : ", it printed nothing", tail);
+	return ntd_error_set(err, NTD_E_TIMEOUT,
+			     "machine '%s': %s (%g seconds); the guest may not have booted%s%s",
+			     machine->name, machine->kind->late_shell,
+			     machine->context.boot_timeout,
+			     *tail ? "; last console lines:\n" : ", it printed nothing", tail);
 }
 
 static int wait_for_shell(struct ntd_machine *machine, struct ntd_life_wait *wait,
@@ -214,7 +177,7 @@ static int wait_for_shell(struct ntd_machine *machine, struct ntd_life_wait *wai
 
 	for (;;) {
 		_cleanup_error_ struct ntd_error *error = NULL;
-		int64_t notice = ntd_earlier(deadline, ntd_after(BOOT_NOTICE));
+		int64_t notice = ntd_earlier(deadline, ntd_after(machine->kind->boot_notice));
 
 		if (ntd_life_wait(machine, wait, notice, waiter, &error) == 0)
 			return 0;
@@ -222,7 +185,7 @@ static int wait_for_shell(struct ntd_machine *machine, struct ntd_life_wait *wai
 			return ntd_error_move(err, ntd_steal(&error));
 		if (ntd_now() >= deadline)
 			return not_in_time(machine, err);
-		no_data_yet(machine);
+		machine->kind->still_booting(machine);
 	}
 }
 
@@ -241,13 +204,7 @@ static int connect_now(struct ntd_machine *machine, struct ntd_waiter *waiter,
 	said = wait.said;
 	if (result < 0)
 		return -1;
-	if (said)
-		ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name,
-			"Guest shell says: %s", said);
-	ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name,
-		"connected to guest root shell");
-	ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name,
-		"(connecting took %.2f seconds)", ntd_seconds(ntd_now() - began));
+	machine->kind->connected(machine, said, ntd_seconds(ntd_now() - began));
 	return 0;
 }
 
@@ -265,8 +222,8 @@ int ntd_machine_connect(struct ntd_machine *machine, struct ntd_waiter *waiter,
 				     "root_shell is False; what works without one: the console, "
 				     "the screen, keys, the monitor, QMP and forwarded ports",
 				     machine->name);
-	nest = ntd_nest_begin(machine->context.report, machine->name,
-			      "waiting for the VM to finish booting");
+	nest = ntd_nest_begin(machine->context.report, machine->name, "%s",
+			      machine->kind->boot_step);
 	result = connect_now(machine, waiter, err);
 	ntd_nest_end(&nest, result < 0);
 	return result;
@@ -300,8 +257,8 @@ static int wait_for_end(struct ntd_machine *machine, int64_t deadline, bool look
 	if (status.state ==
 	    NTD_MACHINE_DOWN) /* known to have ended; its last processes may not have */
 		return ntd_life_wait(machine, &wait, deadline, waiter, err);
-	nest = ntd_nest_begin(machine->context.report, machine->name,
-			      "waiting for the VM to power off");
+	nest = ntd_nest_begin(machine->context.report, machine->name, "%s",
+			      machine->kind->end_step);
 	result = ntd_life_wait(machine, &wait, deadline, waiter, err);
 	if (result == 0)
 		feed(machine, NTD_MACHINE_FORGET);
@@ -347,7 +304,7 @@ int ntd_machine_shutdown(struct ntd_machine *machine, struct ntd_waiter *waiter,
 		feed(machine, NTD_MACHINE_FORGET);
 	if (!ntd_machine_state_booted(status.state))
 		return 0;
-	if (ntd_shell_send(machine->shell, "poweroff\n", 9, err) < 0)
+	if (machine->kind->power_off(machine, waiter, err) < 0)
 		return -1;
 	feed(machine, NTD_MACHINE_STOP);
 	return wait_for_end(machine, NTD_FOREVER, false, waiter, err);
@@ -390,8 +347,10 @@ void ntd_machine_release(struct ntd_machine *machine, int64_t grace)
 	struct ntd_machine_status status = ntd_machine_status(machine);
 
 	if (status.pid)
-		ntd_log(machine->context.report, NTD_LEVEL_INFO, NULL, "kill QemuMachine (pid %d)",
-			status.pid);
+		ntd_log(machine->context.report, NTD_LEVEL_INFO, NULL, "kill %s (pid %d)",
+			machine->kind->type, status.pid);
+	if (grace && grace < machine->kind->grace)
+		grace = machine->kind->grace;
 	ntd_loop_call(machine->context.loop, begin_release,
 		      &(struct event_call){.machine = machine, .grace = grace});
 }
@@ -399,7 +358,7 @@ void ntd_machine_release(struct ntd_machine *machine, int64_t grace)
 bool ntd_machine_wait_gone(struct ntd_machine *machine, int64_t deadline)
 {
 	struct ntd_life_wait wait = {.kind = NTD_WAIT_GONE};
-	bool gone = ntd_life_wait(machine, &wait, deadline, NULL, NULL) == 0;
+	bool gone = ntd_life_wait(machine, &wait, deadline + machine->kind->grace, NULL, NULL) == 0;
 
 	if (gone)
 		feed(machine, NTD_MACHINE_FORGET);

@@ -97,7 +97,7 @@ static int screen(struct evidence *evidence, const struct piece *piece, struct n
 static int run(struct evidence *evidence, const struct piece *piece, const char *text,
 	       struct ntd_buf *contents, struct ntd_error **err)
 {
-	struct ntd_channel *channel = ntd_shell_channel(evidence->machine->shell);
+	struct ntd_channel *channel = evidence->machine->kind->channel(evidence->machine);
 	struct ntd_command order = {
 		.text = text, .text_len = strlen(text), .timeout = piece->seconds};
 	_cleanup_result_ struct ntd_result result = {0};
@@ -135,7 +135,10 @@ static int shell_is_free(struct evidence *evidence, const struct piece *piece,
 			 struct ntd_buf *contents, struct ntd_error **err)
 {
 	_cleanup_error_ struct ntd_error *error = NULL;
-	_cleanup_free_ char *running = ntd_shell_running(evidence->machine->shell), *why = NULL;
+	_cleanup_free_ char *running = NULL, *why = NULL;
+
+	if (evidence->machine->shell)
+		running = ntd_shell_running(evidence->machine->shell);
 
 	if (command(evidence, piece, contents, &error) == 0)
 		return 0;
@@ -199,6 +202,8 @@ static bool collect(struct evidence *evidence, const struct piece *piece)
 	_cleanup_error_ struct ntd_error *error = NULL;
 	int64_t patience = ntd_after(piece->seconds * NTD_SECOND + REPLY_GRACE);
 
+	if (piece->needs == REACH_QEMU && evidence->machine->container)
+		return true;
 	if (ntd_now() >= evidence->deadline)
 		lower(evidence, REACH_DRIVER, "no time was left for it");
 	if (piece->needs > evidence->reach) {
@@ -236,10 +241,14 @@ static void find_reach(struct evidence *evidence)
 	    (now.state == NTD_MACHINE_UP && meet_shell(evidence->machine))) {
 		evidence->reach = REACH_SHELL;
 	} else if (now.state == NTD_MACHINE_UP) {
-		lower(evidence, REACH_QEMU, "the guest has not shown a root shell yet");
+		lower(evidence, REACH_QEMU,
+		      evidence->machine->container ? "the container has not booted yet"
+						   : "the guest has not shown a root shell yet");
 	} else if (now.ended) {
 		_cleanup_free_ char *how = ntd_status_text(now.wait_status);
-		_cleanup_free_ char *why = ntd_asprintf("the QEMU process %s", how);
+		_cleanup_free_ char *why =
+			ntd_asprintf("the %s process %s",
+				     evidence->machine->container ? "systemd-nspawn" : "QEMU", how);
 
 		lower(evidence, REACH_DRIVER, why);
 	} else {

@@ -19,19 +19,61 @@ struct ntd_life_wait {
 	struct ntd_life_wait *next;
 };
 
+/* What differs between the kinds of machines; everything else about their lives is written once. */
+struct ntd_machine_kind {
+	const char *type;           /* what scripts call it */
+	const char *const *sockets; /* which of ntd_machine_socket_path() it has; ends with NULL */
+	const char *boot_step, *end_step;
+	const char *late_start; /* what has not happened when a start takes too long */
+	const char *late_shell; /* the same of a boot */
+	int64_t boot_notice;    /* how often a boot that takes long is mentioned */
+	int64_t grace; /* to end in after SIGTERM, if that is longer than what a release gives */
+	bool shares_console;    /* its own processes write to it, too */
+	bool root_writes_state; /* the guest's root can write anything in the state directory */
+	bool is_up_when_booted; /* for scripts, else when its root shell is there */
+
+	/* Script threads. Fills in what of the order is missing. */
+	void (*complete_order)(const struct ntd_machine *machine, bool allow_reboot,
+			       struct ntd_start_order *order);
+	/* It has been met, after `seconds`, and may have said something (NULL: nothing). */
+	void (*connected)(struct ntd_machine *machine, const char *said, double seconds);
+	void (*still_booting)(struct ntd_machine *machine);
+	/* Asks a machine that is up to end. */
+	int (*power_off)(struct ntd_machine *machine, struct ntd_waiter *waiter,
+			 struct ntd_error **err);
+	struct ntd_channel *(*channel)(struct ntd_machine *machine);
+
+	/* Loop. Makes what the process needs before it is ordered. */
+	int (*prepare)(struct ntd_machine *machine, struct ntd_error **err);
+	void (*running)(
+		struct ntd_machine *machine); /* the process has a pid; NULL: nothing to do */
+	void (*panicked)(struct ntd_machine *
+				 machine); /* the console tells of a kernel panic; NULL: the same */
+	/* Closes the connections; what is pending on them fails with a copy of `why`. */
+	void (*close)(struct ntd_machine *machine, const struct ntd_error *why);
+	/* A new string: how its process ended. */
+	char *(*how_it_ended)(const struct ntd_machine *machine);
+
+	/* Any thread: its parts. */
+	void (*make)(struct ntd_machine *machine);
+	void (*free)(struct ntd_machine *machine);
+};
+
 struct ntd_machine {
+	const struct ntd_machine_kind *kind;
 	struct ntd_machine_context context;
 	struct ntd_machine_hooks hooks;
 	char *name, *script;
 	char *tmp_dir, *socket_dir, *out_dir; /* what the context points to */
 	bool shellless; /* the guest is known to have no root shell for the driver */
 	char *state_dir, *shared_dir, *efi_vars;
-	char *monitor_path, *qmp_path, *shell_path;
+	char *monitor_path, *qmp_path, *shell_path, *notify_path;
 	char *vsock_guest, *vsock_host; /* NULL: no vsock device */
 	struct ntd_console *console;
 	struct ntd_shell *shell;
 	struct ntd_monitor *monitor;
 	struct ntd_qmp *qmp;
+	struct ntd_container *container; /* NULL: not one */
 	bool keeps_state;
 
 	/* The rest belongs to the loop thread; others may read the state. */
@@ -43,6 +85,8 @@ struct ntd_machine {
 	bool announced;  /* a shell has announced itself that nobody has waited for */
 	char *said;      /* by that shell */
 	ino_t raw_inode; /* of the raw console log; 0: not begun */
+	int raw_fd;      /* the log itself if it has no name; -1 */
+	int console_end; /* where more processes can write to the console; -1 */
 	struct ntd_source monitor_listener, shell_listener; /* fd -1: not listening */
 	struct ntd_start_order order; /* of the last start that could launch the machine */
 	struct ntd_life_wait *waits;
@@ -72,14 +116,14 @@ void ntd_life_start_failed(struct ntd_machine *machine, struct ntd_error *error)
 /* Loop: ends the waits of a kind, with a copy of `error` or successfully. */
 void ntd_life_finish_waits(struct ntd_machine *machine, enum ntd_life_wait_kind kind,
 			   const struct ntd_error *error);
-/* Loop: the callbacks of the machine's parts. */
+/* Loop: the callback of the machine's process. */
 void ntd_life_process_changed(struct ntd_process *process, void *owner);
-void ntd_life_console_panicked(void *owner);
-void ntd_life_shell_announced(void *owner, const char *said, size_t len);
-void ntd_life_shell_disconnected(void *owner);
+/* Loop: commands can be run from now on. */
+void ntd_life_announce(struct ntd_machine *machine);
+/* Loop: a new string: what ended it, and what was last on the console. */
+struct ntd_error *ntd_life_obituary(struct ntd_machine *machine, const char *how);
 /* Loop: closes the connections and the console; what is pending on them fails with a copy of `why`. */
 void ntd_life_close(struct ntd_machine *machine, const struct ntd_error *why);
-void ntd_life_verdict_expired(struct ntd_timer *timer);
 void ntd_life_kill_expired(struct ntd_timer *timer);
 /* Loop: SIGTERM to the process, and an end to it all after `grace` ns. */
 void ntd_life_terminate(struct ntd_machine *machine, int64_t grace);

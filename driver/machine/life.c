@@ -1,9 +1,9 @@
-/* The life of a machine on the loop thread: events, waits, and death. Its start is in launch.c.
+/* The life of a machine on the loop thread: events, waits, and death. Its start is in launch.c; what depends
+ * on the kind of machine is in qemu.c and container.c.
  *
  * Every wait for the machine ends with it: when the process ends, what it had written is read, then all
  * pending commands and waits fail with one error that says how it ended and what was last on the
- * console. Two things are noticed without the end of the process, each by the `verdict` timer: a shell
- * that hung up while QEMU lives, and a kernel panic after which the shell stays silent.
+ * console.
  */
 #include "machine/internal.h"
 
@@ -14,9 +14,6 @@
 #include <sys/wait.h>
 
 enum { TAIL_LINES = 20 };
-
-#define HANG_UP_PATIENCE (1 * NTD_SECOND)
-#define PANIC_PATIENCE (3 * NTD_SECOND)
 
 /* ---- waits */
 
@@ -61,23 +58,14 @@ static struct ntd_error *refusal(const struct ntd_machine *machine)
 void ntd_life_close(struct ntd_machine *machine, const struct ntd_error *why)
 {
 	ntd_timer_cancel(&machine->verdict);
-	for (struct ntd_source *listener = &machine->monitor_listener; listener;
-	     listener = listener == &machine->monitor_listener ? &machine->shell_listener : NULL) {
-		ntd_source_remove(listener);
-		ntd_close_fd(&listener->fd);
-	}
-	ntd_shell_close(machine->shell, why);
-	ntd_monitor_close(machine->monitor);
-	ntd_qmp_close(machine->qmp, why);
+	machine->kind->close(machine, why);
+	ntd_close_fd(&machine->console_end);
 	ntd_console_close(machine->console, why);
-	unlink(machine->monitor_path);
-	unlink(machine->shell_path);
-	unlink(machine->qmp_path);
 	machine->announced = false;
 }
 
 /* What ends every pending call. The console has been read to its end before. */
-static struct ntd_error *obituary(struct ntd_machine *machine, const char *how)
+struct ntd_error *ntd_life_obituary(struct ntd_machine *machine, const char *how)
 {
 	_cleanup_free_ char *tail = ntd_console_tail(machine->console, TAIL_LINES);
 	const char *panic = ntd_console_panic(machine->console);
@@ -85,18 +73,6 @@ static struct ntd_error *obituary(struct ntd_machine *machine, const char *how)
 	return ntd_error_new(NTD_E_DEAD, "machine '%s': %s%s%s%s%s", machine->name, how,
 			     panic ? "; the guest's kernel panicked: " : "", panic ? panic : "",
 			     *tail ? "; last console lines:\n" : "", tail);
-}
-
-static char *how_it_ended(const struct ntd_machine *machine, bool starting)
-{
-	_cleanup_free_ char *status = ntd_status_text(machine->wait_status);
-
-	return ntd_asprintf("QEMU process %s%s", status,
-			    starting ? machine->shell_listener.fd >= 0 &&
-						       machine->monitor_listener.fd < 0
-					       ? " before connecting to shell socket"
-					       : " before connecting to monitor socket"
-				     : "");
 }
 
 static void process_ended(struct ntd_machine *machine)
@@ -107,13 +83,13 @@ static void process_ended(struct ntd_machine *machine)
 	machine->ended = true;
 	machine->wait_status = machine->process->status;
 	machine->pid = 0;
-	how = how_it_ended(machine, machine->state == NTD_MACHINE_STARTING);
+	how = machine->kind->how_it_ended(machine);
 	ntd_console_drain(machine->console);
 	ntd_error_free(machine->death);
 	/* What failed in the start matters unless the process was ending by itself, and that was why. */
 	killed = WIFSIGNALED(machine->wait_status) && WTERMSIG(machine->wait_status) == SIGKILL;
-	machine->death =
-		obituary(machine, machine->start_failure && killed ? machine->start_failure : how);
+	machine->death = ntd_life_obituary(
+		machine, machine->start_failure && killed ? machine->start_failure : how);
 	free(ntd_steal(&machine->start_failure));
 	ntd_life_event(machine, NTD_MACHINE_EXIT);
 }
@@ -142,6 +118,8 @@ void ntd_life_process_changed(struct ntd_process *process, void *owner)
 	switch (process->state) {
 	case NTD_PROCESS_RUNNING:
 		machine->pid = process->pid;
+		if (machine->kind->running)
+			machine->kind->running(machine);
 		break;
 	case NTD_PROCESS_ENDED:
 		process_ended(machine);
@@ -184,63 +162,19 @@ void ntd_life_start_failed(struct ntd_machine *machine, struct ntd_error *error)
 		return;
 	}
 	ntd_error_free(machine->death);
-	machine->death = obituary(machine, machine->start_failure);
+	machine->death = ntd_life_obituary(machine, machine->start_failure);
 	free(ntd_steal(&machine->start_failure));
 	ntd_life_event(machine, NTD_MACHINE_EXIT);
 }
 
-/* ---- silence that means something */
+/* ---- events */
 
-static void fail_pending(struct ntd_machine *machine, enum ntd_errc code, const char *how)
+void ntd_life_announce(struct ntd_machine *machine)
 {
-	_cleanup_error_ struct ntd_error *error = obituary(machine, how);
-
-	error->code = code;
-	ntd_shell_refuse(machine->shell, error);
-	ntd_life_finish_waits(machine, NTD_WAIT_CONNECT, error);
-}
-
-void ntd_life_verdict_expired(struct ntd_timer *timer)
-{
-	struct ntd_machine *machine = ntd_container_of(timer, struct ntd_machine, verdict);
-
-	if (!machine->panicked)
-		fail_pending(machine, NTD_E_MACHINE, "Shell disconnected");
-	else if (ntd_shell_activity(machine->shell) == machine->panic_activity)
-		fail_pending(machine, NTD_E_MACHINE, "the guest does not answer any more");
-}
-
-void ntd_life_shell_disconnected(void *owner)
-{
-	struct ntd_machine *machine = owner;
-
-	/* Most often QEMU is ending, which says more. */
-	ntd_timer_set(machine->context.loop, &machine->verdict, ntd_after(HANG_UP_PATIENCE));
-}
-
-void ntd_life_console_panicked(void *owner)
-{
-	struct ntd_machine *machine = owner;
-
-	machine->panicked = true;
-	machine->panic_activity = ntd_shell_activity(machine->shell);
-	ntd_timer_set(machine->context.loop, &machine->verdict, ntd_after(PANIC_PATIENCE));
-}
-
-void ntd_life_shell_announced(void *owner, const char *said, size_t len)
-{
-	struct ntd_machine *machine = owner;
-
-	machine->panicked = false;
-	ntd_timer_cancel(&machine->verdict);
 	machine->announced = true;
-	free(machine->said);
-	machine->said = ntd_bytes_repr(said, len);
 	if (anyone_waits(machine, NTD_WAIT_CONNECT))
 		ntd_life_event(machine, NTD_MACHINE_ANNOUNCED);
 }
-
-/* ---- events */
 
 static void end(struct ntd_machine *machine)
 {

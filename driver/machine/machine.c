@@ -36,14 +36,12 @@ int ntd_machine_make_directories(struct ntd_machine *machine, bool keep_state,
 }
 
 struct ntd_machine *ntd_machine_new_bare(const struct ntd_machine_context *context,
-					 const char *name, const char *script)
+					 const struct ntd_machine_kind *kind, const char *name,
+					 const char *script)
 {
 	struct ntd_machine *machine = ntd_calloc(1, sizeof *machine);
-	struct ntd_shell_owner owner = {.announced = ntd_life_shell_announced,
-					.disconnected = ntd_life_shell_disconnected,
-					.owner = machine};
-	_cleanup_free_ char *who = ntd_asprintf("machine '%s'", name);
 
+	machine->kind = kind;
 	machine->context = *context;
 	machine->context.tmp_dir = machine->tmp_dir = ntd_strdup(context->tmp_dir);
 	machine->context.socket_dir = machine->socket_dir = ntd_strdup(context->socket_dir);
@@ -56,20 +54,20 @@ struct ntd_machine *ntd_machine_new_bare(const struct ntd_machine_context *conte
 	machine->monitor_path = socket_path(machine, "monitor");
 	machine->qmp_path = socket_path(machine, "qmp");
 	machine->shell_path = socket_path(machine, "shell");
+	machine->notify_path = ntd_asprintf("%s/%s-nspawn.sock", context->socket_dir, name);
 	machine->monitor_listener.fd = machine->shell_listener.fd = -1;
-	machine->verdict.expired = ntd_life_verdict_expired;
+	machine->raw_fd = machine->console_end = -1;
 	machine->kill.expired = ntd_life_kill_expired;
 	machine->console = ntd_console_new(context->loop, context->report, name);
-	machine->shell = ntd_shell_new(context->loop, name, &owner);
-	machine->monitor = ntd_monitor_new(context->loop, name);
-	machine->qmp = ntd_qmp_new(context->loop, who);
+	kind->make(machine);
 	return machine;
 }
 
-struct ntd_machine *ntd_machine_new(const struct ntd_machine_context *context, const char *name,
+struct ntd_machine *ntd_machine_new(const struct ntd_machine_context *context,
+				    const struct ntd_machine_kind *kind, const char *name,
 				    const char *script, bool keep_state, struct ntd_error **err)
 {
-	struct ntd_machine *machine = ntd_machine_new_bare(context, name, script);
+	struct ntd_machine *machine = ntd_machine_new_bare(context, kind, name, script);
 
 	machine->keeps_state = keep_state;
 	if (ntd_machine_make_directories(machine, keep_state, err) < 0) {
@@ -103,9 +101,8 @@ void ntd_machine_free(struct ntd_machine *machine)
 		return;
 	ntd_loop_call(machine->context.loop, forget_process, machine);
 	ntd_console_free(machine->console);
-	ntd_shell_free(machine->shell);
-	ntd_monitor_free(machine->monitor);
-	ntd_qmp_free(machine->qmp);
+	machine->kind->free(machine);
+	ntd_close_fd(&machine->raw_fd);
 	ntd_error_free(machine->death);
 	free(machine->start_failure);
 	free(machine->order.line);
@@ -122,6 +119,7 @@ void ntd_machine_free(struct ntd_machine *machine)
 	free(machine->monitor_path);
 	free(machine->qmp_path);
 	free(machine->shell_path);
+	free(machine->notify_path);
 	free(machine->vsock_guest);
 	free(machine->vsock_host);
 	free(machine);
@@ -141,6 +139,11 @@ void ntd_machine_cleanup_state_dir(struct ntd_machine *machine)
 }
 
 /* ---- what it is */
+
+const struct ntd_machine_kind *ntd_machine_kind(const struct ntd_machine *machine)
+{
+	return machine->kind;
+}
 
 const char *ntd_machine_name(const struct ntd_machine *machine)
 {
@@ -211,9 +214,36 @@ const char *ntd_machine_script(const struct ntd_machine *machine)
 
 const char *ntd_machine_socket_path(const struct ntd_machine *machine, const char *which)
 {
-	if (!strcmp(which, "monitor"))
-		return machine->monitor_path;
-	return !strcmp(which, "qmp") ? machine->qmp_path : machine->shell_path;
+	const struct {
+		const char *name, *path;
+	} sockets[] = {{"monitor", machine->monitor_path},
+		       {"qmp", machine->qmp_path},
+		       {"shell", machine->shell_path},
+		       {"notify", machine->notify_path}};
+
+	for (size_t i = 0; i < sizeof sockets / sizeof *sockets; i++)
+		if (!strcmp(sockets[i].name, which))
+			return sockets[i].path;
+	return NULL;
+}
+
+void ntd_machine_sweep_sockets(const struct ntd_machine *machine, const struct ntd_keeper *keeper)
+{
+	for (const char *const *socket = machine->kind->sockets; *socket; socket++)
+		ntd_keeper_sweep(keeper, ntd_machine_socket_path(machine, *socket));
+}
+
+const char *ntd_machine_end_step(const struct ntd_machine *machine)
+{
+	return machine->kind->end_step;
+}
+
+bool ntd_machine_is_up(struct ntd_machine *machine)
+{
+	enum ntd_machine_state state = ntd_machine_status(machine).state;
+
+	return machine->kind->is_up_when_booted ? ntd_machine_state_booted(state)
+						: state == NTD_MACHINE_CONNECTED;
 }
 
 const char *ntd_machine_efi_vars(const struct ntd_machine *machine)

@@ -1,4 +1,4 @@
-/* A QEMU machine. Functions block the calling script thread where they say so; `waiter` lets a signal
+/* A machine: QEMU's, or a container. Functions block the calling script thread where they say so; `waiter` lets a signal
  * interrupt them (loop/request.h). Failures name the machine.
  */
 #pragma once
@@ -13,6 +13,10 @@
 #include "report/report.h"
 
 struct ntd_machine;
+struct ntd_machine_kind;
+
+extern const struct ntd_machine_kind ntd_qemu_kind;      /* machine/qemu.c */
+extern const struct ntd_machine_kind ntd_container_kind; /* machine/container.c */
 
 /* By the accelerator: NTD_SCALE_TCG where QEMU emulates the processor, else 1. */
 #define NTD_SCALE_AUTO 0.0
@@ -58,16 +62,19 @@ struct ntd_machine_hooks {
 
 /* Makes the machine's state directory (0700), emptied first unless `keep_state`. `name` is as the user
  * gave it; `script` is a shell command. */
-struct ntd_machine *ntd_machine_new(const struct ntd_machine_context *context, const char *name,
+struct ntd_machine *ntd_machine_new(const struct ntd_machine_context *context,
+				    const struct ntd_machine_kind *kind, const char *name,
 				    const char *script, bool keep_state, struct ntd_error **err);
 /* The same without any directory: for a machine that will never be started. */
 struct ntd_machine *ntd_machine_new_bare(const struct ntd_machine_context *context,
-					 const char *name, const char *script);
+					 const struct ntd_machine_kind *kind, const char *name,
+					 const char *script);
 void ntd_machine_set_hooks(struct ntd_machine *machine, const struct ntd_machine_hooks *hooks);
 /* The machine must have been released, and nobody may wait for it. */
 void ntd_machine_free(struct ntd_machine *machine);
 
 /* ---- what it is; strings belong to the machine */
+const struct ntd_machine_kind *ntd_machine_kind(const struct ntd_machine *machine);
 const char *ntd_machine_name(const struct ntd_machine *machine);
 const struct ntd_machine_context *ntd_machine_context(const struct ntd_machine *machine);
 const char *ntd_machine_state_dir(const struct ntd_machine *machine);
@@ -83,7 +90,10 @@ void ntd_machine_set_root_shell(struct ntd_machine *machine, bool has);
 void ntd_machine_set_boot_timeout(struct ntd_machine *machine, double seconds);
 const char *ntd_machine_shared_dir(const struct ntd_machine *machine);
 const char *ntd_machine_script(const struct ntd_machine *machine);
+/* `which` is monitor, qmp, shell, or of a container notify. */
 const char *ntd_machine_socket_path(const struct ntd_machine *machine, const char *which);
+/* Lets those that the machine has go with the driver, however this ends. */
+void ntd_machine_sweep_sockets(const struct ntd_machine *machine, const struct ntd_keeper *keeper);
 const char *ntd_machine_efi_vars(const struct ntd_machine *machine); /* a file, maybe missing */
 /* The sockets of a vsock device that another process serves for QEMU and for this host (copied; before the
  * start); NULL when there is none. */
@@ -97,6 +107,9 @@ struct ntd_qmp *ntd_machine_qmp(struct ntd_machine *machine);
 /* By what time-outs of waits are multiplied at present: 1 until an automatic one is known. */
 double ntd_machine_time_scale(const struct ntd_machine *machine);
 
+/* What a wait for its end is called in the log. */
+const char *ntd_machine_end_step(const struct ntd_machine *machine);
+
 struct ntd_machine_status {
 	enum ntd_machine_state state;
 	pid_t pid;       /* 0: none */
@@ -105,6 +118,9 @@ struct ntd_machine_status {
 };
 
 struct ntd_machine_status ntd_machine_status(struct ntd_machine *machine);
+/* Whether a script takes it for one that can be used: a virtual machine when its root shell is there, a
+ * container when it runs. */
+bool ntd_machine_is_up(struct ntd_machine *machine);
 /* Why QEMU has ended, a new string; NULL unless it ended though nobody had asked for it. */
 char *ntd_machine_cause_of_death(struct ntd_machine *machine);
 
@@ -135,7 +151,8 @@ int ntd_machine_reboot(struct ntd_machine *machine, struct ntd_waiter *waiter,
 
 /* ---- the end of a run. Release begins with SIGTERM; what is left after `grace` ns is killed. */
 void ntd_machine_release(struct ntd_machine *machine, int64_t grace);
-/* Waits until nothing of the machine's process is left; false at the deadline. */
+/* Waits until nothing of the machine's process is left; false at the deadline, which for a container is later
+ * by the time that it may take to end. */
 bool ntd_machine_wait_gone(struct ntd_machine *machine, int64_t deadline);
 /* Removes the state directory, with its messages. */
 void ntd_machine_cleanup_state_dir(struct ntd_machine *machine);

@@ -25,6 +25,8 @@ char *ntd_start_replacing_shell(const char *line);
 char **ntd_start_environment(char **env, const struct ntd_start_paths *paths);
 /* Whether `env` says that there is a display. */
 bool ntd_has_display(char *const *env);
+/* The path of a program, looked up in the PATH of `env`; NULL: it is nowhere. */
+char *ntd_find_program(char *const *env, const char *name);
 /* The value of `name` in `env`, or NULL. */
 const char *ntd_environment_get(char *const *env, const char *name);
 /* A new copy of `env`. */

@@ -36,8 +36,8 @@ static char *failure_directory(const struct ntd_session *session)
 }
 
 /* The name, unless it would lead elsewhere; machines of one name get numbers. */
-static char *machine_directory(const struct ntd_session *session, struct ntd_machine *const *machines,
-			       size_t index)
+static char *machine_directory(const struct ntd_session *session,
+			       struct ntd_machine *const *machines, size_t index)
 {
 	const char *name = ntd_machine_name(machines[index]);
 	_cleanup_free_ char *base = failure_directory(session);

@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "base/tree.h"
 #include "machine/retry.h"
+#include "session/sandbox.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -215,15 +216,15 @@ struct ntd_machine *ntd_session_add_machine(struct ntd_session *session,
 		.out_fd = session->out_fd,
 		.boot_timeout = session->config->boot_timeout,
 		.time_scale = session->config->time_scale};
+	const struct ntd_machine_kind *kind = new->kind ? new->kind : &ntd_qemu_kind;
 	struct ntd_machine *machine =
-		new->bare ? ntd_machine_new_bare(&context, new->name, new->script)
-			  : ntd_machine_new(&context, new->name, new->script, new->keep_state, err);
+		new->bare ? ntd_machine_new_bare(&context, kind, new->name, new->script)
+			  : ntd_machine_new(&context, kind, new->name, new->script, new->keep_state,
+					    err);
 
 	if (!machine)
 		return NULL;
-	ntd_keeper_sweep(session->keeper, ntd_machine_socket_path(machine, "monitor"));
-	ntd_keeper_sweep(session->keeper, ntd_machine_socket_path(machine, "shell"));
-	ntd_keeper_sweep(session->keeper, ntd_machine_socket_path(machine, "qmp"));
+	ntd_machine_sweep_sockets(machine, session->keeper);
 	pthread_mutex_lock(&session->mutex);
 	session->machines = ntd_realloc(session->machines, (session->machine_count + 1) *
 								   sizeof(struct ntd_machine *));
@@ -260,41 +261,79 @@ struct ntd_report *ntd_session_new_report(struct ntd_session *session, struct nt
 	return report;
 }
 
+/* Keeps the first ones. */
+static size_t only_virtual(struct ntd_machine **machines, size_t count)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (ntd_machine_kind(machines[i]) == &ntd_qemu_kind)
+			machines[kept++] = machines[i];
+	return kept;
+}
+
 static int start_ssh_backdoor(struct ntd_session *session, struct ntd_error **err)
 {
+	size_t count;
+	_cleanup_free_ struct ntd_machine **machines = ntd_session_machines(session, &count);
 	struct ntd_ssh_backdoor_context context = {.loop = session->loop,
 						   .children = session->children,
 						   .keeper = session->keeper,
 						   .report = session->report,
 						   .socket_dir = session->sockets.path};
 
-	session->ssh_backdoor =
-		ntd_ssh_backdoor_start(&context, session->machines, session->machine_count, err);
+	count = only_virtual(machines, count);
+	session->ssh_backdoor = ntd_ssh_backdoor_start(&context, machines, count, err);
 	return session->ssh_backdoor ? 0 : -1;
+}
+
+static int add_configured(struct ntd_session *session, const struct ntd_machine_kind *kind,
+			  const struct ntd_machine_config *machine, struct ntd_error **err)
+{
+	struct ntd_new_machine new = {.kind = kind,
+				      .name = machine->name,
+				      .script = machine->start_script,
+				      .keep_state = session->config->keep_state};
+
+	return ntd_session_add_machine(session, &new, err) ? 0 : -1;
+}
+
+/* Both lists are sorted by name, and so are the machines. */
+static int add_machines(struct ntd_session *session, struct ntd_error **err)
+{
+	const struct ntd_machine_configs *vms = &session->config->vms;
+	const struct ntd_machine_configs *containers = &session->config->containers;
+	size_t vm = 0, container = 0;
+	int result = 0;
+
+	while (result == 0 && (vm < vms->count || container < containers->count)) {
+		bool vm_is_next =
+			container == containers->count ||
+			(vm < vms->count &&
+			 strcmp(vms->items[vm].name, containers->items[container].name) < 0);
+
+		result = vm_is_next
+				 ? add_configured(session, &ntd_qemu_kind, &vms->items[vm++], err)
+				 : add_configured(session, &ntd_container_kind,
+						  &containers->items[container++], err);
+	}
+	return result;
 }
 
 int ntd_session_set_up(struct ntd_session *session, struct ntd_error **err)
 {
 	const struct ntd_config *config = session->config;
 
-	if (config->containers.count)
-		return ntd_error_set(err, NTD_E_USAGE,
-				     "container '%s': this driver runs virtual machines only",
-				     config->containers.items[0].name);
+	if (config->containers.count && ntd_sandbox_prepare(err) < 0)
+		return -1;
 	if (!config->keep_state)
 		ntd_log(session->report, NTD_LEVEL_INFO, NULL,
 			"Machine state will be reset. To keep it, pass --keep-machine-state");
 	ntd_session_forget_last_run(session);
 	if (start_vlans(session, err) < 0)
 		return -1;
-	for (size_t i = 0; i < config->vms.count; i++)
-		if (!ntd_session_add_machine(
-			    session,
-			    &(struct ntd_new_machine){.name = config->vms.items[i].name,
-						      .script = config->vms.items[i].start_script,
-						      .keep_state = config->keep_state},
-			    err))
-			return -1;
+	if (add_machines(session, err) < 0)
+		return -1;
 	return config->enable_ssh_backdoor && config->vms.count ? start_ssh_backdoor(session, err)
 								: 0;
 }

@@ -71,6 +71,7 @@ void ntd_session_close(struct ntd_session *session);
 int ntd_session_set_up(struct ntd_session *session, struct ntd_error **err);
 /* A machine to be made; what is NULL is the session's. */
 struct ntd_new_machine {
+	const struct ntd_machine_kind *kind; /* NULL: QEMU's */
 	const char *name, *script;
 	const char *tmp_dir, *out_dir; /* absolute */
 	struct ntd_report *report;     /* outlives the session */

@@ -309,8 +309,8 @@ def test_wrong_arguments_of_a_driver(configured):
         assert re.match("TypeError: Driver.* 'config' must be", error_of("x", driver.out_dir))
         assert "logger must be" in error_of(config, driver.out_dir, 5)
         assert error_of().startswith("TypeError")
-        config.containers = {"c": config.vms["a"]}
-        assert re.match("ValueError: container 'c'", error_of(config, driver.out_dir))
+        config.containers = {"a": config.vms["a"]}
+        assert error_of(config, driver.out_dir) == "ValueError: two machines are called 'a'"
         config.containers, config.test_script = {}, "/nonexistent"
         assert error_of(config, driver.out_dir).startswith("FileNotFoundError")
     """.replace("CONFIG", repr(configured)))

@@ -83,8 +83,8 @@ static inline struct ntd_machine *machine_new(struct fixture *fixture, const cha
 		fail_msg("not in the project's root, or no tests/fake/run-fake-vm");
 	while (fixture->machines[i])
 		i++;
-	fixture->machines[i] =
-		ntd_machine_new(&fixture->context, name, script ? script : fake, false, &err);
+	fixture->machines[i] = ntd_machine_new(&fixture->context, &ntd_qemu_kind, name,
+					       script ? script : fake, false, &err);
 	assert_no_error(err);
 	hooks[i] = (struct hook){fixture, fixture->machines[i]};
 	ntd_machine_set_hooks(

@@ -82,7 +82,7 @@ static void the_state_directory_is_private_and_new(void **state)
 
 	assert_int_equal(mkdir(directory, 0755), 0);
 	close(open(stale, O_WRONLY | O_CREAT, 0600));
-	machine = ntd_machine_new(&fixture->context, "server", "true", true, NULL);
+	machine = ntd_machine_new(&fixture->context, &ntd_qemu_kind, "server", "true", true, NULL);
 	assert_int_equal(access(stale, F_OK), 0); /* kept */
 	ntd_machine_free(machine);
 	machine_new(fixture, "server", NULL);

@@ -92,7 +92,8 @@ static void what_is_in_the_way_of_a_start_is_named(void **state)
 	assert_start_fails(machine, NTD_E_DEAD, texts("machine 'server'", "the limit is 107"));
 	assert_state(machine, NTD_MACHINE_DOWN);
 	fixture->context.tmp_dir = "/no/such/directory";
-	assert_null(ntd_machine_new(&fixture->context, "client", "true", false, NULL));
+	assert_null(
+		ntd_machine_new(&fixture->context, &ntd_qemu_kind, "client", "true", false, NULL));
 }
 
 static void a_start_that_takes_too_long_is_ended(void **state)

@@ -78,7 +78,7 @@ class DriverPlan:
 
     config: DriverConfiguration
     tests: str
-    start_scripts: list
+    start_scripts: list  # (name, start script, whether it is a container), by name
     vlans: list
     seconds: float
     out_dir: Path
@@ -92,14 +92,15 @@ def _seconds(duration):
 
 
 def _plan(config, tests, out_dir, logger, keep_machine_state, debug):
-    if config.containers:
-        raise ValueError(f"container '{next(iter(config.containers))}': this driver runs virtual machines only")
     if debug is None:
         from test_driver.debug import DebugNop
 
         debug = DebugNop()
-    vms = sorted((name, str(vm.start_script)) for name, vm in config.vms.items())
-    return DriverPlan(config, tests, vms, sorted(set(config.vlans)), _seconds(config.global_timeout),
+    if both := set(config.vms) & set(config.containers):
+        raise ValueError(f"two machines are called '{min(both)}'")
+    machines = [(name, str(machine.start_script), kind is config.containers)
+                for kind in (config.vms, config.containers) for name, machine in kind.items()]
+    return DriverPlan(config, tests, sorted(machines), sorted(set(config.vlans)), _seconds(config.global_timeout),
                       Path(out_dir).absolute(), logger, keep_machine_state, debug)
 
 
@@ -117,7 +118,8 @@ def _with_containers(vm_names, vm_start_scripts, container_names, container_star
                      logger=None, keep_machine_state=False, global_timeout=_WEEK, debug=None,
                      enable_ssh_backdoor=False):
     vms = zip(vm_names or [start_script_name(script) for script in vm_start_scripts], vm_start_scripts, strict=True)
-    containers = zip(container_names or container_start_scripts, container_start_scripts, strict=True)
+    container_names = container_names or [start_script_name(script, "-nspawn") for script in container_start_scripts]
+    containers = zip(container_names, container_start_scripts, strict=True)
     config = configuration(vms, containers, vlans, _seconds(global_timeout), enable_ssh_backdoor, "")
     return _plan(config, tests, out_dir, logger, keep_machine_state, debug)
 

@@ -1,0 +1,323 @@
+/* The channel into a container. Each command is a process of its own: nsenter(1) into the namespaces of the
+ * container's init, and there a shell, so any number of them run at the same time. Standard output comes by a
+ * pipe that is read to its end, standard error goes to the console.
+ *
+ * A command is over when its process has ended and everybody has closed its output, as in virtual machines.
+ * When the container ends below it, the end of nsenter is known first, which says nothing; that of
+ * systemd-nspawn, which does, is waited for a moment.
+ */
+#include "machine/container_internal.h"
+
+#include "base/memfd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#define END_PATIENCE (1 * NTD_SECOND)
+
+enum {
+	OUTPUT_LIMIT = 1 << 30,
+	READ_SIZE = 64 << 10,
+	READS_AT_ONCE = 16,
+	ARGUMENT_LIMIT = 64 << 10, /* half of what the kernel takes as one argument */
+	STATUS_TIMED_OUT = 124,    /* that of timeout(1) */
+	STATUS_SIGNALLED = 128,    /* the shell's way to tell of a signal */
+};
+
+struct ntd_container_job {
+	struct ntd_request request;
+	struct ntd_container *container;
+	const struct ntd_command *command;
+	struct ntd_result *result;
+	struct ntd_process *process;
+	struct ntd_source output; /* fd -1: read to its end */
+	struct ntd_timer timer;   /* the command's limit, or END_PATIENCE */
+	bool ended, timed_out;
+	struct ntd_container_job *next;
+};
+
+/* ---- the end of a command */
+
+/* Forgets it; what still runs of it is killed. */
+static void detach(struct ntd_container_job *job)
+{
+	struct ntd_container_job **link = &job->container->jobs;
+
+	while (*link && *link != job)
+		link = &(*link)->next;
+	if (*link)
+		*link = job->next;
+	ntd_timer_cancel(&job->timer);
+	ntd_source_remove(&job->output);
+	ntd_close_fd(&job->output.fd);
+	if (job->process)
+		ntd_process_let_go(ntd_steal(&job->process));
+}
+
+static void complete(struct ntd_container_job *job, struct ntd_error *error)
+{
+	detach(job);
+	ntd_request_complete(&job->request, error);
+}
+
+static int status_of(const struct ntd_container_job *job)
+{
+	int status = job->process->status;
+
+	if (job->timed_out)
+		return STATUS_TIMED_OUT;
+	return WIFSIGNALED(status) ? STATUS_SIGNALLED + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+/* Init's processes are killed before init itself is seen to be dead. */
+static bool container_may_have_ended(const struct ntd_container_job *job)
+{
+	int status = job->process->status;
+
+	return (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) ||
+	       !ntd_container_leader_lives(job->container);
+}
+
+static void complete_if_over(struct ntd_container_job *job)
+{
+	if (!job->ended || (job->output.fd >= 0 && !job->timed_out))
+		return;
+	if (!job->timed_out && container_may_have_ended(job)) {
+		ntd_timer_set(job->container->machine->context.loop, &job->timer,
+			      ntd_after(END_PATIENCE));
+		return;
+	}
+	job->result->status = status_of(job);
+	complete(job, NULL);
+}
+
+/* ---- what happens to it */
+
+/* Returns whether there may be more; closes at the end. */
+static bool read_some(struct ntd_container_job *job)
+{
+	struct ntd_buf *output = &job->result->output;
+	ssize_t got = read(job->output.fd, ntd_buf_reserve(output, READ_SIZE), READ_SIZE);
+
+	if (got > 0) {
+		ntd_buf_added(output, (size_t)got);
+		return output->len <= OUTPUT_LIMIT;
+	}
+	if (got < 0 && (errno == EAGAIN || errno == EINTR))
+		return false;
+	ntd_source_remove(&job->output);
+	ntd_close_fd(&job->output.fd);
+	return false;
+}
+
+static void output_ready(struct ntd_source *source, uint32_t events)
+{
+	struct ntd_container_job *job = ntd_container_of(source, struct ntd_container_job, output);
+
+	(void)events;
+	for (int i = 0; i < READS_AT_ONCE && read_some(job); i++)
+		;
+	if (job->result->output.len > OUTPUT_LIMIT)
+		complete(job, ntd_error_new(NTD_E_VALUE,
+					    "machine '%s': a command printed more than 1 GiB",
+					    job->container->machine->name));
+	else
+		complete_if_over(job);
+}
+
+static void process_changed(struct ntd_process *process, void *owner)
+{
+	struct ntd_container_job *job = owner;
+
+	if (process->state == NTD_PROCESS_FAILED) {
+		complete(job, ntd_error_new(NTD_E_MACHINE, "machine '%s': cannot run %s: %s",
+					    job->container->machine->name, job->container->nsenter,
+					    strerror(process->start_errno)));
+	} else if (process->state == NTD_PROCESS_ENDED) {
+		job->ended = true;
+		if (job->timed_out && job->output.fd >= 0)
+			while (read_some(job))
+				;
+		complete_if_over(job);
+	}
+}
+
+static void time_is_up(struct ntd_timer *timer)
+{
+	struct ntd_container_job *job = ntd_container_of(timer, struct ntd_container_job, timer);
+	bool waited_for_end = job->ended && job->output.fd < 0;
+
+	if (waited_for_end) { /* it was killed by somebody else */
+		job->result->status = status_of(job);
+		complete(job, NULL);
+		return;
+	}
+	job->timed_out = true;
+	ntd_process_kill_tree(job->process);
+	complete_if_over(job);
+}
+
+/* ---- its start */
+
+/* Root's login shell has set these up in a virtual machine. NixOS has bash as /bin/sh, others elsewhere. */
+#define PROLOGUE                                                                                   \
+	"set -eo pipefail; export USER=root HOME=/root DISPLAY=:0.0; "                             \
+	"[ ! -e /etc/profile ] || source /etc/profile; set -u; "
+
+static const char *shell_of(const struct ntd_container *container)
+{
+	_cleanup_free_ char *bash = ntd_asprintf("/proc/%d/root/bin/bash", (int)container->leader);
+
+	return access(bash, X_OK) == 0 ? "/bin/bash" : "/bin/sh";
+}
+
+static bool is_long(const struct ntd_command *command)
+{
+	return command->text_len > ARGUMENT_LIMIT;
+}
+
+/* A long one is read from standard input, to its end. */
+static char *script_of(const struct ntd_command *command)
+{
+	if (is_long(command))
+		return ntd_strdup(PROLOGUE "eval \"$(cat)\" < /dev/null");
+	return ntd_asprintf(PROLOGUE "%.*s", (int)command->text_len, command->text);
+}
+
+static int input_of(const struct ntd_command *command, struct ntd_error **err)
+{
+	int fd;
+
+	if (is_long(command))
+		return ntd_memory_file(command->text, command->text_len, err);
+	if (command->input)
+		return ntd_memory_file(command->input, command->input_len, err);
+	fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? ntd_error_sys(err, errno, "/dev/null") : fd;
+}
+
+static int spawn(struct ntd_container_job *job, struct ntd_error **err)
+{
+	struct ntd_container *container = job->container;
+	struct ntd_machine *machine = container->machine;
+	_cleanup_free_ char *script = script_of(job->command);
+	_cleanup_free_ char *leader = ntd_asprintf("%d", (int)container->leader);
+	_cleanup_fd_ int input = input_of(job->command, err), their_output = -1;
+	int output[2];
+
+	if (input < 0)
+		return -1;
+	if (pipe2(output, O_CLOEXEC) < 0)
+		return ntd_error_sys(err, errno, "cannot make a pipe");
+	job->output.fd = output[0];
+	their_output = output[1];
+	fcntl(job->output.fd, F_SETFL, O_NONBLOCK);
+	if (ntd_source_add(machine->context.loop, &job->output, EPOLLIN, err) < 0)
+		return -1;
+	job->process = ntd_process_spawn(
+		machine->context.children,
+		&(struct ntd_spawn){
+			.argv = (char *[]){container->nsenter, "--target", leader, "--mount",
+					   "--uts", "--ipc", "--net", "--pid", "--cgroup",
+					   (char *)shell_of(container), "-c", script, NULL},
+			.env = (char *[]){NULL},
+			.stdin_fd = input,
+			.stdout_fd = their_output,
+			.stderr_fd = machine->console_end},
+		process_changed, job, err);
+	return job->process ? 0 : -1;
+}
+
+static struct ntd_error *cannot_run(const struct ntd_container *container)
+{
+	const char *name = container->machine->name;
+
+	if (container->refusal)
+		return ntd_error_copy(container->refusal);
+	if (!container->nsenter)
+		return ntd_error_new(
+			NTD_E_MACHINE,
+			"machine '%s': commands in containers are run by nsenter, which "
+			"is not on PATH; it is part of util-linux",
+			name);
+	if (!ntd_container_leader_lives(container))
+		return ntd_error_new(NTD_E_DEAD, "machine '%s': its init has ended", name);
+	return NULL;
+}
+
+static void job_begin(struct ntd_request *request)
+{
+	struct ntd_container_job *job =
+		ntd_container_of(request, struct ntd_container_job, request);
+	struct ntd_container *container = job->container;
+	struct ntd_error *error = cannot_run(container);
+
+	if (error) {
+		ntd_request_complete(request, error);
+		return;
+	}
+	job->next = container->jobs;
+	container->jobs = job;
+	if (spawn(job, &error) < 0)
+		complete(job, error);
+	else if (job->command->timeout > 0)
+		ntd_timer_set(container->machine->context.loop, &job->timer,
+			      ntd_after(ntd_span(job->command->timeout)));
+}
+
+static void job_abandon(struct ntd_request *request)
+{
+	detach(ntd_container_of(request, struct ntd_container_job, request));
+}
+
+/* That only the status or nothing is wanted changes nothing: the output is there anyway. */
+static int run(struct ntd_channel *channel, const struct ntd_command *command,
+	       struct ntd_result *result, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct ntd_container *container = ntd_container_of(channel, struct ntd_container, channel);
+	struct ntd_container_job job = {.request = {.begin = job_begin, .abandon = job_abandon},
+					.container = container,
+					.command = command,
+					.result = result,
+					.output = {.fd = -1, .ready = output_ready},
+					.timer.expired = time_is_up};
+
+	if (memchr(command->text, '\0', command->text_len))
+		return ntd_error_set(err, NTD_E_VALUE, "a command cannot have a NUL character");
+	if (is_long(command) && command->input)
+		return ntd_error_set(err, NTD_E_VALUE,
+				     "a command of %zu bytes cannot have standard input",
+				     command->text_len);
+	return ntd_request_run(container->machine->context.loop, &job.request, NTD_FOREVER, waiter,
+			       err);
+}
+
+/* ---- life */
+
+void ntd_container_commands_init(struct ntd_container *container)
+{
+	static const struct ntd_channel_ops ops = {.run = run};
+
+	container->channel.ops = &ops;
+}
+
+static void set_refusal(struct ntd_container *container, struct ntd_error *why)
+{
+	ntd_error_free(container->refusal);
+	container->refusal = why;
+}
+
+void ntd_container_commands_open(struct ntd_container *container)
+{
+	set_refusal(container, NULL);
+}
+
+void ntd_container_commands_close(struct ntd_container *container, const struct ntd_error *why)
+{
+	set_refusal(container, ntd_error_copy(why));
+	while (container->jobs)
+		complete(container->jobs, ntd_error_copy(why));
+}

@@ -1,0 +1,164 @@
+/* The type QemuMachine: what only virtual machines have. */
+#include "machine_object.h"
+
+static PyObject *get_connected(PyObject *object, void *closure)
+{
+	(void)closure;
+	return PyBool_FromLong(ntd_machine_status(ntd_machine_self(object)->machine).state ==
+			       NTD_MACHINE_CONNECTED);
+}
+
+static int set_connected(PyObject *object, PyObject *value, void *closure)
+{
+	int truth = value ? PyObject_IsTrue(value) : 0;
+
+	(void)closure;
+	if (!truth)
+		ntd_machine_disconnect(ntd_machine_self(object)->machine, false);
+	return truth < 0 ? -1 : 0;
+}
+
+static PyObject *get_socket_path(PyObject *object, void *closure)
+{
+	return ntd_path(ntd_machine_socket_path(ntd_machine_self(object)->machine, closure));
+}
+
+static PyObject *get_vsock(PyObject *object, void *closure)
+{
+	struct ntd_machine *machine = ntd_machine_self(object)->machine;
+	const char *path =
+		closure ? ntd_machine_vsock_host(machine) : ntd_machine_vsock_guest(machine);
+
+	if (!path)
+		Py_RETURN_NONE;
+	return ntd_path(path);
+}
+
+static PyObject *get_efi_vars_path(PyObject *object, void *closure)
+{
+	(void)closure;
+	return ntd_path(ntd_machine_efi_vars(ntd_machine_self(object)->machine));
+}
+
+static PyObject *get_efi_vars(PyObject *object, void *closure)
+{
+	(void)closure;
+	return ntd_machine_efi_store(object);
+}
+
+static PyObject *get_root_shell(PyObject *object, void *closure)
+{
+	(void)closure;
+	return PyBool_FromLong(ntd_machine_has_root_shell(ntd_machine_self(object)->machine));
+}
+
+static int set_root_shell(PyObject *object, PyObject *value, void *closure)
+{
+	int truth = value ? PyObject_IsTrue(value) : -1;
+
+	(void)closure;
+	if (!value)
+		PyErr_SetString(PyExc_AttributeError, "root_shell cannot be deleted");
+	if (truth >= 0)
+		ntd_machine_set_root_shell(ntd_machine_self(object)->machine, truth);
+	return truth < 0 ? -1 : 0;
+}
+
+static const enum ntd_socket_kind shell_kind = NTD_SOCKET_SHELL, monitor_kind = NTD_SOCKET_MONITOR;
+
+static PyObject *get_socket(PyObject *object, void *closure)
+{
+	const enum ntd_socket_kind *kind = closure;
+
+	if (!ntd_machine_state_booted(ntd_machine_status(ntd_machine_self(object)->machine).state))
+		Py_RETURN_NONE;
+	return ntd_socket_object(ntd_state_of(object), object, ntd_machine_self(object)->machine,
+				 *kind);
+}
+
+static PyObject *get_qmp_client(PyObject *object, void *closure)
+{
+	(void)closure;
+	if (!ntd_qmp_is_open(ntd_machine_qmp(ntd_machine_self(object)->machine)))
+		Py_RETURN_NONE;
+	return ntd_qmp_object(ntd_state_of(object), object, ntd_machine_self(object)->machine);
+}
+
+static PyGetSetDef attributes[] = {
+	{"connected", get_connected, set_connected,
+	 "bool: the guest's root shell is there. Set it to False when the guest begins anew.",
+	 NULL},
+	{"qmp_client", get_qmp_client, NULL, "QMPSession | None: QEMU's QMP monitor.", NULL},
+	{"monitor_path", get_socket_path, NULL, "Path: socket of the monitor.", (void *)"monitor"},
+	{"qmp_path", get_socket_path, NULL, "Path: socket of QMP.", (void *)"qmp"},
+	{"shell_path", get_socket_path, NULL, "Path: socket of the root shell.", (void *)"shell"},
+	{"vsock_host", get_vsock, NULL, "Path | None: socket of the SSH backdoor for this host.",
+	 (void *)"host"},
+	{"vsock_guest", get_vsock, NULL, "Path | None: socket of the SSH backdoor for QEMU.", NULL},
+	{"efi_vars", get_efi_vars, NULL, "EfiVars: the store of EFI variables.", NULL},
+	{"efi_vars_path", get_efi_vars_path, NULL, "Path: its file, NIX_EFI_VARS of start scripts.",
+	 NULL},
+	{"root_shell", get_root_shell, set_root_shell,
+	 "bool: whether the guest has a root shell for the driver. Set it to False for one that "
+	 "has "
+	 "none.",
+	 NULL},
+	{"start_command", ntd_machine_get_start_command, ntd_machine_set_start_command,
+	 "QemuStartCommand: how the machine is started from the next start on.", NULL},
+	{"shell", get_socket, NULL, "Socket | None: the root shell's, while QEMU runs.",
+	 (void *)&shell_kind},
+	{"monitor", get_socket, NULL, "Socket | None: QEMU's monitor, while QEMU runs.",
+	 (void *)&monitor_kind},
+	{"last_lines", ntd_machine_get_last_lines, NULL,
+	 "Queue: the console's lines that nothing has used yet.", NULL},
+	{"full_console_log", ntd_machine_get_full_console_log, NULL,
+	 "list: the console's lines since the start; a new list each time.", NULL},
+	{"serial_thread", ntd_machine_get_serial_thread, NULL,
+	 "SerialThread | None: what reads the console, while QEMU runs.", NULL},
+	{NULL, NULL, NULL, NULL, NULL},
+};
+
+/* ---- the type */
+
+static const char machine_doc[] =
+	"QemuMachine(out_dir, tmp_dir, start_command, logger=None, name=None, "
+	"keep_machine_state=False, callbacks=None, keep_vm_state=False)\n--\n\n"
+	"A QEMU virtual machine, released at the end of the run. start_command is a str or a\n"
+	"QemuStartCommand; its state directory is made below tmp_dir, files for the user go to\n"
+	"out_dir. Without a name it is the NAME of run-NAME-vm at the end of the command. logger:\n"
+	"where its messages and console go. callbacks are called before each command.\n"
+	"keep_vm_state is the older name of keep_machine_state.";
+
+int ntd_add_qemu_machine_type(PyObject *module, struct ntd_module_state *state)
+{
+	static PyType_Slot slots[] = {
+		{Py_tp_doc, (void *)machine_doc},
+		{Py_tp_new, ntd_machine_new_object},
+		{Py_tp_init, ntd_machine_init},
+		{Py_tp_getset, attributes},
+		{0, NULL},
+	};
+	static PyType_Spec spec = {
+		.name = "test_driver.machine.QemuMachine",
+		.basicsize = sizeof(struct machine_object),
+		.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, /* collected as the base */
+		.slots = slots,
+	};
+	PyMethodDef *const lists[] = {ntd_qemu_life_methods,
+				      ntd_machine_console_methods,
+				      ntd_machine_console_line_methods,
+				      ntd_machine_screen_methods,
+				      ntd_machine_ocr_methods,
+				      ntd_machine_efi_methods,
+				      ntd_machine_interact_methods,
+				      ntd_machine_ssh_methods,
+				      NULL};
+
+	state->qemu_machine_type = (PyTypeObject *)PyType_FromModuleAndSpec(
+		module, &spec, (PyObject *)state->base_machine_type);
+	if (!state->qemu_machine_type ||
+	    ntd_add_machine_methods(state->qemu_machine_type, lists) < 0 ||
+	    PyModule_AddObjectRef(module, "Machine", (PyObject *)state->qemu_machine_type) < 0)
+		return -1;
+	return PyModule_AddType(module, state->qemu_machine_type);
+}
