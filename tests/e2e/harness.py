@@ -32,6 +32,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 DRIVER = Path(os.environ.get("NTD_DRIVER", ROOT / "build/nixos-test-driver")).resolve()
+SANDBOX = ROOT / "tests/guests/container/sandbox"
 MARK = "NTD_E2E"
 LEAVE_SECONDS = 2
 # What could change how the driver and its start scripts behave.
@@ -128,13 +129,15 @@ class Result:
 class Run:
     def __init__(self, script, vms=None, *, vlans=(), options=(), env=None, seconds=60, global_timeout=300,
                  style="json", arguments=None, stdin=subprocess.DEVNULL, directory=None, ignore_interrupts=False,
-                 driver=(DRIVER,)):
+                 driver=(DRIVER,), containers=None):
         """`arguments` replaces the whole command line after the program, with {dir} for the run's directory;
         `style` is json or options: how it is made otherwise. `seconds` is the most that the run may take. `driver`
-        is another program, with its first arguments."""
+        is another program, with its first arguments. `containers` are {name: start script}; with any the driver has
+        mounts and a network of its own."""
         self.directory = Path(directory or tempfile.mkdtemp(prefix="e2e-")).resolve()
         self.own_directory = not directory
-        self.driver = driver
+        self.containers = containers or {}
+        self.driver = (SANDBOX, *driver) if self.containers else driver
         self.mark, self.seconds, self.process = uuid.uuid4().hex, seconds, None
         for name in "tmp", "out":
             (self.directory / name).mkdir(exist_ok=True)
@@ -151,7 +154,7 @@ class Run:
     def json_arguments(self):
         config = {
             "vms": {name: {"name": name, "start_script": str(path)} for name, path in self.vms.items()},
-            "containers": {},
+            "containers": {name: {"name": name, "start_script": str(path)} for name, path in self.containers.items()},
             "vlans": self.vlans,
             "global_timeout": self.global_timeout,
             "enable_ssh_backdoor": False,
@@ -164,6 +167,8 @@ class Run:
         words = ["--global-timeout", self.global_timeout]
         if self.vms:
             words += ["--vm-names", *self.vms, "--vm-start-scripts", *self.vms.values()]
+        if self.containers:
+            words += ["--container-names", *self.containers, "--container-start-scripts", *self.containers.values()]
         if self.vlans:
             words += ["--vlans", *self.vlans]
         return ["{dir}/script.py", *words]

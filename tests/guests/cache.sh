@@ -21,7 +21,7 @@ cached() {
 	if [ ! -e "$entry" ]; then
 		rm -rf "$cache/.new-$kind".*
 		new=$(mktemp -d "$cache/.new-$kind.XXXXXX")
-		echo "make-vm: making $entry" >&2
+		echo "${0##*/}: making $entry" >&2
 		"${@:3}" "$new" >&2 || die "cannot make the $kind part of the guest"
 		mv -T "$new" "$entry"
 	fi

@@ -1,0 +1,289 @@
+"""Real containers: systemd-nspawn with Debian's or Ubuntu's systemd in it."""
+
+import subprocess
+import time
+
+import harness
+import pytest
+
+
+@pytest.fixture(scope="module")
+def containers(guests):
+    """{name: start script} of two on one network."""
+    return {"left": guests.container("left", 1, [1], ["right=192.168.1.2"]),
+            "right": guests.container("right", 2, [1], ["left=192.168.1.1"])}
+
+
+@pytest.fixture(scope="module")
+def left(containers):
+    return {"left": containers["left"]}
+
+
+@pytest.fixture(scope="module")
+def session(containers):
+    with harness.Session({}, containers=containers, vlans=[1]) as session:
+        yield session
+
+
+# ---- what scripts see
+
+
+def test_a_container_is_a_machine(session):
+    session("""
+        assert repr(left) == "<NspawnMachine 'left'>" and isinstance(left, NspawnMachine)
+        assert isinstance(left, BaseMachine) and not isinstance(left, QemuMachine)
+        assert machines == machines_nspawn == driver.machines == [left, right] and machines_qemu == []
+        assert left.name == "left" and left.start_command.endswith("/run-left-nspawn")
+        assert left.state_dir == left.tmp_dir / "vm-state-left" and left.shared_dir == left.tmp_dir / "shared-xchg"
+        for name in "connect crash reboot block send_console wait_for_console_text get_tty_text screenshot monitor".split():
+            assert not hasattr(left, name), name
+        left.start()
+        assert left.is_up() and left.booted and left.pid
+        left.succeed("true")
+        assert left.process.pid == left.pid and left.process.poll() is None
+        assert left.ssh_backdoor_command().startswith("ssh ")
+    """)
+
+
+def test_commands(session):
+    session(r"""
+        assert left.succeed("echo one; echo two") == "one\ntwo\n"
+        assert left.execute("printf 'a\\303\\244'; exit 3") == (3, "a\u00e4")
+        assert left.execute("false | true")[0] == 1 and left.execute("echo $unset_variable")[0] != 0
+        assert left.execute("kill -TERM $$")[0] == 128 + 15
+        assert left.succeed("echo $USER $HOME $DISPLAY") == "root /root :0.0\n"
+        assert left.succeed("cat /etc/hostname; readlink /proc/self/fd/0") == "left\n/dev/null\n"
+        assert "command `exit 4` failed (exit code 4)" in error_of(left.succeed, "exit 4")
+        assert left.fail("echo out; false") == "out\n"
+        assert len(left.succeed("head -c 20000000 /dev/zero | tr '\\0' x")) == 20_000_000
+        assert left.succeed("printf 'a\\0b\\377'") == "a\0b\ufffd"
+        assert left.execute("echo x", check_return=False, check_output=False) == (0, "x\n")
+        assert "NUL" in error_of(left.succeed, "echo \0")
+    """)
+
+
+def test_long_commands(session):
+    session("""
+        text = "0123456789" * 30_000
+        assert left.succeed(f"echo {text}; cat; readlink /proc/self/fd/0") == text + "\\n/dev/null\\n"
+        assert left.execute(f"x={text}; exit $(( ${{#x}} / 100000 ))")[0] == 3
+    """)
+
+
+def test_a_command_takes_no_longer_than_it_may(session):
+    session("""
+        import time
+        began = time.monotonic()
+        assert left.execute("echo early; sleep 1000 & sleep 1000", timeout=1) == (124, "early\\n")
+        assert left.execute("trap '' TERM; sleep 1000; sleep 1000", timeout=1)[0] == 124
+        assert left.execute("sleep 1000 & echo held", timeout=1) == (124, "held\\n")
+        assert time.monotonic() - began < 30
+        left.succeed("pkill sleep || true")
+        # It is dead in the container, too, and what it had started.
+        left.execute("sh -c 'sleep 2000; true'; true", timeout=1)
+        assert left.execute("pgrep -f '[s]leep 2000'")[0] == 1
+    """)
+
+
+def test_commands_do_not_wait_for_each_other(session):
+    session("""
+        import threading
+        results = []
+        threads = [threading.Thread(target=lambda: results.append(left.succeed(
+            "mkdir -p /tmp/met; touch /tmp/met/$$; while [ $(ls /tmp/met | wc -l) -lt 8 ]; do sleep 0.01; done; echo met")))
+            for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert results == ["met\\n"] * 8
+    """)
+
+
+def test_standard_error_and_the_journal_are_the_console(session):
+    session("""
+        left.succeed("echo to standard error >&2; logger to the journal")
+        left.log_serial("by hand")
+    """)
+    session.wait_for("^left # to standard error$")
+    session.wait_for(r"^left # \[ *\d+\.\d+\] left root\[\d+\]: to the journal$")
+    session.wait_for("^left # by hand$")
+
+
+def test_units_and_waits(session):
+    session("""
+        left.wait_for_unit("dbus.service")
+        assert left.get_unit_property("dbus.service", "ActiveState") == "active"
+        left.require_unit_state("dbus.service")
+        assert left.systemctl("is-active dbus.service") == (0, "active\\n")
+        assert 'unit "nosuch.service" is inactive and there are no pending jobs' in error_of(left.wait_for_unit, "nosuch.service")
+        left.succeed("systemd-run --unit=later sh -c 'sleep 0.5; touch /tmp/file; nc -l 81'")
+        left.wait_for_file("/tmp/file")
+        left.wait_for_open_port(81)
+        left.wait_until_succeeds("test -e /tmp/file")
+        assert "did not" not in left.wait_until_fails("test -e /tmp/nosuch")
+        left.sleep(1)
+    """)
+
+
+def test_files_are_copied(session, tmp_path):
+    (tmp_path / "tree/below").mkdir(parents=True)
+    (tmp_path / "tree/below/file").write_bytes(bytes(range(256)) * 1000)
+    session("""
+        from pathlib import Path
+        source = Path(source)
+        left.copy_from_host(source, "/root/a/tree")
+        left.copy_from_host_via_shell(source / "below/file", "/root/b/file")
+        left.succeed("cmp /root/a/tree/below/file /root/b/file")
+        left.copy_from_machine("/root/a/tree", "copied")
+        assert (driver.out_dir / "copied/tree/below/file").read_bytes() == (source / "below/file").read_bytes()
+    """, source=str(tmp_path / "tree"))
+
+
+def test_containers_reach_each_other(session):
+    session("""
+        start_all()
+        left.wait_until_succeeds("ping -c 1 -W 1 right")
+        right.succeed("ping -c 1 -W 1 left")
+        right.succeed("systemd-run sh -c 'echo hello | nc -N -l 82'")
+        assert left.wait_until_succeeds("nc -d right 82") == "hello\\n"
+    """)
+
+
+# ---- life
+
+
+def test_a_container_starts_again(left):
+    result = harness.run("""
+        left.succeed("echo kept > /root/file")
+        left.shutdown()
+        assert not left.is_up() and left.pid is None
+        left.shutdown()  # it is off
+        assert left.succeed("cat /root/file") == "kept\\n"  # which starts it
+        left.execute("systemctl poweroff")
+        left.wait_for_shutdown()
+        left.start()
+        left.succeed("logger third boot")
+        left.wait_until_succeeds("journalctl --boot | grep 'third boot'")
+    """, containers=left, seconds=120)
+    assert result.log.count("left: systemd-nspawn running (pid ") == 3
+    assert result.log.count("left: waiting for the container to power off\n") == 2
+    assert result.log.count("kill NspawnMachine (pid ") == 1
+    assert result.log.count("Journal started") == 3  # of each boot once
+
+
+def test_a_reboot_ends_a_container(left):
+    """By systemd-nspawn's option --keep-unit."""
+    harness.run("""
+        left.succeed("touch /run/mark")
+        left.execute("systemctl reboot")
+        left.wait_for_shutdown()
+        assert not left.is_up()
+        left.fail("test -e /run/mark")
+    """, containers=left, seconds=120)
+
+
+def test_the_root_directory_is_kept_if_asked(left, tmp_path):
+    deleted = []
+    for options, status in ((), 1), (("--keep-machine-state",), 0), ((), 1):
+        result = harness.run("""
+            code, _ = left.execute("test -e /root/file")
+            left.succeed("touch /root/file")
+            raise SystemExit(code)
+        """, containers=left, options=options, directory=tmp_path, status=status, seconds=120)
+        deleted.append("deleting machine state directory" in result.log)
+    assert deleted == [False, False, True]
+
+
+def test_a_container_that_ends_fails_what_is_under_way(left):
+    result = harness.run("""
+        import threading, time
+        left.succeed("true")
+        threading.Timer(1, lambda: left.process.kill()).start()
+        began = time.monotonic()
+        left.succeed("sleep 1000")
+    """, containers=left, status=1, seconds=120)
+    assert "machine 'left': systemd-nspawn process exited unexpectedly: it was killed by signal 9" in result.log
+    assert result.seconds < 60
+
+
+def test_interrupted_and_killed_drivers_leave_nothing(left):
+    for number in "SIGINT", "SIGTERM", "SIGKILL":
+        with harness.Run('left.succeed("echo begun >&2; sleep 1000")', containers=left, seconds=120) as run:
+            run.wait_for("^left # begun")
+            run.signal(getattr(harness.signal, number))
+            run.finish(40)
+
+
+def test_the_evidence_of_a_failure(left):
+    with harness.Run("""
+        left.succeed("systemd-run --unit=broken false")
+        left.fail("true")
+    """, containers=left, seconds=120) as run:
+        run.finish()
+        directory = run.directory / "out/failure/left"
+        assert "broken.service" in (directory / "failed-units.txt").read_text()
+        assert "/sbin/init" in (directory / "processes.txt").read_text()
+        assert (directory / "journal.txt").stat().st_size and (directory / "console.log").stat().st_size
+        assert not (directory / "notes.txt").exists() or "QEMU" not in (directory / "notes.txt").read_text()
+
+
+def test_the_raw_console_is_delivered(left):
+    with harness.Run("""
+        left.succeed("printf 'no end of line' >&2")
+    """, containers=left, seconds=120) as run:
+        run.finish()
+        assert b"no end of line" in (run.directory / "out/console-logs/left.log").read_bytes()
+
+
+# ---- beside virtual machines, and in pytest's style
+
+
+def test_functions_in_pytest_style(containers):
+    result = harness.run("""
+        def test_one(left):
+            assert left.succeed("echo a") == "a\\n"
+
+        def test_both(left, right):
+            left.wait_until_succeeds("ping -c 1 -W 1 right")
+            right.succeed("true")
+    """, containers=containers, vlans=[1], seconds=120)
+    assert "2 passed" in result.out + result.log
+
+
+def test_a_driver_of_the_scripts_own(left, containers):
+    harness.run("""
+        from test_driver.driver import Driver, load_driver_configuration
+        from test_driver.machine import NspawnMachine as Class
+        config = load_driver_configuration(CONFIG)
+        config.test_script = SCRIPT
+        with Driver(config=config, out_dir=driver.out_dir, logger=driver.logger) as inner:
+            one, = inner.machines_nspawn
+            assert inner.machines == [one] and isinstance(one, Class) and one.succeed("echo a") == "a\\n"
+        other = Class(out_dir=driver.out_dir, tmp_dir=driver.tmp_dir, start_command=RIGHT, logger=log)
+        assert other.name == "right" and other.succeed("echo a") == "a\\n"
+        other.release()
+    """.replace("CONFIG", "os.environ['PWD'] + '/config.json'").replace("SCRIPT", "'/dev/null'")
+        .replace("RIGHT", repr(containers["right"])), containers=left, seconds=120)
+
+
+def test_older_command_lines(left):
+    harness.run("""
+        assert left.succeed("echo a") == "a\\n" and machine is left
+    """, containers=left, style="options", seconds=120)
+
+
+def test_speed_is_not_that_of_a_boot(session):
+    """A command is a process, not a guest's: hundreds of them are no matter."""
+    began = time.monotonic()
+    session("for _ in range(100): left.succeed('true')")
+    assert time.monotonic() - began < 50
+
+
+def test_mypy_knows_containers(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text("from test_driver.machine import NspawnMachine\n"
+                      "def f(one: NspawnMachine) -> str:\n    one.start()\n    one.crash()\n    return one.succeed('x')\n")
+    checked = subprocess.run(["/usr/bin/python3", "-m", "mypy", "--strict", str(script)], capture_output=True, text=True,
+                             env={"MYPYPATH": str(harness.ROOT / "embed/py"), "PATH": "/usr/bin:/bin"}, cwd=tmp_path)
+    assert 'has no attribute "crash"' in checked.stdout and "Found 1 error" in checked.stdout, checked.stdout
