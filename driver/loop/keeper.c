@@ -8,7 +8,9 @@
  * groups are left by daemons. So each process gets a guard, which is its subreaper: descendants
  * that lose their parent become the guard's children. When the process ends, the guard reports its wait
  * status, tells its children to end, kills those that have not after a moment until it has none, and
- * exits. When it receives SIGTERM, it kills the process and all below at once.
+ * exits. When it receives SIGTERM, it kills the process, its group and all below at once. The group is for what
+ * runs in another pid namespace (nsenter into a container): orphans there go to the init of that namespace, not
+ * to the guard.
  *
  * The keeper is the guards' parent and a subreaper too, should a guard be killed. It reads orders from
  * the driver; when that socket closes, the driver is gone, and the keeper kills in the same way what is
@@ -232,6 +234,17 @@ static void terminate_below(int signals)
 		 read(signals, &info, sizeof info) == sizeof info && info.ssi_signo != SIGTERM);
 }
 
+/* The process is not reaped yet, so its number still names its group, which it has led since before its exec. */
+static int kill_at_once(pid_t process)
+{
+	int status = 0;
+
+	kill(-process, SIGKILL);
+	kill(process, SIGKILL);
+	waitpid(process, &status, 0);
+	return status;
+}
+
 /* Waits for the end of `process`, or for SIGTERM; reports; leaves nothing below. */
 __attribute__((noreturn)) static void watch_over(int socket, uint32_t id, pid_t process,
 						 int signals)
@@ -243,8 +256,7 @@ __attribute__((noreturn)) static void watch_over(int socket, uint32_t id, pid_t 
 
 	while (read(signals, &info, sizeof info) == sizeof info) {
 		if (info.ssi_signo == SIGTERM) {
-			kill(process, SIGKILL);
-			waitpid(process, &status, 0);
+			status = kill_at_once(process);
 			told_to_kill = true;
 			break;
 		}

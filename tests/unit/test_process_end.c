@@ -3,9 +3,12 @@
  */
 #include "process_fixture.h"
 
+#include <sched.h>
 #include <spawn.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 
 #define PATIENCE (10 * NTD_SECOND)
@@ -23,6 +26,42 @@ static void a_tree_is_killed_with_those_that_left_it(void **state)
 	await_states(watch, "rEG");
 	assert_int_equal(count_marked(mark), 0);
 	assert_int_equal(WTERMSIG(watch->status), SIGKILL);
+}
+
+/* The init of a pid namespace, as a container's: what loses its parent there becomes its child. -1: not allowed. */
+static pid_t start_namespace(void)
+{
+	pid_t init = (pid_t)syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, NULL, NULL, NULL, NULL);
+
+	if (init == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		close_range(3, ~0U, 0); /* the keeper's socket above all */
+		for (;;)
+			pause();
+	}
+	return init;
+}
+
+static void what_runs_in_another_pid_namespace_is_killed(void **state)
+{
+	pid_t init = start_namespace();
+	_cleanup_free_ char *script = NULL;
+	struct watch *watch;
+
+	if (init < 0) {
+		print_message("SKIPPED: no pid namespace can be made here: %s\n", strerror(errno));
+		skip();
+	}
+	script = ntd_asprintf("exec nsenter --target %d --pid sh -c "
+			      "'(sleep 1000 & exec sleep 1000 &); exec sleep 1000'",
+			      init);
+	watch = spawn(script);
+	assert_true(await_marked(mark, 4, PATIENCE)); /* nsenter is one of them */
+	ntd_loop_call(loop, kill_now, watch);
+	await_states(watch, "rEG");
+	assert_true(await_marked(mark, 0, 2 * NTD_SECOND));
+	assert_int_equal(kill(init, SIGKILL), 0);
+	assert_int_equal(waitpid(init, NULL, 0), init);
 }
 
 static void what_a_process_leaves_behind_is_killed_before_it_is_gone(void **state)
@@ -309,6 +348,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		process_test(a_tree_is_killed_with_those_that_left_it),
+		process_test(what_runs_in_another_pid_namespace_is_killed),
 		process_test(what_a_process_leaves_behind_is_killed_before_it_is_gone),
 		process_test(killing_or_letting_go_before_the_start_is_not_lost),
 		process_test(a_callback_may_let_go),
