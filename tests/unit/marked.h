@@ -32,14 +32,16 @@ static inline int count_marked(const char *mark)
 	return count;
 }
 
-/* Waits until there are `count`, at most `patience` ns. */
+/* Waits until there are `count`, at most `patience` ns. One count decides: a process in the middle of its exec
+ * has no environment either, so the next one may find more. */
 static inline bool await_marked(const char *mark, int count, int64_t patience)
 {
 	int64_t deadline = ntd_after(patience);
+	int present;
 
-	while (count_marked(mark) != count && ntd_now() < deadline)
+	while ((present = count_marked(mark)) != count && ntd_now() < deadline)
 		ntd_wait_until(ntd_after(10 * NTD_MS), NULL, NULL);
-	return count_marked(mark) == count;
+	return present == count;
 }
 
 /* A start script's worth of processes that a single kill() does not reach: in sessions of their own,
