@@ -1,0 +1,162 @@
+"""Containers that do what they should not: by a start script that only says what systemd-nspawn says
+(tests/fake/run-fake-nspawn), whose commands run on this host.
+"""
+
+import json
+import os
+import re
+import shlex
+import signal
+
+import harness
+import pytest
+
+BOOTED = r"say=STATUS=Container\ running." + "\nX_NSPAWN_LEADER_PID={pid}", "say=READY=1"
+
+
+@pytest.fixture
+def box(tmp_path):
+    """A function from what the script does to {name: start script}."""
+    if os.geteuid() != 0:
+        pytest.skip("containers need root")
+
+    def script(*actions, name="box"):
+        path = tmp_path / f"run-{name}-nspawn"
+        path.write_text(f"#!/bin/sh\nPATH=/usr/bin:/bin exec {harness.ROOT}/tests/fake/run-fake-nspawn {shlex.join(actions)}\n",
+                        errors="surrogateescape")
+        path.chmod(0o755)
+        return {name: str(path)}
+
+    return script
+
+
+def test_what_it_says_may_come_in_any_order_and_more(box):
+    harness.run("""
+        assert box.succeed("echo a") == "a\\n"
+    """, containers=box("say=READY=1\nSTATUS=x\n\n=\nX_NSPAWN_LEADER_PID=\nX_NSPAWN_LEADER_PID=x", "say=", "say=" + "x" * 20_000,
+                        "say=X_NSPAWN_LEADER_PID=-1", "say=X_NSPAWN_LEADER_PID=1", "say=X_NSPAWN_LEADER_PID=99999999999999999999",
+                        "say=X_NSPAWN_LEADER_PID=4194304", "say=\udcff\udcfe", "say=X_NSPAWN_LEADER_PID={pid}", *["say=x"] * 500))
+
+
+def test_its_environment_has_three_variables(box, tmp_path):
+    path = tmp_path / "run-box-nspawn"
+    path.write_text("#!/bin/sh\n/usr/bin/env; pwd; exit 7\n")
+    path.chmod(0o755)
+    result = harness.run("box.succeed('true')", containers={"box": path}, status=1)
+    lines = [line.removeprefix("box # ") for line in result.log.splitlines() if line.startswith("box # ")]
+    names = {line.partition("=")[0] for line in lines if "=" in line} - {"PWD", "OLDPWD", "SHLVL", "_"}  # the shell's own
+    assert names == {"RUN_NSPAWN_ROOT_DIR", "RUN_NSPAWN_SHARED_DIR", "NOTIFY_SOCKET"}
+    assert "exited unexpectedly: it exited with code 7 before the container had booted; last console lines:" in result.log
+
+
+@pytest.mark.parametrize("actions, text", [
+    (("print=cannot do it", "exit=3"), r"it exited with code 3 before the container had booted; last console lines:\n.*cannot do it"),
+    (("die=9",), r"it was killed by signal 9 \(Killed\) before"),
+    ((*BOOTED, "exit=0"), "it exited with code 0"),
+])
+def test_its_end_is_told(box, actions, text):
+    result = harness.run('box.succeed("sleep 1000")', containers=box(*actions), status=1)
+    assert re.search("machine 'box': systemd-nspawn process exited unexpectedly: " + text, result.log, re.S)
+
+
+def test_a_start_script_that_is_missing(tmp_path):
+    result = harness.run("box.start(); box.succeed('true')", containers={"box": tmp_path / "run-box-nspawn"}, status=1)
+    assert "exited with code 127" in result.log and "run-box-nspawn" in result.log
+
+
+@pytest.mark.parametrize("actions", [(), BOOTED[:1], BOOTED[1:]])
+def test_one_that_never_boots_has_its_time(box, actions):
+    result = harness.run('box.succeed("true")', containers=box("print=still here", *actions), status=1,
+                         options=("--boot-timeout", "2"))
+    assert "machine 'box': systemd-nspawn did not report the end of the boot in time (2 seconds)" in result.log
+    assert "still here" in result.log
+
+
+def test_it_can_be_given_up(box):
+    with harness.Run('box.succeed("true")', containers=box()) as run:
+        run.wait_for("^box: systemd-nspawn running")
+        run.signal(signal.SIGINT)
+        assert run.finish(20).status == 130
+
+
+def test_init_that_ends_before_systemd_nspawn_does(box, tmp_path):
+    result = harness.run(f"""
+        assert box.succeed("echo a") == "a\\n"
+        open({str(tmp_path / "go")!r}, "w")
+        box.wait_until_fails("true", timeout=20)
+    """, containers=box("say=X_NSPAWN_LEADER_PID={child}\nREADY=1", f"wait={tmp_path}/go", "end="), status=1)
+    assert "machine 'box': its init has ended" in result.log
+
+
+def test_one_that_boots_again_has_a_new_init(box, tmp_path):
+    harness.run(f"""
+        first = box.succeed("echo a")
+        open({str(tmp_path / "go")!r}, "w")
+        retry(lambda _: os.path.exists({str(tmp_path / "told")!r}))
+        assert box.succeed("echo b") == "b\\n"
+    """, containers=box("say=X_NSPAWN_LEADER_PID={child}\nREADY=1", f"wait={tmp_path}/go", "say=X_NSPAWN_LEADER_PID={pid}",
+                        "end=", "sleep=1", f"make={tmp_path}/told", "say=READY=1"))
+
+
+def test_a_console_that_floods_holds_nothing_up(box, tmp_path):
+    path = tmp_path / "run-flood-nspawn"
+    path.write_text(f"#!/bin/sh\nPATH=/usr/bin:/bin\nyes 0123456789 | head -c 30000000 &\nexec {harness.ROOT}/tests/fake/run-fake-nspawn "
+                    + shlex.join(BOOTED) + "\n")
+    path.chmod(0o755)
+    harness.run("""
+        for _ in range(20):
+            flood.succeed("echo a >&2")
+    """, containers={"flood": path})
+
+
+def test_names_may_be_anything(box):
+    harness.run("""
+        assert machines[0].name == "a b$c" and machines[0].succeed("echo a") == "a\\n" and a_b_c is machines[0]
+    """, containers={"a b$c": box(*BOOTED)["box"]})
+
+
+def test_long_run_time_directories(box, tmp_path):
+    long = tmp_path / ("x" * 100)
+    long.mkdir()
+    harness.run("""
+        assert box.succeed("echo a") == "a\\n"
+    """, containers=box(*BOOTED), env={"TMPDIR": long})
+
+
+def test_without_root_it_says_so(box, tmp_path):
+    config = {"containers": {"box": {"start_script": box(*BOOTED)["box"]}}, "test_script": "/dev/null"}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    result = harness.run("", driver=("/usr/bin/unshare", "--user", "--map-user=65534", harness.DRIVER), status=1,
+                         arguments=["--config", tmp_path / "config.json", "-o", "{dir}/out"])
+    assert "systemd-nspawn requires root to work. You are 65534" in result.log
+
+
+def test_missing_programs_are_named(box, tmp_path):
+    result = harness.run("box.succeed('true')", containers=box(*BOOTED), status=1,
+                         driver=("/usr/bin/env", f"PATH={tmp_path}", harness.DRIVER))
+    assert "box: journalctl is not on PATH: the container's journal is not shown" in result.log
+    assert "commands in containers are run by nsenter, which is not on PATH; it is part of util-linux" in result.log
+
+
+def test_a_journal_outside_of_the_root_directory_is_not_followed(box, tmp_path):
+    path = tmp_path / "run-box-nspawn"
+    path.write_text("#!/bin/sh\nPATH=/usr/bin:/bin\nmkdir -p var && ln -s /var/log var/log\n"
+                    f"exec {harness.ROOT}/tests/fake/run-fake-nspawn {shlex.join(BOOTED)}\n")
+    path.chmod(0o755)
+    harness.run("""
+        import subprocess, time
+        box.succeed("true")
+        assert "journalctl" not in box.succeed("sleep 2; ps -e -o args | grep -v grep")
+    """, containers={"box": path})
+
+
+def test_a_hung_end_is_not_waited_for_without_end(box, tmp_path):
+    """SIGTERM has no effect on it; killing it has."""
+    path = tmp_path / "run-box-nspawn"
+    path.write_text("#!/bin/sh\ntrap '' TERM\necho trapped\nPATH=/usr/bin:/bin\nwhile :; do sleep 0.2; done\n")
+    path.chmod(0o755)
+    with harness.Run("import time\nbox.start()\ntime.sleep(60)", containers={"box": path}, seconds=100) as run:
+        run.wait_for("^box # trapped")
+        run.signal(signal.SIGINT)
+        result = run.finish()
+    assert 25 < result.seconds < 90 and "kill NspawnMachine" in result.log
