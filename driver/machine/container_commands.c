@@ -145,14 +145,31 @@ static void process_changed(struct ntd_process *process, void *owner)
 	}
 }
 
+static struct ntd_error *cannot_run(const struct ntd_container *container)
+{
+	const char *name = container->machine->name;
+
+	if (container->refusal)
+		return ntd_error_copy(container->refusal);
+	if (!container->nsenter)
+		return ntd_error_new(
+			NTD_E_MACHINE,
+			"machine '%s': commands in containers are run by nsenter, which "
+			"is not on PATH; it is part of util-linux",
+			name);
+	if (!ntd_container_leader_lives(container))
+		return ntd_error_new(NTD_E_DEAD, "machine '%s': its init has ended", name);
+	return NULL;
+}
+
 static void time_is_up(struct ntd_timer *timer)
 {
 	struct ntd_container_job *job = ntd_container_of(timer, struct ntd_container_job, timer);
 	bool waited_for_end = job->ended && job->output.fd < 0;
 
-	if (waited_for_end) { /* it was killed by somebody else */
+	if (waited_for_end) { /* without init the status may be nsenter's own */
 		job->result->status = status_of(job);
-		complete(job, NULL);
+		complete(job, cannot_run(job->container));
 		return;
 	}
 	job->timed_out = true;
@@ -229,23 +246,6 @@ static int spawn(struct ntd_container_job *job, struct ntd_error **err)
 			.stderr_fd = machine->console_end},
 		process_changed, job, err);
 	return job->process ? 0 : -1;
-}
-
-static struct ntd_error *cannot_run(const struct ntd_container *container)
-{
-	const char *name = container->machine->name;
-
-	if (container->refusal)
-		return ntd_error_copy(container->refusal);
-	if (!container->nsenter)
-		return ntd_error_new(
-			NTD_E_MACHINE,
-			"machine '%s': commands in containers are run by nsenter, which "
-			"is not on PATH; it is part of util-linux",
-			name);
-	if (!ntd_container_leader_lives(container))
-		return ntd_error_new(NTD_E_DEAD, "machine '%s': its init has ended", name);
-	return NULL;
 }
 
 static void job_begin(struct ntd_request *request)

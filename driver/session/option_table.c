@@ -198,8 +198,7 @@ const struct ntd_option ntd_option_table[] = {
 	 .help = "older name of --vm-start-scripts"},
 	{.name = "container-start-scripts", .type = &words, .field = FIELD(container_start_scripts),
 	 .value = "SCRIPT...", .variable = "containerStartScripts", .with_config = NTD_EXCLUDED,
-	 .help = "the same for containers: run-NAME-nspawn. This driver runs virtual "
-		 "machines only; a container is an error"},
+	 .help = "the same for containers, named by run-NAME-nspawn; systemd-nspawn needs root"},
 	{.name = "vm-names", .type = &words, .field = FIELD(vm_names), .value = "NAME...",
 	 .variable = "vmNames", .fallback = "from the start scripts", .with_config = NTD_EXCLUDED,
 	 .help = "names of the virtual machines, one for each start script"},
