@@ -113,13 +113,19 @@ static bool read_some(struct ntd_container_job *job)
 	return false;
 }
 
+/* Bounded: somebody may write without end. */
+static void read_more(struct ntd_container_job *job)
+{
+	for (int i = 0; i < READS_AT_ONCE && read_some(job); i++)
+		;
+}
+
 static void output_ready(struct ntd_source *source, uint32_t events)
 {
 	struct ntd_container_job *job = ntd_container_of(source, struct ntd_container_job, output);
 
 	(void)events;
-	for (int i = 0; i < READS_AT_ONCE && read_some(job); i++)
-		;
+	read_more(job);
 	if (job->result->output.len > OUTPUT_LIMIT)
 		complete(job, ntd_error_new(NTD_E_VALUE,
 					    "machine '%s': a command printed more than 1 GiB",
@@ -139,8 +145,7 @@ static void process_changed(struct ntd_process *process, void *owner)
 	} else if (process->state == NTD_PROCESS_ENDED) {
 		job->ended = true;
 		if (job->timed_out && job->output.fd >= 0)
-			while (read_some(job))
-				;
+			read_more(job);
 		complete_if_over(job);
 	}
 }

@@ -62,6 +62,12 @@ def test_commands(session):
     """)
 
 
+def test_more_output_than_can_be_kept(session):
+    session("""
+        assert "a command printed more than 1 GiB" in error_of(left.succeed, "yes")
+    """)
+
+
 def test_long_commands(session):
     session("""
         text = "0123456789" * 30_000
@@ -77,7 +83,10 @@ def test_a_command_takes_no_longer_than_it_may(session):
         assert left.execute("echo early; sleep 1000 & sleep 1000", timeout=1) == (124, "early\\n")
         assert left.execute("trap '' TERM; sleep 1000; sleep 1000", timeout=1)[0] == 124
         assert left.execute("sleep 1000 & echo held", timeout=1) == (124, "held\\n")
+        status, output = left.execute("setsid sh -c 'while echo y; do sleep 0.001; done' & sleep 1000", timeout=1)
+        assert status == 124 and output.startswith("y\\ny\\n")
         assert time.monotonic() - began < 30
+        left.succeed("pkill -f 'while echo [y]'")
         left.succeed("pkill sleep || true")
         # It is dead in the container, too, and what it had started.
         left.execute("sh -c 'sleep 2000; true'; true", timeout=1)
