@@ -1,6 +1,7 @@
 """Checks a test script before any machine is built or started: its syntax, its names, its types.
 
-    check-script.py --symbols FILE [--machine NAME]... [--vlan NUMBER]... [--skip-lint] [--skip-type-check] PATH
+    check-script.py --symbols FILE [--vm NAME]... [--container NAME]... [--vlan NUMBER]... [--skip-lint]
+        [--skip-type-check] PATH
 
 PATH is a script, or a directory of Python files. FILE holds the names that every script has, as
 generate-driver-symbols writes them. Names are pyflakes' business and types mypy's; mypy finds the package
@@ -30,17 +31,21 @@ SPECIAL = {
     "QemuMachine": "from test_driver.machine import QemuMachine",
     "NspawnMachine": "from test_driver.machine import NspawnMachine",
     "Machine": "from test_driver.machine import QemuMachine as Machine",
-    "machines": "machines: list[QemuMachine]",
 }
 
 
-def prelude_of(symbols, machines, vlans):
+def prelude_of(symbols, vms, containers, vlans):
     """A Python module that declares what a script finds without importing it."""
+    # Where there are machines of one kind only, `machines` can do all that this kind can.
+    kinds = [kind for kind, names in (("QemuMachine", vms), ("NspawnMachine", containers)) if names]
+    special = SPECIAL | {"machines": f"machines: list[{' | '.join(kinds) or 'QemuMachine'}]"}
+
     order = sorted(symbols, key=lambda name: name != "driver")  # others are taken from it
-    lines = ["from test_driver.driver import Driver", "from test_driver.machine import QemuMachine",
+    lines = ["from test_driver.driver import Driver", "from test_driver.machine import NspawnMachine, QemuMachine",
              "from test_driver.vlan import VLan"]
-    lines += [SPECIAL.get(name, f"{name} = driver.{name}") for name in order]
-    lines += [f"{name}: QemuMachine" for name in machines]
+    lines += [special.get(name, f"{name} = driver.{name}") for name in order]
+    lines += [f"{name}: QemuMachine" for name in vms]
+    lines += [f"{name}: NspawnMachine" for name in containers]
     lines += [f"vlan{number}: VLan" for number in vlans]
     return "\n".join(lines) + "\n"
 
@@ -108,7 +113,8 @@ def scripts_of(path):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--symbols", type=Path, required=True)
-    parser.add_argument("--machine", action="append", default=[])
+    parser.add_argument("--vm", action="append", default=[])
+    parser.add_argument("--container", action="append", default=[])
     parser.add_argument("--vlan", action="append", default=[])
     parser.add_argument("--skip-lint", action="store_true")
     parser.add_argument("--skip-type-check", action="store_true")
@@ -116,7 +122,8 @@ def main():
     arguments = parser.parse_args()
 
     symbols = [name for name in arguments.symbols.read_text().strip().split(",") if name]
-    names = [*symbols, *arguments.machine, *(f"vlan{number}" for number in arguments.vlan)]
+    machines = arguments.vm + arguments.container
+    names = [*symbols, *machines, *(f"vlan{number}" for number in arguments.vlan)]
     parsed, faults = [], []
     for script in scripts_of(arguments.path):
         tree, fault = script.parse()
@@ -127,7 +134,7 @@ def main():
         if not arguments.skip_lint:
             faults += lint(script, tree, names)
     if parsed and not faults and not arguments.skip_type_check:
-        faults = check_types(parsed, prelude_of(symbols, arguments.machine, arguments.vlan))
+        faults = check_types(parsed, prelude_of(symbols, arguments.vm, arguments.container, arguments.vlan))
     for fault in faults:
         print(fault, file=sys.stderr)
     if faults:

@@ -8,22 +8,35 @@
 let
   cfg = config.testing;
 
-  package = cfg.package.override { inherit (config) enableOCR extraPythonPackages; };
+  package = cfg.package.override {
+    inherit (config) enableOCR extraPythonPackages;
+    enableNspawn = containers != [ ];
+  };
 
   # The framework of 26.05 and later describes the run in a file; in older ones the environment does.
   hasFile = options ? driverConfigurationFile;
 
-  nodes = lib.attrValues config.nodes;
+  vms = lib.attrValues config.nodes;
+
+  # Frameworks of before March 2026 have none.
+  containers = lib.attrValues (config.containers or { });
 
   vlans = lib.unique (
     lib.concatMap (
-      node:
-      node.virtualisation.vlans
-      ++ lib.mapAttrsToList (_: interface: interface.vlan) (node.virtualisation.interfaces or { })
-    ) nodes
+      { virtualisation, ... }:
+      virtualisation.vlans
+      ++ lib.mapAttrsToList (_: interface: interface.vlan) (virtualisation.interfaces or { })
+    ) (vms ++ containers)
   );
 
-  script = if cfg.testDir != null then cfg.testDir else hostPkgs.writeText "test-script" config.testScriptString;
+  namesOf = map (machine: machine.system.name);
+  scriptsOf = build: machines: toString (map (m: lib.getExe m.system.build.${build}) machines);
+
+  script =
+    if cfg.testDir != null then
+      cfg.testDir
+    else
+      hostPkgs.writeText "test-script" config.testScriptString;
 
   configuration =
     if cfg.testDir == null then
@@ -36,7 +49,8 @@ let
   description =
     if hasFile then
       {
-        names = lib.attrNames config.driverConfiguration.vms;
+        vms = lib.attrNames config.driverConfiguration.vms;
+        containers = lib.attrNames config.driverConfiguration.containers;
         inherit (config.driverConfiguration) vlans;
         wrapperArgs = [
           "--add-flags"
@@ -49,12 +63,16 @@ let
       }
     else
       {
-        names = map (node: node.system.name) nodes;
+        vms = namesOf vms;
+        containers = namesOf containers;
         inherit vlans;
         wrapperArgs = [
           "--set"
-          "startScripts"
-          (toString (map (node: lib.getExe node.system.build.vm) nodes))
+          "vmStartScripts"
+          (scriptsOf "vm" vms)
+          "--set"
+          "containerStartScripts"
+          (scriptsOf "nspawn" containers)
           "--set"
           "testScript"
           "${script}"
@@ -67,7 +85,8 @@ let
         ];
       };
 
-  scale = if lib.isString cfg.timeoutScale then cfg.timeoutScale else builtins.toJSON cfg.timeoutScale;
+  scale =
+    if lib.isString cfg.timeoutScale then cfg.timeoutScale else builtins.toJSON cfg.timeoutScale;
 
   ownFlags =
     lib.optional (cfg.mode != "auto") "--mode ${cfg.mode}"
@@ -102,10 +121,14 @@ let
       characters = lib.stringToCharacters name;
       keep = pattern: text: if builtins.match pattern text == null then "_" else text;
     in
-    keep "[A-Za-z_]" (lib.head characters) + lib.concatMapStrings (keep "[A-Za-z0-9_]") (lib.tail characters);
+    keep "[A-Za-z_]" (lib.head characters)
+    + lib.concatMapStrings (keep "[A-Za-z0-9_]") (lib.tail characters);
 
-  isAlone = lib.length description.names == 1 && description.names != [ "machine" ];
-  machines = map identifier (description.names ++ lib.optional isAlone "machine");
+  # A test's only machine, of whichever kind, is also called `machine`.
+  names = description.vms ++ description.containers;
+  isAlone = lib.length names == 1 && names != [ "machine" ];
+  withAlias = machines: machines ++ lib.optional (isAlone && machines != [ ]) "machine";
+  optionsFor = kind: machines: map (name: "--${kind}=${identifier name}") (withAlias machines);
 
   checker = hostPkgs.python3.withPackages (
     ps:
@@ -118,7 +141,8 @@ let
   checkArgs =
     lib.optional config.skipLint "--skip-lint"
     ++ lib.optional config.skipTypeCheck "--skip-type-check"
-    ++ map (name: "--machine=${name}") machines
+    ++ optionsFor "vm" description.vms
+    ++ optionsFor "container" description.containers
     ++ map (number: "--vlan=${toString number}") description.vlans;
 in
 lib.warnIf config.skipLint "Linting is disabled" (

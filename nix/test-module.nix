@@ -24,8 +24,6 @@ let
   placeholderPriority = 2000;
   hasTestScript = options.testScript.highestPrio < placeholderPriority;
 
-  containers = lib.attrNames (config.containers or { });
-
   # What may be wrong with this test's settings; each text begins with the option's name.
   rules = [
     {
@@ -43,12 +41,6 @@ let
     {
       broken = cfg.mode == "legacy" && cfg.shards > 1;
       text = "testing.shards: only tests in pytest style can be divided, but testing.mode is \"legacy\"";
-    }
-    {
-      broken = containers != [ ];
-      text =
-        "testing.enable: this driver does not run containers (${toString containers}) yet; "
-        + "with `testing.enable = false` the test runs on the driver of nixpkgs";
     }
   ];
   faults = lib.filter (rule: rule.broken) rules;
@@ -72,7 +64,10 @@ in
       type = types.package;
       default = hostPkgs.callPackage ./package.nix { };
       defaultText = lib.literalMD "the driver, built from this flake with `hostPkgs`";
-      description = "The driver. Its `override` gets the test's `enableOCR` and `extraPythonPackages`.";
+      description = ''
+        The driver. Its `override` gets the test's `enableOCR` and `extraPythonPackages`, and as `enableNspawn`
+        whether the test has containers.
+      '';
     };
 
     mode = mkOption {

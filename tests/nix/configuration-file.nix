@@ -7,14 +7,17 @@
 }:
 let
   inherit (lib) mkOption types;
-  nodes = lib.attrValues config.nodes;
+  machines = lib.attrValues config.nodes ++ lib.attrValues config.containers;
+
+  started =
+    build:
+    lib.mapAttrs (name: machine: {
+      inherit name;
+      start_script = lib.getExe machine.system.build.${build};
+    });
 in
 {
   options = {
-    containers = mkOption {
-      type = types.lazyAttrsOf types.raw;
-      default = { };
-    };
     logLevel = mkOption {
       type = types.str;
       default = "info";
@@ -25,12 +28,9 @@ in
 
   config = {
     driverConfiguration = {
-      vms = lib.mapAttrs (name: node: {
-        inherit name;
-        start_script = lib.getExe node.system.build.vm;
-      }) config.nodes;
-      containers = { };
-      vlans = lib.unique (lib.concatMap (node: node.virtualisation.vlans) nodes);
+      vms = started "vm" config.nodes;
+      containers = started "nspawn" config.containers;
+      vlans = lib.unique (lib.concatMap (machine: machine.virtualisation.vlans) machines);
       global_timeout = config.globalTimeout;
       enable_ssh_backdoor = false;
       test_script = hostPkgs.writeText "test-script" config.testScriptString;

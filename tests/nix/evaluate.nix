@@ -5,7 +5,9 @@
 {
   root,
   test,
-  # Whether the framework is to describe the run in a file, as since 26.05.
+  # Whether the framework is to have containers, as since March 2026.
+  containers ? false,
+  # Whether it is to describe the run in a file, as since 26.05; then it has containers, too.
   file ? false,
   # Whether the driver comes by the overlay, with no test module of ours.
   overlay ? false,
@@ -16,7 +18,9 @@ let
     inherit system;
     overlays = lib.optionals overlay [
       (import ../../nix/overlay.nix)
-      (_: prev: { nixos-test-driver = prev.nixos-test-driver.override { stdenv = uncheckedFor prev; }; })
+      (_: prev: {
+        nixos-test-driver = prev.nixos-test-driver.override { stdenv = uncheckedFor prev; };
+      })
     ];
   };
   lib = import (root + "/lib");
@@ -24,27 +28,35 @@ let
 
   light =
     { hostPkgs, lib, ... }:
+    let
+      start = name: lib.mkForce (hostPkgs.writeShellScriptBin name ''exec "$START_SCRIPT" "$@"'');
+    in
     {
       defaults =
         { config, ... }:
         {
-          system.build.vm = lib.mkForce (
-            hostPkgs.writeShellScriptBin "run-${config.system.name}-vm" ''exec "$START_SCRIPT" "$@"''
-          );
+          system.build.vm = start "run-${config.system.name}-vm";
+          system.build.nspawn = start "run-${config.system.name}-nspawn";
         };
     };
   ours =
     { hostPkgs, lib, ... }:
     {
       imports = [ ../../nix/test-module.nix ];
-      testing.package = lib.mkDefault (hostPkgs.callPackage ../../nix/package.nix { stdenv = uncheckedFor hostPkgs; });
+      testing.package = lib.mkDefault (
+        hostPkgs.callPackage ../../nix/package.nix { stdenv = uncheckedFor hostPkgs; }
+      );
     };
 
   # `make unit` runs the tests of the core.
   uncheckedFor =
     { stdenv, ... }:
-    stdenv // { mkDerivation = attributes: stdenv.mkDerivation (attributes // { doCheck = false; }); };
+    stdenv
+    // {
+      mkDerivation = attributes: stdenv.mkDerivation (attributes // { doCheck = false; });
+    };
 
+  hasContainers = builtins.pathExists (root + "/nixos/modules/virtualisation/nspawn-container");
   hasFile = builtins.pathExists (root + "/nixos/lib/testing/driver-configuration.nix");
 
   evaluated = framework.evalTest {
@@ -53,6 +65,7 @@ let
       test
     ]
     ++ lib.optional (!overlay) ours
+    ++ lib.optional ((containers || file) && !hasContainers) ./containers.nix
     ++ lib.optional (file && !hasFile) ./configuration-file.nix;
     hostPkgs = pkgs;
   };

@@ -27,7 +27,7 @@ def check(symbols, tmp_path):
                                                      textwrap.dedent(content).encode())
         path = tmp_path / "script" if isinstance(text, dict) else tmp_path / "script" / name
         done = subprocess.run(
-            ["/usr/bin/python3", CHECKER, "--symbols", symbols, "--machine=client", "--machine=server", "--vlan=1", *options,
+            ["/usr/bin/python3", CHECKER, "--symbols", symbols, "--vm=client", "--vm=server", "--vlan=1", *options,
              path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             env={**os.environ, "MYPYPATH": str(toolchain.ROOT / "embed/py")})
         assert done.returncode in (0, 1), done.stdout
@@ -81,6 +81,28 @@ def test_types(check):
     assert [line.split(": ")[0] for line in found[::2]] == ["test-script:1:1", "test-script:2:16", "test-script:3:35"]
     assert found[1::2] == ["    client.foo()", "    client.succeed(3)", '    server.wait_for_unit("a", timeout="x")']
     assert 'has no attribute "foo"' in found[0]
+
+
+def test_containers_are_what_the_stubs_say(check):
+    script = """
+        start_all()
+        box.wait_for_unit("multi-user.target", timeout=3)
+        out: str = box.succeed("true")
+        for machine in machines:
+            machine.fail(out)
+        machines_nspawn[0].shutdown()
+    """
+    assert check(script, "--container=box") == []
+    assert check(script)[0].endswith("undefined name 'box'")
+
+
+def test_containers_are_no_virtual_machines(check):
+    found = check('box.send_key("a")\nclient.send_key("a")\n', "--container=box")
+    assert found[0].startswith('test-script:1:1: "NspawnMachine" has no attribute "send_key"') and len(found) == 2
+    # What all machines can do depends on which kinds there are.
+    script = 'for machine in machines:\n    machine.send_key("a")\n'
+    assert check(script) == []
+    assert 'of "QemuMachine | NspawnMachine" has no attribute "send_key"' in check(script, "--container=box")[0]
 
 
 def test_imports_from_the_future(check):

@@ -17,6 +17,12 @@ CHECKS = {
 }
 
 
+def checks(nixpkgs):
+    """The names of the flake's checks, which depend on what tests of this nixpkgs can have."""
+    has_containers = (nixpkgs.tree / "nixos/modules/virtualisation/nspawn-container").exists()
+    return CHECKS | ({"containers"} if has_containers else set())
+
+
 @pytest.fixture(params=[False, WITH_FILE], ids=["environment", "file"])
 def file(request, nixpkgs):
     """Both ways in which frameworks describe a run."""
@@ -47,12 +53,13 @@ def test_flags(nixpkgs, file):
         assert re.search(r"--add-flags '--config /nix/store/\S+-driverConfiguration.json'", wrapper)
         assert "--set" not in wrapper
     else:
-        assert re.search(r"--set startScripts '\S+/bin/run-b-c-vm \S+/bin/run-server-vm'", wrapper)
+        assert re.search(r"--set vmStartScripts '\S+/bin/run-b-c-vm \S+/bin/run-server-vm'", wrapper)
+        assert "--set containerStartScripts ''" in wrapper
         assert re.search(r"--set testScript /nix/store/\S+-test-script ", wrapper)
         assert "--set globalTimeout 3600" in wrapper and "--set vlans '1 2'" in wrapper
         assert "--config" not in wrapper
     assert wrapper.endswith("--add-flags --keep-machine-state")
-    assert "--machine=b_c" in commands["driver"] and "--vlan=2" in commands["driver"]
+    assert "--vm=b_c" in commands["driver"] and "--vlan=2" in commands["driver"]
     interactive = commands["driverInteractive"].strip().splitlines()[-1]
     assert "--add-flags --interactive" in interactive and "--interactive" not in wrapper
     assert commands["shards"] == {}
@@ -83,6 +90,56 @@ def test_automatic_time_out_scale(nixpkgs):
     assert "'--timeout-scale 3'" in nixpkgs.evaluate(test("testing.timeoutScale = 3;"), "commands.driver")
 
 
+CONTAINERS = """
+  containers.box.virtualisation.vlans = [ 3 ];
+  containers."c-1" = { };
+"""
+
+
+def test_containers(nixpkgs, file):
+    """Their start scripts, networks and names reach the driver and the checks of the script."""
+    command = nixpkgs.evaluate(test(CONTAINERS), "commands.driver", file, containers=True)
+    wrapper = command.strip().splitlines()[-1]
+    if file:
+        config = json.loads(nixpkgs.build(test(CONTAINERS), "config.driverConfigurationFile", file).read_text())
+        assert {name: toolchain.Path(machine["start_script"]).name for name, machine in config["containers"].items()} == {
+            "box": "run-box-nspawn", "c-1": "run-c-1-nspawn"}
+        assert "StartScripts" not in wrapper
+    else:
+        assert re.search(r"--set vmStartScripts '\S+/bin/run-b-c-vm \S+/bin/run-server-vm'", wrapper)
+        assert re.search(r"--set containerStartScripts '\S+/bin/run-box-nspawn \S+/bin/run-c-1-nspawn'", wrapper)
+        assert "--set vlans '1 2 3'" in wrapper
+    options = re.findall(r"--(\w+)=(\w+)", command)
+    assert [name for kind, name in options if kind == "vm"] == ["b_c", "server"]
+    assert [name for kind, name in options if kind == "container"] == ["box", "c_1"]
+    assert {name for kind, name in options if kind == "vlan"} == {"1", "2", "3"}
+
+
+@pytest.mark.parametrize("machines, options", [
+    ("containers.box = { };", {"container=box", "container=machine"}),
+    ("containers.machine = { };", {"container=machine"}),
+    ("nodes.server = { }; containers.box = { };", {"vm=server", "container=box"}),
+])
+def test_the_only_machine_is_also_called_machine(nixpkgs, machines, options):
+    settings = f"""{{ name = "few"; nodes = {{ }}; testScript = ""; imports = [ {{ {machines} }} ]; }}"""
+    command = nixpkgs.evaluate(settings, "commands.driver", containers=True)
+    assert set(re.findall(r"--((?:vm|container)=\w+)", command)) == options
+
+
+def test_containers_need_programs(nixpkgs):
+    """The package has them on its PATH where a test has containers."""
+    settings = """{ hostPkgs, lib, ... }: {
+      name = "programs"; nodes.server = { }; testScript = "";
+      testing.package = hostPkgs.runCommand "any" {
+        passthru.override = arguments: hostPkgs.runCommand "nspawn-${lib.boolToString arguments.enableNspawn}" { } "";
+      } "";
+      %s
+    }"""
+    for containers, name in ("", "nspawn-false"), ("containers.box = { };", "nspawn-true"):
+        command = nixpkgs.evaluate(settings % containers, "commands.driver", containers=True)
+        assert re.search(rf"makeWrapper /nix/store/\S+-{name}/bin/nixos-test-driver", command)
+
+
 def test_shards(nixpkgs, file):
     settings = "testing.shards = 3;"
     shards = nixpkgs.evaluate(test(settings), "commands.shards", file)
@@ -106,6 +163,13 @@ def test_a_directory_of_tests(nixpkgs, tmp_path, file):
     assert (path / "test-script/test_a.py").exists()
 
 
+def test_a_directory_of_tests_for_containers(nixpkgs, tmp_path):
+    (tmp_path / "test_a.py").write_text("def test_a(box):\n    box.succeed('true')\n")
+    path = nixpkgs.build(test(f"testing.testDir = {tmp_path}; {CONTAINERS}", script=None), "driver", WITH_FILE)
+    config = json.loads(toolchain.Path(re.search(r"--config (\S+)", (path / "bin/nixos-test-driver").read_text())[1]).read_text())
+    assert set(config["containers"]) == {"box", "c-1"} and config["test_script"].endswith(tmp_path.name)
+
+
 def test_large_scripts(nixpkgs):
     """More than fits into one variable of an environment."""
     script = "\n".join(f"assert {number} == {number}  # {'x' * 60}" for number in range(2500))
@@ -121,7 +185,6 @@ def test_large_scripts(nixpkgs):
     ("testing.timeoutScale = -1;", ["testing.timeoutScale", "positive"]),
     ('testing.mode = "nose";', ["testing.mode", "legacy"]),
     ("testing.shard = 2;", ["testing.shard", "does not exist"]),
-    ("containers.box = { };", ["testing.enable", "containers (box)"]),
 ], ids=lambda value: value if isinstance(value, str) else "")
 def test_contradictions_are_named(nixpkgs, settings, words):
     with pytest.raises(toolchain.NixError) as caught:
@@ -147,12 +210,19 @@ def test_going_back(nixpkgs):
     ("def f(:\n", "test-script:1:7: SyntaxError"),
     ("start_all()\nsever.succeed('true')\n", "test-script:2:1: undefined name 'sever'\n"),
     ("server.foo()\n", 'test-script:1:1: "QemuMachine" has no attribute "foo"'),
+    ("box.crash()\n", 'test-script:1:1: "NspawnMachine" has no attribute "crash"'),
 ])
 def test_faults_of_scripts_stop_the_build(nixpkgs, script, what):
     with pytest.raises(toolchain.NixError) as caught:
-        nixpkgs.build(test(script=script))
+        nixpkgs.build(test(CONTAINERS, script), containers=True)
     text = re.sub(r"^ *(> )?", "", str(caught.value), flags=re.M)
     assert what in text and script.splitlines()[-1] in text
+
+
+def test_the_check_of_containers_is_a_right_script(nixpkgs, file):
+    """tests/nixos/containers.nix, also where the framework has none: there it is no check of the flake."""
+    path = nixpkgs.build(f"import {nixpkgs.flake}/tests/nixos/containers.nix", file=file, containers=True)
+    assert "apart" in (path / "test-script").read_text()
 
 
 def test_another_package(nixpkgs):
@@ -260,7 +330,7 @@ def test_the_overlay_reaches_the_frameworks_own_drivers(nixpkgs, fakes, tmp_path
 def test_checks_evaluate(nixpkgs, system):
     paths = json.loads(nixpkgs.nix_flake("eval", "--json", f"FLAKE#checks.{system}", "--apply",
                                          "builtins.mapAttrs (_: check: check.drvPath)"))
-    assert set(paths) == CHECKS
+    assert set(paths) == checks(nixpkgs)
 
 
 @pytest.mark.parametrize("attribute", ["driver", "driverInteractive"])
@@ -280,7 +350,7 @@ def test_showing_the_flake_evaluates_no_system(nixpkgs, tmp_path):
         (flake / file).write_text('throw "evaluated"\n')
     (flake / "tests/nixos/nodes/web.nix").write_text('{ nodes.server = throw "evaluated"; }\n')
     outputs = json.loads(nixpkgs.nix_flake("flake", "show", "--json", "FLAKE", flake=flake))
-    assert set(outputs["checks"]["x86_64-linux"]) == CHECKS
+    assert set(outputs["checks"]["x86_64-linux"]) == checks(nixpkgs)
     assert {"apps", "devShells", "formatter", "lib", "nixosTestModules", "overlays", "packages", "templates"} <= set(outputs)
 
 
@@ -300,6 +370,20 @@ def test_overrides_of_every_release(nixpkgs):
       in paths"""
     paths = json.loads(nixpkgs.nix_flake("eval", "--impure", "--json", "--expr", expression))
     assert len(set(paths[:5])) == 5 and paths[5] == paths[0]
+
+
+def test_containers_do_not_compile_the_program_again(nixpkgs):
+    """They only add programs to the PATH of what is there."""
+    expression = f"""
+      let
+        pkgs = import {nixpkgs.tree} {{ system = "x86_64-linux"; }};
+        driver = pkgs.callPackage {nixpkgs.flake}/nix/package.nix {{ }};
+        of = driver: {{ program = driver.unwrapped.drvPath; wrap = driver.drvAttrs.postBuild; }};
+      in [ (of driver) (of (driver.override {{ enableNspawn = true; }})) ]"""
+    without, with_containers = json.loads(nixpkgs.nix_flake("eval", "--impure", "--json", "--expr", expression))
+    assert with_containers["program"] == without["program"]
+    programs = [set(re.findall(r"/nix/store/\w+-([a-z]+(?:-[a-z]+)*)[^/]*/bin", of["wrap"])) for of in (without, with_containers)]
+    assert programs[1] - programs[0] == {"systemd"} and {"socat", "util-linux"} <= programs[0]
 
 
 def test_make_test(nixpkgs):

@@ -77,16 +77,17 @@ class Toolchain:
         words = [str(word).replace("FLAKE", f"path:{flake or self.flake}") for word in arguments]
         return self.nix("nix", *words, *override)
 
-    def arguments(self, test, file, tree=None, overlay=False):
+    def arguments(self, test, file, tree=None, overlay=False, containers=False):
         path = self.flake.parent / "test.nix"
         path.write_text(test)
-        words = {"root": tree or self.tree, "test": path, "file": json.dumps(file), "overlay": json.dumps(overlay)}
+        words = {"root": tree or self.tree, "test": path, "file": json.dumps(file), "overlay": json.dumps(overlay),
+                 "containers": json.dumps(containers)}
         return [self.flake / "tests/nix/evaluate.nix", *(word for name in words for word in ("--arg", name, words[name]))]
 
-    def evaluate(self, test, attribute, file=False):
+    def evaluate(self, test, attribute, file=False, **options):
         """Of a test, given as a Nix expression: an attribute of what evaluate.nix gives."""
         return json.loads(self.nix("nix-instantiate", "--eval", "--strict", "--json", "--read-write-mode",
-                                   *self.arguments(test, file), "-A", attribute))
+                                   *self.arguments(test, file, **options), "-A", attribute))
 
     def build(self, test, attribute="driver", file=False, **options):
         """The path of the derivation's output."""

@@ -1,0 +1,35 @@
+# Gives an older framework the option `containers`, which it has since March 2026. These containers are no systems of
+# NixOS: they take every setting, and have what a driver asks of a machine.
+{ lib, hostPkgs, ... }:
+let
+  inherit (lib) mkOption types;
+
+  container =
+    { config, name, ... }:
+    {
+      freeformType = types.lazyAttrsOf types.anything;
+      options = {
+        system.name = mkOption {
+          type = types.str;
+          default = name;
+        };
+        system.build.nspawn = mkOption {
+          type = types.package;
+          default = hostPkgs.writeShellScriptBin "run-${config.system.name}-nspawn" ''
+            exec "$START_SCRIPT" "$@"
+          '';
+        };
+        virtualisation.vlans = mkOption {
+          type = types.listOf types.int;
+          default = [ 1 ];
+        };
+      };
+      config._module.args.pkgs = hostPkgs;
+    };
+in
+{
+  options.containers = mkOption {
+    type = types.lazyAttrsOf (types.submodule container);
+    default = { };
+  };
+}
