@@ -111,7 +111,8 @@ def test_ports_opened_by_hand_are_enough():
 def test_the_readme_is_for_users_of_nixos():
     readme = (toolchain.ROOT / "README.md").read_text()
     section = readme.partition("\n## With NixOS\n")[2].partition("\n## ")[0]
-    titles = ["Try it on one test.", "Switch a whole flake.", "Write pytest style.", "Debug interactively.", "Go back."]
+    titles = ["Try it on one test.", "Switch a whole flake.", "Write pytest style.", "Use containers.", "Debug interactively.",
+              "Go back."]
     assert re.findall(r"^\*\*(.+?)\*\*", section, re.M) == titles
     options = re.findall(r"^    (\w+) = mkOption", (toolchain.ROOT / "nix/test-module.nix").read_text(), re.M)
     assert len(options) >= 8 and [name for name in options if f"`testing.{name}`" not in section] == []
