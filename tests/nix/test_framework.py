@@ -219,9 +219,9 @@ def test_faults_of_scripts_stop_the_build(nixpkgs, script, what):
     assert what in text and script.splitlines()[-1] in text
 
 
-def test_the_check_of_containers_is_a_right_script(nixpkgs, file):
-    """tests/nixos/containers.nix, also where the framework has none: there it is no check of the flake."""
-    path = nixpkgs.build(f"import {nixpkgs.flake}/tests/nixos/containers.nix", file=file, containers=True)
+def test_the_check_of_containers_is_a_right_script(nixpkgs):
+    """Also where the framework has no containers: there it is no check of the flake."""
+    path = nixpkgs.build(f"import {nixpkgs.flake}/tests/nixos/containers.nix", file=WITH_FILE)
     assert "apart" in (path / "test-script").read_text()
 
 
