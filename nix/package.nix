@@ -23,7 +23,7 @@
   enableOCR ? false,
   # What scripts import, as a function of a Python package set.
   extraPythonPackages ? _: [ ],
-  # Programs that containers need.
+  # Containers: journalctl follows their journals. nsenter, which runs their commands, is always there.
   enableNspawn ? false,
   # For scripts that call qemu-img; start scripts bring their own emulator.
   qemu_pkg ? null,

@@ -15,9 +15,7 @@ let
         };
         system.build.nspawn = mkOption {
           type = types.package;
-          default = hostPkgs.writeShellScriptBin "run-${config.system.name}-nspawn" ''
-            exec "$START_SCRIPT" "$@"
-          '';
+          default = hostPkgs.writeShellScriptBin "run-${config.system.name}-nspawn" "exit 1";
         };
         virtualisation.vlans = mkOption {
           type = types.listOf types.int;

@@ -1,6 +1,7 @@
 """The test module and the flake in the test framework of nixpkgs. Nothing of this boots NixOS."""
 
 import json
+import os
 import re
 import shutil
 
@@ -256,6 +257,36 @@ def test_a_built_driver_runs_a_guest(nixpkgs, file, tmp_path):
         result = run.finish()
     assert result.status == 0, result.log
     assert "machines 1" in result.lines
+
+
+CONTAINER = """
+import os, signal, socket
+
+notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+notify.connect(os.environ["NOTIFY_SOCKET"])
+notify.send(f"X_NSPAWN_LEADER_PID={os.getpid()}\\nREADY=1".encode())
+signal.pause()
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="containers need root")
+def test_a_built_driver_runs_a_container(nixpkgs, file, tmp_path):
+    """What says to be a container is a process with a host name of its own."""
+    (tmp_path / "init.py").write_text(CONTAINER)
+    start = f"exec unshare --uts sh -c 'hostname inside; exec python3 {tmp_path}/init.py'"
+    script = 'start_all()\nprint("called", box.succeed("hostname").strip(), machine.name)\n'
+    path = nixpkgs.build(f"""{{
+      name = "real"; nodes = {{ }}; testScript = {json.dumps(script)};
+      containers.box = {{ lib, pkgs, ... }}: {{
+        system.build.nspawn = lib.mkForce (pkgs.writeShellScriptBin "run-box-nspawn" ''
+          export PATH=/usr/bin:/bin
+          {start}
+        '');
+      }};
+    }}""", file=file, containers=True)
+    with harness.Run("", arguments=["-o", "{dir}/out"], driver=(str(path / "bin/nixos-test-driver"),), seconds=60) as run:
+        result = run.finish()
+    assert result.status == 0 and "called inside box" in result.lines, result.log
 
 
 def test_a_built_driver_runs_pytest(nixpkgs, fakes, tmp_path):
