@@ -13,9 +13,12 @@
  * to the guard.
  *
  * The keeper is the guards' parent and a subreaper too, should a guard be killed. It reads orders from
- * the driver; when that socket closes, the driver is gone, and the keeper kills in the same way what is
+ * the driver; when that socket closes, the driver is gone, and the keeper sends SIGHUP to the guards. For
+ * most this is what SIGTERM is. But one that was ordered with a grace sends SIGTERM to its process, which
+ * has that long to end by itself, since what else it made, network interfaces say, only it can remove. The
+ * keeper waits for the guards no longer than the longest grace and a moment, kills in the same way what is
  * left below it, then sees to files as it was told (loop/aftermath.h). When the keeper dies, the guards get
- * SIGTERM by PR_SET_PDEATHSIG.
+ * SIGTERM by PR_SET_PDEATHSIG, which ends a grace, too.
  *
  * Killing is by the direct children in /proc, again and again: a killed child's own children become
  * ours, so the loop ends only when nothing is left. Both programs are single-threaded C without
@@ -42,7 +45,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#define TERMINATE_PATIENCE (1 * NTD_SECOND)
+#define PATIENCE (1 * NTD_SECOND) /* with those that were told to end */
 
 /* ---- messages with descriptors */
 
@@ -137,6 +140,53 @@ static void kill_all_below(void)
 	}
 }
 
+/* ---- ending what is below this process */
+
+static int block_signals(void)
+{
+	sigset_t watched, all;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	sigemptyset(&watched);
+	sigaddset(&watched, SIGCHLD);
+	sigaddset(&watched, SIGTERM);
+	sigaddset(&watched, SIGHUP);
+	return signalfd(-1, &watched, SFD_CLOEXEC);
+}
+
+/* The next of the watched signals, or 0 when the deadline has passed. */
+static uint32_t await_signal(int signals, int64_t deadline)
+{
+	struct pollfd polled = {.fd = signals, .events = POLLIN};
+	struct signalfd_siginfo info;
+	struct timespec left;
+	int ready;
+
+	do
+		ready = ppoll(&polled, 1, ntd_remaining(deadline, &left), NULL);
+	while (ready < 0 && errno == EINTR);
+	return ready > 0 && read(signals, &info, sizeof info) == sizeof info ? info.ssi_signo : 0;
+}
+
+/* Whether `signal`, which await_signal() returned, leaves nothing to do but to kill. */
+static bool is_the_end(uint32_t signal, uint32_t grace)
+{
+	return !signal || signal == SIGTERM || (signal == SIGHUP && !grace);
+}
+
+/* Tells the children, and those that come up when these end, `signal`, until there are none or time is up. */
+static void end_below(int signal, int signals, int64_t deadline, uint32_t grace)
+{
+	do {
+		kill_children(signal);
+		while (waitpid(-1, NULL, WNOHANG) > 0)
+			;
+		if (waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD)
+			return;
+	} while (!is_the_end(await_signal(signals, deadline), grace));
+}
+
 /* ---- the started process */
 
 static char **split(char **cursor, const char *end, uint32_t count)
@@ -204,36 +254,6 @@ static void report(int socket, uint32_t id, enum ntd_keeper_event event, int val
 		close(fds[i]);
 }
 
-static int block_signals(void)
-{
-	sigset_t watched, all;
-
-	sigfillset(&all);
-	sigprocmask(SIG_SETMASK, &all, NULL);
-	sigemptyset(&watched);
-	sigaddset(&watched, SIGCHLD);
-	sigaddset(&watched, SIGTERM);
-	return signalfd(-1, &watched, SFD_CLOEXEC);
-}
-
-/* Asks what is left below to end, and waits for that a little: QEMU below a shell writes its disks then. */
-static void terminate_below(int signals)
-{
-	int64_t deadline = ntd_after(TERMINATE_PATIENCE);
-	struct pollfd polled = {.fd = signals, .events = POLLIN};
-	struct signalfd_siginfo info;
-	struct timespec left;
-
-	do {
-		kill_children(SIGTERM);
-		while (waitpid(-1, NULL, WNOHANG) > 0)
-			;
-		if (waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD)
-			return;
-	} while (ppoll(&polled, 1, ntd_remaining(deadline, &left), NULL) > 0 &&
-		 read(signals, &info, sizeof info) == sizeof info && info.ssi_signo != SIGTERM);
-}
-
 /* The process is not reaped yet, so its number still names its group, which it has led since before its exec. */
 static int kill_at_once(pid_t process)
 {
@@ -245,29 +265,33 @@ static int kill_at_once(pid_t process)
 	return status;
 }
 
-/* Waits for the end of `process`, or for SIGTERM; reports; leaves nothing below. */
-__attribute__((noreturn)) static void watch_over(int socket, uint32_t id, pid_t process,
-						 int signals)
+/* Waits for the end of `process`, by itself or because it is killed; reports; leaves nothing below. */
+__attribute__((noreturn)) static void watch_over(int socket, uint32_t id, uint32_t grace,
+						 pid_t process, int signals)
 {
-	struct signalfd_siginfo info;
-	bool told_to_kill = false;
+	int64_t deadline = NTD_FOREVER; /* the end of the grace, once it has begun */
+	bool killed = false;
 	int status = 0;
-	pid_t ended;
+	pid_t ended = 0;
 
-	while (read(signals, &info, sizeof info) == sizeof info) {
-		if (info.ssi_signo == SIGTERM) {
+	while (ended != process) {
+		uint32_t signal = await_signal(signals, deadline);
+
+		killed = is_the_end(signal, grace);
+		if (killed) {
 			status = kill_at_once(process);
-			told_to_kill = true;
 			break;
+		}
+		if (signal == SIGHUP && deadline == NTD_FOREVER) {
+			deadline = ntd_after(grace * NTD_MS);
+			kill(process, SIGTERM);
 		}
 		while ((ended = waitpid(-1, &status, WNOHANG)) > 0 && ended != process)
 			;
-		if (ended == process)
-			break;
 	}
 	report(socket, id, NTD_KEEPER_ENDED, status, process);
-	if (!told_to_kill)
-		terminate_below(signals);
+	if (!killed) /* QEMU below a shell writes its disks when it is asked to end */
+		end_below(SIGTERM, signals, ntd_after(PATIENCE), grace);
 	kill_all_below();
 	_exit(0);
 }
@@ -301,24 +325,34 @@ __attribute__((noreturn)) static void guard(int socket, const struct ntd_keeper_
 	}
 	close(failure[0]);
 	report(socket, order->id, NTD_KEEPER_STARTED, 0, process);
-	watch_over(socket, order->id, process, signals);
+	watch_over(socket, order->id, order->grace, process, signals);
 }
 
 /* ---- the keeper */
 
-static void carry_out(int socket, const struct ntd_keeper_order *order, const int *fds)
+/* What is to be done when the driver is gone. */
+struct duties {
+	uint32_t grace; /* the longest of all */
+	struct ntd_aftermath aftermath;
+};
+
+static void carry_out(int socket, const struct ntd_keeper_order *order, const int *fds,
+		      struct duties *duties)
 {
 	pid_t keeper = getpid(), child = fork();
 
 	if (!child)
 		guard(socket, order, fds, keeper);
+	if (order->grace > duties->grace)
+		duties->grace = order->grace;
 	if (child < 0)
 		report(socket, order->id, NTD_KEEPER_FAILED, errno, 0);
 }
 
 /* Handles one message; false when the driver is gone. */
-static bool obey(int socket, struct ntd_aftermath *aftermath)
+static bool obey(int socket, struct duties *duties)
 {
+	struct ntd_aftermath *aftermath = &duties->aftermath;
 	struct ntd_keeper_order order;
 	int fds[NTD_KEEPER_ORDER_FDS];
 	size_t count;
@@ -330,7 +364,7 @@ static bool obey(int socket, struct ntd_aftermath *aftermath)
 		return false;
 	order.path[sizeof order.path - 1] = '\0';
 	if (count == NTD_KEEPER_ORDER_FDS)
-		carry_out(socket, &order, fds);
+		carry_out(socket, &order, fds, duties);
 	else if (count == NTD_KEEPER_DELIVERY_FDS)
 		ntd_aftermath_deliver(aftermath, fds[0], fds[1], order.path);
 	else if (count == NTD_KEEPER_CUT_FDS)
@@ -348,7 +382,7 @@ __attribute__((noreturn)) static void keeper_main(int socket)
 {
 	struct pollfd polled[2] = {{.fd = socket, .events = POLLIN}, {.events = POLLIN}};
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	struct ntd_aftermath aftermath = {0};
+	struct duties duties = {0};
 	bool driver_lives = true;
 
 	prctl(PR_SET_NAME, "ntd-keeper");
@@ -366,10 +400,11 @@ __attribute__((noreturn)) static void keeper_main(int socket)
 			while (waitpid(-1, NULL, WNOHANG) > 0)
 				;
 		if (polled[0].revents)
-			driver_lives = obey(socket, &aftermath);
+			driver_lives = obey(socket, &duties);
 	}
+	end_below(SIGHUP, polled[1].fd, ntd_after(duties.grace * NTD_MS + PATIENCE), duties.grace);
 	kill_all_below();
-	ntd_aftermath_run(&aftermath);
+	ntd_aftermath_run(&duties.aftermath);
 	_exit(0);
 }
 

@@ -35,7 +35,8 @@ void ntd_keeper_stop(struct ntd_keeper *keeper);
 struct ntd_keeper_order {
 	uint32_t id, argc, envc;
 	uint32_t payload_len;
-	bool tree; /* not only the sockets in a directory */
+	uint32_t grace; /* struct ntd_spawn (loop/process.h) */
+	bool tree;      /* not only the sockets in a directory */
 	char path[256];
 };
 

@@ -21,6 +21,7 @@ static char mark[64]; /* in the environment of everything that is started */
 struct watch {
 	char *const *argv, *const *env;
 	const char *directory;
+	unsigned grace;
 	int fds[3];                       /* 0: /dev/null */
 	enum ntd_process_state let_go_at; /* STARTING: not by itself */
 	struct ntd_process *process;
@@ -72,6 +73,7 @@ static inline void spawn_now(void *arg)
 	struct ntd_spawn spawn = {.argv = watch->argv,
 				  .env = watch->env,
 				  .directory = watch->directory,
+				  .grace = watch->grace,
 				  .stdin_fd = watch->fds[0] ? watch->fds[0] : null,
 				  .stdout_fd = watch->fds[1] ? watch->fds[1] : null,
 				  .stderr_fd = watch->fds[2] ? watch->fds[2] : null};

@@ -112,20 +112,23 @@ static void a_callback_may_let_go(void **state)
 	}
 }
 
+static pid_t parent_of(pid_t pid)
+{
+	_cleanup_free_ char *path = ntd_asprintf("/proc/%d/stat", pid);
+	_cleanup_fd_ int fd = open(path, O_RDONLY);
+	char stat[256] = "";
+
+	assert_true(read(fd, stat, sizeof stat - 1) > 0);
+	return (pid_t)strtol(strrchr(stat, ')') + 4, NULL, 10);
+}
+
 /* By the kernel, when memory is short, say. */
 static void a_guard_that_is_killed_takes_the_process_with_it(void **state)
 {
 	struct watch *watch = spawn("exec sleep 1000");
-	_cleanup_free_ char *path = NULL;
-	char stat[256] = "";
-	int fd;
 
 	await_states(watch, "r");
-	path = ntd_asprintf("/proc/%d/stat", watch->pid);
-	fd = open(path, O_RDONLY);
-	assert_true(read(fd, stat, sizeof stat - 1) > 0);
-	close(fd);
-	assert_int_equal(kill((pid_t)strtol(strrchr(stat, ')') + 4, NULL, 10), SIGKILL), 0);
+	assert_int_equal(kill(parent_of(watch->pid), SIGKILL), 0);
 	await_states(watch, "rEG");
 	assert_int_equal(WTERMSIG(watch->status), SIGKILL);
 }
@@ -189,6 +192,42 @@ static int role_driver(const char *sweep)
 	return be_ready() || pause();
 }
 
+/* Writes its number to the file "term" when it is told to end, and ends once there is a file "go". */
+#define POLITE                                                                                     \
+	"trap 'echo $$ >term; while [ ! -e go ]; do sleep 0.05; done; : >cleaned; exit' TERM; "
+/* Gives itself away when it is asked, and does not end. */
+#define ASKED "trap ': >asked' TERM; "
+#define DEAF "trap '' TERM; "
+#define STAY "echo; while :; do sleep 0.05; done"
+
+/* Returns when the script says that it has set its trap. */
+static void spawn_with_grace(const char *script, const char *directory, unsigned grace)
+{
+	struct watch *watch = watch_new();
+	int pair[2];
+	char byte;
+
+	assert_int_equal(pipe2(pair, O_CLOEXEC), 0);
+	watch->fds[1] = pair[1];
+	watch->directory = directory;
+	watch->grace = grace;
+	spawn_by(watch, script, spawn_now);
+	assert_int_equal(read(pair[0], &byte, 1), 1);
+}
+
+/* A driver with processes that have time to end when it is killed, and one that has not. */
+static int role_driver_with_grace(const char *directory)
+{
+	_cleanup_free_ char *swept = ntd_asprintf("%s/swept", directory);
+
+	set_up_loop(NULL);
+	ntd_keeper_sweep(&keeper, swept);
+	spawn_with_grace(POLITE STAY, directory, 60000);
+	spawn_with_grace(ASKED STAY, directory, 0);
+	spawn_with_grace(DEAF FAMILY STAY, directory, 200);
+	return be_ready() || pause();
+}
+
 /* Somebody kills the keeper, while it starts two processes more: all of them are told to be gone. */
 static int role_keeper_killed(const char *unused)
 {
@@ -223,6 +262,7 @@ static const struct role {
 	int (*run)(const char *argument);
 } roles[] = {
 	{"driver", role_driver},
+	{"driver-with-grace", role_driver_with_grace},
 	{"keeper-killed", role_keeper_killed},
 	{"closed", role_closed},
 };
@@ -276,13 +316,18 @@ static void make_file(const char *path)
 	close(open(path, O_WRONLY | O_CREAT | O_EXCL, 0600));
 }
 
+static bool await_access(const char *path, int result, int64_t patience)
+{
+	int64_t deadline = ntd_after(patience);
+
+	while (access(path, F_OK) != result && ntd_now() < deadline)
+		ntd_wait_until(ntd_after(10 * NTD_MS), NULL, NULL);
+	return access(path, F_OK) == result;
+}
+
 static bool await_missing(const char *path)
 {
-	int64_t deadline = ntd_after(2 * NTD_SECOND);
-
-	while (access(path, F_OK) == 0 && ntd_now() < deadline)
-		ntd_wait_until(ntd_after(10 * NTD_MS), NULL, NULL);
-	return access(path, F_OK) < 0;
+	return await_access(path, -1, 2 * NTD_SECOND);
 }
 
 static void a_killed_driver_leaves_nothing(void **state)
@@ -314,6 +359,69 @@ static void a_killed_driver_leaves_nothing(void **state)
 	unlink("other/file");
 	rmdir("other");
 	assert_int_equal(chdir("/") | rmdir(base), 0);
+}
+
+/* The directory is the current one, and has a file "swept" and no others. */
+static void kill_a_driver_with_grace(const char *directory)
+{
+	int output = 0;
+	pid_t driver;
+	char byte;
+
+	assert_int_equal(chdir(directory), 0);
+	make_file("swept");
+	driver = start_role("driver-with-grace", directory, &output);
+	assert_int_equal(read(output, &byte, 1), 1);
+	close(output);
+	kill(driver, SIGKILL);
+	assert_int_equal(waitpid(driver, NULL, 0), driver);
+	assert_true(await_access("term", 0, PATIENCE));
+}
+
+static void remove_directory(const char *directory)
+{
+	assert_int_equal(chdir("/"), 0);
+	assert_int_equal(rmdir(directory), 0);
+}
+
+static void a_process_with_a_grace_ends_by_itself_when_the_driver_is_killed(void **state)
+{
+	char directory[] = "/tmp/ntd-grace-XXXXXX";
+	int64_t deadline = ntd_after(PATIENCE);
+
+	assert_non_null(mkdtemp(directory));
+	kill_a_driver_with_grace(directory);
+	while (count_marked(mark) > 2 && ntd_now() < deadline) /* the shell and its sleep */
+		ntd_wait_until(ntd_after(10 * NTD_MS), NULL, NULL);
+	assert_in_range(count_marked(mark), 1, 2);
+	assert_int_equal(access("cleaned", F_OK), -1);
+	assert_int_equal(access("swept", F_OK), 0); /* that is for the end of all */
+	make_file("go");
+	assert_true(await_marked(mark, 0, PATIENCE));
+	assert_true(await_missing("swept"));
+	assert_int_equal(access("asked", F_OK), -1);
+	assert_int_equal(unlink("cleaned") | unlink("term") | unlink("go"), 0);
+	remove_directory(directory);
+}
+
+static void sigterm_to_a_guard_ends_the_grace(void **state)
+{
+	char directory[] = "/tmp/ntd-grace-XXXXXX";
+	FILE *term;
+	int pid;
+
+	assert_non_null(mkdtemp(directory));
+	kill_a_driver_with_grace(directory);
+	term = fopen("term", "r");
+	while (fscanf(term, "%d", &pid) != 1) /* made, but not yet written */
+		rewind(term);
+	fclose(term);
+	assert_int_equal(kill(parent_of(pid), SIGTERM), 0);
+	assert_true(await_marked(mark, 0, PATIENCE));
+	assert_true(await_missing("swept"));
+	assert_int_equal(access("cleaned", F_OK), -1);
+	assert_int_equal(unlink("term"), 0);
+	remove_directory(directory);
 }
 
 static void a_killed_keeper_takes_everything_with_it(void **state)
@@ -355,6 +463,8 @@ int main(int argc, char **argv)
 		process_test(a_guard_that_is_killed_takes_the_process_with_it),
 		process_test(fifty_cycles_leave_no_descriptor_and_no_process),
 		process_test(a_killed_driver_leaves_nothing),
+		process_test(a_process_with_a_grace_ends_by_itself_when_the_driver_is_killed),
+		process_test(sigterm_to_a_guard_ends_the_grace),
 		process_test(a_killed_keeper_takes_everything_with_it),
 		process_test(closed_standard_descriptors_do_no_harm),
 	};
