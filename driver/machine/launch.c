@@ -90,7 +90,8 @@ static int order(struct ntd_machine *machine, struct ntd_error **err)
 				    .directory = machine->state_dir,
 				    .stdin_fd = their_in,
 				    .stdout_fd = their_out,
-				    .stderr_fd = their_out},
+				    .stderr_fd = their_out,
+				    .grace = (unsigned)(machine->kind->grace / NTD_MS)},
 		ntd_life_process_changed, machine, err);
 	return machine->process ? 0 : -1;
 }

@@ -1,5 +1,6 @@
 """Real containers: systemd-nspawn with Debian's or Ubuntu's systemd in it."""
 
+import signal
 import subprocess
 import time
 
@@ -86,7 +87,6 @@ def test_a_command_takes_no_longer_than_it_may(session):
         status, output = left.execute("setsid sh -c 'while echo y; do sleep 0.001; done' & sleep 1000", timeout=1)
         assert status == 124 and output.startswith("y\\ny\\n")
         assert time.monotonic() - began < 30
-        left.succeed("pkill -f 'while echo [y]'")
         left.succeed("pkill sleep || true")
         # It is dead in the container, too, and what it had started.
         left.execute("sh -c 'sleep 2000; true'; true", timeout=1)
@@ -216,12 +216,22 @@ def test_a_container_that_ends_fails_what_is_under_way(left):
     assert result.seconds < 60
 
 
-def test_interrupted_and_killed_drivers_leave_nothing(left):
-    for number in "SIGINT", "SIGTERM", "SIGKILL":
-        with harness.Run('left.succeed("echo begun >&2; sleep 1000")', containers=left, seconds=120) as run:
-            run.wait_for("^left # begun")
-            run.signal(getattr(harness.signal, number))
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_interrupted_and_killed_drivers_leave_nothing(left, number):
+    """The network of the container is removed by its start script, which is given the time."""
+    with harness.Run('left.succeed("echo begun >&2; sleep 1000")', containers=left, vlans=[1], seconds=120) as run:
+        run.wait_for("^left # begun")
+        inside = ["nsenter", f"--mount=/proc/{run.pid}/ns/mnt", f"--net=/proc/{run.pid}/ns/net"]
+        with subprocess.Popen([*inside, "sh", "-c", "echo; read line; ls /run/netns /sys/class/net"], text=True,
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE) as there:
+            harness.own_children.add(there.pid)
+            there.stdout.readline()
+            assert "ntd-left" in subprocess.check_output([*inside, "ls", "/run/netns"], text=True)
+            run.signal(number)
             run.finish(40)
+            left_there = there.communicate("\n")[0].split()
+            harness.own_children.discard(there.pid)
+    assert "ntd-left" not in left_there and "br1" not in left_there and "lo" in left_there
 
 
 def test_the_evidence_of_a_failure(left):
