@@ -131,9 +131,20 @@ static void kill_children(int signal)
 		closedir(proc);
 }
 
+/* Reaps. Most processes leave nothing, which is known without a look at all of /proc. */
+static bool nothing_below(void)
+{
+	pid_t reaped;
+
+	do
+		reaped = waitpid(-1, NULL, WNOHANG);
+	while (reaped > 0);
+	return reaped < 0 && errno == ECHILD;
+}
+
 static void kill_all_below(void)
 {
-	while (waitpid(-1, NULL, WNOHANG) >= 0 || errno != ECHILD) {
+	while (!nothing_below()) {
 		kill_children(SIGKILL);
 		if (waitpid(-1, NULL, 0) < 0 && errno == ECHILD)
 			return;
@@ -178,13 +189,11 @@ static bool is_the_end(uint32_t signal, uint32_t grace)
 /* Tells the children, and those that come up when these end, `signal`, until there are none or time is up. */
 static void end_below(int signal, int signals, int64_t deadline, uint32_t grace)
 {
-	do {
+	while (!nothing_below()) {
 		kill_children(signal);
-		while (waitpid(-1, NULL, WNOHANG) > 0)
-			;
-		if (waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD)
+		if (nothing_below() || is_the_end(await_signal(signals, deadline), grace))
 			return;
-	} while (!is_the_end(await_signal(signals, deadline), grace));
+	}
 }
 
 /* ---- the started process */
