@@ -1,14 +1,12 @@
 /* Theory of operation
  *
- * A readable port gives up to BATCH frames in one recvmmsg(); one sendmmsg() per other port passes
- * the whole batch on. The frames lie in a pool of the switch; none is allocated or copied for a
+ * A readable port gives a batch of frames, in one system call where its kind can (net/link.h); each other
+ * port passes the whole batch on. The frames lie in a pool of the switch; none is allocated or copied for a
  * port, all messages point to the same bytes. The pool is in use only inside one callback. After a
  * batch the loop looks after its other descriptors; a port with more to say is still readable then
  * (level-triggered).
  *
- * The queue of a slow receiver is the kernel's, and its bound is our socket's send buffer: a
- * datagram is charged to the sending socket until it is read. (Where two datagram sockets are
- * connected to each other, net.unix.max_dgram_qlen does not apply.) What does not fit is dropped
+ * The queue of a slow receiver is the kernel's. What does not fit is dropped
  * and counted, for that receiver only; nothing waits for it. Waiting would be worse than loss: QEMU
  * sends with its main loop blocked, so two guests whose frames wait for each other would both stand
  * still.
@@ -21,31 +19,20 @@
  */
 #include "net/switch.h"
 
-#include <errno.h>
-#include <linux/sockios.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
+#include "net/link.h"
 
-/* A sender with the default send buffer of 208 KiB has at most 92 full frames under way, so larger
- * batches would not be filled. One that fills FLOOD of a batch counts as flooding. */
-enum { BATCH = 64, FLOOD = BATCH / 4, SEND_BUFFER = 1 << 20 };
+/* A sender that fills this much of a batch counts as flooding. */
+enum { FLOOD = NTD_BATCH_MAX / 4 };
 
 #define REST (NTD_MS / 10)
 
-struct batch {
-	struct mmsghdr in[BATCH], out[BATCH];
-	struct iovec space[BATCH], frames[BATCH];
-	unsigned char bytes[BATCH][NTD_FRAME_MAX];
-	unsigned count; /* of out */
-};
-
 struct ntd_port {
 	struct ntd_source data;
+	const struct ntd_link *link;
 	struct ntd_timer rest;
 	struct ntd_switch *hub;
 	size_t index;
-	int crowded; /* bytes in the queue of our socket from which on the receiver is behind */
+	int crowded; /* bytes under way from which on the receiver is behind */
 };
 
 struct ntd_switch {
@@ -53,16 +40,16 @@ struct ntd_switch {
 	struct ntd_port **ports;
 	size_t port_count;
 	struct ntd_switch_counts counts;
-	struct batch batch;
+	struct ntd_batch batch;
 };
 
 struct ntd_switch *ntd_switch_new(struct ntd_loop *loop)
 {
 	struct ntd_switch *hub = ntd_calloc(1, sizeof *hub);
-	struct batch *batch = &hub->batch;
+	struct ntd_batch *batch = &hub->batch;
 
 	hub->loop = loop;
-	for (unsigned i = 0; i < BATCH; i++) {
+	for (unsigned i = 0; i < NTD_BATCH_MAX; i++) {
 		batch->space[i] = (struct iovec){batch->bytes[i], NTD_FRAME_MAX};
 		batch->in[i].msg_hdr.msg_iov = &batch->space[i];
 		batch->in[i].msg_hdr.msg_iovlen = 1;
@@ -88,10 +75,10 @@ struct ntd_switch_counts ntd_switch_counts(const struct ntd_switch *hub)
 }
 
 /* Fills the batch with the valid ones of the frames that wait at `port`. */
-static void receive(struct ntd_port *port, struct batch *batch)
+static void receive(struct ntd_port *port, struct ntd_batch *batch)
 {
 	struct ntd_switch_counts *counts = &port->hub->counts;
-	int count = recvmmsg(port->data.fd, batch->in, BATCH, MSG_DONTWAIT, NULL);
+	int count = port->link->receive(port->data.fd, batch);
 
 	batch->count = 0;
 	for (int i = 0; i < count; i++) {
@@ -104,31 +91,23 @@ static void receive(struct ntd_port *port, struct batch *batch)
 		batch->frames[batch->count++] = (struct iovec){batch->bytes[i], in->msg_len};
 	}
 	counts->received += batch->count;
+	if (count == NTD_LINK_GONE)
+		ntd_source_remove(&port->data); /* it would be readable for ever */
 }
 
 /* The one place where frames pass from a port to another. */
-static void pass(struct ntd_port *to, struct batch *batch)
+static void pass(struct ntd_port *to, struct ntd_batch *batch)
 {
 	struct ntd_switch_counts *counts = &to->hub->counts;
-	unsigned sent = 0;
+	unsigned sent = to->link->send(to->data.fd, batch);
 
-	while (sent < batch->count) {
-		int count = sendmmsg(to->data.fd, batch->out + sent, batch->count - sent,
-				     MSG_DONTWAIT | MSG_NOSIGNAL);
-
-		if (count < 0 && errno != EINTR)
-			break;
-		sent += count > 0 ? (unsigned)count : 0;
-	}
 	counts->sent += sent;
 	counts->dropped += batch->count - sent;
 }
 
 static bool is_behind(const struct ntd_port *to)
 {
-	int queued = 0;
-
-	return ioctl(to->data.fd, SIOCOUTQ, &queued) == 0 && queued > to->crowded;
+	return to->link->queued(to->data.fd) > to->crowded;
 }
 
 static void rest_ended(struct ntd_timer *timer)
@@ -162,27 +141,17 @@ static void port_ready(struct ntd_source *source, uint32_t events)
 		rest(from);
 }
 
-/* Past the limit of the system where we are allowed to, else up to it. Returns what it is now. */
-static int enlarge_send_buffer(int fd)
-{
-	int size = SEND_BUFFER;
-	socklen_t len = sizeof size;
-
-	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) < 0)
-		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
-	getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, &len);
-	return size;
-}
-
-struct ntd_port *ntd_switch_plug(struct ntd_switch *hub, int fd, struct ntd_error **err)
+struct ntd_port *ntd_switch_plug(struct ntd_switch *hub, int fd, const struct ntd_link *link,
+				 struct ntd_error **err)
 {
 	struct ntd_port *port = ntd_calloc(1, sizeof *port);
 
 	*port = (struct ntd_port){.data = {.fd = fd, .ready = port_ready},
+				  .link = link,
 				  .rest.expired = rest_ended,
 				  .hub = hub,
 				  .index = hub->port_count,
-				  .crowded = enlarge_send_buffer(fd) / 2};
+				  .crowded = link->prepare(fd)};
 	if (ntd_source_add(hub->loop, &port->data, EPOLLIN, err) < 0) {
 		free(port);
 		return NULL;

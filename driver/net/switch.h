@@ -1,4 +1,4 @@
-/* Ports and forwarding: a hub for Ethernet frames over datagram sockets.
+/* Ports and forwarding: a hub for Ethernet frames.
  *
  * Every frame that comes in at a port goes out at all others, unchanged (802.1Q tags pass). A
  * switch belongs to one loop and shares nothing with other switches, so each may have a loop of its
@@ -10,6 +10,7 @@
 
 struct ntd_switch;
 struct ntd_port;
+struct ntd_link;
 
 struct ntd_switch_counts {
 	uint64_t received; /* frames that came in */
@@ -28,7 +29,9 @@ struct ntd_switch *ntd_switch_new(struct ntd_loop *loop);
 void ntd_switch_free(struct ntd_switch *hub);
 struct ntd_switch_counts ntd_switch_counts(const struct ntd_switch *hub);
 
-/* Adds a port on a connected datagram socket, which belongs to the port if this succeeds. */
-struct ntd_port *ntd_switch_plug(struct ntd_switch *hub, int fd, struct ntd_error **err);
-/* Closes the socket and frees the port. */
+/* Adds a port on a descriptor of the kind that `link` is for (ntd_datagram_link, ntd_tap_link), which belongs to the
+ * port if this succeeds. */
+struct ntd_port *ntd_switch_plug(struct ntd_switch *hub, int fd, const struct ntd_link *link,
+				 struct ntd_error **err);
+/* Closes the descriptor and frees the port. */
 void ntd_port_unplug(struct ntd_port *port);

@@ -16,10 +16,13 @@
  */
 #include "net/vlan.h"
 
+#include "net/datagram.h"
 #include "net/socket_dir.h"
+#include "net/tap.h"
 #include "net/vde.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -52,6 +55,9 @@ struct ntd_vlan {
 	struct ntd_timer resume;                      /* accepting, after a pause */
 	struct client *clients[NTD_VLAN_CLIENTS_MAX]; /* by slot; NULL: free */
 	unsigned complaints;
+	pthread_mutex_t
+		tap_mutex; /* guards has_tap; held while the interface is made, never by the loop */
+	bool has_tap;
 };
 
 /* ---- clients */
@@ -112,7 +118,7 @@ static int plug(struct client *client, const struct ntd_vde_request *request,
 	    ntd_socket_dir_connect(&vlan->directory, fd, last_component(request->path), err) < 0 ||
 	    ntd_socket_dir_bind(&vlan->directory, fd, name, err) < 0)
 		return -1;
-	client->port = ntd_switch_plug(vlan->hub, fd, err);
+	client->port = ntd_switch_plug(vlan->hub, fd, &ntd_datagram_link, err);
 	if (!client->port) {
 		ntd_socket_dir_unlink(&vlan->directory, name);
 		return -1;
@@ -317,6 +323,7 @@ static void dispose(struct ntd_vlan *vlan)
 	if (ntd_socket_dir_remove(&vlan->directory, &error) < 0)
 		ntd_log(vlan->report, NTD_LEVEL_WARNING, NULL, "vlan %d: %s", vlan->number,
 			error->message);
+	pthread_mutex_destroy(&vlan->tap_mutex);
 	free(vlan);
 }
 
@@ -331,7 +338,8 @@ struct ntd_vlan *ntd_vlan_new(struct ntd_loop *loop, struct ntd_report *report, 
 				  .directory.fd = -1,
 				  .hub = ntd_switch_new(loop),
 				  .listener.fd = -1,
-				  .resume.expired = resume_accepting};
+				  .resume.expired = resume_accepting,
+				  .tap_mutex = PTHREAD_MUTEX_INITIALIZER};
 	ntd_log(report, NTD_LEVEL_INFO, NULL, "start vlan");
 	if (serve(vlan, directory, err) < 0) {
 		dispose(vlan);
@@ -347,6 +355,54 @@ void ntd_vlan_free(struct ntd_vlan *vlan)
 		return;
 	ntd_log(vlan->report, NTD_LEVEL_INFO, NULL, "kill vlan (pid %d)", getpid());
 	dispose(vlan);
+}
+
+/* ---- the tap */
+
+struct plug_tap {
+	struct ntd_vlan *vlan;
+	int fd;
+	struct ntd_error **err;
+	bool done;
+};
+
+static void run_plug_tap(void *arg)
+{
+	struct plug_tap *plug = arg;
+
+	plug->done = ntd_switch_plug(plug->vlan->hub, plug->fd, &ntd_tap_link, plug->err);
+}
+
+/* Making an interface may take the kernel its time, so that is not for the loop. */
+static int add_tap(struct ntd_vlan *vlan, struct ntd_error **err)
+{
+	struct plug_tap plug = {.vlan = vlan, .err = err};
+	_cleanup_fd_ int fd = -1;
+	char name[IFNAMSIZ];
+
+	if (ntd_tap_name(vlan->number, name, err) < 0)
+		return -1;
+	ntd_log(vlan->report, NTD_LEVEL_INFO, NULL, "creating tap interface %s", name);
+	fd = plug.fd = ntd_tap_open(name, err);
+	if (fd < 0)
+		return -1;
+	ntd_loop_call(vlan->loop, run_plug_tap, &plug);
+	if (!plug.done)
+		return -1;
+	ntd_steal_fd(&fd);
+	return 0;
+}
+
+int ntd_vlan_add_tap(struct ntd_vlan *vlan, struct ntd_error **err)
+{
+	int result = 0;
+
+	pthread_mutex_lock(&vlan->tap_mutex);
+	if (!vlan->has_tap)
+		result = add_tap(vlan, err);
+	vlan->has_tap = result == 0;
+	pthread_mutex_unlock(&vlan->tap_mutex);
+	return result;
 }
 
 int ntd_vlan_number(const struct ntd_vlan *vlan)

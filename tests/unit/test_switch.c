@@ -1,7 +1,7 @@
 /* Ports on socket pairs: what a switch does with frames, whoever the clients are. */
 #include "unit.h"
 
-#include "net/switch.h"
+#include "net/datagram.h"
 
 #include "test_net_client.h"
 
@@ -20,7 +20,8 @@ static void run_plug(void *arg)
 	struct fixture *fixture = arg;
 
 	for (int i = 0; i < PORTS; i++)
-		fixture->ports[i] = ntd_switch_plug(fixture->hub, fixture->ours[i], NULL);
+		fixture->ports[i] =
+			ntd_switch_plug(fixture->hub, fixture->ours[i], &ntd_datagram_link, NULL);
 }
 
 static int set_up(void **state)
