@@ -4,17 +4,58 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 /* ---- removing */
 
+/* A file with one of these attributes cannot be removed, nor anything in a directory that has one. */
+enum { FIXED = FS_IMMUTABLE_FL | FS_APPEND_FL };
+
+static void unfix(int fd)
+{
+	int attributes;
+
+	if (fd < 0 || ioctl(fd, FS_IOC_GETFLAGS, &attributes) < 0 || !(attributes & FIXED))
+		return;
+	attributes &= ~FIXED;
+	ioctl(fd, FS_IOC_SETFLAGS, &attributes);
+}
+
+/* Takes the attributes from `path` and from the directory it is in, unless that is not of the tree. Only files and
+ * directories have them; to open anything else could have effects of its own. */
+static void make_removable(const char *path, const struct stat *info, const struct FTW *ftw)
+{
+	enum { FLAGS = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC };
+	_cleanup_fd_ int directory = -1, fd = -1;
+
+	if (ftw->level > 0) {
+		/* Without the slash, which would follow a link. */
+		_cleanup_free_ char *parent = ntd_strndup(path, (size_t)ftw->base - 1);
+
+		directory = open(parent, FLAGS | O_DIRECTORY);
+		unfix(directory);
+		if (directory < 0)
+			return;
+	}
+	if (!S_ISREG(info->st_mode) && !S_ISDIR(info->st_mode))
+		return;
+	fd = openat(ftw->level > 0 ? directory : AT_FDCWD, ftw->level > 0 ? path + ftw->base : path,
+		    FLAGS);
+	unfix(fd);
+}
+
 static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *ftw)
 {
-	(void)info;
 	(void)kind;
-	(void)ftw;
+	if (remove(path) == 0 || errno == ENOENT)
+		return 0;
+	if (errno != EPERM)
+		return -1;
+	make_removable(path, info, ftw);
 	return remove(path) < 0 && errno != ENOENT ? -1 : 0;
 }
 

@@ -3,9 +3,12 @@
 
 #include "base/tree.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -23,7 +26,8 @@ static int set_up(void **state)
 /* By the host's rm: what is tested does not clean up after itself. */
 static int tear_down(void **state)
 {
-	_cleanup_free_ char *command = ntd_asprintf("chmod -R u+rwX %s; rm -rf %s", base, base);
+	_cleanup_free_ char *command = ntd_asprintf(
+		"chattr -R -f -i -a %s; chmod -R u+rwX %s; rm -rf %s", base, base, base);
 	int failed = system(command);
 
 	free(base);
@@ -131,6 +135,76 @@ static void what_cannot_be_removed_is_named(void **state)
 {
 	write_file("file", "x", 0600);
 	assert_fails(ntd_tree_remove(at("file/below"), &err), NTD_E_SYS, "/file/below: ");
+}
+
+/* As by chattr +i or +a. Skips the test where that is not possible, before anything has been so changed. */
+static void set_attributes(const char *name, int wanted)
+{
+	_cleanup_fd_ int fd = open(at(name), O_RDONLY);
+	int attributes = 0;
+
+	ioctl(fd, FS_IOC_GETFLAGS, &attributes);
+	attributes = (attributes & ~(FS_IMMUTABLE_FL | FS_APPEND_FL)) | wanted;
+	if (ioctl(fd, FS_IOC_SETFLAGS, &attributes) == 0)
+		return;
+	print_message("SKIPPED: no attribute can be set at %s: %s\n", base, strerror(errno));
+	skip();
+}
+
+static int attributes_of(const char *name)
+{
+	_cleanup_fd_ int fd = open(at(name), O_RDONLY);
+	int attributes = 0;
+
+	assert_int_equal(ioctl(fd, FS_IOC_GETFLAGS, &attributes), 0);
+	return attributes & (FS_IMMUTABLE_FL | FS_APPEND_FL);
+}
+
+static void what_is_immutable_is_removed(void **state)
+{
+	struct ntd_error *err = NULL;
+
+	make_dir("tree", 0755);
+	make_dir("tree/var", 0755);
+	make_dir("tree/var/empty", 0555);
+	make_dir("tree/full", 0755);
+	make_dir("tree/full/below", 0755);
+	write_file("tree/full/file", "x", 0600);
+	assert_int_equal(symlink("nowhere", at("tree/full/link")), 0);
+	assert_int_equal(mkfifo(at("tree/full/fifo"), 0600), 0);
+	write_file("tree/log", "x", 0600);
+	set_attributes("tree/var/empty", FS_IMMUTABLE_FL);
+	set_attributes("tree/full/file", FS_IMMUTABLE_FL | FS_APPEND_FL);
+	set_attributes("tree/full", FS_IMMUTABLE_FL);
+	set_attributes("tree/log", FS_APPEND_FL);
+	set_attributes("tree", FS_APPEND_FL);
+	ntd_tree_remove(at("tree"), &err);
+	assert_no_error(err);
+	assert_false(exists("tree"));
+
+	write_file("single", "x", 0600);
+	set_attributes("single", FS_IMMUTABLE_FL);
+	ntd_tree_remove(at("single"), &err);
+	assert_no_error(err);
+	assert_false(exists("single"));
+}
+
+static void what_is_immutable_outside_the_tree_stays_so(void **state)
+{
+	make_dir("outside", 0755);
+	make_dir("outside/tree", 0755);
+	write_file("outside/file", "x", 0600);
+	assert_int_equal(symlink("../file", at("outside/tree/link")), 0);
+	set_attributes("outside/file", FS_IMMUTABLE_FL);
+	set_attributes("outside/tree", FS_IMMUTABLE_FL);
+	set_attributes("outside", FS_IMMUTABLE_FL);
+	assert_fails(ntd_tree_remove(at("outside/tree"), &err), NTD_E_SYS,
+		     "/outside/tree: Operation not permitted");
+	assert_false(exists("outside/tree/link"));
+	assert_int_equal(attributes_of("outside"), FS_IMMUTABLE_FL);
+	assert_int_equal(attributes_of("outside/file"), FS_IMMUTABLE_FL);
+	set_attributes("outside", 0);
+	set_attributes("outside/file", 0);
 }
 
 /* ---- making */
@@ -295,6 +369,8 @@ int main(void)
 		tree_test(links_are_removed_and_not_followed),
 		tree_test(a_file_is_removed_and_a_missing_path_is_fine),
 		tree_test(what_cannot_be_removed_is_named),
+		tree_test(what_is_immutable_is_removed),
+		tree_test(what_is_immutable_outside_the_tree_stays_so),
 		tree_test(directories_are_made_with_those_above),
 		tree_test(a_relative_directory_is_made),
 		tree_test(a_file_in_the_way_is_an_error),
