@@ -16,6 +16,19 @@ static PyObject *plan_from(PyObject *args, PyObject *kwargs)
 	return function ? PyObject_Call(function, args, kwargs) : NULL;
 }
 
+static bool is_container(PyObject *machine)
+{
+	return PyObject_IsTrue(PyTuple_GetItem(machine, 2)) == 1;
+}
+
+/* VLANs that are there already, of other drivers, stay as they are. */
+static void foresee_containers(PyObject *machines)
+{
+	for (Py_ssize_t i = 0; i < PyList_Size(machines); i++)
+		if (is_container(PyList_GetItem(machines, i)))
+			ntd_module_state()->session->taps = true;
+}
+
 static int start_vlans(struct driver_object *self, PyObject *numbers)
 {
 	struct ntd_module_state *state = ntd_module_state();
@@ -68,8 +81,7 @@ static int make_machines(PyObject *object, PyObject *scripts)
 	for (Py_ssize_t i = 0; (one = i < PyList_Size(scripts) ? PyList_GetItem(scripts, i) : NULL);
 	     i++) {
 		PyObject *name = PyTuple_GetItem(one, 0), *script = PyTuple_GetItem(one, 1);
-		bool is_container = PyObject_IsTrue(PyTuple_GetItem(one, 2)) == 1;
-		_cleanup_pyref_ PyObject *machine = is_container
+		_cleanup_pyref_ PyObject *machine = is_container(one)
 							    ? make_container(object, name, script)
 							    : make_vm(object, name, script);
 
@@ -123,6 +135,7 @@ static int follow(PyObject *object, PyObject *plan)
 	if (!self->code || ntd_driver_add_assertions(object) < 0 ||
 	    PyObject_SetAttrString(object, "debug", debug) < 0)
 		return -1;
+	foresee_containers(scripts);
 	return start_vlans(self, numbers) < 0 ? -1 : make_machines(object, scripts);
 }
 

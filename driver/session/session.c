@@ -133,6 +133,16 @@ void ntd_session_close(struct ntd_session *session)
 
 /* ---- VLANs and machines */
 
+/* Without it containers still reach each other, which may be all that a test needs. */
+static void add_tap(struct ntd_session *session, struct ntd_vlan *vlan, struct ntd_report *report)
+{
+	_cleanup_error_ struct ntd_error *error = NULL;
+
+	if (session->taps && ntd_vlan_add_tap(vlan, &error) < 0)
+		ntd_log(report, NTD_LEVEL_WARNING, NULL, "vlan %d: %s", ntd_vlan_number(vlan),
+			error->message);
+}
+
 struct ntd_vlan *ntd_session_add_vlan(struct ntd_session *session, int number, const char *base,
 				      struct ntd_report *report, struct ntd_error **err)
 {
@@ -148,6 +158,7 @@ struct ntd_vlan *ntd_session_add_vlan(struct ntd_session *session, int number, c
 		ntd_error_wrap(err, "vlan %d", number);
 		return NULL;
 	}
+	add_tap(session, vlan, report ? report : session->report);
 	setenv(variable, directory, true);
 	pthread_mutex_lock(&session->mutex);
 	session->vlans =
@@ -330,6 +341,7 @@ int ntd_session_set_up(struct ntd_session *session, struct ntd_error **err)
 		ntd_log(session->report, NTD_LEVEL_INFO, NULL,
 			"Machine state will be reset. To keep it, pass --keep-machine-state");
 	ntd_session_forget_last_run(session);
+	session->taps = config->containers.count;
 	if (start_vlans(session, err) < 0)
 		return -1;
 	if (add_machines(session, err) < 0)

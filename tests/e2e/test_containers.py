@@ -1,5 +1,6 @@
 """Real containers: systemd-nspawn with Debian's or Ubuntu's systemd in it."""
 
+import re
 import signal
 import subprocess
 import time
@@ -256,6 +257,34 @@ def test_the_raw_console_is_delivered(left):
 
 
 # ---- beside virtual machines, and in pytest's style
+
+
+def test_a_container_and_a_virtual_machine_reach_each_other(guests, tmp_path):
+    vms = {"vm": guests.tiny("vm", 9, [1])}
+    containers = {"both": guests.container("both", 1, [1, 2]), "apart": guests.container("apart", 2, [2])}
+    result = harness.run("""
+        start_all()
+        assert machines == [apart, both, vm] and machines_qemu == [vm] and machines_nspawn == [apart, both]
+        both.wait_until_succeeds("ping -c 1 -W 1 192.168.1.9")
+        vm.succeed("ping -c 1 -W 5 192.168.1.1")
+        both.succeed("ping -c 1 -W 5 192.168.2.2")
+        apart.fail("ping -c 1 -W 1 192.168.1.9")
+        both.succeed("systemd-run sh -c 'head -c 3000000 /dev/zero | nc -N -l 82'")
+        assert vm.wait_until_succeeds("nc 192.168.1.1 82 < /dev/null | wc -c") == "3000000\\n"
+        vm.copy_from_host(SOURCE, "/tmp/a")
+        both.copy_from_host(SOURCE, "/tmp/a")
+    """.replace("SOURCE", repr(__file__)), vms, containers=containers, vlans=[1, 2], seconds=200)
+    assert "creating tap interface vde-tap1" in result.log and "creating tap interface vde-tap2" in result.log
+
+
+def test_without_taps_containers_are_alone(containers):
+    """As in a Nix build without /dev/net."""
+    hide = ("/bin/sh", "-c", 'mount -t tmpfs none /dev/net; exec "$@"', "sh", harness.DRIVER)
+    result = harness.run("""
+        start_all()
+        left.wait_until_succeeds("ping -c 1 -W 1 right")
+    """, containers=containers, vlans=[1], driver=hide, seconds=120)
+    assert re.search("^vlan 1: .*extra-sandbox-paths.*: /dev/net/tun: No such file", result.log, re.M)
 
 
 def test_functions_in_pytest_style(containers):
