@@ -11,10 +11,12 @@ let
 
   started =
     build:
-    lib.mapAttrs (name: machine: {
-      inherit name;
-      start_script = lib.getExe machine.system.build.${build};
-    });
+    lib.mapAttrs (
+      name: machine: {
+        inherit name;
+        start_script = lib.getExe machine.system.build.${build};
+      }
+    );
 in
 {
   options = {
