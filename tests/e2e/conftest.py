@@ -26,18 +26,19 @@ class Guests:
         self.directory = directory
         self.make = functools.cache(self._make)
 
-    def _make(self, flavour, name, node, vlans):
+    def _make(self, flavour, name, node, vlans, hosts=()):
         out = "-".join([f"{self.directory}/{flavour}", str(node), *map(str, vlans)])  # scripts of one name differ
         command = [harness.ROOT / "tests/guests/make-vm", "--node", str(node), "--out", out]
         command += [word for vlan in vlans for word in ("--vlan", str(vlan))]
+        command += [word for host in hosts for word in ("--host", host)]
         made = subprocess.run([*command, flavour, name], stdout=subprocess.PIPE, check=True, text=True)
         return made.stdout.splitlines()[-1]
 
     def tiny(self, name="machine", node=1, vlans=()):
         return self.make("tiny", name, node, tuple(vlans))
 
-    def systemd(self, name="machine", node=1, vlans=()):
-        return self.make("systemd", name, node, tuple(vlans))
+    def systemd(self, name="machine", node=1, vlans=(), hosts=()):
+        return self.make("systemd", name, node, tuple(vlans), tuple(hosts))
 
     def container(self, name, node=1, vlans=(), hosts=()):
         """A container's, not a virtual machine's; `hosts` are NAME=ADDRESS."""
