@@ -19,6 +19,8 @@
   util-linux,
   systemd,
   tesseract,
+  # Serves the machines' vsock devices for the SSH backdoor; nixpkgs of 2025 and later have it.
+  vhost-device-vsock ? null,
   # Find text on screens: machine.wait_for_text(), get_screen_text().
   enableOCR ? false,
   # What scripts import, as a function of a Python package set.
@@ -104,6 +106,7 @@ let
     socat
     util-linux
   ]
+  ++ lib.optional (vhost-device-vsock != null) vhost-device-vsock
   ++ lib.optional enableNspawn systemd
   ++ lib.optional (qemu_pkg != null) qemu_pkg;
 

@@ -417,6 +417,18 @@ def test_containers_do_not_compile_the_program_again(nixpkgs):
     assert programs[1] - programs[0] == {"systemd"} and {"socat", "util-linux"} <= programs[0]
 
 
+def test_the_ssh_backdoor_finds_its_program(nixpkgs):
+    """Where the package set has it."""
+    expression = f"""
+      let
+        pkgs = import {nixpkgs.tree} {{ system = "x86_64-linux"; }};
+        program = pkgs.runCommand "vhost-device-vsock" {{ }} "";
+        of = arguments: (pkgs.callPackage {nixpkgs.flake}/nix/package.nix arguments).drvAttrs.postBuild;
+      in map (vhost-device-vsock: of {{ inherit vhost-device-vsock; }}) [ null program ]"""
+    without, found = json.loads(nixpkgs.nix_flake("eval", "--impure", "--json", "--expr", expression))
+    assert "-vhost-device-vsock/bin" in found and "vhost" not in without
+
+
 def test_make_test(nixpkgs):
     for test_of_old in ('{ name = "a"; machine = { }; testScript = ""; }', '{ pkgs, ... }: { name = "a"; nodes = { }; testScript = ""; }'):
         path = nixpkgs.nix_flake("eval", "--impure", "--raw", "--expr", f"""
