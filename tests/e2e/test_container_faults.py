@@ -160,3 +160,29 @@ def test_a_hung_end_is_not_waited_for_without_end(box, tmp_path):
         run.signal(signal.SIGINT)
         result = run.finish()
     assert 25 < result.seconds < 90 and "kill NspawnMachine" in result.log
+
+
+BARE = """
+mount -t tmpfs none /etc; mount -t tmpfs none /var; mount -t tmpfs none /sys/fs/cgroup
+mount -t tmpfs -o ro none /run
+exec "$@"
+"""
+
+
+@pytest.mark.parametrize("in_build", [True, False])
+def test_a_nix_build_gets_what_systemd_nspawn_expects(box, in_build):
+    """Elsewhere the host is left alone."""
+    found = harness.run("""
+        import re, subprocess
+        def looks(path, pattern=""):
+            try:
+                return bool(re.search(pattern, open(path).read()))
+            except OSError:
+                return False
+        box.start()
+        print([os.path.isdir("/run/netns") and os.access("/run", os.W_OK), os.path.realpath("/var/run") == "/run" != "/var/run",
+               os.path.exists("/sys/fs/cgroup/cgroup.procs"), looks("/etc/os-release"),
+               looks("/etc/machine-id", "^[0-9a-f]{12}4[0-9a-f]{3}[89ab][0-9a-f]{15}\\n$")])
+    """, containers=box(), driver=("/bin/sh", "-c", BARE, "sh", harness.DRIVER),
+                        env={"NIX_BUILD_TOP": "/build"} if in_build else None).lines
+    assert found == [str([in_build] * 5)]
