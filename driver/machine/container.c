@@ -20,7 +20,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 
 enum { DATAGRAM_LIMIT = 16 << 10, DATAGRAMS_AT_ONCE = 64, POWER_OFF_SECONDS = 60 };
 
@@ -97,18 +96,10 @@ static void notified(struct ntd_source *source, uint32_t events)
 static int listen_for_notices(struct ntd_container *container, struct ntd_error **err)
 {
 	struct ntd_machine *machine = container->machine;
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	const char *path = machine->notify_path;
-	_cleanup_fd_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	_cleanup_fd_ int fd = ntd_machine_bind(SOCK_DGRAM, machine->notify_path, err);
 
-	if (strlen(path) >= sizeof address.sun_path)
-		return ntd_error_set(err, NTD_E_MACHINE,
-				     "socket path %s has %zu bytes, the limit is %zu", path,
-				     strlen(path), sizeof address.sun_path - 1);
-	memcpy(address.sun_path, path, strlen(path));
-	unlink(path);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0)
-		return ntd_error_sys(err, errno, "cannot receive at %s", path);
+	if (fd < 0)
+		return -1;
 	container->notify.fd = fd;
 	if (ntd_source_add(machine->context.loop, &container->notify, EPOLLIN, err) < 0) {
 		container->notify.fd = -1;

@@ -266,11 +266,14 @@ static void job_begin(struct ntd_request *request)
 	}
 	job->next = container->jobs;
 	container->jobs = job;
-	if (spawn(job, &error) < 0)
+	if (spawn(job, &error) < 0) {
+		ntd_error_wrap(&error, "machine '%s': a command cannot be run",
+			       container->machine->name);
 		complete(job, error);
-	else if (job->command->timeout > 0)
+	} else if (job->command->timeout > 0) {
 		ntd_timer_set(container->machine->context.loop, &job->timer,
 			      ntd_after(ntd_span(job->command->timeout)));
+	}
 }
 
 static void job_abandon(struct ntd_request *request)

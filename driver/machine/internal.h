@@ -102,6 +102,8 @@ struct ntd_machine {
 /* Makes the state directory, emptied first unless `keep_state`, and the shared one. */
 int ntd_machine_make_directories(struct ntd_machine *machine, bool keep_state,
 				 struct ntd_error **err);
+/* A new socket of that type at `path`, in place of what is there. */
+int ntd_machine_bind(int type, const char *path, struct ntd_error **err);
 /* Any thread: hands in what `wait` says; ntd_request_wait() is due. */
 void ntd_life_begin(struct ntd_machine *machine, struct ntd_life_wait *wait);
 /* The same and the waiting. */

@@ -6,7 +6,26 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+
+int ntd_machine_bind(int type, const char *path, struct ntd_error **err)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	_cleanup_fd_ int fd = -1;
+
+	if (strlen(path) >= sizeof address.sun_path)
+		return ntd_error_set(err, NTD_E_MACHINE,
+				     "socket path %s has %zu bytes, the limit is %zu", path,
+				     strlen(path), sizeof address.sun_path - 1);
+	memcpy(address.sun_path, path, strlen(path));
+	unlink(path);
+	fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0)
+		return ntd_error_sys(err, errno, "cannot make the socket %s", path);
+	return ntd_steal_fd(&fd);
+}
 
 static void deliver(const struct ntd_machine *machine, int raw)
 {
@@ -39,6 +58,7 @@ static int open_named(struct ntd_machine *machine, struct ntd_error **err)
 static int open_unnamed(struct ntd_machine *machine, struct ntd_error **err)
 {
 	_cleanup_free_ char *path = ntd_asprintf("%s/console-XXXXXX", machine->tmp_dir);
+	int fd;
 
 	if (machine->raw_fd < 0) {
 		machine->raw_fd = mkostemp(path, O_APPEND | O_CLOEXEC);
@@ -47,7 +67,8 @@ static int open_unnamed(struct ntd_machine *machine, struct ntd_error **err)
 		unlink(path);
 		deliver(machine, machine->raw_fd);
 	}
-	return fcntl(machine->raw_fd, F_DUPFD_CLOEXEC, 0);
+	fd = fcntl(machine->raw_fd, F_DUPFD_CLOEXEC, 0);
+	return fd < 0 ? ntd_error_sys(err, errno, "cannot write the raw console log") : fd;
 }
 
 static void console_panicked(void *owner)
@@ -78,8 +99,11 @@ static int order(struct ntd_machine *machine, struct ntd_error **err)
 					       : open_named(machine, err);
 	if (raw < 0)
 		return -1;
-	if (machine->kind->shares_console)
+	if (machine->kind->shares_console) {
 		machine->console_end = fcntl(their_out, F_DUPFD_CLOEXEC, 0);
+		if (machine->console_end < 0)
+			return ntd_error_sys(err, errno, "cannot share the console");
+	}
 	if (ntd_console_open(machine->console, ntd_steal_fd(&our_out), ntd_steal_fd(&our_in),
 			     ntd_steal_fd(&raw), console_panicked, machine, err) < 0)
 		return -1;

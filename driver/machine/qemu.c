@@ -16,7 +16,6 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #define HANG_UP_PATIENCE (1 * NTD_SECOND)
 #define PANIC_PATIENCE (3 * NTD_SECOND)
@@ -26,17 +25,11 @@
 static int listen_on(struct ntd_machine *machine, struct ntd_source *listener, const char *path,
 		     struct ntd_error **err)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	_cleanup_fd_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	_cleanup_fd_ int fd = ntd_machine_bind(SOCK_STREAM, path, err);
 
-	if (strlen(path) >= sizeof address.sun_path)
-		return ntd_error_set(err, NTD_E_MACHINE,
-				     "socket path %s has %zu bytes, the limit is %zu", path,
-				     strlen(path), sizeof address.sun_path - 1);
-	memcpy(address.sun_path, path, strlen(path));
-	unlink(path);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 ||
-	    listen(fd, 1) < 0)
+	if (fd < 0)
+		return -1;
+	if (listen(fd, 1) < 0)
 		return ntd_error_sys(err, errno, "cannot listen on %s", path);
 	listener->fd = fd;
 	if (ntd_source_add(machine->context.loop, listener, EPOLLIN, err) < 0) {

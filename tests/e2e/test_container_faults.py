@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import signal
+import textwrap
 
 import harness
 import pytest
@@ -121,6 +122,39 @@ def test_long_run_time_directories(box, tmp_path):
     harness.run("""
         assert box.succeed("echo a") == "a\\n"
     """, containers=box(*BOOTED), env={"TMPDIR": long})
+
+
+def test_without_descriptors_starts_and_commands_fail(box):
+    """At each of their steps, and nothing stays open."""
+    result = harness.run(harness.PROCESSES + textwrap.dedent("""
+        import resource
+
+        def with_descriptors(count, function, *arguments):
+            limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) - 1 + count, limits[1]))
+            try:
+                return function(*arguments)
+            except Exception as error:
+                print(error)
+                assert "machine 'box': " in str(error) and "Too many open files" in str(error), error
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+        box.succeed("true")
+        before = held()[0]
+        assert with_descriptors(0, box.succeed, "echo a") is None
+        assert "a\\n" in [with_descriptors(count, box.succeed, "echo a") for count in range(20)]
+        assert held()[0] == before
+        box.process.kill()
+        box.wait_for_shutdown()
+        for count in range(50):
+            with_descriptors(count, box.start)
+            if box.booted:
+                break
+        box.succeed("true")
+        assert held()[0] == before
+    """), containers=box(*BOOTED))
+    assert "a command cannot be run" in result.out and "cannot make the socket" in result.out and "the raw console log" in result.out
 
 
 def test_without_root_it_says_so(box, tmp_path):
