@@ -77,7 +77,17 @@ static void started(struct ntd_process *process, pid_t pid, int *fds)
 	ntd_source_add(process->children->loop, &process->guard, EPOLLIN, NULL);
 	if (process->doomed)
 		ntd_process_kill_tree(process);
+	else if (process->first_signal)
+		send_signal(process->pidfd, process->first_signal);
 	change(process, NTD_PROCESS_RUNNING);
+}
+
+/* The descriptors of a process that has started did not get through, for we have none left. */
+static void cannot_own(struct ntd_process *process, pid_t pid)
+{
+	kill(pid, SIGKILL); /* its guard ends the rest */
+	process->start_errno = EMFILE;
+	change(process, NTD_PROCESS_FAILED);
 }
 
 static void handle(struct ntd_process *process, const struct ntd_keeper_report *report, int *fds,
@@ -85,8 +95,12 @@ static void handle(struct ntd_process *process, const struct ntd_keeper_report *
 {
 	switch (report->event) {
 	case NTD_KEEPER_STARTED:
-		if (process->state == NTD_PROCESS_STARTING && fd_count == NTD_KEEPER_REPORT_FDS)
+		if (process->state != NTD_PROCESS_STARTING)
+			break;
+		if (fd_count == NTD_KEEPER_REPORT_FDS)
 			started(process, report->pid, fds);
+		else
+			cannot_own(process, report->pid);
 		break;
 	case NTD_KEEPER_FAILED:
 		process->start_errno = report->value;
@@ -240,6 +254,8 @@ void ntd_process_signal(struct ntd_process *process, int signal)
 {
 	if (process->state == NTD_PROCESS_RUNNING)
 		send_signal(process->pidfd, signal);
+	else if (process->state == NTD_PROCESS_STARTING)
+		process->first_signal = signal;
 }
 
 void ntd_process_kill_tree(struct ntd_process *process)

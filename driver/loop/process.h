@@ -39,7 +39,8 @@ struct ntd_process {
 	struct ntd_children *children;
 	struct ntd_process *next;
 	uint32_t id;
-	bool doomed; /* to be killed when it has started */
+	bool doomed;      /* to be killed when it has started */
+	int first_signal; /* to be sent then; 0: none */
 	int pidfd;
 	struct ntd_source guard; /* readable when the guard has gone */
 };
@@ -47,16 +48,16 @@ struct ntd_process {
 /* `keeper` must outlive the table. */
 struct ntd_children *ntd_children_new(struct ntd_loop *loop, struct ntd_keeper *keeper,
 				      struct ntd_error **err);
-/* All processes must have been let go of. */
 /* From now on nothing can be started: NTD_E_CANCELLED. Any thread. */
 void ntd_children_close(struct ntd_children *children);
+/* All processes must have been let go of. */
 void ntd_children_free(struct ntd_children *children);
 
 /* Orders a process to be started; it belongs to the caller until ntd_process_let_go(). */
 struct ntd_process *ntd_process_spawn(struct ntd_children *children, const struct ntd_spawn *spawn,
 				      void (*changed)(struct ntd_process *, void *), void *owner,
 				      struct ntd_error **err);
-/* Sends a signal to the process itself; no-op unless it is running. */
+/* Sends a signal to the process itself, as soon as it has started; no-op when it has ended. */
 void ntd_process_signal(struct ntd_process *process, int signal);
 /* Kills the process and everything below it, at once. */
 void ntd_process_kill_tree(struct ntd_process *process);

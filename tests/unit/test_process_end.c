@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <spawn.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -94,6 +95,55 @@ static void killing_or_letting_go_before_the_start_is_not_lost(void **state)
 		end(let_go);
 	}
 	assert_true(await_marked(mark, 0, 2 * NTD_SECOND));
+}
+
+static void signal_now(void *arg)
+{
+	ntd_process_signal(((struct watch *)arg)->process, SIGTERM);
+}
+
+static void spawn_and_signal_now(void *arg)
+{
+	spawn_now(arg);
+	signal_now(arg);
+}
+
+static void what_is_signalled_before_it_has_started_gets_the_signal(void **state)
+{
+	struct watch *watch = watch_new();
+
+	spawn_by(watch, "exec sleep 1000", spawn_and_signal_now);
+	await_states(watch, "rEG");
+	assert_int_equal(WTERMSIG(watch->status), SIGTERM);
+	end(watch);
+}
+
+static struct rlimit descriptors;
+
+/* Leaves one, where the report of the start brings two. */
+static void spawn_with_one_descriptor(void *arg)
+{
+	struct rlimit few;
+	int next;
+
+	spawn_now(arg);
+	getrlimit(RLIMIT_NOFILE, &descriptors);
+	next = dup(STDIN_FILENO);
+	close(next);
+	few = (struct rlimit){.rlim_cur = (rlim_t)next + 1, .rlim_max = descriptors.rlim_max};
+	setrlimit(RLIMIT_NOFILE, &few);
+}
+
+static void what_starts_without_descriptors_for_it_has_failed(void **state)
+{
+	struct watch *watch = watch_new();
+
+	spawn_by(watch, "exec sleep 1000", spawn_with_one_descriptor);
+	await_states(watch, "F");
+	setrlimit(RLIMIT_NOFILE, &descriptors);
+	assert_int_equal(watch->start_errno, EMFILE);
+	assert_true(await_marked(mark, 0, 2 * NTD_SECOND));
+	end(watch);
 }
 
 static void a_callback_may_let_go(void **state)
@@ -459,6 +509,8 @@ int main(int argc, char **argv)
 		process_test(what_runs_in_another_pid_namespace_is_killed),
 		process_test(what_a_process_leaves_behind_is_killed_before_it_is_gone),
 		process_test(killing_or_letting_go_before_the_start_is_not_lost),
+		process_test(what_is_signalled_before_it_has_started_gets_the_signal),
+		process_test(what_starts_without_descriptors_for_it_has_failed),
 		process_test(a_callback_may_let_go),
 		process_test(a_guard_that_is_killed_takes_the_process_with_it),
 		process_test(fifty_cycles_leave_no_descriptor_and_no_process),
