@@ -274,16 +274,30 @@ static int kill_at_once(pid_t process)
 	return status;
 }
 
+/* Reaps what has ended, and returns whether `process` has, with its status. */
+static bool reap(pid_t process, bool runs_on, int *status)
+{
+	pid_t pid;
+
+	while ((pid = waitpid(-1, status, WNOHANG | (runs_on ? WUNTRACED : 0))) > 0) {
+		if (WIFSTOPPED(*status))
+			kill(pid, SIGCONT);
+		else if (pid == process)
+			return true;
+	}
+	return false;
+}
+
 /* Waits for the end of `process`, by itself or because it is killed; reports; leaves nothing below. */
-__attribute__((noreturn)) static void watch_over(int socket, uint32_t id, uint32_t grace,
+__attribute__((noreturn)) static void watch_over(int socket, const struct ntd_keeper_order *order,
 						 pid_t process, int signals)
 {
 	int64_t deadline = NTD_FOREVER; /* the end of the grace, once it has begun */
-	bool killed = false;
+	bool killed = false, ended = false;
+	uint32_t grace = order->grace;
 	int status = 0;
-	pid_t ended = 0;
 
-	while (ended != process) {
+	while (!ended) {
 		uint32_t signal = await_signal(signals, deadline);
 
 		killed = is_the_end(signal, grace);
@@ -295,10 +309,9 @@ __attribute__((noreturn)) static void watch_over(int socket, uint32_t id, uint32
 			deadline = ntd_after(grace * NTD_MS);
 			kill(process, SIGTERM);
 		}
-		while ((ended = waitpid(-1, &status, WNOHANG)) > 0 && ended != process)
-			;
+		ended = reap(process, order->runs_on, &status);
 	}
-	report(socket, id, NTD_KEEPER_ENDED, status, process);
+	report(socket, order->id, NTD_KEEPER_ENDED, status, process);
 	if (!killed) /* QEMU below a shell writes its disks when it is asked to end */
 		end_below(SIGTERM, signals, ntd_after(PATIENCE), grace);
 	kill_all_below();
@@ -334,7 +347,7 @@ __attribute__((noreturn)) static void guard(int socket, const struct ntd_keeper_
 	}
 	close(failure[0]);
 	report(socket, order->id, NTD_KEEPER_STARTED, 0, process);
-	watch_over(socket, order->id, order->grace, process, signals);
+	watch_over(socket, order, process, signals);
 }
 
 /* ---- the keeper */

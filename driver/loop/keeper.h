@@ -36,6 +36,7 @@ struct ntd_keeper_order {
 	uint32_t id, argc, envc;
 	uint32_t payload_len;
 	uint32_t grace; /* struct ntd_spawn (loop/process.h) */
+	bool runs_on;   /* the same */
 	bool tree;      /* not only the sockets in a directory */
 	char path[256];
 };

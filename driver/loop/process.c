@@ -195,7 +195,8 @@ static int send_order(struct ntd_children *children, uint32_t id, const struct n
 		      struct ntd_error **err)
 {
 	_cleanup_buf_ struct ntd_buf payload = {0};
-	struct ntd_keeper_order order = {.id = id, .grace = spawn->grace};
+	struct ntd_keeper_order order = {
+		.id = id, .grace = spawn->grace, .runs_on = spawn->runs_on};
 	_cleanup_fd_ int payload_fd = -1;
 
 	order.argc = pack(&payload, spawn->argv);

@@ -18,6 +18,7 @@ struct ntd_spawn {
 	/* When the driver is gone, however it ended, the process gets SIGTERM and this many milliseconds to end, with
 	 * what it writes going nowhere; then, or at once for 0, it is killed as by ntd_process_kill_tree(). */
 	unsigned grace;
+	bool runs_on; /* when it is stopped (SIGSTOP) it is continued at once */
 };
 
 enum ntd_process_state {

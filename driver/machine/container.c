@@ -166,25 +166,30 @@ static struct ntd_channel *channel(struct ntd_machine *machine)
 
 /* ---- end */
 
-/* The container may end before nsenter does. */
+/* Somebody may have told it already, which systemctl may take for a failure; and it may end before systemctl
+ * does, or kill it as one of its last processes. */
 static int power_off(struct ntd_machine *machine, struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	static const char text[] = "systemctl poweroff";
+	static const char text[] =
+		"systemctl poweroff || { status=$?; "
+		"test \"$(systemctl is-system-running)\" = stopping || exit $status; }";
 	struct ntd_command command = {
 		.text = text, .text_len = sizeof text - 1, .timeout = POWER_OFF_SECONDS};
 	struct ntd_channel *ours = channel(machine);
 	_cleanup_result_ struct ntd_result result = {0};
 	_cleanup_error_ struct ntd_error *error = NULL;
 
+	if (ntd_machine_status(machine).state == NTD_MACHINE_STOPPING)
+		return 0;
 	if (ntd_machine_connect(machine, waiter, err) < 0)
 		return -1;
 	if (ours->ops->run(ours, &command, &result, waiter, &error) < 0)
-		return ntd_machine_status(machine).ended ? 0
-							 : ntd_error_move(err, ntd_steal(&error));
-	if (!result.status)
+		return error->code == NTD_E_DEAD ? 0 : ntd_error_move(err, ntd_steal(&error));
+	if (!result.status || result.status > NTD_STATUS_SIGNALLED)
 		return 0;
-	return ntd_error_set(err, NTD_E_MACHINE, "machine '%s': `%s` failed (exit code %d)",
-			     machine->name, text, result.status);
+	return ntd_error_set(err, NTD_E_MACHINE,
+			     "machine '%s': `systemctl poweroff` failed (exit code %d)",
+			     machine->name, result.status);
 }
 
 static void close_connections(struct ntd_machine *machine, const struct ntd_error *why)

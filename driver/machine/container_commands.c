@@ -5,6 +5,10 @@
  * A command is over when its process has ended and everybody has closed its output, as in virtual machines.
  * When the container ends below it, the end of nsenter is known first, which says nothing; that of
  * systemd-nspawn, which does, is waited for a moment.
+ *
+ * A system that powers off stops all of its processes for a moment. nsenter, when it sees its child stopped, stops
+ * itself, and nobody in the container can continue it; it would never reap the child, without which init cannot
+ * end. So it is continued by its guard.
  */
 #include "machine/container_internal.h"
 
@@ -24,7 +28,6 @@ enum {
 	READS_AT_ONCE = 16,
 	ARGUMENT_LIMIT = 64 << 10, /* half of what the kernel takes as one argument */
 	STATUS_TIMED_OUT = 124,    /* that of timeout(1) */
-	STATUS_SIGNALLED = 128,    /* the shell's way to tell of a signal */
 };
 
 struct ntd_container_job {
@@ -69,7 +72,7 @@ static int status_of(const struct ntd_container_job *job)
 
 	if (job->timed_out)
 		return STATUS_TIMED_OUT;
-	return WIFSIGNALED(status) ? STATUS_SIGNALLED + WTERMSIG(status) : WEXITSTATUS(status);
+	return WIFSIGNALED(status) ? NTD_STATUS_SIGNALLED + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
 /* Init's processes are killed before init itself is seen to be dead. */
@@ -248,7 +251,8 @@ static int spawn(struct ntd_container_job *job, struct ntd_error **err)
 			.env = (char *[]){NULL},
 			.stdin_fd = input,
 			.stdout_fd = their_output,
-			.stderr_fd = machine->console_end},
+			.stderr_fd = machine->console_end,
+			.runs_on = true},
 		process_changed, job, err);
 	return job->process ? 0 : -1;
 }

@@ -7,6 +7,9 @@
 
 struct ntd_container_job;
 
+/* The shell's way to tell of a signal, which is added. */
+enum { NTD_STATUS_SIGNALLED = 128 };
+
 struct ntd_container {
 	struct ntd_machine *machine;
 	struct ntd_source notify; /* datagrams of systemd-nspawn; fd -1: not listening */

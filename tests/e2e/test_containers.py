@@ -182,6 +182,63 @@ def test_a_container_starts_again(left):
     assert result.log.count("Journal started") == 3  # of each boot once
 
 
+def test_a_container_ends_whatever_is_under_way(left):
+    """Its system stops the commands for a moment, as its last processes, and kills them."""
+    result = harness.run("""
+        import threading
+
+        def sleep():
+            try:
+                left.succeed("echo begun >&2; sleep 1000; true")
+            except Exception as error:
+                print("ended:", error)
+
+        left.succeed("true")
+        thread = threading.Thread(target=sleep)
+        thread.start()
+        left.wait_until_succeeds("pgrep sleep")
+        left.shutdown()
+        thread.join()
+        # So it does with the command that ends it.
+        left.succeed("echo 'systemctl() { command systemctl $@; sleep 1000; }' >> /etc/profile")
+        left.shutdown()
+        assert not left.booted
+    """, containers=left, seconds=60)
+    assert result.out.count("ended:") == 1
+
+
+def test_a_container_is_shut_down_by_several(left):
+    harness.run("""
+        import threading
+        errors = []
+
+        def shut_down():
+            try:
+                left.shutdown()
+            except Exception as error:
+                errors.append(str(error))
+
+        for _ in range(3):
+            left.succeed("true")
+            threads = [threading.Thread(target=shut_down) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert errors == [] and not left.booted, errors
+        left.execute("systemctl poweroff")
+        left.shutdown()
+    """, containers=left, seconds=60)
+
+
+def test_a_container_that_cannot_power_off_says_so(left):
+    result = harness.run("""
+        left.succeed("echo 'systemctl() { return 3; }' >> /etc/profile")
+        left.shutdown()
+    """, containers=left, status=1, seconds=60)
+    assert "machine 'left': `systemctl poweroff` failed (exit code 3)" in result.log
+
+
 def test_a_reboot_ends_a_container(left):
     """By systemd-nspawn's option --keep-unit."""
     harness.run("""

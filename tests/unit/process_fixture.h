@@ -22,6 +22,7 @@ struct watch {
 	char *const *argv, *const *env;
 	const char *directory;
 	unsigned grace;
+	bool runs_on;
 	int fds[3];                       /* 0: /dev/null */
 	enum ntd_process_state let_go_at; /* STARTING: not by itself */
 	struct ntd_process *process;
@@ -74,6 +75,7 @@ static inline void spawn_now(void *arg)
 				  .env = watch->env,
 				  .directory = watch->directory,
 				  .grace = watch->grace,
+				  .runs_on = watch->runs_on,
 				  .stdin_fd = watch->fds[0] ? watch->fds[0] : null,
 				  .stdout_fd = watch->fds[1] ? watch->fds[1] : null,
 				  .stderr_fd = watch->fds[2] ? watch->fds[2] : null};

@@ -180,6 +180,16 @@ static void a_signal_reaches_the_process_itself(void **state)
 	close(out[1]);
 }
 
+static void what_is_to_run_on_is_continued_when_it_is_stopped(void **state)
+{
+	struct watch *watch = watch_new();
+
+	watch->runs_on = true;
+	spawn_by(watch, "kill -STOP $$; kill -STOP $$; exit 4", spawn_now);
+	await_states(watch, "rEG");
+	assert_int_equal(WEXITSTATUS(watch->status), 4);
+}
+
 static void several_run_at_the_same_time(void **state)
 {
 	struct watch *running[unit_count(watches)];
@@ -203,6 +213,7 @@ int main(void)
 		process_test(a_process_leads_a_group_of_its_own),
 		process_test(standard_input_and_error_are_the_callers),
 		process_test(a_signal_reaches_the_process_itself),
+		process_test(what_is_to_run_on_is_continued_when_it_is_stopped),
 		process_test(several_run_at_the_same_time),
 	};
 
