@@ -192,12 +192,8 @@ static void time_is_up(struct ntd_timer *timer)
 	"set -eo pipefail; export USER=root HOME=/root DISPLAY=:0.0; "                             \
 	"[ ! -e /etc/profile ] || source /etc/profile; set -u; "
 
-static const char *shell_of(const struct ntd_container *container)
-{
-	_cleanup_free_ char *bash = ntd_asprintf("/proc/%d/root/bin/bash", (int)container->leader);
-
-	return access(bash, X_OK) == 0 ? "/bin/bash" : "/bin/sh";
-}
+/* Found in the container, as its root directory may be anything: to look from here could lead out of it, or hang. */
+#define BASH_OR_SH "[ ! -x /bin/bash ] || exec /bin/bash -c \"$1\"; eval \"shift; $1\""
 
 static bool is_long(const struct ntd_command *command)
 {
@@ -244,15 +240,15 @@ static int spawn(struct ntd_container_job *job, struct ntd_error **err)
 		return -1;
 	job->process = ntd_process_spawn(
 		machine->context.children,
-		&(struct ntd_spawn){
-			.argv = (char *[]){container->nsenter, "--target", leader, "--mount",
-					   "--uts", "--ipc", "--net", "--pid", "--cgroup",
-					   (char *)shell_of(container), "-c", script, NULL},
-			.env = (char *[]){NULL},
-			.stdin_fd = input,
-			.stdout_fd = their_output,
-			.stderr_fd = machine->console_end,
-			.runs_on = true},
+		&(struct ntd_spawn){.argv = (char *[]){container->nsenter, "--target", leader,
+						       "--mount", "--uts", "--ipc", "--net",
+						       "--pid", "--cgroup", "/bin/sh", "-c",
+						       BASH_OR_SH, "/bin/sh", script, NULL},
+				    .env = (char *[]){NULL},
+				    .stdin_fd = input,
+				    .stdout_fd = their_output,
+				    .stderr_fd = machine->console_end,
+				    .runs_on = true},
 		process_changed, job, err);
 	return job->process ? 0 : -1;
 }

@@ -5,6 +5,8 @@
 
 #include "machine/internal.h"
 
+#include <time.h>
+
 struct ntd_container_job;
 
 /* The shell's way to tell of a signal, which is added. */
@@ -28,7 +30,7 @@ struct ntd_container {
 	struct ntd_process *follower;
 	struct ntd_timer look; /* for the journal, which appears some time in the boot */
 	int64_t pause;         /* until the next look */
-	double since;          /* seconds since 1970: older entries are of earlier boots */
+	struct timespec since; /* of day: older entries are of earlier boots */
 };
 
 /* ---- container_commands.c */

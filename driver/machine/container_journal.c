@@ -61,7 +61,9 @@ static int follow(struct ntd_container *container, struct ntd_error **err)
 	struct ntd_machine *machine = container->machine;
 	_cleanup_free_ char *directory =
 		ntd_asprintf("--directory=%s/" JOURNAL, machine->state_dir);
-	_cleanup_free_ char *since = ntd_asprintf("--since=@%.6f", container->since);
+	_cleanup_free_ char *since =
+		ntd_asprintf("--since=@%lld.%06ld", (long long)container->since.tv_sec,
+			     container->since.tv_nsec / 1000);
 	_cleanup_fd_ int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
 	container->follower = ntd_process_spawn(
@@ -100,10 +102,7 @@ void ntd_container_journal_init(struct ntd_container *container)
 
 void ntd_container_journal_open(struct ntd_container *container)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	container->since = (double)now.tv_sec + (double)now.tv_nsec / NTD_SECOND;
+	clock_gettime(CLOCK_REALTIME, &container->since);
 	container->pause = FIRST_PAUSE;
 	if (container->journalctl)
 		ntd_timer_set(container->machine->context.loop, &container->look,

@@ -64,6 +64,20 @@ def test_commands(session):
     """)
 
 
+def test_the_shell_is_found_in_the_container(left):
+    """Not on this host, where the links of the container mean something else."""
+    harness.run(r"""
+        left.succeed("mkdir /root/new; mount -t tmpfs none /root/new; mkdir /root/new/upper /root/new/work; "
+                     "mount -t overlay none -o lowerdir=/usr/bin,upperdir=/root/new/upper,workdir=/root/new/work /usr/bin")
+        left.succeed("cp /bin/bash /root/ && ln -sf /root/bash /bin/bash")
+        assert left.succeed("echo $0 $BASH $# $(echo a | cat)") == "/bin/bash /bin/bash 0 a\n"
+        left.succeed("rm /bin/bash; ln -sf /root/bash /bin/sh")
+        assert left.succeed("echo $0 $BASH $# $(echo a | cat)") == "/bin/sh /bin/sh 0 a\n"
+        assert left.execute("false; true")[0] == 1 and left.execute("exit 3")[0] == 3 and left.execute("kill -9 $$")[0] == 137
+        assert left.succeed("echo 'a  b' \\$ \"*\"\n# nothing") == "a  b $ *\n"
+    """, containers=left, seconds=60)
+
+
 def test_more_output_than_can_be_kept(session):
     session("""
         assert "a command printed more than 1 GiB" in error_of(left.succeed, "yes")
