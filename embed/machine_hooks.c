@@ -255,10 +255,11 @@ void ntd_machine_note_release(struct machine_object *self)
 							  .owner = self});
 }
 
-/* Without callbacks or an object for the start command the core need not take the GIL for them. */
+/* Without callbacks or an object for the start command the core need not take the GIL for them. The machine of
+ * objects whose __init__ has not been called is not theirs alone. */
 void ntd_machine_hook(struct machine_object *self)
 {
-	if (self->released)
+	if (self->released || !ntd_machine_is_born((PyObject *)self))
 		return;
 	ntd_machine_set_hooks(
 		self->machine,

@@ -155,6 +155,7 @@ def test_wrong_arguments_of_a_machine(fake):
         class Early(QemuMachine):
             def __init__(self):
                 assert repr(self) == "<Early '?'>" and not self.booted
+                assert self.callbacks == [] and self.start_command
                 for early in self.start, lambda: self.succeed("true"):
                     try:
                         early()
