@@ -20,7 +20,7 @@ class Terminal:
         variables = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in run.env.items())
         # A shell that handles SIGINT waits for what it runs, and what it runs does not ignore it.
         wrapper.write_text(f"#!/bin/bash\ntrap : INT\n{variables}cd {run.directory}\n"
-                           f"{shlex.join([str(harness.DRIVER), *run.arguments])}\necho $? > {self.status}.new\n"
+                           f"{shlex.join(map(str, [*run.driver, *run.arguments]))}\necho $? > {self.status}.new\n"
                            f"mv {self.status}.new {self.status}\nsleep 1000\n")
         wrapper.chmod(0o755)
         self.wrapper = wrapper

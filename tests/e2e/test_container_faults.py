@@ -11,6 +11,7 @@ import textwrap
 
 import harness
 import pytest
+from terminal import Terminal
 
 BOOTED = r"say=STATUS=Container\ running." + "\nX_NSPAWN_LEADER_PID={pid}", "say=READY=1"
 
@@ -78,6 +79,21 @@ def test_it_can_be_given_up(box):
         run.wait_for("^box: systemd-nspawn running")
         run.signal(signal.SIGINT)
         assert run.finish(20).status == 130
+
+
+def test_at_a_prompt(box, tmp_path):
+    with Terminal(harness.Run("", containers=box(*BOOTED), options=("--interactive",),
+                              env={"TERM": "screen", "HOME": tmp_path})) as terminal:
+        terminal.type("print('out', box.succeed('echo a').upper())")
+        terminal.wait_for("out A")
+        terminal.type("box.succeed('echo begun >&2; sleep 1000')")
+        terminal.wait_for("box # begun")
+        terminal.press("C-c")
+        terminal.wait_for("KeyboardInterrupt")
+        terminal.type("print('still', box.is_up(), box.succeed('echo b').upper())")
+        terminal.wait_for("still True B")
+        terminal.press("C-d")
+        assert terminal.wait_for_end() == 0
 
 
 def test_init_that_ends_before_systemd_nspawn_does(box, tmp_path):
