@@ -27,28 +27,28 @@ struct ntd_machine_kind {
 	const char *late_start; /* what has not happened when a start takes too long */
 	const char *late_shell; /* the same of a boot */
 	int64_t boot_notice;    /* how often a boot that takes long is mentioned */
-	int64_t grace; /* to end in after SIGTERM, if that is longer than what a release gives */
-	bool shares_console;    /* its own processes write to it, too */
+	int64_t grace;          /* what a release gives it to end by itself, at least */
+	bool shares_console;    /* what the driver runs for it writes to its console, too */
 	bool root_writes_state; /* the guest's root can write anything in the state directory */
 	bool is_up_when_booted; /* for scripts, else when its root shell is there */
 
 	/* Script threads. Fills in what of the order is missing. */
 	void (*complete_order)(const struct ntd_machine *machine, bool allow_reboot,
 			       struct ntd_start_order *order);
-	/* It has been met, after `seconds`, and may have said something (NULL: nothing). */
+	/* Its root shell has been met, after `seconds`, and may have said something (NULL: nothing). */
 	void (*connected)(struct ntd_machine *machine, const char *said, double seconds);
 	void (*still_booting)(struct ntd_machine *machine);
-	/* Asks a machine that is up to end. */
+	/* Asks a machine that is up or stopping to end; nobody waits for that here. */
 	int (*power_off)(struct ntd_machine *machine, struct ntd_waiter *waiter,
 			 struct ntd_error **err);
 	struct ntd_channel *(*channel)(struct ntd_machine *machine);
 
 	/* Loop. Makes what the process needs before it is ordered. */
 	int (*prepare)(struct ntd_machine *machine, struct ntd_error **err);
-	void (*running)(
-		struct ntd_machine *machine); /* the process has a pid; NULL: nothing to do */
-	void (*panicked)(struct ntd_machine *
-				 machine); /* the console tells of a kernel panic; NULL: the same */
+	/* The process has a pid. NULL: nothing is to be done. */
+	void (*running)(struct ntd_machine *machine);
+	/* The console tells of a kernel panic. NULL: the same. */
+	void (*panicked)(struct ntd_machine *machine);
 	/* Closes the connections; what is pending on them fails with a copy of `why`. */
 	void (*close)(struct ntd_machine *machine, const struct ntd_error *why);
 	/* A new string: how its process ended. */

@@ -1,5 +1,5 @@
-/* A machine: QEMU's, or a container. Functions block the calling script thread where they say so; `waiter` lets a signal
- * interrupt them (loop/request.h). Failures name the machine.
+/* A machine: QEMU's, or a container. Functions block the calling script thread where they say so; `waiter` lets a
+ * signal interrupt them (loop/request.h). Failures name the machine.
  */
 #pragma once
 
@@ -28,15 +28,14 @@ struct ntd_machine_context {
 	struct ntd_loop *loop;
 	struct ntd_children *children;
 	struct ntd_report *report;
-	const char *tmp_dir; /* run-time base: state directories are made here */
-	const char *
-		socket_dir; /* for sockets when tmp_dir is too long for AF_UNIX; else equal to it */
-	const char *out_dir; /* where files for the user go */
+	const char *tmp_dir;    /* run-time base: state directories are made here */
+	const char *socket_dir; /* tmp_dir, or another where that is too long for AF_UNIX */
+	const char *out_dir;    /* where files for the user go */
 	/* Who delivers the raw console log, console.log in the state directory, to console-logs/NAME.log below
 	 * the directory out_fd at the end; NULL: nobody. */
 	const struct ntd_keeper *keeper;
 	int out_fd;
-	double boot_timeout; /* seconds: for QEMU to start, and again for the guest's root shell */
+	double boot_timeout; /* seconds: for it to start, and again to boot */
 	double time_scale;   /* stretches the time-outs of waits; NTD_SCALE_AUTO */
 };
 
@@ -86,7 +85,7 @@ bool ntd_machine_keeps_state(const struct ntd_machine *machine);
  * whatever needs one fails at once. */
 bool ntd_machine_has_root_shell(const struct ntd_machine *machine);
 void ntd_machine_set_root_shell(struct ntd_machine *machine, bool has);
-/* Seconds for QEMU to start, and again for the root shell. */
+/* Seconds for it to start, and again to boot. */
 void ntd_machine_set_boot_timeout(struct ntd_machine *machine, double seconds);
 const char *ntd_machine_shared_dir(const struct ntd_machine *machine);
 const char *ntd_machine_script(const struct ntd_machine *machine);
@@ -121,17 +120,18 @@ struct ntd_machine_status ntd_machine_status(struct ntd_machine *machine);
 /* Whether a script takes it for one that can be used: a virtual machine when its root shell is there, a
  * container when it runs. */
 bool ntd_machine_is_up(struct ntd_machine *machine);
-/* Why QEMU has ended, a new string; NULL unless it ended though nobody had asked for it. */
+/* Why its process has ended, a new string; NULL unless it ended though nobody had asked for it. */
 char *ntd_machine_cause_of_death(struct ntd_machine *machine);
 
 /* ---- life; blocking */
-/* Starts QEMU and returns when monitor, shell socket and QMP are connected; no-op when up. */
+/* Returns when monitor, shell socket and QMP are connected, or when a container's start script runs; no-op when up. */
 int ntd_machine_start(struct ntd_machine *machine, bool allow_reboot, struct ntd_waiter *waiter,
 		      struct ntd_error **err);
 /* Starts all of them at the same time; fails with every machine's error. */
 int ntd_machine_start_all(struct ntd_machine *const *machines, size_t count,
 			  struct ntd_waiter *waiter, struct ntd_error **err);
-/* Starts the machine if necessary and waits for the guest's root shell; no-op when connected. */
+/* Starts the machine if necessary and waits for the guest's root shell, or for a container to have booted; no-op when
+ * connected. */
 int ntd_machine_connect(struct ntd_machine *machine, struct ntd_waiter *waiter,
 			struct ntd_error **err);
 /* The script knows that the present root shell is gone. `new_boot`: banners so far do not count. */
@@ -139,7 +139,7 @@ void ntd_machine_disconnect(struct ntd_machine *machine, bool new_boot);
 /* Waits for the end of the process and takes note of it; no-op when there is none. */
 int ntd_machine_wait_for_shutdown(struct ntd_machine *machine, int64_t deadline,
 				  struct ntd_waiter *waiter, struct ntd_error **err);
-/* Asks the guest to power off, and waits. No-op unless booted. */
+/* Asks the guest to power off, a container when it has booted, and waits. No-op unless it runs. */
 int ntd_machine_shutdown(struct ntd_machine *machine, struct ntd_waiter *waiter,
 			 struct ntd_error **err);
 /* Ends QEMU at once, as by a power cut, and waits. No-op unless booted. */
@@ -149,7 +149,8 @@ int ntd_machine_crash(struct ntd_machine *machine, struct ntd_waiter *waiter,
 int ntd_machine_reboot(struct ntd_machine *machine, struct ntd_waiter *waiter,
 		       struct ntd_error **err);
 
-/* ---- the end of a run. Release begins with SIGTERM; what is left after `grace` ns is killed. */
+/* ---- the end of a run. Release begins with SIGTERM; what is left after `grace` ns is killed, of a container
+ * later unless that is 0. */
 void ntd_machine_release(struct ntd_machine *machine, int64_t grace);
 /* Waits until nothing of the machine's process is left; false at the deadline, which for a container is later
  * by the time that it may take to end. */

@@ -7,9 +7,9 @@
 
 enum ntd_machine_state {
 	NTD_MACHINE_DOWN,      /* no process */
-	NTD_MACHINE_STARTING,  /* process ordered; monitor, shell and QMP are being connected */
-	NTD_MACHINE_UP,        /* QEMU runs; nobody has met the guest's root shell yet */
-	NTD_MACHINE_CONNECTED, /* the root shell is there */
+	NTD_MACHINE_STARTING,  /* process ordered; QEMU is being connected */
+	NTD_MACHINE_UP,        /* it runs; nobody has met the guest's root shell yet */
+	NTD_MACHINE_CONNECTED, /* the root shell is there; a container has booted */
 	NTD_MACHINE_STOPPING,  /* told to end */
 	NTD_MACHINE_DEAD,      /* the process ended though nobody had told it to */
 	NTD_MACHINE_STATE_COUNT

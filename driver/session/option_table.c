@@ -153,8 +153,7 @@ const struct ntd_option ntd_option_table[] = {
 		 "as PT1H30M"},
 	{.name = "boot-timeout", .type = &seconds, .field = FIELD(boot_timeout),
 	 .value = "SECONDS", .fallback = "300",
-	 .help = "give up on a machine that takes longer to start QEMU, or then to show its root "
-		 "shell"},
+	 .help = "give up on a machine that takes longer to start, or then to show its root shell"},
 	{.name = "timeout-scale", .type = &factor, .field = FIELD(time_scale), .value = "FACTOR",
 	 .fallback = "1",
 	 .help = "multiply the time-outs of the machines' wait_* methods, those that the script gives "
