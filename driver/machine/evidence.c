@@ -123,9 +123,10 @@ static int command(struct evidence *evidence, const struct piece *piece, struct 
 static int journal(struct evidence *evidence, const struct piece *piece, struct ntd_buf *contents,
 		   struct ntd_error **err)
 {
-	double ago = ntd_seconds(ntd_now() - evidence->since + JOURNAL_MARGIN);
+	int64_t ago = ntd_now() - evidence->since + JOURNAL_MARGIN;
 	_cleanup_free_ char *option =
-		evidence->since ? ntd_asprintf("--since=-%.3fs", ago) : ntd_strdup("");
+		evidence->since ? ntd_asprintf("--since=-%lldms", (long long)(ago / NTD_MS))
+				: ntd_strdup("");
 	_cleanup_free_ char *text = ntd_asprintf("since=%s; %s", option, piece->command);
 
 	return run(evidence, piece, text, contents, err);

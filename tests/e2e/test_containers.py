@@ -134,6 +134,26 @@ def test_standard_error_and_the_journal_are_the_console(session):
     session.wait_for("^left # by hand$")
 
 
+def test_the_journal_is_shown_in_any_locale(left, tmp_path):
+    """As of a script that has called setlocale(): there numbers have commas."""
+    subprocess.run(["localedef", "-i", "de_DE", "-f", "UTF-8", tmp_path / "de_DE.UTF-8"], check=True)
+    with harness.Run("""
+        import locale
+
+        def test_one(left):
+            locale.setlocale(locale.LC_ALL, "de_DE.UTF-8")
+            left.shutdown()
+            left.succeed("logger to the journal")
+            left.wait_for_file("/tmp/shared/seen", timeout=20)
+            left.fail("true")
+    """, containers=left, env={"LOCPATH": tmp_path}, seconds=60) as run:
+        run.wait_for("^left # .*: to the journal$")
+        (run.directory / "tmp/shared-xchg/seen").touch()
+        run.finish()
+        journal, = (run.directory / "out/failure").glob("*/left/journal.txt")
+        assert "to the journal" in journal.read_text()
+
+
 def test_units_and_waits(session):
     session("""
         left.wait_for_unit("dbus.service")
