@@ -23,10 +23,9 @@ struct search {
 static PyObject *new_search(PyObject *regex)
 {
 	_cleanup_pyref_ PyObject *pattern = ntd_regex(regex, "regex");
-	_cleanup_pyref_ PyObject *module =
-		pattern ? PyImport_ImportModule("test_driver.console_search") : NULL;
 
-	return module ? PyObject_CallMethod(module, "ConsoleSearch", "O", pattern) : NULL;
+	return pattern ? ntd_call("test_driver.console_search", "ConsoleSearch", "(O)", pattern)
+		       : NULL;
 }
 
 /* Gives back the lines after the first `used`. */

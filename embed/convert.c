@@ -12,12 +12,25 @@ PyObject *ntd_text_of(const char *text)
 	return PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "replace");
 }
 
+PyObject *ntd_call(const char *module, const char *name, const char *format, ...)
+{
+	_cleanup_pyref_ PyObject *imported = PyImport_ImportModule(module);
+	_cleanup_pyref_ PyObject *function =
+		imported ? PyObject_GetAttrString(imported, name) : NULL;
+	_cleanup_pyref_ PyObject *args = NULL;
+	va_list list;
+
+	va_start(list, format);
+	args = function ? Py_VaBuildValue(format, list) : NULL;
+	va_end(list);
+	return args ? PyObject_Call(function, args, NULL) : NULL;
+}
+
 PyObject *ntd_path(const char *path)
 {
-	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("pathlib");
 	_cleanup_pyref_ PyObject *text = PyUnicode_DecodeFSDefault(path);
 
-	return module && text ? PyObject_CallMethod(module, "Path", "O", text) : NULL;
+	return text ? ntd_call("pathlib", "Path", "(O)", text) : NULL;
 }
 
 int ntd_convert_duration(PyObject *object, void *seconds)

@@ -220,7 +220,6 @@ static PyObject *names_and_scripts(const struct ntd_machine_configs *machines)
 
 static PyObject *config_of_run(const struct ntd_config *config)
 {
-	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("test_driver.driver");
 	_cleanup_pyref_ PyObject *vms = names_and_scripts(&config->vms);
 	_cleanup_pyref_ PyObject *containers = names_and_scripts(&config->containers);
 	_cleanup_pyref_ PyObject *script = PyUnicode_DecodeFSDefault(config->test_script);
@@ -232,11 +231,11 @@ static PyObject *config_of_run(const struct ntd_config *config)
 		if (!number || PyList_Append(vlans, number) < 0)
 			return NULL;
 	}
-	if (!module || !vms || !containers || !vlans || !script)
+	if (!vms || !containers || !vlans || !script)
 		return NULL;
-	return PyObject_CallMethod(module, "configuration", "OOOdOO", vms, containers, vlans,
-				   config->global_timeout,
-				   config->enable_ssh_backdoor ? Py_True : Py_False, script);
+	return ntd_call("test_driver.driver", "configuration", "(OOOdOO)", vms, containers, vlans,
+			config->global_timeout, config->enable_ssh_backdoor ? Py_True : Py_False,
+			script);
 }
 
 PyObject *ntd_driver_get_config(PyObject *object, void *closure)
@@ -253,11 +252,8 @@ PyObject *ntd_driver_get_config(PyObject *object, void *closure)
 
 PyObject *ntd_driver_get_vhost_vsock(PyObject *object, void *closure)
 {
-	_cleanup_pyref_ PyObject *module = NULL;
-
 	(void)closure;
 	if (!ntd_module_state()->session->ssh_backdoor || ntd_driver_self(object)->is_own)
 		Py_RETURN_NONE;
-	module = PyImport_ImportModule("test_driver.driver");
-	return module ? PyObject_CallMethod(module, "VHostDeviceVsock", "O", object) : NULL;
+	return ntd_call("test_driver.driver", "VHostDeviceVsock", "(O)", object);
 }

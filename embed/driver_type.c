@@ -7,19 +7,14 @@
 
 static PyObject *make_assertions(struct ntd_module_state *state)
 {
-	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("test_driver.assertions");
-
 	(void)state;
-	return module ? PyObject_CallMethod(module, "Assertions", NULL) : NULL;
+	return ntd_call("test_driver.assertions", "Assertions", "()");
 }
 
 static PyObject *make_debug(struct ntd_module_state *state)
 {
-	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("test_driver.debug");
-
-	return module ? PyObject_CallMethod(module, "for_run", "Oz", state->driver,
-					    state->session->config->debug_hook_attach)
-		      : NULL;
+	return ntd_call("test_driver.debug", "for_run", "(Oz)", state->driver,
+			state->session->config->debug_hook_attach);
 }
 
 /* Attributes that cost nothing until they are used. */
@@ -204,13 +199,10 @@ static PyObject *run_tests(PyObject *object, PyObject *unused)
 
 static PyObject *check_polling_conditions(PyObject *object, PyObject *unused)
 {
-	_cleanup_pyref_ PyObject *module = NULL;
-
 	(void)unused;
 	if (!PyList_Size(ntd_driver_self(object)->polling_conditions))
 		Py_RETURN_NONE;
-	module = PyImport_ImportModule("test_driver.polling_condition");
-	return module ? PyObject_CallMethod(module, "check_all", "O", object) : NULL;
+	return ntd_call("test_driver.polling_condition", "check_all", "(O)", object);
 }
 
 static PyObject *subtest(PyObject *object, PyObject *args, PyObject *kwargs)

@@ -138,6 +138,10 @@ int ntd_convert_attributes(PyObject *object, char ***attributes);
 
 /* ---- arguments.c */
 
+/* Calls a function or a class of a module, which is imported if need be. `format` is that of Py_BuildValue(), in
+ * parentheses, so that it makes a tuple. */
+PyObject *ntd_call(const char *module, const char *name, const char *format, ...);
+
 /* PyArg_ParseTupleAndKeywords(), with errors that name the function and the parameter. `format` ends in
  * ":FUNCTION". Warns of durations that are bare numbers. */
 bool ntd_parse(PyObject *args, PyObject *kwargs, const char *format, char **names, ...);

@@ -51,9 +51,7 @@ static PyObject *count_console_lines(PyObject *object, PyObject *unused)
 /* An object of the class `name`, made of the machine. */
 static PyObject *made_of(PyObject *object, const char *name)
 {
-	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("test_driver.machine.console");
-
-	return module ? PyObject_CallMethod(module, name, "O", object) : NULL;
+	return ntd_call("test_driver.machine.console", name, "(O)", object);
 }
 
 PyObject *ntd_machine_get_last_lines(PyObject *object, void *closure)

@@ -6,11 +6,10 @@
 /* machine.efi_vars: a test_driver.efi.EfiVars. */
 PyObject *ntd_machine_efi_store(PyObject *object)
 {
-	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("test_driver.efi");
 	_cleanup_pyref_ PyObject *path =
 		ntd_path(ntd_machine_efi_vars(ntd_machine_self(object)->machine));
 
-	return module && path ? PyObject_CallMethod(module, "EfiVars", "OO", path, object) : NULL;
+	return path ? ntd_call("test_driver.efi", "EfiVars", "(OO)", path, object) : NULL;
 }
 
 static PyObject *create_efi_vars(PyObject *object, PyObject *unused)

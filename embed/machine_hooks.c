@@ -308,13 +308,14 @@ PyObject *ntd_machine_get_start_command(PyObject *object, void *closure)
 
 	(void)closure;
 	if (!self->start_command) {
-		_cleanup_pyref_ PyObject *module = PyImport_ImportModule("test_driver.machine");
 		_cleanup_pyref_ PyObject *text =
 			PyUnicode_DecodeFSDefault(ntd_machine_script(self->machine));
+		_cleanup_pyref_ PyObject *made =
+			text ? ntd_call("test_driver.machine", "QemuStartCommand", "(O)", text)
+			     : NULL;
 
-		if (module && text && !self->start_command)
-			self->start_command =
-				PyObject_CallMethod(module, "QemuStartCommand", "O", text);
+		if (made && !self->start_command)
+			self->start_command = ntd_steal(&made);
 		if (!self->start_command)
 			return NULL;
 		ntd_machine_hook(self);

@@ -19,22 +19,19 @@ PyObject *ntd_show_serial_function(PyObject *self, PyObject *shown)
 static PyObject *shell_interact(PyObject *object, PyObject *args, PyObject *kwargs)
 {
 	static char *names[] = {"address", NULL};
-	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("test_driver.interact");
 	const char *address = NULL;
 
-	if (!module || !ntd_parse(args, kwargs, "|z:shell_interact", names, &address))
+	if (!ntd_parse(args, kwargs, "|z:shell_interact", names, &address))
 		return NULL;
 	if (!address)
-		return PyObject_CallMethod(module, "shell", "O", object);
-	return PyObject_CallMethod(module, "shell_at", "Os", object, address);
+		return ntd_call("test_driver.interact", "shell", "(O)", object);
+	return ntd_call("test_driver.interact", "shell_at", "(Os)", object, address);
 }
 
 static PyObject *console_interact(PyObject *object, PyObject *unused)
 {
-	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("test_driver.interact");
-
 	(void)unused;
-	return module ? PyObject_CallMethod(module, "serial", "O", object) : NULL;
+	return ntd_call("test_driver.interact", "serial", "(O)", object);
 }
 
 PyMethodDef ntd_machine_interact_methods[] = {

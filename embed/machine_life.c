@@ -73,14 +73,9 @@ static PyObject *raise_timeout_expired(struct ntd_machine *machine, double timeo
 		"machine '%s': %s: it still runs after %.2f seconds (timeout=%g)%s; %s%s",
 		ntd_machine_name(machine), ntd_machine_end_step(machine), ntd_seconds(waited),
 		timeout, stretched, *tail ? "last console lines:\n" : "it printed nothing", tail);
-	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("subprocess");
-	_cleanup_pyref_ PyObject *exception =
-		module ? PyObject_CallMethod(module, "TimeoutExpired", "sd",
-					     ntd_machine_kind(machine) == &ntd_qemu_kind
-						     ? "qemu"
-						     : "systemd-nspawn",
-					     timeout)
-		       : NULL;
+	_cleanup_pyref_ PyObject *exception = ntd_call(
+		"subprocess", "TimeoutExpired", "(sd)",
+		ntd_machine_kind(machine) == &ntd_qemu_kind ? "qemu" : "systemd-nspawn", timeout);
 	_cleanup_pyref_ PyObject *note = ntd_text_of(text);
 	_cleanup_pyref_ PyObject *noted =
 		exception && note ? PyObject_CallMethod(exception, "add_note", "O", note) : NULL;

@@ -23,10 +23,9 @@ static PyObject *close_engines(PyObject *capsule, PyObject *unused)
 static int close_at_exit(PyObject *capsule)
 {
 	static PyMethodDef method = {"close_engines", close_engines, METH_NOARGS, NULL};
-	_cleanup_pyref_ PyObject *atexit = PyImport_ImportModule("atexit");
 	_cleanup_pyref_ PyObject *function = PyCFunction_New(&method, capsule);
 	_cleanup_pyref_ PyObject *registered =
-		atexit && function ? PyObject_CallMethod(atexit, "register", "O", function) : NULL;
+		function ? ntd_call("atexit", "register", "(O)", function) : NULL;
 
 	return registered ? 0 : -1;
 }

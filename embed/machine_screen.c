@@ -167,10 +167,8 @@ static PyObject *screenshot(PyObject *object, PyObject *args, PyObject *kwargs)
 
 static PyObject *managed_screenshot(PyObject *object, PyObject *unused)
 {
-	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("test_driver.machine.screen");
-
 	(void)unused;
-	return module ? PyObject_CallMethod(module, "managed_screenshot", "O", object) : NULL;
+	return ntd_call("test_driver.machine.screen", "managed_screenshot", "(O)", object);
 }
 
 PyMethodDef ntd_machine_screen_methods[] = {

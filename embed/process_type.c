@@ -53,11 +53,9 @@ static PyObject *returncode(PyObject *object, void *closure)
 
 static PyObject *get_stdin(PyObject *object, void *closure)
 {
-	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("test_driver.machine.console");
-
 	(void)closure;
-	return module ? PyObject_CallMethod(module, "SerialInput", "O", self_of(object)->owner)
-		      : NULL;
+	return ntd_call("test_driver.machine.console", "SerialInput", "(O)",
+			self_of(object)->owner);
 }
 
 static PyObject *process_poll(PyObject *object, PyObject *unused)

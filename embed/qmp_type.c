@@ -64,9 +64,7 @@ static struct ntd_qmp *client_of(PyObject *object)
 
 static cJSON *json_of(PyObject *object)
 {
-	_cleanup_pyref_ PyObject *json = PyImport_ImportModule("json");
-	_cleanup_pyref_ PyObject *text =
-		json ? PyObject_CallMethod(json, "dumps", "O", object) : NULL;
+	_cleanup_pyref_ PyObject *text = ntd_call("json", "dumps", "(O)", object);
 	const char *utf8 = text ? PyUnicode_AsUTF8(text) : NULL;
 	cJSON *result = utf8 ? cJSON_Parse(utf8) : NULL;
 
@@ -81,10 +79,9 @@ static cJSON *json_of(PyObject *object)
 
 static PyObject *python_of_json(const cJSON *value)
 {
-	_cleanup_pyref_ PyObject *json = PyImport_ImportModule("json");
 	_cleanup_free_ char *text = cJSON_PrintUnformatted(value);
 
-	return json ? PyObject_CallMethod(json, "loads", "s", text) : NULL;
+	return ntd_call("json", "loads", "(s)", text);
 }
 
 static PyObject *raise_api_error(const cJSON *reply)

@@ -9,9 +9,7 @@ static const char script_name[] = "<string>"; /* what tracebacks have always sho
 
 static PyObject *read_script(const char *path)
 {
-	_cleanup_pyref_ PyObject *io = PyImport_ImportModule("io");
-	_cleanup_pyref_ PyObject *file =
-		io ? PyObject_CallMethod(io, "open", "ssis", path, "r", -1, "utf-8") : NULL;
+	_cleanup_pyref_ PyObject *file = ntd_call("io", "open", "(ssis)", path, "r", -1, "utf-8");
 	_cleanup_pyref_ PyObject *text = file ? PyObject_CallMethod(file, "read", NULL) : NULL;
 	_cleanup_pyref_ PyObject *closed = text ? PyObject_CallMethod(file, "close", NULL) : NULL;
 
@@ -32,15 +30,13 @@ static bool has_assert(const char *script)
 PyObject *ntd_script_code(PyObject *text)
 {
 	const char *utf8 = PyUnicode_AsUTF8(text);
-	_cleanup_pyref_ PyObject *module = NULL;
 
 	if (!utf8)
 		return NULL;
 	if (!has_assert(utf8))
 		return Py_CompileString(utf8, script_name, Py_file_input);
-	module = PyImport_ImportModule("test_driver.assert_rewriting");
-	return module ? PyObject_CallMethod(module, "compile_script", "Os", text, script_name)
-		      : NULL;
+	return ntd_call("test_driver.assert_rewriting", "compile_script", "(Os)", text,
+			script_name);
 }
 
 /* pytest compiles its scripts itself, but what is wrong with them is found here. */
@@ -244,14 +240,13 @@ int ntd_remember_script(struct ntd_module_state *state)
 /* The whole traceback as text, or NULL without one. */
 static char *whole_traceback(struct ntd_module_state *state, PyObject *exception)
 {
-	_cleanup_pyref_ PyObject *module = NULL, *lines = NULL, *text = NULL;
+	_cleanup_pyref_ PyObject *lines = NULL, *text = NULL;
 	_cleanup_pyref_ PyObject *empty = PyUnicode_FromString("");
 	const char *utf8;
 
 	if (ntd_remember_script(state) < 0)
 		PyErr_Clear();
-	module = PyImport_ImportModule("traceback");
-	lines = module ? PyObject_CallMethod(module, "format_exception", "O", exception) : NULL;
+	lines = ntd_call("traceback", "format_exception", "(O)", exception);
 	text = lines && empty ? PyUnicode_Join(empty, lines) : NULL;
 	utf8 = text ? PyUnicode_AsUTF8(text) : NULL;
 	PyErr_Clear();

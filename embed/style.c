@@ -60,14 +60,13 @@ static void forget_traceback(void)
 static int by_text(struct ntd_module_state *state, PyObject *text)
 {
 	const char *utf8 = PyUnicode_AsUTF8(text), *name, *reason;
-	_cleanup_pyref_ PyObject *module = NULL, *found = NULL;
+	_cleanup_pyref_ PyObject *found = NULL;
 
 	if (!utf8)
 		return -1;
 	if (!may_have_style(utf8))
 		return decide(state, NTD_MODE_LEGACY, NTD_LEVEL_DEBUG, "it defines no tests");
-	module = PyImport_ImportModule("test_driver_pytest.style");
-	found = module ? PyObject_CallMethod(module, "style_of", "O", text) : NULL;
+	found = ntd_call("test_driver_pytest.style", "style_of", "(O)", text);
 	if (!found && PyErr_ExceptionMatches(PyExc_SyntaxError))
 		forget_traceback();
 	if (!found || !PyArg_ParseTuple(found, "ss", &name, &reason))
