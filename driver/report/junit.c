@@ -167,6 +167,15 @@ static void write_attribute(xmlTextWriterPtr writer, const char *name, const cha
 	xmlTextWriterWriteAttribute(writer, BAD_CAST name, BAD_CAST text);
 }
 
+/* With a point, also when the script has chosen a locale with commas. */
+static void write_time(xmlTextWriterPtr writer, double seconds)
+{
+	long long ms = (long long)(seconds * 1000 + 0.5);
+
+	xmlTextWriterWriteFormatAttribute(writer, BAD_CAST "time", "%lld.%03lld", ms / 1000,
+					  ms % 1000);
+}
+
 static void write_output(xmlTextWriterPtr writer, const struct output *output)
 {
 	_cleanup_free_ char *text = ntd_outfile_text(ntd_buf_bytes(&output->text), output->text.len,
@@ -201,7 +210,7 @@ static void write_case(xmlTextWriterPtr writer, const struct test_case *test_cas
 {
 	xmlTextWriterStartElement(writer, BAD_CAST "testcase");
 	write_attribute(writer, "name", test_case->title);
-	xmlTextWriterWriteFormatAttribute(writer, BAD_CAST "time", "%.3f", seconds);
+	write_time(writer, seconds);
 	if (is_failure(test_case)) {
 		xmlTextWriterStartElement(writer, BAD_CAST "failure");
 		write_attribute(writer, "type", "failure");
@@ -233,8 +242,7 @@ static void write_totals(xmlTextWriterPtr writer, const struct junit *junit, int
 	xmlTextWriterWriteFormatAttribute(writer, BAD_CAST "failures", "%zu", failures);
 	write_attribute(writer, "errors", "0");
 	xmlTextWriterWriteFormatAttribute(writer, BAD_CAST "skipped", "%zu", skipped);
-	xmlTextWriterWriteFormatAttribute(writer, BAD_CAST "time", "%.3f",
-					  ntd_seconds(now - junit->began));
+	write_time(writer, ntd_seconds(now - junit->began));
 }
 
 static void write_document(const struct junit *junit, struct ntd_outfile *file)
