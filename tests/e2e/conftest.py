@@ -80,3 +80,14 @@ def fakes(tmp_path_factory):
 def fake(fakes):
     """Of one fake machine."""
     return fakes("machine")
+
+
+@pytest.fixture(scope="session")
+def comma_locale(tmp_path_factory):
+    """The environment in which scripts can choose the locale de_DE.UTF-8, where numbers have commas."""
+    directory = tmp_path_factory.mktemp("locales")
+    try:
+        subprocess.run(["localedef", "-i", "de_DE", "-f", "UTF-8", directory / "de_DE.UTF-8"], check=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("localedef or the source of the locale de_DE is missing")
+    return {"LOCPATH": directory}

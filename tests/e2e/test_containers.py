@@ -134,9 +134,8 @@ def test_standard_error_and_the_journal_are_the_console(session):
     session.wait_for("^left # by hand$")
 
 
-def test_the_journal_is_shown_in_any_locale(left, tmp_path):
+def test_the_journal_is_shown_in_any_locale(left, comma_locale):
     """As of a script that has called setlocale(): there numbers have commas."""
-    subprocess.run(["localedef", "-i", "de_DE", "-f", "UTF-8", tmp_path / "de_DE.UTF-8"], check=True)
     with harness.Run("""
         import locale
 
@@ -146,7 +145,7 @@ def test_the_journal_is_shown_in_any_locale(left, tmp_path):
             left.succeed("logger to the journal")
             left.wait_for_file("/tmp/shared/seen", timeout=20)
             left.fail("true")
-    """, containers=left, env={"LOCPATH": tmp_path}, seconds=60) as run:
+    """, containers=left, env=comma_locale, seconds=60) as run:
         run.wait_for("^left # .*: to the journal$")
         (run.directory / "tmp/shared-xchg/seen").touch()
         run.finish()

@@ -1,7 +1,6 @@
 """The XML log and the JUnit report."""
 
 import re
-import subprocess
 import xml.etree.ElementTree as ElementTree
 
 import harness
@@ -64,14 +63,13 @@ def test_junit_report(fake):
     assert suites[0].get("tests") == "3" and suites[0].get("failures") == "0"
 
 
-def test_junit_times_in_a_locale_with_commas(fake, tmp_path):
-    subprocess.run(["localedef", "-i", "de_DE", "-f", "UTF-8", tmp_path / "de_DE.UTF-8"], check=True)
+def test_junit_times_in_a_locale_with_commas(fake, comma_locale):
     _, _, root = run("""
         import locale
         locale.setlocale(locale.LC_ALL, "de_DE.UTF-8")
         with subtest("one"):
             machine.succeed("sleep 0.1")
-    """, fake, env={"LOCPATH": tmp_path})
+    """, fake, env=comma_locale)
     times = [float(one.get("time")) for one in root.iter() if one.get("time")]
     assert len(times) > 2 and 0.1 < max(times) < 60
 
