@@ -1,5 +1,6 @@
 #include "base/mem.h"
 
+#include <locale.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -37,12 +38,15 @@ char *ntd_strndup(const char *text, size_t len)
 	return checked(strndup(text, len));
 }
 
+/* The C library's own object for the locale "C": nothing to free. */
 char *ntd_vasprintf(const char *fmt, va_list args)
 {
+	locale_t scripts = uselocale(newlocale(LC_ALL_MASK, "C", (locale_t)0));
 	char *text = NULL;
 
 	if (vasprintf(&text, fmt, args) < 0)
 		text = NULL;
+	uselocale(scripts);
 	return checked(text);
 }
 

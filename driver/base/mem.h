@@ -20,6 +20,7 @@ void *ntd_calloc(size_t count, size_t size) ntd_returns;
 void *ntd_realloc(void *old, size_t size) ntd_returns;
 char *ntd_strdup(const char *text) ntd_returns;
 char *ntd_strndup(const char *text, size_t len) ntd_returns;
+/* Numbers have a point, whatever locale a script has chosen. */
 char *ntd_asprintf(const char *fmt, ...) ntd_printf(1, 2) ntd_returns;
 char *ntd_vasprintf(const char *fmt, va_list args) ntd_printf(1, 0) ntd_returns;
 

@@ -167,13 +167,11 @@ static void write_attribute(xmlTextWriterPtr writer, const char *name, const cha
 	xmlTextWriterWriteAttribute(writer, BAD_CAST name, BAD_CAST text);
 }
 
-/* With a point, also when the script has chosen a locale with commas. */
 static void write_time(xmlTextWriterPtr writer, double seconds)
 {
-	long long ms = (long long)(seconds * 1000 + 0.5);
+	_cleanup_free_ char *text = ntd_asprintf("%.3f", seconds);
 
-	xmlTextWriterWriteFormatAttribute(writer, BAD_CAST "time", "%lld.%03lld", ms / 1000,
-					  ms % 1000);
+	xmlTextWriterWriteAttribute(writer, BAD_CAST "time", BAD_CAST text);
 }
 
 static void write_output(xmlTextWriterPtr writer, const struct output *output)
@@ -344,9 +342,8 @@ static void run_end(struct junit *junit, const struct ntd_event *event)
 
 static void step_end(struct junit *junit, const struct ntd_event *event)
 {
-	char after[64];
+	_cleanup_free_ char *after = ntd_asprintf(", in %.2f seconds)", event->seconds);
 
-	snprintf(after, sizeof after, ", in %.2f seconds)", event->seconds);
 	if (!event->failed)
 		output_line(&current(junit)->out, event->machine, ": ", "(finished: ", event,
 			    after);

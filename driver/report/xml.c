@@ -99,10 +99,9 @@ static void begin_nest(struct xml *xml, const struct ntd_event *event, const cha
 
 static void end_nest(struct xml *xml, const struct ntd_event *event, const char *title)
 {
-	char seconds[64];
-
 	if (!event->failed) {
-		snprintf(seconds, sizeof seconds, ", in %.2f seconds)", event->seconds);
+		_cleanup_free_ char *seconds = ntd_asprintf(", in %.2f seconds)", event->seconds);
+
 		xmlTextWriterStartElement(xml->writer, BAD_CAST "line");
 		xmlTextWriterWriteString(xml->writer, BAD_CAST "(finished: ");
 		xmlTextWriterWriteString(xml->writer, BAD_CAST title);

@@ -441,3 +441,15 @@ def test_monitor(session):
             one.start()
             assert one.send_monitor_command("").endswith("(qemu) ")
     """, seconds=10)
+
+
+def test_a_script_may_choose_a_locale_with_commas(fake, comma_locale):
+    result = harness.run("""
+        import locale
+        locale.setlocale(locale.LC_ALL, "de_DE.UTF-8")
+        assert locale.str(1.5) == "1,5"
+        assert machine.execute("sleep 30", timeout=1.5)[0] == 124
+        machine.succeed("true")
+    """, fake, env=comma_locale)
+    assert re.search(r"^\(finished: must succeed: true, in \d\.\d\d seconds\)$", result.log, re.M)
+    assert not re.search(r"\d,\d", result.log)
