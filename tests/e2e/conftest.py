@@ -1,21 +1,12 @@
 """Fixtures: start scripts, {name: path}, of fake machines and of real guests."""
 
 import functools
-import os
-import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 
 pytest.register_assert_rewrite("harness")
 import harness  # noqa: E402
-
-
-def require_containers():
-    """Skips where there can be none."""
-    if os.geteuid() != 0 or not shutil.which("systemd-nspawn", path="/usr/bin:/bin"):
-        pytest.skip("containers need root and systemd-nspawn")
 
 
 class Guests:
@@ -42,7 +33,8 @@ class Guests:
 
     def container(self, name, node=1, vlans=(), hosts=()):
         """A container's, not a virtual machine's; `hosts` are NAME=ADDRESS."""
-        require_containers()
+        if harness.obstacle_to_containers():
+            pytest.skip(f"no containers can be started here: {harness.obstacle_to_containers()}")
         command = [harness.ROOT / "tests/guests/make-container", "--node", str(node), "--out", f"{self.directory}/containers"]
         command += [word for vlan in vlans for word in ("--vlan", str(vlan))]
         command += [word for host in hosts for word in ("--host", host)]

@@ -16,6 +16,7 @@ belongs to it is killed. After every run the following must be gone within 2 s:
 """
 
 import ctypes
+import functools
 import json
 import os
 import re
@@ -44,6 +45,15 @@ PR_SET_CHILD_SUBREAPER = 36
 
 ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 own_children = set()  # pids of what tests themselves started
+
+
+@functools.cache
+def obstacle_to_containers():
+    """Why there can be none; "" where they can be."""
+    if os.geteuid() != 0:
+        return "they need root"
+    tried = subprocess.run([SANDBOX, "systemd-nspawn", "--version"], capture_output=True, text=True)
+    return tried.stderr.strip() if tried.returncode else ""
 
 
 # ---- processes and files that were left

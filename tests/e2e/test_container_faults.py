@@ -3,7 +3,6 @@
 """
 
 import json
-import os
 import re
 import shlex
 import signal
@@ -13,14 +12,14 @@ import harness
 import pytest
 from terminal import Terminal
 
+pytestmark = pytest.mark.skipif(bool(harness.obstacle_to_containers()),
+                                reason=f"no containers can be started here: {harness.obstacle_to_containers()}")
 BOOTED = r"say=STATUS=Container\ running." + "\nX_NSPAWN_LEADER_PID={pid}", "say=READY=1"
 
 
 @pytest.fixture
 def box(tmp_path):
     """A function from what the script does to {name: start script}."""
-    if os.geteuid() != 0:
-        pytest.skip("containers need root")
 
     def script(*actions, name="box"):
         path = tmp_path / f"run-{name}-nspawn"

@@ -1,5 +1,6 @@
 """Real containers: systemd-nspawn with Debian's or Ubuntu's systemd in it."""
 
+import os
 import re
 import signal
 import subprocess
@@ -349,6 +350,7 @@ def test_the_raw_console_is_delivered(left):
 # ---- beside virtual machines, and in pytest's style
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/net/tun"), reason="there is no /dev/net/tun")
 def test_a_container_and_a_virtual_machine_reach_each_other(guests, tmp_path):
     vms = {"vm": guests.tiny("vm", 9, [1])}
     containers = {"both": guests.container("both", 1, [1, 2]), "apart": guests.container("apart", 2, [2])}
