@@ -7,18 +7,6 @@ static PyObject *get_start_command(PyObject *object, void *closure)
 	return PyUnicode_DecodeFSDefault(ntd_machine_script(ntd_machine_self(object)->machine));
 }
 
-/* Where systemd makes its socket: systemd-ssh-generator(8). */
-static PyObject *ssh_backdoor_command(PyObject *object, PyObject *unused)
-{
-	_cleanup_free_ char *text =
-		ntd_asprintf("ssh -o User=root -o ProxyCommand=\"socat - "
-			     "UNIX-CLIENT:/run/systemd/nspawn/unix-export/%s/ssh\" bash",
-			     ntd_machine_name(ntd_machine_self(object)->machine));
-
-	(void)unused;
-	return PyUnicode_DecodeFSDefault(text);
-}
-
 static const char machine_doc[] =
 	"NspawnMachine(out_dir, tmp_dir, start_command, logger=None, name=None, "
 	"keep_machine_state=False, callbacks=None)\n--\n\n"
@@ -33,16 +21,12 @@ int ntd_add_nspawn_machine_type(PyObject *module, struct ntd_module_state *state
 		{"start_command", get_start_command, NULL, "str: what starts it.", NULL},
 		{NULL, NULL, NULL, NULL, NULL},
 	};
-	static PyMethodDef methods[] = {
-		{"ssh_backdoor_command", ssh_backdoor_command, METH_NOARGS,
-		 "ssh_backdoor_command($self)\n--\n\nThe command by which this host reaches the "
-		 "container's sshd, if systemd runs one for that."},
-		{NULL, NULL, 0, NULL},
-	};
 	static PyType_Slot slots[] = {
-		{Py_tp_doc, (void *)machine_doc}, {Py_tp_new, ntd_machine_new_object},
-		{Py_tp_init, ntd_machine_init},   {Py_tp_getset, attributes},
-		{Py_tp_methods, methods},         {0, NULL},
+		{Py_tp_doc, (void *)machine_doc},
+		{Py_tp_new, ntd_machine_new_object},
+		{Py_tp_init, ntd_machine_init},
+		{Py_tp_getset, attributes},
+		{0, NULL},
 	};
 	static PyType_Spec spec = {
 		.name = "test_driver.machine.NspawnMachine",

@@ -151,7 +151,6 @@ int ntd_add_qemu_machine_type(PyObject *module, struct ntd_module_state *state)
 				      ntd_machine_ocr_methods,
 				      ntd_machine_efi_methods,
 				      ntd_machine_interact_methods,
-				      ntd_machine_ssh_methods,
 				      NULL};
 
 	state->qemu_machine_type = (PyTypeObject *)PyType_FromModuleAndSpec(

@@ -276,9 +276,13 @@ int ntd_add_base_machine_type(PyObject *module, struct ntd_module_state *state)
 			 Py_TPFLAGS_DISALLOW_INSTANTIATION,
 		.slots = slots,
 	};
-	PyMethodDef *const lists[] = {ntd_machine_life_methods,    ntd_machine_command_methods,
-				      ntd_machine_unit_methods,    ntd_machine_file_methods,
-				      ntd_machine_desktop_methods, NULL};
+	PyMethodDef *const lists[] = {ntd_machine_life_methods,
+				      ntd_machine_command_methods,
+				      ntd_machine_unit_methods,
+				      ntd_machine_file_methods,
+				      ntd_machine_desktop_methods,
+				      ntd_machine_ssh_methods,
+				      NULL};
 
 	state->base_machine_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
 	if (!state->base_machine_type ||

@@ -12,6 +12,10 @@ static char *command(const struct ntd_session *session, const struct ntd_machine
 	const char *socket = ntd_machine_vsock_host(machine);
 	int offset = session->config->dump_vsocks;
 
+	if (ntd_machine_kind(machine) == &ntd_container_kind) /* systemd-ssh-generator(8) */
+		return ntd_asprintf("ssh -o User=root -o ProxyCommand=\"socat - UNIX-CLIENT:"
+				    "/run/systemd/nspawn/unix-export/%s/ssh\" bash",
+				    ntd_machine_name(machine));
 	if (socket)
 		return ntd_asprintf("ssh -o User=root vsock-mux/%s", socket);
 	if (!offset || !number)
@@ -19,7 +23,7 @@ static char *command(const struct ntd_session *session, const struct ntd_machine
 	return ntd_asprintf("ssh -o User=root vsock/%lld", (long long)offset + (long long)number);
 }
 
-/* Which of the configured machines it is, from 1; 0: none of them. */
+/* Which of the configured virtual machines it is, from 1; 0: none of them. */
 static size_t number_of(const struct ntd_session *session, const struct ntd_machine *machine)
 {
 	for (size_t i = 0; i < session->config->vms.count; i++)
@@ -50,20 +54,21 @@ PyMethodDef ntd_machine_ssh_methods[] = {
 	{"ssh_backdoor_command", ssh_backdoor_command, METH_NOARGS,
 	 "ssh_backdoor_command($self)\n--\n\nThe command by which this host reaches the guest's "
 	 "sshd "
-	 "without the network; needs\n"
-	 "systemd-ssh-proxy(1)."},
+	 "without the network: by\n"
+	 "systemd-ssh-proxy(1), or by a container's socket."},
 	{NULL, NULL, 0, NULL},
 };
 
 PyObject *ntd_driver_dump_machine_ssh(PyObject *object, PyObject *unused)
 {
 	const struct ntd_session *session = ntd_state_of(object)->session;
+	size_t configured = session->config->vms.count + session->config->containers.count;
 	int width = 0;
 
 	(void)unused;
-	for (size_t i = 0; i < session->config->vms.count; i++)
-		if ((int)strlen(session->config->vms.items[i].name) > width)
-			width = (int)strlen(session->config->vms.items[i].name);
+	for (size_t i = 0; i < configured; i++)
+		if ((int)strlen(ntd_machine_name(session->machines[i])) > width)
+			width = (int)strlen(ntd_machine_name(session->machines[i]));
 	if (!session->ssh_backdoor && !session->config->dump_vsocks) {
 		PySys_FormatStdout("The SSH backdoor is not enabled in the configuration.\n");
 		Py_RETURN_NONE;
@@ -72,9 +77,10 @@ PyObject *ntd_driver_dump_machine_ssh(PyObject *object, PyObject *unused)
 		"SSH backdoor enabled, the machines can be accessed like this:\n"
 		"Note: ssh finds them by systemd-ssh-proxy(1), which has to be set up on "
 		"this host.\n");
-	for (size_t i = 0; i < session->config->vms.count; i++) {
-		const char *name = session->config->vms.items[i].name;
-		_cleanup_free_ char *text = command(session, session->machines[i], i + 1);
+	for (size_t i = 0; i < configured; i++) {
+		const struct ntd_machine *machine = session->machines[i];
+		const char *name = ntd_machine_name(machine);
+		_cleanup_free_ char *text = command(session, machine, number_of(session, machine));
 		_cleanup_free_ char *line =
 			ntd_asprintf("    %s:%*s%s\n", name, width - (int)strlen(name) + 2, "",
 				     text ? text : "");

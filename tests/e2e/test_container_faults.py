@@ -235,3 +235,15 @@ def test_a_nix_build_gets_what_systemd_nspawn_expects(box, in_build):
     """, containers=box(), driver=("/bin/sh", "-c", BARE, "sh", harness.DRIVER),
                         env={"NIX_BUILD_TOP": "/build"} if in_build else None).lines
     assert found == [str([in_build] * 5)]
+
+
+def test_ssh_commands_are_those_of_each_machine(box, fakes):
+    """Machines of both kinds are sorted by name."""
+    result = harness.run("""
+        dump_machine_ssh()
+        assert a.ssh_backdoor_command().endswith('unix-export/a/ssh" bash')
+        assert [one.name for one in machines] == ["a", "b", "c", "d"]
+    """, fakes("b", "d"), containers={**box(name="a"), **box(name="c")}, options=("--dump-vsocks", "10"))
+    commands = dict(re.findall(r"^    (.): +(ssh .*)$", result.out, re.M))
+    assert commands["b"] == "ssh -o User=root vsock/11" and commands["d"] == "ssh -o User=root vsock/12"
+    assert "unix-export/a/ssh" in commands["a"] and "unix-export/c/ssh" in commands["c"]
