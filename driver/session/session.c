@@ -272,63 +272,48 @@ struct ntd_report *ntd_session_new_report(struct ntd_session *session, struct nt
 	return report;
 }
 
-/* Keeps the first ones. */
-static size_t only_virtual(struct ntd_machine **machines, size_t count)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < count; i++)
-		if (ntd_machine_kind(machines[i]) == &ntd_qemu_kind)
-			machines[kept++] = machines[i];
-	return kept;
-}
-
 static int start_ssh_backdoor(struct ntd_session *session, struct ntd_error **err)
 {
-	size_t count;
-	_cleanup_free_ struct ntd_machine **machines = ntd_session_machines(session, &count);
 	struct ntd_ssh_backdoor_context context = {.loop = session->loop,
 						   .children = session->children,
 						   .keeper = session->keeper,
 						   .report = session->report,
 						   .socket_dir = session->sockets.path};
 
-	count = only_virtual(machines, count);
-	session->ssh_backdoor = ntd_ssh_backdoor_start(&context, machines, count, err);
+	session->ssh_backdoor =
+		ntd_ssh_backdoor_start(&context, session->machines, session->machine_count, err);
 	return session->ssh_backdoor ? 0 : -1;
 }
 
-static int add_configured(struct ntd_session *session, const struct ntd_machine_kind *kind,
-			  const struct ntd_machine_config *machine, struct ntd_error **err)
+static int add_machines(struct ntd_session *session, const struct ntd_machine_kind *kind,
+			const struct ntd_machine_configs *machines, struct ntd_error **err)
 {
-	struct ntd_new_machine new = {.kind = kind,
-				      .name = machine->name,
-				      .script = machine->start_script,
-				      .keep_state = session->config->keep_state};
+	for (size_t i = 0; i < machines->count; i++) {
+		struct ntd_new_machine new = {.kind = kind,
+					      .name = machines->items[i].name,
+					      .script = machines->items[i].start_script,
+					      .keep_state = session->config->keep_state};
 
-	return ntd_session_add_machine(session, &new, err) ? 0 : -1;
+		if (!ntd_session_add_machine(session, &new, err))
+			return -1;
+	}
+	return 0;
 }
 
-/* Both lists are sorted by name, and so are the machines. */
-static int add_machines(struct ntd_session *session, struct ntd_error **err)
+static int by_name(const void *left, const void *right)
 {
-	const struct ntd_machine_configs *vms = &session->config->vms;
-	const struct ntd_machine_configs *containers = &session->config->containers;
-	size_t vm = 0, container = 0;
-	int result = 0;
+	struct ntd_machine *const *a = left, *const *b = right;
 
-	while (result == 0 && (vm < vms->count || container < containers->count)) {
-		bool vm_is_next =
-			container == containers->count ||
-			(vm < vms->count &&
-			 strcmp(vms->items[vm].name, containers->items[container].name) < 0);
+	return strcmp(ntd_machine_name(*a), ntd_machine_name(*b));
+}
 
-		result = vm_is_next
-				 ? add_configured(session, &ntd_qemu_kind, &vms->items[vm++], err)
-				 : add_configured(session, &ntd_container_kind,
-						  &containers->items[container++], err);
-	}
-	return result;
+static void sort_machines(struct ntd_session *session)
+{
+	pthread_mutex_lock(&session->mutex);
+	if (session->machine_count)
+		qsort(session->machines, session->machine_count, sizeof *session->machines,
+		      by_name);
+	pthread_mutex_unlock(&session->mutex);
 }
 
 int ntd_session_set_up(struct ntd_session *session, struct ntd_error **err)
@@ -344,10 +329,14 @@ int ntd_session_set_up(struct ntd_session *session, struct ntd_error **err)
 	session->taps = config->containers.count;
 	if (start_vlans(session, err) < 0)
 		return -1;
-	if (add_machines(session, err) < 0)
+	/* The backdoor is for virtual machines only, so it comes before there are others. */
+	if (add_machines(session, &ntd_qemu_kind, &config->vms, err) < 0 ||
+	    (config->enable_ssh_backdoor && config->vms.count &&
+	     start_ssh_backdoor(session, err) < 0) ||
+	    add_machines(session, &ntd_container_kind, &config->containers, err) < 0)
 		return -1;
-	return config->enable_ssh_backdoor && config->vms.count ? start_ssh_backdoor(session, err)
-								: 0;
+	sort_machines(session);
+	return 0;
 }
 
 /* ---- the deadline */
