@@ -22,7 +22,6 @@
 #include "net/vde.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -55,9 +54,6 @@ struct ntd_vlan {
 	struct ntd_timer resume;                      /* accepting, after a pause */
 	struct client *clients[NTD_VLAN_CLIENTS_MAX]; /* by slot; NULL: free */
 	unsigned complaints;
-	pthread_mutex_t
-		tap_mutex; /* guards has_tap; held while the interface is made, never by the loop */
-	bool has_tap;
 };
 
 /* ---- clients */
@@ -323,7 +319,6 @@ static void dispose(struct ntd_vlan *vlan)
 	if (ntd_socket_dir_remove(&vlan->directory, &error) < 0)
 		ntd_log(vlan->report, NTD_LEVEL_WARNING, NULL, "vlan %d: %s", vlan->number,
 			error->message);
-	pthread_mutex_destroy(&vlan->tap_mutex);
 	free(vlan);
 }
 
@@ -338,8 +333,7 @@ struct ntd_vlan *ntd_vlan_new(struct ntd_loop *loop, struct ntd_report *report, 
 				  .directory.fd = -1,
 				  .hub = ntd_switch_new(loop),
 				  .listener.fd = -1,
-				  .resume.expired = resume_accepting,
-				  .tap_mutex = PTHREAD_MUTEX_INITIALIZER};
+				  .resume.expired = resume_accepting};
 	ntd_log(report, NTD_LEVEL_INFO, NULL, "start vlan");
 	if (serve(vlan, directory, err) < 0) {
 		dispose(vlan);
@@ -374,7 +368,7 @@ static void run_plug_tap(void *arg)
 }
 
 /* Making an interface may take the kernel its time, so that is not for the loop. */
-static int add_tap(struct ntd_vlan *vlan, struct ntd_error **err)
+int ntd_vlan_add_tap(struct ntd_vlan *vlan, struct ntd_error **err)
 {
 	struct plug_tap plug = {.vlan = vlan, .err = err};
 	_cleanup_fd_ int fd = -1;
@@ -391,18 +385,6 @@ static int add_tap(struct ntd_vlan *vlan, struct ntd_error **err)
 		return -1;
 	ntd_steal_fd(&fd);
 	return 0;
-}
-
-int ntd_vlan_add_tap(struct ntd_vlan *vlan, struct ntd_error **err)
-{
-	int result = 0;
-
-	pthread_mutex_lock(&vlan->tap_mutex);
-	if (!vlan->has_tap)
-		result = add_tap(vlan, err);
-	vlan->has_tap = result == 0;
-	pthread_mutex_unlock(&vlan->tap_mutex);
-	return result;
 }
 
 int ntd_vlan_number(const struct ntd_vlan *vlan)

@@ -242,7 +242,7 @@ static void an_interface_that_is_down_or_deleted_only_loses_frames(void **state)
 	client_close(&clients[1]);
 }
 
-static void a_second_call_does_nothing_and_the_end_removes_it(void **state)
+static void a_second_call_fails_and_the_end_removes_it(void **state)
 {
 	struct fixture *fixture = *state;
 
@@ -254,12 +254,13 @@ static void a_second_call_does_nothing_and_the_end_removes_it(void **state)
 		add_tap(fixture);
 		index = if_nametoindex(NAME);
 		assert_true(index > 0);
-		add_tap(fixture);
+		assert_fails(ntd_vlan_add_tap(fixture->vlan, &err), NTD_E_SYS,
+			     "there is such an interface already");
 		assert_int_equal(if_nametoindex(NAME), index);
 		stop(fixture);
 		assert_int_equal(if_nametoindex(NAME), 0);
 	}
-	assert_int_equal(times_logged(fixture, "creating tap interface"), 2);
+	assert_int_equal(times_logged(fixture, "creating tap interface"), 4);
 }
 
 /* And when that other run has ended, it works. */
@@ -328,7 +329,7 @@ int main(void)
 		test(bursts_arrive_whole_and_in_order),
 		test(runts_and_giants_do_not_pass),
 		test(an_interface_that_is_down_or_deleted_only_loses_frames),
-		test(a_second_call_does_nothing_and_the_end_removes_it),
+		test(a_second_call_fails_and_the_end_removes_it),
 		test(a_name_that_is_taken_is_an_error),
 		test(what_the_system_lacks_is_named),
 		cmocka_unit_test(a_name_has_a_length),
