@@ -49,43 +49,32 @@ static int start_vlans(struct driver_object *self, PyObject *numbers)
 	return result;
 }
 
-static PyObject *make_vm(PyObject *object, PyObject *name, PyObject *script)
+static PyObject *make_machine(struct driver_object *self, PyObject *name, PyObject *script,
+			      PyTypeObject *class)
 {
-	_cleanup_pyref_ PyObject *args = PyTuple_Pack(1, script);
-	_cleanup_pyref_ PyObject *kwargs =
-		Py_BuildValue("{sOsO}", "name", name, "keep_machine_state",
-			      ntd_driver_self(object)->keep_machine_state ? Py_True : Py_False);
-
-	return args && kwargs ? ntd_driver_create_machine(object, args, kwargs) : NULL;
-}
-
-static PyObject *make_container(PyObject *object, PyObject *name, PyObject *script)
-{
-	struct driver_object *self = ntd_driver_self(object);
-	struct ntd_module_state *state = ntd_module_state();
 	_cleanup_pyref_ PyObject *none = PyTuple_New(0);
-	_cleanup_pyref_ PyObject *tmp_dir = ntd_path(state->session->tmp_dir);
+	_cleanup_pyref_ PyObject *tmp_dir = ntd_path(ntd_module_state()->session->tmp_dir);
 	_cleanup_pyref_ PyObject *kwargs =
 		Py_BuildValue("{sOsOsOsOsOsO}", "name", name, "start_command", script, "out_dir",
 			      self->out_dir, "tmp_dir", tmp_dir, "logger", self->logger,
 			      "keep_machine_state", self->keep_machine_state ? Py_True : Py_False);
 
-	return none && kwargs ? PyObject_Call((PyObject *)state->nspawn_machine_type, none, kwargs)
-			      : NULL;
+	return none && kwargs ? PyObject_Call((PyObject *)class, none, kwargs) : NULL;
 }
 
 static int make_machines(PyObject *object, PyObject *scripts)
 {
+	struct driver_object *self = ntd_driver_self(object);
+	struct ntd_module_state *state = ntd_module_state();
 	PyObject *one;
 
 	for (Py_ssize_t i = 0; (one = i < PyList_Size(scripts) ? PyList_GetItem(scripts, i) : NULL);
 	     i++) {
-		PyObject *name = PyTuple_GetItem(one, 0), *script = PyTuple_GetItem(one, 1);
-		_cleanup_pyref_ PyObject *machine = is_container(one)
-							    ? make_container(object, name, script)
-							    : make_vm(object, name, script);
+		_cleanup_pyref_ PyObject *machine = make_machine(
+			self, PyTuple_GetItem(one, 0), PyTuple_GetItem(one, 1),
+			is_container(one) ? state->nspawn_machine_type : state->qemu_machine_type);
 
-		if (!machine || PyList_Append(ntd_driver_self(object)->machines, machine) < 0)
+		if (!machine || PyList_Append(self->machines, machine) < 0)
 			return -1;
 	}
 	return 0;
