@@ -318,11 +318,7 @@ def assert_held_again(before):
 '''
 
 
-# ---- many tests in one run
-
-SERVER = r'''
-import json, linecache, socket, traceback
-
+ERROR_OF = '''
 def error_of(function, *arguments, **named):
     """The exception that the call raises, as "Type: text"."""
     try:
@@ -330,6 +326,13 @@ def error_of(function, *arguments, **named):
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     raise AssertionError("nothing was raised")
+
+'''
+
+# ---- many tests in one run
+
+SERVER = ERROR_OF + r'''
+import json, linecache, socket, traceback
 
 def serve():
     connection = socket.socket(socket.AF_UNIX)

@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import subprocess
-import time
 
 import harness
 import pytest
@@ -165,7 +164,7 @@ def test_units_and_waits(session):
         left.wait_for_file("/tmp/file")
         left.wait_for_open_port(81)
         left.wait_until_succeeds("test -e /tmp/file")
-        assert "did not" not in left.wait_until_fails("test -e /tmp/nosuch")
+        assert left.wait_until_fails("echo out; test -e /tmp/nosuch") == "out\\n"
         left.sleep(1)
     """)
 
@@ -298,10 +297,9 @@ def test_the_root_directory_is_kept_if_asked(left, tmp_path):
 
 def test_a_container_that_ends_fails_what_is_under_way(left):
     result = harness.run("""
-        import threading, time
+        import threading
         left.succeed("true")
         threading.Timer(1, lambda: left.process.kill()).start()
-        began = time.monotonic()
         left.succeed("sleep 1000")
     """, containers=left, status=1, seconds=120)
     assert "machine 'left': systemd-nspawn process exited unexpectedly: it was killed by signal 9" in result.log
@@ -411,13 +409,6 @@ def test_older_command_lines(left):
     harness.run("""
         assert left.succeed("echo a") == "a\\n" and machine is left
     """, containers=left, style="options", seconds=120)
-
-
-def test_speed_is_not_that_of_a_boot(session):
-    """A command is a process, not a guest's: hundreds of them are no matter."""
-    began = time.monotonic()
-    session("for _ in range(100): left.succeed('true')")
-    assert time.monotonic() - began < 50
 
 
 def test_mypy_knows_containers(tmp_path):

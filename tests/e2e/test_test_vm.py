@@ -13,21 +13,13 @@ IMPORTS = """
 import os
 from pathlib import Path
 from test_driver.test_vm import TestVM, TestVMManager, Timeouts, create_test_vm, delete_test_vm
-
-def error_of(function, *arguments, **named):
-    try:
-        function(*arguments, **named)
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"
-    raise AssertionError("nothing was raised")
-
 """
 IMAGE = {"TEST_VM_IMAGE": FAKE}
 
 
 def run(script, **named):
     env = {**IMAGE, **named.pop("env", {})}
-    return harness.run(IMPORTS + harness.textwrap.dedent(script), env=env, **named)
+    return harness.run(IMPORTS + harness.ERROR_OF + harness.textwrap.dedent(script), env=env, **named)
 
 
 def state_directories(run):
