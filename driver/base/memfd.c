@@ -13,7 +13,7 @@ int ntd_memory_file(const char *bytes, size_t len, struct ntd_error **err)
 	while (fd >= 0 && done < len) {
 		ssize_t written = write(fd, bytes + done, len - done);
 
-		if (written <= 0 && errno != EINTR)
+		if (written < 0 && errno != EINTR)
 			return ntd_error_sys(err, errno, "cannot write a file in memory");
 		done += written > 0 ? (size_t)written : 0;
 	}

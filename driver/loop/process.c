@@ -5,9 +5,8 @@
  */
 #include "loop/process.h"
 
-#include "base/memfd.h"
-
 #include "base/buf.h"
+#include "base/memfd.h"
 
 #include <errno.h>
 #include <signal.h>

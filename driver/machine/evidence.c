@@ -203,8 +203,8 @@ static bool collect(struct evidence *evidence, const struct piece *piece)
 	_cleanup_error_ struct ntd_error *error = NULL;
 	int64_t patience = ntd_after(piece->seconds * NTD_SECOND + REPLY_GRACE);
 
-	if (piece->needs == REACH_QEMU && evidence->machine->container)
-		return true;
+	if (piece->needs == REACH_QEMU && !evidence->machine->qmp)
+		return true; /* there is no QEMU */
 	if (ntd_now() >= evidence->deadline)
 		lower(evidence, REACH_DRIVER, "no time was left for it");
 	if (piece->needs > evidence->reach) {

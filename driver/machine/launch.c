@@ -128,7 +128,7 @@ void ntd_life_launch(struct ntd_machine *machine)
 		ntd_process_let_go(ntd_steal(&machine->process));
 		ntd_life_finish_waits(machine, NTD_WAIT_GONE, NULL);
 	}
-	machine->ended = machine->panicked = false;
+	machine->ended = false;
 	if (machine->kind->prepare(machine, &error) < 0 || order(machine, &error) < 0)
 		ntd_life_start_failed(machine, error);
 }

@@ -110,7 +110,7 @@ static void shell_connecting(struct ntd_source *source, uint32_t events)
 
 static int prepare(struct ntd_machine *machine, struct ntd_error **err)
 {
-	machine->monitor_prompted = machine->qmp_ready = false;
+	machine->monitor_prompted = machine->qmp_ready = machine->panicked = false;
 	machine->monitor_listener.ready = monitor_connecting;
 	machine->shell_listener.ready = shell_connecting;
 	unlink(machine->qmp_path);
