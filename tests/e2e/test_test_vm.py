@@ -9,7 +9,7 @@ import pytest
 import harness
 
 FAKE = harness.ROOT / "tests/fake/run-fake-vm"
-IMPORTS = """
+IMPORTS = harness.ERROR_OF + """
 import os
 from pathlib import Path
 from test_driver.test_vm import TestVM, TestVMManager, Timeouts, create_test_vm, delete_test_vm
@@ -19,7 +19,7 @@ IMAGE = {"TEST_VM_IMAGE": FAKE}
 
 def run(script, **named):
     env = {**IMAGE, **named.pop("env", {})}
-    return harness.run(IMPORTS + harness.ERROR_OF + harness.textwrap.dedent(script), env=env, **named)
+    return harness.run(IMPORTS + harness.textwrap.dedent(script), env=env, **named)
 
 
 def state_directories(run):
