@@ -71,7 +71,6 @@ PyObject *ntd_driver_start_all(PyObject *object, PyObject *unused)
 	struct ntd_nest nest = begin(self, "start all VMs");
 	int result = start_machines(list);
 
-	(void)unused;
 	ntd_nest_end(&nest, result < 0);
 	if (result < 0)
 		return NULL;
@@ -100,7 +99,6 @@ PyObject *ntd_driver_join_all(PyObject *object, PyObject *unused)
 	struct ntd_nest nest = begin(self, "wait for all VMs to finish");
 	int result = list ? 0 : -1;
 
-	(void)unused;
 	for (Py_ssize_t i = 0; result == 0 && i < PyList_Size(list); i++)
 		result = join(PyList_GetItem(list, i));
 	ntd_nest_end(&nest, result < 0);

@@ -145,7 +145,6 @@ int ntd_driver_init(PyObject *object, PyObject *args, PyObject *kwargs)
 
 PyObject *ntd_driver_enter(PyObject *object, PyObject *unused)
 {
-	(void)unused;
 	return Py_NewRef(object);
 }
 
@@ -179,7 +178,6 @@ PyObject *ntd_driver_exit(PyObject *object, PyObject *args)
 	struct driver_object *self = ntd_driver_self(object);
 	struct ntd_nest nest = ntd_nest_begin(ntd_logger_report(self->logger), NULL, "cleanup");
 
-	(void)args;
 	ntd_deadline_stop(self->deadline);
 	call_each(self, self->machines, "release");
 	call_each(self, self->vlans, "stop");
@@ -231,7 +229,6 @@ PyObject *ntd_driver_get_config(PyObject *object, void *closure)
 {
 	struct driver_object *self = ntd_driver_self(object);
 
-	(void)closure;
 	if (!self->config)
 		self->config = config_of_run(ntd_module_state()->session->config);
 	return Py_XNewRef(self->config);
@@ -241,7 +238,6 @@ PyObject *ntd_driver_get_config(PyObject *object, void *closure)
 
 PyObject *ntd_driver_get_vhost_vsock(PyObject *object, void *closure)
 {
-	(void)closure;
 	if (!ntd_module_state()->session->ssh_backdoor || ntd_driver_self(object)->is_own)
 		Py_RETURN_NONE;
 	return ntd_call("test_driver.driver", "VHostDeviceVsock", "(O)", object);

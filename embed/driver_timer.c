@@ -16,7 +16,6 @@ PyObject *ntd_driver_get_race_timer(PyObject *object, void *closure)
 	struct timer_object *self =
 		PyObject_New(struct timer_object, ntd_module_state()->timer_type);
 
-	(void)closure;
 	if (self)
 		self->driver = Py_NewRef(object);
 	return (PyObject *)self;
@@ -26,8 +25,6 @@ PyObject *ntd_driver_terminate_test(PyObject *object, PyObject *unused)
 {
 	struct ntd_session *session = ntd_module_state()->session;
 
-	(void)object;
-	(void)unused;
 	Py_BEGIN_ALLOW_THREADS
 	ntd_session_abort(session, SIGTERM, NTD_TIMEOUT_REACHED);
 	ntd_session_yield_to_abort(session);
@@ -46,27 +43,23 @@ static void timer_dealloc(PyObject *object)
 
 static PyObject *timer_start(PyObject *object, PyObject *unused)
 {
-	(void)unused;
 	ntd_deadline_start(deadline_of(object));
 	Py_RETURN_NONE;
 }
 
 static PyObject *timer_cancel(PyObject *object, PyObject *unused)
 {
-	(void)unused;
 	ntd_deadline_stop(deadline_of(object));
 	Py_RETURN_NONE;
 }
 
 static PyObject *timer_is_alive(PyObject *object, PyObject *unused)
 {
-	(void)unused;
 	return PyBool_FromLong(deadline_of(object)->running);
 }
 
 static PyObject *get_interval(PyObject *object, void *closure)
 {
-	(void)closure;
 	return PyFloat_FromDouble(deadline_of(object)->seconds);
 }
 

@@ -7,7 +7,6 @@
 
 static PyObject *make_assertions(struct ntd_module_state *state)
 {
-	(void)state;
 	return ntd_call("test_driver.assertions", "Assertions", "()");
 }
 
@@ -62,8 +61,6 @@ static PyObject *driver_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
 	struct ntd_module_state *state = ntd_module_state();
 	struct driver_object *self = (struct driver_object *)PyType_GenericAlloc(type, 0);
 
-	(void)args;
-	(void)kwargs;
 	if (!self)
 		return NULL;
 	self->machines = PyList_New(0);
@@ -160,7 +157,6 @@ static PyObject *test_script(PyObject *object, PyObject *unused)
 {
 	struct ntd_module_state *state = ntd_state_of(object);
 
-	(void)unused;
 	if (execute(object) < 0 && !script_exited(state))
 		return NULL;
 	Py_RETURN_NONE;
@@ -170,7 +166,6 @@ static PyObject *reload(PyObject *object, PyObject *unused)
 {
 	struct ntd_module_state *state = ntd_state_of(object);
 
-	(void)unused;
 	if (ntd_compile_script(state) < 0 || ntd_remember_script(state) < 0)
 		return NULL;
 	Py_RETURN_NONE;
@@ -182,7 +177,6 @@ static PyObject *run_tests(PyObject *object, PyObject *unused)
 	_cleanup_free_ char *seconds = ntd_float_text(self->deadline->seconds);
 	int result;
 
-	(void)unused;
 	ntd_log(ntd_logger_report(self->logger), NTD_LEVEL_INFO, NULL,
 		"Test will time out and terminate in %s seconds", seconds);
 	ntd_deadline_start(self->deadline);
@@ -199,7 +193,6 @@ static PyObject *run_tests(PyObject *object, PyObject *unused)
 
 static PyObject *check_polling_conditions(PyObject *object, PyObject *unused)
 {
-	(void)unused;
 	if (!PyList_Size(ntd_driver_self(object)->polling_conditions))
 		Py_RETURN_NONE;
 	return ntd_call("test_driver.polling_condition", "check_all", "(O)", object);
@@ -235,13 +228,11 @@ static PyObject *serial_stdout(PyObject *object, bool shown)
 
 static PyObject *serial_stdout_on(PyObject *object, PyObject *unused)
 {
-	(void)unused;
 	return serial_stdout(object, true);
 }
 
 static PyObject *serial_stdout_off(PyObject *object, PyObject *unused)
 {
-	(void)unused;
 	return serial_stdout(object, false);
 }
 
@@ -251,13 +242,11 @@ static PyObject *get_out_dir(PyObject *object, void *closure)
 {
 	PyObject *own = ntd_driver_self(object)->out_dir;
 
-	(void)closure;
 	return own ? Py_NewRef(own) : ntd_path(ntd_state_of(object)->session->config->output_dir);
 }
 
 static PyObject *get_tmp_dir(PyObject *object, void *closure)
 {
-	(void)closure;
 	return ntd_path(ntd_state_of(object)->session->tmp_dir);
 }
 
@@ -266,31 +255,26 @@ static PyObject *get_tests(PyObject *object, void *closure)
 	PyObject *own = ntd_driver_self(object)->tests;
 	PyObject *text = own ? own : ntd_state_of(object)->script_text;
 
-	(void)closure;
 	return text ? Py_NewRef(text) : PyUnicode_FromString("");
 }
 
 static PyObject *get_keep_machine_state(PyObject *object, void *closure)
 {
-	(void)closure;
 	return PyBool_FromLong(ntd_driver_self(object)->keep_machine_state);
 }
 
 static PyObject *get_global_timeout(PyObject *object, void *closure)
 {
-	(void)closure;
 	return PyFloat_FromDouble(ntd_driver_self(object)->deadline->seconds);
 }
 
 static PyObject *get_machines(PyObject *object, void *closure)
 {
-	(void)closure;
 	return Py_XNewRef(ntd_driver_self(object)->machines);
 }
 
 static int set_machines(PyObject *object, PyObject *value, void *closure)
 {
-	(void)closure;
 	if (!value || !PyList_Check(value)) {
 		PyErr_SetString(PyExc_TypeError, "machines must be a list");
 		return -1;
@@ -314,13 +298,11 @@ static PyObject *machines_of_class(PyObject *object, PyTypeObject *class)
 
 static PyObject *get_machines_qemu(PyObject *object, void *closure)
 {
-	(void)closure;
 	return machines_of_class(object, ntd_state_of(object)->qemu_machine_type);
 }
 
 static PyObject *get_machines_nspawn(PyObject *object, void *closure)
 {
-	(void)closure;
 	return machines_of_class(object, ntd_state_of(object)->nspawn_machine_type);
 }
 

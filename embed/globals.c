@@ -103,7 +103,6 @@ PyObject *ntd_driver_test_symbols(PyObject *object, PyObject *unused)
 {
 	_cleanup_pyref_ PyObject *dict = PyDict_New();
 
-	(void)unused;
 	if (!dict || add_general(object, dict) < 0 || add_machines(object, dict) < 0 ||
 	    add_vlans(object, dict) < 0)
 		return NULL;

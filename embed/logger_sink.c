@@ -62,7 +62,6 @@ static void sink_event(struct ntd_sink *sink, const struct ntd_event *event)
 
 static void sink_close(struct ntd_sink *sink)
 {
-	(void)sink;
 }
 
 static struct event *take(struct ntd_logger_sink *self)

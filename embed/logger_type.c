@@ -83,7 +83,6 @@ static PyObject *get_logger_list(PyObject *object, void *closure)
 {
 	struct logger_object *self = self_of(object);
 
-	(void)closure;
 	if (!self->listening && report_of(object)) {
 		if (ntd_logger_listen(ntd_module_state(), self->report, self->list) < 0)
 			return NULL;

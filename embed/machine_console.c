@@ -5,7 +5,6 @@ static PyObject *get_console_log(PyObject *object, PyObject *unused)
 {
 	_cleanup_buf_ struct ntd_buf log = {0};
 
-	(void)unused;
 	ntd_console_copy_log(ntd_machine_console(ntd_machine_self(object)->machine), &log);
 	return ntd_text(&log);
 }
@@ -31,7 +30,6 @@ static PyObject *wait_for_monitor_prompt(PyObject *object, PyObject *unused)
 	_cleanup_buf_ struct ntd_buf reply = {0};
 	int result;
 
-	(void)unused;
 	if (!NTD_BLOCKING_CALL(result, ntd_monitor_command(ntd_machine_monitor(machine), NULL,
 							   &reply, NTD_FOREVER, waiter, error)))
 		return NULL;
@@ -87,13 +85,11 @@ static PyObject *set_link(PyObject *object, const char *line)
 
 static PyObject *block(PyObject *object, PyObject *unused)
 {
-	(void)unused;
 	return set_link(object, "set_link virtio-net-pci.1 off");
 }
 
 static PyObject *unblock(PyObject *object, PyObject *unused)
 {
-	(void)unused;
 	return set_link(object, "set_link virtio-net-pci.1 on");
 }
 

@@ -43,7 +43,6 @@ static PyObject *take_console_line(PyObject *object, PyObject *args, PyObject *k
 
 static PyObject *count_console_lines(PyObject *object, PyObject *unused)
 {
-	(void)unused;
 	return PyLong_FromSize_t(
 		ntd_console_unread(ntd_machine_console(ntd_machine_self(object)->machine)));
 }
@@ -56,13 +55,11 @@ static PyObject *made_of(PyObject *object, const char *name)
 
 PyObject *ntd_machine_get_last_lines(PyObject *object, void *closure)
 {
-	(void)closure;
 	return made_of(object, "LastLines");
 }
 
 PyObject *ntd_machine_get_serial_thread(PyObject *object, void *closure)
 {
-	(void)closure;
 	if (!ntd_machine_status(ntd_machine_self(object)->machine).pid)
 		Py_RETURN_NONE;
 	return made_of(object, "SerialThread");
@@ -73,7 +70,6 @@ PyObject *ntd_machine_get_full_console_log(PyObject *object, void *closure)
 	_cleanup_buf_ struct ntd_buf log = {0};
 	_cleanup_pyref_ PyObject *text = NULL, *newline = PyUnicode_FromString("\n");
 
-	(void)closure;
 	ntd_console_copy_log(ntd_machine_console(ntd_machine_self(object)->machine), &log);
 	text = log.len ? ntd_text(&log) : NULL;
 	if (!log.len)

@@ -33,7 +33,6 @@ static PyObject *get_window_names(PyObject *object, PyObject *unused)
 	_cleanup_pyref_ PyObject *text = NULL;
 	int result;
 
-	(void)unused;
 	if (!NTD_BLOCKING_CALL(result, fetch_windows(&windows, &names, waiter, error)))
 		return NULL;
 	text = ntd_text(&names);

@@ -16,7 +16,6 @@ static PyObject *create_efi_vars(PyObject *object, PyObject *unused)
 {
 	_cleanup_pyref_ PyObject *store = ntd_machine_efi_store(object);
 
-	(void)unused;
 	return store ? PyObject_CallMethod(store, "create_empty", NULL) : NULL;
 }
 
@@ -36,7 +35,6 @@ static PyObject *read_efi_vars(PyObject *object, PyObject *unused)
 {
 	_cleanup_pyref_ PyObject *store = ntd_machine_efi_store(object);
 
-	(void)unused;
 	return store ? PyObject_CallMethod(store, "read", NULL) : NULL;
 }
 
@@ -44,7 +42,6 @@ static PyObject *dump_efi_vars(PyObject *object, PyObject *unused)
 {
 	_cleanup_pyref_ PyObject *store = ntd_machine_efi_store(object);
 
-	(void)unused;
 	return store ? PyObject_CallMethod(store, "dump", NULL) : NULL;
 }
 

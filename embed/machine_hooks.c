@@ -48,7 +48,6 @@ static char **environment(void *owner)
 	PyGILState_STATE gil = PyGILState_Ensure();
 	char **copy = ntd_environment_copy(environ);
 
-	(void)owner;
 	PyGILState_Release(gil);
 	return copy;
 }
@@ -233,16 +232,12 @@ static int refuse(const struct machine_object *self, struct ntd_error **err)
 
 static int refuse_command(void *owner, struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	(void)waiter;
 	return refuse(owner, err);
 }
 
 static int refuse_start(void *owner, bool allow_reboot, struct ntd_start_order *order,
 			struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	(void)allow_reboot;
-	(void)order;
-	(void)waiter;
 	return refuse(owner, err);
 }
 
@@ -278,7 +273,6 @@ PyObject *ntd_machine_get_callbacks(PyObject *object, void *closure)
 	/* Whoever has the list may change it, so from now on it is looked at before each command. */
 	struct machine_object *self = ntd_machine_self(object);
 
-	(void)closure;
 	if (!self->callbacks_seen) {
 		self->callbacks_seen = true;
 		ntd_machine_hook(self);
@@ -290,7 +284,6 @@ int ntd_machine_set_callbacks(PyObject *object, PyObject *value, void *closure)
 {
 	struct machine_object *self = ntd_machine_self(object);
 
-	(void)closure;
 	if (!value || !PyList_Check(value)) {
 		PyErr_SetString(PyExc_TypeError, "callbacks must be a list of functions");
 		return -1;
@@ -306,7 +299,6 @@ PyObject *ntd_machine_get_start_command(PyObject *object, void *closure)
 {
 	struct machine_object *self = ntd_machine_self(object);
 
-	(void)closure;
 	if (!self->start_command) {
 		_cleanup_pyref_ PyObject *text =
 			PyUnicode_DecodeFSDefault(ntd_machine_script(self->machine));
@@ -341,7 +333,6 @@ int ntd_machine_set_start_command(PyObject *object, PyObject *value, void *closu
 	struct machine_object *self = ntd_machine_self(object);
 	_cleanup_pyref_ PyObject *method = value ? PyObject_GetAttrString(value, "cmd") : NULL;
 
-	(void)closure;
 	if (!method || !PyCallable_Check(method)) {
 		PyErr_Format(PyExc_TypeError, "start_command must be a QemuStartCommand, not %s",
 			     value ? Py_TYPE(value)->tp_name : "deleted");

@@ -30,7 +30,6 @@ static PyObject *shell_interact(PyObject *object, PyObject *args, PyObject *kwar
 
 static PyObject *console_interact(PyObject *object, PyObject *unused)
 {
-	(void)unused;
 	return ntd_call("test_driver.interact", "serial", "(O)", object);
 }
 

@@ -28,7 +28,6 @@ static PyObject *start_container(PyObject *object, PyObject *unused)
 {
 	struct ntd_machine *machine = ntd_machine_self(object)->machine;
 
-	(void)unused;
 	RETURN_NONE_AFTER(ntd_machine_start(machine, false, waiter, error));
 }
 
@@ -36,7 +35,6 @@ static PyObject *connect(PyObject *object, PyObject *unused)
 {
 	struct ntd_machine *machine = ntd_machine_self(object)->machine;
 
-	(void)unused;
 	RETURN_NONE_AFTER(ntd_machine_connect(machine, waiter, error));
 }
 
@@ -44,7 +42,6 @@ static PyObject *shutdown(PyObject *object, PyObject *unused)
 {
 	struct ntd_machine *machine = ntd_machine_self(object)->machine;
 
-	(void)unused;
 	RETURN_NONE_AFTER(ntd_machine_shutdown(machine, waiter, error));
 }
 
@@ -52,7 +49,6 @@ static PyObject *crash(PyObject *object, PyObject *unused)
 {
 	struct ntd_machine *machine = ntd_machine_self(object)->machine;
 
-	(void)unused;
 	RETURN_NONE_AFTER(ntd_machine_crash(machine, waiter, error));
 }
 
@@ -60,7 +56,6 @@ static PyObject *reboot(PyObject *object, PyObject *unused)
 {
 	struct ntd_machine *machine = ntd_machine_self(object)->machine;
 
-	(void)unused;
 	RETURN_NONE_AFTER(ntd_machine_reboot(machine, waiter, error));
 }
 
@@ -114,7 +109,6 @@ static PyObject *release(PyObject *object, PyObject *unused)
 	struct machine_object *self = ntd_machine_self(object);
 	struct ntd_machine *machine = self->machine;
 
-	(void)unused;
 	if (!ntd_machine_status(machine).pid)
 		Py_RETURN_NONE;
 	ntd_machine_note_release(self);
@@ -151,13 +145,11 @@ static PyObject *switch_root(PyObject *object, PyObject *unused)
 {
 	struct ntd_machine *machine = ntd_machine_self(object)->machine;
 
-	(void)unused;
 	RETURN_NONE_AFTER(switch_to_root(machine, waiter, error));
 }
 
 static PyObject *is_up(PyObject *object, PyObject *unused)
 {
-	(void)unused;
 	return PyBool_FromLong(ntd_machine_is_up(ntd_machine_self(object)->machine));
 }
 
@@ -165,7 +157,6 @@ static PyObject *cleanup_statedir(PyObject *object, PyObject *unused)
 {
 	struct ntd_machine *machine = ntd_machine_self(object)->machine;
 
-	(void)unused;
 	Py_BEGIN_ALLOW_THREADS
 	ntd_machine_cleanup_state_dir(machine);
 	Py_END_ALLOW_THREADS
@@ -174,7 +165,6 @@ static PyObject *cleanup_statedir(PyObject *object, PyObject *unused)
 
 static PyObject *run_callbacks(PyObject *object, PyObject *unused)
 {
-	(void)unused;
 	if (ntd_machine_run_callbacks(ntd_machine_self(object)) < 0)
 		return NULL;
 	Py_RETURN_NONE;
@@ -182,7 +172,6 @@ static PyObject *run_callbacks(PyObject *object, PyObject *unused)
 
 static PyObject *sweep_statedir(PyObject *object, PyObject *unused)
 {
-	(void)unused;
 	ntd_keeper_sweep_tree(ntd_state_of(object)->session->keeper,
 			      ntd_machine_state_dir(ntd_machine_self(object)->machine));
 	Py_RETURN_NONE;
@@ -190,14 +179,12 @@ static PyObject *sweep_statedir(PyObject *object, PyObject *unused)
 
 static PyObject *enter(PyObject *object, PyObject *unused)
 {
-	(void)unused;
 	return Py_NewRef(object);
 }
 
 /* By its method, which a subclass may have overridden. */
 static PyObject *leave(PyObject *object, PyObject *args)
 {
-	(void)args;
 	return PyObject_CallMethod(object, "release", NULL);
 }
 

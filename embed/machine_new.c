@@ -16,18 +16,12 @@ static int refuse(struct ntd_error **err)
 
 static int refuse_command(void *owner, struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	(void)owner;
-	(void)waiter;
 	return refuse(err);
 }
 
 static int refuse_start(void *owner, bool allow_reboot, struct ntd_start_order *order,
 			struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	(void)owner;
-	(void)allow_reboot;
-	(void)order;
-	(void)waiter;
 	return refuse(err);
 }
 
@@ -49,8 +43,6 @@ PyObject *ntd_machine_new_object(PyTypeObject *type, PyObject *args, PyObject *k
 {
 	struct machine_object *self = (struct machine_object *)PyType_GenericAlloc(type, 0);
 
-	(void)args;
-	(void)kwargs;
 	if (!self)
 		return NULL;
 	self->machine = unborn_machine(ntd_module_state());

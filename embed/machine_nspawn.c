@@ -3,7 +3,6 @@
 
 static PyObject *get_start_command(PyObject *object, void *closure)
 {
-	(void)closure;
 	return PyUnicode_DecodeFSDefault(ntd_machine_script(ntd_machine_self(object)->machine));
 }
 

@@ -13,7 +13,6 @@ static PyObject *close_engines(PyObject *capsule, PyObject *unused)
 {
 	struct ntd_ocr *ocr = PyCapsule_GetPointer(capsule, CAPSULE);
 
-	(void)unused;
 	Py_BEGIN_ALLOW_THREADS
 	ntd_ocr_close(ocr);
 	Py_END_ALLOW_THREADS
@@ -170,13 +169,11 @@ static PyObject *get_screen_text(PyObject *object, PyObject *unused)
 {
 	_cleanup_pyref_ PyObject *texts = texts_of_screen(object, 1);
 
-	(void)unused;
 	return texts ? PySequence_GetItem(texts, 0) : NULL;
 }
 
 static PyObject *get_screen_text_variants(PyObject *object, PyObject *unused)
 {
-	(void)unused;
 	return texts_of_screen(object, NTD_PICTURE_VARIANT_COUNT);
 }
 

@@ -3,7 +3,6 @@
 
 static PyObject *get_connected(PyObject *object, void *closure)
 {
-	(void)closure;
 	return PyBool_FromLong(ntd_machine_status(ntd_machine_self(object)->machine).state ==
 			       NTD_MACHINE_CONNECTED);
 }
@@ -12,7 +11,6 @@ static int set_connected(PyObject *object, PyObject *value, void *closure)
 {
 	int truth = value ? PyObject_IsTrue(value) : 0;
 
-	(void)closure;
 	if (!truth)
 		ntd_machine_disconnect(ntd_machine_self(object)->machine, false);
 	return truth < 0 ? -1 : 0;
@@ -36,19 +34,16 @@ static PyObject *get_vsock(PyObject *object, void *closure)
 
 static PyObject *get_efi_vars_path(PyObject *object, void *closure)
 {
-	(void)closure;
 	return ntd_path(ntd_machine_efi_vars(ntd_machine_self(object)->machine));
 }
 
 static PyObject *get_efi_vars(PyObject *object, void *closure)
 {
-	(void)closure;
 	return ntd_machine_efi_store(object);
 }
 
 static PyObject *get_root_shell(PyObject *object, void *closure)
 {
-	(void)closure;
 	return PyBool_FromLong(ntd_machine_has_root_shell(ntd_machine_self(object)->machine));
 }
 
@@ -56,7 +51,6 @@ static int set_root_shell(PyObject *object, PyObject *value, void *closure)
 {
 	int truth = value ? PyObject_IsTrue(value) : -1;
 
-	(void)closure;
 	if (!value)
 		PyErr_SetString(PyExc_AttributeError, "root_shell cannot be deleted");
 	if (truth >= 0)
@@ -78,7 +72,6 @@ static PyObject *get_socket(PyObject *object, void *closure)
 
 static PyObject *get_qmp_client(PyObject *object, void *closure)
 {
-	(void)closure;
 	if (!ntd_qmp_is_open(ntd_machine_qmp(ntd_machine_self(object)->machine)))
 		Py_RETURN_NONE;
 	return ntd_qmp_object(ntd_state_of(object), object, ntd_machine_self(object)->machine);

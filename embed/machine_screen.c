@@ -167,7 +167,6 @@ static PyObject *screenshot(PyObject *object, PyObject *args, PyObject *kwargs)
 
 static PyObject *managed_screenshot(PyObject *object, PyObject *unused)
 {
-	(void)unused;
 	return ntd_call("test_driver.machine.screen", "managed_screenshot", "(O)", object);
 }
 

@@ -87,7 +87,6 @@ PyTypeObject *ntd_machine_class_of(PyObject *object)
 
 static PyObject *get_name(PyObject *object, void *closure)
 {
-	(void)closure;
 	return ntd_text_of(ntd_machine_name(ntd_machine_self(object)->machine));
 }
 
@@ -104,7 +103,6 @@ static int set_name(PyObject *object, PyObject *value, void *closure)
 
 static PyObject *get_booted(PyObject *object, void *closure)
 {
-	(void)closure;
 	return PyBool_FromLong(ntd_machine_state_booted(status_of(object).state));
 }
 
@@ -112,7 +110,6 @@ static PyObject *get_pid(PyObject *object, void *closure)
 {
 	pid_t pid = status_of(object).pid;
 
-	(void)closure;
 	if (!pid)
 		Py_RETURN_NONE;
 	return PyLong_FromLong(pid);
@@ -159,13 +156,11 @@ static int set_directory(PyObject *object, PyObject *value, void *closure)
 
 static PyObject *get_keeps_state(PyObject *object, void *closure)
 {
-	(void)closure;
 	return PyBool_FromLong(ntd_machine_keeps_state(ntd_machine_self(object)->machine));
 }
 
 static PyObject *get_boot_timeout(PyObject *object, void *closure)
 {
-	(void)closure;
 	return PyFloat_FromDouble(
 		ntd_machine_context(ntd_machine_self(object)->machine)->boot_timeout);
 }
@@ -174,7 +169,6 @@ static int set_boot_timeout(PyObject *object, PyObject *value, void *closure)
 {
 	double seconds = value ? PyFloat_AsDouble(value) : 0;
 
-	(void)closure;
 	if (PyErr_Occurred())
 		return -1;
 	if (!(seconds > 0)) {
@@ -189,7 +183,6 @@ static PyObject *get_logger(PyObject *object, void *closure)
 {
 	PyObject *logger = ntd_machine_self(object)->logger;
 
-	(void)closure;
 	return logger ? Py_NewRef(logger) : ntd_logger_object(ntd_state_of(object));
 }
 
@@ -197,7 +190,6 @@ static PyObject *get_process(PyObject *object, void *closure)
 {
 	pid_t pid = status_of(object).pid;
 
-	(void)closure;
 	if (!pid)
 		Py_RETURN_NONE;
 	return ntd_process_object(ntd_state_of(object), object, ntd_machine_self(object)->machine,

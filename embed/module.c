@@ -79,7 +79,6 @@ static PyObject *current_driver(PyObject *module, PyObject *unused)
 {
 	PyObject *driver = ((struct ntd_module_state *)PyModule_GetState(module))->driver;
 
-	(void)unused;
 	return Py_NewRef(driver ? driver : Py_None);
 }
 
@@ -132,6 +131,5 @@ struct ntd_module_state *ntd_module_state(void)
 
 struct ntd_module_state *ntd_state_of(PyObject *self)
 {
-	(void)self;
 	return ntd_module_state();
 }

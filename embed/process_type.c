@@ -43,7 +43,6 @@ static PyObject *returncode(PyObject *object, void *closure)
 {
 	struct ntd_machine_status status = ntd_machine_status(self_of(object)->machine);
 
-	(void)closure;
 	if (status.pid == self_of(object)->pid)
 		Py_RETURN_NONE;
 	if (WIFSIGNALED(status.wait_status))
@@ -53,14 +52,12 @@ static PyObject *returncode(PyObject *object, void *closure)
 
 static PyObject *get_stdin(PyObject *object, void *closure)
 {
-	(void)closure;
 	return ntd_call("test_driver.machine.console", "SerialInput", "(O)",
 			self_of(object)->owner);
 }
 
 static PyObject *process_poll(PyObject *object, PyObject *unused)
 {
-	(void)unused;
 	return returncode(object, NULL);
 }
 
@@ -89,13 +86,11 @@ static PyObject *process_send_signal(PyObject *object, PyObject *number)
 
 static PyObject *process_terminate(PyObject *object, PyObject *unused)
 {
-	(void)unused;
 	return send_signal(object, SIGTERM);
 }
 
 static PyObject *process_kill(PyObject *object, PyObject *unused)
 {
-	(void)unused;
 	return send_signal(object, SIGKILL);
 }
 

@@ -80,7 +80,6 @@ static PyObject *begin_test(PyObject *self, PyObject *args)
 	struct ntd_module_state *state = ntd_module_state();
 	const char *title;
 
-	(void)self;
 	if (!PyArg_ParseTuple(args, "s:begin_test", &title))
 		return NULL;
 	state->test = ntd_nest_begin_full(state->session->report, NULL, title, NULL, true);
@@ -93,7 +92,6 @@ static PyObject *end_test(PyObject *self, PyObject *args)
 	const char *skipped;
 	int failed;
 
-	(void)self;
 	if (!PyArg_ParseTuple(args, "pz:end_test", &failed, &skipped))
 		return NULL;
 	if (skipped) {
@@ -113,7 +111,6 @@ static PyObject *recall(PyObject *self, PyObject *args)
 	Py_ssize_t from;
 	const char *console;
 
-	(void)self;
 	if (!PyArg_ParseTuple(args, "nz:recall", &from, &console))
 		return NULL;
 	Py_BEGIN_ALLOW_THREADS
@@ -128,8 +125,6 @@ static PyObject *spent(PyObject *self, PyObject *unused)
 	struct ntd_module_state *state = ntd_module_state();
 	double boot, waiting, commands;
 
-	(void)self;
-	(void)unused;
 	Py_BEGIN_ALLOW_THREADS
 	ntd_report_flush(state->session->report, ntd_after(NTD_SECOND));
 	ntd_times(state->times, &boot, &waiting);
@@ -143,7 +138,6 @@ static PyObject *cause_of_death(PyObject *self, PyObject *machine)
 	struct ntd_machine *core = ntd_machine_of(machine);
 	_cleanup_free_ char *cause = core ? ntd_machine_cause_of_death(core) : NULL;
 
-	(void)self;
 	if (!core)
 		return NULL;
 	if (!cause)
@@ -160,7 +154,6 @@ static PyObject *collect(PyObject *self, PyObject *args)
 	const char *directory;
 	int64_t began = ntd_module_state()->test.began;
 
-	(void)self;
 	if (!PyArg_ParseTuple(args, "Os:collect", &object, &directory))
 		return NULL;
 	machine = ntd_machine_of(object);
@@ -176,8 +169,6 @@ static PyObject *collect(PyObject *self, PyObject *args)
 
 static PyObject *ending(PyObject *self, PyObject *unused)
 {
-	(void)self;
-	(void)unused;
 	return PyLong_FromLong(ntd_signals_ending());
 }
 
@@ -186,7 +177,6 @@ static PyObject *pause_run(PyObject *self, PyObject *args)
 	const char *banner;
 	PyObject *names;
 
-	(void)self;
 	if (!PyArg_ParseTuple(args, "O!s:pause", &PyDict_Type, &names, &banner) ||
 	    ntd_pause_at(ntd_module_state(), names, banner) < 0)
 		return NULL;

@@ -181,7 +181,6 @@ static PyObject *qmp_events(PyObject *object, PyObject *args, PyObject *kwargs)
 
 static PyObject *qmp_read_pending_messages(PyObject *object, PyObject *unused)
 {
-	(void)unused;
 	return client_of(object) ? Py_NewRef(Py_None) : NULL;
 }
 
@@ -216,7 +215,6 @@ static PyObject *qmp_from_path(PyObject *type, PyObject *args, PyObject *kwargs)
 
 static PyObject *qmp_close(PyObject *object, PyObject *unused)
 {
-	(void)unused;
 	close_client((struct qmp_object *)object);
 	Py_RETURN_NONE;
 }

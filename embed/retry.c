@@ -18,7 +18,6 @@ static int try_function(void *arg, bool last, struct ntd_waiter *waiter, struct 
 	PyObject *result;
 	int truth = -1;
 
-	(void)waiter;
 	ntd_into_python(retried->blocking);
 	result = PyObject_CallOneArg(retried->function, last ? Py_True : Py_False);
 	if (result)
@@ -59,6 +58,5 @@ PyObject *ntd_retry_function(PyObject *self, PyObject *args, PyObject *kwargs)
 	ntd_unblock(&blocking);
 	if (result < 0)
 		return ntd_raise(ntd_module_state(), error);
-	(void)self;
 	Py_RETURN_NONE;
 }

@@ -64,7 +64,6 @@ static void signalled(struct ntd_source *source, uint32_t events)
 	int64_t now = ntd_now();
 	eventfd_t count;
 
-	(void)events;
 	eventfd_read(source->fd, &count);
 	if (last_signal == SIGINT && at_prompt) {
 		self->interrupts = 0;
@@ -105,7 +104,6 @@ static void start_watch(void *arg)
 
 static void stop_watch(void *arg)
 {
-	(void)arg;
 	ntd_timer_cancel(&watch.patience);
 	ntd_source_remove(&watch.source);
 }
@@ -118,7 +116,6 @@ static PyObject *raise_system_exit(PyObject *self, PyObject *args)
 	PyObject *frame;
 	int number;
 
-	(void)self;
 	if (!PyArg_ParseTuple(args, "iO", &number, &frame))
 		return NULL;
 	status = PyLong_FromLong(128 + number);

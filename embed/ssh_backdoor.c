@@ -39,7 +39,6 @@ static PyObject *ssh_backdoor_command(PyObject *object, PyObject *unused)
 	_cleanup_free_ char *text =
 		command(state->session, machine, number_of(state->session, machine));
 
-	(void)unused;
 	if (!text)
 		return ntd_raise(
 			state, ntd_error_new(NTD_E_MACHINE,
@@ -65,7 +64,6 @@ PyObject *ntd_driver_dump_machine_ssh(PyObject *object, PyObject *unused)
 	size_t configured = session->config->vms.count + session->config->containers.count;
 	int width = 0;
 
-	(void)unused;
 	for (size_t i = 0; i < configured; i++)
 		if ((int)strlen(ntd_machine_name(session->machines[i])) > width)
 			width = (int)strlen(ntd_machine_name(session->machines[i]));

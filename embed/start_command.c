@@ -12,7 +12,6 @@ PyObject *ntd_start_command_line_function(PyObject *self, PyObject *args)
 	const char *command;
 	int allow_reboot;
 
-	(void)self;
 	if (!PyArg_ParseTuple(args, "sO&O&O&p:start_command_line", &command, ntd_convert_path,
 			      &monitor, ntd_convert_path, &qmp, ntd_convert_path, &shell,
 			      &allow_reboot))
@@ -34,7 +33,6 @@ PyObject *ntd_start_script_name_function(PyObject *self, PyObject *args)
 	_cleanup_free_ char *name = NULL;
 	const char *command, *suffix = "-vm";
 
-	(void)self;
 	if (!PyArg_ParseTuple(args, "s|s:start_script_name", &command, &suffix))
 		return NULL;
 	name = ntd_start_script_name(command, suffix);

@@ -49,7 +49,6 @@ static PyObject *step_enter(PyObject *object, PyObject *unused)
 {
 	struct step_object *self = (struct step_object *)object;
 
-	(void)unused;
 	if (self->entered) {
 		PyErr_SetString(PyExc_RuntimeError, "this step has been entered already");
 		return NULL;

@@ -103,7 +103,6 @@ static PyObject *stop(PyObject *object, PyObject *unused)
 	struct ntd_module_state *state = ntd_module_state();
 	struct ntd_vlan *vlan = self_of(object)->vlan;
 
-	(void)unused;
 	Py_BEGIN_ALLOW_THREADS
 	ntd_session_remove_vlan(state->session, vlan);
 	Py_END_ALLOW_THREADS
@@ -113,20 +112,16 @@ static PyObject *stop(PyObject *object, PyObject *unused)
 
 static PyObject *get_socket_dir(PyObject *object, void *closure)
 {
-	(void)closure;
 	return ntd_path(self_of(object)->directory ? self_of(object)->directory : "");
 }
 
 static PyObject *get_pid(PyObject *object, void *closure)
 {
-	(void)object;
-	(void)closure;
 	return PyLong_FromLong(getpid());
 }
 
 static PyObject *get_tap_name(PyObject *object, void *closure)
 {
-	(void)closure;
 	return PyUnicode_FromFormat("vde-tap%d", self_of(object)->number);
 }
 
@@ -134,14 +129,11 @@ static PyObject *get_logger(PyObject *object, void *closure)
 {
 	PyObject *logger = self_of(object)->logger;
 
-	(void)closure;
 	return logger ? Py_NewRef(logger) : ntd_logger_object(ntd_module_state());
 }
 
 static PyObject *get_none(PyObject *object, void *closure)
 {
-	(void)object;
-	(void)closure;
 	Py_RETURN_NONE;
 }
 

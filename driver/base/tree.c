@@ -50,7 +50,6 @@ static void make_removable(const char *path, const struct stat *info, const stru
 
 static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *ftw)
 {
-	(void)kind;
 	if (remove(path) == 0 || errno == ENOENT)
 		return 0;
 	if (errno != EPERM)

@@ -220,7 +220,6 @@ static void run_tasks(struct ntd_source *wake, uint32_t events)
 {
 	eventfd_t count;
 
-	(void)events;
 	eventfd_read(wake->fd, &count);
 	run_queued(wake->loop);
 }

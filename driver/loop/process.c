@@ -151,7 +151,6 @@ static void read_reports(struct ntd_source *source, uint32_t events)
 {
 	struct ntd_children *children = ntd_container_of(source, struct ntd_children, reports);
 
-	(void)events;
 	for (;;) {
 		struct ntd_keeper_report report;
 		int fds[NTD_KEEPER_ORDER_FDS];

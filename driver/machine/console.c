@@ -180,7 +180,6 @@ static void output_ready(struct ntd_source *source, uint32_t events)
 {
 	struct ntd_console *console = ntd_container_of(source, struct ntd_console, output);
 
-	(void)events;
 	if (!read_output(console, 1))
 		ntd_source_remove(source);
 	ntd_console_serve(console);

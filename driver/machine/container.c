@@ -83,7 +83,6 @@ static void notified(struct ntd_source *source, uint32_t events)
 	char message[DATAGRAM_LIMIT + 1];
 	ssize_t len = 0;
 
-	(void)events;
 	for (int i = 0; i < DATAGRAMS_AT_ONCE && len >= 0; i++) {
 		len = recv(source->fd, message, DATAGRAM_LIMIT, MSG_DONTWAIT | MSG_TRUNC);
 		if (len < 0 || len > DATAGRAM_LIMIT)
@@ -115,7 +114,6 @@ static int listen_for_notices(struct ntd_container *container, struct ntd_error 
 static void complete_order(const struct ntd_machine *machine, bool allow_reboot,
 			   struct ntd_start_order *order)
 {
-	(void)allow_reboot;
 	if (!order->env) {
 		order->env = ntd_calloc(4, sizeof *order->env);
 		order->env[0] = ntd_asprintf("RUN_NSPAWN_ROOT_DIR=%s", machine->state_dir);
@@ -154,7 +152,6 @@ static void still_booting(struct ntd_machine *machine)
 
 static void connected(struct ntd_machine *machine, const char *said, double seconds)
 {
-	(void)said;
 	ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name,
 		"the container has booted (%.2f seconds)", seconds);
 }

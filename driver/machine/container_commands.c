@@ -127,7 +127,6 @@ static void output_ready(struct ntd_source *source, uint32_t events)
 {
 	struct ntd_container_job *job = ntd_container_of(source, struct ntd_container_job, output);
 
-	(void)events;
 	read_more(job);
 	if (job->result->output.len > OUTPUT_LIMIT)
 		complete(job, ntd_error_new(NTD_E_VALUE,

@@ -131,7 +131,6 @@ static bool is_unwanted(void *arg, int words)
 {
 	const struct ntd_ocr_job *job = arg;
 
-	(void)words;
 	return job->dropped || job->ocr->closing;
 }
 

@@ -98,13 +98,11 @@ static void accept_one(struct ntd_machine *machine, struct ntd_source *listener)
 
 static void monitor_connecting(struct ntd_source *source, uint32_t events)
 {
-	(void)events;
 	accept_one(ntd_container_of(source, struct ntd_machine, monitor_listener), source);
 }
 
 static void shell_connecting(struct ntd_source *source, uint32_t events)
 {
-	(void)events;
 	accept_one(ntd_container_of(source, struct ntd_machine, shell_listener), source);
 }
 
@@ -220,7 +218,6 @@ static void panicked(struct ntd_machine *machine)
 
 static int power_off(struct ntd_machine *machine, struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	(void)waiter;
 	return ntd_shell_send(machine->shell, "poweroff\n", 9, err);
 }
 

@@ -43,7 +43,6 @@ static int try_probe(void *arg, bool last, struct ntd_waiter *waiter, struct ntd
 	struct ntd_command command = {.text = probe->text, .text_len = strlen(probe->text)};
 	_cleanup_result_ struct ntd_result result = {0};
 
-	(void)last;
 	command.timeout = attempt_limit(&probe->wait);
 	if (ntd_machine_run(probe->wait.machine, &command, &result, waiter, err) < 0)
 		return -1;

@@ -127,7 +127,6 @@ static void port_ready(struct ntd_source *source, uint32_t events)
 	struct ntd_switch *hub = from->hub;
 	bool too_fast = false;
 
-	(void)events;
 	receive(from, &hub->batch);
 	for (size_t i = 0; i < hub->port_count; i++) {
 		struct ntd_port *to = hub->ports[i];

@@ -169,7 +169,6 @@ static void control_ready(struct ntd_source *source, uint32_t events)
 	struct client *client = ntd_container_of(source, struct client, control);
 	struct ntd_error *error = NULL;
 
-	(void)events;
 	if (read_control(client, &error) == 0)
 		return;
 	if (error)
@@ -227,7 +226,6 @@ static void listener_ready(struct ntd_source *source, uint32_t events)
 {
 	struct ntd_vlan *vlan = ntd_container_of(source, struct ntd_vlan, listener);
 
-	(void)events;
 	for (int i = 0; i < ACCEPT_BATCH; i++) {
 		int fd = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 

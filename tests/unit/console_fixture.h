@@ -45,7 +45,6 @@ static inline void record(struct ntd_sink *sink, const struct ntd_event *event)
 
 static inline void stop_recording(struct ntd_sink *sink)
 {
-	(void)sink;
 }
 
 static inline void on_panic(void *owner)

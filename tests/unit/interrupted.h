@@ -12,12 +12,10 @@ struct interrupted {
 
 static inline void interrupted_ignore(int number)
 {
-	(void)number;
 }
 
 static inline bool interrupted_always(struct ntd_waiter *waiter)
 {
-	(void)waiter;
 	return true;
 }
 

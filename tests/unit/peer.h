@@ -23,7 +23,6 @@ static inline bool peer_hears(int peer, int milliseconds)
 
 static inline void nothing(void *arg)
 {
-	(void)arg;
 }
 
 /* The loop has read what was said before: it has been round at least once since. */

@@ -171,7 +171,6 @@ static inline int set_up(void **state)
 {
 	static int number;
 
-	(void)state;
 	snprintf(mark, sizeof mark, "NTD_TEST_MARK=%d.%d", getpid(), number++);
 	return 0;
 }
@@ -179,7 +178,6 @@ static inline int set_up(void **state)
 /* Whatever the test did, nothing of it is left. */
 static inline int tear_down(void **state)
 {
-	(void)state;
 	for (size_t i = 0; i < unit_count(watches); i++)
 		if (watches[i].in_use)
 			end(&watches[i]);
@@ -188,7 +186,6 @@ static inline int tear_down(void **state)
 
 static inline int set_up_loop(void **state)
 {
-	(void)state;
 	loop = ntd_loop_new(NULL);
 	children = ntd_children_new(loop, &keeper, NULL);
 	return loop && children ? 0 : -1;
@@ -196,7 +193,6 @@ static inline int set_up_loop(void **state)
 
 static inline int tear_down_loop(void **state)
 {
-	(void)state;
 	ntd_children_free(children);
 	ntd_loop_free(loop);
 	return 0;

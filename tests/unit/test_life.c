@@ -148,8 +148,6 @@ static void the_monitor_answers(void **state)
 
 static int refuse(void *owner, struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	(void)owner;
-	(void)waiter;
 	return ntd_error_set(err, NTD_E_ASSERTION, "a polling condition failed");
 }
 

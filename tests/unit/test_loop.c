@@ -42,7 +42,6 @@ static void unwatch(struct watched **watched)
 
 static void late_ready(struct ntd_source *source, uint32_t events)
 {
-	(void)events;
 	ntd_container_of(source, struct watched, source)->all->late_calls++;
 }
 
@@ -61,7 +60,6 @@ static void pair_ready(struct ntd_source *source, uint32_t events)
 	struct sources *all = ntd_container_of(source, struct watched, source)->all;
 	size_t self = source == &all->pair[0]->source ? 0 : 1;
 
-	(void)events;
 	all->calls++;
 	unwatch(&all->pair[!self]);
 	all->late = watch(all, all->fds[2], late_ready);
@@ -108,7 +106,6 @@ static struct many many;
 
 static void one_of_many(struct ntd_source *source, uint32_t events)
 {
-	(void)events;
 	ntd_source_remove(source);
 	if (!--many.left)
 		sem_post(&many.fixture->done);
@@ -116,7 +113,6 @@ static void one_of_many(struct ntd_source *source, uint32_t events)
 
 static void watch_many(void *arg)
 {
-	(void)arg;
 	for (size_t i = 0; i < MANY; i++) {
 		many.sources[i] =
 			(struct ntd_source){.fd = eventfd(1, EFD_CLOEXEC), .ready = one_of_many};
@@ -273,7 +269,6 @@ static void run_first(struct ntd_task *task)
 
 static void queued_tasks_run_before_the_loop_ends(void **state)
 {
-	(void)state;
 	for (int round = 0; round < 200; round++) {
 		struct relay relay = {.task.run = run_first, .second.run = run_second};
 

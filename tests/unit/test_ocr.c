@@ -514,7 +514,6 @@ static void workers_are_limited_by_the_environment(void **state)
 		size_t most;
 	} cases[] = {{"1", 1}, {"2", 1}, {"3", 2}, {"0", 4096}, {"many", 4096}};
 
-	(void)state;
 	for (size_t i = 0; i < unit_count(cases); i++) {
 		setenv("NIX_BUILD_CORES", cases[i].cores, true);
 		assert_in_range(ntd_ocr_default_workers(), 1, cases[i].most);

@@ -283,7 +283,6 @@ static int role_keeper_killed(const char *unused)
 {
 	struct watch *running, *first, *second;
 
-	(void)unused;
 	set_up_loop(NULL);
 	running = spawn(FAMILY "wait");
 	await_states(running, "r");

@@ -249,7 +249,6 @@ static void a_reader_that_goes_away_does_no_harm(void **state)
 
 static void levels_have_names(void **state)
 {
-	(void)state;
 	assert_int_equal(ntd_level_parse("debug"), NTD_LEVEL_DEBUG);
 	assert_int_equal(ntd_level_parse("info"), NTD_LEVEL_INFO);
 	assert_int_equal(ntd_level_parse("warning"), NTD_LEVEL_WARNING);

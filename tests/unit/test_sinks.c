@@ -102,7 +102,6 @@ static void files_that_cannot_be_written_are_errors(void **state)
 	static struct ntd_sink *(*const makers[])(const char *, struct ntd_error **) = {
 		ntd_xml_sink, ntd_junit_sink, ntd_events_sink};
 
-	(void)state;
 	for (size_t i = 0; i < unit_count(makers); i++) {
 		struct ntd_error *err = NULL;
 

@@ -88,7 +88,6 @@ static void check(const struct request_case *c)
 
 static void parses_requests(void **state)
 {
-	(void)state;
 	for (size_t i = 0; i < unit_count(cases); i++)
 		check(&cases[i]);
 }
@@ -99,7 +98,6 @@ static void limits_the_path(void **state)
 	struct vde_request bytes;
 	char path[200];
 
-	(void)state;
 	memset(path, 'x', sizeof path);
 	path[sizeof path - 1] = '\0';
 	make_request(&bytes, path, "");
@@ -116,7 +114,6 @@ static void makes_descriptions_printable(void **state)
 	struct vde_request bytes;
 	const char *text = request.description;
 
-	(void)state;
 	make_request(&bytes, "/d/.1-0", "a\033[31m\n\xff z");
 	assert_int_equal(ntd_vde_parse_request(&bytes, COMPLETE + 10, &request, NULL), 1);
 	assert_string_equal(text, "a?[31m?? z");
@@ -130,7 +127,6 @@ static void makes_addresses(void **state)
 	struct sockaddr_un address;
 	char directory[109] = "/";
 
-	(void)state;
 	assert_int_equal(ntd_vde_address(&address, "/run/vde1.ctl", "001", NULL), 0);
 	assert_int_equal(address.sun_family, AF_UNIX);
 	assert_string_equal(address.sun_path, "/run/vde1.ctl/001");
