@@ -55,6 +55,10 @@ $(BUILD)/nixos-test-driver: $(EMBED_OBJECTS) $(BUILD)/libntd.a
 $(BUILD)/generate-driver-symbols: $(BUILD)/nixos-test-driver
 	ln -sf nixos-test-driver $@
 
+# Made again in a build directory that was moved here from another tree.
+ifneq ($(realpath $(BUILD)/py),$(realpath embed/py))
+.PHONY: $(BUILD)/py
+endif
 $(BUILD)/py:
 	ln -sfn $(abspath embed/py) $@
 
