@@ -7,9 +7,11 @@ static const char script_name[] = "<string>"; /* what tracebacks have always sho
 
 /* ---- compiling */
 
+/* The text, without a byte order mark, and with \n at the end of each line. */
 static PyObject *read_script(const char *path)
 {
-	_cleanup_pyref_ PyObject *file = ntd_call("io", "open", "(ssis)", path, "r", -1, "utf-8");
+	_cleanup_pyref_ PyObject *file =
+		ntd_call("io", "open", "(ssis)", path, "r", -1, "utf-8-sig");
 	_cleanup_pyref_ PyObject *text = file ? PyObject_CallMethod(file, "read", NULL) : NULL;
 	_cleanup_pyref_ PyObject *closed = text ? PyObject_CallMethod(file, "close", NULL) : NULL;
 
@@ -27,6 +29,13 @@ static bool has_assert(const char *script)
 	return false;
 }
 
+/* By Python's compile(), for which a script is text: a coding cookie in it means nothing, and a NUL is an
+ * error, where functions of C would take a cookie at its word and the text as over at a NUL. */
+static PyObject *compile_plainly(PyObject *text, const char *file_name)
+{
+	return ntd_call("builtins", "compile", "(Ossii)", text, file_name, "exec", 0, true);
+}
+
 PyObject *ntd_script_code(PyObject *text)
 {
 	const char *utf8 = PyUnicode_AsUTF8(text);
@@ -34,7 +43,7 @@ PyObject *ntd_script_code(PyObject *text)
 	if (!utf8)
 		return NULL;
 	if (!has_assert(utf8))
-		return Py_CompileString(utf8, script_name, Py_file_input);
+		return compile_plainly(text, script_name);
 	return ntd_call("test_driver.assert_rewriting", "compile_script", "(Os)", text,
 			script_name);
 }
@@ -42,13 +51,25 @@ PyObject *ntd_script_code(PyObject *text)
 /* pytest compiles its scripts itself, but what is wrong with them is found here. */
 static PyObject *compile_by_style(struct ntd_module_state *state, PyObject *text)
 {
-	const char *utf8 = PyUnicode_AsUTF8(text);
-
-	if (!utf8 || ntd_choose_style(state, text) < 0)
+	if (ntd_choose_style(state, text) < 0)
 		return NULL;
 	return state->mode == NTD_MODE_PYTEST
-		       ? Py_CompileString(utf8, state->session->config->test_script, Py_file_input)
+		       ? compile_plainly(text, state->session->config->test_script)
 		       : ntd_script_code(text);
+}
+
+/* SyntaxError if there is a NUL: what looks at the text in C would take it as over there. */
+static bool is_text(PyObject *text)
+{
+	Py_ssize_t at = PyUnicode_FindChar(text, 0, 0, PyUnicode_GetLength(text), 1);
+	_cleanup_pyref_ PyObject *before = at > 0 ? PyUnicode_Substring(text, 0, at) : NULL;
+	_cleanup_pyref_ PyObject *newline = PyUnicode_FromString("\n");
+
+	if (at >= 0 && !PyErr_Occurred())
+		PyErr_Format(PyExc_SyntaxError, "there is a NUL byte in line %zd of %s",
+			     before ? PyUnicode_Count(before, newline, 0, at) + 1 : 1,
+			     ntd_module_state()->session->config->test_script);
+	return at == -1;
 }
 
 int ntd_compile_script(struct ntd_module_state *state)
@@ -59,7 +80,7 @@ int ntd_compile_script(struct ntd_module_state *state)
 	if (ntd_script_is_directory(state))
 		return ntd_choose_style(state, NULL);
 	text = read_script(state->session->config->test_script);
-	code = text ? compile_by_style(state, text) : NULL;
+	code = text && is_text(text) ? compile_by_style(state, text) : NULL;
 	if (!code)
 		return -1;
 	Py_XSETREF(state->script_text, ntd_steal(&text));

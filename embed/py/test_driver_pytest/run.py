@@ -1,6 +1,7 @@
 """A run of pytest on one script or on a directory of tests."""
 
 import os
+import re
 import shutil
 import signal
 import sys
@@ -14,8 +15,14 @@ MISSING = (f"the test script is pytest style, but pytest is not there for {sys.e
            f"(Python {sys.version.split()[0]}): install it, for NixOS tests by extraPythonPackages = p: [ p.pytest ]")
 
 
+CODING_COOKIE = re.compile(r"(?m)\A(?P<before>(?:[ \t\f]*(?:#.*)?\n)?[ \t\f]*#.*?coding)[:=]")  # of PEP 263
+
+
 class Target:
-    """What pytest is to collect: a directory or a .py file as it is, anything else as a copy with such a name."""
+    """What pytest is to collect: a directory or a .py file as it is, anything else as a copy with such a name.
+
+    The copy is UTF-8, as the script is, whatever a coding cookie in it says. Files that pytest reads itself, those of
+    a directory and conftest.py among them, are modules of Python, which heeds their cookies."""
 
     def __init__(self, script):
         self.copy = None
@@ -24,7 +31,8 @@ class Target:
             return
         self.copy = tempfile.mkdtemp(prefix="test-script-")
         self.path = os.path.join(self.copy, "test_script.py")
-        shutil.copyfile(script, self.path)
+        text = Path(script).read_text("utf-8-sig")
+        Path(self.path).write_text(CODING_COOKIE.sub(r"\g<before> ", text), "utf-8")
 
     def __enter__(self):
         return self.path
