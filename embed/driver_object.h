@@ -7,7 +7,7 @@
 #include "embed.h"
 
 struct driver_object {
-	PyObject_HEAD
+	struct ntd_object head;
 	PyObject *machines, *vlans; /* lists */
 	PyObject *logger;
 	PyObject *polling_conditions; /* list */
@@ -16,9 +16,8 @@ struct driver_object {
 	/* Of a script's own driver; NULL: the session's. */
 	PyObject *out_dir, *config, *tests, *code;
 	bool keep_machine_state;
-	bool is_own; /* the deadline is its own, too */
-
-	PyObject *dict;
+	bool is_own;        /* the deadline is its own, too */
+	PyObject *original; /* of which this is a copy, or NULL */
 };
 
 static inline struct driver_object *ntd_driver_self(PyObject *object)

@@ -2,7 +2,7 @@
 #include "driver_object.h"
 
 struct timer_object {
-	PyObject_HEAD
+	struct ntd_object head;
 	PyObject *driver; /* keeps the deadline */
 };
 
@@ -13,8 +13,8 @@ static struct ntd_deadline *deadline_of(PyObject *object)
 
 PyObject *ntd_driver_get_race_timer(PyObject *object, void *closure)
 {
-	struct timer_object *self =
-		PyObject_New(struct timer_object, ntd_module_state()->timer_type);
+	PyTypeObject *type = ntd_module_state()->timer_type;
+	struct timer_object *self = (struct timer_object *)type->tp_alloc(type, 0);
 
 	if (self)
 		self->driver = Py_NewRef(object);
@@ -32,13 +32,16 @@ PyObject *ntd_driver_terminate_test(PyObject *object, PyObject *unused)
 	Py_RETURN_NONE;
 }
 
-static void timer_dealloc(PyObject *object)
+static int timer_traverse(PyObject *object, visitproc visit, void *arg)
 {
-	PyTypeObject *type = Py_TYPE(object);
+	Py_VISIT(((struct timer_object *)object)->driver);
+	return ntd_object_traverse(object, visit, arg);
+}
 
-	Py_DECREF(((struct timer_object *)object)->driver);
-	PyObject_Free(object);
-	Py_DECREF(type);
+static int timer_clear(PyObject *object)
+{
+	Py_CLEAR(((struct timer_object *)object)->driver);
+	return ntd_object_clear(object);
 }
 
 static PyObject *timer_start(PyObject *object, PyObject *unused)
@@ -79,18 +82,20 @@ int ntd_add_timer_type(PyObject *module, struct ntd_module_state *state)
 	};
 	static PyType_Slot slots[] = {
 		{Py_tp_doc, (void *)"The limit of time of a run."},
-		{Py_tp_dealloc, timer_dealloc},
-		{Py_tp_methods, methods},
+		{Py_tp_traverse, timer_traverse},
+		{Py_tp_clear, timer_clear},
 		{Py_tp_getset, attributes},
 		{0, NULL},
 	};
 	static PyType_Spec spec = {
 		.name = "_test_driver.RaceTimer",
 		.basicsize = sizeof(struct timer_object),
-		.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+		.flags =
+			Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
 		.slots = slots,
 	};
 
-	state->timer_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
-	return state->timer_type ? PyModule_AddType(module, state->timer_type) : -1;
+	PyMethodDef *const lists[] = {methods, NULL};
+
+	return ntd_add_type(module, &spec, NULL, lists, &state->timer_type);
 }

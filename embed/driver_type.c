@@ -89,7 +89,7 @@ static PyObject **reference(struct driver_object *self, size_t index)
 	PyObject **const references[] = {
 		&self->machines, &self->vlans,  &self->logger, &self->polling_conditions,
 		&self->out_dir,  &self->config, &self->tests,  &self->code,
-		&self->dict};
+		&self->original};
 
 	return index < sizeof references / sizeof *references ? references[index] : NULL;
 }
@@ -98,10 +98,9 @@ static int driver_traverse(PyObject *object, visitproc visit, void *arg)
 {
 	PyObject **place;
 
-	Py_VISIT(Py_TYPE(object));
 	for (size_t i = 0; (place = reference(ntd_driver_self(object), i)); i++)
 		Py_VISIT(*place);
-	return 0;
+	return ntd_object_traverse(object, visit, arg);
 }
 
 static int driver_clear(PyObject *object)
@@ -110,22 +109,37 @@ static int driver_clear(PyObject *object)
 
 	for (size_t i = 0; (place = reference(ntd_driver_self(object), i)); i++)
 		Py_CLEAR(*place);
-	return 0;
+	return ntd_object_clear(object);
 }
 
 static void driver_dealloc(PyObject *object)
 {
 	struct driver_object *self = ntd_driver_self(object);
-	PyTypeObject *type = Py_TYPE(object);
 
-	PyObject_GC_UnTrack(object);
-	if (self->is_own) {
+	if (!ntd_object_end(object))
+		return;
+	if (self->is_own && !self->original) {
 		ntd_deadline_stop(self->deadline);
 		free(self->deadline);
 	}
-	driver_clear(object);
-	type->tp_free(object);
-	Py_DECREF(type);
+	ntd_object_free(object);
+}
+
+static PyObject *driver_copy(PyObject *object, PyObject *unused)
+{
+	struct driver_object *self = ntd_driver_self(object), *copy;
+	PyObject **place;
+
+	copy = (struct driver_object *)ntd_object_copy(object);
+	for (size_t i = 0; copy && (place = reference(self, i)); i++)
+		*reference(copy, i) = Py_XNewRef(*place);
+	if (!copy)
+		return NULL;
+	Py_XSETREF(copy->original, Py_NewRef(object));
+	copy->deadline = self->deadline;
+	copy->keep_machine_state = self->keep_machine_state;
+	copy->is_own = self->is_own;
+	return (PyObject *)copy;
 }
 
 /* ---- the script */
@@ -362,6 +376,8 @@ int ntd_add_driver_type(PyObject *module, struct ntd_module_state *state)
 		 "force hold."},
 		{"terminate_test", ntd_driver_terminate_test, METH_NOARGS,
 		 "terminate_test($self)\n--\n\nEnds the run as its limit of time does."},
+		{"__copy__", driver_copy, METH_NOARGS,
+		 "__copy__($self)\n--\n\nAnother object for the same run, with the same lists."},
 		{"__enter__", ntd_driver_enter, METH_NOARGS, "__enter__($self)\n--\n\nThe driver."},
 		{"__exit__", ntd_driver_exit, METH_VARARGS,
 		 "__exit__($self, *exception)\n--\n\nReleases the machines and stops the "
@@ -376,12 +392,9 @@ int ntd_add_driver_type(PyObject *module, struct ntd_module_state *state)
 		{"logger", T_OBJECT, offsetof(struct driver_object, logger), READONLY, "The log."},
 		{"polling_conditions", T_OBJECT, offsetof(struct driver_object, polling_conditions),
 		 READONLY, "list: the polling conditions in force."},
-		{"__dictoffset__", T_PYSSIZET, offsetof(struct driver_object, dict), READONLY,
-		 NULL},
 		{NULL, 0, 0, 0, NULL},
 	};
 	static PyGetSetDef attributes[] = {
-		{"__dict__", PyObject_GenericGetDict, NULL, NULL, NULL},
 		{"out_dir", get_out_dir, NULL, "Path: where files for the user go.", NULL},
 		{"tmp_dir", get_tmp_dir, NULL, "Path: where state directories are made.", NULL},
 		{"tests", get_tests, NULL, "str: the text of the script.", NULL},
@@ -401,11 +414,15 @@ int ntd_add_driver_type(PyObject *module, struct ntd_module_state *state)
 		{NULL, NULL, NULL, NULL, NULL},
 	};
 	static PyType_Slot slots[] = {
-		{Py_tp_doc, (void *)driver_doc},   {Py_tp_new, driver_new},
-		{Py_tp_init, ntd_driver_init},     {Py_tp_dealloc, driver_dealloc},
-		{Py_tp_traverse, driver_traverse}, {Py_tp_clear, driver_clear},
-		{Py_tp_methods, methods},          {Py_tp_members, members},
-		{Py_tp_getset, attributes},        {0, NULL},
+		{Py_tp_doc, (void *)driver_doc},
+		{Py_tp_new, driver_new},
+		{Py_tp_init, ntd_driver_init},
+		{Py_tp_dealloc, driver_dealloc},
+		{Py_tp_traverse, driver_traverse},
+		{Py_tp_clear, driver_clear},
+		{Py_tp_members, members},
+		{Py_tp_getset, attributes},
+		{0, NULL},
 	};
 	static PyType_Spec spec = {
 		.name = "test_driver.driver.Driver",
@@ -414,6 +431,7 @@ int ntd_add_driver_type(PyObject *module, struct ntd_module_state *state)
 		.slots = slots,
 	};
 
-	state->driver_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
-	return state->driver_type ? PyModule_AddType(module, state->driver_type) : -1;
+	PyMethodDef *const lists[] = {methods, NULL};
+
+	return ntd_add_type(module, &spec, NULL, lists, &state->driver_type);
 }

@@ -26,6 +26,7 @@ struct ntd_module_state {
 		*logger_type, *step_type;
 	PyTypeObject *socket_type, *process_type, *qmp_type;
 	PyTypeObject *base_machine_type, *lazy_type, *timer_type;
+	PyTypeObject *object_type, *method_type;
 	PyObject *driver; /* the Driver of this run */
 	PyObject *logger; /* its log */
 	struct ntd_logger_sink *logger_sinks;
@@ -151,7 +152,35 @@ int ntd_refuse(PyObject *object, PyObject *type, const char *message);
  * once a function. */
 int ntd_warn_of_number(PyObject *value, const char *function);
 
+/* ---- object_type.c: the base of the types that scripts see */
+
+/* The beginning of each object. */
+struct ntd_object {
+	PyObject_HEAD
+	PyObject *dict, *weakrefs;
+};
+
+/* Makes a type and adds it to the module. `base` NULL: the type Object, from which in the end all derive. The
+ * methods are lists, the last of them NULL. What has references of its own traverses and clears them beside those
+ * of the base; what has none need not say that it is collected. */
+int ntd_add_type(PyObject *module, PyType_Spec *spec, PyTypeObject *base,
+		 PyMethodDef *const *methods, PyTypeObject **place);
+int ntd_object_traverse(PyObject *object, visitproc visit, void *arg);
+int ntd_object_clear(PyObject *object);
+/* For a tp_dealloc that frees more than references: the one at its beginning, which returns false when the
+ * object lives on; the other at its end, which clears the references. */
+bool ntd_object_end(PyObject *object);
+void ntd_object_free(PyObject *object);
+/* For __copy__: a new object with the same attributes of a script's own. */
+PyObject *ntd_object_copy(PyObject *object);
+
+/* ---- method_type.c */
+PyObject *ntd_method_object(struct ntd_module_state *state, PyTypeObject *type,
+			    PyMethodDef *definition);
+
 /* ---- types: each makes its type and adds it to the module */
+int ntd_add_object_type(PyObject *module, struct ntd_module_state *state);
+int ntd_add_method_type(PyObject *module, struct ntd_module_state *state);
 /* The base comes before the others. */
 int ntd_add_base_machine_type(PyObject *module, struct ntd_module_state *state);
 int ntd_add_qemu_machine_type(PyObject *module, struct ntd_module_state *state);

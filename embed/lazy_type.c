@@ -7,7 +7,7 @@
 #include "embed.h"
 
 struct lazy_object {
-	PyObject_HEAD
+	struct ntd_object head;
 	PyObject *(*make)(struct ntd_module_state *state);
 	PyObject *made; /* NULL: not yet */
 };
@@ -15,12 +15,11 @@ struct lazy_object {
 PyObject *ntd_lazy_object(struct ntd_module_state *state,
 			  PyObject *(*make)(struct ntd_module_state *state))
 {
-	struct lazy_object *self = PyObject_New(struct lazy_object, state->lazy_type);
+	struct lazy_object *self =
+		(struct lazy_object *)state->lazy_type->tp_alloc(state->lazy_type, 0);
 
-	if (!self)
-		return NULL;
-	self->make = make;
-	self->made = NULL;
+	if (self)
+		self->make = make;
 	return (PyObject *)self;
 }
 
@@ -40,13 +39,16 @@ static PyObject *made(PyObject *object)
 	return self->made;
 }
 
-static void lazy_dealloc(PyObject *object)
+static int lazy_traverse(PyObject *object, visitproc visit, void *arg)
 {
-	PyTypeObject *type = Py_TYPE(object);
+	Py_VISIT(((struct lazy_object *)object)->made);
+	return ntd_object_traverse(object, visit, arg);
+}
 
-	Py_XDECREF(((struct lazy_object *)object)->made);
-	PyObject_Free(object);
-	Py_DECREF(type);
+static int lazy_clear(PyObject *object)
+{
+	Py_CLEAR(((struct lazy_object *)object)->made);
+	return ntd_object_clear(object);
 }
 
 static PyObject *lazy_getattro(PyObject *object, PyObject *name)
@@ -70,11 +72,23 @@ static PyObject *lazy_repr(PyObject *object)
 	return target ? PyObject_Repr(target) : NULL;
 }
 
+static PyObject *lazy_copy(PyObject *object, PyObject *unused)
+{
+	PyObject *target = made(object);
+
+	return target ? ntd_call("copy", "copy", "(O)", target) : NULL;
+}
+
 int ntd_add_lazy_type(PyObject *module, struct ntd_module_state *state)
 {
+	static PyMethodDef methods[] = {
+		{"__copy__", lazy_copy, METH_NOARGS, "A copy of what it stands for."},
+		{NULL, NULL, 0, NULL},
+	};
 	static PyType_Slot slots[] = {
 		{Py_tp_doc, (void *)"An object that is made when it is first used."},
-		{Py_tp_dealloc, lazy_dealloc},
+		{Py_tp_traverse, lazy_traverse},
+		{Py_tp_clear, lazy_clear},
 		{Py_tp_getattro, lazy_getattro},
 		{Py_tp_setattro, lazy_setattro},
 		{Py_tp_repr, lazy_repr},
@@ -83,10 +97,12 @@ int ntd_add_lazy_type(PyObject *module, struct ntd_module_state *state)
 	static PyType_Spec spec = {
 		.name = "_test_driver.Lazy",
 		.basicsize = sizeof(struct lazy_object),
-		.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+		.flags =
+			Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
 		.slots = slots,
 	};
 
-	state->lazy_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
-	return state->lazy_type ? PyModule_AddType(module, state->lazy_type) : -1;
+	PyMethodDef *const lists[] = {methods, NULL};
+
+	return ntd_add_type(module, &spec, NULL, lists, &state->lazy_type);
 }

@@ -4,11 +4,10 @@
 #include "embed.h"
 
 struct logger_object {
-	PyObject_HEAD
+	struct ntd_object head;
 	struct ntd_report *report; /* the session's, or one of the session's */
 	PyObject *list;            /* loggers written in Python */
 	bool listening;            /* they are told */
-	PyObject *dict;
 };
 
 /* ---- logger_sink.c */

@@ -3,8 +3,6 @@
  */
 #include "logger_object.h"
 
-#include <structmember.h>
-
 static struct logger_object *self_of(PyObject *object)
 {
 	return (struct logger_object *)object;
@@ -106,27 +104,27 @@ static PyObject *logger_add_logger(PyObject *object, PyObject *logger)
 
 static int logger_traverse(PyObject *object, visitproc visit, void *arg)
 {
-	Py_VISIT(Py_TYPE(object));
 	Py_VISIT(self_of(object)->list);
-	Py_VISIT(self_of(object)->dict);
-	return 0;
+	return ntd_object_traverse(object, visit, arg);
 }
 
 static int logger_clear(PyObject *object)
 {
 	Py_CLEAR(self_of(object)->list);
-	Py_CLEAR(self_of(object)->dict);
-	return 0;
+	return ntd_object_clear(object);
 }
 
-static void logger_dealloc(PyObject *object)
+static PyObject *logger_copy(PyObject *object, PyObject *unused)
 {
-	PyTypeObject *type = Py_TYPE(object);
+	const struct logger_object *self = self_of(object);
+	PyObject *copy = ntd_object_copy(object);
 
-	PyObject_GC_UnTrack(object);
-	logger_clear(object);
-	type->tp_free(object);
-	Py_DECREF(type);
+	if (!copy)
+		return NULL;
+	self_of(copy)->report = self->report;
+	self_of(copy)->list = Py_XNewRef(self->list);
+	self_of(copy)->listening = self->listening;
+	return copy;
 }
 
 /* ---- messages */
@@ -354,15 +352,11 @@ int ntd_add_logger_type(PyObject *module, struct ntd_module_state *state)
 		 "add_logger($self, logger, /)\n--\n\nHas another logger, an AbstractLogger, told "
 		 "of "
 		 "everything."},
+		{"__copy__", logger_copy, METH_NOARGS,
+		 "__copy__($self)\n--\n\nAnother object for the same log."},
 		{NULL, NULL, 0, NULL},
 	};
-	static PyMemberDef members[] = {
-		{"__dictoffset__", T_PYSSIZET, offsetof(struct logger_object, dict), READONLY,
-		 NULL},
-		{NULL, 0, 0, 0, NULL},
-	};
 	static PyGetSetDef attributes[] = {
-		{"__dict__", PyObject_GenericGetDict, NULL, NULL, NULL},
 		{"logger_list", get_logger_list, NULL,
 		 "list: the loggers that scripts have added; the run's own are not in it.", NULL},
 		{NULL, NULL, NULL, NULL, NULL},
@@ -372,11 +366,8 @@ int ntd_add_logger_type(PyObject *module, struct ntd_module_state *state)
 				    "A log that is written by the loggers in a list."},
 		{Py_tp_new, PyType_GenericNew},
 		{Py_tp_init, logger_init},
-		{Py_tp_dealloc, logger_dealloc},
 		{Py_tp_traverse, logger_traverse},
 		{Py_tp_clear, logger_clear},
-		{Py_tp_methods, methods},
-		{Py_tp_members, members},
 		{Py_tp_getset, attributes},
 		{0, NULL},
 	};
@@ -387,6 +378,7 @@ int ntd_add_logger_type(PyObject *module, struct ntd_module_state *state)
 		.slots = slots,
 	};
 
-	state->logger_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
-	return state->logger_type ? PyModule_AddType(module, state->logger_type) : -1;
+	PyMethodDef *const lists[] = {methods, NULL};
+
+	return ntd_add_type(module, &spec, NULL, lists, &state->logger_type);
 }

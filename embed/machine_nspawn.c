@@ -35,10 +35,6 @@ int ntd_add_nspawn_machine_type(PyObject *module, struct ntd_module_state *state
 	};
 	PyMethodDef *const lists[] = {ntd_nspawn_life_methods, NULL};
 
-	state->nspawn_machine_type = (PyTypeObject *)PyType_FromModuleAndSpec(
-		module, &spec, (PyObject *)state->base_machine_type);
-	if (!state->nspawn_machine_type ||
-	    ntd_add_machine_methods(state->nspawn_machine_type, lists) < 0)
-		return -1;
-	return PyModule_AddType(module, state->nspawn_machine_type);
+	return ntd_add_type(module, &spec, state->base_machine_type, lists,
+			    &state->nspawn_machine_type);
 }

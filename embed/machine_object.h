@@ -4,12 +4,12 @@
 #include "embed.h"
 
 struct machine_object {
-	PyObject_HEAD
+	struct ntd_object head;
 	struct ntd_machine *machine; /* the session's; lives until the interpreter has ended */
 	PyObject *callbacks;         /* list of functions to call before each command */
 	PyObject *start_command;     /* NULL until a script looks at it or brings its own */
 	PyObject *logger;            /* NULL: the run's */
-	PyObject *dict;
+	PyObject *original;          /* of which this is a copy, or NULL */
 	bool in_callbacks, callbacks_seen, released;
 };
 
@@ -40,8 +40,6 @@ bool ntd_machine_is_born(PyObject *object);
 /* ---- machine_type.c */
 /* QemuMachine or NspawnMachine, of which the machine's class is, or is derived. */
 PyTypeObject *ntd_machine_class_of(PyObject *object);
-/* Adds the methods of lists, which end with NULL; -1 with an exception. */
-int ntd_add_machine_methods(PyTypeObject *type, PyMethodDef *const *lists);
 
 extern PyMethodDef ntd_machine_life_methods[];
 extern PyMethodDef ntd_qemu_life_methods[];

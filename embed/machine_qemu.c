@@ -146,11 +146,8 @@ int ntd_add_qemu_machine_type(PyObject *module, struct ntd_module_state *state)
 				      ntd_machine_interact_methods,
 				      NULL};
 
-	state->qemu_machine_type = (PyTypeObject *)PyType_FromModuleAndSpec(
-		module, &spec, (PyObject *)state->base_machine_type);
-	if (!state->qemu_machine_type ||
-	    ntd_add_machine_methods(state->qemu_machine_type, lists) < 0 ||
-	    PyModule_AddObjectRef(module, "Machine", (PyObject *)state->qemu_machine_type) < 0)
+	if (ntd_add_type(module, &spec, state->base_machine_type, lists,
+			 &state->qemu_machine_type) < 0)
 		return -1;
-	return PyModule_AddType(module, state->qemu_machine_type);
+	return PyModule_AddObjectRef(module, "Machine", (PyObject *)state->qemu_machine_type);
 }

@@ -1,7 +1,6 @@
 /* The type BaseMachine: the object of every machine, and what all kinds have. */
 #include "machine_object.h"
 
-#include <structmember.h>
 #include <sys/wait.h>
 
 /* ---- the object */
@@ -31,12 +30,11 @@ struct ntd_machine *ntd_machine_of(PyObject *object)
 
 static int machine_traverse(PyObject *object, visitproc visit, void *arg)
 {
-	Py_VISIT(Py_TYPE(object));
 	Py_VISIT(ntd_machine_self(object)->callbacks);
 	Py_VISIT(ntd_machine_self(object)->start_command);
 	Py_VISIT(ntd_machine_self(object)->logger);
-	Py_VISIT(ntd_machine_self(object)->dict);
-	return 0;
+	Py_VISIT(ntd_machine_self(object)->original);
+	return ntd_object_traverse(object, visit, arg);
 }
 
 static int machine_clear(PyObject *object)
@@ -44,21 +42,42 @@ static int machine_clear(PyObject *object)
 	Py_CLEAR(ntd_machine_self(object)->callbacks);
 	Py_CLEAR(ntd_machine_self(object)->start_command);
 	Py_CLEAR(ntd_machine_self(object)->logger);
-	Py_CLEAR(ntd_machine_self(object)->dict);
-	return 0;
+	Py_CLEAR(ntd_machine_self(object)->original);
+	return ntd_object_clear(object);
+}
+
+/* What the core asks is from now on asked of the object that this is a copy of, or of none. */
+static void unhook(struct machine_object *self)
+{
+	if (self->original)
+		ntd_machine_hook(ntd_machine_self(self->original));
+	else if (self->machine && ntd_machine_is_born((PyObject *)self))
+		ntd_machine_set_hooks(self->machine, &(struct ntd_machine_hooks){0});
 }
 
 static void machine_dealloc(PyObject *object)
 {
-	struct machine_object *self = ntd_machine_self(object);
-	PyTypeObject *type = Py_TYPE(object);
+	if (!ntd_object_end(object))
+		return;
+	unhook(ntd_machine_self(object));
+	ntd_object_free(object);
+}
 
-	PyObject_GC_UnTrack(object);
-	if (self->machine && ntd_machine_is_born(object))
-		ntd_machine_set_hooks(self->machine, &(struct ntd_machine_hooks){0});
-	machine_clear(object);
-	type->tp_free(object);
-	Py_DECREF(type);
+static PyObject *machine_copy(PyObject *object, PyObject *unused)
+{
+	const struct machine_object *self = ntd_machine_self(object);
+	struct machine_object *copy = (struct machine_object *)ntd_object_copy(object);
+
+	if (!copy)
+		return NULL;
+	copy->machine = self->machine;
+	copy->callbacks = Py_XNewRef(self->callbacks);
+	copy->start_command = Py_XNewRef(self->start_command);
+	copy->logger = Py_XNewRef(self->logger);
+	copy->original = Py_NewRef(object);
+	copy->callbacks_seen = self->callbacks_seen;
+	copy->released = self->released;
+	return (PyObject *)copy;
 }
 
 static PyObject *machine_repr(PyObject *object)
@@ -197,7 +216,6 @@ static PyObject *get_process(PyObject *object, void *closure)
 }
 
 static PyGetSetDef attributes[] = {
-	{"__dict__", PyObject_GenericGetDict, NULL, NULL, NULL},
 	{"name", get_name, set_name, "str: the name of the machine.", NULL},
 	{"booted", get_booted, NULL, "bool: it runs.", NULL},
 	{"process", get_process, NULL, "Process | None: its process, QEMU's or systemd-nspawn's.",
@@ -222,32 +240,13 @@ static PyGetSetDef attributes[] = {
 	{NULL, NULL, NULL, NULL, NULL},
 };
 
-static PyMemberDef members[] = {
-	{"__dictoffset__", T_PYSSIZET, offsetof(struct machine_object, dict), READONLY, NULL},
-	{NULL, 0, 0, 0, NULL},
-};
-
 /* ---- the type */
 
-static int add_methods(PyTypeObject *type, PyMethodDef *methods)
-{
-	for (; methods->ml_name; methods++) {
-		_cleanup_pyref_ PyObject *method = PyDescr_NewMethod(type, methods);
-
-		if (!method ||
-		    PyObject_SetAttrString((PyObject *)type, methods->ml_name, method) < 0)
-			return -1;
-	}
-	return 0;
-}
-
-int ntd_add_machine_methods(PyTypeObject *type, PyMethodDef *const *lists)
-{
-	for (; *lists; lists++)
-		if (add_methods(type, *lists) < 0)
-			return -1;
-	return 0;
-}
+static PyMethodDef own_methods[] = {
+	{"__copy__", machine_copy, METH_NOARGS,
+	 "__copy__($self)\n--\n\nAnother object for the same machine."},
+	{NULL, NULL, 0, NULL},
+};
 
 int ntd_add_base_machine_type(PyObject *module, struct ntd_module_state *state)
 {
@@ -258,7 +257,6 @@ int ntd_add_base_machine_type(PyObject *module, struct ntd_module_state *state)
 		{Py_tp_clear, machine_clear},
 		{Py_tp_repr, machine_repr},
 		{Py_tp_getset, attributes},
-		{Py_tp_members, members},
 		{0, NULL},
 	};
 	static PyType_Spec spec = {
@@ -268,7 +266,8 @@ int ntd_add_base_machine_type(PyObject *module, struct ntd_module_state *state)
 			 Py_TPFLAGS_DISALLOW_INSTANTIATION,
 		.slots = slots,
 	};
-	PyMethodDef *const lists[] = {ntd_machine_life_methods,
+	PyMethodDef *const lists[] = {own_methods,
+				      ntd_machine_life_methods,
 				      ntd_machine_command_methods,
 				      ntd_machine_unit_methods,
 				      ntd_machine_file_methods,
@@ -276,9 +275,5 @@ int ntd_add_base_machine_type(PyObject *module, struct ntd_module_state *state)
 				      ntd_machine_ssh_methods,
 				      NULL};
 
-	state->base_machine_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
-	if (!state->base_machine_type ||
-	    ntd_add_machine_methods(state->base_machine_type, lists) < 0)
-		return -1;
-	return PyModule_AddType(module, state->base_machine_type);
+	return ntd_add_type(module, &spec, NULL, lists, &state->base_machine_type);
 }

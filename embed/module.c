@@ -8,7 +8,8 @@ static int module_exec(PyObject *module)
 	struct ntd_module_state *state = PyModule_GetState(module);
 
 	if (PyModule_AddFunctions(module, ntd_pytest_functions) < 0 ||
-	    ntd_add_exceptions(module, state) < 0 || ntd_add_step_type(module, state) < 0 ||
+	    ntd_add_exceptions(module, state) < 0 || ntd_add_object_type(module, state) < 0 ||
+	    ntd_add_method_type(module, state) < 0 || ntd_add_step_type(module, state) < 0 ||
 	    ntd_add_logger_type(module, state) < 0 || ntd_add_vlan_type(module, state) < 0 ||
 	    ntd_add_socket_type(module, state) < 0 || ntd_add_process_type(module, state) < 0 ||
 	    ntd_add_qmp_type(module, state) < 0 || ntd_add_lazy_type(module, state) < 0 ||
@@ -39,6 +40,8 @@ static PyObject **const_slot(struct ntd_module_state *state, size_t index)
 				    (PyObject **)&state->base_machine_type,
 				    (PyObject **)&state->lazy_type,
 				    (PyObject **)&state->timer_type,
+				    (PyObject **)&state->object_type,
+				    (PyObject **)&state->method_type,
 				    &state->driver,
 				    &state->logger,
 				    &state->script_text,

@@ -1,10 +1,10 @@
-/* The context manager that log.nested(), machine.nested() and subtest() return. */
+/* The context manager that log.nested(), machine.nested() and subtest() return. Like those of contextlib it is a decorator,
+ * too: each call of the function is a step. All of this runs on threads that hold the GIL, except for writing the log.
+ */
 #include "embed.h"
 
-#include <structmember.h>
-
 struct step_object {
-	PyObject_HEAD
+	struct ntd_object head;
 	struct ntd_report *report;
 	char *machine, *text, **attributes;
 	bool subtest, entered;
@@ -14,8 +14,8 @@ struct step_object {
 PyObject *ntd_step_object(struct ntd_report *report, const char *machine, const char *text,
 			  char **attributes, bool subtest)
 {
-	struct step_object *self =
-		report ? PyObject_New(struct step_object, ntd_module_state()->step_type) : NULL;
+	PyTypeObject *type = ntd_module_state()->step_type;
+	struct step_object *self = report ? (struct step_object *)type->tp_alloc(type, 0) : NULL;
 
 	if (!self) {
 		ntd_strv_free(attributes);
@@ -26,23 +26,39 @@ PyObject *ntd_step_object(struct ntd_report *report, const char *machine, const 
 	self->text = ntd_strdup(text);
 	self->attributes = attributes;
 	self->subtest = subtest;
-	self->entered = false;
-	self->nest = (struct ntd_nest){0};
 	return (PyObject *)self;
 }
 
 static void step_dealloc(PyObject *object)
 {
 	struct step_object *self = (struct step_object *)object;
-	PyTypeObject *type = Py_TYPE(object);
 
+	if (!ntd_object_end(object))
+		return;
 	if (self->entered)
 		ntd_nest_end(&self->nest, true);
 	free(self->machine);
 	free(self->text);
 	ntd_strv_free(self->attributes);
-	PyObject_Free(object);
-	Py_DECREF(type);
+	ntd_object_free(object);
+}
+
+static PyObject *step_again(PyObject *object, PyObject *unused)
+{
+	const struct step_object *self = (struct step_object *)object;
+
+	return ntd_step_object(self->report, self->machine, self->text,
+			       ntd_strv_copy(self->attributes), self->subtest);
+}
+
+static PyObject *step_call(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"func", NULL};
+	PyObject *function;
+
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:step", names, &function))
+		return NULL;
+	return ntd_call("test_driver.logger", "_in_step", "(OO)", object, function);
 }
 
 static PyObject *step_enter(PyObject *object, PyObject *unused)
@@ -56,7 +72,7 @@ static PyObject *step_enter(PyObject *object, PyObject *unused)
 	self->entered = true;
 	Py_BEGIN_ALLOW_THREADS
 	self->nest = ntd_nest_begin_full(self->report, self->machine, self->text,
-					 ntd_steal(&self->attributes), self->subtest);
+					 ntd_strv_copy(self->attributes), self->subtest);
 	Py_END_ALLOW_THREADS
 	ntd_deliver_to_loggers(ntd_module_state());
 	Py_RETURN_NONE;
@@ -88,6 +104,10 @@ static PyObject *step_exit(PyObject *object, PyObject *args)
 
 	if (!PyArg_ParseTuple(args, "OOO:__exit__", &type, &exception, &traceback))
 		return NULL;
+	if (!self->entered) {
+		PyErr_SetString(PyExc_RuntimeError, "this step has not been entered");
+		return NULL;
+	}
 	failed = exception != Py_None;
 	if (failed && report_failure(self, exception) < 0)
 		return NULL;
@@ -105,12 +125,13 @@ int ntd_add_step_type(PyObject *module, struct ntd_module_state *state)
 		{"__enter__", step_enter, METH_NOARGS, "Logs the beginning of the step."},
 		{"__exit__", step_exit, METH_VARARGS,
 		 "Logs the end of the step, unless an exception passes."},
+		{"_again", step_again, METH_NOARGS, "Another step like this one."},
 		{NULL, NULL, 0, NULL},
 	};
 	static PyType_Slot slots[] = {
-		{Py_tp_doc, (void *)"A step in the log, as a context manager."},
+		{Py_tp_doc, (void *)"A step in the log, as a context manager or a decorator."},
 		{Py_tp_dealloc, step_dealloc},
-		{Py_tp_methods, methods},
+		{Py_tp_call, step_call},
 		{0, NULL},
 	};
 	static PyType_Spec spec = {
@@ -120,6 +141,7 @@ int ntd_add_step_type(PyObject *module, struct ntd_module_state *state)
 		.slots = slots,
 	};
 
-	state->step_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
-	return state->step_type ? PyModule_AddType(module, state->step_type) : -1;
+	PyMethodDef *const lists[] = {methods, NULL};
+
+	return ntd_add_type(module, &spec, NULL, lists, &state->step_type);
 }

@@ -4,7 +4,7 @@
 #include <structmember.h>
 
 struct vlan_object {
-	PyObject_HEAD
+	struct ntd_object head;
 	int number;
 	char *directory;       /* copied: scripts may hold the object after the network is gone */
 	struct ntd_vlan *vlan; /* the session's, maybe stopped */
@@ -83,14 +83,38 @@ static int vlan_init(PyObject *object, PyObject *args, PyObject *kwargs)
 	return fill(self_of(object), vlan);
 }
 
+static int vlan_traverse(PyObject *object, visitproc visit, void *arg)
+{
+	Py_VISIT(self_of(object)->logger);
+	return ntd_object_traverse(object, visit, arg);
+}
+
+static int vlan_clear(PyObject *object)
+{
+	Py_CLEAR(self_of(object)->logger);
+	return ntd_object_clear(object);
+}
+
 static void vlan_dealloc(PyObject *object)
 {
-	PyTypeObject *type = Py_TYPE(object);
-
+	if (!ntd_object_end(object))
+		return;
 	free(self_of(object)->directory);
-	Py_XDECREF(self_of(object)->logger);
-	type->tp_free(object);
-	Py_DECREF(type);
+	ntd_object_free(object);
+}
+
+static PyObject *vlan_copy(PyObject *object, PyObject *unused)
+{
+	const struct vlan_object *self = self_of(object);
+	PyObject *copy = ntd_object_copy(object);
+
+	if (!copy)
+		return NULL;
+	self_of(copy)->number = self->number;
+	self_of(copy)->directory = self->directory ? ntd_strdup(self->directory) : NULL;
+	self_of(copy)->vlan = self->vlan;
+	self_of(copy)->logger = Py_XNewRef(self->logger);
+	return copy;
 }
 
 static PyObject *vlan_repr(PyObject *object)
@@ -142,6 +166,8 @@ int ntd_add_vlan_type(PyObject *module, struct ntd_module_state *state)
 	static PyMethodDef methods[] = {
 		{"stop", stop, METH_NOARGS,
 		 "stop($self)\n--\n\nDisconnects all machines and ends the network."},
+		{"__copy__", vlan_copy, METH_NOARGS,
+		 "__copy__($self)\n--\n\nAnother object for the same network."},
 		{NULL, NULL, 0, NULL},
 	};
 	static PyMemberDef members[] = {
@@ -168,8 +194,9 @@ int ntd_add_vlan_type(PyObject *module, struct ntd_module_state *state)
 		{Py_tp_new, PyType_GenericNew},
 		{Py_tp_init, vlan_init},
 		{Py_tp_dealloc, vlan_dealloc},
+		{Py_tp_traverse, vlan_traverse},
+		{Py_tp_clear, vlan_clear},
 		{Py_tp_repr, vlan_repr},
-		{Py_tp_methods, methods},
 		{Py_tp_members, members},
 		{Py_tp_getset, attributes},
 		{0, NULL},
@@ -177,10 +204,11 @@ int ntd_add_vlan_type(PyObject *module, struct ntd_module_state *state)
 	static PyType_Spec spec = {
 		.name = "test_driver.vlan.VLan",
 		.basicsize = sizeof(struct vlan_object),
-		.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+		.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,
 		.slots = slots,
 	};
 
-	state->vlan_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
-	return state->vlan_type ? PyModule_AddType(module, state->vlan_type) : -1;
+	PyMethodDef *const lists[] = {methods, NULL};
+
+	return ntd_add_type(module, &spec, NULL, lists, &state->vlan_type);
 }

@@ -14,7 +14,7 @@ import test_driver
 PACKAGE = Path(test_driver.__path__[0])
 EXAMPLES = {"Driver": driver}  # instances whose attributes count beside those of the class
 ABSTRACT = {"BaseMachine"}  # what it declares is compared with the classes derived from it
-INTERNAL = {"Lazy", "Step"}  # scripts see something else: what it stands for, a context manager
+INTERNAL = {"Lazy", "Method", "Object", "Step"}  # scripts see something else: what it stands for, a function, ..
 OWN = {value for name, value in vars(_test_driver).items() if isinstance(value, type) and name != "__loader__"}
 differences, compared = [], set()
 

@@ -5,6 +5,7 @@ import time
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from enum import IntEnum
+from functools import wraps
 
 from _test_driver import CompositeLogger
 
@@ -121,6 +122,18 @@ class TerminalLogger(AbstractLogger):
 
 
 AbstractLogger.register(CompositeLogger)
+
+
+def _in_step(step, function):
+    """The function, each call of which is a step of its own like `step`."""
+
+    @wraps(function)
+    def inner(*args, **kwargs):
+        with step._again():
+            return function(*args, **kwargs)
+
+    return inner
+
 
 Logger = CompositeLogger  # its name in drivers before 2024-11
 
