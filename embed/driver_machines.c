@@ -1,5 +1,5 @@
-/* What a driver does with its machines: start_all, join_all, create_machine. Its list is the script's to change:
- * machines of subclasses, and other objects with the same methods, are called by these.
+/* What a driver does with its machines: start_all, join_all, create_machine. The script may put
+ * others into its lists: machines of subclasses, and other objects with the same methods, are called by these.
  */
 #include "driver_object.h"
 #include "machine_object.h"
@@ -16,12 +16,6 @@ static bool is_plain(PyObject *machine, const char *method)
 	base = PyObject_GetAttrString((PyObject *)ntd_machine_class_of(machine), method);
 	PyErr_Clear();
 	return own == base;
-}
-
-/* A copy: other threads may change the list. */
-static PyObject *machines_of(struct driver_object *self)
-{
-	return PyList_GetSlice(self->machines, 0, PY_SSIZE_T_MAX);
 }
 
 static bool call_method(PyObject *machine, const char *method)
@@ -67,7 +61,7 @@ static struct ntd_nest begin(struct driver_object *self, const char *text)
 PyObject *ntd_driver_start_all(PyObject *object, PyObject *unused)
 {
 	struct driver_object *self = ntd_driver_self(object);
-	_cleanup_pyref_ PyObject *list = machines_of(self);
+	_cleanup_pyref_ PyObject *list = ntd_driver_machines(self);
 	struct ntd_nest nest = begin(self, "start all VMs");
 	int result = start_machines(list);
 
@@ -95,7 +89,7 @@ static int join(PyObject *object)
 PyObject *ntd_driver_join_all(PyObject *object, PyObject *unused)
 {
 	struct driver_object *self = ntd_driver_self(object);
-	_cleanup_pyref_ PyObject *list = machines_of(self);
+	_cleanup_pyref_ PyObject *list = ntd_driver_machines(self);
 	struct ntd_nest nest = begin(self, "wait for all VMs to finish");
 	int result = list ? 0 : -1;
 
@@ -129,7 +123,7 @@ static int sync_one(PyObject *object)
 
 int ntd_driver_sync_all(struct driver_object *self)
 {
-	_cleanup_pyref_ PyObject *list = machines_of(self);
+	_cleanup_pyref_ PyObject *list = ntd_driver_machines(self);
 	int result = list ? 0 : -1;
 
 	for (Py_ssize_t i = 0; result == 0 && i < PyList_Size(list); i++)

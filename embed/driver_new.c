@@ -74,7 +74,7 @@ static int make_machines(PyObject *object, PyObject *scripts)
 			self, PyTuple_GetItem(one, 0), PyTuple_GetItem(one, 1),
 			is_container(one) ? state->nspawn_machine_type : state->qemu_machine_type);
 
-		if (!machine || PyList_Append(self->machines, machine) < 0)
+		if (!machine || PyList_Append(self->lists[NTD_ALL_MACHINES].list, machine) < 0)
 			return -1;
 	}
 	return 0;
@@ -151,10 +151,8 @@ PyObject *ntd_driver_enter(PyObject *object, PyObject *unused)
 /* Calls a method of each; what it raises is logged, and the others get their turn. */
 static void call_each(struct driver_object *self, PyObject *list, const char *method)
 {
-	_cleanup_pyref_ PyObject *copy = PyList_GetSlice(list, 0, PY_SSIZE_T_MAX);
-
-	for (Py_ssize_t i = 0; copy && i < PyList_Size(copy); i++) {
-		PyObject *one = PyList_GetItem(copy, i);
+	for (Py_ssize_t i = 0; list && i < PyList_Size(list); i++) {
+		PyObject *one = PyList_GetItem(list, i);
 		_cleanup_pyref_ PyObject *done = PyObject_CallMethod(one, method, NULL);
 		_cleanup_pyref_ PyObject *text = NULL;
 		PyObject *type, *error, *traceback;
@@ -177,10 +175,12 @@ PyObject *ntd_driver_exit(PyObject *object, PyObject *args)
 {
 	struct driver_object *self = ntd_driver_self(object);
 	struct ntd_nest nest = ntd_nest_begin(ntd_logger_report(self->logger), NULL, "cleanup");
+	_cleanup_pyref_ PyObject *machines = ntd_driver_machines(self);
+	_cleanup_pyref_ PyObject *vlans = PyList_GetSlice(self->vlans, 0, PY_SSIZE_T_MAX);
 
 	ntd_deadline_stop(self->deadline);
-	call_each(self, self->machines, "release");
-	call_each(self, self->vlans, "stop");
+	call_each(self, machines, "release");
+	call_each(self, vlans, "stop");
 	ntd_nest_end(&nest, false);
 	ntd_deliver_to_loggers(ntd_module_state());
 	Py_RETURN_NONE;

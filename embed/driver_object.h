@@ -6,9 +6,22 @@
 
 #include "embed.h"
 
+enum ntd_driver_list {
+	NTD_ALL_MACHINES,
+	NTD_QEMU_MACHINES,
+	NTD_NSPAWN_MACHINES,
+	NTD_MACHINE_LISTS
+};
+
+/* A list that the script may change, and what was in it when the driver last looked. */
+struct ntd_machine_list {
+	PyObject *list, *seen;
+};
+
 struct driver_object {
 	struct ntd_object head;
-	PyObject *machines, *vlans; /* lists */
+	struct ntd_machine_list lists[NTD_MACHINE_LISTS];
+	PyObject *vlans; /* list */
 	PyObject *logger;
 	PyObject *polling_conditions; /* list */
 	struct ntd_deadline *deadline;
@@ -45,6 +58,15 @@ PyObject *ntd_driver_get_config(PyObject *object, void *closure);
 
 /* driver.vhost_vsock: None without an SSH backdoor */
 PyObject *ntd_driver_get_vhost_vsock(PyObject *object, void *closure);
+
+/* ---- driver_lists.c: the machines of a driver */
+/* All of them, as a new list that no script changes; NULL with an exception. */
+PyObject *ntd_driver_machines(struct driver_object *self);
+/* Makes the lists, empty: false with an exception. */
+bool ntd_driver_make_lists(struct driver_object *self);
+/* driver.machines, machines_qemu, machines_nspawn, for a PyGetSetDef; the closure is that name. */
+PyObject *ntd_driver_get_list(PyObject *object, void *name);
+int ntd_driver_set_list(PyObject *object, PyObject *value, void *name);
 
 /* ---- driver_machines.c: what is done with all machines */
 PyObject *ntd_driver_start_all(PyObject *object, PyObject *unused);

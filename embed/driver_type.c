@@ -43,7 +43,7 @@ static int fill_lists(struct driver_object *self, struct ntd_module_state *state
 	for (size_t i = 0; i < session->machine_count; i++) {
 		_cleanup_pyref_ PyObject *machine = ntd_machine_object(state, session->machines[i]);
 
-		if (!machine || PyList_Append(self->machines, machine) < 0)
+		if (!machine || PyList_Append(self->lists[NTD_ALL_MACHINES].list, machine) < 0)
 			return -1;
 	}
 	for (size_t i = 0; i < session->vlan_count; i++) {
@@ -63,12 +63,12 @@ static PyObject *driver_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
 
 	if (!self)
 		return NULL;
-	self->machines = PyList_New(0);
 	self->vlans = PyList_New(0);
 	self->polling_conditions = PyList_New(0);
 	self->logger = ntd_logger_object(state);
 	self->deadline = &state->session->deadline;
-	if (!self->machines || !self->vlans || !self->polling_conditions || !self->logger)
+	if (!ntd_driver_make_lists(self) || !self->vlans || !self->polling_conditions ||
+	    !self->logger)
 		Py_CLEAR(self);
 	return (PyObject *)self;
 }
@@ -86,10 +86,21 @@ PyObject *ntd_driver_object(struct ntd_module_state *state)
 
 static PyObject **reference(struct driver_object *self, size_t index)
 {
-	PyObject **const references[] = {
-		&self->machines, &self->vlans,  &self->logger, &self->polling_conditions,
-		&self->out_dir,  &self->config, &self->tests,  &self->code,
-		&self->original};
+	struct ntd_machine_list *lists = self->lists;
+	PyObject **const references[] = {&lists[NTD_ALL_MACHINES].list,
+					 &lists[NTD_ALL_MACHINES].seen,
+					 &lists[NTD_QEMU_MACHINES].list,
+					 &lists[NTD_QEMU_MACHINES].seen,
+					 &lists[NTD_NSPAWN_MACHINES].list,
+					 &lists[NTD_NSPAWN_MACHINES].seen,
+					 &self->vlans,
+					 &self->logger,
+					 &self->polling_conditions,
+					 &self->out_dir,
+					 &self->config,
+					 &self->tests,
+					 &self->code,
+					 &self->original};
 
 	return index < sizeof references / sizeof *references ? references[index] : NULL;
 }
@@ -282,44 +293,6 @@ static PyObject *get_global_timeout(PyObject *object, void *closure)
 	return PyFloat_FromDouble(ntd_driver_self(object)->deadline->seconds);
 }
 
-static PyObject *get_machines(PyObject *object, void *closure)
-{
-	return Py_XNewRef(ntd_driver_self(object)->machines);
-}
-
-static int set_machines(PyObject *object, PyObject *value, void *closure)
-{
-	if (!value || !PyList_Check(value)) {
-		PyErr_SetString(PyExc_TypeError, "machines must be a list");
-		return -1;
-	}
-	Py_XSETREF(ntd_driver_self(object)->machines, Py_NewRef(value));
-	return 0;
-}
-
-/* Those of a class, in a new list. */
-static PyObject *machines_of_class(PyObject *object, PyTypeObject *class)
-{
-	PyObject *all = ntd_driver_self(object)->machines;
-	_cleanup_pyref_ PyObject *list = PyList_New(0);
-
-	for (Py_ssize_t i = 0; list && i < PyList_Size(all); i++)
-		if (PyObject_TypeCheck(PyList_GetItem(all, i), class) &&
-		    PyList_Append(list, PyList_GetItem(all, i)) < 0)
-			return NULL;
-	return ntd_steal(&list);
-}
-
-static PyObject *get_machines_qemu(PyObject *object, void *closure)
-{
-	return machines_of_class(object, ntd_state_of(object)->qemu_machine_type);
-}
-
-static PyObject *get_machines_nspawn(PyObject *object, void *closure)
-{
-	return machines_of_class(object, ntd_state_of(object)->nspawn_machine_type);
-}
-
 static const char driver_doc[] = "Driver(config, out_dir, logger=None, keep_machine_state=False, "
 				 "debug=None, interactive=False)\n"
 				 "--\n\n"
@@ -398,8 +371,12 @@ int ntd_add_driver_type(PyObject *module, struct ntd_module_state *state)
 		{"out_dir", get_out_dir, NULL, "Path: where files for the user go.", NULL},
 		{"tmp_dir", get_tmp_dir, NULL, "Path: where state directories are made.", NULL},
 		{"tests", get_tests, NULL, "str: the text of the script.", NULL},
-		{"machines", get_machines, set_machines, "list: the machines, sorted by name.",
-		 NULL},
+		{"machines", ntd_driver_get_list, ntd_driver_set_list,
+		 "list: the machines, sorted by name.", (void *)"machines"},
+		{"machines_qemu", ntd_driver_get_list, ntd_driver_set_list,
+		 "list: the virtual machines among them.", (void *)"machines_qemu"},
+		{"machines_nspawn", ntd_driver_get_list, ntd_driver_set_list,
+		 "list: the containers among them.", (void *)"machines_nspawn"},
 		{"config", ntd_driver_get_config, NULL, "DriverConfiguration: what it runs.", NULL},
 		{"vhost_vsock", ntd_driver_get_vhost_vsock, NULL,
 		 "VHostDeviceVsock | None: the sockets of the SSH backdoor.", NULL},
@@ -409,8 +386,6 @@ int ntd_add_driver_type(PyObject *module, struct ntd_module_state *state)
 		 NULL},
 		{"race_timer", ntd_driver_get_race_timer, NULL,
 		 "RaceTimer: the limit of time, which can be lifted.", NULL},
-		{"machines_qemu", get_machines_qemu, NULL, "list: the virtual machines.", NULL},
-		{"machines_nspawn", get_machines_nspawn, NULL, "list: the containers.", NULL},
 		{NULL, NULL, NULL, NULL, NULL},
 	};
 	static PyType_Slot slots[] = {

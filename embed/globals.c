@@ -66,11 +66,11 @@ static int add_general(PyObject *object, PyObject *dict)
 
 static int add_machines(PyObject *object, PyObject *dict)
 {
-	struct driver_object *self = ntd_driver_self(object);
-	Py_ssize_t count = PyList_Size(self->machines);
+	_cleanup_pyref_ PyObject *machines = ntd_driver_machines(ntd_driver_self(object));
+	Py_ssize_t count = machines ? PyList_Size(machines) : 0;
 
 	for (Py_ssize_t i = 0; i < count; i++) {
-		PyObject *machine = PyList_GetItem(self->machines, i);
+		PyObject *machine = PyList_GetItem(machines, i);
 		_cleanup_pyref_ PyObject *text = PyObject_GetAttrString(machine, "name");
 		const char *utf8 = text ? PyUnicode_AsUTF8(text) : NULL;
 		_cleanup_free_ char *name = utf8 ? ntd_python_name(utf8) : NULL;
@@ -79,8 +79,8 @@ static int add_machines(PyObject *object, PyObject *dict)
 			return -1;
 	}
 	if (count == 1 && !PyDict_GetItemString(dict, "machine"))
-		return PyDict_SetItemString(dict, "machine", PyList_GetItem(self->machines, 0));
-	return 0;
+		return PyDict_SetItemString(dict, "machine", PyList_GetItem(machines, 0));
+	return machines ? 0 : -1;
 }
 
 static int add_vlans(PyObject *object, PyObject *dict)

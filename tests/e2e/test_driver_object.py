@@ -106,6 +106,57 @@ created.connect()
     assert "other" not in result.log
 
 
+def test_what_is_put_into_one_list_of_machines_is_in_the_others(fake):
+    """Drivers of 2026 have a list a kind, which scripts append to; older ones one of all."""
+    harness.run("""
+        script = machine.start_command._cmd
+        first, other, third = (create_machine(script, name=name) for name in ("first", "other", "third"))
+        driver.machines_qemu.append(other)
+        machines_qemu.append(first)
+        assert driver.machines == [first, machine, other] and driver.machines is machines
+        driver.machines += [third]
+        driver.machines_qemu += []
+        assert driver.machines_qemu is machines_qemu and set(machines_qemu) == {first, machine, other, third}
+        assert driver.machines_nspawn is machines_nspawn == []
+        start_all()
+        assert all(one.booted for one in (first, machine, other, third)) and driver.test_symbols()["first"] is first
+
+        driver.machines_qemu.remove(first)
+        assert first not in driver.machines
+        machines.remove(other)
+        assert other not in driver.machines_qemu
+        driver.machines_qemu = [third]
+        assert driver.machines == [third]
+        driver.machines = [machine]
+        assert driver.machines_qemu == [machine] and "third" not in driver.test_symbols()
+        for name in "machines", "machines_qemu", "machines_nspawn":
+            try:
+                setattr(driver, name, 5)
+            except TypeError as error:
+                assert str(error) == f"{name} must be a list"
+            else:
+                raise Exception("accepted")
+    """, fake)
+
+
+def test_machines_of_each_list_are_those_of_a_driver(configured):
+    harness.run("""
+        from test_driver.driver import Driver, load_driver_configuration
+        with Driver(load_driver_configuration(CONFIG), driver.out_dir, log) as inner:
+            a, b = inner.machines_qemu
+            appended = create_machine(a.start_command._cmd, name="appended")
+            inner.machines_qemu.append(appended)
+            inner.start_all()
+            for one in a, b, appended:
+                assert one.booted
+                one.execute("poweroff", check_return=False, check_output=False)
+            inner.join_all()
+            assert not appended.booted
+            appended.start()
+        assert not appended.booted
+    """.replace("CONFIG", repr(configured)))
+
+
 def test_the_machines_are_synced_at_the_end(fake):
     result = harness.run(MACHINE + """
 import atexit

@@ -64,6 +64,8 @@ class Driver:
     t: Assertions
     debug: DebugAbstract
     machines: list[QemuMachine | NspawnMachine]
+    machines_qemu: list[QemuMachine]
+    machines_nspawn: list[NspawnMachine]
     def __init__(
         self,
         config: DriverConfiguration,
@@ -75,10 +77,6 @@ class Driver:
     ) -> None: ...
     def __enter__(self) -> Driver: ...
     def __exit__(self, *exception: object) -> None: ...
-    @property
-    def machines_qemu(self) -> list[QemuMachine]: ...
-    @property
-    def machines_nspawn(self) -> list[NspawnMachine]: ...
     @property
     def vlans(self) -> list[VLan]: ...
     @property

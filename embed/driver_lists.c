@@ -1,0 +1,157 @@
+/* The lists of a driver's machines: all, the virtual ones, and the containers. Drivers before 2026 have the first, to which
+ * scripts append machines that they made; in later ones scripts append to the others. Here all three are lists that
+ * the script may change, and what is changed in one is changed in the others, before the driver looks at any. With the GIL.
+ */
+#include "driver_object.h"
+
+static bool holds(PyObject *list, PyObject *one)
+{
+	for (Py_ssize_t i = 0; i < PyList_Size(list); i++)
+		if (PyList_GetItem(list, i) == one)
+			return true;
+	return false;
+}
+
+static int drop(PyObject *list, PyObject *one)
+{
+	for (Py_ssize_t i = PyList_Size(list); i-- > 0;)
+		if (PyList_GetItem(list, i) == one && PyList_SetSlice(list, i, i + 1, NULL) < 0)
+			return -1;
+	return 0;
+}
+
+/* Machines that a script took out of one list leave the others. */
+static int drop_missing(struct driver_object *self, const struct ntd_machine_list *changed)
+{
+	for (Py_ssize_t i = 0; i < PyList_Size(changed->seen); i++) {
+		PyObject *one = PyList_GetItem(changed->seen, i);
+
+		if (holds(changed->list, one))
+			continue;
+		for (size_t list = 0; list < NTD_MACHINE_LISTS; list++)
+			if (drop(self->lists[list].list, one) < 0)
+				return -1;
+	}
+	return 0;
+}
+
+/* Where a machine goes in a list that is sorted by name. */
+static Py_ssize_t place_of(PyObject *list, PyObject *one)
+{
+	_cleanup_pyref_ PyObject *name = PyObject_GetAttrString(one, "name");
+	Py_ssize_t place = PyList_Size(list);
+
+	for (; name && place > 0; place--) {
+		_cleanup_pyref_ PyObject *before =
+			PyObject_GetAttrString(PyList_GetItem(list, place - 1), "name");
+
+		if (!before || PyObject_RichCompareBool(before, name, Py_GT) != 1)
+			break;
+	}
+	PyErr_Clear(); /* objects without names stay where they are */
+	return place;
+}
+
+static int put(struct driver_object *self, enum ntd_driver_list kind, PyObject *one)
+{
+	PyObject *list = self->lists[kind].list;
+
+	return holds(list, one) ? 0 : PyList_Insert(list, place_of(list, one), one);
+}
+
+static int put_everywhere(struct driver_object *self, PyObject *one)
+{
+	struct ntd_module_state *state = ntd_module_state();
+
+	if (put(self, NTD_ALL_MACHINES, one) < 0)
+		return -1;
+	if (PyObject_TypeCheck(one, state->qemu_machine_type))
+		return put(self, NTD_QEMU_MACHINES, one);
+	if (PyObject_TypeCheck(one, state->nspawn_machine_type))
+		return put(self, NTD_NSPAWN_MACHINES, one);
+	return 0;
+}
+
+static int put_new(struct driver_object *self, const struct ntd_machine_list *changed)
+{
+	for (Py_ssize_t i = 0; i < PyList_Size(changed->list); i++) {
+		PyObject *one = PyList_GetItem(changed->list, i);
+
+		if (!holds(changed->seen, one) && put_everywhere(self, one) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int reconcile(struct driver_object *self)
+{
+	for (size_t i = 0; i < NTD_MACHINE_LISTS; i++)
+		if (drop_missing(self, &self->lists[i]) < 0)
+			return -1;
+	for (size_t i = 0; i < NTD_MACHINE_LISTS; i++)
+		if (put_new(self, &self->lists[i]) < 0)
+			return -1;
+	for (size_t i = 0; i < NTD_MACHINE_LISTS; i++) {
+		PyObject *copy = PyList_GetSlice(self->lists[i].list, 0, PY_SSIZE_T_MAX);
+
+		if (!copy)
+			return -1;
+		Py_SETREF(self->lists[i].seen, copy);
+	}
+	return 0;
+}
+
+PyObject *ntd_driver_machines(struct driver_object *self)
+{
+	if (reconcile(self) < 0)
+		return NULL;
+	return Py_NewRef(self->lists[NTD_ALL_MACHINES].seen);
+}
+
+bool ntd_driver_make_lists(struct driver_object *self)
+{
+	for (size_t i = 0; i < NTD_MACHINE_LISTS; i++) {
+		self->lists[i].list = PyList_New(0);
+		self->lists[i].seen = PyList_New(0);
+		if (!self->lists[i].list || !self->lists[i].seen)
+			return false;
+	}
+	return true;
+}
+
+/* ---- attributes; the closure is a list's name */
+
+static const char *const names[NTD_MACHINE_LISTS] = {
+	[NTD_ALL_MACHINES] = "machines",
+	[NTD_QEMU_MACHINES] = "machines_qemu",
+	[NTD_NSPAWN_MACHINES] = "machines_nspawn",
+};
+
+static struct ntd_machine_list *list_called(PyObject *object, const char *name)
+{
+	size_t i = 0;
+
+	while (strcmp(names[i], name) != 0)
+		i++;
+	return &ntd_driver_self(object)->lists[i];
+}
+
+PyObject *ntd_driver_get_list(PyObject *object, void *name)
+{
+	return reconcile(ntd_driver_self(object)) < 0 ? NULL
+						      : Py_NewRef(list_called(object, name)->list);
+}
+
+int ntd_driver_set_list(PyObject *object, PyObject *value, void *name)
+{
+	struct driver_object *self = ntd_driver_self(object);
+
+	if (!value || !PyList_Check(value)) {
+		PyErr_Format(PyExc_TypeError, "%s must be a list", (const char *)name);
+		return -1;
+	}
+	if (reconcile(self) < 0)
+		return -1;
+	Py_SETREF(list_called(object, name)->list, Py_NewRef(value));
+	return reconcile(self);
+}
