@@ -91,11 +91,10 @@ static int timed_out(struct search *search, int64_t waited)
 	_cleanup_pyref_ PyObject *console = ntd_text_of(tail);
 	_cleanup_pyref_ PyObject *report =
 		console ? PyObject_CallMethod(search->object, "report", "O", console) : NULL;
-	const char *text = report ? PyUnicode_AsUTF8(report) : NULL;
 
-	if (!text)
+	search->report = report ? ntd_shown_text(report) : NULL;
+	if (!search->report)
 		return -1;
-	search->report = ntd_strdup(text);
 	ntd_raise(ntd_module_state(), ntd_wait_timed_out(&search->wait, waited));
 	free(search->report);
 	return -1;
@@ -154,8 +153,8 @@ PyObject *ntd_wait_for_console_text(PyObject *object, PyObject *args, PyObject *
 					 .timeout = NTD_NO_TIMEOUT,
 					 .observed = observed,
 					 .arg = &search}};
-	_cleanup_pyref_ PyObject *text = NULL, *searcher = NULL;
-	_cleanup_free_ char *step = NULL;
+	_cleanup_pyref_ PyObject *searcher = NULL;
+	_cleanup_free_ char *shown = NULL, *step = NULL;
 	PyObject *regex;
 	struct ntd_nest nest;
 	int result;
@@ -163,11 +162,11 @@ PyObject *ntd_wait_for_console_text(PyObject *object, PyObject *args, PyObject *
 	if (!ntd_parse(args, kwargs, "O|O&:wait_for_console_text", names, &regex,
 		       ntd_convert_duration, &search.wait.timeout))
 		return NULL;
-	text = PyObject_Str(regex);
-	search.object = searcher = text && PyUnicode_AsUTF8(text) ? new_search(regex) : NULL;
+	shown = ntd_shown_text(regex);
+	search.object = searcher = shown ? new_search(regex) : NULL;
 	if (!searcher)
 		return NULL;
-	step = ntd_asprintf("waiting for %s to appear on console", PyUnicode_AsUTF8(text));
+	step = ntd_asprintf("waiting for %s to appear on console", shown);
 	search.wait.step = step;
 	nest = ntd_nest_begin(ntd_machine_context(search.wait.machine)->report,
 			      ntd_machine_name(search.wait.machine), "%s", step);

@@ -12,6 +12,26 @@ PyObject *ntd_text_of(const char *text)
 	return PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "replace");
 }
 
+const char *ntd_utf8(PyObject *text, const char *what)
+{
+	Py_ssize_t len;
+	const char *utf8 = PyUnicode_AsUTF8AndSize(text, &len);
+
+	if (!utf8 || strlen(utf8) == (size_t)len)
+		return utf8;
+	PyErr_Format(PyExc_ValueError, "%s: embedded null character", what);
+	return NULL;
+}
+
+char *ntd_shown_text(PyObject *object)
+{
+	_cleanup_pyref_ PyObject *text = PyObject_Str(object);
+	Py_ssize_t len;
+	const char *utf8 = text ? PyUnicode_AsUTF8AndSize(text, &len) : NULL;
+
+	return utf8 ? ntd_shown(utf8, (size_t)len) : NULL;
+}
+
 PyObject *ntd_call(const char *module, const char *name, const char *format, ...)
 {
 	_cleanup_pyref_ PyObject *imported = PyImport_ImportModule(module);
@@ -116,16 +136,14 @@ int ntd_convert_attributes(PyObject *object, char ***attributes)
 	}
 	list = ntd_calloc(2 * (size_t)PyDict_Size(object) + 1, sizeof *list);
 	while (PyDict_Next(object, &position, &key, &value)) {
-		_cleanup_pyref_ PyObject *key_text = PyObject_Str(key), *text = PyObject_Str(value);
-		const char *key_utf8 = key_text ? PyUnicode_AsUTF8(key_text) : NULL;
-		const char *utf8 = text ? PyUnicode_AsUTF8(text) : NULL;
-
-		if (!key_utf8 || !utf8) {
+		list[used] = ntd_shown_text(key);
+		if (list[used])
+			list[++used] = ntd_shown_text(value);
+		if (!list[used]) {
 			ntd_strv_free(list);
 			return -1;
 		}
-		list[used++] = ntd_strdup(key_utf8);
-		list[used++] = ntd_strdup(utf8);
+		used++;
 	}
 	*attributes = list;
 	return 0;

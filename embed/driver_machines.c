@@ -191,7 +191,9 @@ static struct ntd_machine *add_machine(struct driver_object *self, const struct 
 	struct ntd_error *error = NULL;
 	struct ntd_machine *machine;
 
-	if (!command || !PyUnicode_FSConverter(command, &bytes)) {
+	if (command && !PyUnicode_FSConverter(command, &bytes))
+		return NULL;
+	if (!command) {
 		PyErr_Format(PyExc_TypeError, "start_command must be a str, not %s",
 			     Py_TYPE(creation->start_command)->tp_name);
 		return NULL;

@@ -155,15 +155,17 @@ static void call_each(struct driver_object *self, PyObject *list, const char *me
 		PyObject *one = PyList_GetItem(list, i);
 		_cleanup_pyref_ PyObject *done = PyObject_CallMethod(one, method, NULL);
 		_cleanup_pyref_ PyObject *text = NULL;
+		_cleanup_free_ char *shown = NULL;
 		PyObject *type, *error, *traceback;
 
 		if (done)
 			continue;
 		PyErr_Fetch(&type, &error, &traceback);
 		text = PyUnicode_FromFormat("Error during cleanup of %R: %S", one, error);
-		if (text)
+		shown = text ? ntd_shown_text(text) : NULL;
+		if (shown)
 			ntd_log(ntd_logger_report(self->logger), NTD_LEVEL_ERROR, NULL, "%s",
-				PyUnicode_AsUTF8(text));
+				shown);
 		PyErr_Clear();
 		Py_XDECREF(type);
 		Py_XDECREF(error);

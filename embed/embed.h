@@ -111,6 +111,11 @@ int ntd_error_from_python(struct ntd_error **err);
 /* Bytes as text: UTF-8, what is not UTF-8 replaced. */
 PyObject *ntd_text(const struct ntd_buf *bytes);
 PyObject *ntd_text_of(const char *text);
+/* A str as a C string that belongs to it; for one with a NUL in it, which would end there, ValueError, which
+ * says `what` it is. */
+const char *ntd_utf8(PyObject *text, const char *what);
+/* The str() of an object for people to read, a NUL in it as the two characters \0; a new string. */
+char *ntd_shown_text(PyObject *object);
 /* pathlib.Path. */
 PyObject *ntd_path(const char *path);
 /* "O&" converters. Durations: None (gives the converter's `none`), int, float, timedelta; bool is a

@@ -260,7 +260,7 @@ static int level_of(PyObject *object)
 
 	PyErr_Clear(); /* a plain string has no name */
 	lower = PyObject_CallMethod(name ? name : object, "lower", NULL);
-	text = lower && PyUnicode_Check(lower) ? PyUnicode_AsUTF8(lower) : NULL;
+	text = lower && PyUnicode_Check(lower) ? ntd_utf8(lower, "level") : NULL;
 	PyErr_Clear();
 	level = text ? ntd_level_parse(text) : -1;
 	if (level < 0)

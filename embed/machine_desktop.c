@@ -45,20 +45,19 @@ static PyObject *wait_for_window(PyObject *object, PyObject *args, PyObject *kwa
 	struct ntd_text_wait wait = {.machine = ntd_machine_self(object)->machine,
 				     .fetch = fetch_windows,
 				     .by_line = true};
-	_cleanup_pyref_ PyObject *shown = NULL;
-	_cleanup_free_ char *last_chance = NULL;
+	_cleanup_free_ char *shown = NULL, *last_chance = NULL;
 	double timeout = NTD_DEFAULT_TIMEOUT;
 	PyObject *regexp;
 
 	if (!ntd_parse(args, kwargs, "O|O&:wait_for_window", names, &regexp, ntd_convert_duration,
 		       &timeout))
 		return NULL;
-	shown = PyObject_Str(regexp);
-	if (!shown || !PyUnicode_AsUTF8(shown))
+	shown = ntd_shown_text(regexp);
+	if (!shown)
 		return NULL;
 	last_chance = ntd_asprintf("Last chance to match %s on the window list, which currently "
 				   "contains: ",
-				   PyUnicode_AsUTF8(shown));
+				   shown);
 	wait.last_chance = last_chance;
 	return ntd_wait_for_text(&wait, regexp, "waiting for a window to appear", timeout);
 }

@@ -55,14 +55,13 @@ static PyObject *copy_from_vm(PyObject *object, PyObject *args, PyObject *kwargs
 static PyObject *log_message(PyObject *object, PyObject *message)
 {
 	struct ntd_machine *machine = ntd_machine_self(object)->machine;
-	_cleanup_pyref_ PyObject *text = PyObject_Str(message);
-	const char *utf8 = text ? PyUnicode_AsUTF8(text) : NULL;
+	_cleanup_free_ char *text = ntd_shown_text(message);
 
-	if (!utf8)
+	if (!text)
 		return NULL;
 	Py_BEGIN_ALLOW_THREADS
 	ntd_log(ntd_machine_context(machine)->report, NTD_LEVEL_ALWAYS, ntd_machine_name(machine),
-		"%s", utf8);
+		"%s", text);
 	Py_END_ALLOW_THREADS
 	ntd_deliver_to_loggers(ntd_state_of(object));
 	Py_RETURN_NONE;

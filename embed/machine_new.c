@@ -135,7 +135,7 @@ static char *name_of(const struct class *class, const struct arguments *given, c
 	if (given->name == Py_None && *script)
 		return ntd_start_script_name(script, class->suffix);
 	name = given->name == Py_None ? name_from(given->start_command) : Py_NewRef(given->name);
-	text = name && PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : NULL;
+	text = name && PyUnicode_Check(name) ? ntd_utf8(name, "name") : NULL;
 	if (name && !text && !PyErr_Occurred())
 		PyErr_Format(PyExc_TypeError, "name must be a str, not %s", Py_TYPE(name)->tp_name);
 	return text ? ntd_strdup(text) : NULL;

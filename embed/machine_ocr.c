@@ -249,16 +249,16 @@ static PyObject *wait_for_text(PyObject *object, PyObject *args, PyObject *kwarg
 			 .arg = &search},
 		.timeout = NTD_DEFAULT_TIMEOUT,
 	};
-	_cleanup_pyref_ PyObject *pattern = NULL, *shown = NULL, *texts = NULL;
+	_cleanup_pyref_ PyObject *pattern = NULL, *texts = NULL;
+	_cleanup_free_ char *shown = NULL;
 	PyObject *regex;
 
 	if (!ntd_parse(args, kwargs, "O|O&:wait_for_text", names, &regex, ntd_convert_duration,
 		       &search.timeout))
 		return NULL;
 	search.pattern = pattern = ntd_regex(regex, "regex");
-	shown = pattern ? PyObject_Str(regex) : NULL;
-	search.shown = shown ? PyUnicode_AsUTF8(shown) : NULL;
-	search.texts = texts = search.shown ? PyList_New(0) : NULL;
+	search.shown = shown = pattern ? ntd_shown_text(regex) : NULL;
+	search.texts = texts = shown ? PyList_New(0) : NULL;
 	search.look.ocr = texts ? engines() : NULL;
 	if (!search.look.ocr || !with_engines(&search, search_screen))
 		return NULL;

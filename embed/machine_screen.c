@@ -32,7 +32,8 @@ static PyObject *send_chars(PyObject *object, PyObject *args, PyObject *kwargs)
 	if (!ntd_parse(args, kwargs, "U|O&:send_chars", names, &text, ntd_convert_duration, &delay))
 		return NULL;
 	shown = PyObject_Repr(text);
-	if (!shown || !PyUnicode_AsUTF8(shown) || !PyUnicode_AsUTF8(text) ||
+	if (!shown || !PyUnicode_AsUTF8(shown) ||
+	    !ntd_utf8(text, "send_chars() argument 'chars'") ||
 	    !NTD_BLOCKING_CALL(result, ntd_machine_send_chars(machine, PyUnicode_AsUTF8(text),
 							      PyUnicode_AsUTF8(shown), delay,
 							      waiter, error)))
@@ -45,6 +46,8 @@ static PyObject *send_chars(PyObject *object, PyObject *args, PyObject *kwargs)
 /* A tty is named by a str or a number. */
 static PyObject *tty_name(PyObject *object)
 {
+	if (PyUnicode_Check(object) && !ntd_utf8(object, "tty"))
+		return NULL;
 	if (PyUnicode_Check(object) || PyLong_Check(object))
 		return PyObject_Str(object);
 	return PyErr_Format(PyExc_TypeError, "a tty must be a str or an int, not %s",
@@ -78,8 +81,8 @@ static PyObject *wait_until_tty_matches(PyObject *object, PyObject *args, PyObje
 	static char *names[] = {"tty", "regexp", "timeout", NULL};
 	struct ntd_text_wait wait = {.machine = ntd_machine_self(object)->machine,
 				     .fetch = fetch_tty};
-	_cleanup_pyref_ PyObject *name = NULL, *shown = NULL;
-	_cleanup_free_ char *step = NULL, *last_chance = NULL;
+	_cleanup_pyref_ PyObject *name = NULL;
+	_cleanup_free_ char *shown = NULL, *step = NULL, *last_chance = NULL;
 	double timeout = NTD_DEFAULT_TIMEOUT;
 	PyObject *tty, *regexp;
 
@@ -87,14 +90,13 @@ static PyObject *wait_until_tty_matches(PyObject *object, PyObject *args, PyObje
 		       ntd_convert_duration, &timeout))
 		return NULL;
 	name = tty_name(tty);
-	shown = name ? PyObject_Str(regexp) : NULL;
-	if (!shown || !PyUnicode_AsUTF8(shown))
+	shown = name ? ntd_shown_text(regexp) : NULL;
+	if (!shown)
 		return NULL;
 	wait.argument = PyUnicode_AsUTF8(name);
-	step = ntd_asprintf("waiting for %s to appear on tty %s", PyUnicode_AsUTF8(shown),
-			    wait.argument);
+	step = ntd_asprintf("waiting for %s to appear on tty %s", shown, wait.argument);
 	last_chance = ntd_asprintf("Last chance to match /%s/ on TTY%s, which currently contains: ",
-				   PyUnicode_AsUTF8(shown), wait.argument);
+				   shown, wait.argument);
 	wait.last_chance = last_chance;
 	return ntd_wait_for_text(&wait, regexp, step, timeout);
 }

@@ -62,12 +62,28 @@ static struct ntd_qmp *client_of(PyObject *object)
 
 /* ---- conversions */
 
+/* Whether a text in JSON has a NUL in it, at which cJSON's strings end. */
+static bool has_nul(const char *json)
+{
+	while ((json = strchr(json, '\\'))) {
+		if (ntd_has_prefix(json, "\\u0000"))
+			return true;
+		json += 2;
+	}
+	return false;
+}
+
 static cJSON *json_of(PyObject *object)
 {
 	_cleanup_pyref_ PyObject *text = ntd_call("json", "dumps", "(O)", object);
 	const char *utf8 = text ? PyUnicode_AsUTF8(text) : NULL;
-	cJSON *result = utf8 ? cJSON_Parse(utf8) : NULL;
+	cJSON *result = NULL;
 
+	if (utf8 && has_nul(utf8)) {
+		PyErr_SetString(PyExc_ValueError, "QMP arguments: embedded null character");
+		return NULL;
+	}
+	result = utf8 ? cJSON_Parse(utf8) : NULL;
 	if (utf8 && !cJSON_IsObject(result)) {
 		cJSON_Delete(result);
 		return (cJSON *)PyErr_Format(PyExc_TypeError,

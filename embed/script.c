@@ -230,15 +230,14 @@ static void report_frames(struct ntd_module_state *state, PyObject *exception)
 static void report_assertion(struct ntd_module_state *state, PyObject *exception)
 {
 	struct ntd_report *report = state->session->report;
-	_cleanup_pyref_ PyObject *message = PyObject_Str(exception);
+	_cleanup_free_ char *message = ntd_shown_text(exception);
 	_cleanup_pyref_ PyObject *name =
 		PyObject_GetAttrString((PyObject *)Py_TYPE(exception), "__name__");
 	_cleanup_free_ char *text = NULL;
 
 	ntd_log_test_error(report, "Traceback (most recent call last):");
 	report_frames(state, exception);
-	text = ntd_asprintf("\n%s: %s", name ? PyUnicode_AsUTF8(name) : "",
-			    message ? PyUnicode_AsUTF8(message) : "");
+	text = ntd_asprintf("\n%s: %s", name ? PyUnicode_AsUTF8(name) : "", message ? message : "");
 	PyErr_Clear();
 	ntd_log_test_error(report, text);
 }
@@ -263,15 +262,15 @@ static char *whole_traceback(struct ntd_module_state *state, PyObject *exception
 {
 	_cleanup_pyref_ PyObject *lines = NULL, *text = NULL;
 	_cleanup_pyref_ PyObject *empty = PyUnicode_FromString("");
-	const char *utf8;
+	char *shown;
 
 	if (ntd_remember_script(state) < 0)
 		PyErr_Clear();
 	lines = ntd_call("traceback", "format_exception", "(O)", exception);
 	text = lines && empty ? PyUnicode_Join(empty, lines) : NULL;
-	utf8 = text ? PyUnicode_AsUTF8(text) : NULL;
+	shown = text ? ntd_shown_text(text) : NULL;
 	PyErr_Clear();
-	return utf8 ? ntd_strdup(utf8) : NULL;
+	return shown;
 }
 
 static void report_whole(struct ntd_module_state *state, PyObject *exception, bool test_error)

@@ -81,17 +81,14 @@ static PyObject *step_enter(PyObject *object, PyObject *unused)
 /* "Test "TITLE" failed with error: "E"", for errors but not for an exit or an interruption. */
 static int report_failure(struct step_object *self, PyObject *exception)
 {
-	_cleanup_pyref_ PyObject *text = NULL;
-	_cleanup_free_ char *line = NULL;
-	const char *utf8;
+	_cleanup_free_ char *text = NULL, *line = NULL;
 
 	if (!self->subtest || !PyObject_IsInstance(exception, PyExc_Exception))
 		return 0;
-	text = PyObject_Str(exception);
-	utf8 = text ? PyUnicode_AsUTF8(text) : NULL;
-	if (!utf8)
+	text = ntd_shown_text(exception);
+	if (!text)
 		return -1;
-	line = ntd_asprintf("Test \"%s\" failed with error: \"%s\"", self->text, utf8);
+	line = ntd_asprintf("Test \"%s\" failed with error: \"%s\"", self->text, text);
 	ntd_log_test_error(self->nest.report, line);
 	return 0;
 }

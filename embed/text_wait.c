@@ -25,7 +25,7 @@ static int log_last_chance(const struct ntd_text_wait *wait, PyObject *text)
 	_cleanup_pyref_ PyObject *lines = PyObject_CallMethod(text, "splitlines", NULL);
 	_cleanup_pyref_ PyObject *comma = PyUnicode_FromString(", ");
 	_cleanup_pyref_ PyObject *listed = lines && comma ? PyUnicode_Join(comma, lines) : NULL;
-	const char *shown = listed ? PyUnicode_AsUTF8(wait->by_line ? listed : text) : NULL;
+	_cleanup_free_ char *shown = listed ? ntd_shown_text(wait->by_line ? listed : text) : NULL;
 
 	if (!shown)
 		return -1;

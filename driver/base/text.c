@@ -131,6 +131,20 @@ char *ntd_bytes_repr(const char *bytes, size_t len)
 	return ntd_buf_take_string(&out);
 }
 
+char *ntd_shown(const char *bytes, size_t len)
+{
+	struct ntd_buf out = {0};
+	const char *nul;
+
+	for (; (nul = memchr(bytes, '\0', len)); bytes = nul + 1) {
+		ntd_buf_append(&out, bytes, (size_t)(nul - bytes));
+		ntd_buf_puts(&out, "\\0");
+		len -= (size_t)(nul - bytes) + 1;
+	}
+	ntd_buf_append(&out, bytes, len);
+	return ntd_buf_take_string(&out);
+}
+
 bool ntd_has_prefix(const char *text, const char *prefix)
 {
 	return !strncmp(text, prefix, strlen(prefix));

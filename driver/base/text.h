@@ -25,6 +25,9 @@ size_t ntd_utf8_sequence(const char *bytes, size_t len);
 /* Bytes as Python's repr() shows them, b'...'; a new string. */
 char *ntd_bytes_repr(const char *bytes, size_t len);
 
+/* Bytes as a string for people to read, a NUL among them as the two characters \0; a new string. */
+char *ntd_shown(const char *bytes, size_t len);
+
 /* A quick test for prefixes and suffixes. */
 bool ntd_has_prefix(const char *text, const char *prefix);
 bool ntd_has_suffix(const char *text, const char *suffix);

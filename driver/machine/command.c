@@ -1,6 +1,8 @@
 #include "machine/command.h"
 #include "machine/internal.h"
 
+#include "base/text.h"
+
 #include <string.h>
 
 #define MONITOR_PATIENCE (60 * NTD_SECOND)
@@ -115,8 +117,24 @@ int ntd_machine_sync(struct ntd_machine *machine, struct ntd_waiter *waiter, str
 
 static struct ntd_nest step(struct ntd_machine *machine, const char *what, struct ntd_bytes command)
 {
-	return ntd_nest_begin(machine->context.report, machine->name, "%s: %.*s", what,
-			      (int)command.len, command.data);
+	_cleanup_free_ char *shown = ntd_shown(command.data, command.len);
+
+	return ntd_nest_begin(machine->context.report, machine->name, "%s: %s", what, shown);
+}
+
+/* What did not come out as it must; -1. */
+static int fails_check(struct ntd_machine *machine, struct ntd_bytes command,
+		       const struct ntd_result *result, struct ntd_error **err)
+{
+	_cleanup_free_ char *shown = ntd_shown(command.data, command.len);
+	_cleanup_free_ char *output = ntd_shown(ntd_buf_bytes(&result->output), result->output.len);
+
+	if (!result->status)
+		return ntd_error_set(err, NTD_E_ASSERTION, "command `%s` unexpectedly succeeded",
+				     shown);
+	ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name, "output: %s", output);
+	return ntd_error_set(err, NTD_E_ASSERTION, "command `%s` failed (exit code %d)", shown,
+			     result->status);
 }
 
 static int check(struct ntd_machine *machine, struct ntd_bytes command, double timeout,
@@ -128,15 +146,7 @@ static int check(struct ntd_machine *machine, struct ntd_bytes command, double t
 	if (run_text(machine, command, timeout, &result, waiter, err) < 0)
 		return -1;
 	ntd_buf_append(output, ntd_buf_bytes(&result.output), result.output.len);
-	if (must_fail && !result.status)
-		return ntd_error_set(err, NTD_E_ASSERTION, "command `%.*s` unexpectedly succeeded",
-				     (int)command.len, command.data);
-	if (must_fail || !result.status)
-		return 0;
-	ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name, "output: %.*s",
-		(int)result.output.len, ntd_buf_bytes(&result.output));
-	return ntd_error_set(err, NTD_E_ASSERTION, "command `%.*s` failed (exit code %d)",
-			     (int)command.len, command.data, result.status);
+	return must_fail == (result.status != 0) ? 0 : fails_check(machine, command, &result, err);
 }
 
 int ntd_machine_succeed(struct ntd_machine *machine, struct ntd_bytes command, double timeout,
@@ -202,9 +212,9 @@ int ntd_machine_wait_until(struct ntd_machine *machine, struct ntd_bytes command
 			   double timeout, struct ntd_buf *output, struct ntd_waiter *waiter,
 			   struct ntd_error **err)
 {
+	_cleanup_free_ char *shown = ntd_shown(command.data, command.len);
 	_cleanup_free_ char *what =
-		ntd_asprintf("waiting for %s: %.*s", fails ? "failure" : "success",
-			     (int)command.len, command.data);
+		ntd_asprintf("waiting for %s: %s", fails ? "failure" : "success", shown);
 	struct until until = {.wait = {.step = what,
 				       .attempt = try_until,
 				       .observed = until_observed,

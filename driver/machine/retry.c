@@ -55,7 +55,7 @@ static size_t without_end(const char *text, size_t len)
 
 char *ntd_excerpt(const char *text, size_t len)
 {
-	struct ntd_buf excerpt = {0};
+	_cleanup_buf_ struct ntd_buf excerpt = {0};
 	size_t start, lines = 0;
 
 	len = without_end(text, len);
@@ -70,7 +70,7 @@ char *ntd_excerpt(const char *text, size_t len)
 		ntd_buf_append(&excerpt, text + start, without_end(text + start, line));
 		start += line + (end != NULL);
 	}
-	return ntd_buf_take_string(&excerpt);
+	return ntd_shown(ntd_buf_bytes(&excerpt), excerpt.len);
 }
 
 double ntd_wait_limit(const struct ntd_wait *wait)

@@ -28,9 +28,9 @@ WRONG = {
     "wait_for_x": ({}, {"timeout": (True,)}),
     "send_monitor_command": ({"command": "info"}, {"command": (5, "a\0b")}),
     "send_key": ({"key": "a"}, {"key": (5,), "delay": (True, "x")}),
-    "send_chars": ({"chars": "a"}, {"chars": (5,), "delay": (True,)}),
+    "send_chars": ({"chars": "a"}, {"chars": (5, "a\0b"), "delay": (True,)}),
     "send_console": ({"chars": "a"}, {"chars": (5, b"x")}),
-    "screenshot": ({"filename": "x"}, {"filename": (5,)}),
+    "screenshot": ({"filename": "x"}, {"filename": (5, "a\0b")}),
     "forward_port": ({}, {"host_port": ("80",), "guest_port": (None,)}),
     "wait_for_shutdown": ({}, {"timeout": (True, "x")}),
     "sleep": ({}, {"secs": (True, "x"), "duration": (True, "x")}),
@@ -84,6 +84,40 @@ def test_invalid_regular_expressions(fake):
             raise Exception(f"{method} accepted it")
         assert not machine.booted
     """.replace("PATTERNS", repr(PATTERNS)), fake)
+
+
+def test_a_nul_ends_no_text_in_silence(fake):
+    r"""What would be cut is refused; what people read has it as \0."""
+    result = harness.run(harness.ERROR_OF + r"""
+machine.start()
+monitor = "human-monitor-command"
+for function, *arguments in (
+        (machine.get_tty_text, "1\0b"), (machine.dump_tty_contents, "1\0b"), (create_machine, "run\0script"),
+        (machine.wait_until_tty_matches, "1\0b", "x"), (log.set_log_level, "info\0b"),
+        (machine.qmp_client.send, monitor, {"command-line": "info status\0b"})):
+    print(error_of(function, *arguments))
+print(error_of(machine.succeed, "printf 'a\\0b'; exit 1 # c\0d"))
+print(error_of(machine.fail, "true # c\0d"))
+print(error_of(machine.wait_until_succeeds, "printf 'a\\0b'; false # c\0d", 0).splitlines()[-1])
+print(error_of(machine.wait_for_console_text, "never\0b", 0).split("; ")[0])
+machine.log("mine\0b")
+machine.qmp_client.send(monitor, {"command-line": r"info status \u0000"})
+print(machine.execute("printf 'a\\0b'"))
+raise ValueError("the\0end")
+""", fake, status=1)
+    level = r"TypeError: level must be a LogLevel, or its name: debug, info, warning or error, not 'info\x00b'"
+    assert result.lines[:6] == [
+        "ValueError: tty: embedded null character", "ValueError: tty: embedded null character",
+        "ValueError: embedded null byte", "ValueError: tty: embedded null character", level,
+        "ValueError: QMP arguments: embedded null character"]
+    succeed, fail, until, console, output = result.lines[6:]
+    assert succeed.endswith(r"exit 1 # c\0d` failed (exit code 1)")
+    assert fail.endswith(r"command `true # c\0d` unexpectedly succeeded")
+    assert until.strip() == r"a\0b" and console.endswith(r"waiting for never\0b to appear on console")
+    assert output == r"(0, 'a\x00b')"
+    for line in r"machine: output: a\0b", r"machine: must fail: true # c\0d", r"machine: mine\0b", \
+            r"ValueError: the\0end":
+        assert f"\n{line}\n" in result.log
 
 
 def test_unknown_and_missing_arguments(fake):

@@ -192,6 +192,16 @@ static void test_console_text(void **state)
 	assert_console_text("\xc3\xa0", "\xc3\xa0");
 }
 
+static void test_shown(void **state)
+{
+	_cleanup_free_ char *plain = ntd_shown("text\n", 5), *empty = ntd_shown("", 0);
+	_cleanup_free_ char *nuls = ntd_shown("\0a\0\0b\0", 6);
+
+	assert_string_equal(plain, "text\n");
+	assert_string_equal(empty, "");
+	assert_string_equal(nuls, "\\0a\\0\\0b\\0");
+}
+
 static void test_searches(void **state)
 {
 	assert_true(ntd_has_prefix("abc", "ab") && ntd_has_prefix("abc", ""));
@@ -213,6 +223,7 @@ int main(void)
 		cmocka_unit_test(test_python_name),
 		cmocka_unit_test(test_utf8_sequence),
 		cmocka_unit_test(test_console_text),
+		cmocka_unit_test(test_shown),
 		cmocka_unit_test(test_searches),
 	};
 
