@@ -172,6 +172,7 @@ PyObject *ntd_wait_for_console_text(PyObject *object, PyObject *args, PyObject *
 			      ntd_machine_name(search.wait.machine), "%s", step);
 	result = search_console(&search);
 	ntd_nest_end(&nest, result < 0);
+	ntd_deliver_to_loggers(ntd_state_of(object));
 	ntd_buf_free(&search.news.lines);
 	ntd_buf_free(&search.news.partial);
 	if (result < 0)

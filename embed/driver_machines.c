@@ -66,6 +66,7 @@ PyObject *ntd_driver_start_all(PyObject *object, PyObject *unused)
 	int result = start_machines(list);
 
 	ntd_nest_end(&nest, result < 0);
+	ntd_deliver_to_loggers(ntd_module_state());
 	if (result < 0)
 		return NULL;
 	Py_RETURN_NONE;
@@ -97,6 +98,7 @@ PyObject *ntd_driver_join_all(PyObject *object, PyObject *unused)
 		result = join(PyList_GetItem(list, i));
 	ntd_nest_end(&nest, result < 0);
 	ntd_deadline_stop(self->deadline);
+	ntd_deliver_to_loggers(ntd_module_state());
 	if (result < 0)
 		return NULL;
 	Py_RETURN_NONE;
@@ -214,6 +216,7 @@ static struct ntd_machine *add_machine(struct driver_object *self, const struct 
 	else if (state->session->ssh_backdoor)
 		ntd_log(new.report, NTD_LEVEL_WARNING, name,
 			"the SSH backdoor does not reach machines made by create_machine()");
+	ntd_deliver_to_loggers(state);
 	return machine;
 }
 
@@ -244,6 +247,7 @@ PyObject *ntd_driver_create_machine(PyObject *object, PyObject *args, PyObject *
 		ntd_log(ntd_logger_report(self->logger), NTD_LEVEL_WARNING, NULL,
 			"create_machine() with a dict is deprecated: pass the start command and "
 			"keywords");
+		ntd_deliver_to_loggers(ntd_module_state());
 	} else if (!parse(args, kwargs, &creation)) {
 		return NULL;
 	}

@@ -46,6 +46,7 @@ static int start_vlans(struct driver_object *self, PyObject *numbers)
 			result = -1;
 	}
 	ntd_nest_end(&nest, result < 0);
+	ntd_deliver_to_loggers(ntd_module_state());
 	return result;
 }
 
@@ -166,6 +167,7 @@ static void call_each(struct driver_object *self, PyObject *list, const char *me
 		if (shown)
 			ntd_log(ntd_logger_report(self->logger), NTD_LEVEL_ERROR, NULL, "%s",
 				shown);
+		ntd_deliver_to_loggers(ntd_module_state());
 		PyErr_Clear();
 		Py_XDECREF(type);
 		Py_XDECREF(error);

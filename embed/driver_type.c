@@ -167,6 +167,7 @@ static bool script_exited(struct ntd_module_state *state)
 	PyErr_NormalizeException(&type, &exception, &traceback);
 	ntd_log(state->session->report, NTD_LEVEL_ALWAYS, NULL,
 		"the test script ended with exit status %d", ntd_status_of_exit(exception));
+	ntd_deliver_to_loggers(state);
 	return true;
 }
 
@@ -204,6 +205,7 @@ static PyObject *run_tests(PyObject *object, PyObject *unused)
 
 	ntd_log(ntd_logger_report(self->logger), NTD_LEVEL_INFO, NULL,
 		"Test will time out and terminate in %s seconds", seconds);
+	ntd_deliver_to_loggers(ntd_state_of(object));
 	ntd_deadline_start(self->deadline);
 	result = execute(object);
 	if (ntd_signals_are_attended()) /* the limit is the test's, not the session's */

@@ -61,6 +61,7 @@ struct ntd_module_state *ntd_state_of(PyObject *self);
 
 struct ntd_blocking {
 	struct ntd_waiter waiter;
+	struct ntd_session *session;
 	sigset_t signals; /* the mask outside */
 	PyThreadState *thread;
 	int64_t began;
@@ -226,7 +227,8 @@ struct ntd_machine *ntd_machine_of(PyObject *object);
 bool ntd_check_machine_name(const char *name);
 
 /* ---- logger_sink.c; with the GIL held */
-/* Hands what has been logged so far to loggers written in Python. */
+/* Has what has been logged so far written, without the GIL meanwhile, and hands it to loggers written in Python: after
+ * whatever logs, before the script goes on, unless ntd_unblock() follows. */
 void ntd_deliver_to_loggers(struct ntd_module_state *state);
 /* Emits an event and does that. */
 void ntd_emit(struct ntd_report *report, const struct ntd_event *event);

@@ -149,5 +149,6 @@ void ntd_warn_of_alias(PyObject *symbols, PyObject *code)
 		ntd_log(state->session->report, NTD_LEVEL_WARNING, NULL,
 			"the name `machine` for the only machine is deprecated: call it `%s`",
 			PyUnicode_AsUTF8(name));
+	ntd_deliver_to_loggers(state);
 	PyErr_Clear();
 }

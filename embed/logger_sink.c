@@ -250,6 +250,11 @@ void ntd_deliver_to_loggers(struct ntd_module_state *state)
 {
 	PyObject *type, *error, *traceback;
 
+	if (!ntd_session_is_settled(state->session)) {
+		Py_BEGIN_ALLOW_THREADS
+		ntd_session_settle(state->session);
+		Py_END_ALLOW_THREADS
+	}
 	if (!state->logger_sinks)
 		return;
 	PyErr_Fetch(&type, &error, &traceback);
@@ -260,9 +265,7 @@ void ntd_deliver_to_loggers(struct ntd_module_state *state)
 
 void ntd_emit(struct ntd_report *report, const struct ntd_event *event)
 {
-	Py_BEGIN_ALLOW_THREADS
 	ntd_report_emit(report, event);
-	Py_END_ALLOW_THREADS
 	ntd_deliver_to_loggers(ntd_module_state());
 }
 
@@ -316,8 +319,6 @@ int ntd_logger_listen(struct ntd_module_state *state, struct ntd_report *report,
 	if (start_thread(self) < 0)
 		return -1;
 	state->logger_sinks = self;
-	Py_BEGIN_ALLOW_THREADS
 	ntd_report_add(report, &self->sink);
-	Py_END_ALLOW_THREADS
 	return 0;
 }

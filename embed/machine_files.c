@@ -59,10 +59,8 @@ static PyObject *log_message(PyObject *object, PyObject *message)
 
 	if (!text)
 		return NULL;
-	Py_BEGIN_ALLOW_THREADS
 	ntd_log(ntd_machine_context(machine)->report, NTD_LEVEL_ALWAYS, ntd_machine_name(machine),
 		"%s", text);
-	Py_END_ALLOW_THREADS
 	ntd_deliver_to_loggers(ntd_state_of(object));
 	Py_RETURN_NONE;
 }

@@ -160,6 +160,7 @@ static PyObject *cleanup_statedir(PyObject *object, PyObject *unused)
 	Py_BEGIN_ALLOW_THREADS
 	ntd_machine_cleanup_state_dir(machine);
 	Py_END_ALLOW_THREADS
+	ntd_deliver_to_loggers(ntd_state_of(object));
 	Py_RETURN_NONE;
 }
 

@@ -39,6 +39,7 @@ static PyObject *make_engines(PyObject *module)
 	if (!ocr) { /* scripts know this text; the reason is for people */
 		ntd_log(state->session->report, NTD_LEVEL_WARNING, NULL, "no OCR: %s",
 			error->message);
+		ntd_deliver_to_loggers(state);
 		PyErr_SetString(state->machine_error,
 				"OCR requested but `tesseract` is not available");
 		return NULL;

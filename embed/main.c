@@ -93,6 +93,7 @@ static int run_in_python(struct ntd_session *session, char **argv)
 	struct ntd_module_state *state;
 	struct ntd_error *error = NULL;
 	int status;
+	bool failed;
 
 	if (ntd_python_start(argv, &error) < 0)
 		return fail(error);
@@ -109,7 +110,9 @@ static int run_in_python(struct ntd_session *session, char **argv)
 		return ntd_report_exception(state);
 	if (ntd_check_style(state, &error) < 0)
 		return fail(error);
-	status = ntd_session_set_up(session, &error) < 0 ? fail(error) : run_driver(state);
+	failed = ntd_session_set_up(session, &error) < 0;
+	ntd_session_settle(session); /* before the error, or the symbols, are printed */
+	status = failed ? fail(error) : run_driver(state);
 	Py_BEGIN_ALLOW_THREADS
 	ntd_session_clean_up(session);
 	Py_END_ALLOW_THREADS
@@ -173,6 +176,9 @@ static void finish_python(struct ntd_session *session, int status)
 	if (pthread_create(&thread, NULL, force_end, &finish) == 0)
 		pthread_detach(thread);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	Py_BEGIN_ALLOW_THREADS
+	ntd_session_settle(session);
+	Py_END_ALLOW_THREADS
 	call_if_imported("threading", "_shutdown");
 	call_if_imported("atexit", "_run_exitfuncs");
 	flush("stdout");

@@ -17,6 +17,7 @@ static int prompt(struct ntd_module_state *state, PyObject *symbols, const char 
 	if (!repl || !name || !reload || !PyDict_SetDefault(symbols, name, reload) ||
 	    ntd_remember_script(state) < 0)
 		return -1;
+	ntd_deliver_to_loggers(state);
 	ntd_signals_attended(true);
 	result = PyObject_CallMethod(repl, "start", "Os", symbols, banner);
 	ntd_signals_attended(false);

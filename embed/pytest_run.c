@@ -59,6 +59,7 @@ int ntd_execute_pytest(struct ntd_module_state *state)
 	_cleanup_pyref_ PyObject *path = PyUnicode_DecodeFSDefault(config->test_script);
 	_cleanup_pyref_ PyObject *status = NULL;
 
+	ntd_deliver_to_loggers(state);
 	prepare(state);
 	if (module && arguments && path)
 		status = PyObject_CallMethod(module, "run", "OOO(ii)OOO", state->driver, path,
@@ -67,6 +68,7 @@ int ntd_execute_pytest(struct ntd_module_state *state)
 					     config->no_skip ? Py_True : Py_False,
 					     ntd_can_pause(state) ? Py_True : Py_False);
 	ntd_nest_end(&nest, !status);
+	ntd_deliver_to_loggers(state);
 	state->pytest_status = status ? (int)PyLong_AsLong(status) : 1;
 	if (state->pytest_status < 0 && !PyErr_Occurred())
 		return raise_signal(-state->pytest_status);
@@ -83,6 +85,7 @@ static PyObject *begin_test(PyObject *self, PyObject *args)
 	if (!PyArg_ParseTuple(args, "s:begin_test", &title))
 		return NULL;
 	state->test = ntd_nest_begin_full(state->session->report, NULL, title, NULL, true);
+	ntd_deliver_to_loggers(state);
 	return PyLong_FromSize_t(ntd_recall_position(state->recall));
 }
 
@@ -98,9 +101,8 @@ static PyObject *end_test(PyObject *self, PyObject *args)
 		ntd_strv_add(&state->test.attributes, "skipped");
 		ntd_strv_add(&state->test.attributes, skipped);
 	}
-	Py_BEGIN_ALLOW_THREADS
 	ntd_nest_end(&state->test, failed);
-	Py_END_ALLOW_THREADS
+	ntd_deliver_to_loggers(state);
 	Py_RETURN_NONE;
 }
 

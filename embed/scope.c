@@ -66,6 +66,7 @@ bool ntd_block(struct ntd_blocking *blocking)
 	ntd_signals_keep();
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &blocking->signals);
+	blocking->session = ntd_module_state()->session;
 	blocking->waiter = (struct ntd_waiter){.interrupted = interrupted,
 					       .signals = &blocking->signals,
 					       .look = ntd_module_state()->watch ? look : NULL};
@@ -80,6 +81,7 @@ bool ntd_block(struct ntd_blocking *blocking)
 
 void ntd_unblock(struct ntd_blocking *blocking)
 {
+	ntd_session_settle(blocking->session);
 	PyEval_RestoreThread(blocking->thread);
 	/* What a call returns while the run is being ended is not for the script to see. */
 	ntd_session_yield_to_abort(ntd_module_state()->session);

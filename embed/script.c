@@ -150,6 +150,7 @@ int ntd_execute_code(PyObject *driver, PyObject *code)
 	if (!report)
 		return -1;
 	nest = ntd_nest_begin(report, NULL, "run the VM test script");
+	ntd_deliver_to_loggers(ntd_module_state());
 	symbols = PyObject_CallMethod(driver, "test_symbols", NULL);
 	if (symbols && ntd_print_symbols(driver, symbols) == 0 &&
 	    PyDict_SetItemString(symbols, "__builtins__", PyEval_GetBuiltins()) == 0) {
@@ -159,6 +160,7 @@ int ntd_execute_code(PyObject *driver, PyObject *code)
 		result = PyEval_EvalCode(code, symbols, symbols);
 	}
 	ntd_nest_end(&nest, !result);
+	ntd_deliver_to_loggers(ntd_module_state());
 	return result ? 0 : -1;
 }
 
@@ -240,6 +242,7 @@ static void report_assertion(struct ntd_module_state *state, PyObject *exception
 	text = ntd_asprintf("\n%s: %s", name ? PyUnicode_AsUTF8(name) : "", message ? message : "");
 	PyErr_Clear();
 	ntd_log_test_error(report, text);
+	ntd_deliver_to_loggers(state);
 }
 
 int ntd_remember_script(struct ntd_module_state *state)
@@ -284,6 +287,7 @@ static void report_whole(struct ntd_module_state *state, PyObject *exception, bo
 		if (len && text[len - 1] == '\n')
 			text[len - 1] = '\0';
 		ntd_log_test_error(state->session->report, text);
+		ntd_deliver_to_loggers(state);
 	} else {
 		PySys_FormatStderr("%s", text);
 	}
@@ -382,5 +386,6 @@ int ntd_run_script(struct ntd_module_state *state)
 	if (!state->pytest_status)
 		ntd_log(state->session->report, NTD_LEVEL_INFO, NULL,
 			"test script finished in %.2fs", ntd_seconds(ntd_now() - began));
+	ntd_deliver_to_loggers(state);
 	return state->pytest_status;
 }

@@ -70,10 +70,8 @@ static PyObject *step_enter(PyObject *object, PyObject *unused)
 		return NULL;
 	}
 	self->entered = true;
-	Py_BEGIN_ALLOW_THREADS
 	self->nest = ntd_nest_begin_full(self->report, self->machine, self->text,
 					 ntd_strv_copy(self->attributes), self->subtest);
-	Py_END_ALLOW_THREADS
 	ntd_deliver_to_loggers(ntd_module_state());
 	Py_RETURN_NONE;
 }
@@ -108,9 +106,7 @@ static PyObject *step_exit(PyObject *object, PyObject *args)
 	failed = exception != Py_None;
 	if (failed && report_failure(self, exception) < 0)
 		return NULL;
-	Py_BEGIN_ALLOW_THREADS
 	ntd_nest_end(&self->nest, failed);
-	Py_END_ALLOW_THREADS
 	self->entered = false;
 	ntd_deliver_to_loggers(ntd_module_state());
 	Py_RETURN_FALSE;

@@ -41,6 +41,7 @@ static int decide(struct ntd_module_state *state, enum ntd_mode mode, enum ntd_l
 	state->mode_reason = ntd_strdup(why);
 	ntd_log(state->session->report, level, NULL, "the test script is %s style: %s", names[mode],
 		why);
+	ntd_deliver_to_loggers(state);
 	return 0;
 }
 

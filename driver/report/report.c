@@ -1,6 +1,6 @@
 /* Two locks: `queue_mutex` guards the list of events and is held for a few instructions only;
- * `sink_mutex` is held while sinks write. Whoever holds sink_mutex takes the whole list and delivers it.
- * A thread named by ntd_report_never_block() takes only the first.
+ * `sink_mutex` is held while sinks write. Whoever holds sink_mutex takes the whole list and delivers it:
+ * the report's own thread, or a thread that settles. To emit takes only the first.
  *
  * When nothing drains the queue (a terminal that is stopped), it is bounded: past `limit` bytes,
  * console lines are counted instead of kept, and the count is reported in their place. They are not lost:
@@ -10,6 +10,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 
 enum { DEFAULT_LIMIT = 256 << 20 };
@@ -30,10 +31,8 @@ struct ntd_report {
 	int64_t began;
 
 	pthread_mutex_t sink_mutex;
-	struct ntd_sink *sinks;
+	_Atomic(struct ntd_sink *) sinks; /* added without the mutex, at the head */
 	pthread_t writer;
-	pthread_t never_blocks;
-	bool has_never_blocks;
 };
 
 /* ---- entries */
@@ -210,10 +209,9 @@ struct ntd_report *ntd_report_new(struct ntd_error **err)
 
 void ntd_report_add(struct ntd_report *report, struct ntd_sink *sink)
 {
-	pthread_mutex_lock(&report->sink_mutex);
 	sink->next = report->sinks;
-	report->sinks = sink;
-	pthread_mutex_unlock(&report->sink_mutex);
+	while (!atomic_compare_exchange_weak(&report->sinks, &sink->next, sink))
+		;
 }
 
 void ntd_report_limit(struct ntd_report *report, size_t bytes)
@@ -225,11 +223,13 @@ void ntd_report_limit(struct ntd_report *report, size_t bytes)
 
 static void close_sinks(struct ntd_report *report)
 {
-	while (report->sinks) {
-		struct ntd_sink *sink = report->sinks;
+	struct ntd_sink *sink = atomic_exchange(&report->sinks, NULL);
 
-		report->sinks = sink->next;
+	while (sink) {
+		struct ntd_sink *next = sink->next;
+
 		sink->close(sink);
+		sink = next;
 	}
 }
 
@@ -262,12 +262,6 @@ void ntd_report_free(struct ntd_report *report)
 	free(report);
 }
 
-void ntd_report_never_block(struct ntd_report *report)
-{
-	report->never_blocks = pthread_self();
-	report->has_never_blocks = true;
-}
-
 /* Does not write itself, since a sink may be stuck. */
 bool ntd_report_flush(struct ntd_report *report, int64_t deadline)
 {
@@ -285,22 +279,34 @@ bool ntd_report_flush(struct ntd_report *report, int64_t deadline)
 	return !late;
 }
 
-void ntd_report_emit(struct ntd_report *report, const struct ntd_event *event)
+bool ntd_report_is_settled(struct ntd_report *report)
 {
-	struct entry *entry = entry_new(event);
-	bool may_block =
-		!(report->has_never_blocks && pthread_equal(pthread_self(), report->never_blocks));
+	bool settled;
 
 	pthread_mutex_lock(&report->queue_mutex);
-	append(report, entry);
-	if (!may_block)
-		pthread_cond_signal(&report->queued);
+	settled = report->written_count == report->queued_count;
 	pthread_mutex_unlock(&report->queue_mutex);
-	if (!may_block)
+	return settled;
+}
+
+/* Writes itself: that is quicker than to wake the writer and to wait for it. */
+void ntd_report_settle(struct ntd_report *report)
+{
+	if (ntd_report_is_settled(report))
 		return;
 	pthread_mutex_lock(&report->sink_mutex);
 	drain(report);
 	pthread_mutex_unlock(&report->sink_mutex);
+}
+
+void ntd_report_emit(struct ntd_report *report, const struct ntd_event *event)
+{
+	struct entry *entry = entry_new(event);
+
+	pthread_mutex_lock(&report->queue_mutex);
+	append(report, entry);
+	pthread_cond_signal(&report->queued);
+	pthread_mutex_unlock(&report->queue_mutex);
 }
 
 static void emit_text(struct ntd_report *report, enum ntd_event_kind kind, enum ntd_level level,

@@ -1,9 +1,10 @@
 /* One stream of structured events, and the sinks that write them down.
  *
- * Any thread emits. Events are queued in the order of emission and written by whoever may block: a
- * script thread writes what is queued before it goes on, so its messages keep their place among its own
- * output; events of the loop thread are written by the report's own thread, so a slow terminal never
- * stops the loop. Each sink sees every event once, in order, never from two threads at a time.
+ * Any thread emits, and none ever waits for a sink by that: events are queued in the order of emission and
+ * written by the report's own thread, so that a slow terminal stops neither the loop nor whoever holds a lock. A
+ * thread that is about to write to the same places itself, a script's, settles first: it writes what is queued.
+ * Then its messages keep their place among its own output, and what it can queue is bounded. Each sink sees every
+ * event once, in order, never from two threads at a time.
  */
 #pragma once
 
@@ -59,14 +60,16 @@ struct ntd_sink {
 struct ntd_report;
 
 struct ntd_report *ntd_report_new(struct ntd_error **err);
-/* Adds a sink, for the events that are written from now on; the report owns it. */
+/* Adds a sink, for the events that are written from now on; the report owns it. Waits for nothing. */
 void ntd_report_add(struct ntd_report *report, struct ntd_sink *sink);
 /* Bounds what waits to be written; 256 MiB if never called. Console lines beyond are counted, not kept. */
 void ntd_report_limit(struct ntd_report *report, size_t bytes);
 /* Writes what is queued, closes the sinks and frees the report. */
 void ntd_report_free(struct ntd_report *report);
-/* Names the calling thread as one that must not block: its events are only queued. */
-void ntd_report_never_block(struct ntd_report *report);
+/* Has everything written that was queued so far, however long nobody reads it: never with a lock. */
+void ntd_report_settle(struct ntd_report *report);
+/* Whether that would do nothing. */
+bool ntd_report_is_settled(struct ntd_report *report);
 /* Writes everything queued so far, waiting at most until `deadline` for a writer that is stuck.
  * Returns whether all of it was written. For the hard end of a run. */
 bool ntd_report_flush(struct ntd_report *report, int64_t deadline);
@@ -75,7 +78,7 @@ bool ntd_report_flush(struct ntd_report *report, int64_t deadline);
  * at any moment. */
 bool ntd_report_end(struct ntd_report *report, int64_t deadline);
 
-/* Emits a copy of the event; monotonic and wall are filled in when 0. */
+/* Emits a copy of the event, without waiting; monotonic and wall are filled in when 0. */
 void ntd_report_emit(struct ntd_report *report, const struct ntd_event *event);
 /* A message. `machine` may be NULL. */
 void ntd_log(struct ntd_report *report, enum ntd_level level, const char *machine, const char *fmt,

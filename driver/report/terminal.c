@@ -28,7 +28,8 @@ struct tail {
 
 struct terminal {
 	struct ntd_sink sink;
-	int fd, own_fd; /* own_fd: a copy that is ours; -1: none */
+	atomic_int fd;
+	int own_fd; /* a copy of it that is ours; -1: none */
 	_Atomic enum ntd_level level;
 	atomic_bool serial;
 	bool broken; /* the reader is gone: write no more */

@@ -68,11 +68,6 @@ void ntd_session_restore_terminal(const struct ntd_session *session)
 		tcsetattr(STDIN_FILENO, TCSANOW, &session->terminal_mode);
 }
 
-static void never_block(void *arg)
-{
-	ntd_report_never_block(arg);
-}
-
 static void deadline_expired(struct ntd_timer *timer)
 {
 	struct ntd_deadline *deadline = ntd_container_of(timer, struct ntd_deadline, timer);
@@ -106,7 +101,6 @@ int ntd_session_open(struct ntd_session *session, const struct ntd_config *confi
 	session->loop = ntd_loop_new(err);
 	if (!session->loop)
 		return -1;
-	ntd_loop_call(session->loop, never_block, session->report);
 	session->children = ntd_children_new(session->loop, keeper, err);
 	return session->children ? 0 : -1;
 }
@@ -263,13 +257,44 @@ struct ntd_report *ntd_session_new_report(struct ntd_session *session, struct nt
 
 	if (!report)
 		return NULL;
-	ntd_loop_call(session->loop, never_block, report);
 	pthread_mutex_lock(&session->mutex);
 	session->reports = ntd_realloc(session->reports,
 				       (session->report_count + 1) * sizeof(struct ntd_report *));
 	session->reports[session->report_count++] = report;
 	pthread_mutex_unlock(&session->mutex);
 	return report;
+}
+
+/* The run's, and then the others; NULL when there is no such. */
+static struct ntd_report *report_at(struct ntd_session *session, size_t i)
+{
+	struct ntd_report *report = NULL;
+
+	if (!i)
+		return session->report;
+	pthread_mutex_lock(&session->mutex);
+	if (i <= session->report_count)
+		report = session->reports[i - 1];
+	pthread_mutex_unlock(&session->mutex);
+	return report;
+}
+
+bool ntd_session_is_settled(struct ntd_session *session)
+{
+	struct ntd_report *report;
+	bool settled = true;
+
+	for (size_t i = 0; settled && (report = report_at(session, i)); i++)
+		settled = ntd_report_is_settled(report);
+	return settled;
+}
+
+void ntd_session_settle(struct ntd_session *session)
+{
+	struct ntd_report *report;
+
+	for (size_t i = 0; (report = report_at(session, i)); i++)
+		ntd_report_settle(report);
 }
 
 static int start_ssh_backdoor(struct ntd_session *session, struct ntd_error **err)

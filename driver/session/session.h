@@ -88,6 +88,9 @@ struct ntd_machine *ntd_session_add_machine(struct ntd_session *session,
 struct ntd_machine **ntd_session_machines(struct ntd_session *session, size_t *count);
 /* A report of its own, without sinks, for machines of which this run's does not tell. */
 struct ntd_report *ntd_session_new_report(struct ntd_session *session, struct ntd_error **err);
+/* ntd_report_settle() and ntd_report_is_settled() for all of its reports. */
+void ntd_session_settle(struct ntd_session *session);
+bool ntd_session_is_settled(struct ntd_session *session);
 
 /* Starts a VLAN that belongs to the session, below the directory `base` (NULL: the session's), and exports
  * its QEMU_VDE_SOCKET_n. `report` NULL: the session's. */

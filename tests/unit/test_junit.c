@@ -185,6 +185,7 @@ static void junit_is_true_at_any_moment(void **state)
 	emit(fixture, (struct ntd_event){.kind = NTD_EVENT_SUBTEST_BEGIN, .text = "outer"});
 	emit(fixture, (struct ntd_event){.kind = NTD_EVENT_SUBTEST_BEGIN, .text = "inner"});
 	ntd_log_test_error(fixture->report, "time is up");
+	ntd_report_settle(fixture->report);
 	report = parse(fixture);
 	expect(report, "count(" CASE("done") "/failure)", "0");
 	expect(report, CASE("outer") "/failure", "The run ended before this did.");

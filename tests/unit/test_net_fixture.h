@@ -37,11 +37,6 @@ static inline void close_sink(struct ntd_sink *sink)
 {
 }
 
-static inline void run_never_block(void *arg)
-{
-	ntd_report_never_block(arg);
-}
-
 static inline int set_up(void **state)
 {
 	static struct fixture fixture;
@@ -59,7 +54,6 @@ static inline int set_up(void **state)
 	if (!fixture.loop || !fixture.report)
 		return -1;
 	ntd_report_add(fixture.report, &fixture.sink);
-	ntd_loop_call(fixture.loop, run_never_block, fixture.report);
 	*state = &fixture;
 	return 0;
 }

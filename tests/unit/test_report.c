@@ -59,6 +59,7 @@ static void emit(struct fixture *fixture, struct ntd_event event)
 {
 	event.text_len = event.text_len ? event.text_len : strlen(event.text);
 	ntd_report_emit(fixture->report, &event);
+	ntd_report_settle(fixture->report);
 }
 
 /* ---- the terminal */
@@ -140,6 +141,7 @@ static void log_all_levels(struct ntd_report *report, const char *text)
 {
 	for (enum ntd_level level = 0; level < NTD_LEVEL_COUNT; level++)
 		ntd_log(report, level, NULL, "%s %u", text, level);
+	ntd_report_settle(report);
 }
 
 static void the_terminal_hides_what_is_below_its_level(void **state)
@@ -292,24 +294,21 @@ static void check_close(struct ntd_sink *sink)
 struct emitter {
 	struct ntd_report *report;
 	struct checker *checker;
-	sem_t *named; /* non-NULL: may not block, and says when the report knows */
+	bool settles;
 	int number;
-	bool late; /* an event of a thread that may block was not there when it went on */
+	bool late; /* an event was not there when a thread that settles went on */
 };
 
 static void *emit_many(void *arg)
 {
 	struct emitter *emitter = arg;
 
-	if (emitter->named) {
-		ntd_report_never_block(emitter->report);
-		sem_post(emitter->named);
-	}
 	for (int i = 0; i < EVENTS; i++) {
 		ntd_log(emitter->report, NTD_LEVEL_INFO, NULL, "%d %d", emitter->number, i);
-		/* Whoever delivered it has done so by now. */
-		if (!emitter->named && emitter->checker->next[emitter->number] != i + 1)
-			emitter->late = true;
+		if (!emitter->settles)
+			continue;
+		ntd_report_settle(emitter->report);
+		emitter->late |= emitter->checker->next[emitter->number] != i + 1;
 	}
 	return NULL;
 }
@@ -320,21 +319,15 @@ static void events_keep_their_order_from_any_thread(void **state)
 	struct checker checker = {.sink = {.event = check_event, .close = check_close}};
 	struct emitter emitters[EMITTERS];
 	pthread_t threads[EMITTERS];
-	sem_t named;
 
-	sem_init(&named, 0, 0);
 	ntd_report_add(fixture->report, &checker.sink);
 	for (int i = 0; i < EMITTERS; i++) {
-		emitters[i] =
-			(struct emitter){fixture->report, &checker, i ? NULL : &named, i, false};
+		emitters[i] = (struct emitter){fixture->report, &checker, i > 0, i, false};
 		pthread_create(&threads[i], NULL, emit_many, &emitters[i]);
-		if (!i)
-			sem_wait(&named);
 	}
 	for (int i = 0; i < EMITTERS; i++)
 		pthread_join(threads[i], NULL);
 	ntd_report_free(ntd_steal(&fixture->report));
-	sem_destroy(&named);
 	assert_false(checker.overlapped);
 	assert_false(checker.disordered);
 	for (int i = 0; i < EMITTERS; i++) {
@@ -343,7 +336,7 @@ static void events_keep_their_order_from_any_thread(void **state)
 	}
 }
 
-/* A thread as the loop's: it emits console lines and must not be held up. */
+/* A thread that emits console lines, as the loop's does, and must not be held up. */
 struct console {
 	struct ntd_report *report;
 	size_t lines;
@@ -355,7 +348,6 @@ static void *flood(void *arg)
 	struct console *console = arg;
 	char text[101];
 
-	ntd_report_never_block(console->report);
 	for (size_t i = 0; i < console->lines; i++) {
 		snprintf(text, sizeof text, "%-100zu", i);
 		ntd_report_emit(console->report, &(struct ntd_event){.kind = NTD_EVENT_SERIAL,
@@ -435,7 +427,7 @@ static size_t count_lines(const char *output, size_t *dropped)
 	return next;
 }
 
-static void a_full_terminal_does_not_stop_the_loop_thread(void **state)
+static void a_full_terminal_does_not_stop_who_logs(void **state)
 {
 	struct fixture *fixture = *state;
 	_cleanup_free_ char *output = NULL;
@@ -468,12 +460,40 @@ static void a_flush_waits_for_what_is_only_queued(void **state)
 	struct checker checker = {.sink = {.event = check_event, .close = check_close}};
 
 	ntd_report_add(fixture->report, &checker.sink);
-	ntd_report_never_block(fixture->report);
 	for (int i = 0; i < EVENTS; i++)
 		ntd_log(fixture->report, NTD_LEVEL_INFO, NULL, "0 %d", i);
 	assert_true(ntd_report_flush(fixture->report, ntd_after(20 * NTD_SECOND)));
 	assert_int_equal(checker.next[0], EVENTS);
 	ntd_report_free(ntd_steal(&fixture->report));
+}
+
+static void what_is_settled_has_been_written(void **state)
+{
+	struct fixture *fixture = *state;
+	struct checker checker = {.sink = {.event = check_event, .close = check_close}};
+
+	ntd_report_add(fixture->report, &checker.sink);
+	assert_true(ntd_report_is_settled(fixture->report));
+	for (int i = 0; i < EVENTS; i++) {
+		ntd_log(fixture->report, NTD_LEVEL_INFO, NULL, "0 %d", i);
+		ntd_report_settle(fixture->report);
+		assert_true(ntd_report_is_settled(fixture->report));
+		assert_int_equal(checker.next[0], i + 1);
+	}
+	ntd_report_free(ntd_steal(&fixture->report));
+}
+
+/* A message that nobody can read is not settled, and a sink can be added while one is stuck. */
+static void a_stuck_terminal_is_not_waited_for(void **state)
+{
+	struct fixture *fixture = *state;
+	struct checker checker = {.sink = {.event = check_event, .close = check_close}};
+	_cleanup_free_ char *output = NULL;
+
+	assert_true(flood_full_pipe(fixture, 5000));
+	assert_false(ntd_report_is_settled(fixture->report));
+	ntd_report_add(fixture->report, &checker.sink);
+	output = drain_terminal(fixture);
 }
 
 static void a_flush_gives_up_on_a_stuck_terminal(void **state)
@@ -506,9 +526,11 @@ int main(void)
 		test(a_reader_that_goes_away_does_no_harm),
 		test(levels_have_names),
 		test(events_keep_their_order_from_any_thread),
-		test(a_full_terminal_does_not_stop_the_loop_thread),
+		test(a_full_terminal_does_not_stop_who_logs),
 		test(a_notice_counts_what_is_not_shown),
 		test(a_flush_waits_for_what_is_only_queued),
+		test(what_is_settled_has_been_written),
+		test(a_stuck_terminal_is_not_waited_for),
 		test(a_flush_gives_up_on_a_stuck_terminal),
 	};
 

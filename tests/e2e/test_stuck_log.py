@@ -1,0 +1,64 @@
+"""A log that nobody reads stops who writes to it, and nobody else."""
+
+import harness
+import pytest
+
+# Standard error is a pipe with a reader that does not read.
+NOBODY_READS = ("sh", "-c", 'mkfifo stuck && exec "$@" 2<>stuck', "sh", harness.DRIVER)
+
+SCRIPT = """
+    import os, select, threading, time
+
+    def fail():
+        with subtest("fails"):
+            raise ValueError
+
+    def flood():
+        global calls
+        while flooding:
+            calls += 1
+            try:
+                {statement}
+            except Exception:
+                pass
+
+    def read():
+        with open("stuck", "rb", buffering=0) as pipe:
+            while pipe.read(1 << 20):
+                pass
+
+    calls, flooding = 0, True
+    flooder = threading.Thread(target=flood)
+    flooder.start()
+    before = -1
+    while select.select([], [2], [], 0)[1] or before != calls:  # there is room in the pipe
+        before = calls
+        time.sleep(0.1)  # gives the GIL away and wants it back
+    print("went on", flooder.is_alive(), flush=True)
+    flooding = False
+    threading.Thread(target=read, daemon=True).start()
+    flooder.join()
+"""
+
+
+def run(script, vms=None, **named):
+    with harness.Run(script, vms, driver=NOBODY_READS, **named) as running:
+        return running.finish()
+
+
+@pytest.mark.parametrize("statement", [
+    "log.info('a message')",
+    "fail()",
+    "driver.start_all()",
+    "create_machine({'startCommand': 'true', 'name': 'm'})",
+    "machine.wait_for_console_text('never', timeout=0)",
+])
+def test_other_threads_go_on(statement, fake):
+    vms = fake if "machine" in statement else {}
+    result = run(SCRIPT.format(statement=statement), vms)
+    assert result.lines[-1:] == ["went on True"] and result.status == 0
+
+
+def test_the_time_limit_ends_the_run():
+    result = run("while True: log.info('a message')", global_timeout=2)
+    assert result.status == 128 + 15
