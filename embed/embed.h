@@ -218,6 +218,8 @@ PyObject *ntd_qmp_object(struct ntd_module_state *state, PyObject *owner,
 /* A context manager for a step in a log; takes `attributes`. NULL for the report: NULL. */
 PyObject *ntd_step_object(struct ntd_report *report, const char *machine, const char *text,
 			  char **attributes, bool subtest);
+/* Whether a subtest has failed of the exception, and has logged it. */
+bool ntd_told_by_subtest(PyObject *exception);
 /* Stands for what `make` returns, which is called when an attribute of it is first asked for. */
 PyObject *ntd_lazy_object(struct ntd_module_state *state,
 			  PyObject *(*make)(struct ntd_module_state *state));

@@ -1,4 +1,3 @@
-#include "base/printable.h"
 #include "embed.h"
 
 #include <assert.h>
@@ -64,16 +63,13 @@ static PyObject *exception_for(struct ntd_module_state *state, enum ntd_errc cod
 	return table[code];
 }
 
-/* Messages quote what guests printed, and Python shows them without the driver: at the prompt, of threads. */
 PyObject *ntd_raise(struct ntd_module_state *state, struct ntd_error *error)
 {
 	PyObject *type = exception_for(state, error->code);
 	_cleanup_pyref_ PyObject *message = NULL, *exception = NULL;
 
 	if (!PyErr_Occurred()) {
-		_cleanup_free_ char *text = ntd_printable_text(error->message);
-
-		message = ntd_text_of(text);
+		message = ntd_text_of(error->message);
 		if (message && error->code == NTD_E_SYS) /* becomes FileNotFoundError and so on */
 			exception = PyObject_CallFunction(type, "iO", error->sys_errno, message);
 		else if (message)

@@ -192,6 +192,15 @@ static bool place_of(PyObject *traceback, PyObject **file, PyObject **function)
 	return *file && *function;
 }
 
+/* Of an error that a subtest has told this is the traceback only. */
+static void log_error(struct ntd_module_state *state, PyObject *exception, const char *text)
+{
+	if (ntd_told_by_subtest(exception))
+		ntd_log_subtest_error(state->session->report, text);
+	else
+		ntd_log_test_error(state->session->report, text);
+}
+
 static char *source_line(struct ntd_module_state *state, long number)
 {
 	_cleanup_pyref_ PyObject *lines =
@@ -207,7 +216,6 @@ static char *source_line(struct ntd_module_state *state, long number)
 /* The frames of the script itself, each with its source line. */
 static void report_frames(struct ntd_module_state *state, PyObject *exception)
 {
-	struct ntd_report *report = state->session->report;
 	_cleanup_pyref_ PyObject *traceback = PyException_GetTraceback(exception);
 
 	while (traceback && traceback != Py_None) {
@@ -221,7 +229,7 @@ static void report_frames(struct ntd_module_state *state, PyObject *exception)
 				ntd_asprintf("  File \"%s\", line %ld, in %s\n    %s", script_name,
 					     number, PyUnicode_AsUTF8(function), source);
 
-			ntd_log_test_error(report, text);
+			log_error(state, exception, text);
 		}
 		PyErr_Clear();
 		Py_SETREF(traceback, PyObject_GetAttrString(traceback, "tb_next"));
@@ -231,17 +239,16 @@ static void report_frames(struct ntd_module_state *state, PyObject *exception)
 
 static void report_assertion(struct ntd_module_state *state, PyObject *exception)
 {
-	struct ntd_report *report = state->session->report;
 	_cleanup_free_ char *message = ntd_shown_text(exception);
 	_cleanup_pyref_ PyObject *name =
 		PyObject_GetAttrString((PyObject *)Py_TYPE(exception), "__name__");
 	_cleanup_free_ char *text = NULL;
 
-	ntd_log_test_error(report, "Traceback (most recent call last):");
+	log_error(state, exception, "Traceback (most recent call last):");
 	report_frames(state, exception);
 	text = ntd_asprintf("\n%s: %s", name ? PyUnicode_AsUTF8(name) : "", message ? message : "");
 	PyErr_Clear();
-	ntd_log_test_error(report, text);
+	log_error(state, exception, text);
 	ntd_deliver_to_loggers(state);
 }
 
@@ -286,7 +293,7 @@ static void report_whole(struct ntd_module_state *state, PyObject *exception, bo
 	if (test_error) {
 		if (len && text[len - 1] == '\n')
 			text[len - 1] = '\0';
-		ntd_log_test_error(state->session->report, text);
+		log_error(state, exception, text);
 		ntd_deliver_to_loggers(state);
 	} else {
 		PySys_FormatStderr("%s", text);

@@ -76,6 +76,14 @@ static PyObject *step_enter(PyObject *object, PyObject *unused)
 	Py_RETURN_NONE;
 }
 
+/* What an exception that has failed a subtest is marked with. */
+static const char told_attribute[] = "told_by_subtest_";
+
+bool ntd_told_by_subtest(PyObject *exception)
+{
+	return PyObject_HasAttrString(exception, told_attribute);
+}
+
 /* "Test "TITLE" failed with error: "E"", for errors but not for an exit or an interruption. */
 static int report_failure(struct step_object *self, PyObject *exception)
 {
@@ -88,6 +96,8 @@ static int report_failure(struct step_object *self, PyObject *exception)
 		return -1;
 	line = ntd_asprintf("Test \"%s\" failed with error: \"%s\"", self->text, text);
 	ntd_log_test_error(self->nest.report, line);
+	if (PyObject_SetAttrString(exception, told_attribute, Py_True) < 0)
+		PyErr_Clear(); /* it takes no attributes */
 	return 0;
 }
 

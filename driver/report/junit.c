@@ -1,8 +1,12 @@
 /* Theory of operation
  *
- * One case a subtest title, in the order of their beginnings, then the case `main` for what happens
- * outside subtests. Output goes to the subtest that began last and is still open. Each case keeps
- * the end of its output, bounded, so memory does not depend on how much the guests print.
+ * One case a subtest title, in the order of their beginnings. The case `main` stands for what happens
+ * outside subtests: it is there when that failed, or when there are no subtests. All output goes to the
+ * suite, and what comes while subtests are open to the one of these that began last, too. The suite and
+ * each case keep the end of their output, bounded, so memory does not depend on how much the guests
+ * print.
+ *
+ * The time of a case is its own: without that of the subtests in it.
  *
  * The file always tells the truth about a run that ends now: until a case has ended it is written
  * as failed, `main` until the sink is closed. So a driver that is killed leaves a failed report,
@@ -50,7 +54,8 @@ struct junit {
 	bool replaceable;
 	struct test_case *first, **last; /* subtests */
 	struct test_case main;
-	atomic_bool tests_only;   /* main is none, unless something failed outside the others */
+	struct output out, err;   /* of the suite */
+	atomic_bool tests_only;   /* no subtests are no reason to have `main` */
 	struct test_case **stack; /* open subtests, the innermost last */
 	size_t depth, capacity;
 	int64_t began, outside_since; /* main's time runs while no subtest is open */
@@ -96,6 +101,15 @@ static struct test_case *current(struct junit *junit)
 	return junit->depth ? junit->stack[junit->depth - 1] : &junit->main;
 }
 
+/* A line of the log. */
+static void log_line(struct junit *junit, const char *separator, const char *before,
+		     const struct ntd_event *event, const char *after)
+{
+	output_line(&junit->out, event->machine, separator, before, event, after);
+	if (junit->depth)
+		output_line(&current(junit)->out, event->machine, separator, before, event, after);
+}
+
 static struct test_case *find_or_add(struct junit *junit, const char *title)
 {
 	struct test_case *found;
@@ -117,7 +131,10 @@ static double main_seconds(const struct junit *junit, int64_t now)
 
 static double case_seconds(const struct test_case *test_case, int64_t now)
 {
-	return test_case->seconds + (test_case->open ? ntd_seconds(now - test_case->since) : 0);
+	double seconds =
+		test_case->seconds + (test_case->open ? ntd_seconds(now - test_case->since) : 0);
+
+	return seconds > 0 ? seconds : 0; /* those of several threads are not in each other */
 }
 
 static void begin_subtest(struct junit *junit, const struct ntd_event *event)
@@ -150,6 +167,8 @@ static void end_subtest(struct junit *junit, const struct ntd_event *event)
 		junit->outside_since = event->monotonic;
 	test_case->open--;
 	test_case->seconds += event->seconds;
+	if (i > 1)
+		junit->stack[i - 2]->seconds -= event->seconds;
 	test_case->failed |= event->failed;
 	for (char **pair = event->attributes; pair && *pair; pair += 2)
 		if (!strcmp(*pair, "skipped")) {
@@ -201,7 +220,7 @@ static bool is_failure(const struct test_case *test_case)
 
 static bool has_main(const struct junit *junit)
 {
-	return !junit->tests_only || is_failure(&junit->main);
+	return is_failure(&junit->main) || (!junit->first && !junit->tests_only);
 }
 
 static void write_case(xmlTextWriterPtr writer, const struct test_case *test_case, double seconds)
@@ -255,6 +274,8 @@ static void write_document(const struct junit *junit, struct ntd_outfile *file)
 	xmlTextWriterStartElement(writer, BAD_CAST "testsuite");
 	write_attribute(writer, "name", "NixOS integration test");
 	write_totals(writer, junit, now);
+	write_stream(writer, "system-out", &junit->out);
+	write_stream(writer, "system-err", &junit->err);
 	for (const struct test_case *each = junit->first; each; each = each->next)
 		write_case(writer, each, case_seconds(each, now));
 	if (has_main(junit))
@@ -320,11 +341,15 @@ static int prepare_file(struct junit *junit, const char *path, struct ntd_error 
 
 /* ---- the sink */
 
+/* What a subtest has failed of is told by that, and is no failure of `main`. */
 static void test_error(struct junit *junit, const struct ntd_event *event)
 {
+	output_line(&junit->err, event->machine, ": ", "", event, "");
+	junit->write_at = event->monotonic;
+	if (!junit->depth && event->failed)
+		return;
 	output_line(&current(junit)->err, event->machine, ": ", "", event, "");
 	current(junit)->failed = true;
-	junit->write_at = event->monotonic;
 }
 
 /* An exit status says nothing that a failed case does not say better. */
@@ -345,8 +370,7 @@ static void step_end(struct junit *junit, const struct ntd_event *event)
 	_cleanup_free_ char *after = ntd_asprintf(", in %.2f seconds)", event->seconds);
 
 	if (!event->failed)
-		output_line(&current(junit)->out, event->machine, ": ", "(finished: ", event,
-			    after);
+		log_line(junit, ": ", "(finished: ", event, after);
 }
 
 static void junit_event(struct ntd_sink *sink, const struct ntd_event *event)
@@ -358,10 +382,10 @@ static void junit_event(struct ntd_sink *sink, const struct ntd_event *event)
 		if (event->level == NTD_LEVEL_ERROR)
 			test_error(junit, event);
 		else
-			output_line(&current(junit)->out, event->machine, ": ", "", event, "");
+			log_line(junit, ": ", "", event, "");
 		break;
 	case NTD_EVENT_NEST_BEGIN:
-		output_line(&current(junit)->out, event->machine, ": ", "", event, "");
+		log_line(junit, ": ", "", event, "");
 		break;
 	case NTD_EVENT_NEST_END:
 		step_end(junit, event);
@@ -375,7 +399,7 @@ static void junit_event(struct ntd_sink *sink, const struct ntd_event *event)
 		junit->write_at = ntd_earlier(junit->write_at, junit->not_before);
 		break;
 	case NTD_EVENT_SERIAL:
-		output_line(&current(junit)->out, event->machine, " # ", "", event, "");
+		log_line(junit, " # ", "", event, "");
 		break;
 	case NTD_EVENT_TEST_ERROR:
 		test_error(junit, event);
@@ -416,6 +440,8 @@ static void junit_free(struct junit *junit)
 		free(each);
 	}
 	case_clear(&junit->main);
+	ntd_buf_free(&junit->out.text);
+	ntd_buf_free(&junit->err.text);
 	free(junit->stack);
 	free(junit->path);
 	free(junit);

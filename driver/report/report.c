@@ -309,16 +309,6 @@ void ntd_report_emit(struct ntd_report *report, const struct ntd_event *event)
 	pthread_mutex_unlock(&report->queue_mutex);
 }
 
-static void emit_text(struct ntd_report *report, enum ntd_event_kind kind, enum ntd_level level,
-		      const char *machine, const char *text)
-{
-	ntd_report_emit(report, &(struct ntd_event){.kind = kind,
-						    .level = level,
-						    .machine = machine,
-						    .text = text,
-						    .text_len = strlen(text)});
-}
-
 void ntd_log(struct ntd_report *report, enum ntd_level level, const char *machine, const char *fmt,
 	     ...)
 {
@@ -328,20 +318,38 @@ void ntd_log(struct ntd_report *report, enum ntd_level level, const char *machin
 	va_start(args, fmt);
 	text = ntd_vasprintf(fmt, args);
 	va_end(args);
-	emit_text(report, NTD_EVENT_MESSAGE, level, machine, text);
+	ntd_report_emit(report, &(struct ntd_event){.kind = NTD_EVENT_MESSAGE,
+						    .level = level,
+						    .machine = machine,
+						    .text = text,
+						    .text_len = strlen(text)});
 }
 
-void ntd_log_test_error(struct ntd_report *report, const char *text)
+static void emit_error(struct ntd_report *report, const char *text, bool failed)
 {
 	for (;;) {
 		const char *end = strchrnul(text, '\n');
 		_cleanup_free_ char *line = ntd_strndup(text, (size_t)(end - text));
 
-		emit_text(report, NTD_EVENT_TEST_ERROR, NTD_LEVEL_ALWAYS, NULL, line);
+		ntd_report_emit(report, &(struct ntd_event){.kind = NTD_EVENT_TEST_ERROR,
+							    .level = NTD_LEVEL_ALWAYS,
+							    .text = line,
+							    .text_len = strlen(line),
+							    .failed = failed});
 		if (!*end)
 			return;
 		text = end + 1;
 	}
+}
+
+void ntd_log_test_error(struct ntd_report *report, const char *text)
+{
+	emit_error(report, text, false);
+}
+
+void ntd_log_subtest_error(struct ntd_report *report, const char *text)
+{
+	emit_error(report, text, true);
 }
 
 void ntd_report_run_end(struct ntd_report *report, int status)

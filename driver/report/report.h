@@ -46,7 +46,7 @@ struct ntd_event {
 	/* name, value, ..., NULL; may be NULL itself. Of SUBTEST_END, "skipped" says why it did not run. */
 	char **attributes;
 	double seconds; /* of *_END */
-	bool failed;    /* of *_END: an exception passed */
+	bool failed;    /* of *_END: an exception passed; of TEST_ERROR: a subtest has told it */
 };
 
 /* A sink is embedded in its implementation. Calls never overlap. */
@@ -87,6 +87,8 @@ void ntd_log(struct ntd_report *report, enum ntd_level level, const char *machin
 void ntd_report_run_end(struct ntd_report *report, int status);
 /* Every line of `text` as a line of a failed test's report. */
 void ntd_log_test_error(struct ntd_report *report, const char *text);
+/* The same of an error that has left a subtest, which failed. */
+void ntd_log_subtest_error(struct ntd_report *report, const char *text);
 
 /* A step around others: begin, then end with how it went. The value owns its texts. */
 struct ntd_nest {

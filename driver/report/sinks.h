@@ -21,7 +21,7 @@ struct ntd_sink *ntd_xml_sink(const char *path, struct ntd_error **err);
 /* A JUnit report in the file `path`. Whenever the driver ends, however it ends, the file is a whole
  * document; cases that had not ended by then are failed in it. */
 struct ntd_sink *ntd_junit_sink(const char *path, struct ntd_error **err);
-/* The tests are all subtests: there is no case `main` for the rest, unless something failed there. */
+/* The tests are all subtests: without any there is no case `main` either, unless something failed. */
 void ntd_junit_tests_only(struct ntd_sink *sink);
 /* One JSON object a line in the file `path`; the keys are described in report/events.c. */
 struct ntd_sink *ntd_events_sink(const char *path, struct ntd_error **err);

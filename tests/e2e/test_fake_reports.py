@@ -55,12 +55,12 @@ def test_junit_report(fake):
     suites = [root] if root.tag == "testsuite" else root.findall("testsuite")
     assert [suite.get("name") for suite in suites] == ["NixOS integration test"]
     cases = {case.get("name"): case for case in suites[0].findall("testcase")}
-    assert set(cases) == {'the first <title> & "more"', "the second", "main"}
+    assert set(cases) == {'the first <title> & "more"', "the second"}
     assert "between]]>" in cases["the second"].findtext("system-out")
-    assert "between]]>" not in cases["main"].findtext("system-out", "")
-    assert "connected to guest root shell" in cases["main"].findtext("system-out")
+    for text in "between]]>", "connected to guest root shell":
+        assert text in suites[0].findtext("system-out")
     assert not list(root.iter("failure"))
-    assert suites[0].get("tests") == "3" and suites[0].get("failures") == "0"
+    assert suites[0].get("tests") == "2" and suites[0].get("failures") == "0"
 
 
 def test_junit_times_in_a_locale_with_commas(fake, comma_locale):
@@ -89,6 +89,20 @@ def test_reports_of_a_failure(fake):
     assert any("failed (exit code 1)" in (line.text or "") for line in log.iter("line"))
 
 
+def test_junit_has_main_for_what_failed_outside_of_subtests(fake):
+    _, _, junit = run("""
+        try:
+            with subtest("bad"):
+                machine.succeed("false")
+        except Exception:
+            pass
+        machine.succeed("exit 3")
+    """, fake, status=1)
+    failures = {case.get("name"): case.findtext("failure") for case in junit.iter("testcase")}
+    assert set(failures) == {"bad", "main"}
+    assert "(exit code 3)" in failures["main"] and "(exit code 1)" not in failures["main"]
+
+
 def test_reports_are_complete_after_the_time_limit(fake):
     _, log, junit = run("""
         with subtest("endless"):
@@ -105,8 +119,8 @@ def test_reports_of_many_lines(fake):
     """, fake)
     serial = [line.text for line in log.iter("line") if line.get("type") == "serial"]
     assert serial[1:] == [f"serial {n}" for n in range(1, 20001)]
-    case, = junit.iter("testcase")
-    assert "serial 1\n" in case.findtext("system-out") and "serial 20000" in case.findtext("system-out")
+    text = junit.findtext("testsuite/system-out")
+    assert "serial 1\n" in text and "serial 20000" in text
 
 
 def test_log_is_thrown_away(fake):

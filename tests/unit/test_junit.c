@@ -16,7 +16,7 @@ static void subtest(struct fixture *fixture, const char *title, double seconds, 
 					 .failed = failed});
 }
 
-static void junit_has_one_case_a_subtest_and_main(void **state)
+static void junit_has_one_case_a_subtest(void **state)
 {
 	struct fixture *fixture = *state;
 	xmlDocPtr report;
@@ -32,9 +32,9 @@ static void junit_has_one_case_a_subtest_and_main(void **state)
 	end(fixture);
 	report = parse(fixture);
 	expect(report, "/testsuites/testsuite/@name", "NixOS integration test");
-	expect(report, "count(//testcase)", "3");
-	expect(report, "/testsuites/testsuite/@tests", "3");
-	expect(report, "/testsuites/@tests", "3");
+	expect(report, "count(//testcase)", "2");
+	expect(report, "/testsuites/testsuite/@tests", "2");
+	expect(report, "/testsuites/@tests", "2");
 	expect(report, "/testsuites/testsuite/@failures", "1");
 	expect(report, "//testcase[1]/@name", "first & <best>");
 	expect(report, "//testcase[1]/@time", "3.250");
@@ -44,10 +44,43 @@ static void junit_has_one_case_a_subtest_and_main(void **state)
 	expect(report, CASE("second") "/failure", "Test \"it\" failed\nwith <error>\n");
 	expect(report, CASE("second") "/system-err", "Test \"it\" failed\nwith <error>\n");
 	expect(report, CASE("second") "/system-out", "m: second\n");
-	expect(report, "//testcase[3]/@name", "main");
-	expect(report, "count(//testcase[3]/failure)", "0");
-	expect(report, CASE("main") "/system-out",
-	       "before\nm # line\nstep\n(finished: step, in 3.00 seconds)\n");
+	expect(report, "//testsuite/system-out",
+	       "before\nm: first & <best>\nm # line\nm: second\nm: first & <best>\n"
+	       "step\n(finished: step, in 3.00 seconds)\n");
+	expect(report, "//testsuite/system-err", "Test \"it\" failed\nwith <error>\n");
+	xmlFreeDoc(report);
+}
+
+static void junit_without_subtests_has_the_case_main(void **state)
+{
+	struct fixture *fixture = *state;
+	xmlDocPtr report;
+
+	add(fixture, ntd_junit_sink);
+	emit(fixture, (struct ntd_event){.text = "text"});
+	end(fixture);
+	report = parse(fixture);
+	expect(report, "count(//testcase)", "1");
+	expect(report, "count(" CASE("main") "[not(*)])", "1");
+	expect(report, "//testsuite/system-out", "text\n");
+	xmlFreeDoc(report);
+}
+
+static void junit_times_a_case_without_those_in_it(void **state)
+{
+	struct fixture *fixture = *state;
+	xmlDocPtr report;
+
+	add(fixture, ntd_junit_sink);
+	emit(fixture, (struct ntd_event){.kind = NTD_EVENT_SUBTEST_BEGIN, .text = "outer"});
+	subtest(fixture, "first", 2, false);
+	subtest(fixture, "second", 3, false);
+	emit(fixture,
+	     (struct ntd_event){.kind = NTD_EVENT_SUBTEST_END, .text = "outer", .seconds = 5.5});
+	end(fixture);
+	report = parse(fixture);
+	expect(report, CASE("outer") "/@time", "0.500");
+	expect(report, CASE("second") "/@time", "3.000");
 	xmlFreeDoc(report);
 }
 
@@ -131,7 +164,7 @@ static void junit_times_a_subtest_that_was_cut_off(void **state)
 	xmlFreeDoc(report);
 }
 
-/* A run of one test; its report has so many cases. */
+/* The report of a run without any test has so many cases. */
 static void expect_cases(struct fixture *fixture, int status, const char *cases, const char *mains)
 {
 	struct ntd_sink *sink = ntd_junit_sink(fixture->path, NULL);
@@ -139,7 +172,6 @@ static void expect_cases(struct fixture *fixture, int status, const char *cases,
 
 	ntd_report_add(fixture->report, sink);
 	ntd_junit_tests_only(sink);
-	subtest(fixture, "test", 0, false);
 	ntd_report_run_end(fixture->report, status);
 	end(fixture);
 	report = parse(fixture);
@@ -150,12 +182,12 @@ static void expect_cases(struct fixture *fixture, int status, const char *cases,
 
 static void junit_of_tests_only_has_no_other_case(void **state)
 {
-	expect_cases(*state, 0, "1", "0");
+	expect_cases(*state, 0, "0", "0");
 }
 
 static void junit_of_tests_only_shows_what_failed_outside(void **state)
 {
-	expect_cases(*state, 143, "2", "1");
+	expect_cases(*state, 143, "1", "1");
 }
 
 static void junit_is_whole_without_any_event(void **state)
@@ -211,8 +243,9 @@ static void junit_subtests_may_end_in_any_order(void **state)
 	end(fixture);
 	report = parse(fixture);
 	expect(report, CASE("b") "/system-out", "in b\n");
-	expect(report, CASE("main") "/system-out", "in main\n");
-	expect(report, "count(//testcase)", "3");
+	expect(report, CASE("a") "/@time", "1.000");
+	expect(report, "//testsuite/system-out", "in b\nin main\n");
+	expect(report, "count(//testcase)", "2");
 	expect(report, "count(//failure)", "0");
 	xmlFreeDoc(report);
 }
@@ -251,14 +284,16 @@ static void junit_stays_where_it_was_put(void **state)
 	subtest(fixture, "elsewhere", 0, false);
 	end(fixture);
 	report = parse(fixture);
-	expect(report, "count(//testcase)", "2");
+	expect(report, "count(//testcase)", "1");
 	xmlFreeDoc(report);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		test(junit_has_one_case_a_subtest_and_main),
+		test(junit_has_one_case_a_subtest),
+		test(junit_without_subtests_has_the_case_main),
+		test(junit_times_a_case_without_those_in_it),
 		test(junit_fails_main_after_an_error_outside_subtests),
 		test(junit_fails_a_subtest_that_gives_no_reason),
 		test(junit_fails_main_when_only_the_exit_status_tells),
