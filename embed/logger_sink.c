@@ -39,11 +39,6 @@ struct ntd_logger_sink {
 
 /* ---- the queue */
 
-static char **copy_attributes(char *const *attributes)
-{
-	return attributes ? ntd_environment_copy(attributes) : NULL;
-}
-
 static void sink_event(struct ntd_sink *sink, const struct ntd_event *event)
 {
 	struct ntd_logger_sink *self = ntd_container_of(sink, struct ntd_logger_sink, sink);
@@ -52,7 +47,7 @@ static void sink_event(struct ntd_sink *sink, const struct ntd_event *event)
 	copy->event = *event;
 	copy->event.text = ntd_strndup(event->text, event->text_len);
 	copy->event.machine = event->machine ? ntd_strdup(event->machine) : NULL;
-	copy->event.attributes = copy_attributes(event->attributes);
+	copy->event.attributes = ntd_strv_copy(event->attributes);
 	pthread_mutex_lock(&self->mutex);
 	*self->last = copy;
 	self->last = &copy->next;

@@ -46,7 +46,7 @@ static int before_command(void *owner, struct ntd_waiter *waiter, struct ntd_err
 static char **environment(void *owner)
 {
 	PyGILState_STATE gil = PyGILState_Ensure();
-	char **copy = ntd_environment_copy(environ);
+	char **copy = ntd_strv_copy(environ);
 
 	PyGILState_Release(gil);
 	return copy;

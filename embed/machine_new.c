@@ -173,7 +173,7 @@ static int make(struct machine_object *self, const struct class *class,
 	if (!new.report)
 		return -1;
 	Py_BEGIN_ALLOW_THREADS
-	if (class == &qemu_class || ntd_sandbox_prepare(&error) == 0)
+	if (class == &qemu_class || ntd_sandbox_prepare(state->session->environment, &error) == 0)
 		machine = ntd_session_add_machine(state->session, &new, &error);
 	Py_END_ALLOW_THREADS
 	if (!machine) {

@@ -16,7 +16,8 @@ static struct vlan_object *self_of(PyObject *object)
 	return (struct vlan_object *)object;
 }
 
-/* os.environ was copied from the environment when Python started. */
+/* For scripts that read it, as upstream's do: os.environ writes through to the process's environment, which only
+ * Python may change. */
 static int export(const struct vlan_object *self)
 {
 	_cleanup_free_ char *name = ntd_asprintf("QEMU_VDE_SOCKET_%d", self->number);

@@ -88,9 +88,10 @@ void ntd_strv_add(char ***strings, const char *string)
 
 char **ntd_strv_copy(char *const *strings)
 {
-	char **copy = NULL;
+	size_t count = ntd_strv_count(strings);
+	char **copy = strings ? ntd_calloc(count + 1, sizeof *copy) : NULL;
 
-	for (size_t i = 0; i < ntd_strv_count(strings); i++)
-		ntd_strv_add(&copy, strings[i]);
+	for (size_t i = 0; i < count; i++)
+		copy[i] = ntd_strdup(strings[i]);
 	return copy;
 }

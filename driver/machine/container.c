@@ -214,13 +214,14 @@ static char *how_it_ended(const struct ntd_machine *machine)
 static void make(struct ntd_machine *machine)
 {
 	struct ntd_container *container = ntd_calloc(1, sizeof *container);
+	_cleanup_strv_ char **env = ntd_environment_for_process(machine->context.environment, NULL);
 
 	machine->container = container;
 	container->machine = machine;
 	container->notify = (struct ntd_source){.fd = -1, .ready = notified};
 	container->leader_fd = -1;
-	container->nsenter = ntd_find_program(environ, "nsenter");
-	container->journalctl = ntd_find_program(environ, "journalctl");
+	container->nsenter = ntd_find_program(env, "nsenter");
+	container->journalctl = ntd_find_program(env, "journalctl");
 	ntd_container_commands_init(container);
 	ntd_container_journal_init(container);
 }

@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "base/environment.h"
 #include "loop/process.h"
 #include "machine/channel.h"
 #include "machine/console.h"
@@ -28,7 +29,8 @@ struct ntd_machine_context {
 	struct ntd_loop *loop;
 	struct ntd_children *children;
 	struct ntd_report *report;
-	const char *tmp_dir;    /* run-time base: state directories are made here */
+	struct ntd_environment *environment; /* of its processes, where the hooks do not say */
+	const char *tmp_dir;                 /* run-time base: state directories are made here */
 	const char *socket_dir; /* tmp_dir, or another where that is too long for AF_UNIX */
 	const char *out_dir;    /* where files for the user go */
 	/* Who delivers the raw console log, console.log in the state directory, to console-logs/NAME.log below
@@ -48,7 +50,7 @@ struct ntd_start_order {
 struct ntd_machine_hooks {
 	/* Before each command and monitor command; a failure is the command's. */
 	int (*before_command)(void *owner, struct ntd_waiter *waiter, struct ntd_error **err);
-	/* A copy of the environment for the start script; NULL: the process's own. */
+	/* A copy of the environment for the start script; NULL: what the driver was started with. */
 	char **(*environment)(void *owner);
 	/* Before a start: fills in what is not the default. A failure is the start's. */
 	int (*start_command)(void *owner, bool allow_reboot, struct ntd_start_order *order,

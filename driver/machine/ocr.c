@@ -25,6 +25,7 @@ struct ntd_ocr {
 	struct ntd_loop *loop;
 	struct ntd_ocr_library library;
 	size_t worker_limit;
+	char *data; /* TESSDATA_PREFIX when it was made, or NULL; no worker looks into the environment, which is the script's */
 	pthread_mutex_t making; /* of an engine: the library's settings are shared by all */
 
 	pthread_mutex_t mutex; /* guards the rest */
@@ -94,12 +95,13 @@ static void finish(struct ntd_ocr_job *job)
 
 /* ---- engines */
 
-static struct TessBaseAPI *start_engine(const struct ntd_ocr_library *library, int mode)
+static struct TessBaseAPI *start_engine(const struct ntd_ocr *ocr, int mode)
 {
+	const struct ntd_ocr_library *library = &ocr->library;
 	struct TessBaseAPI *engine = library->TessBaseAPICreate();
 
 	library->TessBaseAPISetVariable(engine, "debug_file", "/dev/null"); /* not our stderr */
-	if (library->TessBaseAPIInit2(engine, NULL, "eng", mode)) {
+	if (library->TessBaseAPIInit2(engine, ocr->data, "eng", mode)) {
 		library->TessBaseAPIDelete(engine);
 		return NULL;
 	}
@@ -113,16 +115,15 @@ static struct TessBaseAPI *make_engine(struct ntd_ocr *ocr, struct ntd_error **e
 	struct TessBaseAPI *engine;
 
 	pthread_mutex_lock(&ocr->making);
-	engine = start_engine(&ocr->library, LEGACY_AND_LSTM);
+	engine = start_engine(ocr, LEGACY_AND_LSTM);
 	if (!engine)
-		engine = start_engine(&ocr->library, LSTM_ONLY);
+		engine = start_engine(ocr, LSTM_ONLY);
 	pthread_mutex_unlock(&ocr->making);
 	if (!engine)
 		ntd_error_set(err, NTD_E_MACHINE,
 			      "OCR requested but `tesseract` has no data for English: it finds no "
 			      "eng.traineddata that it can use%s%s",
-			      getenv("TESSDATA_PREFIX") ? " in TESSDATA_PREFIX=" : "",
-			      getenv("TESSDATA_PREFIX") ? getenv("TESSDATA_PREFIX") : "");
+			      ocr->data ? " in TESSDATA_PREFIX=" : "", ocr->data ? ocr->data : "");
 	return engine;
 }
 
@@ -282,8 +283,10 @@ static void init_condition(pthread_cond_t *condition)
 struct ntd_ocr *ntd_ocr_new(struct ntd_loop *loop, size_t workers, struct ntd_error **err)
 {
 	struct ntd_ocr *ocr = ntd_calloc(1, sizeof *ocr);
+	const char *data = getenv("TESSDATA_PREFIX");
 
 	ocr->loop = loop;
+	ocr->data = data ? ntd_strdup(data) : NULL;
 	ocr->references = 1;
 	ocr->worker_limit = workers;
 	ocr->workers = ntd_calloc(ocr->worker_limit, sizeof *ocr->workers);
@@ -319,6 +322,7 @@ void ntd_ocr_unref(struct ntd_ocr *ocr)
 	pthread_cond_destroy(&ocr->work);
 	pthread_cond_destroy(&ocr->unreferenced);
 	free(ocr->workers);
+	free(ocr->data);
 	free(ocr);
 }
 

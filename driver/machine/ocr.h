@@ -16,7 +16,7 @@ struct ntd_ocr_job;
  * but one core is left to the guests. */
 size_t ntd_ocr_default_workers(void);
 /* Loads the library: NTD_E_MACHINE when that is not possible. A worker, of at most so many, starts when
- * there is work for it. The caller has a reference. */
+ * there is work for it. The caller has a reference, and sees to it that nobody changes the environment meanwhile. */
 struct ntd_ocr *ntd_ocr_new(struct ntd_loop *loop, size_t workers, struct ntd_error **err);
 void ntd_ocr_ref(struct ntd_ocr *ocr);
 void ntd_ocr_unref(struct ntd_ocr *ocr);

@@ -132,8 +132,7 @@ static void complete_order(const struct ntd_machine *machine, bool allow_reboot,
 	if (!order->env) {
 		if (machine->hooks.environment)
 			order->env = machine->hooks.environment(machine->hooks.owner);
-		if (!order->env)
-			order->env = ntd_environment_copy(environ);
+		order->env = ntd_environment_for_process(machine->context.environment, order->env);
 		order->env = ntd_start_environment(order->env, &paths);
 	}
 	if (!order->line)

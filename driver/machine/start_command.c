@@ -68,57 +68,12 @@ char *ntd_start_command_line(const char *script, const struct ntd_start_paths *p
 	return ntd_buf_take_string(&line);
 }
 
-static size_t count(char *const *env)
-{
-	size_t n = 0;
-
-	while (env[n])
-		n++;
-	return n;
-}
-
-char **ntd_environment_copy(char *const *env)
-{
-	size_t n = count(env);
-	char **copy = ntd_calloc(n + 1, sizeof *copy);
-
-	for (size_t i = 0; i < n; i++)
-		copy[i] = ntd_strdup(env[i]);
-	return copy;
-}
-
-const char *ntd_environment_get(char *const *env, const char *name)
-{
-	size_t len = strlen(name);
-
-	for (; *env; env++)
-		if (!strncmp(*env, name, len) && (*env)[len] == '=')
-			return *env + len + 1;
-	return NULL;
-}
-
-static char **set(char **env, const char *name, const char *value)
-{
-	size_t len = strlen(name), n = count(env), i = 0;
-
-	while (i < n && !(!strncmp(env[i], name, len) && env[i][len] == '='))
-		i++;
-	if (i == n) {
-		env = ntd_realloc(env, (n + 2) * sizeof *env);
-		env[n + 1] = NULL;
-	} else {
-		free(env[i]);
-	}
-	env[i] = ntd_asprintf("%s=%s", name, value);
-	return env;
-}
-
 char **ntd_start_environment(char **env, const struct ntd_start_paths *paths)
 {
-	env = set(env, "TMPDIR", paths->state_dir);
-	env = set(env, "SHARED_DIR", paths->shared_dir);
-	env = set(env, "USE_TMPDIR", "1");
-	return set(env, "NIX_EFI_VARS", paths->efi_vars);
+	env = ntd_environment_set(env, "TMPDIR", paths->state_dir);
+	env = ntd_environment_set(env, "SHARED_DIR", paths->shared_dir);
+	env = ntd_environment_set(env, "USE_TMPDIR", "1");
+	return ntd_environment_set(env, "NIX_EFI_VARS", paths->efi_vars);
 }
 
 bool ntd_has_display(char *const *env)

@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "base/mem.h"
+#include "base/environment.h"
 
 #include <stdbool.h>
 
@@ -27,7 +27,3 @@ char **ntd_start_environment(char **env, const struct ntd_start_paths *paths);
 bool ntd_has_display(char *const *env);
 /* The path of a program, looked up in the PATH of `env`; NULL: it is nowhere. */
 char *ntd_find_program(char *const *env, const char *name);
-/* The value of `name` in `env`, or NULL. */
-const char *ntd_environment_get(char *const *env, const char *name);
-/* A new copy of `env`. */
-char **ntd_environment_copy(char *const *env);

@@ -37,21 +37,6 @@ struct ntd_report {
 
 /* ---- entries */
 
-static char **copy_strv(char *const *strings)
-{
-	size_t count = 0;
-	char **copy;
-
-	if (!strings)
-		return NULL;
-	while (strings[count])
-		count++;
-	copy = ntd_calloc(count + 1, sizeof *copy);
-	for (size_t i = 0; i < count; i++)
-		copy[i] = ntd_strdup(strings[i]);
-	return copy;
-}
-
 static struct entry *entry_new(const struct ntd_event *event)
 {
 	struct entry *entry = ntd_calloc(1, sizeof *entry);
@@ -64,7 +49,7 @@ static struct entry *entry_new(const struct ntd_event *event)
 	entry->event.text = entry->text;
 	if (event->machine)
 		entry->event.machine = entry->machine = ntd_strdup(event->machine);
-	entry->event.attributes = entry->attributes = copy_strv(event->attributes);
+	entry->event.attributes = entry->attributes = ntd_strv_copy(event->attributes);
 	if (!event->monotonic) {
 		clock_gettime(CLOCK_REALTIME, &wall);
 		entry->event.monotonic = ntd_now();

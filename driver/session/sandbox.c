@@ -80,10 +80,12 @@ static int machine_id(struct ntd_error **err)
 	return 0;
 }
 
-int ntd_sandbox_prepare(struct ntd_error **err)
+int ntd_sandbox_prepare(struct ntd_environment *environment, struct ntd_error **err)
 {
 	static int (*const steps[])(struct ntd_error **) = {writable_run, var_run, cgroups,
 							    os_release, machine_id};
+
+	_cleanup_strv_ char **env = ntd_environment_for_process(environment, NULL);
 
 	if (geteuid() != 0)
 		return ntd_error_set(
@@ -91,7 +93,7 @@ int ntd_sandbox_prepare(struct ntd_error **err)
 			"systemd-nspawn requires root to work. You are %u; in a Nix build "
 			"that takes the system feature uid-range",
 			geteuid());
-	if (!getenv("NIX_BUILD_TOP"))
+	if (!ntd_environment_get(env, "NIX_BUILD_TOP"))
 		return 0;
 	for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
 		if (steps[i](err) < 0)

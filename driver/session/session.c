@@ -86,6 +86,7 @@ int ntd_session_open(struct ntd_session *session, const struct ntd_config *confi
 		.deadline = {.session = session, .seconds = config->global_timeout},
 		.out_fd = -1};
 	pthread_mutex_init(&session->mutex, NULL);
+	session->environment = ntd_environment_new(environ);
 	if (config->output_given)
 		session->out_fd = open(config->output_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	save_terminal(session);
@@ -122,6 +123,7 @@ void ntd_session_close(struct ntd_session *session)
 		ntd_tree_remove(session->sockets.path, NULL);
 	free(session->sockets.path);
 	free(session->tmp_dir);
+	ntd_environment_free(session->environment);
 	pthread_mutex_destroy(&session->mutex);
 }
 
@@ -153,7 +155,7 @@ struct ntd_vlan *ntd_session_add_vlan(struct ntd_session *session, int number, c
 		return NULL;
 	}
 	add_tap(session, vlan, report ? report : session->report);
-	setenv(variable, directory, true);
+	ntd_environment_export(session->environment, variable, directory);
 	pthread_mutex_lock(&session->mutex);
 	session->vlans =
 		ntd_realloc(session->vlans, (session->vlan_count + 1) * sizeof *session->vlans);
@@ -214,6 +216,7 @@ struct ntd_machine *ntd_session_add_machine(struct ntd_session *session,
 		.loop = session->loop,
 		.children = session->children,
 		.report = new->report ? new->report : session->report,
+		.environment = session->environment,
 		.tmp_dir = new->tmp_dir ? new->tmp_dir : session->tmp_dir,
 		.socket_dir = socket_directory(session, new),
 		.out_dir = new->out_dir ? new->out_dir : session->config->output_dir,
@@ -303,6 +306,7 @@ static int start_ssh_backdoor(struct ntd_session *session, struct ntd_error **er
 						   .children = session->children,
 						   .keeper = session->keeper,
 						   .report = session->report,
+						   .environment = session->environment,
 						   .socket_dir = session->sockets.path};
 
 	session->ssh_backdoor =
@@ -345,7 +349,7 @@ int ntd_session_set_up(struct ntd_session *session, struct ntd_error **err)
 {
 	const struct ntd_config *config = session->config;
 
-	if (config->containers.count && ntd_sandbox_prepare(err) < 0)
+	if (config->containers.count && ntd_sandbox_prepare(session->environment, err) < 0)
 		return -1;
 	if (!config->keep_state)
 		ntd_log(session->report, NTD_LEVEL_INFO, NULL,

@@ -36,7 +36,8 @@ struct ntd_session {
 	struct ntd_keeper *keeper;
 	struct ntd_children *children;
 	struct ntd_report *report;
-	struct ntd_sink *terminal, *junit; /* junit: NULL without a report */
+	struct ntd_sink *terminal, *junit;   /* junit: NULL without a report */
+	struct ntd_environment *environment; /* of the processes that it starts */
 	char *tmp_dir;
 	int out_fd; /* the output directory, if the user has named one; else -1 */
 	struct ntd_socket_directory sockets;
@@ -62,13 +63,13 @@ struct ntd_session {
 	const char *abort_reason;
 };
 
-/* Prepares a run: directories, loop, report with its sinks. `config` and `keeper` must outlive it. */
+/* Prepares a run: directories, loop, report with its sinks. Before Python starts, which changes the environment. `config` and `keeper` must outlive it. */
 int ntd_session_open(struct ntd_session *session, const struct ntd_config *config,
 		     struct ntd_keeper *keeper, struct ntd_error **err);
 /* Frees everything; after ntd_session_clean_up(). */
 void ntd_session_close(struct ntd_session *session);
 
-/* Starts the VLANs' switches and exports QEMU_VDE_SOCKET_n; then makes the configured machines. */
+/* Starts the VLANs' switches; then makes the configured machines. */
 int ntd_session_set_up(struct ntd_session *session, struct ntd_error **err);
 /* A machine to be made; what is NULL is the session's. */
 struct ntd_new_machine {
@@ -92,8 +93,8 @@ struct ntd_report *ntd_session_new_report(struct ntd_session *session, struct nt
 void ntd_session_settle(struct ntd_session *session);
 bool ntd_session_is_settled(struct ntd_session *session);
 
-/* Starts a VLAN that belongs to the session, below the directory `base` (NULL: the session's), and exports
- * its QEMU_VDE_SOCKET_n. `report` NULL: the session's. */
+/* Starts a VLAN that belongs to the session, below the directory `base` (NULL: the session's). Machines
+ * that are started from now on have its QEMU_VDE_SOCKET_n, unless their environment has one. `report` NULL: the session's. */
 struct ntd_vlan *ntd_session_add_vlan(struct ntd_session *session, int number, const char *base,
 				      struct ntd_report *report, struct ntd_error **err);
 /* Stops a VLAN; nothing if it is NULL, or the session's no more. */

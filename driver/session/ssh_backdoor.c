@@ -60,6 +60,8 @@ static void spawn(void *arg)
 	struct order *order = arg;
 	struct ntd_ssh_backdoor *backdoor = order->backdoor;
 	_cleanup_fd_ int in = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	_cleanup_strv_ char **env =
+		ntd_environment_for_process(backdoor->context.environment, NULL);
 
 	if (in < 0) {
 		ntd_error_sys(&order->error, errno, "/dev/null");
@@ -67,7 +69,7 @@ static void spawn(void *arg)
 	}
 	backdoor->process = ntd_process_spawn(backdoor->context.children,
 					      &(struct ntd_spawn){.argv = order->argv,
-								  .env = environ,
+								  .env = env,
 								  .stdin_fd = in,
 								  .stdout_fd = STDERR_FILENO,
 								  .stderr_fd = STDERR_FILENO},

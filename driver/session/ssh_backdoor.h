@@ -14,6 +14,7 @@ struct ntd_ssh_backdoor_context {
 	struct ntd_children *children;
 	struct ntd_keeper *keeper;
 	struct ntd_report *report;
+	struct ntd_environment *environment;
 	const char *socket_dir; /* a private directory for the sockets is made there */
 };
 

@@ -3,6 +3,7 @@ faults are the fake's; test_qemu_death.py and test_guest_faults.py have those of
 
 import re
 import stat
+import subprocess
 
 import pytest
 
@@ -295,6 +296,59 @@ def test_environment_and_arguments(tmp_path, fake):
         given = (state / "arguments").read_text().split("\\0")[:-1]
         assert given[-2:] == ["-serial", "stdio"], given
     """, {"machine": script}, env={"QEMU_OPTS": "-from outside"}, vlans=[7])
+
+
+def test_variables_of_networks(tmp_path, fake):
+    script = tmp_path / "run-machine-vm"
+    script.write_text(f'#!/bin/bash\nenv > "$TMPDIR/env"\nexec {fake["machine"]} "$@"\n')
+    script.chmod(0o755)
+    harness.run("""
+        def started_with():
+            machine.start()
+            machine.crash()
+            return dict(line.split("=", 1) for line in (machine.state_dir / "env").read_text().splitlines())
+
+        assert os.environ["QEMU_VDE_SOCKET_7"] == str(vlan7.socket_dir)
+        made = type(vlan7)(8, machine.tmp_dir, log)
+        env = started_with()
+        assert env["QEMU_VDE_SOCKET_8"] == os.environ["QEMU_VDE_SOCKET_8"] == str(made.socket_dir)
+        os.environ["QEMU_VDE_SOCKET_7"] = "/of/the/script"
+        env = started_with()
+        assert (env["QEMU_VDE_SOCKET_7"], env["QEMU_VDE_SOCKET_8"]) == ("/of/the/script", str(made.socket_dir))
+    """, {"machine": script}, vlans=[7])
+
+
+def test_environment_changes_while_machines_start(fakes):
+    """Memory that is used after it was freed does not show each time: the sanitizers see it."""
+    harness.run("""
+        import threading
+
+        def change():
+            for number in range(100):
+                type(vlan1)(number + 2, machine.tmp_dir, log).stop()
+                os.environ[f"CHANGED_{number}"] = "x" * number
+
+        def start(one):
+            while changing.is_alive():
+                one.start()
+                one.crash()
+
+        machine = machines[0]
+        changing = threading.Thread(target=change)
+        threads = [changing, *(threading.Thread(target=start, args=(one,)) for one in machines)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    """, fakes("a", "b"), vlans=[1])
+
+
+def test_only_python_changes_the_environment():
+    """It holds its lock for that; whoever has no lock could free what another thread is reading."""
+    symbols = subprocess.run(["nm", "-D", "--undefined-only", harness.DRIVER], stdout=subprocess.PIPE, text=True, check=True)
+    names = {line.split()[-1].partition("@")[0] for line in symbols.stdout.splitlines()}
+    assert "PyEval_SaveThread" in names
+    assert not names & {"setenv", "putenv", "unsetenv", "clearenv"}
 
 
 def test_attributes(fake):

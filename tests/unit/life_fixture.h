@@ -24,6 +24,7 @@ enum { MOST_MACHINES = 3 };
 struct fixture {
 	struct ntd_loop *loop;
 	struct ntd_report *report;
+	struct ntd_environment *environment;
 	struct ntd_sink recorder;
 	struct ntd_buf log; /* messages and steps, a line each */
 	struct ntd_children *children;
@@ -182,7 +183,9 @@ static inline int set_up(void **state)
 	*state = fixture;
 	if (!mkdtemp(fixture->base) || !fixture->children)
 		return -1;
+	fixture->environment = ntd_environment_new(environ);
 	fixture->context = (struct ntd_machine_context){.loop = fixture->loop,
+							.environment = fixture->environment,
 							.children = fixture->children,
 							.report = fixture->report,
 							.tmp_dir = fixture->base,
@@ -209,6 +212,7 @@ static inline int tear_down(void **state)
 	ntd_children_free(fixture->children);
 	ntd_loop_free(fixture->loop);
 	ntd_report_free(fixture->report);
+	ntd_environment_free(fixture->environment);
 	ntd_buf_free(&fixture->log);
 	ntd_tree_remove(fixture->base, NULL);
 	free(fixture);

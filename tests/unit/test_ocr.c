@@ -526,11 +526,16 @@ static void data_that_is_missing_is_named(void **state)
 {
 	struct ntd_buf picture = picture_with("HELLO", 0, 0xffffff);
 	struct ntd_error *err = NULL;
+	struct fixture *fixture;
 
 	needs_library(state);
+	fixture = *state;
+	ntd_ocr_close(fixture->ocr);
+	ntd_ocr_unref(fixture->ocr);
 	setenv("TESSDATA_PREFIX", "/nonexistent/tessdata", true);
-	assert_null(text_of(*state, &picture, NTD_PICTURE_RAW, &err));
+	fixture->ocr = ntd_ocr_new(fixture->loop, 1, NULL);
 	unsetenv("TESSDATA_PREFIX");
+	assert_null(text_of(fixture, &picture, NTD_PICTURE_RAW, &err));
 	assert_error(err, NTD_E_MACHINE,
 		     "eng.traineddata that it can use in "
 		     "TESSDATA_PREFIX=/nonexistent/tessdata");

@@ -121,7 +121,7 @@ static void the_environment_gets_four_variables(void **state)
 					    "USE_TMPDIR=1",
 					    "NIX_EFI_VARS=/tmp/vm-state-server/server-efi-vars.fd",
 					    NULL};
-	_cleanup_strv_ char **env = ntd_start_environment(ntd_environment_copy(before), &usual);
+	_cleanup_strv_ char **env = ntd_start_environment(ntd_strv_copy(before), &usual);
 
 	assert_environment(env, after);
 }
@@ -143,7 +143,7 @@ static void variables_that_are_there_are_replaced(void **state)
 					    "SHARED_DIR",
 					    "SHARED_DIR=/tmp/shared-xchg",
 					    NULL};
-	_cleanup_strv_ char **env = ntd_start_environment(ntd_environment_copy(before), &usual);
+	_cleanup_strv_ char **env = ntd_start_environment(ntd_strv_copy(before), &usual);
 
 	assert_environment(env, after);
 }
@@ -151,7 +151,7 @@ static void variables_that_are_there_are_replaced(void **state)
 static void an_empty_environment_is_enough(void **state)
 {
 	static char *const empty[] = {NULL};
-	_cleanup_strv_ char **env = ntd_start_environment(ntd_environment_copy(empty), &usual);
+	_cleanup_strv_ char **env = ntd_start_environment(ntd_strv_copy(empty), &usual);
 
 	assert_string_equal(ntd_environment_get(env, "USE_TMPDIR"), "1");
 	assert_null(ntd_environment_get(env, "PATH"));
@@ -161,7 +161,7 @@ static void a_copy_is_a_copy(void **state)
 {
 	char name[] = "A=1";
 	char *const env[] = {name, (char *)"B=", NULL};
-	_cleanup_strv_ char **copy = ntd_environment_copy(env);
+	_cleanup_strv_ char **copy = ntd_strv_copy(env);
 
 	name[2] = '2';
 	assert_string_equal(ntd_environment_get(copy, "A"), "1");
