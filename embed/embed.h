@@ -245,6 +245,8 @@ PyObject *ntd_start_command_line_function(PyObject *self, PyObject *args);
 extern const char ntd_start_command_line_doc[];
 PyObject *ntd_start_script_name_function(PyObject *self, PyObject *args);
 extern const char ntd_start_script_name_doc[];
+PyObject *ntd_key_name_function(PyObject *self, PyObject *args);
+extern const char ntd_key_name_doc[];
 
 /* ---- machine_interact.c: a method of the module */
 PyObject *ntd_show_serial_function(PyObject *self, PyObject *shown);

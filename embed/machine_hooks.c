@@ -52,18 +52,19 @@ static char **environment(void *owner)
 	return copy;
 }
 
-/* The result of START_COMMAND.cmd(MONITOR, QMP, SHELL, ALLOW_REBOOT). Every generation has these parameters,
- * so subclasses that were made for any of them can be called. */
+/* A function of test_driver.machine asks the start command, which may be one that was made for older drivers. */
 static char *line_of(PyObject *command, const struct ntd_machine *machine, bool allow_reboot)
 {
+	const char *guest = ntd_machine_vsock_guest(machine);
 	_cleanup_pyref_ PyObject *monitor = ntd_path(ntd_machine_socket_path(machine, "monitor"));
 	_cleanup_pyref_ PyObject *qmp = ntd_path(ntd_machine_socket_path(machine, "qmp"));
 	_cleanup_pyref_ PyObject *shell = ntd_path(ntd_machine_socket_path(machine, "shell"));
+	_cleanup_pyref_ PyObject *vsock = guest ? ntd_path(guest) : Py_NewRef(Py_None);
 	_cleanup_pyref_ PyObject *line = NULL, *bytes = NULL;
 
-	if (monitor && qmp && shell)
-		line = PyObject_CallMethod(command, "cmd", "OOOO", monitor, qmp, shell,
-					   allow_reboot ? Py_True : Py_False);
+	if (monitor && qmp && shell && vsock)
+		line = ntd_call("test_driver.machine", "_line_of", "(OOOOOO)", command, monitor,
+				qmp, shell, allow_reboot ? Py_True : Py_False, vsock);
 	if (!line)
 		return NULL;
 	if (!PyUnicode_Check(line)) {
@@ -101,30 +102,18 @@ static char **environment_from(PyObject *dict)
 	return ntd_steal(&env);
 }
 
-/* The result of START_COMMAND.build_environment(STATE_DIR, SHARED_DIR), and NIX_EFI_VARS, of which the older
- * generations do not know; NULL without an exception where there is no such method. */
+/* NULL without an exception where the start command leaves it to the driver. */
 static char **environment_of(PyObject *command, const struct ntd_machine *machine)
 {
-	_cleanup_pyref_ PyObject *method = NULL, *state = NULL, *shared = NULL, *result = NULL;
-	_cleanup_pyref_ PyObject *efi_vars = NULL, *copy = NULL;
+	_cleanup_pyref_ PyObject *state = ntd_path(ntd_machine_state_dir(machine));
+	_cleanup_pyref_ PyObject *shared = ntd_path(ntd_machine_shared_dir(machine));
+	_cleanup_pyref_ PyObject *efi_vars = ntd_path(ntd_machine_efi_vars(machine));
+	_cleanup_pyref_ PyObject *result = NULL;
 
-	method = PyObject_GetAttrString(command, "build_environment");
-	if (!method) {
-		PyErr_Clear();
-		return NULL;
-	}
-	state = ntd_path(ntd_machine_state_dir(machine));
-	shared = ntd_path(ntd_machine_shared_dir(machine));
-	efi_vars = PyUnicode_DecodeFSDefault(ntd_machine_efi_vars(machine));
 	if (state && shared && efi_vars)
-		result = PyObject_CallFunctionObjArgs(method, state, shared, NULL);
-	if (!result || !PyDict_Check(result))
-		return result ? environment_from(result) : NULL;
-	copy = PyDict_Copy(result);
-	if (!copy || (!PyDict_GetItemString(copy, "NIX_EFI_VARS") &&
-		      PyDict_SetItemString(copy, "NIX_EFI_VARS", efi_vars) < 0))
-		return NULL;
-	return environment_from(copy);
+		result = ntd_call("test_driver.machine", "_environment_of", "(OOOO)", command,
+				  state, shared, efi_vars);
+	return result && result != Py_None ? environment_from(result) : NULL;
 }
 
 static int ask_start_command(struct machine_object *self, bool allow_reboot,

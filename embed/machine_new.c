@@ -63,6 +63,7 @@ struct arguments {
 	struct ntd_path_arg out_dir, tmp_dir;
 	PyObject *start_command, *logger, *name, *callbacks;
 	int keep_machine_state, keep_vm_state;
+	PyObject *vsock_guest, *vsock_host;
 };
 
 /* What the two classes differ in here. */
@@ -70,9 +71,13 @@ static const struct class
 {
 	const struct ntd_machine_kind *kind;
 	const char *format, *suffix;
-	char *older_name; /* of keep_machine_state */
-} qemu_class = {&ntd_qemu_kind, "O&O&O|OOpOp:QemuMachine", "-vm", "keep_vm_state"},
-  nspawn_class = {&ntd_container_kind, "O&O&O|OOpO:NspawnMachine", "-nspawn", NULL};
+	char *more_names
+		[4]; /* of arguments: the older one of keep_machine_state, and what is QEMU's */
+} qemu_class = {&ntd_qemu_kind,
+		"O&O&O|OOpOpOO:QemuMachine",
+		"-vm",
+		{"keep_vm_state", "vsock_guest", "vsock_host", NULL}},
+  nspawn_class = {&ntd_container_kind, "O&O&O|OOpO:NspawnMachine", "-nspawn", {NULL}};
 
 static const struct class *class_of(PyObject *object)
 {
@@ -91,14 +96,17 @@ static bool parse(const struct class *class, PyObject *args, PyObject *kwargs,
 			 "name",
 			 "keep_machine_state",
 			 "callbacks",
-			 class->older_name,
+			 class->more_names[0],
+			 class->more_names[1],
+			 class->more_names[2],
 			 NULL};
 
 	given->logger = given->name = given->callbacks = Py_None;
+	given->vsock_guest = given->vsock_host = Py_None;
 	return ntd_parse(args, kwargs, class->format, names, ntd_convert_path, &given->out_dir,
 			 ntd_convert_path, &given->tmp_dir, &given->start_command, &given->logger,
 			 &given->name, &given->keep_machine_state, &given->callbacks,
-			 &given->keep_vm_state);
+			 &given->keep_vm_state, &given->vsock_guest, &given->vsock_host);
 }
 
 /* The command's text, and the object if it is one; a str otherwise, as newer generations take. */
@@ -149,6 +157,20 @@ bool ntd_check_machine_name(const char *name)
 	return false;
 }
 
+/* Sockets of a process of the script's own that serves a vsock device. */
+static int set_vsock(struct machine_object *self, const struct arguments *given)
+{
+	_cleanup_path_ struct ntd_path_arg guest = {0}, host = {0};
+
+	if (given->vsock_guest == Py_None)
+		return 0;
+	if (!ntd_convert_path(given->vsock_guest, &guest) ||
+	    (given->vsock_host != Py_None && !ntd_convert_path(given->vsock_host, &host)))
+		return -1;
+	ntd_machine_set_vsock(self->machine, guest.text, host.text);
+	return 0;
+}
+
 static int make(struct machine_object *self, const struct class *class,
 		const struct arguments *given)
 {
@@ -182,6 +204,8 @@ static int make(struct machine_object *self, const struct class *class,
 	}
 	self->machine = machine;
 	ntd_machine_hook(self);
+	if (set_vsock(self, given) < 0)
+		return -1;
 	return *script ? 0
 		       : ntd_machine_set_start_command((PyObject *)self, given->start_command,
 						       NULL);

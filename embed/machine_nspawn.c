@@ -6,6 +6,30 @@ static PyObject *get_start_command(PyObject *object, void *closure)
 	return PyUnicode_DecodeFSDefault(ntd_machine_script(ntd_machine_self(object)->machine));
 }
 
+/* Waits until it is known. */
+static PyObject *get_systemd_process(PyObject *object, void *closure)
+{
+	struct ntd_machine *machine = ntd_machine_self(object)->machine;
+	int result;
+
+	if (!ntd_machine_state_booted(ntd_machine_status(machine).state))
+		return PyErr_Format(PyExc_AttributeError, "machine '%s' has not been started",
+				    ntd_machine_name(machine));
+	if (!NTD_BLOCKING_CALL(result, ntd_machine_connect(machine, waiter, error)))
+		return NULL;
+	return PyLong_FromLong(ntd_machine_leader(machine));
+}
+
+static PyObject *name_from_start_command(PyObject *unused, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"start_command", NULL};
+	PyObject *command;
+
+	if (!ntd_parse(args, kwargs, "O:machine_name_from_start_command", names, &command))
+		return NULL;
+	return ntd_call("test_driver.machine", "_name_of_container", "(O)", command);
+}
+
 static const char machine_doc[] =
 	"NspawnMachine(out_dir, tmp_dir, start_command, logger=None, name=None, "
 	"keep_machine_state=False, callbacks=None)\n--\n\n"
@@ -18,14 +42,23 @@ int ntd_add_nspawn_machine_type(PyObject *module, struct ntd_module_state *state
 {
 	static PyGetSetDef attributes[] = {
 		{"start_command", get_start_command, NULL, "str: what starts it.", NULL},
+		{"get_systemd_process", get_systemd_process, NULL,
+		 "int: the process of its init, as this host counts; waits until it is known.",
+		 NULL},
 		{NULL, NULL, NULL, NULL, NULL},
 	};
+	static PyMethodDef functions[] = {
+		{"machine_name_from_start_command",
+		 (PyCFunction)(void (*)(void))name_from_start_command,
+		 METH_VARARGS | METH_KEYWORDS | METH_STATIC,
+		 "machine_name_from_start_command(start_command)\n--\n\n"
+		 "The NAME of run-NAME-nspawn in the command; AssertionError without one."},
+		{NULL, NULL, 0, NULL},
+	};
 	static PyType_Slot slots[] = {
-		{Py_tp_doc, (void *)machine_doc},
-		{Py_tp_new, ntd_machine_new_object},
-		{Py_tp_init, ntd_machine_init},
-		{Py_tp_getset, attributes},
-		{0, NULL},
+		{Py_tp_doc, (void *)machine_doc}, {Py_tp_new, ntd_machine_new_object},
+		{Py_tp_init, ntd_machine_init},   {Py_tp_getset, attributes},
+		{Py_tp_methods, functions},       {0, NULL},
 	};
 	static PyType_Spec spec = {
 		.name = "test_driver.machine.NspawnMachine",

@@ -115,12 +115,15 @@ static PyGetSetDef attributes[] = {
 
 static const char machine_doc[] =
 	"QemuMachine(out_dir, tmp_dir, start_command, logger=None, name=None, "
-	"keep_machine_state=False, callbacks=None, keep_vm_state=False)\n--\n\n"
+	"keep_machine_state=False, callbacks=None, keep_vm_state=False, vsock_guest=None, "
+	"vsock_host=None)\n--\n\n"
 	"A QEMU virtual machine, released at the end of the run. start_command is a str or a\n"
 	"QemuStartCommand; its state directory is made below tmp_dir, files for the user go to\n"
 	"out_dir. Without a name it is the NAME of run-NAME-vm at the end of the command. logger:\n"
 	"where its messages and console go. callbacks are called before each command.\n"
-	"keep_vm_state is the older name of keep_machine_state.";
+	"keep_vm_state is the older name of keep_machine_state. vsock_guest and vsock_host are "
+	"the\n"
+	"sockets of a process that serves a vsock device, for QEMU and for this host.";
 
 int ntd_add_qemu_machine_type(PyObject *module, struct ntd_module_state *state)
 {

@@ -123,6 +123,17 @@ static PyObject *require_unit_state(PyObject *object, PyObject *args, PyObject *
 	Py_RETURN_NONE;
 }
 
+/* By its method, which a subclass may have overridden. */
+static PyObject *wait_for_job(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"jobname", NULL};
+	PyObject *job;
+
+	if (!ntd_parse(args, kwargs, "O:wait_for_job", names, &job))
+		return NULL;
+	return PyObject_CallMethod(object, "wait_for_unit", "O", job);
+}
+
 /* ---- files, ports, sockets */
 
 static PyObject *wait_for_file(PyObject *object, PyObject *args, PyObject *kwargs)
@@ -198,6 +209,8 @@ PyMethodDef ntd_machine_unit_methods[] = {
 	NTD_METHOD("stop_job", stop_job,
 		   "stop_job($self, jobname, user=None)\n--\n\n"
 		   "Runs `systemctl stop`: (exit status, output)."),
+	NTD_METHOD("wait_for_job", wait_for_job,
+		   "wait_for_job($self, jobname)\n--\n\nThe older name of wait_for_unit()."),
 	NTD_METHOD("wait_for_unit", wait_for_unit,
 		   "wait_for_unit($self, unit, user=None, timeout=900)\n--\n\n"
 		   "Waits until a systemd unit is active. RequestedAssertionFailed at once when it "

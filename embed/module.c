@@ -95,6 +95,7 @@ PyObject *ntd_module_init(void)
 		 ntd_start_command_line_doc},
 		{"start_script_name", ntd_start_script_name_function, METH_VARARGS,
 		 ntd_start_script_name_doc},
+		{"key_name", ntd_key_name_function, METH_VARARGS, ntd_key_name_doc},
 		{"current_driver", current_driver, METH_NOARGS,
 		 "current_driver()\n--\n\nThe driver of the run."},
 		{"show_serial", ntd_show_serial_function, METH_O, ntd_show_serial_doc},

@@ -1,27 +1,46 @@
-/* How machines are started, for test_driver.machine.QemuStartCommand. */
+/* How machines are started and keys are called, for test_driver.machine. */
 #include "embed.h"
 
+#include "machine/screen.h"
+
 const char ntd_start_command_line_doc[] =
-	"start_command_line(command, monitor, qmp, shell, allow_reboot)\n--\n\n"
+	"start_command_line(command, monitor, qmp, shell, allow_reboot, vsock=None)\n--\n\n"
 	"The shell command that starts a machine: `command` with QEMU's options for the sockets.";
 
 PyObject *ntd_start_command_line_function(PyObject *self, PyObject *args)
 {
-	_cleanup_path_ struct ntd_path_arg monitor = {0}, qmp = {0}, shell = {0};
+	_cleanup_path_ struct ntd_path_arg monitor = {0}, qmp = {0}, shell = {0}, vsock = {0};
+	PyObject *vsock_path = Py_None;
 	_cleanup_free_ char *line = NULL;
 	const char *command;
 	int allow_reboot;
 
-	if (!PyArg_ParseTuple(args, "sO&O&O&p:start_command_line", &command, ntd_convert_path,
+	if (!PyArg_ParseTuple(args, "sO&O&O&p|O:start_command_line", &command, ntd_convert_path,
 			      &monitor, ntd_convert_path, &qmp, ntd_convert_path, &shell,
-			      &allow_reboot))
+			      &allow_reboot, &vsock_path) ||
+	    (vsock_path != Py_None && !ntd_convert_path(vsock_path, &vsock)))
 		return NULL;
 	line = ntd_start_command_line(command,
 				      &(struct ntd_start_paths){.monitor = monitor.text,
 								.qmp = qmp.text,
-								.shell = shell.text},
+								.shell = shell.text,
+								.vsock = vsock.text},
 				      allow_reboot, ntd_has_display(environ));
 	return PyUnicode_DecodeFSDefault(line);
+}
+
+const char ntd_key_name_doc[] =
+	"key_name(character)\n--\n\nQEMU's name of the key, as send_key() translates it.";
+
+PyObject *ntd_key_name_function(PyObject *self, PyObject *args)
+{
+	_cleanup_free_ char *name = NULL;
+	const char *character;
+
+	if (!PyArg_ParseTuple(args, "s:key_name", &character))
+		return NULL;
+	name = ntd_key_name(character);
+	return ntd_text_of(name);
 }
 
 const char ntd_start_script_name_doc[] =

@@ -32,6 +32,11 @@ static void forget_leader(struct ntd_container *container)
 	ntd_close_fd(&container->leader_fd);
 }
 
+pid_t ntd_machine_leader(const struct ntd_machine *machine)
+{
+	return machine->container ? machine->container->leader : 0;
+}
+
 bool ntd_container_leader_lives(const struct ntd_container *container)
 {
 	return container->leader_fd >= 0 &&

@@ -1,5 +1,5 @@
 /* The inside of a container, for the files that make it up. All of it belongs to the loop thread, but for what
- * is set when it is made.
+ * is set when it is made, and for the leader's number, which scripts' threads read.
  */
 #pragma once
 
@@ -15,7 +15,7 @@ enum { NTD_STATUS_SIGNALLED = 128 };
 struct ntd_container {
 	struct ntd_machine *machine;
 	struct ntd_source notify; /* datagrams of systemd-nspawn; fd -1: not listening */
-	pid_t leader;             /* init, as this host counts; 0: not known */
+	_Atomic pid_t leader;     /* init, as this host counts; 0: not known */
 	int leader_fd;            /* its pidfd; -1 */
 	bool ready;               /* init has said that the system has booted */
 

@@ -254,7 +254,7 @@ const char *ntd_machine_efi_vars(const struct ntd_machine *machine)
 void ntd_machine_set_vsock(struct ntd_machine *machine, const char *guest, const char *host)
 {
 	machine->vsock_guest = ntd_strdup(guest);
-	machine->vsock_host = ntd_strdup(host);
+	machine->vsock_host = host ? ntd_strdup(host) : NULL;
 }
 
 const char *ntd_machine_vsock_guest(const struct ntd_machine *machine)

@@ -97,10 +97,12 @@ const char *ntd_machine_socket_path(const struct ntd_machine *machine, const cha
 void ntd_machine_sweep_sockets(const struct ntd_machine *machine, const struct ntd_keeper *keeper);
 const char *ntd_machine_efi_vars(const struct ntd_machine *machine); /* a file, maybe missing */
 /* The sockets of a vsock device that another process serves for QEMU and for this host (copied; before the
- * start); NULL when there is none. */
+ * start); NULL when there is none. That of the host may be missing. */
 void ntd_machine_set_vsock(struct ntd_machine *machine, const char *guest, const char *host);
 const char *ntd_machine_vsock_guest(const struct ntd_machine *machine);
 const char *ntd_machine_vsock_host(const struct ntd_machine *machine);
+/* The process of a container's init, as this host counts; 0 while it is not known. */
+pid_t ntd_machine_leader(const struct ntd_machine *machine);
 struct ntd_console *ntd_machine_console(struct ntd_machine *machine);
 struct ntd_monitor *ntd_machine_monitor(struct ntd_machine *machine);
 struct ntd_shell *ntd_machine_shell(struct ntd_machine *machine);

@@ -278,3 +278,40 @@ def test_the_command_line_has_nothing_before_the_script(tiny):
         machine.start()
         assert "qemu-system" in os.readlink(f"/proc/{machine.pid}/exe")  # no shell has stayed
     """, tiny)
+
+
+def test_the_vsock_device_of_a_machine(fake, fakes, tmp_path):
+    """Its sockets are the script's; a start command made for older drivers does without."""
+    harness.run("""
+        from test_driver.machine import QemuStartCommand
+
+        class Older(QemuStartCommand):
+            def cmd(self, monitor_socket_path, qmp_socket_path, shell_socket_path, allow_reboot=False):
+                return super().cmd(monitor_socket_path, qmp_socket_path, shell_socket_path, allow_reboot)
+
+        script = machine.start_command._cmd
+        named = dict(logger=log, vsock_guest="/guest.sock", vsock_host="/host.sock")
+        plain = QemuMachine(driver.out_dir, machine.tmp_dir, script, name="plain", **named)
+        asked = QemuMachine(driver.out_dir, machine.tmp_dir, QemuStartCommand(script), name="asked", **named)
+        older = QemuMachine(driver.out_dir, machine.tmp_dir, Older(script), name="older", **named)
+        assert (str(plain.vsock_guest), str(plain.vsock_host)) == ("/guest.sock", "/host.sock")
+        assert "/host.sock" in plain.ssh_backdoor_command() and machine.vsock_guest is None
+        for one in plain, asked, older:
+            one.start()
+            arguments = open(f"/proc/{one.pid}/cmdline").read()
+            assert ("id=vsock_ssh,path=/guest.sock" in arguments) is (one is not older), arguments
+        half = QemuMachine(driver.out_dir, machine.tmp_dir, script, log, "half", vsock_guest="/guest.sock")
+        assert half.vsock_host is None
+    """, fake)
+
+
+def test_the_older_name_of_waiting_for_a_unit(fake):
+    harness.run("""
+        class Noting(QemuMachine):
+            def wait_for_unit(self, unit, user=None, timeout=900):
+                units.append(unit)
+
+        units = []
+        Noting(driver.out_dir, machine.tmp_dir, machine.start_command._cmd, log, "noting").wait_for_job("one.service")
+        assert units == ["one.service"]
+    """, fake)

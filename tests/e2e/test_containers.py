@@ -44,6 +44,10 @@ def test_a_container_is_a_machine(session):
         left.succeed("true")
         assert left.process.pid == left.pid and left.process.poll() is None
         assert left.ssh_backdoor_command().startswith("ssh ")
+        assert os.readlink(f"/proc/{left.get_systemd_process}/root") == "/" and left.get_systemd_process != left.pid
+        assert open(f"/proc/{left.get_systemd_process}/comm").read() == "systemd\\n"
+        assert NspawnMachine.machine_name_from_start_command("/x/bin/run-a-b-nspawn --option") == "a-b"
+        assert "AssertionError" in error_of(NspawnMachine.machine_name_from_start_command, "/x/bin/run-a-vm")
     """)
 
 

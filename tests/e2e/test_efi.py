@@ -61,6 +61,38 @@ def test_the_bytes_of_a_variable(session):
     """, expected=expected)
 
 
+def test_variables_by_their_vendors(session):
+    session("""
+        machine.efi_vars_path.unlink(missing_ok=True)
+        assert machine.efi_vars.read_content() is None
+        known = uuid.UUID("8be4df61-93ca-11d2-aa0d-00e098032b8c")
+        machine.write_efi_vars([EfiVariable(VENDOR, "Ab", b"xyz"), EfiVariable(known, "Lang", b"de"), EfiVariable(known, "C", b"")])
+        content = machine.efi_vars.read_content()
+        assert set(content) == {"gEfiGlobalVariableGuid", str(content[str(uuid.UUID(bytes=VENDOR.bytes_le))]["Ab"].vendorUUID)}
+        assert {name: one.data for name, one in content["gEfiGlobalVariableGuid"].items()} == {"Lang": b"de", "C": b""}
+    """)
+
+
+def test_variables_as_bytes(session):
+    session("""
+        import io
+        one, other = EfiVariable(VENDOR, "Ab", b"xyz"), EfiVariable(VENDOR, "C", b"")
+        file = io.BytesIO(one.serialize() + other.serialize() + b"\\xff" * 100)
+        first, second = EfiVariable.deserialize(file), EfiVariable.deserialize(file)
+        assert len(one.serialize()) % 4 == 0 and vars(first) == vars(one) and vars(second) == vars(other)
+        assert EfiVariable.deserialize(file) is None and EfiVariable.deserialize(io.BytesIO(b"")) is None
+        assert not first.isDeleted
+        first.state &= EfiVariable.State.VAR_DELETED
+        assert EfiVariable.deserialize(io.BytesIO(first.serialize())).isDeleted
+        try:
+            EfiVariable.deserialize(io.BytesIO(one.serialize()[:-4]))
+        except ValueError as error:
+            assert "longer than the store" in str(error)
+        else:
+            raise Exception("it was read")
+    """)
+
+
 @needs_firmware
 @pytest.mark.parametrize("name", ["OVMF_VARS.ms.fd", "OVMF_VARS_4M.ms.fd"])
 def test_stores_that_firmware_has_written(session, name):

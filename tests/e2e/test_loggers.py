@@ -1,5 +1,7 @@
 """Loggers written by scripts, and logs of their own."""
 
+from xml.etree import ElementTree
+
 import harness
 
 RECORDER = '''
@@ -229,3 +231,60 @@ def test_wrong_loggers():
         for method in "log", "info", "nested", "subtest", "print_serial_logs":
             assert "__init__() has not been called" in error_of(getattr(Early(), method), "x")
     """)
+
+
+def files(script, **named):
+    """Runs a script that adds loggers which write files in OUT; their elements."""
+    with harness.Run(RECORDER + "from test_driver.logger import JunitXMLLogger, XMLLogger\n" + harness.textwrap.dedent(script),
+                     **named) as running:
+        result = running.finish()
+        return result, {path.name: ElementTree.parse(path).getroot() for path in (running.directory / "out").glob("*.xml")}
+
+
+def test_loggers_that_write_files():
+    _, written = files("""
+        log.add_logger(XMLLogger(driver.out_dir / "log.xml"))
+        log.add_logger(JunitXMLLogger(driver.out_dir / "junit.xml"))
+        log.log("pl\\x1bain <&>", {"machine": "m"}); log.log_serial("line", "m"); log.debug("hidden")
+        with subtest("part"), log.nested("inner"):
+            log.info("in it")
+        with subtest("other"):
+            pass
+    """)
+    nest = written["log.xml"].find("nest")
+    assert [(line.get("machine"), line.get("type"), line.text) for line in written["log.xml"].findall("line")][:2] == [
+        ("m", None, "plain <&>"), ("m", "serial", "line")]
+    assert nest.find("head").text == "subtest: part" and nest.find("nest/line").text == "in it"
+    suite = written["junit.xml"].find("testsuite")
+    assert [(case.get("name"), case.findtext("system-out")) for case in suite.findall("testcase")] == [
+        ("part", "inner\nin it\n"), ("other", None)]
+    assert suite.findtext("system-out").startswith("plain <&>\nm # line\ninner\nin it\n")
+    assert "hidden" not in suite.findtext("system-out") and suite.get("failures") == "0"
+
+
+def test_a_report_of_a_scripts_own_tells_of_failures():
+    result, written = files("""
+        log.add_logger(JunitXMLLogger(driver.out_dir / "junit.xml"))
+        with subtest("good"):
+            pass
+        try:
+            with subtest("bad"):
+                raise Exception("reason")
+        except Exception:
+            pass
+        assert 1 == 2
+    """)
+    assert result.status == 1
+    cases = {case.get("name"): case for case in written["junit.xml"].iter("testcase")}
+    assert [name for name, case in cases.items() if case.find("failure") is not None] == ["bad"]
+    assert "reason" in cases["bad"].findtext("system-err")
+
+
+def test_a_report_of_a_run_without_subtests():
+    _, written = files("""
+        mine = JunitXMLLogger(driver.out_dir / "junit.xml")
+        mine.log("some text"); mine.error("an error")
+        mine.close()
+    """)
+    (case,) = written["junit.xml"].iter("testcase")
+    assert case.get("name") == "main" and case.find("failure").get("message") == "test case failed"

@@ -342,3 +342,28 @@ def test_the_older_name_of_the_interval_is_warned_of(fake):
         polling_condition(seconds_interval=3, description="old")(lambda: True)
     """, fake)
     assert result.log.count("seconds_interval is deprecated. Use interval instead.") == 1
+
+
+def test_a_condition_with_a_log_of_its_own(fake):
+    """As drivers make them themselves; what is appended to the driver's list is in force."""
+    result = harness.run("""
+        from test_driver.logger import CompositeLogger, TerminalLogger
+        from test_driver.polling_condition import PollingCondition, PollingConditionError
+        own = CompositeLogger([TerminalLogger()])
+        condition = PollingCondition(lambda: fine, own, 0, "it holds")
+        fine = True
+        assert condition.overdue and not condition.entered and condition.logger is own and condition.seconds_interval == 0
+        assert condition.check() and condition.status_message(False) == "Polling condition failed: it holds"
+        assert PollingCondition(lambda: True, logger=log, seconds_interval=7, description="x").seconds_interval == 7
+        driver.polling_conditions.append(condition)
+        machine.succeed("true")
+        fine = False
+        try:
+            machine.succeed("touch ran")
+        except PollingConditionError as error:
+            print(error)
+        driver.polling_conditions.remove(condition)
+        machine.succeed("test ! -e ran")
+    """, fake)
+    assert result.lines == ["Polling condition failed: it holds"]
+    assert "Checking polling condition 'it holds'" in result.log

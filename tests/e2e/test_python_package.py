@@ -97,6 +97,51 @@ def test_start_commands():
     assert result.lines == [f"VAR=2 /nix/store/x/bin/run-my-server-vm {options} -quiet", "True"]
 
 
+def test_start_commands_of_2026():
+    """They take the sockets of the vsock device and the store of EFI variables, too."""
+    harness.run("""
+        from pathlib import Path
+        from test_driver.machine import QemuStartCommand
+        command = QemuStartCommand("printenv NIX_EFI_VARS OWN; cat; :")
+        line = command.cmd("/m", "/q", "/s", False, vsock_guest=Path("/v,w"))
+        assert "-chardev socket,id=vsock_ssh,path=/v,,w -device vhost-user-vsock-pci,chardev=vsock_ssh" in line
+        assert "vsock" not in command.cmd("/m", "/q", "/s")
+        here, there = Path("/here"), Path("/there")
+        assert QemuStartCommand.build_environment(here, there, Path("/efi"))["NIX_EFI_VARS"] == "/efi"
+        assert "NIX_EFI_VARS" not in QemuStartCommand.build_environment(here, there)
+
+        class Older(QemuStartCommand):
+            @staticmethod
+            def build_environment(state_dir, shared_dir):
+                return QemuStartCommand.build_environment(state_dir, shared_dir) | {"OWN": "own"}
+
+        for one, output in (command, b"/efi\\n"), (Older(command._cmd), b"own\\n"):
+            process = one.run("/", "/", "/m", "/q", "/s", False, efi_vars_path="/efi", vsock_guest="/v")
+            assert process.communicate()[0] == output and process.returncode == 0
+    """)
+
+
+def test_names_that_scripts_import(fake):
+    """From modules of all generations of the driver."""
+    harness.run("""
+        import unittest
+        from test_driver import config
+        from test_driver.driver import AssertionTester, MachineConfiguration, NodeConfiguration, get_tmp_dir, pythonize_name
+        from test_driver.logger import JunitXMLLogger, Logger, XMLLogger, rootlog
+        from test_driver.machine import CHAR_TO_KEY, make_command
+        assert get_tmp_dir() == machine.tmp_dir and rootlog is log
+        assert NodeConfiguration is MachineConfiguration is config.NodeConfiguration
+        assert isinstance(t, AssertionTester) and issubclass(AssertionTester, unittest.TestCase)
+        assert [pythonize_name(name) for name in ("a-b.c", "1a", "_x", "Az9", "[")] == ["a_b_c", "_a", "_x", "Az9", "_"]
+        assert make_command(["echo", 5, "a b", "it's", machine.tmp_dir]) == f"echo 5 'a b' 'it'\\"'\\"'s' {machine.tmp_dir}"
+        keys = {"A": "shift-a", "-": "0x0C", "_": "shift-0x0C", "?": "shift-0x35", ")": "shift-0x0B", " ": "spc", "\\n": "ret"}
+        assert keys.items() <= CHAR_TO_KEY.items() and len(CHAR_TO_KEY) == 26 + 2 + 11 + 21
+        import test_driver.driver, test_driver.logger
+        for module in test_driver.driver, test_driver.logger:
+            assert not hasattr(module, "no_such_name")
+    """, fake)
+
+
 def test_driver_configurations_can_be_read(fake):
     result = harness.run("""
         from test_driver.driver import load_driver_configuration

@@ -1,5 +1,6 @@
 from test_driver.driver import (
     DriverConfiguration as DriverConfiguration,
     MachineConfiguration as MachineConfiguration,
+    NodeConfiguration as NodeConfiguration,
     load_driver_configuration as load_driver_configuration,
 )

@@ -2,16 +2,20 @@
 
 import datetime
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from _test_driver import Driver, start_script_name
+from _test_driver import Driver, current_driver, start_script_name
 
 
 @dataclass
 class MachineConfiguration:
     name: str
     start_script: Path
+
+
+NodeConfiguration = MachineConfiguration  # its name in some drivers of 2026
 
 
 @dataclass
@@ -139,4 +143,26 @@ def plan_from(*args, **kwargs):
     return _newest(*args, **kwargs)
 
 
-__all__ = ["Driver", "DriverConfiguration", "MachineConfiguration", "load_driver_configuration"]
+# ---- what scripts import from here
+
+
+def get_tmp_dir():
+    """Where state directories are made."""
+    return current_driver().tmp_dir
+
+
+def pythonize_name(name):
+    """The global name of a machine."""
+    return re.sub("^[^A-Za-z_]|[^A-Za-z0-9_]", "_", name)
+
+
+def __getattr__(name):
+    if name != "AssertionTester":  # the class of `t`; what it is made from takes time to import
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from test_driver.assertions import Assertions
+
+    return Assertions
+
+
+__all__ = ["Driver", "DriverConfiguration", "MachineConfiguration", "NodeConfiguration", "get_tmp_dir",
+           "load_driver_configuration", "pythonize_name"]

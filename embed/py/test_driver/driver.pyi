@@ -27,6 +27,11 @@ class DriverConfiguration:
     enable_ssh_backdoor: bool
     test_script: Path
 
+NodeConfiguration = MachineConfiguration
+AssertionTester = Assertions
+
+def get_tmp_dir() -> Path: ...
+def pythonize_name(name: str) -> str: ...
 def load_driver_configuration(file_path: str) -> DriverConfiguration: ...
 
 def configuration(

@@ -17,6 +17,7 @@ adding another one. Sources: EDK II's MdePkg/Include/Pi/PiFirmwareVolume.h,
 MdeModulePkg/Include/Guid/{VariableFormat,SystemNvDataGuid}.h, OvmfPkg/Include/Fdf/VarStore.fdf.inc.
 """
 
+import io
 import struct
 import uuid
 import zlib
@@ -110,6 +111,36 @@ class EfiVariable:
     def vendor_uuid(self):
         return None if self.vendorUUID is None else uuid.UUID(bytes_le=self.vendorUUID.bytes)
 
+    @property
+    def isDeleted(self):  # noqa: N802, the name that scripts know
+        """Whether firmware has deleted it."""
+        return not self.state & ~self.State.VAR_DELETED
+
+    def serialize(self):
+        """Its bytes in a store, with those that fill up to a multiple of 4."""
+        content = _encode(self)
+        return content + b"\xff" * (-len(content) % 4)
+
+    @classmethod
+    def deserialize(cls, file):
+        """The variable at the position of a binary file, which is behind it then; None where there is none."""
+        offset = file.tell()
+        header = file.read(_VARIABLE.size)
+        if len(header) < _VARIABLE.size or header[:2] != _VARIABLE_START.to_bytes(2, "little"):
+            return None
+        _, state, flags, count, timestamp, key, name_size, data_size, vendor = _VARIABLE.unpack(header)
+        name, data = file.read(name_size), file.read(data_size)
+        if len(name) + len(data) < name_size + data_size:
+            raise ValueError(f"the variable at {offset:#x} is longer than the store")
+        file.read(-file.tell() % 4)
+        variable = cls()
+        variable.state, variable.flags = state, flags
+        variable.monotonicCount, variable.timestamp, variable.pubKeyIdx = count, timestamp, key
+        variable.vendorUUID = uuid.UUID(bytes=vendor)
+        variable.name = name.decode("utf-16-le", errors="replace").rstrip("\0")
+        variable.data = data
+        return variable
+
     def print(self):
         """Prints it on standard output."""
         print(f"{self.name!r} of {_vendor_name(self)}, {' '.join(_names_of(self.Flags, self.flags)) or 'no flags'}")
@@ -195,21 +226,9 @@ def _encode(variable):
 
 def _decode(area):
     """All variables in the bytes behind the store's header, dead ones included."""
-    offset = 0
-    while offset + _VARIABLE.size <= len(area) and area[offset:offset + 2] == _VARIABLE_START.to_bytes(2, "little"):
-        _, state, flags, count, timestamp, key, name_size, data_size, vendor = _VARIABLE.unpack_from(area, offset)
-        offset += _VARIABLE.size
-        end = offset + name_size + data_size
-        if end > len(area):
-            raise ValueError(f"the variable at {offset - _VARIABLE.size:#x} is longer than the store")
-        variable = EfiVariable()
-        variable.state, variable.flags = state, flags
-        variable.monotonicCount, variable.timestamp, variable.pubKeyIdx = count, timestamp, key
-        variable.vendorUUID = uuid.UUID(bytes=vendor)
-        variable.name = area[offset:offset + name_size].decode("utf-16-le", errors="replace").rstrip("\0")
-        variable.data = area[offset + name_size:end]
+    file = io.BytesIO(area)
+    while (variable := EfiVariable.deserialize(file)) is not None:
         yield variable
-        offset = -(-end // 4) * 4
 
 
 def _key(variable):
@@ -280,10 +299,7 @@ def _forget_pending_writes(store):
 def _put(store, variables):
     """Makes `variables` all that are in the store."""
     area = _variable_area(store)
-    content = bytearray()
-    for variable in variables:
-        content += _encode(variable)
-        content += b"\xff" * (-len(content) % 4)
+    content = b"".join(variable.serialize() for variable in variables)
     if len(content) > area.stop - area.start:
         raise ValueError(f"these variables need {len(content)} bytes, but the store has {area.stop - area.start}")
     _fill(store, area.start, area.stop - area.start, content)
@@ -312,6 +328,17 @@ class EfiVars:
         """The variables, in the order in which they are stored; none without a store."""
         store = self._load()
         return [] if store is None else self._checked(lambda: _living(_decode(bytes(store[_variable_area(store)]))))
+
+    def read_content(self):
+        """The same by the vendors' names and theirs, None without a store: {"gEfiGlobalVariableGuid": {"Lang": ...}}.
+        A vendor without a name is its `vendorUUID` as text."""
+        if self._load() is None:
+            return None
+        names = {getattr(EfiGuid, name): name for name in _VENDORS}
+        content = {}
+        for variable in self.read():
+            content.setdefault(names.get(variable.vendorUUID, str(variable.vendorUUID)), {})[variable.name] = variable
+        return content
 
     def write(self, add):
         """Adds variables, in place of those with the same name and vendor; makes the store if there is none."""

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from enum import IntEnum
 from functools import wraps
 
-from _test_driver import CompositeLogger
+from _test_driver import CompositeLogger, current_driver
 
 
 class LogLevel(IntEnum):
@@ -67,33 +67,21 @@ class AbstractLogger(ABC):
     # 2026 do not have them.
 
 
-class TerminalLogger(AbstractLogger):
-    """Writes to standard error, for logs of one's own; the run's log is on the terminal without it."""
+class LogWriter(AbstractLogger):
+    """What loggers have in common that write down what they are told: one method for all but console lines, and
+    whether these and lines below a level are left out."""
 
     def __init__(self):
         self._serial = True
         self._level = LogLevel.INFO
 
-    def _write(self, message, attributes, style="", reset="\x1b[0m"):
-        prefix = f"{attributes['machine']}: " if "machine" in attributes else ""
-        print(f"{prefix}{style}{message}{reset if style else ''}", file=sys.stderr)
-
-    def log(self, message, attributes={}):
-        self._write(message, attributes)
-
-    def subtest(self, name, attributes={}):
-        return self.nested(f"subtest: {name}", attributes)
-
-    @contextmanager
-    def nested(self, message, attributes={}):
-        self._write(message, attributes, "\x1b[1m\x1b[32m")
-        began = time.monotonic()
-        yield
-        self._write(f"(finished: {message}, in {time.monotonic() - began:.2f} seconds)", attributes)
+    @staticmethod
+    def maybe_prefix(message, attributes):
+        return f"{attributes['machine']}: {message}" if "machine" in attributes else message
 
     def _at(self, level, message, attributes):
         if self._level <= level:
-            self._write(message, attributes)
+            self.log(message, attributes)
 
     def debug(self, message, attributes={}):
         self._at(LogLevel.DEBUG, message, attributes)
@@ -105,20 +93,40 @@ class TerminalLogger(AbstractLogger):
         self._at(LogLevel.WARNING, message, attributes)
 
     def error(self, message, attributes={}):
-        self._write(message, attributes)
+        self.log(message, attributes)
 
-    def log_test_error(self, message, attributes={}):
-        self._write(f"\x1b[31m!!! \x1b[0m{message}", attributes)
+    def subtest(self, name, attributes={}):
+        return self.nested(f"subtest: {name}", attributes)
 
     def log_serial(self, message, machine):
         if self._serial:
-            self._write(f"{machine} # {message}", {}, "\x1b[2m")
+            self._write_serial(message, machine)
 
     def print_serial_logs(self, enable):
         self._serial = enable
 
     def set_log_level(self, level):
         self._level = level
+
+
+class TerminalLogger(LogWriter):
+    """Writes to standard error, for logs of one's own; the run's log is on the terminal without it."""
+
+    def log(self, message, attributes={}):
+        print(self.maybe_prefix(message, attributes), file=sys.stderr)
+
+    @contextmanager
+    def nested(self, message, attributes={}):
+        self.log(f"\x1b[1m\x1b[32m{message}\x1b[0m", attributes)
+        began = time.monotonic()
+        yield
+        self.log(f"(finished: {message}, in {time.monotonic() - began:.2f} seconds)", attributes)
+
+    def log_test_error(self, message, attributes={}):
+        self.log(f"\x1b[31m!!! \x1b[0m{message}", attributes)
+
+    def _write_serial(self, message, machine):
+        self.log(f"\x1b[2m{machine} # {message}\x1b[0m")
 
 
 AbstractLogger.register(CompositeLogger)
@@ -137,4 +145,15 @@ def _in_step(step, function):
 
 Logger = CompositeLogger  # its name in drivers before 2024-11
 
-__all__ = ["AbstractLogger", "CompositeLogger", "LogLevel", "Logger", "TerminalLogger"]
+
+def __getattr__(name):
+    if name == "rootlog":  # the run's log in drivers before 2024-11
+        return current_driver().logger
+    if name in ("JunitXMLLogger", "XMLLogger"):  # what they need takes time to import
+        from test_driver import file_loggers
+
+        return getattr(file_loggers, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+__all__ = ["AbstractLogger", "CompositeLogger", "LogLevel", "LogWriter", "Logger", "TerminalLogger"]

@@ -2,8 +2,9 @@
 
 import time
 import warnings
+from math import isfinite
 
-from _test_driver import retry, watch
+from _test_driver import Driver, current_driver, retry, watch
 
 
 class PollingConditionError(Exception):
@@ -19,40 +20,49 @@ class PollingCondition:
 
     Inside `with condition:` it is checked before each command on any machine, and by a thread that waits
     for anything, if more than the interval has passed since its last check; when it does not hold,
-    PollingConditionError.
+    PollingConditionError. In place of the driver, whose log it writes to, there may be another log; the driver then is
+    that of the run. Such a condition may also be appended to driver.polling_conditions.
     """
 
-    def __init__(self, condition, driver, interval=2.0, description=None):
+    def __init__(self, condition, logger, interval=2.0, description=None, *, seconds_interval=None):
         self.condition = condition
-        self.driver = driver
-        self.interval = _seconds(interval)
+        self.driver = logger if isinstance(logger, Driver) else current_driver()
+        self.logger = logger.logger if isinstance(logger, Driver) else logger
+        self.interval = _seconds(interval if seconds_interval is None else seconds_interval)
         self.description = str(description or condition.__doc__ or condition.__name__)
-        self.last_called = None
-        self.active = False
+        self.last_called = float("-inf")
+        self.entered = False
+        if not isinstance(logger, Driver):
+            _watch(self.driver)
+
+    @property
+    def seconds_interval(self):
+        """The older name of `interval`."""
+        return self.interval
+
+    @property
+    def overdue(self):
+        return self.last_called + self.interval < time.monotonic()
 
     def check(self, force=False):
         """Whether the condition holds; asked only when due (or with force), never from within itself."""
-        overdue = self.last_called is None or time.monotonic() - self.last_called > self.interval
-        if self.active or not (overdue or force):
+        if self.entered or not (self.overdue or force):
             return True
-        log = self.driver.logger
-        with log.nested(f"Checking polling condition {self.description!r}"):
-            if self.last_called is None:
-                log.info("(not called yet)")
-            else:
-                log.info(f"Time since last: {time.monotonic() - self.last_called:.2f}s")
+        with self.logger.nested(self.nested_message):
+            passed = time.monotonic() - self.last_called
+            self.logger.info(f"Time since last: {passed:.2f}s" if isfinite(passed) else "(not called yet)")
             held = self._ask()
-            log.info(self._verdict(held))
+            self.logger.info(self.status_message(held))
         return held
 
     def due(self):
         """Seconds until the next check."""
-        passed = self.interval if self.last_called is None else time.monotonic() - self.last_called
-        return max(self.interval - passed, 0.01)  # a wait is not to do nothing else
+        left = self.last_called + self.interval - time.monotonic()
+        return max(left, 0.01)  # a wait is not to do nothing else
 
     def maybe_raise(self):
         if not self.check():
-            raise PollingConditionError(self._verdict(False))
+            raise PollingConditionError(self.status_message(False))
 
     def wait(self, timeout=900, timeout_seconds=None):
         """Waits until the condition holds, asking every second."""
@@ -65,23 +75,27 @@ class PollingCondition:
                 log.info(f"({self.description} failure not fatal yet)")
             return held
 
-        log = self.driver.logger
+        log = self.logger
         with log.nested(f"waiting for {self.description}"):
             retry(attempt, timeout_seconds if timeout_seconds is not None else timeout)
 
     def _ask(self):
-        self.active = True
+        self.entered = True
         try:
             held = self.condition()
         except Exception:
             held = False
         finally:
-            self.active = False
+            self.entered = False
             self.last_called = time.monotonic()
         return held is None or bool(held)
 
-    def _verdict(self, held):
-        return f"Polling condition {'succeeded' if held else 'failed'}: {self.description}"
+    def status_message(self, status):
+        return f"Polling condition {'succeeded' if status else 'failed'}: {self.description}"
+
+    @property
+    def nested_message(self):
+        return f"Checking polling condition {self.description!r}"
 
     def __enter__(self):
         self.driver.polling_conditions.append(self)
@@ -117,7 +131,7 @@ def check_while_waiting():
     for driver in list(_watched):
         check_all(driver)
     conditions = [condition for driver in _watched for condition in driver.polling_conditions]
-    return min((condition.due() for condition in conditions if not condition.active), default=None)
+    return min((condition.due() for condition in conditions if not condition.entered), default=None)
 
 
 def _watch(driver):

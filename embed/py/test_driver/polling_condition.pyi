@@ -2,23 +2,34 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from test_driver.driver import Driver
+from test_driver.logger import AbstractLogger
 
 class PollingConditionError(Exception): ...
 
 class PollingCondition:
     condition: Callable[[], object]
     driver: Driver
+    logger: AbstractLogger
     interval: float
     description: str
-    last_called: float | None
-    active: bool
+    last_called: float
+    entered: bool
     def __init__(
         self,
         condition: Callable[[], object],
-        driver: Driver,
+        logger: AbstractLogger | Driver,
         interval: timedelta | float = 2.0,
         description: str | None = None,
+        *,
+        seconds_interval: timedelta | float | None = None,
     ) -> None: ...
+    @property
+    def seconds_interval(self) -> float: ...
+    @property
+    def overdue(self) -> bool: ...
+    @property
+    def nested_message(self) -> str: ...
+    def status_message(self, status: bool) -> str: ...
     def check(self, force: bool = False) -> bool: ...
     def due(self) -> float: ...
     def maybe_raise(self) -> None: ...

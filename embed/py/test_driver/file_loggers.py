@@ -1,0 +1,146 @@
+"""Loggers that write files, for a script's own: log.add_logger(XMLLogger(path)). The files that a run is asked for,
+by LOGFILE and --junit-xml, are written without them. What these have been told is in their files at the end of the
+run, or after close()."""
+
+import atexit
+import re
+import time
+import unicodedata
+from contextlib import contextmanager
+from xml.etree import ElementTree
+from xml.sax.saxutils import XMLGenerator
+
+from test_driver.logger import LogWriter
+
+
+class XMLLogger(LogWriter):
+    """Lines in elements <line>, steps in <nest>, each with what it belongs to as attributes."""
+
+    def __init__(self, outfile):
+        super().__init__()
+        self.logfile_handle = open(outfile, "wb")  # noqa: SIM115, closed by close()
+        self.xml = XMLGenerator(self.logfile_handle, encoding="utf-8")
+        self.xml.startDocument()
+        self.xml.startElement("logfile", {})
+        atexit.register(self.close)
+
+    def close(self):
+        if not self.logfile_handle.closed:
+            self.xml.endElement("logfile")
+            self.xml.endDocument()
+            self.logfile_handle.close()
+
+    @staticmethod
+    def sanitise(message):
+        """Without control characters, which cannot be in XML."""
+        return "".join(char for char in message if unicodedata.category(char)[0] != "C")
+
+    def _write(self, element, message, attributes):
+        self.xml.startElement(element, {name: self.sanitise(value) for name, value in attributes.items()})
+        self.xml.characters(self.sanitise(message))
+        self.xml.endElement(element)
+
+    def log_line(self, message, attributes):
+        if not self.logfile_handle.closed:
+            self._write("line", message, attributes)
+
+    def log(self, message, attributes={}):
+        self.log_line(message, attributes)
+
+    def _write_serial(self, message, machine):
+        self.log_line(message, {"machine": machine, "type": "serial"})
+
+    @contextmanager
+    def nested(self, message, attributes={}):
+        self.xml.startElement("nest", {})
+        self._write("head", message, attributes)
+        began = time.monotonic()
+        try:
+            yield
+            self.log(f"(finished: {message}, in {time.monotonic() - began:.2f} seconds)")
+        finally:
+            if not self.logfile_handle.closed:
+                self.xml.endElement("nest")
+
+
+class JunitXMLLogger(LogWriter):
+    """A test case a title of a subtest; and one for the rest, `main`, if there are no subtests or it has failed. All that
+    was logged is in the output of the suite."""
+
+    class TestCaseState:
+        def __init__(self):
+            self.stdout = self.stderr = ""
+            self.failure = False
+            self.seconds = 0.0
+
+    def __init__(self, outfile):
+        super().__init__()
+        self.outfile = outfile
+        self.tests = {}
+        self.testsuite, self._rest = self.TestCaseState(), self.TestCaseState()
+        self._current = [self._rest]
+        self._written = False
+        atexit.register(self.close)
+
+    def log(self, message, attributes={}):
+        for state in self.testsuite, self._current[-1]:
+            state.stdout += f"{message}\n"
+
+    def error(self, message, attributes={}):
+        for state in self.testsuite, self._current[-1]:
+            state.stderr += f"{message}\n"
+            state.failure = True
+
+    def log_test_error(self, message, attributes={}):
+        self.error(message, attributes)
+
+    def _write_serial(self, message, machine):
+        self.log(f"{machine} # {message}")
+
+    @contextmanager
+    def nested(self, message, attributes={}):
+        self.log(message)
+        yield
+
+    @contextmanager
+    def subtest(self, name, attributes={}):
+        state = self.tests.setdefault(name, self.TestCaseState())
+        began = time.monotonic()
+        self._current.append(state)
+        try:
+            yield
+        finally:
+            self._current.remove(state)
+            state.seconds += time.monotonic() - began
+
+    def close(self):
+        if self._written:
+            return
+        self._written = True
+        cases = dict(self.tests) if self.tests and not self._rest.failure else {**self.tests, "main": self._rest}
+        failures = sum(state.failure for state in cases.values())
+        suite = ElementTree.Element("testsuite", name="NixOS integration test", tests=str(len(cases)), errors="0",
+                                    failures=str(failures), skipped="0")
+        for name, state in cases.items():
+            case = ElementTree.SubElement(suite, "testcase", name=_plain(name), time=f"{state.seconds:.3f}")
+            if state.failure:
+                ElementTree.SubElement(case, "failure", type="failure", message="test case failed")
+            _add_output(case, state)
+        _add_output(suite, self.testsuite)
+        root = ElementTree.Element("testsuites")
+        root.append(suite)
+        ElementTree.ElementTree(root).write(self.outfile, encoding="utf-8", xml_declaration=True)
+
+
+def _plain(text):
+    """Without what cannot be in XML."""
+    return re.sub("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "", text)
+
+
+def _add_output(element, state):
+    for name, text in ("system-out", state.stdout), ("system-err", state.stderr):
+        if text:
+            ElementTree.SubElement(element, name).text = _plain(text)
+
+
+__all__ = ["JunitXMLLogger", "XMLLogger"]
