@@ -1,10 +1,14 @@
+/* A guest may write into a tree while it is removed. So names are looked up in directories that are open, links are
+ * never followed, and what is nested too deeply for the descriptors of a process is moved to the top first.
+ */
 #include "base/tree.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <linux/fs.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -12,8 +16,17 @@
 
 /* ---- removing */
 
-/* A file with one of these attributes cannot be removed, nor anything in a directory that has one. */
-enum { FIXED = FS_IMMUTABLE_FL | FS_APPEND_FL };
+enum {
+	NO_EFFECT = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
+	/* A file with one of these attributes cannot be removed, nor anything in a directory that has one. */
+	FIXED = FS_IMMUTABLE_FL | FS_APPEND_FL,
+};
+
+struct removal {
+	dev_t device; /* what is mounted in the tree stays */
+	int top;      /* the tree's own directory; -1 before it is open */
+	bool moved;   /* something has come to the top */
+};
 
 static void unfix(int fd)
 {
@@ -25,44 +38,120 @@ static void unfix(int fd)
 	ioctl(fd, FS_IOC_SETFLAGS, &attributes);
 }
 
-/* Takes the attributes from `path` and from the directory it is in, unless that is not of the tree. Only files and
- * directories have them; to open anything else could have effects of its own. */
-static void make_removable(const char *path, const struct stat *info, const struct FTW *ftw)
+/* Takes the attributes from the entry and from the directory it is in, unless that is not of the tree. Only files
+ * and directories have them; to open anything else could have effects of its own. */
+static void make_removable(const struct removal *removal, int directory, const char *name)
 {
-	enum { FLAGS = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC };
-	_cleanup_fd_ int directory = -1, fd = -1;
+	_cleanup_fd_ int fd = -1;
+	struct stat info;
 
-	if (ftw->level > 0) {
-		/* Without the slash, which would follow a link. */
-		_cleanup_free_ char *parent = ntd_strndup(path, (size_t)ftw->base - 1);
-
-		directory = open(parent, FLAGS | O_DIRECTORY);
+	if (removal->top >= 0)
 		unfix(directory);
-		if (directory < 0)
-			return;
-	}
-	if (!S_ISREG(info->st_mode) && !S_ISDIR(info->st_mode))
+	if (fstatat(directory, name, &info, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    (!S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode)))
 		return;
-	fd = openat(ftw->level > 0 ? directory : AT_FDCWD, ftw->level > 0 ? path + ftw->base : path,
-		    FLAGS);
+	fd = openat(directory, name, NO_EFFECT);
 	unfix(fd);
 }
 
-static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *ftw)
+/* Of a file, or of an empty directory with AT_REMOVEDIR. */
+static int remove_entry(const struct removal *removal, int directory, const char *name, int flags)
 {
-	if (remove(path) == 0 || errno == ENOENT)
+	if (unlinkat(directory, name, flags) == 0 || errno == ENOENT)
 		return 0;
 	if (errno != EPERM)
 		return -1;
-	make_removable(path, info, ftw);
-	return remove(path) < 0 && errno != ENOENT ? -1 : 0;
+	make_removable(removal, directory, name);
+	return unlinkat(directory, name, flags) < 0 && errno != ENOENT ? -1 : 0;
+}
+
+static int remove_any(struct removal *removal, int directory, const char *name, int depth);
+
+/* Goes on past what cannot be removed; -1 with the errno of the first. */
+static int empty(struct removal *removal, int fd, int depth)
+{
+	DIR *entries = fdopendir(fd);
+	struct dirent *entry;
+	int failed = entries ? 0 : errno;
+
+	while (entries && (entry = readdir(entries)))
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+		    remove_any(removal, dirfd(entries), entry->d_name, depth + 1) < 0 && !failed)
+			failed = errno;
+	if (entries)
+		closedir(entries);
+	errno = failed;
+	return failed ? -1 : 0;
+}
+
+/* The tree itself: what has been moved there meanwhile is removed, too. */
+static int empty_top(struct removal *removal, int fd)
+{
+	int result;
+
+	removal->top = fd;
+	do {
+		int again = openat(fd, ".", NO_EFFECT | O_DIRECTORY);
+
+		removal->moved = false;
+		result = again < 0 ? -1 : empty(removal, again, 0);
+	} while (result == 0 && removal->moved);
+	removal->top = -1;
+	return result;
+}
+
+static int move_to_top(struct removal *removal, int directory, const char *name,
+		       const struct stat *info)
+{
+	_cleanup_free_ char *unique = ntd_asprintf(".removed-%ju", (uintmax_t)info->st_ino);
+
+	if (renameat(directory, name, removal->top, unique) < 0)
+		return -1;
+	removal->moved = true;
+	return 0;
+}
+
+static int remove_directory(struct removal *removal, int directory, const char *name, int fd,
+			    int depth)
+{
+	_cleanup_fd_ int own = fd;
+	struct stat info;
+
+	if (fstat(fd, &info) < 0)
+		return -1;
+	if (depth == 0)
+		removal->device = info.st_dev;
+	if (depth == NTD_TREE_DEPTH)
+		return move_to_top(removal, directory, name, &info);
+	if (info.st_dev == removal->device &&
+	    (depth == 0 ? empty_top(removal, fd) : empty(removal, ntd_steal_fd(&own), depth)) < 0)
+		return -1;
+	return remove_entry(removal, directory, name, AT_REMOVEDIR);
+}
+
+static int remove_any(struct removal *removal, int directory, const char *name, int depth)
+{
+	int fd = openat(directory, name, NO_EFFECT | O_DIRECTORY);
+
+	if (fd >= 0)
+		return remove_directory(removal, directory, name, fd, depth);
+	if (errno == ENOENT)
+		return 0;
+	return remove_entry(removal, directory, name, errno == EACCES ? AT_REMOVEDIR : 0);
+}
+
+int ntd_tree_remove_at(int directory, const char *name, struct ntd_error **err)
+{
+	struct removal removal = {.top = -1};
+
+	if (remove_any(&removal, directory, name, 0) < 0)
+		return ntd_error_sys(err, errno, "cannot remove %s", name);
+	return 0;
 }
 
 int ntd_tree_remove(const char *path, struct ntd_error **err)
 {
-	if (nftw(path, remove_one, 64, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) < 0 && errno != ENOENT)
-		return ntd_error_sys(err, errno, "cannot remove %s", path);
-	return 0;
+	return ntd_tree_remove_at(AT_FDCWD, path, err);
 }
 
 /* ---- making */
@@ -87,79 +176,4 @@ int ntd_tree_make(const char *path, struct ntd_error **err)
 	if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
 		return 0;
 	return ntd_error_sys(err, ENOTDIR, "cannot make directory %s", path);
-}
-
-/* ---- copying */
-
-static int copy_bytes(int from, int to)
-{
-	char bytes[64 << 10];
-	ssize_t got;
-
-	while ((got = read(from, bytes, sizeof bytes)) > 0)
-		for (ssize_t done = 0; done < got;) {
-			ssize_t written = write(to, bytes + done, (size_t)(got - done));
-
-			if (written < 0)
-				return -1;
-			done += written;
-		}
-	return got < 0 ? -1 : 0;
-}
-
-static int copy_file(const char *source, const struct stat *info, const char *target,
-		     struct ntd_error **err)
-{
-	_cleanup_fd_ int from = open(source, O_RDONLY | O_CLOEXEC);
-	_cleanup_fd_ int to = -1;
-
-	if (from < 0)
-		return ntd_error_sys(err, errno, "cannot read %s", source);
-	to = open(target, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (to < 0)
-		return ntd_error_sys(err, errno, "cannot write %s", target);
-	if (copy_bytes(from, to) < 0 || fchmod(to, info->st_mode & 07777) < 0)
-		return ntd_error_sys(err, errno, "cannot copy %s to %s", source, target);
-	futimens(to, (struct timespec[]){info->st_atim, info->st_mtim});
-	return 0;
-}
-
-static int copy_directory(const char *source, const struct stat *info, const char *target,
-			  struct ntd_error **err)
-{
-	DIR *directory = opendir(source);
-	struct dirent *entry;
-	int result = 0;
-
-	if (!directory)
-		return ntd_error_sys(err, errno, "cannot read %s", source);
-	if (mkdir(target, 0700) < 0)
-		result = ntd_error_sys(err, errno, "cannot make directory %s", target);
-	while (result == 0 && (entry = readdir(directory))) {
-		_cleanup_free_ char *from = ntd_asprintf("%s/%s", source, entry->d_name);
-		_cleanup_free_ char *to = ntd_asprintf("%s/%s", target, entry->d_name);
-
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			result = ntd_tree_copy(from, to, err);
-	}
-	closedir(directory);
-	if (result == 0 && chmod(target, info->st_mode & 07777) < 0)
-		result = ntd_error_sys(err, errno, "cannot copy %s to %s", source, target);
-	utimensat(AT_FDCWD, target, (struct timespec[]){info->st_atim, info->st_mtim}, 0);
-	return result;
-}
-
-int ntd_tree_copy(const char *source, const char *target, struct ntd_error **err)
-{
-	struct stat info;
-
-	if (stat(source, &info) < 0)
-		return ntd_error_sys(err, errno, "cannot read %s", source);
-	if (S_ISDIR(info.st_mode))
-		return copy_directory(source, &info, target, err);
-	if (!S_ISREG(info.st_mode)) /* opening a pipe would wait for its other end */
-		return ntd_error_set(err, NTD_E_VALUE,
-				     "cannot copy %s: it is neither a file nor a directory",
-				     source);
-	return copy_file(source, &info, target, err);
 }

@@ -1,3 +1,6 @@
+/* A script's thread. The shared directory is the guest's as much as ours: it may put anything in it at any time, also
+ * where a copy is being made. See base/tree.h.
+ */
 #include "machine/files.h"
 
 #include "base/text.h"
@@ -16,16 +19,21 @@ enum { FILE_LIMIT = 1 << 30 };
 
 /* ---- the shared directory */
 
-/* A place of its own there for one copy: on the host, and in the guest. */
+/* A directory of its own there for one copy; `guest` is its path in the guest. */
 struct place {
-	char *host, *guest;
+	int shared, directory;
+	char *name, *guest;
 };
+
+#define NO_PLACE ((struct place){.shared = -1, .directory = -1})
 
 static void place_free(struct place *place)
 {
-	if (place->host)
-		ntd_tree_remove(place->host, NULL);
-	free(place->host);
+	if (place->name)
+		ntd_tree_remove_at(place->shared, place->name, NULL);
+	ntd_cleanup_fd(&place->shared);
+	ntd_cleanup_fd(&place->directory);
+	free(place->name);
 	free(place->guest);
 }
 
@@ -38,27 +46,46 @@ static const char *name_in(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-static int make_place(struct ntd_machine *machine, struct place *place, struct ntd_error **err)
+static int make_place(const struct ntd_machine *machine, struct place *place,
+		      struct ntd_error **err)
 {
-	_cleanup_free_ char *template = ntd_asprintf("%s/copy-XXXXXX", machine->shared_dir);
+	enum { DIRECTORY = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC };
+	_cleanup_free_ char *path = ntd_asprintf("%s/copy-XXXXXX", machine->shared_dir);
 
-	if (!mkdtemp(template)) {
-		ntd_error_sys(err, errno, "cannot make %s", template);
+	place->shared = open(machine->shared_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (place->shared < 0 || !mkdtemp(path)) {
+		ntd_error_sys(err, errno, "cannot make %s", path);
 		return -1;
 	}
-	place->host = ntd_steal(&template);
-	place->guest = ntd_asprintf(SHARED_IN_GUEST "/%s", name_in(place->host));
+	place->name = ntd_strdup(name_in(path));
+	place->guest = ntd_asprintf(SHARED_IN_GUEST "/%s", place->name);
+	place->directory = openat(place->shared, place->name, DIRECTORY);
+	if (place->directory < 0) {
+		ntd_error_sys(err, errno, "cannot read %s", path);
+		return -1;
+	}
 	return 0;
 }
 
-/* The path without slashes at its end. */
+/* The path without slashes, and components that are only a dot, at its end. */
 static char *trimmed(const char *path)
 {
 	size_t len = strlen(path);
 
-	while (len > 1 && path[len - 1] == '/')
+	while (len > 1 && (path[len - 1] == '/' || (path[len - 1] == '.' && path[len - 2] == '/')))
 		len--;
 	return ntd_strndup(path, len);
+}
+
+/* What it is called is to be a name in another directory. */
+static int check_name(const char *path, struct ntd_error **err)
+{
+	const char *name = name_in(path);
+
+	if (*name && strcmp(name, ".") != 0 && strcmp(name, "..") != 0)
+		return 0;
+	return ntd_error_set(err, NTD_E_VALUE, "%s cannot be copied: it has no name of its own",
+			     path);
 }
 
 static char *parent_of(const char *path)
@@ -92,47 +119,46 @@ static int guest(struct ntd_machine *machine, const char *words, const char *fir
 int ntd_machine_copy_from_host(struct ntd_machine *machine, const char *source, const char *target,
 			       struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	_cleanup_place_ struct place place = {0};
+	_cleanup_place_ struct place place = NO_PLACE;
 	_cleanup_free_ char *from = trimmed(source), *to = trimmed(target), *parent = parent_of(to);
-	_cleanup_free_ char *on_host = NULL, *in_guest = NULL;
+	_cleanup_free_ char *in_guest = NULL;
 	struct stat info;
 
 	if (stat(from, &info) < 0)
 		return ntd_error_sys(err, errno, "cannot copy %s to machine '%s'", source,
 				     machine->name);
-	if (make_place(machine, &place, err) < 0)
+	if (check_name(from, err) < 0 || make_place(machine, &place, err) < 0)
 		return -1;
-	on_host = ntd_asprintf("%s/%s", place.host, name_in(from));
 	in_guest = ntd_asprintf("%s/%s", place.guest, name_in(from));
 	if (guest(machine, "mkdir -p", place.guest, NULL, waiter, err) < 0 ||
-	    ntd_tree_copy(from, on_host, err) < 0 ||
+	    ntd_tree_copy_to_guest(from, place.directory, name_in(from), err) < 0 ||
 	    guest(machine, "mkdir -p", parent, NULL, waiter, err) < 0 ||
 	    guest(machine, "cp -r", in_guest, to, waiter, err) < 0)
 		return -1;
 	return 0;
 }
 
+/* Links are followed in the guest (-L): where they lead is a matter of its files, not of the host's. */
 int ntd_machine_copy_from_guest(struct ntd_machine *machine, const char *source,
 				const char *target_dir, struct ntd_waiter *waiter,
 				struct ntd_error **err)
 {
-	_cleanup_place_ struct place place = {0};
+	_cleanup_place_ struct place place = NO_PLACE;
 	_cleanup_free_ char *from = trimmed(source), *directory = NULL, *target = NULL;
-	_cleanup_free_ char *on_host = NULL, *in_guest = NULL;
+	_cleanup_free_ char *in_guest = NULL;
 
-	if (make_place(machine, &place, err) < 0)
+	if (check_name(from, err) < 0 || make_place(machine, &place, err) < 0)
 		return -1;
-	on_host = ntd_asprintf("%s/%s", place.host, name_in(from));
 	in_guest = ntd_asprintf("%s/%s", place.guest, name_in(from));
 	directory = target_dir[0] == '/'
 			    ? ntd_strdup(target_dir)
 			    : ntd_asprintf("%s/%s", machine->context.out_dir, target_dir);
 	target = ntd_asprintf("%s/%s", directory, name_in(from));
 	if (guest(machine, "mkdir -p", place.guest, NULL, waiter, err) < 0 ||
-	    guest(machine, "cp -r", from, in_guest, waiter, err) < 0 ||
+	    guest(machine, "cp -rL", from, in_guest, waiter, err) < 0 ||
 	    ntd_tree_make(directory, err) < 0)
 		return -1;
-	return ntd_tree_copy(on_host, target, err);
+	return ntd_tree_copy_from_guest(place.directory, name_in(from), target, err);
 }
 
 /* ---- by the shell */

@@ -123,6 +123,43 @@ def test_from_machine(session):
     """)
 
 
+def test_links_are_those_of_the_guest(session):
+    session("""
+        machine.succeed("mkdir /tmp/linked; echo guest > /tmp/linked/file; ln -s /tmp/linked/file /tmp/linked/link",
+                        "echo guest > /etc/only-here; ln -s /etc/only-here /tmp/link; ln -s nowhere /tmp/dangling")
+        machine.copy_from_machine("/tmp/linked/.")
+        machine.copy_from_machine("/tmp/link")
+        for name in "linked/file", "linked/link", "link":
+            path = machine.out_dir / name
+            assert path.read_text() == "guest\\n" and not path.is_symlink()
+        assert "RequestedAssertionFailed" in error_of(machine.copy_from_machine, "/tmp/dangling")
+        for nameless in "/", "/tmp/..", "..":
+            assert "ValueError" in error_of(machine.copy_from_machine, nameless)
+        assert in_shared() == []
+    """)
+
+
+def test_a_guest_cannot_reach_the_host(session):
+    session("""
+        (work / "secret").write_text("secret")
+        def with_cp(script):
+            machine.succeed(f"printf '%s\\n' '#!/bin/sh' {script!r} > /root/cp; chmod +x /root/cp; mount --bind /root/cp $(command -v cp)")
+        def without_cp():
+            machine.succeed("umount $(command -v cp)")
+        for source, script in (("file", f'ln -s {work}/secret "$3"'),
+                               ("tree", f'mkdir "$3"; ln -s {work}/secret "$3/link"; echo > "$3/file"'),
+                               ("secret", f'rmdir "${{3%/*}}"; ln -s {work} "${{3%/*}}"')):
+            with_cp(script)
+            error = error_of(machine.copy_from_machine, f"/tmp/{source}")
+            without_cp()
+            assert "neither a file nor" in error or "No such file" in error, error
+        assert (machine.out_dir / "tree/file").exists()
+        found = [path for path in machine.out_dir.rglob("*") if path.is_file()]
+        assert not any(b"secret" == path.read_bytes() for path in found)
+        assert (work / "secret").read_text() == "secret" and in_shared() == []
+    """)
+
+
 def test_shared_and_exchange_directories(session):
     session("""
         (machine.shared_dir / "from-host").write_text("host")

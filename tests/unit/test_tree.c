@@ -80,12 +80,43 @@ static bool exists(const char *name)
 	return lstat(at(name), &info) == 0;
 }
 
-static void copy(const char *source, const char *target)
+static int open_base(void)
+{
+	int fd = open(base, O_RDONLY | O_DIRECTORY);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static int from_guest(const char *source, const char *target, struct ntd_error **err)
+{
+	_cleanup_fd_ int directory = open_base();
+
+	return ntd_tree_copy_from_guest(directory, source, at(target), err);
+}
+
+static int to_guest(const char *source, const char *target, struct ntd_error **err)
+{
+	_cleanup_fd_ int directory = open_base();
+
+	return ntd_tree_copy_to_guest(at(source), directory, target, err);
+}
+
+/* From `from` to `to`, in either direction; there it is `to` in the end. */
+static void copy(int (*function)(const char *, const char *, struct ntd_error **))
 {
 	struct ntd_error *err = NULL;
 
-	ntd_tree_copy(at(source), at(target), &err);
+	function("from", "to", &err);
 	assert_no_error(err);
+}
+
+static void copy_both_ways(void)
+{
+	copy(to_guest);
+	assert_int_equal(ntd_tree_remove(at("from"), NULL), 0);
+	assert_int_equal(rename(at("to"), at("from")), 0);
+	copy(from_guest);
 }
 
 /* ---- removing */
@@ -249,7 +280,7 @@ static void a_file_keeps_contents_mode_and_time(void **state)
 
 	write_file("from", "#!/bin/sh\n", 0751);
 	assert_int_equal(utimensat(AT_FDCWD, at("from"), times, 0), 0);
-	copy("from", "to");
+	copy_both_ways();
 	assert_file("to", "#!/bin/sh\n", 0751);
 	assert_int_equal(stat(at("to"), &info), 0);
 	assert_int_equal(info.st_mtim.tv_sec, 2000);
@@ -260,8 +291,9 @@ static void a_file_is_overwritten_wholly(void **state)
 {
 	write_file("to", "long old contents", 0644);
 	write_file("from", "new", 0600);
-	copy("from", "to");
+	copy(from_guest);
 	assert_file("to", "new", 0600);
+	assert_fails(to_guest("from", "to", &err), NTD_E_SYS, "to: File exists");
 }
 
 static void a_tree_keeps_everything(void **state)
@@ -278,7 +310,7 @@ static void a_tree_keeps_everything(void **state)
 	write_file("from/sub/\xff name\n", "4", 0400);
 	assert_int_equal(utimensat(AT_FDCWD, at("from/sub"), times, 0), 0);
 	assert_int_equal(utimensat(AT_FDCWD, at("from"), times, 0), 0);
-	copy("from", "to");
+	copy_both_ways();
 	assert_file("to/file", "1", 0644);
 	assert_file("to/.hidden", "2", 0600);
 	assert_file("to/sub/run", "3", 0755);
@@ -300,13 +332,13 @@ static void a_directory_without_write_permission_is_copied(void **state)
 	make_dir("from", 0755);
 	write_file("from/file", "1", 0444);
 	assert_int_equal(chmod(at("from"), 0555), 0);
-	copy("from", "to");
+	copy_both_ways();
 	assert_file("to/file", "1", 0444);
 	assert_int_equal(stat(at("to"), &info), 0);
 	assert_int_equal(info.st_mode & 07777, 0555);
 }
 
-static void links_become_what_they_point_to(void **state)
+static void links_of_the_host_become_what_they_point_to(void **state)
 {
 	make_dir("other", 0755);
 	write_file("other/file", "far", 0644);
@@ -314,9 +346,95 @@ static void links_become_what_they_point_to(void **state)
 	assert_int_equal(symlink("../other/file", at("from/file")), 0);
 	assert_int_equal(symlink("../other", at("from/directory")), 0);
 	assert_int_equal(symlink("from", at("link")), 0);
-	copy("link", "to");
+	assert_int_equal(to_guest("link", "to", NULL), 0);
 	assert_file("to/file", "far", 0644);
 	assert_file("to/directory/file", "far", 0644);
+}
+
+static void links_of_a_guest_are_not_followed(void **state)
+{
+	static const char *const targets[] = {"../secret", "/etc/passwd", "..", "file"};
+
+	write_file("secret", "secret", 0600);
+	make_dir("from", 0755);
+	for (size_t i = 0; i < unit_count(targets); i++) {
+		_cleanup_free_ char *name = ntd_asprintf("from/link%zu", i);
+
+		assert_int_equal(symlink(targets[i], at(name)), 0);
+	}
+	write_file("from/file", "1", 0644);
+	assert_fails(from_guest("from", "to", &err), NTD_E_VALUE, "from/link");
+	assert_file("to/file", "1", 0644); /* the rest is copied */
+	for (size_t i = 0; i < unit_count(targets); i++) {
+		_cleanup_free_ char *name = ntd_asprintf("to/link%zu", i);
+
+		assert_false(exists(name));
+	}
+	assert_fails(from_guest("from/link0", "to2", &err), NTD_E_VALUE, "from/link0: it is n");
+}
+
+/* Which a guest puts there before the copy arrives. */
+static void links_of_a_guest_are_not_written_to(void **state)
+{
+	write_file("from", "new", 0600);
+	write_file("precious", "precious", 0600);
+	assert_int_equal(symlink("precious", at("to")), 0);
+	assert_fails(to_guest("from", "to", &err), NTD_E_SYS, "to: File exists");
+	assert_file("precious", "precious", 0600);
+}
+
+static void rights_that_a_guest_gives_are_not_kept(void **state)
+{
+	struct stat info;
+
+	make_dir("from", 0755);
+	write_file("from/shell", "x", 04755);
+	assert_int_equal(chmod(at("from"), 02777), 0);
+	copy(from_guest);
+	assert_file("to/shell", "x", 0755);
+	assert_int_equal(stat(at("to"), &info), 0);
+	assert_int_equal(info.st_mode & 07777, 0777);
+}
+
+static void holes_stay_holes(void **state)
+{
+	_cleanup_fd_ int fd = open(at("from"), O_WRONLY | O_CREAT, 0600);
+	struct stat info;
+
+	assert_int_equal(pwrite(fd, "end", 3, (off_t)1 << 40), 3);
+	assert_int_equal(ftruncate(fd, (off_t)1 << 41), 0);
+	copy_both_ways();
+	assert_int_equal(stat(at("to"), &info), 0);
+	assert_int_equal(info.st_size, (off_t)1 << 41);
+	assert_in_range(info.st_blocks, 1, 1 << 16);
+	fd = (close(fd), open(at("to"), O_RDONLY));
+	assert_int_equal(pread(fd, (char[3]){0}, 3, (off_t)1 << 40), 3);
+}
+
+/* More directories in each other than a process has descriptors, and than a path has room for. */
+static void make_deep(const char *name)
+{
+	int fd = open_base();
+
+	for (int i = 0; i < 3000; i++) {
+		int below;
+
+		assert_int_equal(mkdirat(fd, name, 0755), 0);
+		below = openat(fd, name, O_RDONLY | O_DIRECTORY);
+		assert_true(below >= 0);
+		close(fd);
+		fd = below;
+		name = "directory";
+	}
+	close(fd);
+}
+
+static void a_deep_tree_is_removed_but_not_copied(void **state)
+{
+	make_deep("from");
+	assert_fails(from_guest("from", "to", &err), NTD_E_VALUE, "directories deep");
+	assert_int_equal(ntd_tree_remove(at("from"), NULL), 0);
+	assert_false(exists("from"));
 }
 
 static void a_large_file_is_copied(void **state)
@@ -326,7 +444,7 @@ static void a_large_file_is_copied(void **state)
 	_cleanup_free_ char *compare = ntd_asprintf("cmp %s %s", at("from"), at("to"));
 
 	assert_int_equal(system(command), 0);
-	copy("from", "to");
+	copy_both_ways();
 	assert_int_equal(system(compare), 0);
 }
 
@@ -336,12 +454,12 @@ static void what_cannot_be_copied_is_named(void **state)
 	assert_int_equal(symlink("nowhere", at("from/dangling")), 0);
 	make_dir("there", 0755);
 	write_file("file", "x", 0600);
-	assert_fails(ntd_tree_copy(at("missing"), at("to"), &err), NTD_E_SYS, "/missing: No such");
-	assert_fails(ntd_tree_copy(at("from"), at("to"), &err), NTD_E_SYS, "/from/dangling: ");
-	assert_fails(ntd_tree_copy(at("from"), at("there"), &err), NTD_E_SYS,
-		     "/there: File exists");
-	assert_fails(ntd_tree_copy(at("file"), at("there"), &err), NTD_E_SYS, "/there: Is a dir");
-	assert_fails(ntd_tree_copy(at("file"), at("no/where"), &err), NTD_E_SYS, "/no/where: ");
+	assert_fails(to_guest("missing", "to", &err), NTD_E_SYS, "/missing: No such");
+	assert_fails(to_guest("from", "to", &err), NTD_E_SYS, "/from/dangling: ");
+	assert_fails(from_guest("missing", "to", &err), NTD_E_SYS, "missing: No such");
+	assert_fails(from_guest("from", "there", &err), NTD_E_SYS, "/there: File exists");
+	assert_fails(from_guest("file", "there", &err), NTD_E_SYS, "/there: Is a dir");
+	assert_fails(from_guest("file", "no/where", &err), NTD_E_SYS, "/no/where: ");
 }
 
 /* A FIFO without a writer would keep its reader for ever, so a child tries it. */
@@ -354,7 +472,8 @@ static void what_is_neither_file_nor_directory_is_refused(void **state)
 	child = fork();
 	if (!child) {
 		alarm(3);
-		_exit(ntd_tree_copy(at("fifo"), at("to"), NULL) < 0 ? 0 : 1);
+		_exit(from_guest("fifo", "to", NULL) < 0 && to_guest("fifo", "to", NULL) < 0 ? 0
+											     : 1);
 	}
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_false(WIFSIGNALED(status));
@@ -378,7 +497,12 @@ int main(void)
 		tree_test(a_file_is_overwritten_wholly),
 		tree_test(a_tree_keeps_everything),
 		tree_test(a_directory_without_write_permission_is_copied),
-		tree_test(links_become_what_they_point_to),
+		tree_test(links_of_the_host_become_what_they_point_to),
+		tree_test(links_of_a_guest_are_not_followed),
+		tree_test(links_of_a_guest_are_not_written_to),
+		tree_test(rights_that_a_guest_gives_are_not_kept),
+		tree_test(holes_stay_holes),
+		tree_test(a_deep_tree_is_removed_but_not_copied),
 		tree_test(a_large_file_is_copied),
 		tree_test(what_cannot_be_copied_is_named),
 		tree_test(what_is_neither_file_nor_directory_is_refused),
