@@ -33,6 +33,21 @@ static size_t longest(const struct ntd_machine_configs *machines, size_t least)
 	return least;
 }
 
+static void add_names(char ***names, const struct ntd_machine_configs *machines)
+{
+	for (size_t i = 0; i < machines->count; i++)
+		ntd_strv_add(names, machines->items[i].name);
+}
+
+char **ntd_config_machine_names(const struct ntd_config *config)
+{
+	char **names = NULL;
+
+	add_names(&names, &config->vms);
+	add_names(&names, &config->containers);
+	return names;
+}
+
 size_t ntd_config_longest_name(const struct ntd_config *config)
 {
 	return longest(&config->containers, longest(&config->vms, strlen("machine")));

@@ -45,6 +45,8 @@ void ntd_config_free(struct ntd_config *config);
 int ntd_config_from_json(struct ntd_config *config, const struct cJSON *tree, const char *name,
 			 struct ntd_error **err);
 
+/* The names of all machines; a new list. */
+char **ntd_config_machine_names(const struct ntd_config *config);
 /* Length of the longest machine name in bytes, counting "machine", the default name of machines
  * made while the script runs. */
 size_t ntd_config_longest_name(const struct ntd_config *config);

@@ -77,6 +77,28 @@ static void deadline_expired(struct ntd_timer *timer)
 	ntd_session_abort(deadline->session, SIGTERM, NTD_TIMEOUT_REACHED);
 }
 
+/* In the run-time directory itself, or in a part of it while other runs use that, too. State that is kept is
+ * where it was left, or is another run's. */
+static int find_place(struct ntd_session *session, struct ntd_error **err)
+{
+	const struct ntd_config *config = session->config;
+	_cleanup_strv_ char **machines = ntd_config_machine_names(config);
+	_cleanup_free_ char *base = ntd_runtime_base(err), *place = NULL;
+
+	if (!base || ntd_claim_open(&session->claim, base, err) < 0)
+		return -1;
+	for (char **name = machines; config->keep_state && name && *name; name++)
+		if (ntd_claim_state(&session->claim, *name, err) < 0)
+			return -1;
+	place = ntd_claim_place(&session->claim, config->keep_state ? NULL : machines,
+				&session->elsewhere, err);
+	if (!place || ntd_socket_directory(&session->sockets, place,
+					   ntd_config_longest_name(config), err) < 0)
+		return -1;
+	session->tmp_dir = ntd_steal(config->keep_state ? &base : &place);
+	return 0;
+}
+
 int ntd_session_open(struct ntd_session *session, const struct ntd_config *config,
 		     struct ntd_keeper *keeper, struct ntd_error **err)
 {
@@ -84,15 +106,14 @@ int ntd_session_open(struct ntd_session *session, const struct ntd_config *confi
 		.config = config,
 		.keeper = keeper,
 		.deadline = {.session = session, .seconds = config->global_timeout},
+		.claim = {.fd = -1},
 		.out_fd = -1};
 	pthread_mutex_init(&session->mutex, NULL);
 	session->environment = ntd_environment_new(environ);
 	if (config->output_given)
 		session->out_fd = open(config->output_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	save_terminal(session);
-	session->tmp_dir = ntd_runtime_base(err);
-	if (!session->tmp_dir || ntd_socket_directory(&session->sockets, session->tmp_dir,
-						      ntd_config_longest_name(config), err) < 0)
+	if (find_place(session, err) < 0)
 		return -1;
 	if (session->sockets.temporary)
 		ntd_keeper_sweep(keeper, session->sockets.path);
@@ -124,6 +145,8 @@ void ntd_session_close(struct ntd_session *session)
 	free(session->sockets.path);
 	free(session->tmp_dir);
 	ntd_environment_free(session->environment);
+	free(session->elsewhere);
+	ntd_claim_close(&session->claim);
 	pthread_mutex_destroy(&session->mutex);
 }
 
@@ -225,10 +248,14 @@ struct ntd_machine *ntd_session_add_machine(struct ntd_session *session,
 		.boot_timeout = session->config->boot_timeout,
 		.time_scale = session->config->time_scale};
 	const struct ntd_machine_kind *kind = new->kind ? new->kind : &ntd_qemu_kind;
-	struct ntd_machine *machine =
-		new->bare ? ntd_machine_new_bare(&context, kind, new->name, new->script)
-			  : ntd_machine_new(&context, kind, new->name, new->script, new->keep_state,
-					    err);
+	struct ntd_machine *machine;
+
+	if (!new->bare && !strcmp(context.tmp_dir, session->claim.base) &&
+	    ntd_claim_state(&session->claim, new->name, err) < 0)
+		return NULL;
+	machine = new->bare ? ntd_machine_new_bare(&context, kind, new->name, new->script)
+			    : ntd_machine_new(&context, kind, new->name, new->script,
+					      new->keep_state, err);
 
 	if (!machine)
 		return NULL;
@@ -354,6 +381,9 @@ int ntd_session_set_up(struct ntd_session *session, struct ntd_error **err)
 	if (!config->keep_state)
 		ntd_log(session->report, NTD_LEVEL_INFO, NULL,
 			"Machine state will be reset. To keep it, pass --keep-machine-state");
+	if (session->elsewhere)
+		ntd_log(session->report, NTD_LEVEL_INFO, NULL, "%s; this run is in %s",
+			session->elsewhere, session->sockets.path);
 	ntd_session_forget_last_run(session);
 	session->taps = config->containers.count;
 	if (start_vlans(session, err) < 0)

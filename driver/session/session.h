@@ -9,6 +9,7 @@
 #include "machine/machine.h"
 #include "net/vlan.h"
 #include "report/sinks.h"
+#include "session/claim.h"
 #include "session/config.h"
 #include "session/directories.h"
 #include "session/ssh_backdoor.h"
@@ -38,6 +39,8 @@ struct ntd_session {
 	struct ntd_report *report;
 	struct ntd_sink *terminal, *junit;   /* junit: NULL without a report */
 	struct ntd_environment *environment; /* of the processes that it starts */
+	struct ntd_claim claim;
+	char *elsewhere; /* why tmp_dir or the sockets are not in the run-time directory itself; else NULL */
 	char *tmp_dir;
 	int out_fd; /* the output directory, if the user has named one; else -1 */
 	struct ntd_socket_directory sockets;

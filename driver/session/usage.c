@@ -13,7 +13,8 @@ static const struct {
 	{"LOGFILE", "write an XML log of the run to this file"},
 	{"XDG_RUNTIME_DIR, else TMPDIR, TEMP, TMP, else /tmp",
 	 "directory of everything that exists at run time only: the states of the machines "
-	 "(vm-state-NAME), sockets, files shared with the machines"},
+	 "(vm-state-NAME), sockets, files shared with the machines; a run that finds another in it "
+	 "makes itself a directory ntd-run-N there"},
 	{"DISPLAY, WAYLAND_DISPLAY",
 	 "when one is set, QEMU opens windows; else it runs with -nographic"},
 	{"QEMU_OPTS, QEMU_NET_OPTS, QEMU_KERNEL_PARAMS, NIX_DISK_IMAGE",
