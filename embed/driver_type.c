@@ -39,9 +39,11 @@ static int add_lazy(PyObject *object)
 static int fill_lists(struct driver_object *self, struct ntd_module_state *state)
 {
 	struct ntd_session *session = state->session;
+	size_t count;
+	_cleanup_free_ struct ntd_machine **machines = ntd_session_machines(session, &count);
 
-	for (size_t i = 0; i < session->machine_count; i++) {
-		_cleanup_pyref_ PyObject *machine = ntd_machine_object(state, session->machines[i]);
+	for (size_t i = 0; i < count; i++) {
+		_cleanup_pyref_ PyObject *machine = ntd_machine_object(state, machines[i]);
 
 		if (!machine || PyList_Append(self->lists[NTD_ALL_MACHINES].list, machine) < 0)
 			return -1;

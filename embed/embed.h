@@ -67,6 +67,12 @@ struct ntd_blocking {
 	int64_t began;
 };
 
+/* The scope of a waiter that a script's thread gave to the core, which may have copied it. */
+static inline struct ntd_blocking *ntd_blocking_of(const struct ntd_waiter *waiter)
+{
+	return waiter->owner;
+}
+
 /* Releases the GIL and blocks signals for the scope; false, with an exception, when a signal's handler
  * raised one. Every call that returned true is followed by ntd_unblock(). */
 bool ntd_block(struct ntd_blocking *blocking);

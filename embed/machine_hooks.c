@@ -27,7 +27,7 @@ int ntd_machine_run_callbacks(struct machine_object *self)
 
 static int before_command(void *owner, struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	struct ntd_blocking *blocking = ntd_container_of(waiter, struct ntd_blocking, waiter);
+	struct ntd_blocking *blocking = ntd_blocking_of(waiter);
 	struct machine_object *self = owner;
 	int result;
 
@@ -129,7 +129,7 @@ static int ask_start_command(struct machine_object *self, bool allow_reboot,
 static int start_command(void *owner, bool allow_reboot, struct ntd_start_order *order,
 			 struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	struct ntd_blocking *blocking = ntd_container_of(waiter, struct ntd_blocking, waiter);
+	struct ntd_blocking *blocking = ntd_blocking_of(waiter);
 	struct machine_object *self = owner;
 	int result;
 
@@ -187,7 +187,7 @@ static int call_execute(struct machine_object *self, const struct ntd_command *c
 static int run(void *owner, const struct ntd_command *command, struct ntd_result *result,
 	       struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	struct ntd_blocking *blocking = ntd_container_of(waiter, struct ntd_blocking, waiter);
+	struct ntd_blocking *blocking = ntd_blocking_of(waiter);
 	int called;
 
 	ntd_into_python(blocking);

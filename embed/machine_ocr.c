@@ -132,7 +132,7 @@ static int look_at(const struct search *search, const struct ntd_screen_text *te
 static int reader(void *arg, const struct ntd_screen_text *text, struct ntd_waiter *waiter,
 		  struct ntd_error **err)
 {
-	struct ntd_blocking *blocking = ntd_container_of(waiter, struct ntd_blocking, waiter);
+	struct ntd_blocking *blocking = ntd_blocking_of(waiter);
 	int found;
 
 	ntd_into_python(blocking);
@@ -196,7 +196,7 @@ static void log_failure(struct search *search)
 
 static int attempt(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	struct ntd_blocking *blocking = ntd_container_of(waiter, struct ntd_blocking, waiter);
+	struct ntd_blocking *blocking = ntd_blocking_of(waiter);
 	struct search *search = arg;
 	int found;
 

@@ -7,7 +7,7 @@
 
 static bool interrupted(struct ntd_waiter *waiter)
 {
-	struct ntd_blocking *blocking = ntd_container_of(waiter, struct ntd_blocking, waiter);
+	struct ntd_blocking *blocking = ntd_blocking_of(waiter);
 	bool raised;
 
 	PyEval_RestoreThread(blocking->thread);
@@ -50,7 +50,7 @@ static int64_t look_in_python(void)
 
 static bool look(struct ntd_waiter *waiter)
 {
-	struct ntd_blocking *blocking = ntd_container_of(waiter, struct ntd_blocking, waiter);
+	struct ntd_blocking *blocking = ntd_blocking_of(waiter);
 
 	ntd_into_python(blocking);
 	waiter->look_at = look_in_python();
@@ -67,7 +67,8 @@ bool ntd_block(struct ntd_blocking *blocking)
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &blocking->signals);
 	blocking->session = ntd_module_state()->session;
-	blocking->waiter = (struct ntd_waiter){.interrupted = interrupted,
+	blocking->waiter = (struct ntd_waiter){.owner = blocking,
+					       .interrupted = interrupted,
 					       .signals = &blocking->signals,
 					       .look = ntd_module_state()->watch ? look : NULL};
 	if (PyErr_CheckSignals() < 0) {

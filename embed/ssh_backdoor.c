@@ -60,13 +60,14 @@ PyMethodDef ntd_machine_ssh_methods[] = {
 
 PyObject *ntd_driver_dump_machine_ssh(PyObject *object, PyObject *unused)
 {
-	const struct ntd_session *session = ntd_state_of(object)->session;
-	size_t configured = session->config->vms.count + session->config->containers.count;
+	struct ntd_session *session = ntd_state_of(object)->session;
+	size_t configured = session->config->vms.count + session->config->containers.count, all;
+	_cleanup_free_ struct ntd_machine **machines = ntd_session_machines(session, &all);
 	int width = 0;
 
 	for (size_t i = 0; i < configured; i++)
-		if ((int)strlen(ntd_machine_name(session->machines[i])) > width)
-			width = (int)strlen(ntd_machine_name(session->machines[i]));
+		if ((int)strlen(ntd_machine_name(machines[i])) > width)
+			width = (int)strlen(ntd_machine_name(machines[i]));
 	if (!session->ssh_backdoor && !session->config->dump_vsocks) {
 		PySys_FormatStdout("The SSH backdoor is not enabled in the configuration.\n");
 		Py_RETURN_NONE;
@@ -76,7 +77,7 @@ PyObject *ntd_driver_dump_machine_ssh(PyObject *object, PyObject *unused)
 		"Note: ssh finds them by systemd-ssh-proxy(1), which has to be set up on "
 		"this host.\n");
 	for (size_t i = 0; i < configured; i++) {
-		const struct ntd_machine *machine = session->machines[i];
+		const struct ntd_machine *machine = machines[i];
 		const char *name = ntd_machine_name(machine);
 		_cleanup_free_ char *text = command(session, machine, number_of(session, machine));
 		_cleanup_free_ char *line =

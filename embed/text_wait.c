@@ -47,7 +47,7 @@ static int look(const struct ntd_text_wait *wait, const struct ntd_buf *bytes, b
 
 static int attempt(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	struct ntd_blocking *blocking = ntd_container_of(waiter, struct ntd_blocking, waiter);
+	struct ntd_blocking *blocking = ntd_blocking_of(waiter);
 	struct ntd_text_wait *wait = arg;
 	int found;
 

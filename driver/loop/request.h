@@ -26,6 +26,8 @@ struct ntd_waiter {
 	 * stop waiting. Only in ntd_wait_until() and in requests that allow it. NULL: nothing. */
 	bool (*look)(struct ntd_waiter *waiter);
 	int64_t look_at;
+	/* Of the embedding. NULL: the thread is not a script's, and has nothing to do with Python. */
+	void *owner;
 };
 
 struct ntd_request {

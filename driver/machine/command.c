@@ -9,14 +9,6 @@
 
 /* ---- one command */
 
-static int before_command(struct ntd_machine *machine, struct ntd_waiter *waiter,
-			  struct ntd_error **err)
-{
-	if (!machine->hooks.before_command)
-		return 0;
-	return machine->hooks.before_command(machine->hooks.owner, waiter, err);
-}
-
 struct end_query {
 	const struct ntd_machine *machine;
 	bool regular;
@@ -40,8 +32,10 @@ static bool has_powered_off(const struct ntd_machine *machine)
 int ntd_machine_run(struct ntd_machine *machine, const struct ntd_command *command,
 		    struct ntd_result *result, struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	if (machine->hooks.run && !command->input)
-		return machine->hooks.run(machine->hooks.owner, command, result, waiter, err);
+	struct ntd_machine_hooks hooks = ntd_machine_hooks_for(machine, waiter);
+
+	if (hooks.run && !command->input)
+		return hooks.run(hooks.owner, command, result, waiter, err);
 	return ntd_machine_run_in_guest(machine, command, result, waiter, err);
 }
 
@@ -52,7 +46,7 @@ int ntd_machine_run_in_guest(struct ntd_machine *machine, const struct ntd_comma
 	struct ntd_channel *channel = machine->kind->channel(machine);
 	_cleanup_error_ struct ntd_error *error = NULL;
 
-	if (before_command(machine, waiter, err) < 0 ||
+	if (ntd_machine_before_command(machine, waiter, err) < 0 ||
 	    ntd_machine_connect(machine, waiter, err) < 0)
 		return -1;
 	if (channel->ops->run(channel, command, result, waiter, &error) == 0)
@@ -69,7 +63,7 @@ int ntd_machine_monitor_command(struct ntd_machine *machine, const char *line,
 				struct ntd_buf *reply, struct ntd_waiter *waiter,
 				struct ntd_error **err)
 {
-	if (before_command(machine, waiter, err) < 0)
+	if (ntd_machine_before_command(machine, waiter, err) < 0)
 		return -1;
 	return ntd_monitor_command(machine->monitor, line, reply, ntd_after(MONITOR_PATIENCE),
 				   waiter, err);

@@ -116,7 +116,7 @@ static int listen_for_notices(struct ntd_container *container, struct ntd_error 
 /* ---- start */
 
 /* No other variables: what a container is depends on its start script alone. */
-static void complete_order(const struct ntd_machine *machine, bool allow_reboot,
+static void complete_order(struct ntd_machine *machine, bool allow_reboot,
 			   struct ntd_start_order *order)
 {
 	if (!order->env) {

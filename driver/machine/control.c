@@ -33,7 +33,15 @@ static bool can_launch(const struct ntd_machine *machine)
 struct preparation {
 	struct ntd_machine *machine;
 	struct ntd_start_order order;
+	bool joins; /* another start, which has decided how */
 };
+
+static void look(void *arg)
+{
+	struct preparation *preparation = arg;
+
+	preparation->joins = preparation->machine->order.line && !can_launch(preparation->machine);
+}
 
 /* Only a start that could launch decides how; one that joins another changes nothing. */
 static void prepare(void *arg)
@@ -42,7 +50,8 @@ static void prepare(void *arg)
 	struct ntd_machine *machine = preparation->machine;
 	struct ntd_start_order before = machine->order;
 
-	if (!can_launch(machine) && before.line)
+	look(preparation);
+	if (preparation->joins)
 		return;
 	machine->order = preparation->order;
 	preparation->order = before;
@@ -52,14 +61,15 @@ static int prepare_start(struct ntd_machine *machine, bool allow_reboot, struct 
 			 struct ntd_error **err)
 {
 	struct preparation preparation = {.machine = machine};
-	const struct ntd_machine_hooks *hooks = &machine->hooks;
+	struct ntd_machine_hooks hooks = ntd_machine_hooks_for(machine, waiter);
 	int result = 0;
 
-	if (machine->order.line && !can_launch(machine))
+	ntd_loop_call(machine->context.loop, look, &preparation);
+	if (preparation.joins)
 		return 0;
-	if (hooks->start_command)
-		result = hooks->start_command(hooks->owner, allow_reboot, &preparation.order,
-					      waiter, err);
+	if (hooks.start_command)
+		result = hooks.start_command(hooks.owner, allow_reboot, &preparation.order, waiter,
+					     err);
 	if (result == 0) {
 		machine->kind->complete_order(machine, allow_reboot, &preparation.order);
 		ntd_loop_call(machine->context.loop, prepare, &preparation);

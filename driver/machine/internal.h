@@ -3,6 +3,7 @@
 
 #include "machine/machine.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 /* Someone who waits for a change of a machine's life: its start, its shell, its end. */
@@ -33,7 +34,7 @@ struct ntd_machine_kind {
 	bool is_up_when_booted; /* for scripts, else when its root shell is there */
 
 	/* Script threads. Fills in what of the order is missing. */
-	void (*complete_order)(const struct ntd_machine *machine, bool allow_reboot,
+	void (*complete_order)(struct ntd_machine *machine, bool allow_reboot,
 			       struct ntd_start_order *order);
 	/* Its root shell has been met, after `seconds`, and may have said something (NULL: nothing). */
 	void (*connected)(struct ntd_machine *machine, const char *said, double seconds);
@@ -62,11 +63,15 @@ struct ntd_machine_kind {
 struct ntd_machine {
 	const struct ntd_machine_kind *kind;
 	struct ntd_machine_context context;
+	pthread_mutex_t mutex; /* guards the next two */
 	struct ntd_machine_hooks hooks;
+	char **replaced; /* directories until another was set: whoever asked for one may be reading it */
 	char *name, *script;
-	char *tmp_dir, *socket_dir, *out_dir; /* what the context points to */
-	bool shellless; /* the guest is known to have no root shell for the driver */
-	char *state_dir, *shared_dir, *efi_vars;
+	char *tmp_dir, *socket_dir; /* what the context points to */
+	char *_Atomic out_dir;
+	atomic_bool shellless; /* the guest is known to have no root shell for the driver */
+	char *_Atomic state_dir, *_Atomic shared_dir;
+	char *efi_vars;
 	char *monitor_path, *qmp_path, *shell_path, *notify_path;
 	char *vsock_guest, *vsock_host; /* NULL: no vsock device */
 	struct ntd_console *console;
@@ -99,6 +104,14 @@ struct ntd_machine {
 	bool panicked;
 };
 
+/* Any thread. */
+struct ntd_machine_hooks ntd_machine_hooks(struct ntd_machine *machine);
+/* Those for what the thread does, none unless it is a script's. */
+struct ntd_machine_hooks ntd_machine_hooks_for(struct ntd_machine *machine,
+					       const struct ntd_waiter *waiter);
+/* What comes before each command and monitor command. */
+int ntd_machine_before_command(struct ntd_machine *machine, struct ntd_waiter *waiter,
+			       struct ntd_error **err);
 /* Makes the state directory, emptied first unless `keep_state`, and the shared one. */
 int ntd_machine_make_directories(struct ntd_machine *machine, bool keep_state,
 				 struct ntd_error **err);

@@ -43,6 +43,7 @@ struct ntd_machine *ntd_machine_new_bare(const struct ntd_machine_context *conte
 
 	machine->kind = kind;
 	machine->context = *context;
+	pthread_mutex_init(&machine->mutex, NULL);
 	machine->context.tmp_dir = machine->tmp_dir = ntd_strdup(context->tmp_dir);
 	machine->context.socket_dir = machine->socket_dir = ntd_strdup(context->socket_dir);
 	machine->context.out_dir = machine->out_dir = ntd_strdup(context->out_dir);
@@ -79,7 +80,33 @@ struct ntd_machine *ntd_machine_new(const struct ntd_machine_context *context,
 
 void ntd_machine_set_hooks(struct ntd_machine *machine, const struct ntd_machine_hooks *hooks)
 {
+	pthread_mutex_lock(&machine->mutex);
 	machine->hooks = *hooks;
+	pthread_mutex_unlock(&machine->mutex);
+}
+
+struct ntd_machine_hooks ntd_machine_hooks(struct ntd_machine *machine)
+{
+	struct ntd_machine_hooks hooks;
+
+	pthread_mutex_lock(&machine->mutex);
+	hooks = machine->hooks;
+	pthread_mutex_unlock(&machine->mutex);
+	return hooks;
+}
+
+struct ntd_machine_hooks ntd_machine_hooks_for(struct ntd_machine *machine,
+					       const struct ntd_waiter *waiter)
+{
+	return waiter && waiter->owner ? ntd_machine_hooks(machine) : (struct ntd_machine_hooks){0};
+}
+
+int ntd_machine_before_command(struct ntd_machine *machine, struct ntd_waiter *waiter,
+			       struct ntd_error **err)
+{
+	struct ntd_machine_hooks hooks = ntd_machine_hooks_for(machine, waiter);
+
+	return hooks.before_command ? hooks.before_command(hooks.owner, waiter, err) : 0;
 }
 
 static void forget_process(void *arg)
@@ -122,6 +149,8 @@ void ntd_machine_free(struct ntd_machine *machine)
 	free(machine->notify_path);
 	free(machine->vsock_guest);
 	free(machine->vsock_host);
+	ntd_strv_free(machine->replaced);
+	pthread_mutex_destroy(&machine->mutex);
 	free(machine);
 }
 
@@ -160,25 +189,32 @@ const char *ntd_machine_state_dir(const struct ntd_machine *machine)
 	return machine->state_dir;
 }
 
-static void replace(char **text, const char *with)
+static void replace(struct ntd_machine *machine, char *_Atomic *text, const char *with)
 {
-	free(*text);
-	*text = ntd_strdup(with);
+	char *before = atomic_exchange(text, ntd_strdup(with));
+	size_t count;
+
+	pthread_mutex_lock(&machine->mutex);
+	count = ntd_strv_count(machine->replaced);
+	machine->replaced = ntd_realloc(machine->replaced, (count + 2) * sizeof(char *));
+	machine->replaced[count] = before;
+	machine->replaced[count + 1] = NULL;
+	pthread_mutex_unlock(&machine->mutex);
 }
 
 void ntd_machine_set_state_dir(struct ntd_machine *machine, const char *directory)
 {
-	replace(&machine->state_dir, directory);
+	replace(machine, &machine->state_dir, directory);
 }
 
 void ntd_machine_set_shared_dir(struct ntd_machine *machine, const char *directory)
 {
-	replace(&machine->shared_dir, directory);
+	replace(machine, &machine->shared_dir, directory);
 }
 
 void ntd_machine_set_out_dir(struct ntd_machine *machine, const char *directory)
 {
-	replace(&machine->out_dir, directory);
+	replace(machine, &machine->out_dir, directory);
 	machine->context.out_dir = machine->out_dir;
 }
 

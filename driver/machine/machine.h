@@ -31,14 +31,15 @@ struct ntd_machine_context {
 	struct ntd_report *report;
 	struct ntd_environment *environment; /* of its processes, where the hooks do not say */
 	const char *tmp_dir;                 /* run-time base: state directories are made here */
-	const char *socket_dir; /* tmp_dir, or another where that is too long for AF_UNIX */
-	const char *out_dir;    /* where files for the user go */
+	const char *socket_dir;      /* tmp_dir, or another where that is too long for AF_UNIX */
+	const char *_Atomic out_dir; /* where files for the user go; the machine's may be changed */
 	/* Who delivers the raw console log, console.log in the state directory, to console-logs/NAME.log below
 	 * the directory out_fd at the end; NULL: nobody. */
 	const struct ntd_keeper *keeper;
 	int out_fd;
-	double boot_timeout; /* seconds: for it to start, and again to boot */
-	double time_scale;   /* stretches the time-outs of waits; NTD_SCALE_AUTO */
+	_Atomic double
+		boot_timeout; /* the machine's may be changed; seconds: for it to start, and again to boot */
+	double time_scale; /* stretches the time-outs of waits; NTD_SCALE_AUTO */
 };
 
 /* What a start runs: a line for /bin/sh -c and its whole environment. */
@@ -46,7 +47,8 @@ struct ntd_start_order {
 	char *line, **env;
 };
 
-/* What the embedding adds. Called on script threads. */
+/* What the embedding adds. Called on script threads, with a waiter that has an owner; what other threads do goes on
+ * without. */
 struct ntd_machine_hooks {
 	/* Before each command and monitor command; a failure is the command's. */
 	int (*before_command)(void *owner, struct ntd_waiter *waiter, struct ntd_error **err);
@@ -74,7 +76,7 @@ void ntd_machine_set_hooks(struct ntd_machine *machine, const struct ntd_machine
 /* The machine must have been released, and nobody may wait for it. */
 void ntd_machine_free(struct ntd_machine *machine);
 
-/* ---- what it is; strings belong to the machine */
+/* ---- what it is; strings belong to the machine, and last as long, even when they are set anew. Any thread. */
 const struct ntd_machine_kind *ntd_machine_kind(const struct ntd_machine *machine);
 const char *ntd_machine_name(const struct ntd_machine *machine);
 const struct ntd_machine_context *ntd_machine_context(const struct ntd_machine *machine);

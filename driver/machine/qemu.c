@@ -118,7 +118,7 @@ static int prepare(struct ntd_machine *machine, struct ntd_error **err)
 	return listen_on(machine, &machine->shell_listener, machine->shell_path, err);
 }
 
-static void complete_order(const struct ntd_machine *machine, bool allow_reboot,
+static void complete_order(struct ntd_machine *machine, bool allow_reboot,
 			   struct ntd_start_order *order)
 {
 	struct ntd_start_paths paths = {.state_dir = machine->state_dir,
@@ -130,8 +130,10 @@ static void complete_order(const struct ntd_machine *machine, bool allow_reboot,
 					.efi_vars = machine->efi_vars};
 
 	if (!order->env) {
-		if (machine->hooks.environment)
-			order->env = machine->hooks.environment(machine->hooks.owner);
+		struct ntd_machine_hooks hooks = ntd_machine_hooks(machine);
+
+		if (hooks.environment)
+			order->env = hooks.environment(hooks.owner);
 		order->env = ntd_environment_for_process(machine->context.environment, order->env);
 		order->env = ntd_start_environment(order->env, &paths);
 	}

@@ -53,8 +53,7 @@ static int take_picture(struct ntd_machine *machine, struct ntd_buf *picture,
 	_cleanup_fd_ int reserved = -1;
 	int result;
 
-	if (machine->hooks.before_command &&
-	    machine->hooks.before_command(machine->hooks.owner, waiter, err) < 0)
+	if (ntd_machine_before_command(machine, waiter, err) < 0)
 		return -1;
 	reserved = mkostemps(path, (int)strlen(".png"), O_CLOEXEC);
 	if (reserved < 0)

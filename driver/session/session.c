@@ -335,9 +335,10 @@ static int start_ssh_backdoor(struct ntd_session *session, struct ntd_error **er
 						   .report = session->report,
 						   .environment = session->environment,
 						   .socket_dir = session->sockets.path};
+	size_t count;
+	_cleanup_free_ struct ntd_machine **machines = ntd_session_machines(session, &count);
 
-	session->ssh_backdoor =
-		ntd_ssh_backdoor_start(&context, session->machines, session->machine_count, err);
+	session->ssh_backdoor = ntd_ssh_backdoor_start(&context, machines, count, err);
 	return session->ssh_backdoor ? 0 : -1;
 }
 

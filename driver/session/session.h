@@ -53,7 +53,8 @@ struct ntd_session {
 	size_t machine_count;
 	struct ntd_vlan **vlans;
 	size_t vlan_count;
-	bool taps; /* there are containers, which VLANs made from now on reach by this system's network */
+	atomic_bool
+		taps; /* there are containers, which VLANs made from now on reach by this system's network */
 	struct ntd_ssh_backdoor *ssh_backdoor; /* NULL: none */
 	struct ntd_report **reports;           /* beside `report` */
 	size_t report_count;

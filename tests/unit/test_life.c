@@ -151,17 +151,22 @@ static int refuse(void *owner, struct ntd_waiter *waiter, struct ntd_error **err
 	return ntd_error_set(err, NTD_E_ASSERTION, "a polling condition failed");
 }
 
-static void a_hook_comes_before_commands(void **state)
+static void a_hook_comes_before_a_scripts_commands(void **state)
 {
 	struct ntd_machine *machine = machine_new(*state, "server", NULL);
+	const struct ntd_command command = {.text = "true", .text_len = 4, .timeout = -1};
 	_cleanup_result_ struct ntd_result result = {0};
 	_cleanup_buf_ struct ntd_buf reply = {0};
+	struct ntd_waiter script = {.owner = &script}, *others[] = {NULL, &(struct ntd_waiter){0}};
 
 	ntd_machine_set_hooks(machine, &(struct ntd_machine_hooks){.before_command = refuse});
-	assert_fails(try_command(machine, "true", &result, &err), NTD_E_ASSERTION, "polling");
-	assert_fails(ntd_machine_monitor_command(machine, "info", &reply, NULL, &err),
+	assert_fails(ntd_machine_run(machine, &command, &result, &script, &err), NTD_E_ASSERTION,
+		     "polling");
+	assert_fails(ntd_machine_monitor_command(machine, "info", &reply, &script, &err),
 		     NTD_E_ASSERTION, "polling");
 	assert_state(machine, NTD_MACHINE_DOWN);
+	for (size_t i = 0; i < unit_count(others); i++)
+		assert_int_equal(ntd_machine_run(machine, &command, &result, others[i], NULL), 0);
 }
 
 /* ---- ends and new starts */
@@ -330,7 +335,7 @@ int main(void)
 		life_test(sockets_may_be_elsewhere),
 		life_test(the_console_is_logged_waited_for_and_kept),
 		life_test(the_monitor_answers),
-		life_test(a_hook_comes_before_commands),
+		life_test(a_hook_comes_before_a_scripts_commands),
 		life_test(a_crash_is_quick),
 		life_test(a_machine_can_be_started_again),
 		life_test(a_reboot_needs_to_be_allowed),
