@@ -131,7 +131,7 @@ static struct ntd_machine_list *list_called(PyObject *object, const char *name)
 {
 	size_t i = 0;
 
-	while (strcmp(names[i], name) != 0)
+	while (i + 1 < NTD_MACHINE_LISTS && strcmp(names[i], name) != 0)
 		i++;
 	return &ntd_driver_self(object)->lists[i];
 }

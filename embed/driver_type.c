@@ -140,14 +140,14 @@ static void driver_dealloc(PyObject *object)
 
 static PyObject *driver_copy(PyObject *object, PyObject *unused)
 {
-	struct driver_object *self = ntd_driver_self(object), *copy;
+	struct driver_object *self = ntd_driver_self(object);
+	struct driver_object *copy = (struct driver_object *)ntd_object_copy(object);
 	PyObject **place;
 
-	copy = (struct driver_object *)ntd_object_copy(object);
-	for (size_t i = 0; copy && (place = reference(self, i)); i++)
-		*reference(copy, i) = Py_XNewRef(*place);
 	if (!copy)
 		return NULL;
+	for (size_t i = 0; (place = reference(copy, i)); i++)
+		*place = Py_XNewRef(*reference(self, i));
 	Py_XSETREF(copy->original, Py_NewRef(object));
 	copy->deadline = self->deadline;
 	copy->keep_machine_state = self->keep_machine_state;
