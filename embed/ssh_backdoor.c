@@ -32,13 +32,19 @@ static size_t number_of(const struct ntd_session *session, const struct ntd_mach
 	return 0;
 }
 
-static PyObject *ssh_backdoor_command(PyObject *object, PyObject *unused)
+static PyObject *ssh_backdoor_command(PyObject *object, PyObject *args, PyObject *kwargs)
 {
+	static char *names[] = {"index", NULL};
 	struct ntd_module_state *state = ntd_state_of(object);
 	const struct ntd_machine *machine = ntd_machine_self(object)->machine;
-	_cleanup_free_ char *text =
-		command(state->session, machine, number_of(state->session, machine));
+	_cleanup_free_ char *text = NULL;
+	PyObject *index = Py_None;
 
+	if (!ntd_parse(args, kwargs, "|O:ssh_backdoor_command", names, &index))
+		return NULL;
+	text = command(state->session, machine, number_of(state->session, machine));
+	if (!text && index != Py_None)
+		return PyUnicode_FromFormat("ssh -o User=root vsock/%S", index);
 	if (!text)
 		return ntd_raise(
 			state, ntd_error_new(NTD_E_MACHINE,
@@ -50,11 +56,12 @@ static PyObject *ssh_backdoor_command(PyObject *object, PyObject *unused)
 }
 
 PyMethodDef ntd_machine_ssh_methods[] = {
-	{"ssh_backdoor_command", ssh_backdoor_command, METH_NOARGS,
-	 "ssh_backdoor_command($self)\n--\n\nThe command by which this host reaches the guest's "
-	 "sshd "
-	 "without the network: by\n"
-	 "systemd-ssh-proxy(1), or by a container's socket."},
+	NTD_METHOD(
+		"ssh_backdoor_command", ssh_backdoor_command,
+		"ssh_backdoor_command($self, index=None)\n--\n\n"
+		"The command by which this host reaches the guest's sshd without the network: by\n"
+		"systemd-ssh-proxy(1), or by a container's socket. index is the number of a vsock\n"
+		"device of the kernel, for a machine that the driver does not know to have one."),
 	{NULL, NULL, 0, NULL},
 };
 

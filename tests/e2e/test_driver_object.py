@@ -157,6 +157,16 @@ def test_machines_of_each_list_are_those_of_a_driver(configured):
     """.replace("CONFIG", repr(configured)))
 
 
+def test_conditions_are_watched_beside_objects_that_are_no_machines(fake):
+    harness.run(MACHINE + """
+calls = []
+driver.machines_qemu.append(machine_like("other", calls))
+with polling_condition(lambda: calls.append("asked"), interval=0):
+    machine.succeed("true")
+assert calls == ["asked"]
+""", fake)
+
+
 def test_the_machines_are_synced_at_the_end(fake):
     result = harness.run(MACHINE + """
 import atexit

@@ -80,7 +80,8 @@ def test_one_process_serves_all_machines(noting, stand_in, tmp_path):
             other.ssh_backdoor_command()
         except Exception as error:
             print(type(error).__name__, error)
-        print(other.vsock_host)
+        print(other.vsock_host, other.ssh_backdoor_command(7))
+        assert machines[0].ssh_backdoor_command(7) == machines[0].ssh_backdoor_command()
     """, noting, env=stand_in))
     sockets = {name: (guest, host) for name, guest, host, *_ in map(str.split, result.lines[:2])}
     # In the order of the configuration, which is by name, from 3 on.
@@ -102,7 +103,8 @@ def test_one_process_serves_all_machines(noting, stand_in, tmp_path):
         assert any("systemd-ssh-proxy" in line for line in lines)
     assert "start vhost-device-vsock" in result.log and "kill vhost-device-vsock" in result.log
     assert "other: the SSH backdoor does not reach machines made by create_machine()" in result.log
-    assert result.lines[-2].startswith("MachineError machine 'other' has no SSH backdoor") and result.lines[-1] == "None"
+    assert result.lines[-2].startswith("MachineError machine 'other' has no SSH backdoor") and \
+        result.lines[-1] == "None ssh -o User=root vsock/7"
 
 
 def test_the_program_is_missing(fake):

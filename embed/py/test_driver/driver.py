@@ -73,7 +73,7 @@ class VHostDeviceVsock:
 
     def __init__(self, driver):
         self.sockets = {machine.name: VsockPair(machine.vsock_guest, machine.vsock_host)
-                        for machine in driver.machines_qemu if machine.vsock_host}
+                        for machine in driver.machines_qemu if getattr(machine, "vsock_host", None)}
 
 
 @dataclass

@@ -41,6 +41,10 @@ class PollingCondition:
         return self.interval
 
     @property
+    def entry_count(self):
+        return int(self.entered)
+
+    @property
     def overdue(self):
         return self.last_called + self.interval < time.monotonic()
 
@@ -140,8 +144,9 @@ def _watch(driver):
         _watched.append(driver)
     watch(check_while_waiting)
     for machine in driver.machines:
-        if not any(isinstance(callback, _Check) for callback in machine.callbacks):
-            machine.callbacks.append(_Check(driver))
+        callbacks = getattr(machine, "callbacks", [])  # other objects with the methods of a machine need not have any
+        if not any(isinstance(callback, _Check) for callback in callbacks):
+            callbacks.append(_Check(driver))
 
 
 def _unwatch(driver):
