@@ -46,7 +46,7 @@ struct ntd_module_state {
 
 /* The module _test_driver, which the package test_driver re-exports. */
 PyObject *ntd_module_init(void);
-/* The state of the imported module; with the GIL held, after start-up. */
+/* The module's state; with the GIL held, after start-up. */
 struct ntd_module_state *ntd_module_state(void);
 /* The state by a type of ours or a subclass of one. */
 struct ntd_module_state *ntd_state_of(PyObject *self);

@@ -1,12 +1,23 @@
-/* The module _test_driver: multi-phase, all state in the module object. */
+/* The module _test_driver: multi-phase, all state in the module object. It is one for the whole process, however
+ * often a script imports it: what has been removed from sys.modules and is imported again has the same objects in it.
+ */
 #include "embed.h"
 
 static const char module_name[] = "_test_driver";
+
+/* The first module and its state, which live as long as the process: types and objects refer to them, whatever a
+ * script does to sys.modules. */
+static PyObject *the_module;
+static struct ntd_module_state *the_state;
 
 static int module_exec(PyObject *module)
 {
 	struct ntd_module_state *state = PyModule_GetState(module);
 
+	if (the_module)
+		return PyDict_Update(PyModule_GetDict(module), PyModule_GetDict(the_module));
+	the_module = Py_NewRef(module);
+	the_state = state;
 	if (PyModule_AddFunctions(module, ntd_pytest_functions) < 0 ||
 	    ntd_add_exceptions(module, state) < 0 || ntd_add_object_type(module, state) < 0 ||
 	    ntd_add_method_type(module, state) < 0 || ntd_add_step_type(module, state) < 0 ||
@@ -120,20 +131,12 @@ PyObject *ntd_module_init(void)
 	return PyModuleDef_Init(&definition);
 }
 
-/* Called with an exception set, too, which PyImport_GetModule() may clear. */
 struct ntd_module_state *ntd_module_state(void)
 {
-	_cleanup_pyref_ PyObject *name = NULL, *module = NULL;
-	PyObject *type, *exception, *traceback;
-
-	PyErr_Fetch(&type, &exception, &traceback);
-	name = PyUnicode_FromString(module_name);
-	module = PyImport_GetModule(name);
-	PyErr_Restore(type, exception, traceback);
-	return PyModule_GetState(module); /* sys.modules keeps it alive */
+	return the_state;
 }
 
 struct ntd_module_state *ntd_state_of(PyObject *self)
 {
-	return ntd_module_state();
+	return the_state;
 }
