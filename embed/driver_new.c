@@ -98,6 +98,7 @@ static int set_deadline(struct driver_object *self, PyObject *seconds)
 	if (PyErr_Occurred())
 		return -1;
 	self->is_own = true;
+	Py_CLEAR(self->original); /* a copy may be of an object before its __init__() */
 	self->deadline = ntd_calloc(1, sizeof *self->deadline);
 	*self->deadline =
 		(struct ntd_deadline){.session = ntd_module_state()->session, .seconds = limit};

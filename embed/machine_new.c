@@ -203,6 +203,7 @@ static int make(struct machine_object *self, const struct class *class,
 		return -1;
 	}
 	self->machine = machine;
+	Py_CLEAR(self->original); /* a copy may be of an object without a machine */
 	ntd_machine_hook(self);
 	if (set_vsock(self, given) < 0)
 		return -1;

@@ -113,6 +113,23 @@ def test_a_copy_of_a_driver_of_ones_own(tmp_path):
     """.replace("OUT", repr(str(tmp_path))), None)
 
 
+def test_copies_of_objects_before_their_init(fake):
+    """They become objects of their own by it."""
+    run("""
+        import copy
+        from test_driver.driver import Driver
+        early = copy.copy(QemuMachine.__new__(QemuMachine))
+        early.__init__(driver.out_dir, machine.tmp_dir, machine.start_command._cmd, log, "early")
+        early.callbacks.append(lambda: None)
+        second = copy.copy(early)
+        del early
+        assert second.succeed("echo a") == "a\\n"
+        inner = copy.copy(Driver.__new__(Driver))
+        inner.__init__([], [], "", driver.out_dir, log)
+        inner.race_timer.start()
+    """, fake)
+
+
 def test_methods_are_those_of_a_class(fake):
     run("""
         import functools, inspect, types
