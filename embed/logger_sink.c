@@ -34,23 +34,63 @@ struct ntd_logger_sink {
 	pthread_mutex_t mutex; /* guards the queue */
 	pthread_cond_t queued;
 	struct event *first, **last;
+	size_t queued_bytes, dropped; /* console lines */
 	struct ntd_logger_sink *next;
 };
 
+/* What may wait for Python; console lines beyond are counted, not kept. */
+enum { QUEUE_LIMIT = 64 << 20 };
+
 /* ---- the queue */
 
-static void sink_event(struct ntd_sink *sink, const struct ntd_event *event)
+static size_t cost(const struct ntd_event *event)
 {
-	struct ntd_logger_sink *self = ntd_container_of(sink, struct ntd_logger_sink, sink);
+	return sizeof(struct event) + event->text_len;
+}
+
+static struct event *event_new(const struct ntd_event *event)
+{
 	struct event *copy = ntd_calloc(1, sizeof *copy);
 
 	copy->event = *event;
 	copy->event.text = ntd_strndup(event->text, event->text_len);
 	copy->event.machine = event->machine ? ntd_strdup(event->machine) : NULL;
 	copy->event.attributes = ntd_strv_copy(event->attributes);
+	return copy;
+}
+
+static void append(struct ntd_logger_sink *self, struct event *event)
+{
+	self->queued_bytes += cost(&event->event);
+	*self->last = event;
+	self->last = &event->next;
+}
+
+static void append_notice(struct ntd_logger_sink *self)
+{
+	_cleanup_free_ char *text = ntd_asprintf(
+		"%zu console lines are not told: loggers were not quick enough", self->dropped);
+
+	append(self, event_new(&(struct ntd_event){.kind = NTD_EVENT_MESSAGE,
+						   .level = NTD_LEVEL_WARNING,
+						   .text = text,
+						   .text_len = strlen(text)}));
+	self->dropped = 0;
+}
+
+static void sink_event(struct ntd_sink *sink, const struct ntd_event *event)
+{
+	struct ntd_logger_sink *self = ntd_container_of(sink, struct ntd_logger_sink, sink);
+	bool serial = event->kind == NTD_EVENT_SERIAL;
+
 	pthread_mutex_lock(&self->mutex);
-	*self->last = copy;
-	self->last = &copy->next;
+	if (serial && self->queued_bytes + cost(event) > QUEUE_LIMIT) {
+		self->dropped++;
+	} else {
+		if (self->dropped)
+			append_notice(self);
+		append(self, event_new(event));
+	}
 	pthread_cond_signal(&self->queued);
 	pthread_mutex_unlock(&self->mutex);
 }
@@ -65,8 +105,10 @@ static struct event *take(struct ntd_logger_sink *self)
 
 	pthread_mutex_lock(&self->mutex);
 	event = self->first;
-	if (event)
+	if (event) {
 		self->first = event->next;
+		self->queued_bytes -= cost(&event->event);
+	}
 	if (!self->first)
 		self->last = &self->first;
 	pthread_mutex_unlock(&self->mutex);

@@ -87,7 +87,7 @@ static int empty(struct removal *removal, int fd, int depth)
 /* The tree itself: what has been moved there meanwhile is removed, too. */
 static int empty_top(struct removal *removal, int fd)
 {
-	int result;
+	int result = 0;
 
 	removal->top = fd;
 	do {

@@ -288,3 +288,29 @@ def test_a_report_of_a_run_without_subtests():
     """)
     (case,) = written["junit.xml"].iter("testcase")
     assert case.get("name") == "main" and case.find("failure").get("message") == "test case failed"
+
+
+def test_a_slow_logger_does_not_keep_a_flood(fake):
+    harness.run(RECORDER + """
+import threading, time
+
+class Slow(Recorder):
+    def log_serial(self, message, machine):
+        go.wait()
+        self.events.append(message)
+
+go, slow = threading.Event(), Slow()
+machine.connect()
+log.add_logger(slow)
+flood = threading.Thread(target=machine.execute, args=("head -c 90000000 /dev/zero | tr '\\\\0' x | fold -w 9000 >&2; echo >&2",))
+flood.start()
+while (machine.state_dir / "console.log").stat().st_size < 90_000_000:
+    time.sleep(0.1)
+go.set()
+flood.join()
+machine.succeed("echo last >&2")
+while "last" not in slow.events:
+    time.sleep(0.1)
+notices = [event for event in slow.events if event[0] == "warning" and "console lines are not told" in event[1]]
+assert len(notices) == 1 and 6000 < slow.events.count("x" * 9000) < 9000, (notices, len(slow.events))
+""", fake, seconds=200)
