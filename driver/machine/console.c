@@ -119,25 +119,12 @@ static void add_line(struct ntd_console *console, const char *bytes, size_t len)
 		forget_oldest(console);
 }
 
-static void write_raw(struct ntd_console *console, const char *bytes, size_t len)
-{
-	while (len && console->raw_fd >= 0) {
-		ssize_t written = write(console->raw_fd, bytes, len);
-
-		if (written > 0) {
-			bytes += written;
-			len -= (size_t)written;
-		} else if (errno != EINTR) {
-			ntd_close_fd(&console->raw_fd); /* the disk is full: the log goes on */
-		}
-	}
-}
-
 static void add_bytes(struct ntd_console *console, const char *bytes, size_t len)
 {
 	const char *end;
 
-	write_raw(console, bytes, len);
+	if (console->raw)
+		ntd_background_write(console->raw, bytes, len);
 	while (len && (end = memchr(bytes, '\n', len))) {
 		size_t step = (size_t)(end - bytes) + 1;
 
@@ -224,7 +211,9 @@ int ntd_console_open(struct ntd_console *console, int output_fd, int input_fd, i
 	free(ntd_steal(&console->panic));
 	console->output.fd = output_fd;
 	console->input.fd = input_fd;
-	console->raw_fd = raw_fd;
+	console->raw = ntd_background_open(ntd_report_background(console->report), raw_fd, err);
+	if (!console->raw)
+		return -1;
 	fcntl(output_fd, F_SETFL, O_NONBLOCK);
 	fcntl(input_fd, F_SETFL, O_NONBLOCK);
 	if (ntd_source_add(console->loop, &console->output, EPOLLIN, err) < 0)
@@ -253,7 +242,7 @@ void ntd_console_close(struct ntd_console *console, const struct ntd_error *why)
 		ntd_source_remove(&console->input);
 		ntd_close_fd(&console->output.fd);
 		ntd_close_fd(&console->input.fd);
-		ntd_close_fd(&console->raw_fd);
+		ntd_background_close(ntd_steal(&console->raw));
 	}
 	ntd_timer_cancel(&console->quiet);
 	ntd_console_fail_pending(console, why);
@@ -410,8 +399,7 @@ struct ntd_console *ntd_console_new(struct ntd_loop *loop, struct ntd_report *re
 					.machine = ntd_strdup(machine),
 					.output = {.fd = -1, .ready = output_ready},
 					.input = {.fd = -1, .ready = input_ready},
-					.quiet = {.expired = ntd_console_quiet},
-					.raw_fd = -1};
+					.quiet = {.expired = ntd_console_quiet}};
 	return console;
 }
 

@@ -1,7 +1,7 @@
 /* A machine's serial console: the output of the QEMU process, and its input.
  *
- * The raw bytes go to a file before anything else is done with them. Each line is then logged, kept for
- * get_console_log(), and handed once to whoever waits for console text.
+ * The raw bytes go to a file, in the background. Each line is logged, kept for get_console_log(), and handed once to
+ * whoever waits for console text.
  */
 #pragma once
 

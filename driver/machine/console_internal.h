@@ -10,7 +10,7 @@ struct ntd_console {
 	struct ntd_report *report;
 	char *machine;
 	struct ntd_source output, input; /* fd -1: closed */
-	int raw_fd;
+	struct ntd_background_file *raw;
 	struct ntd_buf partial, log, pending_input;
 	size_t unread;       /* offset in the log */
 	size_t partial_used; /* bytes of the partial line that a wait has used up */

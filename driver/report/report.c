@@ -15,6 +15,8 @@
 
 enum { DEFAULT_LIMIT = 256 << 20 };
 
+#define FILE_PATIENCE (10 * NTD_SECOND)
+
 struct entry {
 	struct ntd_event event;
 	struct entry *next;
@@ -33,6 +35,7 @@ struct ntd_report {
 	pthread_mutex_t sink_mutex;
 	_Atomic(struct ntd_sink *) sinks; /* added without the mutex, at the head */
 	pthread_t writer;
+	struct ntd_background *background;
 };
 
 /* ---- entries */
@@ -189,7 +192,13 @@ struct ntd_report *ntd_report_new(struct ntd_error **err)
 		free(report);
 		return NULL;
 	}
+	report->background = ntd_background_new(DEFAULT_LIMIT);
 	return report;
+}
+
+struct ntd_background *ntd_report_background(struct ntd_report *report)
+{
+	return report->background;
 }
 
 void ntd_report_add(struct ntd_report *report, struct ntd_sink *sink)
@@ -222,12 +231,14 @@ bool ntd_report_end(struct ntd_report *report, int64_t deadline)
 {
 	struct timespec at = {.tv_sec = deadline / NTD_SECOND, .tv_nsec = deadline % NTD_SECOND};
 
-	if (!ntd_report_flush(report, deadline) ||
-	    pthread_mutex_clocklock(&report->sink_mutex, CLOCK_MONOTONIC, &at))
-		return false;
-	close_sinks(report);
-	pthread_mutex_unlock(&report->sink_mutex);
-	return true;
+	bool ended = ntd_report_flush(report, deadline) &&
+		     !pthread_mutex_clocklock(&report->sink_mutex, CLOCK_MONOTONIC, &at);
+
+	if (ended) {
+		close_sinks(report);
+		pthread_mutex_unlock(&report->sink_mutex);
+	}
+	return ntd_background_flush(report->background, deadline) && ended;
 }
 
 void ntd_report_free(struct ntd_report *report)
@@ -239,6 +250,7 @@ void ntd_report_free(struct ntd_report *report)
 	pthread_cond_signal(&report->queued);
 	pthread_mutex_unlock(&report->queue_mutex);
 	pthread_join(report->writer, NULL);
+	ntd_background_free(report->background, ntd_after(FILE_PATIENCE));
 	close_sinks(report);
 	pthread_cond_destroy(&report->queued);
 	pthread_cond_destroy(&report->written);
@@ -277,11 +289,12 @@ bool ntd_report_is_settled(struct ntd_report *report)
 /* Writes itself: that is quicker than to wake the writer and to wait for it. */
 void ntd_report_settle(struct ntd_report *report)
 {
-	if (ntd_report_is_settled(report))
-		return;
-	pthread_mutex_lock(&report->sink_mutex);
-	drain(report);
-	pthread_mutex_unlock(&report->sink_mutex);
+	if (!ntd_report_is_settled(report)) {
+		pthread_mutex_lock(&report->sink_mutex);
+		drain(report);
+		pthread_mutex_unlock(&report->sink_mutex);
+	}
+	ntd_background_settle(report->background);
 }
 
 void ntd_report_emit(struct ntd_report *report, const struct ntd_event *event)

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "report/background.h"
 
 #include <stdbool.h>
 
@@ -66,6 +67,8 @@ void ntd_report_add(struct ntd_report *report, struct ntd_sink *sink);
 void ntd_report_limit(struct ntd_report *report, size_t bytes);
 /* Writes what is queued, closes the sinks and frees the report. */
 void ntd_report_free(struct ntd_report *report);
+/* The files that are written beside it; they are flushed by all that flushes the report. */
+struct ntd_background *ntd_report_background(struct ntd_report *report);
 /* Has everything written that was queued so far, however long nobody reads it: never with a lock. */
 void ntd_report_settle(struct ntd_report *report);
 /* Whether that would do nothing. */

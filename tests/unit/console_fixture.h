@@ -67,20 +67,28 @@ static inline void close_console(void *arg)
 	ntd_console_close(((struct fixture *)arg)->console, why);
 }
 
-static inline void begin(struct fixture *fixture)
+/* `raw` is the file for raw bytes, raw_copy how to read it. */
+static inline void begin_with(struct fixture *fixture, int raw, int raw_copy)
 {
 	int out[2], in[2];
 
 	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
 	assert_int_equal(pipe2(in, O_CLOEXEC), 0);
 	ntd_close_fd(&fixture->raw_copy);
-	fixture->raw = memfd_create("raw", MFD_CLOEXEC);
-	fixture->raw_copy = fcntl(fixture->raw, F_DUPFD_CLOEXEC, 3);
+	fixture->raw = raw;
+	fixture->raw_copy = raw_copy;
 	fixture->output = out[0];
 	fixture->guest_out = out[1];
 	fixture->guest_in = in[0];
 	fixture->input = in[1];
 	ntd_loop_call(fixture->loop, open_console, fixture);
+}
+
+static inline void begin(struct fixture *fixture)
+{
+	int raw = memfd_create("raw", MFD_CLOEXEC);
+
+	begin_with(fixture, raw, fcntl(raw, F_DUPFD_CLOEXEC, 3));
 }
 
 static inline void end(struct fixture *fixture)
@@ -216,6 +224,8 @@ static inline void assert_raw(struct fixture *fixture, const char *bytes, size_t
 {
 	_cleanup_free_ char *raw = ntd_malloc(len + 1);
 
+	assert_true(
+		ntd_background_flush(ntd_report_background(fixture->report), ntd_after(PATIENCE)));
 	assert_int_equal(pread(fixture->raw_copy, raw, len + 1, 0), len);
 	assert_memory_equal(raw, bytes, len);
 }

@@ -76,6 +76,32 @@ static void a_flood_loses_nothing(void **state)
 	assert_raw(fixture, ntd_buf_bytes(&text), text.len);
 }
 
+/* A pipe that nobody reads is written as a disk that hangs. */
+static void a_disk_that_hangs_stops_no_console(void **state)
+{
+	struct fixture *fixture = *state;
+	_cleanup_buf_ struct ntd_buf text = {0}, lines = {0};
+	int raw[2];
+
+	end(fixture);
+	assert_int_equal(pipe2(raw, O_CLOEXEC), 0);
+	begin_with(fixture, raw[1], raw[0]);
+	for (int i = 0; i < 100000; i++)
+		ntd_buf_printf(&text, "line %d\n", i);
+	print_bytes(fixture, ntd_buf_bytes(&text), text.len);
+	take_until(fixture, "line 99999\n", &lines);
+	end(fixture); /* the machine, too, can end */
+	for (size_t len = 0; len < text.len;) {
+		char bytes[4096];
+		ssize_t got = read(fixture->raw_copy, bytes, sizeof bytes);
+
+		assert_true(got > 0);
+		assert_memory_equal(bytes, ntd_buf_bytes(&text) + len, got);
+		len += (size_t)got;
+	}
+	begin(fixture);
+}
+
 /* ---- taking */
 
 static void no_more_is_taken_than_the_limit(void **state)
@@ -345,6 +371,7 @@ int main(void)
 		console_test(bytes_are_decoded_a_line_at_a_time),
 		console_test(a_very_long_line_loses_nothing),
 		console_test(a_flood_loses_nothing),
+		console_test(a_disk_that_hangs_stops_no_console),
 		console_test(no_more_is_taken_than_the_limit),
 		console_test(what_is_given_back_is_taken_again),
 		console_test(each_line_is_taken_once),

@@ -1,0 +1,242 @@
+/* One thread writes all the files. `mutex` is held for a few instructions only, never while writing. The thread starts
+ * with the first file.
+ */
+#include "report/background.h"
+
+#include "base/buf.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+
+#define PATIENCE (1 * NTD_SECOND)
+
+struct ntd_background_file {
+	struct ntd_background *background;
+	struct ntd_background_file *next;
+	int fd;
+	bool closing;
+	size_t dropped; /* bytes that did not find room after those pending */
+	struct ntd_buf pending;
+};
+
+struct ntd_background {
+	pthread_mutex_t mutex;
+	pthread_cond_t queued, written;
+	size_t limit; /* of what is pending for a file */
+	struct ntd_background_file *files;
+	uint64_t queued_count, written_count; /* of bytes, since the beginning */
+	bool started, closing, hangs;
+	pthread_t thread;
+};
+
+/* ---- the thread */
+
+/* Those of a file whose descriptor is gone go nowhere. */
+static void write_all(int *fd, struct ntd_buf *bytes)
+{
+	while (bytes->len && *fd >= 0) {
+		ssize_t written = write(*fd, ntd_buf_bytes(bytes), bytes->len);
+
+		if (written > 0)
+			ntd_buf_consume(bytes, (size_t)written);
+		else if (errno != EINTR)
+			ntd_close_fd(fd);
+	}
+}
+
+static struct ntd_background_file *find_work(struct ntd_background *background)
+{
+	struct ntd_background_file *file = background->files;
+
+	while (file && !file->pending.len && !file->closing)
+		file = file->next;
+	return file;
+}
+
+static void file_free(struct ntd_background_file *file)
+{
+	ntd_close_fd(&file->fd);
+	ntd_buf_free(&file->pending);
+	free(file);
+}
+
+static void forget(struct ntd_background_file *file)
+{
+	struct ntd_background_file **link = &file->background->files;
+
+	while (*link != file)
+		link = &(*link)->next;
+	*link = file->next;
+	file_free(file);
+}
+
+/* With the mutex, which it gives up to write. Only this thread removes files. */
+static void work(struct ntd_background_file *file)
+{
+	struct ntd_background *background = file->background;
+	struct ntd_buf bytes = file->pending;
+	size_t count = bytes.len + file->dropped;
+
+	if (!count && file->closing) {
+		forget(file);
+		return;
+	}
+	if (file->dropped)
+		ntd_buf_printf(&bytes,
+			       "\n[%zu bytes are missing here: the file was not written fast "
+			       "enough]\n",
+			       file->dropped);
+	file->pending = (struct ntd_buf){0};
+	file->dropped = 0;
+	pthread_mutex_unlock(&background->mutex);
+	write_all(&file->fd, &bytes);
+	ntd_buf_free(&bytes);
+	pthread_mutex_lock(&background->mutex);
+	background->written_count += count;
+	background->hangs = false;
+	pthread_cond_broadcast(&background->written);
+}
+
+static void *background_main(void *arg)
+{
+	struct ntd_background *background = arg;
+	struct ntd_background_file *file;
+
+	pthread_mutex_lock(&background->mutex);
+	for (;;) {
+		file = find_work(background);
+		if (file)
+			work(file);
+		else if (background->closing)
+			break;
+		else
+			pthread_cond_wait(&background->queued, &background->mutex);
+	}
+	pthread_mutex_unlock(&background->mutex);
+	return NULL;
+}
+
+/* With the mutex. */
+static int start(struct ntd_background *background, struct ntd_error **err)
+{
+	sigset_t all, before;
+	int failed;
+
+	if (background->started)
+		return 0;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	failed = pthread_create(&background->thread, NULL, background_main, background);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	background->started = !failed;
+	return failed ? ntd_error_sys(err, failed, "cannot start a thread for files") : 0;
+}
+
+/* ---- public */
+
+struct ntd_background *ntd_background_new(size_t limit)
+{
+	struct ntd_background *background = ntd_calloc(1, sizeof *background);
+
+	background->limit = limit;
+	pthread_mutex_init(&background->mutex, NULL);
+	pthread_cond_init(&background->queued, NULL);
+	pthread_cond_init(&background->written, NULL);
+	return background;
+}
+
+void ntd_background_free(struct ntd_background *background, int64_t deadline)
+{
+	struct ntd_background_file *file;
+
+	if (!ntd_background_flush(background, deadline))
+		return; /* its thread has it */
+	pthread_mutex_lock(&background->mutex);
+	background->closing = true;
+	pthread_cond_signal(&background->queued);
+	pthread_mutex_unlock(&background->mutex);
+	if (background->started)
+		pthread_join(background->thread, NULL);
+	while ((file = background->files)) {
+		background->files = file->next;
+		file_free(file);
+	}
+	pthread_cond_destroy(&background->queued);
+	pthread_cond_destroy(&background->written);
+	pthread_mutex_destroy(&background->mutex);
+	free(background);
+}
+
+struct ntd_background_file *ntd_background_open(struct ntd_background *background, int fd,
+						struct ntd_error **err)
+{
+	struct ntd_background_file *file = NULL;
+
+	pthread_mutex_lock(&background->mutex);
+	if (start(background, err) == 0) {
+		file = ntd_calloc(1, sizeof *file);
+		*file = (struct ntd_background_file){
+			.background = background, .next = background->files, .fd = fd};
+		background->files = file;
+	}
+	pthread_mutex_unlock(&background->mutex);
+	if (!file)
+		close(fd);
+	return file;
+}
+
+void ntd_background_write(struct ntd_background_file *file, const char *bytes, size_t len)
+{
+	struct ntd_background *background = file->background;
+
+	pthread_mutex_lock(&background->mutex);
+	background->queued_count += len;
+	if (file->dropped || file->pending.len + len > background->limit)
+		file->dropped += len; /* also what would fit again: the gap is one */
+	else
+		ntd_buf_append(&file->pending, bytes, len);
+	pthread_cond_signal(&background->queued);
+	pthread_mutex_unlock(&background->mutex);
+}
+
+void ntd_background_close(struct ntd_background_file *file)
+{
+	struct ntd_background *background = file->background;
+
+	pthread_mutex_lock(&background->mutex);
+	file->closing = true;
+	pthread_cond_signal(&background->queued);
+	pthread_mutex_unlock(&background->mutex);
+}
+
+/* With the mutex. */
+static bool wait_for(struct ntd_background *background, uint64_t count, int64_t deadline)
+{
+	struct timespec at = {.tv_sec = deadline / NTD_SECOND, .tv_nsec = deadline % NTD_SECOND};
+	int late = 0;
+
+	while (background->written_count < count && !late)
+		late = pthread_cond_clockwait(&background->written, &background->mutex,
+					      CLOCK_MONOTONIC, &at);
+	return background->written_count >= count;
+}
+
+bool ntd_background_flush(struct ntd_background *background, int64_t deadline)
+{
+	bool done;
+
+	pthread_mutex_lock(&background->mutex);
+	done = wait_for(background, background->queued_count, deadline);
+	pthread_mutex_unlock(&background->mutex);
+	return done;
+}
+
+void ntd_background_settle(struct ntd_background *background)
+{
+	pthread_mutex_lock(&background->mutex);
+	if (!background->hangs)
+		background->hangs =
+			!wait_for(background, background->queued_count, ntd_after(PATIENCE));
+	pthread_mutex_unlock(&background->mutex);
+}
