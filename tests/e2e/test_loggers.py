@@ -260,6 +260,7 @@ def test_loggers_that_write_files():
         ("part", "inner\nin it\n"), ("other", None)]
     assert suite.findtext("system-out").startswith("plain <&>\nm # line\ninner\nin it\n")
     assert "hidden" not in suite.findtext("system-out") and suite.get("failures") == "0"
+    assert all(0 <= float(case.get("time")) < 60 for case in suite.findall("testcase"))
 
 
 def test_a_report_of_a_scripts_own_tells_of_failures():

@@ -65,7 +65,7 @@ class XMLLogger(LogWriter):
 
 class JunitXMLLogger(LogWriter):
     """A test case a title of a subtest; and one for the rest, `main`, if there are no subtests or it has failed. All that
-    was logged is in the output of the suite."""
+    was logged is in the output of the suite. The time of a case is its own, without that of subtests in it."""
 
     class TestCaseState:
         def __init__(self):
@@ -78,6 +78,7 @@ class JunitXMLLogger(LogWriter):
         self.outfile = outfile
         self.tests = {}
         self.testsuite, self._rest = self.TestCaseState(), self.TestCaseState()
+        self._rest.seconds -= time.monotonic()
         self._current = [self._rest]
         self._written = False
         atexit.register(self.close)
@@ -110,25 +111,27 @@ class JunitXMLLogger(LogWriter):
         try:
             yield
         finally:
+            passed = time.monotonic() - began
             self._current.remove(state)
-            state.seconds += time.monotonic() - began
+            self._current[-1].seconds -= passed
+            state.seconds += passed
 
     def close(self):
         if self._written:
             return
         self._written = True
+        self._rest.seconds += time.monotonic()
         cases = dict(self.tests) if self.tests and not self._rest.failure else {**self.tests, "main": self._rest}
         failures = sum(state.failure for state in cases.values())
-        suite = ElementTree.Element("testsuite", name="NixOS integration test", tests=str(len(cases)), errors="0",
-                                    failures=str(failures), skipped="0")
+        counts = {"tests": str(len(cases)), "failures": str(failures), "errors": "0", "disabled": "0"}
+        root = ElementTree.Element("testsuites", counts)
+        suite = ElementTree.SubElement(root, "testsuite", counts, name="NixOS integration test", skipped="0")
         for name, state in cases.items():
             case = ElementTree.SubElement(suite, "testcase", name=_plain(name), time=f"{state.seconds:.3f}")
             if state.failure:
                 ElementTree.SubElement(case, "failure", type="failure", message="test case failed")
             _add_output(case, state)
         _add_output(suite, self.testsuite)
-        root = ElementTree.Element("testsuites")
-        root.append(suite)
         ElementTree.ElementTree(root).write(self.outfile, encoding="utf-8", xml_declaration=True)
 
 
