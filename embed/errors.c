@@ -1,3 +1,4 @@
+#include "base/printable.h"
 #include "embed.h"
 
 #include <assert.h>
@@ -63,13 +64,16 @@ static PyObject *exception_for(struct ntd_module_state *state, enum ntd_errc cod
 	return table[code];
 }
 
+/* Messages quote what guests printed, and Python shows them without the driver: at the prompt, of threads. */
 PyObject *ntd_raise(struct ntd_module_state *state, struct ntd_error *error)
 {
 	PyObject *type = exception_for(state, error->code);
 	_cleanup_pyref_ PyObject *message = NULL, *exception = NULL;
 
 	if (!PyErr_Occurred()) {
-		message = ntd_text_of(error->message);
+		_cleanup_free_ char *text = ntd_printable_text(error->message);
+
+		message = ntd_text_of(text);
 		if (message && error->code == NTD_E_SYS) /* becomes FileNotFoundError and so on */
 			exception = PyObject_CallFunction(type, "iO", error->sys_errno, message);
 		else if (message)

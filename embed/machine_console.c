@@ -100,7 +100,11 @@ PyMethodDef ntd_machine_console_methods[] = {
 		   "regular\n"
 		   "expression: a line, also one that has just begun (a prompt), or lines joined "
 		   "without\n"
-		   "newlines. Messages of the kernel in the middle of a line do not hide it."),
+		   "newlines. Messages of the kernel in the middle of a line do not hide it. The "
+		   "time\n"
+		   "that the expression itself takes is the script's own affair: what a guest "
+		   "prints can\n"
+		   "keep one that backtracks without bound busy for ever."),
 	{"get_console_log", get_console_log, METH_NOARGS,
 	 "get_console_log($self)\n--\n\nAll console lines since the machine was started."},
 	NTD_METHOD("send_monitor_command", send_monitor_command,

@@ -1,4 +1,5 @@
 /* A run of pytest style tests: what test_driver_pytest needs of the core. */
+#include "base/printable.h"
 #include "machine/evidence.h"
 #include "machine_object.h"
 #include "report/recall.h"
@@ -185,6 +186,22 @@ static PyObject *pause_run(PyObject *self, PyObject *args)
 	Py_RETURN_NONE;
 }
 
+static PyObject *printable(PyObject *self, PyObject *args)
+{
+	_cleanup_buf_ struct ntd_buf out = {0};
+	_cleanup_pyref_ PyObject *utf8 = NULL;
+	PyObject *text;
+	int colours;
+
+	if (!PyArg_ParseTuple(args, "Up:printable", &text, &colours))
+		return NULL;
+	utf8 = PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace");
+	if (!utf8)
+		return NULL;
+	ntd_printable(&out, PyBytes_AsString(utf8), (size_t)PyBytes_Size(utf8), colours);
+	return ntd_text(&out);
+}
+
 PyMethodDef ntd_pytest_functions[] = {
 	{"begin_test", begin_test, METH_VARARGS,
 	 "begin_test(title)\n--\n\nA test begins; returns where the log is, for recall()."},
@@ -206,6 +223,9 @@ PyMethodDef ntd_pytest_functions[] = {
 	 "what is\nof this test."},
 	{"ending", ending, METH_NOARGS,
 	 "ending()\n--\n\nThe signal that has come to end the run, SIGTERM or SIGHUP, or 0."},
+	{"printable", printable, METH_VARARGS,
+	 "printable(text, colours)\n--\n\nThe text without what commands a terminal; colours "
+	 "may stay."},
 	{"pause", pause_run, METH_VARARGS,
 	 "pause(names, banner)\n--\n\nA prompt with these names; SystemExit for exit()."},
 	{NULL, NULL, 0, NULL},

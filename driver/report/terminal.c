@@ -6,18 +6,22 @@
  *   ESC[2mNAME # line ESC[0m           a console line
  *   ESC[31m!!! ESC[0m text             a failed test
  *
+ * What a guest printed, or a script says, is shown as text only (base/printable.h): nothing in it commands the
+ * terminal. Colours pass where the log is a terminal.
+ *
  * A quiet terminal keeps what it does not show as long as it may be wanted: messages until the next step
  * begins or one ends, the last console lines until the run ends.
  */
 #include "report/sinks.h"
 
-#include "base/buf.h"
+#include "base/printable.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <unistd.h>
 
 /* The last console lines of a machine, as they are shown. */
 struct tail {
@@ -32,7 +36,8 @@ struct terminal {
 	int own_fd; /* a copy of it that is ours; -1: none */
 	_Atomic enum ntd_level level;
 	atomic_bool serial;
-	bool broken; /* the reader is gone: write no more */
+	bool broken;  /* the reader is gone: write no more */
+	bool colours; /* those of guests pass */
 	struct ntd_buf pending;
 
 	bool quiet;            /* the rest belongs to this */
@@ -60,15 +65,26 @@ static void write_pending(struct terminal *terminal)
 	ntd_buf_clear(&terminal->pending);
 }
 
-static void line(struct ntd_buf *out, const char *before, const struct ntd_event *event,
-		 const char *separator, const char *after)
+static void put_text(const struct terminal *terminal, struct ntd_buf *out,
+		     const struct ntd_event *event)
+{
+	ntd_printable(out, event->text, event->text_len, terminal->colours);
+}
+
+static void put_machine(struct ntd_buf *out, const char *machine, const char *separator)
+{
+	if (!machine)
+		return;
+	ntd_printable(out, machine, strlen(machine), false);
+	ntd_buf_puts(out, separator);
+}
+
+static void line(const struct terminal *terminal, struct ntd_buf *out, const char *before,
+		 const struct ntd_event *event, const char *separator, const char *after)
 {
 	ntd_buf_puts(out, before);
-	if (event->machine) {
-		ntd_buf_puts(out, event->machine);
-		ntd_buf_puts(out, separator);
-	}
-	ntd_buf_append(out, event->text, event->text_len);
+	put_machine(out, event->machine, separator);
+	put_text(terminal, out, event);
 	ntd_buf_puts(out, after);
 }
 
@@ -88,7 +104,7 @@ static void drop_first_line(struct ntd_buf *lines)
 
 static void hide_message(struct terminal *terminal, const struct ntd_event *event)
 {
-	line(&terminal->hidden, "", event, ": ", "\n");
+	line(terminal, &terminal->hidden, "", event, ": ", "\n");
 	if (terminal->hidden.len > HIDDEN_LIMIT)
 		ntd_buf_consume(&terminal->hidden, terminal->hidden.len - HIDDEN_LIMIT);
 }
@@ -119,7 +135,7 @@ static void hide_serial(struct terminal *terminal, const struct ntd_event *event
 {
 	struct tail *tail = tail_of(terminal, event->machine ? event->machine : "");
 
-	line(&tail->lines, "\033[2m", event, " # ", "\033[0m\n");
+	line(terminal, &tail->lines, "\033[2m", event, " # ", "\033[0m\n");
 	if (tail->count == TAIL_LINES)
 		drop_first_line(&tail->lines);
 	else
@@ -131,7 +147,7 @@ static void show_tails(struct terminal *terminal)
 	for (size_t i = 0; i < terminal->tail_count; i++) {
 		const struct tail *tail = &terminal->tails[i];
 
-		ntd_buf_printf(&terminal->pending, "%s: last console lines:\n", tail->machine);
+		put_machine(&terminal->pending, tail->machine, ": last console lines:\n");
 		ntd_buf_append(&terminal->pending, ntd_buf_bytes(&tail->lines), tail->lines.len);
 	}
 }
@@ -143,10 +159,9 @@ static void step(struct terminal *terminal, const struct ntd_event *event, const
 	struct ntd_buf *out = &terminal->pending;
 
 	settle_hidden(terminal, false);
-	if (event->machine)
-		ntd_buf_printf(out, "%s: ", event->machine);
+	put_machine(out, event->machine, ": ");
 	ntd_buf_printf(out, "\033[1m\033[32m%s", title);
-	ntd_buf_append(out, event->text, event->text_len);
+	put_text(terminal, out, event);
 	ntd_buf_puts(out, "\033[0m\n");
 }
 
@@ -158,7 +173,7 @@ static void step_end(struct terminal *terminal, const struct ntd_event *event, c
 	if (event->failed)
 		return;
 	ntd_buf_printf(out, "(finished: %s", title);
-	ntd_buf_append(out, event->text, event->text_len);
+	put_text(terminal, out, event);
 	ntd_buf_printf(out, ", in %.2f seconds)\n", event->seconds);
 }
 
@@ -171,7 +186,7 @@ static void message(struct terminal *terminal, const struct ntd_event *event)
 	if (terminal->quiet && !is_trouble(event))
 		hide_message(terminal, event);
 	else
-		line(&terminal->pending, "", event, ": ", "\n");
+		line(terminal, &terminal->pending, "", event, ": ", "\n");
 }
 
 static void terminal_event(struct ntd_sink *sink, const struct ntd_event *event)
@@ -198,10 +213,10 @@ static void terminal_event(struct ntd_sink *sink, const struct ntd_event *event)
 		if (terminal->quiet)
 			hide_serial(terminal, event);
 		else if (terminal->serial)
-			line(&terminal->pending, "\033[2m", event, " # ", "\033[0m\n");
+			line(terminal, &terminal->pending, "\033[2m", event, " # ", "\033[0m\n");
 		break;
 	case NTD_EVENT_TEST_ERROR:
-		line(&terminal->pending, "\033[31m!!! \033[0m", event, ": ", "\n");
+		line(terminal, &terminal->pending, "\033[31m!!! \033[0m", event, ": ", "\n");
 		break;
 	case NTD_EVENT_RUN_END:
 		if (event->failed)
@@ -244,6 +259,7 @@ struct ntd_sink *ntd_terminal_sink(int fd, enum ntd_level level)
 		.event = terminal_event, .flush = terminal_flush, .close = terminal_close};
 	terminal->fd = fd;
 	terminal->own_fd = -1;
+	terminal->colours = isatty(fd);
 	terminal->level = level;
 	terminal->serial = true;
 	return &terminal->sink;

@@ -8,6 +8,8 @@ import code
 import os
 import sys
 
+from _test_driver import printable
+
 HISTORY = ".nixos-test-history"
 HISTORY_LINES = 10_000
 
@@ -87,6 +89,10 @@ class _Console(code.InteractiveConsole):
                 raise
             self.ended = True  # the end of the input is the end of the block that is open
             return ""
+
+    def write(self, data):
+        """Tracebacks may quote what a guest printed."""
+        super().write(printable(data, False))
 
 
 def _interact(symbols):

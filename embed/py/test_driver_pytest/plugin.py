@@ -8,7 +8,7 @@ import zlib
 
 import pytest
 
-from _test_driver import begin_test, end_test, ending, spent
+from _test_driver import begin_test, end_test, ending, printable, spent
 from test_driver.test_vm import living_vms
 from test_driver_pytest import reports, requirements
 from test_driver_pytest.fixtures import RESERVED
@@ -20,6 +20,12 @@ MARKS = (
     "vm: boots machines",
     "slow: takes long",
 )
+
+
+def _write_printable(writer):
+    """What guests printed is in reports, too. Colours pass where pytest writes its own."""
+    write = writer.write
+    writer.write = lambda text, **named: write(printable(text, writer.hasmarkup), **named)
 
 
 class Plugin:
@@ -36,6 +42,11 @@ class Plugin:
         self.told = self.unmet = False
 
     # ---- the session
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionstart(self, session):
+        if session.config.pluginmanager.has_plugin("terminalreporter"):
+            _write_printable(session.config.get_terminal_writer())
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_configure(self, config):

@@ -333,3 +333,17 @@ def test_exit_in_a_test_is_a_failure(fake):
     result = run("import sys, pytest\ndef test_a(): sys.exit(7)\ndef test_b(): pytest.exit('enough', 9)\n"
                  "def test_c(): pass\n", fake, status=9)
     assert result.outcomes.get("test_a") == "FAILED" and "test_c" not in result.outcomes
+
+
+# ---- what guests print
+
+
+def test_reports_command_no_terminal(fakes):
+    result = run(r"""
+        def test_a(machine):
+            text = machine.succeed(r"printf '\033]0;title\007\033[31mred\033[2J text \302\2332K'")
+            print(text)
+            raise ValueError(text)
+        """, fakes("machine"), status=1)
+    assert "ValueError: red text" in result.out and "Captured stdout call" in result.out
+    assert "\x1b" not in result.out and "\x9b" not in result.out
