@@ -24,7 +24,7 @@ struct ntd_module_state {
 	PyObject *machine_died, *machine_timeout, *protocol_error;
 	PyTypeObject *qemu_machine_type, *nspawn_machine_type, *vlan_type, *driver_type,
 		*logger_type, *step_type;
-	PyTypeObject *socket_type, *process_type, *qmp_type;
+	PyTypeObject *socket_type, *qmp_type;
 	PyTypeObject *base_machine_type, *lazy_type, *timer_type;
 	PyTypeObject *object_type, *method_type;
 	PyObject *driver; /* the Driver of this run */
@@ -202,7 +202,6 @@ int ntd_add_driver_type(PyObject *module, struct ntd_module_state *state);
 int ntd_add_logger_type(PyObject *module, struct ntd_module_state *state);
 int ntd_add_step_type(PyObject *module, struct ntd_module_state *state);
 int ntd_add_socket_type(PyObject *module, struct ntd_module_state *state);
-int ntd_add_process_type(PyObject *module, struct ntd_module_state *state);
 int ntd_add_qmp_type(PyObject *module, struct ntd_module_state *state);
 int ntd_add_timer_type(PyObject *module, struct ntd_module_state *state);
 int ntd_add_lazy_type(PyObject *module, struct ntd_module_state *state);
@@ -217,8 +216,6 @@ PyObject *ntd_driver_object(struct ntd_module_state *state);
 enum ntd_socket_kind { NTD_SOCKET_SHELL, NTD_SOCKET_MONITOR };
 PyObject *ntd_socket_object(struct ntd_module_state *state, PyObject *owner,
 			    struct ntd_machine *machine, enum ntd_socket_kind kind);
-PyObject *ntd_process_object(struct ntd_module_state *state, PyObject *owner,
-			     struct ntd_machine *machine, pid_t pid);
 PyObject *ntd_qmp_object(struct ntd_module_state *state, PyObject *owner,
 			 struct ntd_machine *machine);
 /* A context manager for a step in a log; takes `attributes`. NULL for the report: NULL. */

@@ -58,10 +58,8 @@ PyObject *ntd_machine_get_last_lines(PyObject *object, void *closure)
 	return made_of(object, "LastLines");
 }
 
-PyObject *ntd_machine_get_serial_thread(PyObject *object, void *closure)
+PyObject *ntd_machine_make_serial_thread(PyObject *object, unsigned start)
 {
-	if (!ntd_machine_status(ntd_machine_self(object)->machine).pid)
-		Py_RETURN_NONE;
 	return made_of(object, "SerialThread");
 }
 

@@ -109,7 +109,7 @@ static PyObject *release(PyObject *object, PyObject *unused)
 	struct machine_object *self = ntd_machine_self(object);
 	struct ntd_machine *machine = self->machine;
 
-	if (!ntd_machine_status(machine).pid)
+	if (!ntd_machine_status(machine).pid || ntd_machine_kept(object, &ntd_kept_pid) == Py_None)
 		Py_RETURN_NONE;
 	ntd_machine_note_release(self);
 	Py_BEGIN_ALLOW_THREADS

@@ -3,6 +3,22 @@
 
 #include "embed.h"
 
+/* An attribute that belongs to one start: what it is, and of which start. */
+struct ntd_kept {
+	PyObject *value; /* NULL: nobody has asked yet */
+	unsigned start;
+};
+
+enum ntd_kept_slot { NTD_KEPT_PROCESS, NTD_KEPT_PID, NTD_KEPT_SERIAL_THREAD, NTD_KEPT_COUNT };
+
+struct ntd_kept_attribute {
+	enum ntd_kept_slot slot;
+	/* Makes it for the present start; None: there is none yet. */
+	PyObject *(*make)(PyObject *object, unsigned start);
+	bool before;  /* it is there before the first start, too */
+	bool passing; /* what is made is not kept, only what a script sets */
+};
+
 struct machine_object {
 	struct ntd_object head;
 	struct ntd_machine *machine; /* the session's; lives until the interpreter has ended */
@@ -10,6 +26,7 @@ struct machine_object {
 	PyObject *start_command;     /* NULL until a script looks at it or brings its own */
 	PyObject *logger;            /* NULL: the run's */
 	PyObject *original;          /* of which this is a copy, or NULL */
+	struct ntd_kept kept[NTD_KEPT_COUNT];
 	bool in_callbacks, callbacks_seen, released;
 };
 
@@ -29,6 +46,22 @@ PyObject *ntd_machine_get_callbacks(PyObject *object, void *closure);
 int ntd_machine_set_callbacks(PyObject *object, PyObject *value, void *closure);
 PyObject *ntd_machine_get_start_command(PyObject *object, void *closure);
 int ntd_machine_set_start_command(PyObject *object, PyObject *value, void *closure);
+
+/* ---- machine_kept.c */
+/* A getter and a setter; their closure is a struct ntd_kept_attribute. */
+PyObject *ntd_machine_get_kept(PyObject *object, void *closure);
+int ntd_machine_set_kept(PyObject *object, PyObject *value, void *closure);
+/* What has been made or set for the present start, borrowed; NULL: nothing. */
+PyObject *ntd_machine_kept(PyObject *object, const struct ntd_kept_attribute *attribute);
+int ntd_machine_traverse_kept(struct machine_object *self, visitproc visit, void *arg);
+void ntd_machine_clear_kept(struct machine_object *self);
+
+/* ---- machine_process.c */
+PyObject *ntd_machine_make_process(PyObject *object, unsigned number);
+PyObject *ntd_machine_make_pid(PyObject *object, unsigned number);
+
+/* ---- machine_type.c: for machine_life.c */
+extern const struct ntd_kept_attribute ntd_kept_pid;
 
 /* ---- machine_new.c: __new__ and __init__ */
 PyObject *ntd_machine_new_object(PyTypeObject *type, PyObject *args, PyObject *kwargs);
@@ -55,6 +88,7 @@ extern PyMethodDef ntd_machine_efi_methods[];
 extern PyMethodDef ntd_machine_desktop_methods[];
 extern PyMethodDef ntd_machine_interact_methods[];
 extern PyMethodDef ntd_machine_ssh_methods[];
+extern PyMethodDef ntd_machine_process_methods[];
 
 /* A wait until some text in the guest matches a regular expression, in text_wait.c. */
 struct ntd_text_wait {
@@ -78,7 +112,7 @@ PyObject *ntd_wait_for_console_text(PyObject *object, PyObject *args, PyObject *
 /* ---- machine_console_lines.c */
 PyObject *ntd_machine_get_last_lines(PyObject *object, void *closure);
 PyObject *ntd_machine_get_full_console_log(PyObject *object, void *closure);
-PyObject *ntd_machine_get_serial_thread(PyObject *object, void *closure);
+PyObject *ntd_machine_make_serial_thread(PyObject *object, unsigned start);
 
 /* machine.efi_vars, in machine_efi.c */
 PyObject *ntd_machine_efi_store(PyObject *object);

@@ -77,6 +77,9 @@ static PyObject *get_qmp_client(PyObject *object, void *closure)
 	return ntd_qmp_object(ntd_state_of(object), object, ntd_machine_self(object)->machine);
 }
 
+static const struct ntd_kept_attribute serial_thread = {.slot = NTD_KEPT_SERIAL_THREAD,
+							.make = ntd_machine_make_serial_thread};
+
 static PyGetSetDef attributes[] = {
 	{"connected", get_connected, set_connected,
 	 "bool: the guest's root shell is there. Set it to False when the guest begins anew.",
@@ -106,8 +109,9 @@ static PyGetSetDef attributes[] = {
 	 "Queue: the console's lines that nothing has used yet.", NULL},
 	{"full_console_log", ntd_machine_get_full_console_log, NULL,
 	 "list: the console's lines since the start; a new list each time.", NULL},
-	{"serial_thread", ntd_machine_get_serial_thread, NULL,
-	 "SerialThread | None: what reads the console, while QEMU runs.", NULL},
+	{"serial_thread", ntd_machine_get_kept, ntd_machine_set_kept,
+	 "SerialThread | None: what reads the console, since the last start.",
+	 (void *)&serial_thread},
 	{NULL, NULL, NULL, NULL, NULL},
 };
 

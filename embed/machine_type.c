@@ -1,8 +1,6 @@
 /* The type BaseMachine: the object of every machine, and what all kinds have. */
 #include "machine_object.h"
 
-#include <sys/wait.h>
-
 /* ---- the object */
 
 PyObject *ntd_machine_object(struct ntd_module_state *state, struct ntd_machine *machine)
@@ -34,6 +32,8 @@ static int machine_traverse(PyObject *object, visitproc visit, void *arg)
 	Py_VISIT(ntd_machine_self(object)->start_command);
 	Py_VISIT(ntd_machine_self(object)->logger);
 	Py_VISIT(ntd_machine_self(object)->original);
+	if (ntd_machine_traverse_kept(ntd_machine_self(object), visit, arg) < 0)
+		return -1;
 	return ntd_object_traverse(object, visit, arg);
 }
 
@@ -43,6 +43,7 @@ static int machine_clear(PyObject *object)
 	Py_CLEAR(ntd_machine_self(object)->start_command);
 	Py_CLEAR(ntd_machine_self(object)->logger);
 	Py_CLEAR(ntd_machine_self(object)->original);
+	ntd_machine_clear_kept(ntd_machine_self(object));
 	return ntd_object_clear(object);
 }
 
@@ -122,16 +123,16 @@ static int set_name(PyObject *object, PyObject *value, void *closure)
 
 static PyObject *get_booted(PyObject *object, void *closure)
 {
-	return PyBool_FromLong(ntd_machine_state_booted(status_of(object).state));
+	return PyBool_FromLong(status_of(object).booted);
 }
 
-static PyObject *get_pid(PyObject *object, void *closure)
+static int set_booted(PyObject *object, PyObject *value, void *closure)
 {
-	pid_t pid = status_of(object).pid;
+	int truth = value ? PyObject_IsTrue(value) : 0;
 
-	if (!pid)
-		Py_RETURN_NONE;
-	return PyLong_FromLong(pid);
+	if (truth >= 0)
+		ntd_machine_set_booted(ntd_machine_self(object)->machine, truth);
+	return truth < 0 ? -1 : 0;
 }
 
 static PyObject *get_directory(PyObject *object, void *closure)
@@ -205,22 +206,40 @@ static PyObject *get_logger(PyObject *object, void *closure)
 	return logger ? Py_NewRef(logger) : ntd_logger_object(ntd_state_of(object));
 }
 
+static const struct ntd_kept_attribute process = {.slot = NTD_KEPT_PROCESS,
+						  .make = ntd_machine_make_process};
+const struct ntd_kept_attribute ntd_kept_pid = {
+	.slot = NTD_KEPT_PID, .make = ntd_machine_make_pid, .passing = true};
+
+/* Of a container there is none when its end has been noted. */
 static PyObject *get_process(PyObject *object, void *closure)
 {
-	pid_t pid = status_of(object).pid;
-
-	if (!pid)
+	if (ntd_machine_class_of(object) == ntd_state_of(object)->nspawn_machine_type &&
+	    status_of(object).state == NTD_MACHINE_DOWN)
 		Py_RETURN_NONE;
-	return ntd_process_object(ntd_state_of(object), object, ntd_machine_self(object)->machine,
-				  pid);
+	return ntd_machine_get_kept(object, closure);
+}
+
+/* Of a container, None says that it is down. */
+static int set_process(PyObject *object, PyObject *value, void *closure)
+{
+	if (value == Py_None &&
+	    ntd_machine_class_of(object) == ntd_state_of(object)->nspawn_machine_type)
+		ntd_machine_set_booted(ntd_machine_self(object)->machine, false);
+	return ntd_machine_set_kept(object, value, closure);
 }
 
 static PyGetSetDef attributes[] = {
 	{"name", get_name, set_name, "str: the name of the machine.", NULL},
-	{"booted", get_booted, NULL, "bool: it runs.", NULL},
-	{"process", get_process, NULL, "Process | None: its process, QEMU's or systemd-nspawn's.",
+	{"booted", get_booted, set_booted,
+	 "bool: it runs. Set it to False when it is not to be waited for or asked any more: the "
+	 "next "
+	 "start begins anew.",
 	 NULL},
-	{"pid", get_pid, NULL, "int | None: the process id of that.", NULL},
+	{"process", get_process, set_process,
+	 "Process | None: the last start's process, QEMU's or systemd-nspawn's.", (void *)&process},
+	{"pid", ntd_machine_get_kept, ntd_machine_set_kept,
+	 "int | None: the process id while it runs.", (void *)&ntd_kept_pid},
 	{"out_dir", get_directory, set_directory, "Path: where files for the user go.",
 	 (void *)"out"},
 	{"tmp_dir", get_directory, NULL, "Path: where state directories are made.", (void *)"tmp"},
@@ -273,6 +292,7 @@ int ntd_add_base_machine_type(PyObject *module, struct ntd_module_state *state)
 				      ntd_machine_file_methods,
 				      ntd_machine_desktop_methods,
 				      ntd_machine_ssh_methods,
+				      ntd_machine_process_methods,
 				      NULL};
 
 	return ntd_add_type(module, &spec, NULL, lists, &state->base_machine_type);

@@ -57,6 +57,40 @@ static void prepare(void *arg)
 	preparation->order = before;
 }
 
+static void set_booted(void *arg)
+{
+	struct event_call *call = arg;
+
+	call->machine->booted = NTD_AS_IT_IS;
+	if (call->flag != ntd_machine_state_booted(call->machine->state))
+		call->machine->booted = call->flag ? NTD_SAID_UP : NTD_SAID_DOWN;
+}
+
+void ntd_machine_set_booted(struct ntd_machine *machine, bool booted)
+{
+	ntd_loop_call(machine->context.loop, set_booted,
+		      &(struct event_call){.machine = machine, .flag = booted});
+}
+
+/* Whether a script has said that it is down, though something of it may run. */
+static bool is_disowned(const struct ntd_machine_status *status)
+{
+	return !status->booted && ntd_machine_state_booted(status->state);
+}
+
+/* What a script has said is down must not be in the way of the next start. */
+static int end_disowned(struct ntd_machine *machine, struct ntd_waiter *waiter,
+			struct ntd_error **err)
+{
+	struct ntd_life_wait wait = {.kind = NTD_WAIT_GONE};
+	struct ntd_machine_status status = ntd_machine_status(machine);
+
+	if (!is_disowned(&status))
+		return 0;
+	ntd_machine_release(machine, NTD_SECOND);
+	return ntd_life_wait(machine, &wait, NTD_FOREVER, waiter, err);
+}
+
 static int prepare_start(struct ntd_machine *machine, bool allow_reboot, struct ntd_waiter *waiter,
 			 struct ntd_error **err)
 {
@@ -64,6 +98,8 @@ static int prepare_start(struct ntd_machine *machine, bool allow_reboot, struct 
 	struct ntd_machine_hooks hooks = ntd_machine_hooks_for(machine, waiter);
 	int result = 0;
 
+	if (end_disowned(machine, waiter, err) < 0)
+		return -1;
 	ntd_loop_call(machine->context.loop, look, &preparation);
 	if (preparation.joins)
 		return 0;
@@ -264,6 +300,8 @@ static int wait_for_end(struct ntd_machine *machine, int64_t deadline, bool look
 	struct ntd_nest nest;
 	int result;
 
+	if (is_disowned(&status))
+		return 0;
 	if (status.state ==
 	    NTD_MACHINE_DOWN) /* known to have ended; its last processes may not have */
 		return ntd_life_wait(machine, &wait, deadline, waiter, err);
@@ -312,7 +350,7 @@ int ntd_machine_shutdown(struct ntd_machine *machine, struct ntd_waiter *waiter,
 
 	if (status.state == NTD_MACHINE_DEAD)
 		feed(machine, NTD_MACHINE_FORGET);
-	if (!ntd_machine_state_booted(status.state))
+	if (!status.booted)
 		return 0;
 	if (machine->kind->power_off(machine, waiter, err) < 0)
 		return -1;
@@ -328,7 +366,7 @@ int ntd_machine_crash(struct ntd_machine *machine, struct ntd_waiter *waiter,
 
 	if (status.state == NTD_MACHINE_DEAD)
 		feed(machine, NTD_MACHINE_FORGET);
-	if (!ntd_machine_state_booted(status.state))
+	if (!status.booted)
 		return 0;
 	ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name, "forced crash");
 	feed(machine, NTD_MACHINE_STOP);

@@ -14,7 +14,9 @@ struct ntd_life_wait {
 		NTD_WAIT_START,
 		NTD_WAIT_CONNECT,
 		NTD_WAIT_GONE,
+		NTD_WAIT_PROCESS, /* the process itself has ended */
 	} kind;
+	unsigned process;             /* of NTD_WAIT_PROCESS: its number */
 	enum ntd_machine_event event; /* of NTD_WAIT_START */
 	char *said;                   /* of NTD_WAIT_CONNECT: what the shell said */
 	struct ntd_life_wait *next;
@@ -84,7 +86,10 @@ struct ntd_machine {
 	/* The rest belongs to the loop thread; others may read the state. */
 	_Atomic(enum ntd_machine_state) state;
 	pid_t pid;
-	struct ntd_process *process; /* NULL: none, or nothing of it is left */
+	struct ntd_process *process;           /* NULL: none, or nothing of it is left */
+	struct ntd_machine_process *processes; /* all so far; see processes.c */
+	size_t process_count;
+	enum { NTD_AS_IT_IS, NTD_SAID_DOWN, NTD_SAID_UP } booted; /* what a script has set it to */
 	int wait_status;
 	bool ended, monitor_prompted, qmp_ready;
 	bool announced;  /* a shell has announced itself that nobody has waited for */
@@ -139,6 +144,13 @@ void ntd_life_announce(struct ntd_machine *machine);
 struct ntd_error *ntd_life_obituary(struct ntd_machine *machine, const char *how);
 /* Loop: closes the connections and the console; what is pending on them fails with a copy of `why`. */
 void ntd_life_close(struct ntd_machine *machine, const struct ntd_error *why);
+/* ---- processes.c; loop */
+void ntd_processes_add(struct ntd_machine *machine, pid_t pid);
+void ntd_processes_end(struct ntd_machine *machine, int wait_status);
+bool ntd_processes_has_ended(const struct ntd_machine *machine, unsigned number);
+void ntd_processes_free(struct ntd_machine *machine);
+/* Loop: what scripts see as booted. */
+bool ntd_life_booted(const struct ntd_machine *machine);
 void ntd_life_kill_expired(struct ntd_timer *timer);
 /* Loop: SIGTERM to the process, and an end to it all after `grace` ns. */
 void ntd_life_terminate(struct ntd_machine *machine, int64_t grace);

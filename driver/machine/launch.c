@@ -129,6 +129,7 @@ void ntd_life_launch(struct ntd_machine *machine)
 		ntd_life_finish_waits(machine, NTD_WAIT_GONE, NULL);
 	}
 	machine->ended = false;
+	machine->booted = NTD_AS_IT_IS;
 	if (machine->kind->prepare(machine, &error) < 0 || order(machine, &error) < 0)
 		ntd_life_start_failed(machine, error);
 }

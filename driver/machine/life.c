@@ -81,7 +81,9 @@ static void process_ended(struct ntd_machine *machine)
 	_cleanup_free_ char *how = NULL;
 
 	machine->ended = true;
+	machine->booted = NTD_AS_IT_IS;
 	machine->wait_status = machine->process->status;
+	ntd_processes_end(machine, machine->wait_status);
 	machine->pid = 0;
 	how = machine->kind->how_it_ended(machine);
 	ntd_console_drain(machine->console);
@@ -92,6 +94,7 @@ static void process_ended(struct ntd_machine *machine)
 		machine, machine->start_failure && killed ? machine->start_failure : how);
 	free(ntd_steal(&machine->start_failure));
 	ntd_life_event(machine, NTD_MACHINE_EXIT);
+	ntd_life_finish_waits(machine, NTD_WAIT_PROCESS, NULL);
 }
 
 static void process_gone(struct ntd_machine *machine)
@@ -118,6 +121,7 @@ void ntd_life_process_changed(struct ntd_process *process, void *owner)
 	switch (process->state) {
 	case NTD_PROCESS_RUNNING:
 		machine->pid = process->pid;
+		ntd_processes_add(machine, process->pid);
 		if (machine->kind->running)
 			machine->kind->running(machine);
 		break;
@@ -220,13 +224,20 @@ enum ntd_machine_action ntd_life_event(struct ntd_machine *machine, enum ntd_mac
 	return step.action;
 }
 
+bool ntd_life_booted(const struct ntd_machine *machine)
+{
+	if (machine->booted == NTD_AS_IT_IS)
+		return ntd_machine_state_booted(machine->state);
+	return machine->booted == NTD_SAID_UP;
+}
+
 /* ---- the waiting side */
 
 static void begin_start(struct ntd_life_wait *wait)
 {
 	struct ntd_machine *machine = wait->machine;
 
-	if (ntd_machine_state_booted(machine->state) && machine->state != NTD_MACHINE_STOPPING) {
+	if (ntd_life_booted(machine) && machine->state != NTD_MACHINE_STOPPING) {
 		ntd_request_complete(&wait->request, NULL);
 		return;
 	}
@@ -264,6 +275,16 @@ static void begin_gone(struct ntd_life_wait *wait)
 	}
 }
 
+static void begin_process(struct ntd_life_wait *wait)
+{
+	if (ntd_processes_has_ended(wait->machine, wait->process)) {
+		ntd_request_complete(&wait->request, NULL);
+	} else {
+		wait->next = wait->machine->waits;
+		wait->machine->waits = wait;
+	}
+}
+
 static void begin(struct ntd_request *request)
 {
 	struct ntd_life_wait *wait = ntd_container_of(request, struct ntd_life_wait, request);
@@ -274,6 +295,9 @@ static void begin(struct ntd_request *request)
 		break;
 	case NTD_WAIT_CONNECT:
 		begin_connect(wait);
+		break;
+	case NTD_WAIT_PROCESS:
+		begin_process(wait);
 		break;
 	case NTD_WAIT_GONE:
 	default:

@@ -132,6 +132,7 @@ void ntd_machine_free(struct ntd_machine *machine)
 	ntd_close_fd(&machine->raw_fd);
 	ntd_error_free(machine->death);
 	free(machine->start_failure);
+	ntd_processes_free(machine);
 	free(machine->order.line);
 	ntd_strv_free(machine->order.env);
 	free(machine->said);
@@ -276,10 +277,10 @@ const char *ntd_machine_end_step(const struct ntd_machine *machine)
 
 bool ntd_machine_is_up(struct ntd_machine *machine)
 {
-	enum ntd_machine_state state = ntd_machine_status(machine).state;
+	struct ntd_machine_status status = ntd_machine_status(machine);
 
-	return machine->kind->is_up_when_booted ? ntd_machine_state_booted(state)
-						: state == NTD_MACHINE_CONNECTED;
+	return status.booted &&
+	       (machine->kind->is_up_when_booted || status.state == NTD_MACHINE_CONNECTED);
 }
 
 const char *ntd_machine_efi_vars(const struct ntd_machine *machine)
@@ -334,7 +335,9 @@ static void read_status(void *arg)
 	const struct ntd_machine *machine = query->machine;
 
 	query->status = (struct ntd_machine_status){.state = machine->state,
+						    .booted = ntd_life_booted(machine),
 						    .pid = machine->pid,
+						    .starts = (unsigned)machine->process_count,
 						    .ended = machine->ended,
 						    .wait_status = machine->wait_status};
 }

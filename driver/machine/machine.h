@@ -117,12 +117,32 @@ const char *ntd_machine_end_step(const struct ntd_machine *machine);
 
 struct ntd_machine_status {
 	enum ntd_machine_state state;
+	bool booted;     /* as scripts see it */
 	pid_t pid;       /* 0: none */
+	unsigned starts; /* how many processes it has had: the number of the last */
 	bool ended;      /* the last process has ended */
 	int wait_status; /* then */
 };
 
 struct ntd_machine_status ntd_machine_status(struct ntd_machine *machine);
+/* What a script says of it, until the next start or the end of the process: of one that it says is down nothing
+ * is waited for or asked, and the next start ends it first. */
+void ntd_machine_set_booted(struct ntd_machine *machine, bool booted);
+
+/* ---- its processes (machine/processes.c), each with a number */
+struct ntd_machine_process {
+	pid_t pid;
+	bool ended;
+	int wait_status; /* then */
+	char *line;      /* what the shell ran; belongs to the machine */
+};
+
+struct ntd_machine_process ntd_machine_process(struct ntd_machine *machine, unsigned number);
+/* No-op when it has ended. */
+void ntd_machine_signal_process(struct ntd_machine *machine, unsigned number, int signal);
+/* Waits for its end, and does nothing else. */
+int ntd_machine_wait_for_process(struct ntd_machine *machine, unsigned number, int64_t deadline,
+				 struct ntd_waiter *waiter, struct ntd_error **err);
 /* Whether a script takes it for one that can be used: a virtual machine when its root shell is there, a
  * container when it runs. */
 bool ntd_machine_is_up(struct ntd_machine *machine);

@@ -22,7 +22,7 @@ def test_attributes_of_a_machine_that_is_down(fake):
         assert machine.efi_vars_path == machine.state_dir / "machine-efi-vars.fd"
         assert isinstance(machine.last_lines, queue.Queue) and machine.last_lines.empty()
         assert machine.callbacks == [] and machine.keep_machine_state is machine.keep_vm_state is False
-        for name in "name", "booted", "pid", "shell", "tmp_dir", "full_console_log":
+        for name in "name", "shell", "tmp_dir", "full_console_log":
             try:
                 setattr(machine, name, 5)
             except AttributeError:

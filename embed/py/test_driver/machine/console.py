@@ -1,4 +1,4 @@
-"""The serial console as older drivers show it: a queue of lines, a thread that reads them, QEMU's input."""
+"""The serial console as older drivers show it: a queue of lines, a thread that reads them."""
 
 import queue
 import subprocess
@@ -43,18 +43,4 @@ class SerialThread:
             pass
 
 
-class SerialInput:
-    """QEMU's standard input: the guest's serial port."""
-
-    def __init__(self, machine):
-        self._machine = machine
-
-    def write(self, data):
-        self._machine.send_console(data.decode())
-        return len(data)
-
-    def flush(self):
-        pass
-
-
-__all__ = ["LastLines", "SerialInput", "SerialThread"]
+__all__ = ["LastLines", "SerialThread"]

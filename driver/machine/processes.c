@@ -1,0 +1,92 @@
+/* The processes that a machine has had, one a start, counted from 1. What is known of one stays for as long as the
+ * machine's structure does, whatever becomes of the next, for scripts that have kept the object of an ended one.
+ * The list belongs to the loop thread; scripts' threads come by calls and requests.
+ */
+#include "machine/internal.h"
+
+struct query {
+	struct ntd_machine *machine;
+	unsigned number;
+	int signal;
+	struct ntd_machine_process found;
+};
+
+/* ---- loop */
+
+static struct ntd_machine_process *present(struct ntd_machine *machine)
+{
+	return machine->process_count ? &machine->processes[machine->process_count - 1] : NULL;
+}
+
+void ntd_processes_add(struct ntd_machine *machine, pid_t pid)
+{
+	size_t count = ++machine->process_count;
+
+	machine->processes =
+		ntd_realloc(machine->processes, count * sizeof(struct ntd_machine_process));
+	*present(machine) = (struct ntd_machine_process){
+		.pid = pid, .line = machine->order.line ? ntd_strdup(machine->order.line) : NULL};
+}
+
+void ntd_processes_end(struct ntd_machine *machine, int wait_status)
+{
+	if (!machine->process_count)
+		return;
+	present(machine)->ended = true;
+	present(machine)->wait_status = wait_status;
+}
+
+void ntd_processes_free(struct ntd_machine *machine)
+{
+	for (size_t i = 0; i < machine->process_count; i++)
+		free(machine->processes[i].line);
+	free(machine->processes);
+}
+
+bool ntd_processes_has_ended(const struct ntd_machine *machine, unsigned number)
+{
+	return !number || number > machine->process_count || machine->processes[number - 1].ended;
+}
+
+static void find(void *arg)
+{
+	struct query *query = arg;
+
+	if (query->number && query->number <= query->machine->process_count)
+		query->found = query->machine->processes[query->number - 1];
+}
+
+static void send_signal(void *arg)
+{
+	struct query *query = arg;
+
+	if (query->number == query->machine->process_count && query->machine->process &&
+	    !ntd_processes_has_ended(query->machine, query->number))
+		ntd_process_signal(query->machine->process, query->signal);
+}
+
+/* ---- any other thread */
+
+struct ntd_machine_process ntd_machine_process(struct ntd_machine *machine, unsigned number)
+{
+	struct query query = {.machine = machine, .number = number};
+
+	ntd_loop_call(machine->context.loop, find, &query);
+	return query.found;
+}
+
+void ntd_machine_signal_process(struct ntd_machine *machine, unsigned number, int signal)
+{
+	struct query query = {.machine = machine, .number = number, .signal = signal};
+
+	ntd_loop_call(machine->context.loop, send_signal, &query);
+}
+
+int ntd_machine_wait_for_process(struct ntd_machine *machine, unsigned number, int64_t deadline,
+				 struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct ntd_life_wait wait = {
+		.kind = NTD_WAIT_PROCESS, .process = number, .request.looks = true};
+
+	return ntd_life_wait(machine, &wait, deadline, waiter, err);
+}
