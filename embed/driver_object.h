@@ -47,7 +47,7 @@ int ntd_driver_add_assertions(PyObject *object);
 PyObject *ntd_driver_test_symbols(PyObject *object, PyObject *unused);
 /* Warns when the script calls its only machine `machine` though that is not its name, as drivers with JSON
  * configurations do. */
-void ntd_warn_of_alias(PyObject *symbols, PyObject *code);
+void ntd_warn_of_alias(PyObject *symbols, PyObject *parts);
 
 /* ---- driver_new.c: Driver(...) in scripts */
 int ntd_driver_init(PyObject *object, PyObject *args, PyObject *kwargs);

@@ -256,15 +256,15 @@ PyObject *ntd_show_serial_function(PyObject *self, PyObject *shown);
 extern const char ntd_show_serial_doc[];
 
 /* ---- script.c */
-/* The code of a script, or NULL with an exception. Its assertions explain themselves; a script without any
- * does not pay for it. */
+/* The code of a script, a tuple of what is to be executed one after the other, or NULL with an exception. Its
+ * assertions explain themselves; a script without any does not pay for it. */
 PyObject *ntd_script_code(PyObject *text);
 /* Reads and compiles the test script: -1 with an exception. */
 int ntd_compile_script(struct ntd_module_state *state);
 /* Runs it once with fresh globals, as driver.test_script(): -1 with an exception. */
 int ntd_execute_script(struct ntd_module_state *state);
 /* Runs compiled code as the script of a driver: -1 with an exception. */
-int ntd_execute_code(PyObject *driver, PyObject *code);
+int ntd_execute_code(PyObject *driver, PyObject *parts);
 /* Runs it as the test of this run; returns the exit status. */
 int ntd_run_script(struct ntd_module_state *state);
 /* Prints "additionally exposed symbols:" and the names. */

@@ -134,7 +134,15 @@ static bool uses_global(PyObject *code, const char *name)
 	return false;
 }
 
-void ntd_warn_of_alias(PyObject *symbols, PyObject *code)
+static bool use_global(PyObject *parts, const char *name)
+{
+	for (Py_ssize_t i = 0; i < PyTuple_Size(parts); i++)
+		if (uses_global(PyTuple_GetItem(parts, i), name))
+			return true;
+	return false;
+}
+
+void ntd_warn_of_alias(PyObject *symbols, PyObject *parts)
 {
 	struct ntd_module_state *state = ntd_module_state();
 	PyObject *machine = PyDict_GetItemString(symbols, "machine");
@@ -145,7 +153,7 @@ void ntd_warn_of_alias(PyObject *symbols, PyObject *code)
 		return;
 	name = PyObject_GetAttrString(machine, "name");
 	if (name && PyUnicode_CompareWithASCIIString(name, "machine") != 0 &&
-	    uses_global(code, "machine"))
+	    use_global(parts, "machine"))
 		ntd_log(state->session->report, NTD_LEVEL_WARNING, NULL,
 			"the name `machine` for the only machine is deprecated: call it `%s`",
 			PyUnicode_AsUTF8(name));

@@ -36,16 +36,30 @@ static PyObject *compile_plainly(PyObject *text, const char *file_name)
 	return ntd_call("builtins", "compile", "(Ossii)", text, file_name, "exec", 0, true);
 }
 
-PyObject *ntd_script_code(PyObject *text)
+static PyObject *compile_text(PyObject *text)
 {
 	const char *utf8 = PyUnicode_AsUTF8(text);
+	_cleanup_pyref_ PyObject *code = NULL;
 
-	if (!utf8)
-		return NULL;
-	if (!has_assert(utf8))
-		return compile_plainly(text, script_name);
-	return ntd_call("test_driver.assert_rewriting", "compile_script", "(Os)", text,
-			script_name);
+	if (utf8 && has_assert(utf8))
+		return ntd_call("test_driver.assert_rewriting", "compile_script", "(Os)", text,
+				script_name);
+	code = utf8 ? compile_plainly(text, script_name) : NULL;
+	return code ? PyTuple_Pack(1, code) : NULL;
+}
+
+/* Of garbage collection, which would look at the nodes of a growing tree again and again. */
+static void resume_collection(int *was_enabled)
+{
+	if (*was_enabled)
+		PyGC_Enable();
+}
+
+PyObject *ntd_script_code(PyObject *text)
+{
+	_cleanup_(resume_collection) int was_enabled = PyGC_Disable();
+
+	return compile_text(text);
 }
 
 /* pytest compiles its scripts itself, but what is wrong with them is found here. */
@@ -74,6 +88,7 @@ static bool is_text(PyObject *text)
 
 int ntd_compile_script(struct ntd_module_state *state)
 {
+	_cleanup_(resume_collection) int was_enabled = PyGC_Disable();
 	_cleanup_pyref_ PyObject *text = NULL;
 	PyObject *code;
 
@@ -139,13 +154,26 @@ int ntd_print_symbols(PyObject *driver, PyObject *symbols)
 	return PyErr_Occurred() ? -1 : 0;
 }
 
-int ntd_execute_code(PyObject *driver, PyObject *code)
+static int execute_parts(PyObject *symbols, PyObject *parts)
+{
+	for (Py_ssize_t i = 0; i < PyTuple_Size(parts); i++) {
+		_cleanup_pyref_ PyObject *result =
+			PyEval_EvalCode(PyTuple_GetItem(parts, i), symbols, symbols);
+
+		if (!result)
+			return -1;
+	}
+	return 0;
+}
+
+int ntd_execute_code(PyObject *driver, PyObject *parts)
 {
 	struct ntd_module_state *state = ntd_module_state();
 	_cleanup_pyref_ PyObject *logger = PyObject_GetAttrString(driver, "logger");
 	struct ntd_report *report = logger ? ntd_logger_report(logger) : NULL;
 	struct ntd_nest nest = {0};
-	_cleanup_pyref_ PyObject *symbols = NULL, *result = NULL;
+	_cleanup_pyref_ PyObject *symbols = NULL;
+	int result = -1;
 
 	if (!report)
 		return -1;
@@ -156,12 +184,12 @@ int ntd_execute_code(PyObject *driver, PyObject *code)
 	    PyDict_SetItemString(symbols, "__builtins__", PyEval_GetBuiltins()) == 0) {
 		if (state->session->config->pause_on_failure)
 			Py_XSETREF(state->script_symbols, Py_NewRef(symbols));
-		ntd_warn_of_alias(symbols, code);
-		result = PyEval_EvalCode(code, symbols, symbols);
+		ntd_warn_of_alias(symbols, parts);
+		result = execute_parts(symbols, parts);
 	}
-	ntd_nest_end(&nest, !result);
+	ntd_nest_end(&nest, result < 0);
 	ntd_deliver_to_loggers(ntd_module_state());
-	return result ? 0 : -1;
+	return result;
 }
 
 int ntd_execute_script(struct ntd_module_state *state)

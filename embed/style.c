@@ -26,7 +26,8 @@ static bool may_have_style(const char *text)
 		line += *line == '\n';
 		line += strspn(line, " \t");
 		for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-			if (begins(line, words[i]) && (*line != '#' || strstr(line, "nixos-test:")))
+			if (begins(line, words[i]) &&
+			    (*line != '#' || ntd_find(line, strcspn(line, "\n"), "nixos-test:")))
 				return true;
 	}
 	return false;

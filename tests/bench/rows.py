@@ -19,6 +19,7 @@ BUILD = Path(os.environ.get("BUILD") or HERE.parent.parent / "build").resolve()
 LOGS = BUILD / "bench"
 
 STARTS = 20  # of the empty script, in a round
+LONG_STARTS = 5  # of each long script
 SECONDS = 600  # time limit of a run
 FLOOD_LINES = 200_000
 FLOOD_LINE = "flood %06d " + 86 * "x"  # 100 bytes with the newline
@@ -205,6 +206,26 @@ def startup(run):
     return {"wall": wall * 1e3} | script(run)
 
 
+def megabyte(text):
+    return text * (2**20 // len(text))
+
+
+LONG = {
+    "plain": megabyte("x = len('abc') * 2 + 1\n"),
+    "sparse": megabyte(40 * "x = len('abc') * 2 + 1\n" + "assert x == 7, 'seven'\n"),
+    "dense": "x = 7\n" + megabyte("assert x == 7, 'seven'\n"),
+    "functions": "".join(f"def check_{i}(value):\n    value += 1\n    assert value == {i}\n    return value\n\n"
+                         for i in range(13_000)),
+}
+
+
+def long_scripts(run):
+    def wall(text):
+        return statistics.median(run.execute(text) for _ in range(LONG_STARTS)) * 1e3
+
+    return {name: wall(text) for name, text in LONG.items()}
+
+
 def pytest_mode(run):
     """Without plugins that happen to be installed here. All processes have the same clock."""
     return script(run, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1", BENCH_BEGAN=str(time.perf_counter()))
@@ -233,6 +254,16 @@ ROWS = [
         [
             Figure("wall", "start to exit, empty script, ms", limit=40, to_beat=150),
             Figure("memory", "  peak memory of its processes, MB", limit=20, to_beat=36),
+        ],
+    ),
+    Row(
+        "long",
+        long_scripts,
+        [
+            Figure("plain", "start to exit, a script of 1 MB, ms", of_peer=1.0),
+            Figure("sparse", "  with an assertion in 41 lines", of_peer=1.0),
+            Figure("dense", "  nothing but assertions", of_peer=1.0),
+            Figure("functions", "  functions with an assertion each", of_peer=1.0),
         ],
     ),
     Row(

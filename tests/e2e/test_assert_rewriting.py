@@ -1,8 +1,17 @@
 """Assertions of scripts tell what they compared, and cost nothing where there are none."""
 
+import inspect
+import linecache
+import sys
+import traceback
+import warnings
+
 import pytest
 
 import harness
+
+sys.path.insert(0, str(harness.ROOT / "embed/py"))
+from test_driver import assert_rewriting  # noqa: E402
 
 
 def failure(statement, before=""):
@@ -201,3 +210,91 @@ def test_without_an_assertion_nothing_is_loaded():
 def test_with_assertions_that_hold_next_to_nothing_is():
     assert loaded("assert 1 == 1") == ["test_driver.assert_rewriting"]
     assert "test_driver.assert_explanation" in loaded("try: assert 1 == 2\nexcept AssertionError: pass")
+
+
+# ---- long scripts
+
+LINES = 4000
+FILLER = "filler = [1, 2, 3]\n" * LINES
+CHECK = "def check(x):\n    assert x == 1\n"
+OTHERS = "if True:\n    assert filler\nelse:\n    pass\n@staticmethod\ndef f():\n    assert 1\n"
+
+
+def run_long(script):
+    """The names that the script defines, or the lines of the exception that comes out of it."""
+    linecache.cache["<long>"] = len(script), None, script.splitlines(True), "<long>"
+    names, parts = {}, assert_rewriting.compile_script(script, "<long>")
+    try:
+        for code in parts:
+            exec(code, names)
+    except Exception as error:
+        return traceback.format_exception(error)
+    return names
+
+
+def test_a_long_script_is_rewritten_where_it_has_assertions(monkeypatch):
+    """No other line takes the way through a tree; all is where it was."""
+    trees = []
+
+    def compiling(source, filename, mode, flags=0, **named):
+        trees.extend([source] if flags else [])
+        return compile(source, filename, mode, flags, **named)
+
+    monkeypatch.setattr(assert_rewriting, "compile", compiling, raising=False)
+    script = f"'''A docstring.'''\n{FILLER}{CHECK}{FILLER}{OTHERS}{FILLER}check(VALUE)\n"
+    *_, place, failure = run_long(script.replace("VALUE", "2"))
+    assert trees == [CHECK, OTHERS]
+    assert failure == "AssertionError: assert 2 == 1\n"
+    assert place.startswith(f'  File "<long>", line {LINES + 3}, in check\n    assert x == 1\n')
+    names = run_long(script.replace("VALUE", "1"))
+    assert names["__doc__"] == "A docstring."
+    assert inspect.getsource(names["f"].__func__) == "@staticmethod\ndef f():\n    assert 1\n"
+
+
+@pytest.mark.parametrize("statement", [
+    'text = """\nassert x\nand more\n"""\n',
+    "def f():\n    text = '''\nplain\n'''\n    assert text == '\\nplain\\n'\nf()\n",
+    "value = [\n1,\nassertion,\n]\n",
+    "value = 1 + \\\nassertion\n",
+    "for _ in ():\n    assert False\nelse:\n    value = 2\n",
+    "try:\n    assert False\nexcept AssertionError:\n    value = 2\nfinally:\n    assert value\n",
+    "assert True; value = 2\n",
+    "u'no docstring'; assert 'no' not in str(__doc__)\n",
+    "number: int = 2\nassert __annotations__ == {'number': int}\n",
+])
+def test_what_looks_like_a_statement_is_no_trouble(statement):
+    script = FILLER + "assertion = 1\n" + FILLER + statement + FILLER + "raise ValueError('the end')\n"
+    *_, place, failure = run_long(script)
+    assert failure == "ValueError: the end\n" and f"line {script.count(chr(10))}, in <module>" in place
+
+
+@pytest.mark.parametrize("statement", ["assert (1, 'always')", "assert True; 1 is 1"])
+def test_warnings_about_a_long_script_name_the_line(statement):
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        run_long(f"{FILLER}assert True\n{FILLER}{statement}\n")
+    assert [(warning.category, warning.lineno) for warning in seen] == [(SyntaxWarning, 2 * LINES + 2)]
+
+
+def test_errors_in_a_long_script_name_the_line():
+    for wrong in "if:\n", "return 1\n", "x = (\n":
+        with pytest.raises(SyntaxError) as caught:
+            run_long(f"{FILLER}assert True\n{FILLER}{wrong}y = 1\n")
+        assert caught.value.lineno == 2 * LINES + 2
+
+
+def test_what_is_said_at_the_beginning_of_a_long_script_holds_to_its_end():
+    script = f"from __future__ import annotations\n{FILLER}assert True\n{FILLER}def f(x: Unknown): pass\n"
+    assert run_long(script)["f"]
+
+
+@pytest.mark.parametrize("many", ["assert True\n" * 2000, "if True:\n    assert True\n" + "    x = [1, 2, 3]\n" * 2 * LINES])
+def test_what_would_take_long_to_rewrite_stays_as_it_is(many):
+    assert run_long(many + "value = 1\nassert value == 2\n")[-1] == "AssertionError\n"
+
+
+def test_the_parts_of_a_long_script_are_one_program(fake):
+    result = harness.run(f"{FILLER}def check(x):\n    assert x == len(filler)\n{FILLER}check(3)\nmachine.start()\n"
+                         "check(4)\n", fake, status=1)
+    assert f'File "<string>", line {LINES + 2}, in check\n' in result.err
+    assert "AssertionError: assert 4 == 3\n +  where 3 = len(filler)" in result.err

@@ -12,6 +12,9 @@ with everything at its place in the source, so that tracebacks are as they were.
 those of a script. This module is imported for scripts with an `assert` only, and is short for their sake: what it takes
 to explain a failure is imported when there is one. Nodes come from _ast, which the interpreter has in it; `ast`
 would cost more than all the rest.
+
+Trees of Python objects take as long to make as twice the code. In a long script only the statements that have an
+assertion are rewritten, and compiled apart from what is between them.
 """
 
 import _ast
@@ -22,6 +25,11 @@ _OPERATORS = {
     _ast.Eq: "==", _ast.NotEq: "!=", _ast.Lt: "<", _ast.LtE: "<=", _ast.Gt: ">", _ast.GtE: ">=",
     _ast.Is: "is", _ast.IsNot: "is not", _ast.In: "in", _ast.NotIn: "not in",
 }
+
+
+# What may be rewritten takes a fraction of the time in which other drivers start.
+MOST_TEXT = 128 * 1024
+MOST_ASSERTIONS = 1000
 
 
 class Assertion:
@@ -133,9 +141,83 @@ def _rewrite(statement, lines, in_class=False):
             _rewrite(part, lines, in_class)
 
 
-def compile_script(text, filename):
-    """The code of a script, as compile() makes it, with statements that explain themselves."""
-    setattr(builtins, "@Assertion", Assertion)
+def _plain(text, filename):
+    return compile(text, filename, "exec", dont_inherit=True)
+
+
+def _rewritten(text, filename):
     tree = compile(text, filename, "exec", _ast.PyCF_ONLY_AST, dont_inherit=True)
     _rewrite(tree, text.encode().splitlines())
     return compile(tree, filename, "exec", dont_inherit=True)
+
+
+# ---- long scripts
+
+
+def _begins_statement(text, at):
+    """Whether a line at this place begins a statement of the top level, by a guess. One that does not need not be
+    told from those that do, and one in the middle of something is found out: what is before it is no Python then."""
+    first = text[at : at + 3]
+    return ((first[:1].isalpha() or first[:1] in ("_", "@"))
+            and "'" not in first and '"' not in first  # which could become a docstring
+            and not text.startswith(("else", "elif", "except", "finally"), at)
+            and not (at and text[text.rfind("\n", 0, at - 1) + 1] == "@"))
+
+
+def _statements(text):
+    """[start, end] of statements of the top level that have an assertion in them, neighbours joined."""
+    found = []
+    end = 0
+    while (at := text.find("assert", end)) >= 0:
+        start = text.rfind("\n", end, at) + 1
+        while start > end and not _begins_statement(text, start):
+            start = text.rfind("\n", end, start - 1) + 1
+        start = max(start, end)
+        end = text.find("\n", at) + 1
+        while end and not _begins_statement(text, end):
+            end = text.find("\n", end) + 1
+        end = end or len(text)
+        if found and found[-1][1] == start:
+            found[-1][1] = end
+        else:
+            found.append([start, end])
+    return found
+
+
+def _moved(code, lines):
+    """The code some lines further down."""
+    constants = tuple(_moved(one, lines) if isinstance(one, type(code)) else one for one in code.co_consts)
+    return code.replace(co_firstlineno=code.co_firstlineno + lines, co_consts=constants)
+
+
+def _compile_parts(text, filename, statements):
+    """What Python has to say about a part would name the wrong line, so warnings are errors here."""
+    import warnings
+
+    parts, done, lines = [], 0, 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for start, end in [*statements, (len(text), len(text))]:
+            for part, compiled in (text[done:start], _plain), (text[start:end], _rewritten):
+                if part:
+                    parts.append(_moved(compiled(part, filename), lines))
+                    lines += part.count("\n")
+            done = end
+    return tuple(parts)
+
+
+def compile_script(text, filename):
+    """A script as code objects, which are to be executed one after the other. Its assertions explain themselves
+    unless there is so much to rewrite that the script would begin later by it than under other drivers."""
+    setattr(builtins, "@Assertion", Assertion)
+    if text.count("assert") > MOST_ASSERTIONS:
+        return (_plain(text, filename),)
+    if len(text) <= MOST_TEXT:
+        return (_rewritten(text, filename),)
+    statements = _statements(text)
+    if "__future__" not in text and sum(end - start for start, end in statements) <= MOST_TEXT:
+        try:
+            return _compile_parts(text, filename, statements)
+        except (SyntaxError, Warning):
+            pass  # Python's word on the whole follows
+    return (_plain(text, filename),)

@@ -8,6 +8,8 @@ called: real legacy scripts have helpers named test_something(machine), and call
 import ast
 import re
 
+BEGINNING = 16 * 1024  # characters, of a script that is longer
+ACTS_THERE = "line {} does something at the top level"
 COMMENT = re.compile(r"#\s*nixos-test:\s*(\w+)")
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 IMPORTS = (ast.Import, ast.ImportFrom)
@@ -64,17 +66,32 @@ def _tests(body):
             yield from _tests(node.body + node.orelse)
 
 
+def _first_act(text):
+    """The line of the first act in the beginning of the script, or None. The beginning ends where a line looks like
+    one of the top level; if that is not right, it is no Python, or all the script has to be looked at."""
+    end = text.find("\n", BEGINNING) + 1
+    while end and not text[end : end + 1].isalpha():
+        end = text.find("\n", end) + 1
+    try:
+        return next((act.lineno for act in map(_acts, ast.parse(text[:end]).body) if act), None) if end else None
+    except SyntaxError:
+        return None
+
+
 def style_of(text):
     """("legacy" or "pytest", why). SyntaxError for a script that is not Python."""
     said = _comment(text)
     if said:
         return said, "its first comment says so"
+    line = _first_act(text)
+    if line:
+        return "legacy", ACTS_THERE.format(line)
     body = ast.parse(text, "<string>").body
     tests = list(_tests(body))
     if not tests:
         return "legacy", "it defines no tests"
     act = next(filter(None, map(_acts, body)), None)
     if act:
-        return "legacy", f"line {act.lineno} does something at the top level"
+        return "legacy", ACTS_THERE.format(act.lineno)
     shown = ", ".join(tests[:3]) + (" ..." if len(tests) > 3 else "")
     return "pytest", f"it defines {shown} and does nothing else at its top level"

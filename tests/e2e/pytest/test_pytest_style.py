@@ -90,6 +90,22 @@ def test_pytest(text):
     assert style_of(textwrap.dedent(text))[0] == "pytest"
 
 
+@pytest.mark.parametrize("text", [*LEGACY.values(), *PYTEST.values()], ids=[*LEGACY, *PYTEST])
+def test_long_scripts(text):
+    """Of which the beginning may tell."""
+    text = textwrap.dedent(text)
+    assert style_of(text + "X = 1\n" * 5000)[0] == style_of(text)[0]
+
+
+def test_long_scripts_that_do_something_late():
+    start = "start_all()\n"
+    late = "X = 1\n" * 5000
+    assert style_of(HELPER + late + "test_client(machine)\n") == ("legacy", "line 5003 does something at the top level")
+    assert style_of(f"TEXT = '''\n{start * 5000}\n'''\n{HELPER}")[0] == "pytest"
+    with pytest.raises(SyntaxError):
+        style_of(HELPER + late + "if:\n")
+
+
 def test_reasons():
     assert style_of(HELPER + "for node in machines:\n    test_client(node)\n") == (
         "legacy", "line 3 does something at the top level")
