@@ -94,7 +94,7 @@ UNIT_SECONDS ?= 120
 FUZZ_SECONDS ?= 60
 SANITIZE = -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all
 
-.PHONY: unit e2e-asan tsan fuzz run-unit run-fuzz check tidy cppcheck format format-check test demo bench
+.PHONY: unit e2e-asan e2e-tsan tsan fuzz run-unit run-fuzz check tidy cppcheck format format-check test demo bench
 
 unit:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan CFLAGS="$(SANITIZE) -fsanitize=address,undefined" run-unit
@@ -114,6 +114,13 @@ e2e-asan:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan CFLAGS="$(SANITIZE) -fsanitize=address,undefined" all
 	NTD_DRIVER=$(BUILD)/asan/nixos-test-driver ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 \
 		UBSAN_OPTIONS=abort_on_error=1:print_stacktrace=1 \
+		$(FIXED_ADDRESSES) /usr/bin/python3 -m pytest -q -p no:cacheprovider $(E2E)
+
+# The same for the threads of a script, of the loop and of the log. CPython is not instrumented, but its locks are seen,
+# so what is found is about the driver's own memory.
+e2e-tsan:
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/tsan CFLAGS="$(SANITIZE) -fsanitize=thread" all
+	NTD_DRIVER=$(BUILD)/tsan/nixos-test-driver TSAN_OPTIONS=halt_on_error=1:report_thread_leaks=0 \
 		$(FIXED_ADDRESSES) /usr/bin/python3 -m pytest -q -p no:cacheprovider $(E2E)
 
 $(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libntd.a

@@ -12,6 +12,7 @@
 #include "embed.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <sys/eventfd.h>
 
 #define TERM_PATIENCE (10 * NTD_SECOND)
@@ -21,8 +22,7 @@ static const int handled[] = {SIGINT, SIGTERM, SIGHUP};
 enum { HANDLED = sizeof handled / sizeof *handled };
 
 static pthread_t main_thread;
-static volatile int wake_fd = -1;
-static volatile sig_atomic_t last_signal, at_prompt;
+static atomic_int wake_fd = -1, last_signal, at_prompt; /* the handler may run on any thread */
 
 struct watch {
 	struct ntd_source source;

@@ -292,10 +292,12 @@ void ntd_machine_disconnect(struct ntd_machine *machine, bool new_boot)
 
 /* ---- ends */
 
-static int wait_for_end(struct ntd_machine *machine, int64_t deadline, bool looks,
+/* Of the process with that number; 0: of the present one. */
+static int wait_for_end(struct ntd_machine *machine, unsigned number, int64_t deadline, bool looks,
 			struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	struct ntd_life_wait wait = {.kind = NTD_WAIT_GONE, .request.looks = looks};
+	struct ntd_life_wait wait = {
+		.kind = NTD_WAIT_GONE, .process = number, .request.looks = looks};
 	struct ntd_machine_status status = ntd_machine_status(machine);
 	struct ntd_nest nest;
 	int result;
@@ -340,7 +342,7 @@ char *ntd_machine_cause_of_death(struct ntd_machine *machine)
 int ntd_machine_wait_for_shutdown(struct ntd_machine *machine, int64_t deadline,
 				  struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	return wait_for_end(machine, deadline, true, waiter, err);
+	return wait_for_end(machine, 0, deadline, true, waiter, err);
 }
 
 int ntd_machine_shutdown(struct ntd_machine *machine, struct ntd_waiter *waiter,
@@ -355,7 +357,7 @@ int ntd_machine_shutdown(struct ntd_machine *machine, struct ntd_waiter *waiter,
 	if (machine->kind->power_off(machine, waiter, err) < 0)
 		return -1;
 	feed(machine, NTD_MACHINE_STOP);
-	return wait_for_end(machine, NTD_FOREVER, false, waiter, err);
+	return wait_for_end(machine, status.starts, NTD_FOREVER, false, waiter, err);
 }
 
 int ntd_machine_crash(struct ntd_machine *machine, struct ntd_waiter *waiter,
@@ -372,7 +374,7 @@ int ntd_machine_crash(struct ntd_machine *machine, struct ntd_waiter *waiter,
 	feed(machine, NTD_MACHINE_STOP);
 	if (ntd_machine_monitor_command(machine, "quit", &reply, waiter, err) < 0)
 		return -1;
-	return wait_for_end(machine, NTD_FOREVER, false, waiter, err);
+	return wait_for_end(machine, status.starts, NTD_FOREVER, false, waiter, err);
 }
 
 int ntd_machine_reboot(struct ntd_machine *machine, struct ntd_waiter *waiter,

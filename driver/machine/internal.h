@@ -16,7 +16,7 @@ struct ntd_life_wait {
 		NTD_WAIT_GONE,
 		NTD_WAIT_PROCESS, /* the process itself has ended */
 	} kind;
-	unsigned process;             /* of NTD_WAIT_PROCESS: its number */
+	unsigned process; /* of NTD_WAIT_PROCESS, NTD_WAIT_GONE (0: the present one): its number */
 	enum ntd_machine_event event; /* of NTD_WAIT_START */
 	char *said;                   /* of NTD_WAIT_CONNECT: what the shell said */
 	struct ntd_life_wait *next;

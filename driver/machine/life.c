@@ -267,7 +267,12 @@ static void begin_connect(struct ntd_life_wait *wait)
 
 static void begin_gone(struct ntd_life_wait *wait)
 {
-	if (!wait->machine->process) {
+	const struct ntd_machine *machine = wait->machine;
+	/* Another thread may have started the machine again, whose process may be on its way. */
+	bool superseded = wait->process && ntd_processes_has_ended(machine, wait->process) &&
+			  (!machine->ended || wait->process < machine->process_count);
+
+	if (!machine->process || superseded) {
 		ntd_request_complete(&wait->request, NULL);
 	} else {
 		wait->next = wait->machine->waits;

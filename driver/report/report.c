@@ -29,7 +29,7 @@ struct ntd_report {
 	struct entry *first, **last;
 	size_t queued_bytes, limit, dropped;
 	uint64_t queued_count, written_count; /* of events, since the beginning */
-	bool closing;
+	bool closing, closed;
 	int64_t began;
 
 	pthread_mutex_t sink_mutex;
@@ -150,6 +150,18 @@ static void drain(struct ntd_report *report)
 	pthread_mutex_unlock(&report->queue_mutex);
 }
 
+static void close_sinks(struct ntd_report *report)
+{
+	struct ntd_sink *sink = atomic_exchange(&report->sinks, NULL);
+
+	while (sink) {
+		struct ntd_sink *next = sink->next;
+
+		sink->close(sink);
+		sink = next;
+	}
+}
+
 static void *writer_main(void *arg)
 {
 	struct ntd_report *report = arg;
@@ -165,6 +177,13 @@ static void *writer_main(void *arg)
 		drain(report);
 		pthread_mutex_unlock(&report->sink_mutex);
 	} while (!closing);
+	pthread_mutex_lock(&report->sink_mutex);
+	close_sinks(report);
+	pthread_mutex_unlock(&report->sink_mutex);
+	pthread_mutex_lock(&report->queue_mutex);
+	report->closed = true;
+	pthread_cond_broadcast(&report->written);
+	pthread_mutex_unlock(&report->queue_mutex);
 	return NULL;
 }
 
@@ -215,30 +234,25 @@ void ntd_report_limit(struct ntd_report *report, size_t bytes)
 	pthread_mutex_unlock(&report->queue_mutex);
 }
 
-static void close_sinks(struct ntd_report *report)
+/* Asks the writer to. */
+static void begin_end(struct ntd_report *report)
 {
-	struct ntd_sink *sink = atomic_exchange(&report->sinks, NULL);
-
-	while (sink) {
-		struct ntd_sink *next = sink->next;
-
-		sink->close(sink);
-		sink = next;
-	}
+	report->closing = true;
+	pthread_cond_signal(&report->queued);
 }
 
 bool ntd_report_end(struct ntd_report *report, int64_t deadline)
 {
 	struct timespec at = {.tv_sec = deadline / NTD_SECOND, .tv_nsec = deadline % NTD_SECOND};
+	int late = 0;
 
-	bool ended = ntd_report_flush(report, deadline) &&
-		     !pthread_mutex_clocklock(&report->sink_mutex, CLOCK_MONOTONIC, &at);
-
-	if (ended) {
-		close_sinks(report);
-		pthread_mutex_unlock(&report->sink_mutex);
-	}
-	return ntd_background_flush(report->background, deadline) && ended;
+	pthread_mutex_lock(&report->queue_mutex);
+	begin_end(report);
+	while (!report->closed && !late)
+		late = pthread_cond_clockwait(&report->written, &report->queue_mutex,
+					      CLOCK_MONOTONIC, &at);
+	pthread_mutex_unlock(&report->queue_mutex);
+	return ntd_background_flush(report->background, deadline) && !late;
 }
 
 void ntd_report_free(struct ntd_report *report)
@@ -246,12 +260,10 @@ void ntd_report_free(struct ntd_report *report)
 	if (!report)
 		return;
 	pthread_mutex_lock(&report->queue_mutex);
-	report->closing = true;
-	pthread_cond_signal(&report->queued);
+	begin_end(report);
 	pthread_mutex_unlock(&report->queue_mutex);
 	pthread_join(report->writer, NULL);
 	ntd_background_free(report->background, ntd_after(FILE_PATIENCE));
-	close_sinks(report);
 	pthread_cond_destroy(&report->queued);
 	pthread_cond_destroy(&report->written);
 	pthread_mutex_destroy(&report->queue_mutex);

@@ -3,6 +3,8 @@
  */
 #include "life_fixture.h"
 
+#include "machine/internal.h"
+
 enum { ROUNDS = 12 };
 
 struct script {
@@ -133,6 +135,22 @@ static void settings_meet_starts(void **state)
 	run_together(*state, machine_new(*state, "server", NULL), set_everything, start_and_crash);
 }
 
+/* One thread has ended the machine's process, another has started the machine again: there is nothing to wait for. */
+static void an_end_is_that_of_one_process(void **state)
+{
+	struct ntd_machine *machine = machine_new(*state, "server", NULL);
+	struct ntd_life_wait wait = {.kind = NTD_WAIT_GONE};
+	struct ntd_error *err = NULL;
+
+	start(machine);
+	wait.process = ntd_machine_status(machine).starts;
+	assert_int_equal(ntd_machine_crash(machine, NULL, NULL), 0);
+	start(machine);
+	ntd_life_wait(machine, &wait, ntd_after(PATIENCE), NULL, &err);
+	assert_no_error(err);
+	assert_state(machine, NTD_MACHINE_UP);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -140,6 +158,7 @@ int main(void)
 		life_test(commands_meet),
 		life_test(commands_meet_an_end),
 		life_test(settings_meet_starts),
+		life_test(an_end_is_that_of_one_process),
 	};
 
 	return run_life_tests(tests);
