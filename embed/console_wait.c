@@ -168,8 +168,7 @@ PyObject *ntd_wait_for_console_text(PyObject *object, PyObject *args, PyObject *
 		return NULL;
 	step = ntd_asprintf("waiting for %s to appear on console", shown);
 	search.wait.step = step;
-	nest = ntd_nest_begin(ntd_machine_context(search.wait.machine)->report,
-			      ntd_machine_name(search.wait.machine), "%s", step);
+	nest = ntd_machine_step_begin(search.wait.machine, step);
 	result = search_console(&search);
 	ntd_nest_end(&nest, result < 0);
 	ntd_deliver_to_loggers(ntd_state_of(object));

@@ -4,20 +4,6 @@
 #include "driver_object.h"
 #include "machine_object.h"
 
-/* Whether the core can do it: the method is not one that a subclass overrides. */
-static bool is_plain(PyObject *machine, const char *method)
-{
-	struct ntd_module_state *state = ntd_module_state();
-	_cleanup_pyref_ PyObject *own = NULL, *base = NULL;
-
-	if (!PyObject_TypeCheck(machine, state->base_machine_type))
-		return false;
-	own = PyObject_GetAttrString((PyObject *)Py_TYPE(machine), method);
-	base = PyObject_GetAttrString((PyObject *)ntd_machine_class_of(machine), method);
-	PyErr_Clear();
-	return own == base;
-}
-
 static bool call_method(PyObject *machine, const char *method)
 {
 	_cleanup_pyref_ PyObject *result = PyObject_CallMethod(machine, method, NULL);
@@ -36,7 +22,7 @@ static int start_plain(PyObject *list)
 	int result;
 
 	for (Py_ssize_t i = 0; i < size; i++)
-		if (is_plain(PyList_GetItem(list, i), "start"))
+		if (ntd_machine_is_plain(PyList_GetItem(list, i), "start"))
 			machines[count++] = ntd_machine_of(PyList_GetItem(list, i));
 	NTD_BLOCKING_CALL(result, ntd_machine_start_all(machines, count, waiter, error));
 	return result;
@@ -47,7 +33,7 @@ static int start_machines(PyObject *list)
 	if (!list || start_plain(list) < 0)
 		return -1;
 	for (Py_ssize_t i = 0; i < PyList_Size(list); i++)
-		if (!is_plain(PyList_GetItem(list, i), "start") &&
+		if (!ntd_machine_is_plain(PyList_GetItem(list, i), "start") &&
 		    !call_method(PyList_GetItem(list, i), "start"))
 			return -1;
 	return 0;
@@ -79,7 +65,7 @@ static int join(PyObject *object)
 	struct ntd_machine *machine;
 	int result;
 
-	if (!is_plain(object, "wait_for_shutdown"))
+	if (!ntd_machine_is_plain(object, "wait_for_shutdown"))
 		return call_method(object, "wait_for_shutdown") ? 0 : -1;
 	machine = ntd_machine_of(object);
 	NTD_BLOCKING_CALL(result,
@@ -112,7 +98,7 @@ static int sync_one(PyObject *object)
 	struct ntd_machine *machine;
 	int result;
 
-	if (is_plain(object, "execute")) {
+	if (ntd_machine_is_plain(object, "execute")) {
 		machine = ntd_machine_of(object);
 		NTD_BLOCKING_CALL(result, ntd_machine_sync(machine, waiter, error));
 		return result;

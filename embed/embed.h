@@ -27,8 +27,10 @@ struct ntd_module_state {
 	PyTypeObject *socket_type, *qmp_type;
 	PyTypeObject *base_machine_type, *lazy_type, *timer_type;
 	PyTypeObject *object_type, *method_type;
-	PyObject *driver; /* the Driver of this run */
-	PyObject *logger; /* its log */
+	PyObject *call_names; /* tuple: the methods in the table of machine_calls.c */
+	uint64_t *calls;      /* what each of them calls */
+	PyObject *driver;     /* the Driver of this run */
+	PyObject *logger;     /* its log */
 	struct ntd_logger_sink *logger_sinks;
 	PyObject *script_text, *script_code;
 	PyObject *
@@ -189,6 +191,17 @@ PyObject *ntd_object_copy(PyObject *object);
 /* ---- method_type.c */
 PyObject *ntd_method_object(struct ntd_module_state *state, PyTypeObject *type,
 			    PyMethodDef *definition);
+/* Whether the object is a method of ours with the interned name. */
+bool ntd_is_method(const struct ntd_module_state *state, PyObject *object, PyObject *name);
+/* Notes what the type's method of that name calls, if it has one. */
+void ntd_method_calls(const struct ntd_module_state *state, PyTypeObject *type, PyObject *name,
+		      uint64_t calls);
+
+/* ---- machine_calls.c: sets of methods are those of the rows of its table */
+/* After the types of machines. */
+int ntd_add_calls(struct ntd_module_state *state);
+/* Whether a script has put something in the place of one of these methods of a machine. */
+bool ntd_calls_are_replaced(const struct ntd_module_state *state, PyObject *object, uint64_t calls);
 
 /* ---- types: each makes its type and adds it to the module */
 int ntd_add_object_type(PyObject *module, struct ntd_module_state *state);

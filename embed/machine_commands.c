@@ -16,7 +16,11 @@ static bool command_text(PyObject *object, struct ntd_bytes *bytes)
 	return bytes->data;
 }
 
-static PyObject *execute(PyObject *object, PyObject *args, PyObject *kwargs)
+typedef int run_function(struct ntd_machine *machine, const struct ntd_command *command,
+			 struct ntd_result *result, struct ntd_waiter *waiter,
+			 struct ntd_error **err);
+
+static PyObject *run_by(run_function *run, PyObject *object, PyObject *args, PyObject *kwargs)
 {
 	static char *names[] = {"command", "check_return", "check_output", "timeout", NULL};
 	struct ntd_machine *machine = ntd_machine_self(object)->machine;
@@ -35,10 +39,19 @@ static PyObject *execute(PyObject *object, PyObject *args, PyObject *kwargs)
 	command.text_len = bytes.len;
 	command.no_status = !check_return;
 	command.no_reply = !check_output;
-	if (!NTD_BLOCKING_CALL(result,
-			       ntd_machine_run_in_guest(machine, &command, &answer, waiter, error)))
+	if (!NTD_BLOCKING_CALL(result, run(machine, &command, &answer, waiter, error)))
 		return NULL;
 	return Py_BuildValue("(iN)", answer.status, ntd_text(&answer.output));
+}
+
+static PyObject *execute(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	return run_by(ntd_machine_run, object, args, kwargs);
+}
+
+static PyObject *execute_only(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	return run_by(ntd_machine_run_in_guest, object, args, kwargs);
 }
 
 typedef int check_function(struct ntd_machine *machine, struct ntd_bytes command, double timeout,
@@ -145,6 +158,10 @@ PyMethodDef ntd_machine_command_methods[] = {
 		"status 124. Without check_return the status is -1; without check_output the "
 		"command\n"
 		"is only sent, and the result is (-2, '')."),
+	NTD_METHOD("_execute", execute_only,
+		   "_execute($self, command, check_return=True, check_output=True, "
+		   "timeout=900)\n--\n\n"
+		   "The same without callbacks."),
 	NTD_METHOD("succeed", succeed,
 		   "succeed($self, *commands, timeout=None)\n--\n\n"
 		   "Runs commands, each of which must exit with 0; their outputs as one str."),
@@ -162,5 +179,6 @@ PyMethodDef ntd_machine_command_methods[] = {
 	NTD_METHOD("sleep", sleep_in_guest,
 		   "sleep($self, secs=None, duration=None)\n--\n\n"
 		   "Sleeps, by the guest's clock. duration is the newer name of secs."),
+	{"_retry", ntd_machine_retry, METH_VARARGS, "For test_driver.machine.overridden."},
 	{NULL, NULL, 0, NULL},
 };

@@ -2,20 +2,20 @@
 #include "machine/files.h"
 #include "machine_object.h"
 
-typedef int copy_function(struct ntd_machine *machine, const char *source, const char *target,
+typedef int copy_function(const struct ntd_copy *how, const char *source, const char *target,
 			  struct ntd_waiter *waiter, struct ntd_error **err);
 
 static PyObject *copy(PyObject *object, PyObject *args, PyObject *kwargs, const char *format,
 		      char **names, const char *default_target, copy_function *function)
 {
-	struct ntd_machine *machine = ntd_machine_self(object)->machine;
+	const struct ntd_copy how = {.machine = ntd_machine_self(object)->machine};
 	_cleanup_path_ struct ntd_path_arg source = {0}, target = {0};
 	int result;
 
 	if (!ntd_parse(args, kwargs, format, names, ntd_convert_path, &source, ntd_convert_path,
 		       &target) ||
 	    !NTD_BLOCKING_CALL(result,
-			       function(machine, source.text,
+			       function(&how, source.text,
 					target.text ? target.text : default_target, waiter, error)))
 		return NULL;
 	Py_RETURN_NONE;
@@ -29,12 +29,18 @@ static PyObject *copy_from_host(PyObject *object, PyObject *args, PyObject *kwar
 		    ntd_machine_copy_from_host);
 }
 
+static int copy_via_shell(const struct ntd_copy *how, const char *source, const char *target,
+			  struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	return ntd_machine_copy_via_shell(how->machine, source, target, waiter, err);
+}
+
 static PyObject *copy_from_host_via_shell(PyObject *object, PyObject *args, PyObject *kwargs)
 {
 	static char *names[] = {"source", "target", NULL};
 
 	return copy(object, args, kwargs, "O&O&:copy_from_host_via_shell", names, NULL,
-		    ntd_machine_copy_via_shell);
+		    copy_via_shell);
 }
 
 static PyObject *copy_from_machine(PyObject *object, PyObject *args, PyObject *kwargs)
@@ -50,6 +56,42 @@ static PyObject *copy_from_vm(PyObject *object, PyObject *args, PyObject *kwargs
 	if (PyErr_WarnEx(PyExc_DeprecationWarning, "Use copy_from_machine() instead", 1) < 0)
 		return NULL;
 	return copy_from_machine(object, args, kwargs);
+}
+
+/* For a copy whose commands are run by a function in Python. */
+static int succeed_in_python(void *arg, struct ntd_bytes command, struct ntd_waiter *waiter,
+			     struct ntd_error **err)
+{
+	struct ntd_blocking *blocking = ntd_blocking_of(waiter);
+	PyObject *text, *output = NULL;
+	int result;
+
+	ntd_into_python(blocking);
+	text = PyUnicode_DecodeUTF8(command.data, (Py_ssize_t)command.len, "surrogateescape");
+	if (text)
+		output = PyObject_CallOneArg(arg, text);
+	Py_XDECREF(text);
+	result = output ? 0 : ntd_error_from_python(err);
+	Py_XDECREF(output);
+	return ntd_back(blocking) || result < 0 ? result : ntd_error_from_python(err);
+}
+
+/* _copy_by(succeed, from_host, source, target): copy_from_host() or copy_from_machine() with succeed(command). */
+static PyObject *copy_by(PyObject *object, PyObject *args)
+{
+	struct ntd_copy how = {.machine = ntd_machine_self(object)->machine,
+			       .succeed = succeed_in_python};
+	_cleanup_path_ struct ntd_path_arg source = {0}, target = {0};
+	copy_function *function;
+	int from_host, result;
+
+	if (!PyArg_ParseTuple(args, "OpO&O&:_copy_by", &how.arg, &from_host, ntd_convert_path,
+			      &source, ntd_convert_path, &target))
+		return NULL;
+	function = from_host ? ntd_machine_copy_from_host : ntd_machine_copy_from_guest;
+	if (!NTD_BLOCKING_CALL(result, function(&how, source.text, target.text, waiter, error)))
+		return NULL;
+	Py_RETURN_NONE;
 }
 
 static PyObject *log_message(PyObject *object, PyObject *message)
@@ -120,5 +162,6 @@ PyMethodDef ntd_machine_file_methods[] = {
 	NTD_METHOD("nested", nested,
 		   "nested($self, msg, attrs={})\n--\n\n"
 		   "A context manager: a step in the log, under the machine's name."),
+	{"_copy_by", copy_by, METH_VARARGS, "For test_driver.machine.overridden."},
 	{NULL, NULL, 0, NULL},
 };

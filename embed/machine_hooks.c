@@ -142,75 +142,6 @@ static int start_command(void *owner, bool allow_reboot, struct ntd_start_order 
 	return result;
 }
 
-/* ---- commands of subclasses that have an execute() of their own */
-
-/* (status, output) */
-static int take_answer(PyObject *answer, struct ntd_result *result)
-{
-	const char *text;
-	Py_ssize_t len;
-	PyObject *output;
-
-	if (!PyTuple_Check(answer) ||
-	    !PyArg_ParseTuple(answer, "iU:the result of execute()", &result->status, &output)) {
-		PyErr_Format(PyExc_TypeError, "execute() must return (int, str), not %R", answer);
-		return -1;
-	}
-	text = PyUnicode_AsUTF8AndSize(output, &len);
-	if (!text)
-		return -1;
-	ntd_buf_append(&result->output, text, (size_t)len);
-	return 0;
-}
-
-static int call_execute(struct machine_object *self, const struct ntd_command *command,
-			struct ntd_result *result)
-{
-	_cleanup_pyref_ PyObject *text =
-		PyUnicode_DecodeUTF8(command->text, (Py_ssize_t)command->text_len, "replace");
-	_cleanup_pyref_ PyObject *timeout =
-		command->timeout < 0 ? Py_NewRef(Py_None) : PyFloat_FromDouble(command->timeout);
-	_cleanup_pyref_ PyObject *kwargs =
-		timeout ? Py_BuildValue("{sO}", "timeout", timeout) : NULL;
-	_cleanup_pyref_ PyObject *method = PyObject_GetAttrString((PyObject *)self, "execute");
-	_cleanup_pyref_ PyObject *args = text ? PyTuple_Pack(1, text) : NULL;
-	_cleanup_pyref_ PyObject *answer = NULL;
-
-	if (!kwargs || !method || !args ||
-	    (command->no_status && PyDict_SetItemString(kwargs, "check_return", Py_False) < 0) ||
-	    (command->no_reply && PyDict_SetItemString(kwargs, "check_output", Py_False) < 0))
-		return -1;
-	answer = PyObject_Call(method, args, kwargs);
-	return answer ? take_answer(answer, result) : -1;
-}
-
-static int run(void *owner, const struct ntd_command *command, struct ntd_result *result,
-	       struct ntd_waiter *waiter, struct ntd_error **err)
-{
-	struct ntd_blocking *blocking = ntd_blocking_of(waiter);
-	int called;
-
-	ntd_into_python(blocking);
-	called = call_execute(owner, command, result);
-	if (called < 0)
-		ntd_error_from_python(err);
-	if (!ntd_back(blocking) && called == 0)
-		called = ntd_error_from_python(err);
-	return called;
-}
-
-static bool has_own_execute(const struct machine_object *self)
-{
-	PyTypeObject *class = ntd_machine_class_of((PyObject *)self);
-	_cleanup_pyref_ PyObject *own = NULL, *base = NULL;
-
-	if (Py_TYPE(self) == class)
-		return false;
-	own = PyObject_GetAttrString((PyObject *)Py_TYPE(self), "execute");
-	base = PyObject_GetAttrString((PyObject *)class, "execute");
-	return own != base;
-}
-
 /* ---- after release() */
 
 static int refuse(const struct machine_object *self, struct ntd_error **err)
@@ -251,7 +182,6 @@ void ntd_machine_hook(struct machine_object *self)
 			.before_command = self->callbacks_seen ? before_command : NULL,
 			.environment = environment,
 			.start_command = self->start_command ? start_command : NULL,
-			.run = has_own_execute(self) ? run : NULL,
 			.owner = self});
 }
 

@@ -45,6 +45,23 @@ static PyObject *shutdown(PyObject *object, PyObject *unused)
 	RETURN_NONE_AFTER(ntd_machine_shutdown(machine, waiter, error));
 }
 
+static PyObject *begin_end(PyObject *object, PyObject *power_off)
+{
+	struct ntd_machine *machine = ntd_machine_self(object)->machine;
+	bool powers_off = PyObject_IsTrue(power_off) == 1;
+	int begun;
+
+	if (!NTD_BLOCKING_CALL(begun, ntd_machine_begin_end(machine, powers_off, waiter, error)))
+		return NULL;
+	return PyBool_FromLong(begun);
+}
+
+static PyObject *mute(PyObject *object, PyObject *muted)
+{
+	ntd_machine_mute(ntd_machine_self(object)->machine, PyObject_IsTrue(muted) == 1);
+	Py_RETURN_NONE;
+}
+
 static PyObject *crash(PyObject *object, PyObject *unused)
 {
 	struct ntd_machine *machine = ntd_machine_self(object)->machine;
@@ -213,6 +230,8 @@ PyMethodDef ntd_machine_life_methods[] = {
 	 "__exit__($self, *exception)\n--\n\nReleases the machine."},
 	{"run_callbacks", run_callbacks, METH_NOARGS,
 	 "run_callbacks($self)\n--\n\nCalls the functions in `callbacks`."},
+	{"_begin_end", begin_end, METH_O, "For test_driver.machine.overridden."},
+	{"_mute", mute, METH_O, "For test_driver.machine.overridden."},
 	{NULL, NULL, 0, NULL},
 };
 

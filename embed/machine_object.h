@@ -63,6 +63,14 @@ PyObject *ntd_machine_make_pid(PyObject *object, unsigned number);
 /* ---- machine_type.c: for machine_life.c */
 extern const struct ntd_kept_attribute ntd_kept_pid;
 
+/* ---- machine_calls.c */
+/* Whether it is a machine whose method, and all that this calls, are ours. */
+bool ntd_machine_is_plain(PyObject *object, const char *method);
+
+/* ---- retry.c */
+/* _retry(step, fn, timeout): retry() as a wait for the machine, whose error names the step. */
+PyObject *ntd_machine_retry(PyObject *object, PyObject *args);
+
 /* ---- machine_new.c: __new__ and __init__ */
 PyObject *ntd_machine_new_object(PyTypeObject *type, PyObject *args, PyObject *kwargs);
 int ntd_machine_init(PyObject *object, PyObject *args, PyObject *kwargs);

@@ -150,11 +150,12 @@ static int read_texts(struct search *search, struct ntd_waiter *waiter, struct n
 }
 
 /* The list of the first so many variants' texts. */
-static PyObject *texts_of_screen(PyObject *object, size_t variants)
+static PyObject *texts_of_screen(PyObject *object, size_t variants, const char *file)
 {
 	struct search search = {
 		.machine = ntd_machine_self(object)->machine,
 		.look = {.ocr = engines(),
+			 .file = file,
 			 .variants = variants,
 			 .one_picture = true,
 			 .reader = reader,
@@ -168,14 +169,25 @@ static PyObject *texts_of_screen(PyObject *object, size_t variants)
 
 static PyObject *get_screen_text(PyObject *object, PyObject *unused)
 {
-	_cleanup_pyref_ PyObject *texts = texts_of_screen(object, 1);
+	_cleanup_pyref_ PyObject *texts = texts_of_screen(object, 1, NULL);
 
 	return texts ? PySequence_GetItem(texts, 0) : NULL;
 }
 
 static PyObject *get_screen_text_variants(PyObject *object, PyObject *unused)
 {
-	return texts_of_screen(object, NTD_PICTURE_VARIANT_COUNT);
+	return texts_of_screen(object, NTD_PICTURE_VARIANT_COUNT, NULL);
+}
+
+/* _read_picture(path, all variants): the same list of the picture in a file. */
+static PyObject *read_picture(PyObject *object, PyObject *args)
+{
+	_cleanup_path_ struct ntd_path_arg path = {0};
+	int all;
+
+	if (!PyArg_ParseTuple(args, "O&p:_read_picture", ntd_convert_path, &path, &all))
+		return NULL;
+	return texts_of_screen(object, all ? NTD_PICTURE_VARIANT_COUNT : 1, path.text);
 }
 
 /* ---- waiting */
@@ -276,5 +288,6 @@ PyMethodDef ntd_machine_ocr_methods[] = {
 	NTD_METHOD("wait_for_text", wait_for_text,
 		   "wait_for_text($self, regex, timeout=900)\n--\n\n"
 		   "Waits until a reading of the screen's text matches a regular expression."),
+	{"_read_picture", read_picture, METH_VARARGS, "For test_driver.machine.overridden."},
 	{NULL, NULL, 0, NULL},
 };

@@ -2,6 +2,9 @@
  * machine.succeed is a types.MethodType with __self__ and __func__. weakref.WeakMethod needs that, and so does
  * unittest.mock for knowing the signature and what to do with `self`. A call by its name makes no bound method. All of
  * this runs on threads that hold the GIL.
+ *
+ * A method of a machine that calls others, one of which is not ours any more, is done by the one in Python that calls
+ * them (machine_calls.c). That gets the method in C as its first argument, for its own part of the work.
  */
 #include "embed.h"
 
@@ -11,6 +14,8 @@ struct method_object {
 	struct ntd_object head;
 	vectorcallfunc call;
 	PyObject *descriptor; /* what CPython makes of a PyMethodDef */
+	PyObject *name;       /* interned */
+	uint64_t calls;       /* what it calls; see machine_calls.c */
 };
 
 static struct method_object *self_of(PyObject *object)
@@ -18,9 +23,29 @@ static struct method_object *self_of(PyObject *object)
 	return (struct method_object *)object;
 }
 
+static PyObject *call_in_python(const struct method_object *self, PyObject *const *args,
+				size_t flags, PyObject *names)
+{
+	size_t count = (size_t)PyVectorcall_NARGS(flags);
+	size_t all = count + (names ? (size_t)PyTuple_Size(names) : 0);
+	_cleanup_free_ PyObject **with_own = ntd_calloc(all + 1, sizeof *with_own);
+	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("test_driver.machine.overridden");
+	_cleanup_pyref_ PyObject *class = module ? PyObject_GetAttrString(module, "_Calls") : NULL;
+	_cleanup_pyref_ PyObject *function = class ? PyObject_GetAttr(class, self->name) : NULL;
+
+	with_own[0] = self->descriptor;
+	memcpy(with_own + 1, args, all * sizeof *args);
+	return function ? PyObject_Vectorcall(function, with_own, count + 1, names) : NULL;
+}
+
 static PyObject *call(PyObject *object, PyObject *const *args, size_t flags, PyObject *names)
 {
-	return PyObject_Vectorcall(self_of(object)->descriptor, args, flags, names);
+	const struct method_object *self = self_of(object);
+
+	if (self->calls && PyVectorcall_NARGS(flags) &&
+	    ntd_calls_are_replaced(PyType_GetModuleState(Py_TYPE(object)), args[0], self->calls))
+		return call_in_python(self, args, flags, names);
+	return PyObject_Vectorcall(self->descriptor, args, flags, names);
 }
 
 PyObject *ntd_method_object(struct ntd_module_state *state, PyTypeObject *type,
@@ -32,18 +57,36 @@ PyObject *ntd_method_object(struct ntd_module_state *state, PyTypeObject *type,
 		return NULL;
 	self_of(object)->call = call;
 	self_of(object)->descriptor = PyDescr_NewMethod(type, definition);
-	return self_of(object)->descriptor ? ntd_steal(&object) : NULL;
+	self_of(object)->name = PyUnicode_InternFromString(definition->ml_name);
+	return self_of(object)->descriptor && self_of(object)->name ? ntd_steal(&object) : NULL;
+}
+
+bool ntd_is_method(const struct ntd_module_state *state, PyObject *object, PyObject *name)
+{
+	return Py_TYPE(object) == state->method_type && self_of(object)->name == name;
+}
+
+void ntd_method_calls(const struct ntd_module_state *state, PyTypeObject *type, PyObject *name,
+		      uint64_t calls)
+{
+	_cleanup_pyref_ PyObject *method = PyObject_GetAttr((PyObject *)type, name);
+
+	PyErr_Clear(); /* not every kind of machine has every method */
+	if (method && ntd_is_method(state, method, name))
+		self_of(method)->calls = calls;
 }
 
 static int method_traverse(PyObject *object, visitproc visit, void *arg)
 {
 	Py_VISIT(self_of(object)->descriptor);
+	Py_VISIT(self_of(object)->name);
 	return ntd_object_traverse(object, visit, arg);
 }
 
 static int method_clear(PyObject *object)
 {
 	Py_CLEAR(self_of(object)->descriptor);
+	Py_CLEAR(self_of(object)->name);
 	return ntd_object_clear(object);
 }
 

@@ -26,7 +26,7 @@ static int module_exec(PyObject *module)
 	    ntd_add_lazy_type(module, state) < 0 || ntd_add_timer_type(module, state) < 0 ||
 	    ntd_add_base_machine_type(module, state) < 0 ||
 	    ntd_add_qemu_machine_type(module, state) < 0 ||
-	    ntd_add_nspawn_machine_type(module, state) < 0 ||
+	    ntd_add_nspawn_machine_type(module, state) < 0 || ntd_add_calls(state) < 0 ||
 	    ntd_add_driver_type(module, state) < 0)
 		return -1;
 	return 0;
@@ -52,6 +52,7 @@ static PyObject **const_slot(struct ntd_module_state *state, size_t index)
 				    (PyObject **)&state->timer_type,
 				    (PyObject **)&state->object_type,
 				    (PyObject **)&state->method_type,
+				    &state->call_names,
 				    &state->driver,
 				    &state->logger,
 				    &state->script_text,
@@ -85,7 +86,11 @@ static int module_clear(PyObject *module)
 
 static void module_free(void *module)
 {
+	struct ntd_module_state *state = PyModule_GetState(module);
+
 	module_clear(module);
+	if (state)
+		free(ntd_steal(&state->calls));
 }
 
 static PyObject *current_driver(PyObject *module, PyObject *unused)

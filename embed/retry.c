@@ -1,5 +1,5 @@
 /* retry(fn): the same retrying that the driver's own waits use, around a Python function. */
-#include "embed.h"
+#include "machine_object.h"
 
 const char ntd_retry_doc[] =
 	"retry(fn, timeout_seconds=900, timeout=None)\n--\n\n"
@@ -7,56 +7,61 @@ const char ntd_retry_doc[] =
 	"time\n"
 	"is over, fn(True) once more. Then RequestedAssertionFailed. Exceptions of fn pass.";
 
-struct retried {
-	PyObject *function;
-	struct ntd_blocking *blocking;
-};
-
 static int try_function(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	const struct retried *retried = arg;
+	struct ntd_blocking *blocking = ntd_blocking_of(waiter);
 	PyObject *result;
 	int truth = -1;
 
-	ntd_into_python(retried->blocking);
-	result = PyObject_CallOneArg(retried->function, last ? Py_True : Py_False);
+	ntd_into_python(blocking);
+	result = PyObject_CallOneArg(arg, last ? Py_True : Py_False);
 	if (result)
 		truth = PyObject_IsTrue(result);
 	Py_XDECREF(result);
 	if (truth < 0)
 		ntd_error_from_python(err);
-	if (!ntd_back(retried->blocking) && truth >= 0) {
+	if (!ntd_back(blocking) && truth >= 0) {
 		ntd_error_from_python(err);
 		truth = -1;
 	}
 	return truth;
 }
 
+static PyObject *retry(PyObject *function, struct ntd_wait how)
+{
+	int result;
+
+	if (!PyCallable_Check(function))
+		return PyErr_Format(PyExc_TypeError, "retry() needs a function, not %s",
+				    Py_TYPE(function)->tp_name);
+	how.attempt = try_function;
+	how.arg = function;
+	how.pace = NTD_PACE_SECOND;
+	if (!NTD_BLOCKING_CALL(result, ntd_retry(&how, waiter, error)))
+		return NULL;
+	Py_RETURN_NONE;
+}
+
 PyObject *ntd_retry_function(PyObject *self, PyObject *args, PyObject *kwargs)
 {
 	static char *names[] = {"fn", "timeout_seconds", "timeout", NULL};
 	double seconds = NTD_NO_TIMEOUT, timeout = NTD_NO_TIMEOUT;
-	struct ntd_blocking blocking;
-	struct retried retried = {.blocking = &blocking};
-	struct ntd_error *error = NULL;
-	int result;
+	PyObject *function;
 
-	if (!ntd_parse(args, kwargs, "O|O&O&:retry", names, &retried.function, ntd_convert_duration,
+	if (!ntd_parse(args, kwargs, "O|O&O&:retry", names, &function, ntd_convert_duration,
 		       &seconds, ntd_convert_duration, &timeout))
 		return NULL;
-	if (!PyCallable_Check(retried.function))
-		return PyErr_Format(PyExc_TypeError, "retry() needs a function, not %s",
-				    Py_TYPE(retried.function)->tp_name);
 	seconds = timeout >= 0 ? timeout : seconds >= 0 ? seconds : NTD_DEFAULT_TIMEOUT;
-	if (!ntd_block(&blocking))
+	return retry(function, (struct ntd_wait){.timeout = seconds});
+}
+
+PyObject *ntd_machine_retry(PyObject *object, PyObject *args)
+{
+	struct ntd_wait how = {.machine = ntd_machine_self(object)->machine};
+	PyObject *function;
+
+	if (!PyArg_ParseTuple(args, "sOO&:_retry", &how.step, &function, ntd_convert_duration,
+			      &how.timeout))
 		return NULL;
-	result = ntd_retry(&(struct ntd_wait){.attempt = try_function,
-					      .arg = &retried,
-					      .pace = NTD_PACE_SECOND,
-					      .timeout = seconds},
-			   &blocking.waiter, &error);
-	ntd_unblock(&blocking);
-	if (result < 0)
-		return ntd_raise(ntd_module_state(), error);
-	Py_RETURN_NONE;
+	return retry(function, how);
 }

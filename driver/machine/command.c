@@ -32,10 +32,8 @@ static bool has_powered_off(const struct ntd_machine *machine)
 int ntd_machine_run(struct ntd_machine *machine, const struct ntd_command *command,
 		    struct ntd_result *result, struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	struct ntd_machine_hooks hooks = ntd_machine_hooks_for(machine, waiter);
-
-	if (hooks.run && !command->input)
-		return hooks.run(hooks.owner, command, result, waiter, err);
+	if (ntd_machine_before_command(machine, waiter, err) < 0)
+		return -1;
 	return ntd_machine_run_in_guest(machine, command, result, waiter, err);
 }
 
@@ -46,8 +44,7 @@ int ntd_machine_run_in_guest(struct ntd_machine *machine, const struct ntd_comma
 	struct ntd_channel *channel = machine->kind->channel(machine);
 	_cleanup_error_ struct ntd_error *error = NULL;
 
-	if (ntd_machine_before_command(machine, waiter, err) < 0 ||
-	    ntd_machine_connect(machine, waiter, err) < 0)
+	if (ntd_machine_connect(machine, waiter, err) < 0)
 		return -1;
 	if (channel->ops->run(channel, command, result, waiter, &error) == 0)
 		return 0;

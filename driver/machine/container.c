@@ -142,8 +142,7 @@ static int prepare(struct ntd_machine *machine, struct ntd_error **err)
 
 static void running(struct ntd_machine *machine)
 {
-	ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name,
-		"systemd-nspawn running (pid %d)", machine->pid);
+	ntd_machine_say(machine, "systemd-nspawn running (pid %d)", machine->pid);
 	ntd_life_event(machine, NTD_MACHINE_READY);
 }
 
@@ -157,8 +156,7 @@ static void still_booting(struct ntd_machine *machine)
 
 static void connected(struct ntd_machine *machine, const char *said, double seconds)
 {
-	ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name,
-		"the container has booted (%.2f seconds)", seconds);
+	ntd_machine_say(machine, "the container has booted (%.2f seconds)", seconds);
 }
 
 static struct ntd_channel *channel(struct ntd_machine *machine)

@@ -268,8 +268,7 @@ int ntd_machine_connect(struct ntd_machine *machine, struct ntd_waiter *waiter,
 				     "root_shell is False; what works without one: the console, "
 				     "the screen, keys, the monitor, QMP and forwarded ports",
 				     machine->name);
-	nest = ntd_nest_begin(machine->context.report, machine->name, "%s",
-			      machine->kind->boot_step);
+	nest = ntd_machine_step_begin(machine, machine->kind->boot_step);
 	result = connect_now(machine, waiter, err);
 	ntd_nest_end(&nest, result < 0);
 	return result;
@@ -307,8 +306,7 @@ static int wait_for_end(struct ntd_machine *machine, unsigned number, int64_t de
 	if (status.state ==
 	    NTD_MACHINE_DOWN) /* known to have ended; its last processes may not have */
 		return ntd_life_wait(machine, &wait, deadline, waiter, err);
-	nest = ntd_nest_begin(machine->context.report, machine->name, "%s",
-			      machine->kind->end_step);
+	nest = ntd_machine_step_begin(machine, machine->kind->end_step);
 	result = ntd_life_wait(machine, &wait, deadline, waiter, err);
 	if (result == 0)
 		feed(machine, NTD_MACHINE_FORGET);
@@ -345,8 +343,8 @@ int ntd_machine_wait_for_shutdown(struct ntd_machine *machine, int64_t deadline,
 	return wait_for_end(machine, 0, deadline, true, waiter, err);
 }
 
-int ntd_machine_shutdown(struct ntd_machine *machine, struct ntd_waiter *waiter,
-			 struct ntd_error **err)
+int ntd_machine_begin_end(struct ntd_machine *machine, bool power_off, struct ntd_waiter *waiter,
+			  struct ntd_error **err)
 {
 	struct ntd_machine_status status = ntd_machine_status(machine);
 
@@ -354,27 +352,34 @@ int ntd_machine_shutdown(struct ntd_machine *machine, struct ntd_waiter *waiter,
 		feed(machine, NTD_MACHINE_FORGET);
 	if (!status.booted)
 		return 0;
-	if (machine->kind->power_off(machine, waiter, err) < 0)
+	if (power_off && machine->kind->power_off(machine, waiter, err) < 0)
 		return -1;
 	feed(machine, NTD_MACHINE_STOP);
-	return wait_for_end(machine, status.starts, NTD_FOREVER, false, waiter, err);
+	return (int)status.starts;
+}
+
+int ntd_machine_shutdown(struct ntd_machine *machine, struct ntd_waiter *waiter,
+			 struct ntd_error **err)
+{
+	int start = ntd_machine_begin_end(machine, true, waiter, err);
+
+	if (start <= 0)
+		return start;
+	return wait_for_end(machine, (unsigned)start, NTD_FOREVER, false, waiter, err);
 }
 
 int ntd_machine_crash(struct ntd_machine *machine, struct ntd_waiter *waiter,
 		      struct ntd_error **err)
 {
 	_cleanup_buf_ struct ntd_buf reply = {0};
-	struct ntd_machine_status status = ntd_machine_status(machine);
+	int start = ntd_machine_begin_end(machine, false, waiter, err);
 
-	if (status.state == NTD_MACHINE_DEAD)
-		feed(machine, NTD_MACHINE_FORGET);
-	if (!status.booted)
-		return 0;
+	if (start <= 0)
+		return start;
 	ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name, "forced crash");
-	feed(machine, NTD_MACHINE_STOP);
 	if (ntd_machine_monitor_command(machine, "quit", &reply, waiter, err) < 0)
 		return -1;
-	return wait_for_end(machine, status.starts, NTD_FOREVER, false, waiter, err);
+	return wait_for_end(machine, (unsigned)start, NTD_FOREVER, false, waiter, err);
 }
 
 int ntd_machine_reboot(struct ntd_machine *machine, struct ntd_waiter *waiter,

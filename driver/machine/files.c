@@ -98,7 +98,7 @@ static char *parent_of(const char *path)
 }
 
 /* Runs `WORDS... PATHS`, each path quoted, which must succeed. */
-static int guest(struct ntd_machine *machine, const char *words, const char *first,
+static int guest(const struct ntd_copy *copy, const char *words, const char *first,
 		 const char *second, struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	_cleanup_buf_ struct ntd_buf command = {0}, output = {0};
@@ -110,15 +110,18 @@ static int guest(struct ntd_machine *machine, const char *words, const char *fir
 		ntd_buf_puts(&command, " ");
 		ntd_shell_quote(&command, second, strlen(second));
 	}
-	return ntd_machine_succeed(machine, ntd_buf_view(&command), NTD_NO_TIMEOUT, &output, waiter,
-				   err);
+	if (copy->succeed)
+		return copy->succeed(copy->arg, ntd_buf_view(&command), waiter, err);
+	return ntd_machine_succeed(copy->machine, ntd_buf_view(&command), NTD_NO_TIMEOUT, &output,
+				   waiter, err);
 }
 
 /* ---- copies */
 
-int ntd_machine_copy_from_host(struct ntd_machine *machine, const char *source, const char *target,
+int ntd_machine_copy_from_host(const struct ntd_copy *copy, const char *source, const char *target,
 			       struct ntd_waiter *waiter, struct ntd_error **err)
 {
+	const struct ntd_machine *machine = copy->machine;
 	_cleanup_place_ struct place place = NO_PLACE;
 	_cleanup_free_ char *from = trimmed(source), *to = trimmed(target), *parent = parent_of(to);
 	_cleanup_free_ char *in_guest = NULL;
@@ -130,19 +133,20 @@ int ntd_machine_copy_from_host(struct ntd_machine *machine, const char *source, 
 	if (check_name(from, err) < 0 || make_place(machine, &place, err) < 0)
 		return -1;
 	in_guest = ntd_asprintf("%s/%s", place.guest, name_in(from));
-	if (guest(machine, "mkdir -p", place.guest, NULL, waiter, err) < 0 ||
+	if (guest(copy, "mkdir -p", place.guest, NULL, waiter, err) < 0 ||
 	    ntd_tree_copy_to_guest(from, place.directory, name_in(from), err) < 0 ||
-	    guest(machine, "mkdir -p", parent, NULL, waiter, err) < 0 ||
-	    guest(machine, "cp -r", in_guest, to, waiter, err) < 0)
+	    guest(copy, "mkdir -p", parent, NULL, waiter, err) < 0 ||
+	    guest(copy, "cp -r", in_guest, to, waiter, err) < 0)
 		return -1;
 	return 0;
 }
 
 /* Links are followed in the guest (-L): where they lead is a matter of its files, not of the host's. */
-int ntd_machine_copy_from_guest(struct ntd_machine *machine, const char *source,
+int ntd_machine_copy_from_guest(const struct ntd_copy *copy, const char *source,
 				const char *target_dir, struct ntd_waiter *waiter,
 				struct ntd_error **err)
 {
+	const struct ntd_machine *machine = copy->machine;
 	_cleanup_place_ struct place place = NO_PLACE;
 	_cleanup_free_ char *from = trimmed(source), *directory = NULL, *target = NULL;
 	_cleanup_free_ char *in_guest = NULL;
@@ -154,8 +158,8 @@ int ntd_machine_copy_from_guest(struct ntd_machine *machine, const char *source,
 			    ? ntd_strdup(target_dir)
 			    : ntd_asprintf("%s/%s", machine->context.out_dir, target_dir);
 	target = ntd_asprintf("%s/%s", directory, name_in(from));
-	if (guest(machine, "mkdir -p", place.guest, NULL, waiter, err) < 0 ||
-	    guest(machine, "cp -rL", from, in_guest, waiter, err) < 0 ||
+	if (guest(copy, "mkdir -p", place.guest, NULL, waiter, err) < 0 ||
+	    guest(copy, "cp -rL", from, in_guest, waiter, err) < 0 ||
 	    ntd_tree_make(directory, err) < 0)
 		return -1;
 	return ntd_tree_copy_from_guest(place.directory, name_in(from), target, err);

@@ -107,6 +107,7 @@ struct ntd_machine {
 	unsigned accelerator_question; /* accelerator.c */
 	_Atomic(bool) emulated;        /* by TCG, as far as is known; any thread may read it */
 	bool panicked;
+	_Atomic(bool) muted; /* any thread */
 };
 
 /* Any thread. */
@@ -120,6 +121,8 @@ int ntd_machine_before_command(struct ntd_machine *machine, struct ntd_waiter *w
 /* Makes the state directory, emptied first unless `keep_state`, and the shared one. */
 int ntd_machine_make_directories(struct ntd_machine *machine, bool keep_state,
 				 struct ntd_error **err);
+/* Any thread: a line about the machine's life, unless the machine is muted. */
+void ntd_machine_say(struct ntd_machine *machine, const char *fmt, ...) ntd_printf(2, 3);
 /* A new socket of that type at `path`, in place of what is there. */
 int ntd_machine_bind(int type, const char *path, struct ntd_error **err);
 /* Any thread: hands in what `wait` says; ntd_request_wait() is due. */

@@ -109,6 +109,34 @@ int ntd_machine_before_command(struct ntd_machine *machine, struct ntd_waiter *w
 	return hooks.before_command ? hooks.before_command(hooks.owner, waiter, err) : 0;
 }
 
+/* ---- what it says */
+
+void ntd_machine_mute(struct ntd_machine *machine, bool muted)
+{
+	machine->muted = muted;
+}
+
+void ntd_machine_say(struct ntd_machine *machine, const char *fmt, ...)
+{
+	_cleanup_free_ char *text = NULL;
+	va_list args;
+
+	va_start(args, fmt);
+	text = ntd_vasprintf(fmt, args);
+	va_end(args);
+	if (!machine->muted)
+		ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name, "%s", text);
+}
+
+struct ntd_nest ntd_machine_step_begin(struct ntd_machine *machine, const char *step)
+{
+	if (machine->muted)
+		return (struct ntd_nest){0};
+	return ntd_nest_begin(machine->context.report, machine->name, "%s", step);
+}
+
+/* ---- its end */
+
 static void forget_process(void *arg)
 {
 	struct ntd_machine *machine = arg;
@@ -162,6 +190,8 @@ void ntd_machine_cleanup_state_dir(struct ntd_machine *machine)
 	if (ntd_tree_remove(machine->state_dir, &error) < 0)
 		ntd_log(machine->context.report, NTD_LEVEL_WARNING, machine->name, "%s",
 			error->message);
+	if (machine->muted)
+		return;
 	ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, NULL,
 		"deleting machine state directory %s", machine->state_dir);
 	ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, NULL,

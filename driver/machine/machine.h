@@ -57,9 +57,6 @@ struct ntd_machine_hooks {
 	/* Before a start: fills in what is not the default. A failure is the start's. */
 	int (*start_command)(void *owner, bool allow_reboot, struct ntd_start_order *order,
 			     struct ntd_waiter *waiter, struct ntd_error **err);
-	/* In place of the channel, for commands without input; NULL: the channel. */
-	int (*run)(void *owner, const struct ntd_command *command, struct ntd_result *result,
-		   struct ntd_waiter *waiter, struct ntd_error **err);
 	void *owner;
 };
 
@@ -149,6 +146,11 @@ bool ntd_machine_is_up(struct ntd_machine *machine);
 /* Why its process has ended, a new string; NULL unless it ended though nobody had asked for it. */
 char *ntd_machine_cause_of_death(struct ntd_machine *machine);
 
+/* Whether what is always said of starts, boots and ends is left to the caller. */
+void ntd_machine_mute(struct ntd_machine *machine, bool muted);
+/* Any thread: a step under its name, unless it is muted. */
+struct ntd_nest ntd_machine_step_begin(struct ntd_machine *machine, const char *step);
+
 /* ---- life; blocking */
 /* Returns when monitor, shell socket and QMP are connected, or when a container's start script runs; no-op when up. */
 int ntd_machine_start(struct ntd_machine *machine, bool allow_reboot, struct ntd_waiter *waiter,
@@ -165,7 +167,11 @@ void ntd_machine_disconnect(struct ntd_machine *machine, bool new_boot);
 /* Waits for the end of the process and takes note of it; no-op when there is none. */
 int ntd_machine_wait_for_shutdown(struct ntd_machine *machine, int64_t deadline,
 				  struct ntd_waiter *waiter, struct ntd_error **err);
-/* Asks the guest to power off, a container when it has booted, and waits. No-op unless it runs. */
+/* Asks the guest to power off, a container when it has booted, if `power_off`; its end is nothing unexpected from now
+ * on. Returns the number of its start; 0: it does not run. */
+int ntd_machine_begin_end(struct ntd_machine *machine, bool power_off, struct ntd_waiter *waiter,
+			  struct ntd_error **err);
+/* Does that and waits. No-op unless it runs. */
 int ntd_machine_shutdown(struct ntd_machine *machine, struct ntd_waiter *waiter,
 			 struct ntd_error **err);
 /* Ends QEMU at once, as by a power cut, and waits. No-op unless booted. */
@@ -185,10 +191,10 @@ bool ntd_machine_wait_gone(struct ntd_machine *machine, int64_t deadline);
 void ntd_machine_cleanup_state_dir(struct ntd_machine *machine);
 
 /* ---- commands (machine/command.c) */
-/* Runs a command, by the embedding if it wants to. */
+/* Runs a command: hooks, connect, channel. */
 int ntd_machine_run(struct ntd_machine *machine, const struct ntd_command *command,
 		    struct ntd_result *result, struct ntd_waiter *waiter, struct ntd_error **err);
-/* Runs a command: hooks, connect, channel. */
+/* The same without hooks. */
 int ntd_machine_run_in_guest(struct ntd_machine *machine, const struct ntd_command *command,
 			     struct ntd_result *result, struct ntd_waiter *waiter,
 			     struct ntd_error **err);

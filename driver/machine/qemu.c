@@ -45,8 +45,7 @@ static void started_if_complete(struct ntd_machine *machine)
 	if (!machine->monitor_prompted || !machine->qmp_ready ||
 	    machine->state != NTD_MACHINE_STARTING)
 		return;
-	ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name, "QEMU running (pid %d)",
-		machine->pid);
+	ntd_machine_say(machine, "QEMU running (pid %d)", machine->pid);
 	ntd_life_event(machine, NTD_MACHINE_READY);
 }
 
@@ -112,7 +111,7 @@ static int prepare(struct ntd_machine *machine, struct ntd_error **err)
 	machine->monitor_listener.ready = monitor_connecting;
 	machine->shell_listener.ready = shell_connecting;
 	unlink(machine->qmp_path);
-	ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name, "starting vm");
+	ntd_machine_say(machine, "starting vm");
 	if (listen_on(machine, &machine->monitor_listener, machine->monitor_path, err) < 0)
 		return -1;
 	return listen_on(machine, &machine->shell_listener, machine->shell_path, err);
@@ -155,12 +154,9 @@ static void still_booting(struct ntd_machine *machine)
 static void connected(struct ntd_machine *machine, const char *said, double seconds)
 {
 	if (said)
-		ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name,
-			"Guest shell says: %s", said);
-	ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name,
-		"connected to guest root shell");
-	ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name,
-		"(connecting took %.2f seconds)", seconds);
+		ntd_machine_say(machine, "Guest shell says: %s", said);
+	ntd_machine_say(machine, "connected to guest root shell");
+	ntd_machine_say(machine, "(connecting took %.2f seconds)", seconds);
 }
 
 static struct ntd_channel *channel(struct ntd_machine *machine)

@@ -32,18 +32,24 @@ static int read_fd(int fd, struct ntd_buf *bytes)
 	return (int)got;
 }
 
-static int take_picture_at(struct ntd_machine *machine, const char *path, struct ntd_buf *picture,
-			   struct ntd_waiter *waiter, struct ntd_error **err)
+static int read_picture(const struct ntd_machine *machine, const char *path,
+			struct ntd_buf *picture, struct ntd_error **err)
 {
-	_cleanup_fd_ int fd = -1;
+	_cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-	if (ntd_machine_screenshot(machine, path, waiter, err) < 0)
-		return -1;
-	fd = open(path, O_RDONLY | O_CLOEXEC); /* QEMU may have made another file of that name */
 	if (fd < 0 || read_fd(fd, picture) < 0)
 		return ntd_error_sys(err, errno, "machine '%s': cannot read %s", machine->name,
 				     path);
 	return 0;
+}
+
+/* QEMU may make another file of that name. */
+static int take_picture_at(struct ntd_machine *machine, const char *path, struct ntd_buf *picture,
+			   struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	if (ntd_machine_screenshot(machine, path, waiter, err) < 0)
+		return -1;
+	return read_picture(machine, path, picture, err);
 }
 
 static int take_picture(struct ntd_machine *machine, struct ntd_buf *picture,
@@ -121,7 +127,10 @@ static int begin(struct ntd_machine *machine, const struct ntd_screen_look *look
 
 	if (index && look->one_picture)
 		ntd_buf_append(&reading->picture, ntd_buf_bytes(first), first->len);
-	else if (take_picture(machine, &reading->picture, waiter, err) < 0)
+	else if (look->file) {
+		if (read_picture(machine, look->file, &reading->picture, err) < 0)
+			return -1;
+	} else if (take_picture(machine, &reading->picture, waiter, err) < 0)
 		return -1;
 	reading->known = recall(look->memory, &reading->picture, index);
 	if (!reading->known)

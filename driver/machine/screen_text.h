@@ -30,6 +30,7 @@ struct ntd_screen_look {
 	size_t variants;                  /* the first so many */
 	bool one_picture;                 /* else each variant is of a picture of its own */
 	struct ntd_screen_memory *memory; /* NULL: none */
+	const char *file;                 /* a picture in place of the screen; NULL: the screen */
 	ntd_screen_reader *reader;
 	void *arg; /* for it */
 };

@@ -97,7 +97,7 @@ for one in machines[:3]:
     one.execute("poweroff", check_return=False, check_output=False)
 join_all()
 assert not driver.race_timer.is_alive()  # nobody waits for them any more
-assert calls[2:] == ["special wait", "wait"] and not created.booted and not special.booted
+assert calls[2:] == ["special start", "special wait", "wait"] and not created.booted and not special.booted
 print("pids", created.pid)
 created.start()
 created.connect()
