@@ -93,7 +93,7 @@ static void emit_one_of_each(struct fixture *fixture)
 static void the_terminal_format_is_upstreams(void **state)
 {
 	static const char expected[] = "plain\n"
-				       "server: with \xff\ttwo\nlines\n"
+				       "server: with \xef\xbf\xbd\ttwo\nlines\n"
 				       "\033[1m\033[32mstart all VMs\033[0m\n"
 				       "server: \033[1m\033[32mmust succeed: true\033[0m\n"
 				       "(finished: must succeed: true, in 0.12 seconds)\n"
@@ -101,7 +101,7 @@ static void the_terminal_format_is_upstreams(void **state)
 				       "\033[1m\033[32msubtest: can log in\033[0m\n"
 				       "(finished: subtest: can log in, in 2.00 seconds)\n"
 				       "\033[1m\033[32msubtest: fails\033[0m\n"
-				       "\033[2mclient # a\0b\033[0m\n"
+				       "\033[2mclient # ab\033[0m\n"
 				       "\033[31m!!! \033[0mTraceback:\n"
 				       "\033[31m!!! \033[0m\n"
 				       "\033[31m!!! \033[0mRequestedAssertionFailed: no\n";
