@@ -77,27 +77,30 @@ static cJSON *json_of(PyObject *object)
 {
 	_cleanup_pyref_ PyObject *text = ntd_call("json", "dumps", "(O)", object);
 	const char *utf8 = text ? PyUnicode_AsUTF8(text) : NULL;
-	cJSON *result = NULL;
 
 	if (utf8 && has_nul(utf8)) {
 		PyErr_SetString(PyExc_ValueError, "QMP arguments: embedded null character");
 		return NULL;
 	}
-	result = utf8 ? cJSON_Parse(utf8) : NULL;
-	if (utf8 && !cJSON_IsObject(result)) {
-		cJSON_Delete(result);
+	if (utf8 && *utf8 != '{')
 		return (cJSON *)PyErr_Format(PyExc_TypeError,
 					     "QMP arguments must be a dict, not %s",
 					     Py_TYPE(object)->tp_name);
-	}
-	return result;
+	if (!utf8)
+		return NULL;
+	return strcmp(utf8, "{}") ? cJSON_CreateRaw(utf8) : cJSON_CreateObject();
 }
 
-static PyObject *python_of_json(const cJSON *value)
+/* Without the id, which is the driver's. */
+static PyObject *python_of_message(const cJSON *message)
 {
-	_cleanup_free_ char *text = cJSON_PrintUnformatted(value);
+	_cleanup_pyref_ PyObject *text = ntd_text_of(ntd_qmp_text(message));
+	_cleanup_pyref_ PyObject *dict = text ? ntd_call("json", "loads", "(O)", text) : NULL;
 
-	return ntd_call("json", "loads", "(s)", text);
+	if (!dict ||
+	    (PyMapping_HasKeyString(dict, "id") && PyMapping_DelItemString(dict, "id") < 0))
+		return NULL;
+	return ntd_steal(&dict);
 }
 
 static PyObject *raise_api_error(const cJSON *reply)
@@ -105,7 +108,7 @@ static PyObject *raise_api_error(const cJSON *reply)
 	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("test_driver.machine.qmp");
 	_cleanup_pyref_ PyObject *type =
 		module ? PyObject_GetAttrString(module, "QMPAPIError") : NULL;
-	_cleanup_pyref_ PyObject *message = type ? python_of_json(reply) : NULL;
+	_cleanup_pyref_ PyObject *message = type ? python_of_message(reply) : NULL;
 	_cleanup_pyref_ PyObject *exception = message ? PyObject_CallOneArg(type, message) : NULL;
 
 	if (exception)
@@ -144,7 +147,7 @@ static PyObject *qmp_send(PyObject *object, PyObject *args, PyObject *kwargs)
 	if (!reply)
 		return NULL;
 	return cJSON_GetObjectItemCaseSensitive(reply, "error") ? raise_api_error(reply)
-								: python_of_json(reply);
+								: python_of_message(reply);
 }
 
 /* The next event within `timeout` seconds, or NULL with TimeoutError. */
@@ -157,7 +160,7 @@ static PyObject *next_event(struct ntd_qmp *qmp, double timeout)
 	if (!NTD_BLOCKING_CALL(result,
 			       (event = ntd_qmp_next_event(qmp, deadline, waiter, error)) ? 0 : -1))
 		return NULL;
-	return python_of_json(event);
+	return python_of_message(event);
 }
 
 static PyObject *qmp_wait_for_event(PyObject *object, PyObject *args, PyObject *kwargs)

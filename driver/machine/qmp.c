@@ -47,7 +47,7 @@ static void send_command(struct ntd_qmp *qmp, const char *command, const cJSON *
 	_cleanup_free_ char *text = NULL;
 
 	cJSON_AddStringToObject(message, "execute", command);
-	if (arguments && arguments->child)
+	if (arguments && (arguments->child || cJSON_IsRaw(arguments)))
 		cJSON_AddItemToObject(message, "arguments", cJSON_Duplicate(arguments, true));
 	cJSON_AddNumberToObject(message, "id", id);
 	text = cJSON_PrintUnformatted(message);
@@ -66,12 +66,20 @@ bool ntd_qmp_take_message(struct ntd_buf *in, cJSON **message)
 	if (!end)
 		return false;
 	*message = cJSON_ParseWithLength(bytes, (size_t)(end - bytes));
-	if (!cJSON_IsObject(*message)) {
+	if (cJSON_IsObject(*message)) {
+		/* Objects have no use for it, and it goes with them. */
+		(*message)->valuestring = ntd_strndup(bytes, (size_t)(end - bytes));
+	} else {
 		cJSON_Delete(*message);
 		*message = NULL;
 	}
 	ntd_buf_consume(in, (size_t)(end - bytes) + 1);
 	return true;
+}
+
+const char *ntd_qmp_text(const cJSON *message)
+{
+	return message->valuestring;
 }
 
 static void deliver_event(struct ntd_qmp *qmp, cJSON *event)

@@ -30,7 +30,7 @@ int ntd_qmp_open(struct ntd_qmp *qmp, int fd, ntd_qmp_ready *ready, void *owner,
 void ntd_qmp_close(struct ntd_qmp *qmp, const struct ntd_error *why);
 bool ntd_qmp_is_open(struct ntd_qmp *qmp);
 
-/* Executes a command. `arguments` may be NULL; it stays the caller's. Returns the whole reply object
+/* Executes a command. `arguments` may be NULL, or raw text, which is sent as it is; it stays the caller's. Returns the whole reply object
  * without its id ({"return": ...} or {"error": ...}), owned by the caller; NULL when there is none. */
 cJSON *ntd_qmp_execute(struct ntd_qmp *qmp, const char *command, const cJSON *arguments,
 		       int64_t deadline, struct ntd_waiter *waiter, struct ntd_error **err);
@@ -42,6 +42,9 @@ cJSON *ntd_qmp_next_event(struct ntd_qmp *qmp, int64_t deadline, struct ntd_wait
  * the connection is closed before. One at a time; from within `answered` the next may be asked. */
 void ntd_qmp_ask(struct ntd_qmp *qmp, const char *command,
 		 void (*answered)(void *owner, const cJSON *reply), void *owner);
+
+/* A message as QEMU wrote it, with its id: cJSON's numbers are exact to 53 bits only, and do not tell 1.0 from 1. */
+const char *ntd_qmp_text(const cJSON *message);
 
 /* Takes one message off the front of `in`: sets *message (NULL for a line that is not a JSON object) and
  * returns true, or returns false when `in` holds no whole line. */

@@ -453,3 +453,13 @@ def test_a_script_may_choose_a_locale_with_commas(fake, comma_locale):
     """, fake, env=comma_locale)
     assert re.search(r"^\(finished: must succeed: true, in \d\.\d\d seconds\)$", result.log, re.M)
     assert not re.search(r"\d,\d", result.log)
+
+
+def test_qmp_numbers_are_exact(fake):
+    harness.run("""
+        machine.start()
+        sent = {"u64": 2**64 - 1, "i64": -2**63, "odd": [2**53 + 1], "huge": 10**30, "float": 1.0, "small": 5e-324, "int": 1}
+        reply = machine.qmp_client.send("echo", sent)
+        assert repr(reply) == repr({"return": sent}), reply
+        assert machine.qmp_client.send("query-status", {})["return"]["running"] is True
+    """, fake)

@@ -475,6 +475,8 @@ static void messages_are_lines_with_an_object(void **state)
 		text = message ? cJSON_PrintUnformatted(message) : NULL;
 		assert_int_equal(!!text, !!cases[i].message);
 		assert_true(!text || !strcmp(text, cases[i].message));
+		assert_true(!message || !strncmp(ntd_qmp_text(message), cases[i].bytes,
+						 strlen(ntd_qmp_text(message))));
 		assert_int_equal(in.len, cases[i].rest);
 	}
 }
