@@ -11,9 +11,9 @@ CHECK = "print(len('é☃'), ascii('é☃'))\n"
 SHOWN = r"2 '\xe9\u2603'"
 
 
-def run(tmp_path, script, **named):
-    """`script` is bytes."""
-    path = tmp_path / "script"  # without a suffix, as Nix has it
+def run(tmp_path, script, name="script", **named):
+    """`script` is bytes. Nix gives it no suffix."""
+    path = tmp_path / name
     path.write_bytes(script)
     return harness.run("", options=["--script", path, *named.pop("options", [])], **named)
 
@@ -24,10 +24,15 @@ def test_a_coding_cookie_says_nothing(tmp_path, cookie, assertion):
     assert run(tmp_path, (cookie + assertion + CHECK).encode()).lines == [SHOWN]
 
 
+@pytest.mark.parametrize("name", ["script", "test_it.py"])
 @pytest.mark.parametrize("cookie", COOKIES)
-def test_a_coding_cookie_says_nothing_in_pytest_style(tmp_path, cookie):
-    script = f"{cookie}def test_text():\n    {CHECK}"
-    assert SHOWN in run(tmp_path, script.encode(), options=["--", "-s"]).out
+def test_a_coding_cookie_says_nothing_in_pytest_style(tmp_path, cookie, name):
+    (tmp_path / "conftest.py").write_text("import pytest\n@pytest.fixture\ndef beside(): return 'beside'\n")
+    beside = "def test_beside(beside): print(beside)\n" if name.endswith(".py") else ""
+    script = f"{cookie}{beside}def test_text():\n    {CHECK}"
+    result = run(tmp_path, script.encode(), name, options=["--", "-s"])
+    assert SHOWN in result.out and ("beside\n" in result.out or not beside)
+    assert f"{name if beside else 'test_script.py'}::test_text" in result.out
 
 
 @pytest.mark.parametrize("assertion", ["", "assert True\n"])

@@ -15,24 +15,31 @@ MISSING = (f"the test script is pytest style, but pytest is not there for {sys.e
            f"(Python {sys.version.split()[0]}): install it, for NixOS tests by extraPythonPackages = p: [ p.pytest ]")
 
 
-CODING_COOKIE = re.compile(r"(?m)\A(?P<before>(?:[ \t\f]*(?:#.*)?\n)?[ \t\f]*#.*?coding)[:=]")  # of PEP 263
+# PEP 263's, of another encoding than UTF-8.
+CODING_COOKIE = re.compile(r"\A(?P<before>(?:[ \t\f]*(?:#.*)?\n)?[ \t\f]*#.*?coding)[:=](?![ \t]*utf[-_]?8\b)", re.I)
 
 
 class Target:
     """What pytest is to collect: a directory or a .py file as it is, anything else as a copy with such a name.
 
-    The copy is UTF-8, as the script is, whatever a coding cookie in it says. Files that pytest reads itself, those of
-    a directory and conftest.py among them, are modules of Python, which heeds their cookies."""
+    A script is UTF-8 whatever a coding cookie in it says: one that says something else is copied without, and finds
+    the files beside it there. Files that pytest reads itself, those of a directory and conftest.py among them, are
+    modules of Python, which heeds their cookies."""
 
     def __init__(self, script):
-        self.copy = None
-        if os.path.isdir(script) or script.endswith(".py"):
-            self.path = script
+        self.copy, self.path = None, script
+        if os.path.isdir(script):
+            return
+        directory, name = os.path.split(script)
+        text, cookies = CODING_COOKIE.subn(r"\g<before> ", Path(script).read_text("utf-8-sig"))
+        if name.endswith(".py") and not cookies:
             return
         self.copy = tempfile.mkdtemp(prefix="test-script-")
-        self.path = os.path.join(self.copy, "test_script.py")
-        text = Path(script).read_text("utf-8-sig")
-        Path(self.path).write_text(CODING_COOKIE.sub(r"\g<before> ", text), "utf-8")
+        if name.endswith(".py"):
+            for other in set(os.listdir(directory)) - {name}:
+                os.symlink(os.path.join(directory, other), os.path.join(self.copy, other))
+        self.path = os.path.join(self.copy, name if name.endswith(".py") else "test_script.py")
+        Path(self.path).write_text(text, "utf-8")
 
     def __enter__(self):
         return self.path
