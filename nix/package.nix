@@ -11,7 +11,6 @@
   pkg-config,
   python3,
   cjson,
-  libssh,
   libxml2,
   cmocka,
   coreutils,
@@ -67,7 +66,6 @@ let
     nativeBuildInputs = [ pkg-config ];
     buildInputs = [
       cjson
-      libssh
       libxml2
       python3
     ];
