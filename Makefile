@@ -21,7 +21,7 @@ ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -Idriver -pthread -ffile-prefix-map=$(CURD
 CORE_SOURCES := $(sort $(wildcard driver/*/*.c))
 EMBED_SOURCES := $(sort $(wildcard embed/*.c))
 CORE_OBJECTS := $(CORE_SOURCES:%.c=$(BUILD)/obj/%.o)
-EMBED_OBJECTS := $(EMBED_SOURCES:%.c=$(BUILD)/obj/%.o)
+EMBED_OBJECTS := $(EMBED_SOURCES:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/embed/kvm_probe.o
 
 CORE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(CORE_PKGS) 2>/dev/null)
 CORE_LIBS := $(shell $(PKG_CONFIG) --libs $(CORE_PKGS) 2>/dev/null) -lm
@@ -43,6 +43,10 @@ $(BUILD)/obj/driver/%.o: driver/%.c
 $(BUILD)/obj/embed/%.o: embed/%.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -Iembed $(CORE_CFLAGS) $(EMBED_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/obj/embed/%.o: embed/%.S
+	@mkdir -p $(@D)
+	$(CC) -ffile-prefix-map=$(CURDIR)=. $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/libntd.a: $(CORE_OBJECTS)
 	rm -f $@

@@ -261,6 +261,8 @@ PyObject *ntd_start_command_line_function(PyObject *self, PyObject *args);
 extern const char ntd_start_command_line_doc[];
 PyObject *ntd_start_script_name_function(PyObject *self, PyObject *args);
 extern const char ntd_start_script_name_doc[];
+PyObject *ntd_kvm_probe_function(PyObject *self, PyObject *unused);
+extern const char ntd_kvm_probe_doc[];
 PyObject *ntd_key_name_function(PyObject *self, PyObject *args);
 extern const char ntd_key_name_doc[];
 

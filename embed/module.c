@@ -110,6 +110,7 @@ PyObject *ntd_module_init(void)
 		 ntd_start_command_line_doc},
 		{"start_script_name", ntd_start_script_name_function, METH_VARARGS,
 		 ntd_start_script_name_doc},
+		{"kvm_probe", ntd_kvm_probe_function, METH_NOARGS, ntd_kvm_probe_doc},
 		{"key_name", ntd_key_name_function, METH_VARARGS, ntd_key_name_doc},
 		{"current_driver", current_driver, METH_NOARGS,
 		 "current_driver()\n--\n\nThe driver of the run."},

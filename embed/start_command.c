@@ -57,3 +57,14 @@ PyObject *ntd_start_script_name_function(PyObject *self, PyObject *args)
 	name = ntd_start_script_name(command, suffix);
 	return PyUnicode_DecodeFSDefault(name);
 }
+
+/* kvm_probe.S */
+extern const char ntd_kvm_probe[], ntd_kvm_probe_end[];
+
+const char ntd_kvm_probe_doc[] =
+	"kvm_probe()\n--\n\nA boot sector that sees whether KVM works; empty where there is none.";
+
+PyObject *ntd_kvm_probe_function(PyObject *self, PyObject *unused)
+{
+	return PyBytes_FromStringAndSize(ntd_kvm_probe, ntd_kvm_probe_end - ntd_kvm_probe);
+}

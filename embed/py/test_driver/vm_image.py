@@ -16,6 +16,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from _test_driver import kvm_probe
 from test_driver.errors import MachineError
 from test_driver.machine import QemuStartCommand
 
@@ -109,23 +110,14 @@ def _need(program):
 
 # ---- KVM
 
-_PROBE_STATUS = 85  # (42 << 1) | 1: 42 is what the boot sector writes to the exit device
+_PROBE_STATUS = 85  # what the boot sector says: kvm_probe.S
 _PROBE_COMMAND = ("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-machine", "q35",
                   "-accel", "kvm", "-cpu", "max", "-drive", "file=kvm-probe.img,format=raw,if=virtio,readonly=on",
                   "-device", "isa-debug-exit,iobase=0xf4,iosize=1")
-# It runs at 0x7c00 in 16-bit mode. In words: segments 0; clear three page tables from 0x1000 on, which map the first
-# 2 MB to themselves; CR4 = PAE, CR3 = 0x1000, EFER.LME, CR0 |= PG | PE; load the GDT that follows the code, whose only
-# segment is 64-bit code; jump there; mov $50000000, %ecx; 1: dec %ecx; jnz 1b; mov $42, %al; out %al, $0xf4; hlt.
-_PROBE = bytes.fromhex(
-    "fa6631c08ed88ec08ed0bf0010b90018fcf3abc70600100320c70600200330c70600308300b0a00f22e066b8001000000f22d866b9800000"
-    "c00f320d00010f300f20c0660d010000800f22c00f0116747cea567c0800b980f0fa02ffc975fcb02ae6f4f4000000000000000000000000"
-    "009a20000f00647c")
-
-
 def _write_probe(directory):
     os.makedirs(directory, mode=0o700, exist_ok=True)  # the user may have removed it after the last start
     with open(Path(directory) / "kvm-probe.img", "wb") as file:
-        file.write(_PROBE.ljust(_SECTOR - 2, b"\0") + b"\x55\xaa")
+        file.write(kvm_probe())
         file.truncate(1 << 20)  # firmware does not boot from disks of one sector
 
 
@@ -146,8 +138,8 @@ class Accelerators:
         """(shell code that comes first, the accelerator as shell code)."""
         if arch in self.known:
             return "", self.known[arch]
-        if arch != "x86_64" or platform.machine() != "x86_64":
-            return "", "tcg"  # there is no boot sector for these
+        if arch != "x86_64" or not kvm_probe():
+            return "", "tcg"
         _write_probe(directory)
         return _probe_line(ARCHES[arch].qemu, seconds), '"$accel"'
 
