@@ -8,8 +8,7 @@ called: real legacy scripts have helpers named test_something(machine), and call
 import ast
 import re
 
-BEGINNING = 16 * 1024  # characters, of a script that is longer
-ACTS_THERE = "line {} does something at the top level"
+PIECE = 16 * 1024  # characters
 COMMENT = re.compile(r"#\s*nixos-test:\s*(\w+)")
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 IMPORTS = (ast.Import, ast.ImportFrom)
@@ -66,16 +65,32 @@ def _tests(body):
             yield from _tests(node.body + node.orelse)
 
 
-def _first_act(text):
-    """The line of the first act in the beginning of the script, or None. The beginning ends where a line looks like
-    one of the top level; if that is not right, it is no Python, or all the script has to be looked at."""
-    end = text.find("\n", BEGINNING) + 1
-    while end and not text[end : end + 1].isalpha():
-        end = text.find("\n", end) + 1
-    try:
-        return next((act.lineno for act in map(_acts, ast.parse(text[:end]).body) if act), None) if end else None
-    except SyntaxError:
-        return None
+def _statements(text):
+    """(lines before it, node) of each statement of the top level, read in pieces, so that not all of a long script
+    need be read. A piece ends where a line looks like one of the top level; where that is wrong, what comes before
+    it is no Python."""
+    done = lines = 0
+    while done < len(text):
+        end = text.find("\n", done + PIECE) + 1
+        while end and not text[end : end + 1].isalpha():
+            end = text.find("\n", end) + 1
+        piece = text[done : end or len(text)]
+        for node in ast.parse(piece, "<string>").body:
+            yield lines, node
+        done, lines = done + len(piece), lines + piece.count("\n")
+
+
+def _judge(statements):
+    tests = []
+    for lines, node in statements:
+        act = _acts(node)
+        if act:
+            return "legacy", f"line {lines + act.lineno} does something at the top level"
+        tests += _tests([node])
+    if not tests:
+        return "legacy", "it defines no tests"
+    shown = ", ".join(tests[:3]) + (" ..." if len(tests) > 3 else "")
+    return "pytest", f"it defines {shown} and does nothing else at its top level"
 
 
 def style_of(text):
@@ -83,15 +98,8 @@ def style_of(text):
     said = _comment(text)
     if said:
         return said, "its first comment says so"
-    line = _first_act(text)
-    if line:
-        return "legacy", ACTS_THERE.format(line)
-    body = ast.parse(text, "<string>").body
-    tests = list(_tests(body))
-    if not tests:
-        return "legacy", "it defines no tests"
-    act = next(filter(None, map(_acts, body)), None)
-    if act:
-        return "legacy", ACTS_THERE.format(act.lineno)
-    shown = ", ".join(tests[:3]) + (" ..." if len(tests) > 3 else "")
-    return "pytest", f"it defines {shown} and does nothing else at its top level"
+    try:
+        return _judge(_statements(text))
+    except SyntaxError:
+        pass  # perhaps of a piece only
+    return _judge((0, node) for node in ast.parse(text, "<string>").body)

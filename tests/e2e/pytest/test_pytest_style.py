@@ -92,7 +92,7 @@ def test_pytest(text):
 
 @pytest.mark.parametrize("text", [*LEGACY.values(), *PYTEST.values()], ids=[*LEGACY, *PYTEST])
 def test_long_scripts(text):
-    """Of which the beginning may tell."""
+    """They are read in pieces."""
     text = textwrap.dedent(text)
     assert style_of(text + "X = 1\n" * 5000)[0] == style_of(text)[0]
 
@@ -102,8 +102,9 @@ def test_long_scripts_that_do_something_late():
     late = "X = 1\n" * 5000
     assert style_of(HELPER + late + "test_client(machine)\n") == ("legacy", "line 5003 does something at the top level")
     assert style_of(f"TEXT = '''\n{start * 5000}\n'''\n{HELPER}")[0] == "pytest"
-    with pytest.raises(SyntaxError):
+    with pytest.raises(SyntaxError) as caught:
         style_of(HELPER + late + "if:\n")
+    assert caught.value.lineno == 5003
 
 
 def test_reasons():
