@@ -53,6 +53,118 @@ PyObject *ntd_path(const char *path)
 	return text ? ntd_call("pathlib", "Path", "(O)", text) : NULL;
 }
 
+/* ---- texts */
+
+/* Whether str() of the object is more than its repr(): it is text for its class. */
+static bool has_text(PyObject *object)
+{
+	PyObject *class = (PyObject *)Py_TYPE(object);
+	_cleanup_pyref_ PyObject *own = PyObject_GetAttrString(class, "__str__");
+	_cleanup_pyref_ PyObject *plain =
+		PyObject_GetAttrString((PyObject *)&PyBaseObject_Type, "__str__");
+
+	PyErr_Clear();
+	return own != plain && !PyObject_CheckBuffer(object);
+}
+
+PyObject *ntd_formatted(PyObject *object)
+{
+	PyObject *text = NULL;
+
+	if (PyUnicode_Check(object))
+		return Py_NewRef(object);
+	if (PyObject_HasAttrString((PyObject *)Py_TYPE(object), "__fspath__"))
+		text = PyOS_FSPath(object);
+	else if (has_text(object))
+		text = PyObject_Format(object, NULL);
+	if (text && !PyUnicode_Check(text))
+		Py_CLEAR(text);
+	PyErr_Clear();
+	return text;
+}
+
+static int refuse_type(PyObject *object, const char *wanted)
+{
+	_cleanup_free_ char *message =
+		ntd_asprintf("it must be %s, not %s", wanted, Py_TYPE(object)->tp_name);
+
+	return ntd_refuse(object, PyExc_TypeError, message);
+}
+
+int ntd_convert_text(PyObject *object, void *path_arg)
+{
+	struct ntd_path_arg *arg = path_arg;
+	_cleanup_pyref_ PyObject *text = ntd_formatted(object);
+	PyObject *bytes = NULL;
+
+	if (!text)
+		return refuse_type(object, "a str");
+	if (!PyUnicode_FSConverter(text, &bytes))
+		return 0;
+	arg->owner = bytes;
+	arg->text = PyBytes_AS_STRING(bytes);
+	return 1;
+}
+
+int ntd_convert_text_or_none(PyObject *object, void *path_arg)
+{
+	return object == Py_None ? 1 : ntd_convert_text(object, path_arg);
+}
+
+/* The number that the text of an object is; NULL without an exception. */
+static PyObject *number_in(PyObject *object)
+{
+	_cleanup_pyref_ PyObject *text = ntd_formatted(object);
+	PyObject *number = text ? PyLong_FromUnicodeObject(text, 10) : NULL;
+
+	PyErr_Clear();
+	return number;
+}
+
+int ntd_convert_port(PyObject *object, void *port)
+{
+	bool is_number = PyIndex_Check(object) && !PyBool_Check(object);
+	_cleanup_pyref_ PyObject *number = is_number ? PyNumber_Index(object) : number_in(object);
+	long value;
+
+	if (!number && PyUnicode_Check(object))
+		return ntd_refuse(object, PyExc_ValueError, "a port must be a number");
+	if (!number)
+		return refuse_type(object, "a number");
+	value = PyLong_AsLong(number);
+	PyErr_Clear();
+	if (value < 0 || value > 65535)
+		return ntd_refuse(object, PyExc_ValueError, "a port must be 0 to 65535");
+	*(int *)port = (int)value;
+	return 1;
+}
+
+/* ---- durations */
+
+/* Seconds as the text of a number, after which may be a unit of sleep's and timeout's; NULL for no such text. */
+static PyObject *seconds_in(PyObject *text)
+{
+	static const struct {
+		char unit;
+		double seconds;
+	} units[] = {{'s', 1}, {'m', 60}, {'h', 60 * 60}, {'d', 24 * 60 * 60}};
+	Py_ssize_t len;
+	const char *utf8 = PyUnicode_AsUTF8AndSize(text, &len);
+	_cleanup_free_ char *number = utf8 ? ntd_strndup(utf8, (size_t)len) : NULL;
+	double unit = 1, value;
+
+	PyErr_Clear();
+	for (size_t i = 0; number && len && i < sizeof units / sizeof *units; i++)
+		if (number[len - 1] == units[i].unit) {
+			number[--len] = '\0';
+			unit = units[i].seconds;
+		}
+	value = number && strlen(number) == (size_t)len ? PyOS_string_to_double(number, NULL, NULL)
+							: -1;
+	PyErr_Clear();
+	return value < 0 ? NULL : PyFloat_FromDouble(value * unit);
+}
+
 int ntd_convert_duration(PyObject *object, void *seconds)
 {
 	_cleanup_pyref_ PyObject *total = NULL;
@@ -62,7 +174,12 @@ int ntd_convert_duration(PyObject *object, void *seconds)
 		*(double *)seconds = NTD_NO_TIMEOUT;
 		return 1;
 	}
-	if (!PyBool_Check(object) && !PyLong_Check(object) && !PyFloat_Check(object)) {
+	if (PyUnicode_Check(object)) {
+		total = seconds_in(object);
+		if (!total)
+			return ntd_refuse(object, PyExc_ValueError,
+					  "a duration must be a number of seconds");
+	} else if (!PyBool_Check(object) && !PyLong_Check(object) && !PyFloat_Check(object)) {
 		total = PyObject_CallMethod(object, "total_seconds", NULL);
 		PyErr_Clear();
 	}

@@ -127,7 +127,7 @@ const char *ntd_utf8(PyObject *text, const char *what);
 char *ntd_shown_text(PyObject *object);
 /* pathlib.Path. */
 PyObject *ntd_path(const char *path);
-/* "O&" converters. Durations: None (gives the converter's `none`), int, float, timedelta; bool is a
+/* "O&" converters. Durations: None, int, float, timedelta, and texts of numbers as sleep(1) takes them; bool is a
  * TypeError. Seconds as double; NTD_NO_TIMEOUT for None. */
 int ntd_convert_duration(PyObject *object, void *seconds);
 /* str or os.PathLike; the pointer belongs to a new reference in struct ntd_path_arg. */
@@ -136,6 +136,14 @@ struct ntd_path_arg {
 	const char *text;
 };
 int ntd_convert_path(PyObject *object, void *path_arg);
+/* The text that f"{object}" is, of an object that stands for text: a str, a path, an address and so on. NULL without
+ * an exception for others. */
+PyObject *ntd_formatted(PyObject *object);
+/* That text, for what becomes part of a command; the same type of argument as of paths. */
+int ntd_convert_text(PyObject *object, void *path_arg);
+int ntd_convert_text_or_none(PyObject *object, void *path_arg);
+/* A port, an int: the number or its text. */
+int ntd_convert_port(PyObject *object, void *port);
 /* Compiles a regular expression for str; re.error, or a TypeError that names the parameter. */
 PyObject *ntd_regex(PyObject *object, const char *parameter);
 static inline void ntd_cleanup_pyref(PyObject **object)

@@ -1,17 +1,18 @@
 /* execute, succeed, fail and waiting for either. */
 #include "machine_object.h"
 
-/* A command's text, or a TypeError. The bytes belong to the str. */
-static bool command_text(PyObject *object, struct ntd_bytes *bytes)
+/* A command's text, or a TypeError. The bytes belong to *owner. */
+static bool command_text(PyObject *object, PyObject **owner, struct ntd_bytes *bytes)
 {
 	Py_ssize_t len;
 
-	if (!PyUnicode_Check(object)) {
+	Py_XSETREF(*owner, ntd_formatted(object));
+	if (!*owner) {
 		PyErr_Format(PyExc_TypeError, "command must be a str, not %s",
 			     Py_TYPE(object)->tp_name);
 		return false;
 	}
-	bytes->data = PyUnicode_AsUTF8AndSize(object, &len);
+	bytes->data = PyUnicode_AsUTF8AndSize(*owner, &len);
 	bytes->len = (size_t)len;
 	return bytes->data;
 }
@@ -28,12 +29,13 @@ static PyObject *run_by(run_function *run, PyObject *object, PyObject *args, PyO
 	struct ntd_command command = {0};
 	struct ntd_bytes bytes;
 	int check_return = true, check_output = true, result;
+	_cleanup_pyref_ PyObject *owner = NULL;
 	PyObject *text;
 
 	command.timeout = NTD_DEFAULT_TIMEOUT;
 	if (!ntd_parse(args, kwargs, "O|ppO&:execute", names, &text, &check_return, &check_output,
 		       ntd_convert_duration, &command.timeout) ||
-	    !command_text(text, &bytes))
+	    !command_text(text, &owner, &bytes))
 		return NULL;
 	command.text = bytes.data;
 	command.text_len = bytes.len;
@@ -65,19 +67,19 @@ static PyObject *check_all(PyObject *object, PyObject *args, PyObject *kwargs, c
 	static char *names[] = {"timeout", NULL};
 	struct ntd_machine *machine = ntd_machine_self(object)->machine;
 	_cleanup_buf_ struct ntd_buf output = {0};
-	_cleanup_pyref_ PyObject *none = PyTuple_New(0);
+	_cleanup_pyref_ PyObject *none = PyTuple_New(0), *owner = NULL;
 	double timeout = NTD_NO_TIMEOUT;
 	struct ntd_bytes command;
 
 	if (!none || !ntd_parse(none, kwargs, format, names, ntd_convert_duration, &timeout))
 		return NULL;
 	for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(args); i++)
-		if (!command_text(PyTuple_GET_ITEM(args, i), &command))
+		if (!command_text(PyTuple_GET_ITEM(args, i), &owner, &command))
 			return NULL;
 	for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(args); i++) {
 		int result;
 
-		if (!command_text(PyTuple_GET_ITEM(args, i), &command) ||
+		if (!command_text(PyTuple_GET_ITEM(args, i), &owner, &command) ||
 		    !NTD_BLOCKING_CALL(result,
 				       check(machine, command, timeout, &output, waiter, error)))
 			return NULL;
@@ -102,12 +104,13 @@ static PyObject *wait_until(PyObject *object, PyObject *args, PyObject *kwargs, 
 	struct ntd_machine *machine = ntd_machine_self(object)->machine;
 	_cleanup_buf_ struct ntd_buf output = {0};
 	double timeout = NTD_DEFAULT_TIMEOUT;
+	_cleanup_pyref_ PyObject *owner = NULL;
 	struct ntd_bytes command;
 	PyObject *text;
 	int result;
 
 	if (!ntd_parse(args, kwargs, format, names, &text, ntd_convert_duration, &timeout) ||
-	    !command_text(text, &command) ||
+	    !command_text(text, &owner, &command) ||
 	    !NTD_BLOCKING_CALL(result, ntd_machine_wait_until(machine, command, fails, timeout,
 							      &output, waiter, error)))
 		return NULL;

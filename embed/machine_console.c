@@ -14,12 +14,12 @@ static PyObject *send_monitor_command(PyObject *object, PyObject *args, PyObject
 	static char *names[] = {"command", NULL};
 	struct ntd_machine *machine = ntd_machine_self(object)->machine;
 	_cleanup_buf_ struct ntd_buf reply = {0};
-	const char *line;
+	_cleanup_path_ struct ntd_path_arg line = {0};
 	int result;
 
-	if (!ntd_parse(args, kwargs, "s:send_monitor_command", names, &line) ||
-	    !NTD_BLOCKING_CALL(result,
-			       ntd_machine_monitor_command(machine, line, &reply, waiter, error)))
+	if (!ntd_parse(args, kwargs, "O&:send_monitor_command", names, ntd_convert_text, &line) ||
+	    !NTD_BLOCKING_CALL(
+		    result, ntd_machine_monitor_command(machine, line.text, &reply, waiter, error)))
 		return NULL;
 	return ntd_text(&reply);
 }
@@ -61,7 +61,8 @@ static PyObject *forward_port(PyObject *object, PyObject *args, PyObject *kwargs
 	_cleanup_free_ char *line = NULL;
 	int host = 8080, guest = 80, result;
 
-	if (!ntd_parse(args, kwargs, "|ii:forward_port", names, &host, &guest))
+	if (!ntd_parse(args, kwargs, "|O&O&:forward_port", names, ntd_convert_port, &host,
+		       ntd_convert_port, &guest))
 		return NULL;
 	line = ntd_asprintf("hostfwd_add tcp::%d-:%d", host, guest);
 	if (!NTD_BLOCKING_CALL(result,

@@ -94,12 +94,14 @@ static PyObject *copy_by(PyObject *object, PyObject *args)
 	Py_RETURN_NONE;
 }
 
-static PyObject *log_message(PyObject *object, PyObject *message)
+static PyObject *log_message(PyObject *object, PyObject *args, PyObject *kwargs)
 {
+	static char *names[] = {"msg", NULL};
 	struct ntd_machine *machine = ntd_machine_self(object)->machine;
-	_cleanup_free_ char *text = ntd_shown_text(message);
+	_cleanup_free_ char *text = NULL;
+	PyObject *message;
 
-	if (!text)
+	if (!ntd_parse(args, kwargs, "O:log", names, &message) || !(text = ntd_shown_text(message)))
 		return NULL;
 	ntd_log(ntd_machine_context(machine)->report, NTD_LEVEL_ALWAYS, ntd_machine_name(machine),
 		"%s", text);
@@ -107,13 +109,19 @@ static PyObject *log_message(PyObject *object, PyObject *message)
 	Py_RETURN_NONE;
 }
 
-static PyObject *log_serial(PyObject *object, PyObject *message)
+static PyObject *log_serial(PyObject *object, PyObject *args, PyObject *kwargs)
 {
+	static char *names[] = {"msg", NULL};
 	struct ntd_machine *machine = ntd_machine_self(object)->machine;
-	_cleanup_pyref_ PyObject *text = PyObject_Str(message);
+	_cleanup_pyref_ PyObject *text = NULL;
+	PyObject *message;
 	Py_ssize_t len;
-	const char *utf8 = text ? PyUnicode_AsUTF8AndSize(text, &len) : NULL;
+	const char *utf8;
 
+	if (!ntd_parse(args, kwargs, "O:log_serial", names, &message))
+		return NULL;
+	text = PyObject_Str(message);
+	utf8 = text ? PyUnicode_AsUTF8AndSize(text, &len) : NULL;
 	if (!utf8)
 		return NULL;
 	ntd_emit(ntd_machine_context(machine)->report,
@@ -129,15 +137,16 @@ static PyObject *nested(PyObject *object, PyObject *args, PyObject *kwargs)
 {
 	static char *names[] = {"msg", "attrs", NULL};
 	PyObject *attributes = NULL;
-	const char *message;
+	_cleanup_path_ struct ntd_path_arg message = {0};
 	char **list;
 
-	if (!ntd_parse(args, kwargs, "s|O:nested", names, &message, &attributes) ||
+	if (!ntd_parse(args, kwargs, "O&|O:nested", names, ntd_convert_text, &message,
+		       &attributes) ||
 	    ntd_convert_attributes(attributes, &list) < 0)
 		return NULL;
 	return ntd_step_object(ntd_machine_context(ntd_machine_self(object)->machine)->report,
-			       ntd_machine_name(ntd_machine_self(object)->machine), message, list,
-			       false);
+			       ntd_machine_name(ntd_machine_self(object)->machine), message.text,
+			       list, false);
 }
 
 PyMethodDef ntd_machine_file_methods[] = {
@@ -155,10 +164,10 @@ PyMethodDef ntd_machine_file_methods[] = {
 	NTD_METHOD("copy_from_vm", copy_from_vm,
 		   "copy_from_vm($self, source, target_dir='')\n--\n\n"
 		   "Older name of copy_from_machine()."),
-	{"log", log_message, METH_O,
-	 "log($self, msg, /)\n--\n\nLogs a line under the machine's name."},
-	{"log_serial", log_serial, METH_O,
-	 "log_serial($self, msg, /)\n--\n\nLogs a line as if it came from the console."},
+	NTD_METHOD("log", log_message,
+		   "log($self, msg)\n--\n\nLogs a line under the machine's name."),
+	NTD_METHOD("log_serial", log_serial,
+		   "log_serial($self, msg)\n--\n\nLogs a line as if it came from the console."),
 	NTD_METHOD("nested", nested,
 		   "nested($self, msg, attrs={})\n--\n\n"
 		   "A context manager: a step in the log, under the machine's name."),

@@ -9,13 +9,13 @@ static PyObject *send_key(PyObject *object, PyObject *args, PyObject *kwargs)
 	static char *names[] = {"key", "delay", "log", NULL};
 	struct ntd_machine *machine = ntd_machine_self(object)->machine;
 	double delay = DEFAULT_KEY_DELAY;
-	const char *key;
+	_cleanup_path_ struct ntd_path_arg key = {0};
 	int log = true, result;
 
-	if (!ntd_parse(args, kwargs, "s|O&p:send_key", names, &key, ntd_convert_duration, &delay,
-		       &log) ||
+	if (!ntd_parse(args, kwargs, "O&|O&p:send_key", names, ntd_convert_text, &key,
+		       ntd_convert_duration, &delay, &log) ||
 	    !NTD_BLOCKING_CALL(result,
-			       ntd_machine_send_key(machine, key, delay, log, waiter, error)))
+			       ntd_machine_send_key(machine, key.text, delay, log, waiter, error)))
 		return NULL;
 	Py_RETURN_NONE;
 }
@@ -46,10 +46,12 @@ static PyObject *send_chars(PyObject *object, PyObject *args, PyObject *kwargs)
 /* A tty is named by a str or a number. */
 static PyObject *tty_name(PyObject *object)
 {
-	if (PyUnicode_Check(object) && !ntd_utf8(object, "tty"))
-		return NULL;
-	if (PyUnicode_Check(object) || PyLong_Check(object))
-		return PyObject_Str(object);
+	PyObject *text = PyLong_Check(object) ? PyObject_Str(object) : ntd_formatted(object);
+
+	if (text && !ntd_utf8(text, "tty"))
+		Py_CLEAR(text);
+	if (text || PyErr_Occurred())
+		return text;
 	return PyErr_Format(PyExc_TypeError, "a tty must be a str or an int, not %s",
 			    Py_TYPE(object)->tp_name);
 }

@@ -7,12 +7,13 @@ static PyObject *systemctl(PyObject *object, PyObject *args, PyObject *kwargs)
 	static char *names[] = {"q", "user", NULL};
 	struct ntd_machine *machine = ntd_machine_self(object)->machine;
 	_cleanup_buf_ struct ntd_buf output = {0};
-	const char *query, *user = NULL;
+	_cleanup_path_ struct ntd_path_arg query = {0}, user = {0};
 	int status;
 
-	if (!ntd_parse(args, kwargs, "s|z:systemctl", names, &query, &user) ||
-	    !NTD_BLOCKING_CALL(status,
-			       ntd_machine_systemctl(machine, query, user, &output, waiter, error)))
+	if (!ntd_parse(args, kwargs, "O&|O&:systemctl", names, ntd_convert_text, &query,
+		       ntd_convert_text_or_none, &user) ||
+	    !NTD_BLOCKING_CALL(status, ntd_machine_systemctl(machine, query.text, user.text,
+							     &output, waiter, error)))
 		return NULL;
 	return Py_BuildValue("(iN)", status, ntd_text(&output));
 }
@@ -24,40 +25,41 @@ static PyObject *job(PyObject *object, PyObject *args, PyObject *kwargs, const c
 	struct ntd_machine *machine = ntd_machine_self(object)->machine;
 	_cleanup_buf_ struct ntd_buf output = {0};
 	_cleanup_free_ char *query = NULL;
-	const char *unit, *user = NULL;
+	_cleanup_path_ struct ntd_path_arg unit = {0}, user = {0};
 	int status;
 
-	if (!ntd_parse(args, kwargs, format, names, &unit, &user))
+	if (!ntd_parse(args, kwargs, format, names, ntd_convert_text, &unit,
+		       ntd_convert_text_or_none, &user))
 		return NULL;
-	query = ntd_asprintf("%s %s", verb, unit);
-	if (!NTD_BLOCKING_CALL(status,
-			       ntd_machine_systemctl(machine, query, user, &output, waiter, error)))
+	query = ntd_asprintf("%s %s", verb, unit.text);
+	if (!NTD_BLOCKING_CALL(status, ntd_machine_systemctl(machine, query, user.text, &output,
+							     waiter, error)))
 		return NULL;
 	return Py_BuildValue("(iN)", status, ntd_text(&output));
 }
 
 static PyObject *start_job(PyObject *object, PyObject *args, PyObject *kwargs)
 {
-	return job(object, args, kwargs, "s|z:start_job", "start");
+	return job(object, args, kwargs, "O&|O&:start_job", "start");
 }
 
 static PyObject *stop_job(PyObject *object, PyObject *args, PyObject *kwargs)
 {
-	return job(object, args, kwargs, "s|z:stop_job", "stop");
+	return job(object, args, kwargs, "O&|O&:stop_job", "stop");
 }
 
 static PyObject *wait_for_unit(PyObject *object, PyObject *args, PyObject *kwargs)
 {
 	static char *names[] = {"unit", "user", "timeout", NULL};
 	struct ntd_machine *machine = ntd_machine_self(object)->machine;
-	const char *unit, *user = NULL;
+	_cleanup_path_ struct ntd_path_arg unit = {0}, user = {0};
 	double timeout = NTD_DEFAULT_TIMEOUT;
 	int result;
 
-	if (!ntd_parse(args, kwargs, "s|zO&:wait_for_unit", names, &unit, &user,
-		       ntd_convert_duration, &timeout) ||
-	    !NTD_BLOCKING_CALL(
-		    result, ntd_machine_wait_for_unit(machine, unit, user, timeout, waiter, error)))
+	if (!ntd_parse(args, kwargs, "O&|O&O&:wait_for_unit", names, ntd_convert_text, &unit,
+		       ntd_convert_text_or_none, &user, ntd_convert_duration, &timeout) ||
+	    !NTD_BLOCKING_CALL(result, ntd_machine_wait_for_unit(machine, unit.text, user.text,
+								 timeout, waiter, error)))
 		return NULL;
 	Py_RETURN_NONE;
 }
@@ -81,12 +83,13 @@ static PyObject *get_unit_info(PyObject *object, PyObject *args, PyObject *kwarg
 	static char *names[] = {"unit", "user", NULL};
 	struct ntd_machine *machine = ntd_machine_self(object)->machine;
 	_cleanup_properties_ struct ntd_properties properties = {0};
-	const char *unit, *user = NULL;
+	_cleanup_path_ struct ntd_path_arg unit = {0}, user = {0};
 	int result;
 
-	if (!ntd_parse(args, kwargs, "s|z:get_unit_info", names, &unit, &user) ||
-	    !NTD_BLOCKING_CALL(
-		    result, ntd_machine_unit_info(machine, unit, user, &properties, waiter, error)))
+	if (!ntd_parse(args, kwargs, "O&|O&:get_unit_info", names, ntd_convert_text, &unit,
+		       ntd_convert_text_or_none, &user) ||
+	    !NTD_BLOCKING_CALL(result, ntd_machine_unit_info(machine, unit.text, user.text,
+							     &properties, waiter, error)))
 		return NULL;
 	return properties_dict(&properties);
 }
@@ -95,16 +98,18 @@ static PyObject *get_unit_property(PyObject *object, PyObject *args, PyObject *k
 {
 	static char *names[] = {"unit", "property", "user", NULL};
 	struct ntd_machine *machine = ntd_machine_self(object)->machine;
-	const char *unit, *property, *user = NULL;
+	_cleanup_path_ struct ntd_path_arg unit = {0}, property = {0}, user = {0};
 	_cleanup_free_ char *value = NULL;
 	int result;
 
-	if (!ntd_parse(args, kwargs, "ss|z:get_unit_property", names, &unit, &property, &user))
+	if (!ntd_parse(args, kwargs, "O&O&|O&:get_unit_property", names, ntd_convert_text, &unit,
+		       ntd_convert_text, &property, ntd_convert_text_or_none, &user))
 		return NULL;
-	if (!NTD_BLOCKING_CALL(result, (value = ntd_machine_unit_property(machine, unit, property,
-									  user, waiter, error))
-					       ? 0
-					       : -1))
+	if (!NTD_BLOCKING_CALL(result,
+			       (value = ntd_machine_unit_property(machine, unit.text, property.text,
+								  user.text, waiter, error))
+				       ? 0
+				       : -1))
 		return NULL;
 	return ntd_text_of(value);
 }
@@ -113,12 +118,13 @@ static PyObject *require_unit_state(PyObject *object, PyObject *args, PyObject *
 {
 	static char *names[] = {"unit", "require_state", NULL};
 	struct ntd_machine *machine = ntd_machine_self(object)->machine;
-	const char *unit, *state = "active";
+	_cleanup_path_ struct ntd_path_arg unit = {0}, state = {.text = "active"};
 	int result;
 
-	if (!ntd_parse(args, kwargs, "s|s:require_unit_state", names, &unit, &state) ||
-	    !NTD_BLOCKING_CALL(result,
-			       ntd_machine_require_unit_state(machine, unit, state, waiter, error)))
+	if (!ntd_parse(args, kwargs, "O&|O&:require_unit_state", names, ntd_convert_text, &unit,
+		       ntd_convert_text, &state) ||
+	    !NTD_BLOCKING_CALL(result, ntd_machine_require_unit_state(machine, unit.text,
+								      state.text, waiter, error)))
 		return NULL;
 	Py_RETURN_NONE;
 }
@@ -144,7 +150,7 @@ static PyObject *wait_for_file(PyObject *object, PyObject *args, PyObject *kwarg
 	double timeout = NTD_DEFAULT_TIMEOUT;
 	int result;
 
-	if (!ntd_parse(args, kwargs, "O&|O&:wait_for_file", names, ntd_convert_path, &path,
+	if (!ntd_parse(args, kwargs, "O&|O&:wait_for_file", names, ntd_convert_text, &path,
 		       ntd_convert_duration, &timeout) ||
 	    !NTD_BLOCKING_CALL(
 		    result, ntd_machine_wait_for_file(machine, path.text, timeout, waiter, error)))
@@ -157,16 +163,14 @@ static PyObject *wait_for_port(PyObject *object, PyObject *args, PyObject *kwarg
 {
 	static char *names[] = {"port", "addr", "timeout", NULL};
 	struct ntd_machine *machine = ntd_machine_self(object)->machine;
-	const char *address = "localhost";
+	_cleanup_path_ struct ntd_path_arg address = {.text = "localhost"};
 	double timeout = NTD_DEFAULT_TIMEOUT;
 	int port, result;
 
-	if (!ntd_parse(args, kwargs, format, names, &port, &address, ntd_convert_duration,
-		       &timeout))
+	if (!ntd_parse(args, kwargs, format, names, ntd_convert_port, &port, ntd_convert_text,
+		       &address, ntd_convert_duration, &timeout))
 		return NULL;
-	if (port < 0 || port > 65535)
-		return PyErr_Format(PyExc_ValueError, "port must be 0 to 65535, not %d", port);
-	if (!NTD_BLOCKING_CALL(result, ntd_machine_wait_for_port(machine, port, address, open,
+	if (!NTD_BLOCKING_CALL(result, ntd_machine_wait_for_port(machine, port, address.text, open,
 								 timeout, waiter, error)))
 		return NULL;
 	Py_RETURN_NONE;
@@ -174,12 +178,12 @@ static PyObject *wait_for_port(PyObject *object, PyObject *args, PyObject *kwarg
 
 static PyObject *wait_for_open_port(PyObject *object, PyObject *args, PyObject *kwargs)
 {
-	return wait_for_port(object, args, kwargs, "i|sO&:wait_for_open_port", true);
+	return wait_for_port(object, args, kwargs, "O&|O&O&:wait_for_open_port", true);
 }
 
 static PyObject *wait_for_closed_port(PyObject *object, PyObject *args, PyObject *kwargs)
 {
-	return wait_for_port(object, args, kwargs, "i|sO&:wait_for_closed_port", false);
+	return wait_for_port(object, args, kwargs, "O&|O&O&:wait_for_closed_port", false);
 }
 
 static PyObject *wait_for_open_unix_socket(PyObject *object, PyObject *args, PyObject *kwargs)
@@ -190,7 +194,7 @@ static PyObject *wait_for_open_unix_socket(PyObject *object, PyObject *args, PyO
 	double timeout = NTD_DEFAULT_TIMEOUT;
 	int datagram = false, result;
 
-	if (!ntd_parse(args, kwargs, "O&|pO&:wait_for_open_unix_socket", names, ntd_convert_path,
+	if (!ntd_parse(args, kwargs, "O&|pO&:wait_for_open_unix_socket", names, ntd_convert_text,
 		       &path, &datagram, ntd_convert_duration, &timeout) ||
 	    !NTD_BLOCKING_CALL(result,
 			       ntd_machine_wait_for_unix_socket(machine, path.text, datagram,

@@ -279,9 +279,9 @@ def helper(m: Machine, other: BaseMachine) -> int:
 WRONG = {
     'machine.wait_for_unitt("x")': "attr-defined",
     "machine.succeed(5)": "arg-type",
+    "machine.wait_for_open_port(2.5)": "arg-type",
+    'machine.succeed("x", timeout=[5])': "arg-type",
     'machine.execute("x") + 1': "operator",
-    'machine.wait_for_open_port("22")': "arg-type",
-    'machine.succeed("x", timeout="5")': "arg-type",
     'machine.name = "x"': "misc",
     'machine.shell.send(b"x")': "union-attr",
     "driver.machines.clearr()": "attr-defined",

@@ -7,17 +7,17 @@ import socket
 from test_driver.machine.qmp import QMPSession
 
 # Types, before the machine is even started.
-text, regex, duration = [3, b"x", None], [3, b"x"], [True, "1", [1]]
+text, regex, duration = [3, b"x", None], [3, b"x"], [True, [1]]
 wrong = {
     machine.execute: text, machine.succeed: text, machine.fail: text, machine.wait_until_succeeds: text,
     machine.wait_until_fails: text, machine.systemctl: text, machine.wait_for_unit: text, machine.get_unit_info: text,
     machine.require_unit_state: text, machine.start_job: text, machine.stop_job: text, machine.send_chars: text,
     machine.send_key: text, machine.send_monitor_command: text, machine.send_console: [3, None],
-    machine.wait_for_open_port: ["80", None, 1.5], machine.wait_for_closed_port: ["80", None],
+    machine.wait_for_open_port: [True, None, 1.5], machine.wait_for_closed_port: [[80], None],
     machine.wait_for_file: [3, None], machine.wait_for_open_unix_socket: [3, None], machine.screenshot: [3, None],
     machine.copy_from_machine: [3, None], machine.get_tty_text: [None, 1.5], machine.wait_for_text: regex,
-    machine.wait_for_window: regex, machine.wait_for_console_text: regex, machine.sleep: ["1", True],
-    machine.wait_for_shutdown: duration, machine.wait_for_x: duration, machine.forward_port: ["80", None],
+    machine.wait_for_window: regex, machine.wait_for_console_text: regex, machine.sleep: [[1], True],
+    machine.wait_for_shutdown: duration, machine.wait_for_x: duration, machine.forward_port: [True, None],
 }
 for function, arguments in wrong.items():
     for argument in arguments:
@@ -32,8 +32,10 @@ for call in [
 ]:
     for value in duration:
         assert isinstance(raised(call, value), TypeError), (call, value)
-for port in -1, 65536:
+for port in -1, 65536, "http", "80.0":
     assert isinstance(raised(machine.wait_for_open_port, port), ValueError)
+for seconds in "one", "1 m", float("nan"):
+    assert isinstance(raised(machine.sleep, seconds), ValueError)
 for function in machine.wait_for_text, machine.wait_for_window, machine.wait_for_console_text:
     assert isinstance(raised(function, "("), re.error)
 assert isinstance(raised(machine.wait_until_tty_matches, "1", "("), re.error)
