@@ -78,6 +78,9 @@ static PyObject *machine_copy(PyObject *object, PyObject *unused)
 	copy->original = Py_NewRef(object);
 	copy->callbacks_seen = self->callbacks_seen;
 	copy->released = self->released;
+	for (size_t i = 0; i < NTD_KEPT_COUNT; i++)
+		copy->kept[i] = (struct ntd_kept){.value = Py_XNewRef(self->kept[i].value),
+						  .start = self->kept[i].start};
 	return (PyObject *)copy;
 }
 

@@ -71,6 +71,8 @@ def test_copies(fake):
         assert (other.name, other.state_dir, other.callbacks) == ("machine", machine.state_dir, machine.callbacks)
         machine.start()
         assert other.booted and other.pid == machine.pid and other.succeed("echo b") == "b\\n"
+        process, other = machine.process, copy.copy(machine)
+        assert other.process is process
         del other
         assert machine.succeed("echo a") == "a\\n"
 
