@@ -12,6 +12,8 @@
  */
 #include "loop/loop.h"
 
+#include "base/forked.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -78,6 +80,7 @@ int ntd_source_add(struct ntd_loop *loop, struct ntd_source *source, uint32_t ev
 		return ntd_error_sys(err, errno, "cannot watch descriptor %d", source->fd);
 	}
 	loop->slots[source->slot].source = source;
+	ntd_forked_withhold(source->fd);
 	return 0;
 }
 
@@ -100,6 +103,7 @@ void ntd_source_remove(struct ntd_source *source)
 	epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, source->fd, NULL);
 	loop->slots[source->slot].source = NULL;
 	loop->slots[source->slot].generation++;
+	ntd_forked_release(source->fd);
 	source->loop = NULL;
 }
 
@@ -185,6 +189,8 @@ void ntd_loop_post(struct ntd_loop *loop, struct ntd_task *task)
 {
 	bool was_empty;
 
+	if (ntd_is_forked())
+		return;
 	task->next = NULL;
 	pthread_mutex_lock(&loop->mutex);
 	was_empty = !loop->first;
@@ -248,6 +254,8 @@ void ntd_loop_call(struct ntd_loop *loop, void (*fn)(void *arg), void *arg)
 {
 	struct call call = {.task.run = run_call, .fn = fn, .arg = arg};
 
+	if (ntd_is_forked())
+		return;
 	if (ntd_loop_is_current(loop)) {
 		fn(arg);
 		return;

@@ -2,7 +2,8 @@
  *
  * Sources, timers and everything reached from their callbacks belong to the loop thread. Other threads
  * come in through ntd_loop_post() and ntd_loop_call() only; loop/request.h builds waits on top of them.
- * Callbacks must not block: the loop never stops draining a guest.
+ * Callbacks must not block: the loop never stops draining a guest. In a process that the script has forked
+ * (base/forked.h) there is no loop: nothing is run, and requests fail.
  */
 #pragma once
 

@@ -5,6 +5,8 @@
  */
 #include "loop/request.h"
 
+#include "base/forked.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -22,8 +24,10 @@ void ntd_request_begin(struct ntd_loop *loop, struct ntd_request *request)
 	request->task.run = run_begin;
 	request->error = NULL;
 	request->done = false;
-	request->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (request->done_fd < 0)
+	request->done_fd = ntd_is_forked() ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (ntd_is_forked())
+		ntd_refuse_forked(&request->error);
+	else if (request->done_fd < 0)
 		ntd_error_sys(&request->error, errno, "cannot wait for the event loop");
 	else
 		ntd_loop_post(loop, &request->task);

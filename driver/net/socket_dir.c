@@ -5,6 +5,7 @@
  */
 #include "net/socket_dir.h"
 
+#include "base/forked.h"
 #include "net/vde.h"
 
 #include <dirent.h>
@@ -51,6 +52,7 @@ static int open_directory(struct ntd_socket_dir *dir, struct ntd_error **err)
 	if (mkdir(dir->path, 0700) < 0 && errno != EEXIST)
 		return ntd_error_sys(err, errno, "cannot make the directory %s", dir->path);
 	dir->fd = open(dir->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	ntd_forked_withhold(dir->fd); /* and with it the lock */
 	if (dir->fd < 0 || fstat(dir->fd, &status) < 0)
 		return ntd_error_sys(err, errno, "cannot open the directory %s", dir->path);
 	if (status.st_uid != geteuid())
@@ -115,6 +117,7 @@ static void remove_sockets(const struct ntd_socket_dir *dir)
 
 static void close_directory(struct ntd_socket_dir *dir)
 {
+	ntd_forked_release(dir->fd);
 	ntd_close_fd(&dir->fd);
 	free(ntd_steal(&dir->path));
 }

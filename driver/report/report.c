@@ -8,6 +8,8 @@
  */
 #include "report/report.h"
 
+#include "base/forked.h"
+
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -278,6 +280,8 @@ bool ntd_report_flush(struct ntd_report *report, int64_t deadline)
 	uint64_t wanted;
 	int late = 0;
 
+	if (ntd_is_forked())
+		return true;
 	pthread_mutex_lock(&report->queue_mutex);
 	wanted = report->queued_count;
 	pthread_cond_signal(&report->queued);
@@ -292,6 +296,8 @@ bool ntd_report_is_settled(struct ntd_report *report)
 {
 	bool settled;
 
+	if (ntd_is_forked())
+		return true;
 	pthread_mutex_lock(&report->queue_mutex);
 	settled = report->written_count == report->queued_count;
 	pthread_mutex_unlock(&report->queue_mutex);
@@ -311,8 +317,11 @@ void ntd_report_settle(struct ntd_report *report)
 
 void ntd_report_emit(struct ntd_report *report, const struct ntd_event *event)
 {
-	struct entry *entry = entry_new(event);
+	struct entry *entry;
 
+	if (ntd_is_forked())
+		return;
+	entry = entry_new(event);
 	pthread_mutex_lock(&report->queue_mutex);
 	append(report, entry);
 	pthread_cond_signal(&report->queued);

@@ -4,7 +4,8 @@
  * written by the report's own thread, so that a slow terminal stops neither the loop nor whoever holds a lock. A
  * thread that is about to write to the same places itself, a script's, settles first: it writes what is queued.
  * Then its messages keep their place among its own output, and what it can queue is bounded. Each sink sees every
- * event once, in order, never from two threads at a time.
+ * event once, in order, never from two threads at a time. In a process that the script has forked (base/forked.h)
+ * events go nowhere.
  */
 #pragma once
 
