@@ -166,6 +166,8 @@ bool ntd_parse(PyObject *args, PyObject *kwargs, const char *format, char **name
 	va_list list;
 	int parsed;
 
+	if (ntd_refuse_if_forked())
+		return false;
 	va_start(list, names);
 	parsed = PyArg_VaParseTupleAndKeywords(args, kwargs, format, names, list);
 	va_end(list);

@@ -1,6 +1,7 @@
 /* Driver(...) in a script: a driver within the session of the one that runs the script, with a script, machines,
  * networks and a limit of time of its own. Its machines end with its `with` block, or with the run.
  */
+#include "base/forked.h"
 #include "driver_object.h"
 #include "machine_object.h"
 
@@ -135,6 +136,8 @@ int ntd_driver_init(PyObject *object, PyObject *args, PyObject *kwargs)
 	struct driver_object *self = ntd_driver_self(object);
 	_cleanup_pyref_ PyObject *plan = NULL;
 
+	if (ntd_refuse_if_forked())
+		return -1;
 	if (self->is_own) {
 		PyErr_SetString(PyExc_RuntimeError, "Driver.__init__() was called before");
 		return -1;
@@ -179,10 +182,14 @@ static void call_each(struct driver_object *self, PyObject *list, const char *me
 PyObject *ntd_driver_exit(PyObject *object, PyObject *args)
 {
 	struct driver_object *self = ntd_driver_self(object);
-	struct ntd_nest nest = ntd_nest_begin(ntd_logger_report(self->logger), NULL, "cleanup");
-	_cleanup_pyref_ PyObject *machines = ntd_driver_machines(self);
-	_cleanup_pyref_ PyObject *vlans = PyList_GetSlice(self->vlans, 0, PY_SSIZE_T_MAX);
+	_cleanup_pyref_ PyObject *machines = NULL, *vlans = NULL;
+	struct ntd_nest nest;
 
+	if (ntd_is_forked())
+		Py_RETURN_NONE;
+	nest = ntd_nest_begin(ntd_logger_report(self->logger), NULL, "cleanup");
+	machines = ntd_driver_machines(self);
+	vlans = PyList_GetSlice(self->vlans, 0, PY_SSIZE_T_MAX);
 	ntd_deadline_stop(self->deadline);
 	call_each(self, machines, "release");
 	call_each(self, vlans, "stop");

@@ -299,6 +299,24 @@ int ntd_status_of_exit(PyObject *exception);
 /* Reports the exception that is set, and clears it; returns the exit status that it means. */
 int ntd_report_exception(struct ntd_module_state *state);
 
+/* ---- ending.c */
+/* Writes what is in the buffers of all open files. */
+void ntd_write_files(void);
+/* What the end of a Python program does, on the main thread, after a run with this exit status; does not return if
+ * the process ends otherwise meanwhile. */
+void ntd_finish_python(struct ntd_session *session, int status);
+/* The same beside the main thread, until the deadline; see struct ntd_session. */
+void ntd_finish_script(struct ntd_session *session, int64_t deadline);
+
+/* ---- forked.c: processes that the script forks */
+/* Has them told from the script's own; after Python's start. */
+int ntd_watch_forks(struct ntd_module_state *state, struct ntd_error **err);
+/* In such a process, with the GIL held: true, with an exception. */
+bool ntd_refuse_if_forked(void);
+/* In such a process: ends it, with an exit status or that of the exception that is set. */
+void ntd_leave_if_forked(int status);
+void ntd_end_if_forked(struct ntd_module_state *state);
+
 /* ---- prompt.c */
 /* A prompt with a script's names instead of the script; returns the exit status. */
 int ntd_run_interactively(struct ntd_module_state *state);
@@ -323,6 +341,8 @@ void ntd_signals_hold(void);
 /* Installs the handling of SIGINT, SIGTERM and SIGHUP; after Python's start. */
 int ntd_signals_install(struct ntd_session *session, struct ntd_error **err);
 void ntd_signals_remove(struct ntd_session *session);
+/* In a process that the script has forked: signals are its own, and do there what they do to any program. */
+void ntd_signals_forked(void);
 /* At a prompt: prompts written in Python install handlers of their own, and Python's in C with them. Puts
  * ours in C back, which calls theirs and interrupts waits. */
 void ntd_signals_keep(void);

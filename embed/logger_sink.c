@@ -6,6 +6,7 @@
  * thread of the sink's own, so that they hear of console lines while the script waits. One thread delivers at
  * a time; the order is the report's. What loggers raise is shown and changes nothing.
  */
+#include "base/forked.h"
 #include "logger_object.h"
 
 #include <pthread.h>
@@ -292,7 +293,7 @@ void ntd_deliver_to_loggers(struct ntd_module_state *state)
 		ntd_session_settle(state->session);
 		Py_END_ALLOW_THREADS
 	}
-	if (!state->logger_sinks)
+	if (!state->logger_sinks || ntd_is_forked())
 		return;
 	PyErr_Fetch(&type, &error, &traceback);
 	for (struct ntd_logger_sink *sink = state->logger_sinks; sink; sink = sink->next)

@@ -1,4 +1,5 @@
 /* start, connect, shutdown, crash, reboot and their kin. */
+#include "base/forked.h"
 #include "machine/retry.h"
 #include "machine/units.h"
 #include "machine_object.h"
@@ -203,6 +204,8 @@ static PyObject *enter(PyObject *object, PyObject *unused)
 /* By its method, which a subclass may have overridden. */
 static PyObject *leave(PyObject *object, PyObject *args)
 {
+	if (ntd_is_forked())
+		Py_RETURN_NONE;
 	return PyObject_CallMethod(object, "release", NULL);
 }
 

@@ -41,7 +41,9 @@ static struct ntd_machine *unborn_machine(struct ntd_module_state *state)
 
 PyObject *ntd_machine_new_object(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-	struct machine_object *self = (struct machine_object *)PyType_GenericAlloc(type, 0);
+	struct machine_object *self =
+		ntd_refuse_if_forked() ? NULL
+				       : (struct machine_object *)PyType_GenericAlloc(type, 0);
 
 	if (!self)
 		return NULL;

@@ -3,6 +3,7 @@
  * The keeper is forked while the process has one thread and little memory. Everything that can be wrong
  * with the input is found before anything is started.
  */
+#include "base/forked.h"
 #include "embed.h"
 
 #include <errno.h>
@@ -15,8 +16,7 @@
 
 enum { EXIT_USAGE = 2 };
 
-/* How long Python's own end may take: a thread of the script that never ends must not keep us. */
-#define FINISH_PATIENCE (10 * NTD_SECOND)
+#define KEEPER_PATIENCE (20 * NTD_SECOND)
 
 /* ---- command line */
 
@@ -104,7 +104,8 @@ static int run_in_python(struct ntd_session *session, char **argv)
 	}
 	state = PyModule_GetState(module);
 	state->session = session;
-	if (ntd_signals_install(session, &error) < 0)
+	session->finish_script = ntd_finish_script;
+	if (ntd_signals_install(session, &error) < 0 || ntd_watch_forks(state, &error) < 0)
 		return fail(error);
 	if (ntd_compile_script(state) < 0)
 		return ntd_report_exception(state);
@@ -113,76 +114,12 @@ static int run_in_python(struct ntd_session *session, char **argv)
 	failed = ntd_session_set_up(session, &error) < 0;
 	ntd_session_settle(session); /* before the error, or the symbols, are printed */
 	status = failed ? fail(error) : run_driver(state);
+	ntd_leave_if_forked(status);
 	Py_BEGIN_ALLOW_THREADS
 	ntd_session_clean_up(session);
 	Py_END_ALLOW_THREADS
 	ntd_deliver_to_loggers(state);
 	return status;
-}
-
-/* ---- the end of Python */
-
-struct finish {
-	struct ntd_session *session;
-	int status;
-};
-
-static void *force_end(void *arg)
-{
-	const struct finish *finish = arg;
-
-	ntd_wait_until(ntd_after(FINISH_PATIENCE), NULL, NULL);
-	ntd_log(finish->session->report, NTD_LEVEL_WARNING, NULL,
-		"a thread of the test script does not end; leaving without it");
-	ntd_report_end(finish->session->report, ntd_after(NTD_SECOND));
-	_exit(finish->status);
-}
-
-/* Calls a function of a module if the script has imported it; what it raises is shown. */
-static void call_if_imported(const char *module_name, const char *function)
-{
-	_cleanup_pyref_ PyObject *name = PyUnicode_FromString(module_name);
-	_cleanup_pyref_ PyObject *module = name ? PyImport_GetModule(name) : NULL;
-	_cleanup_pyref_ PyObject *result =
-		module ? PyObject_CallMethod(module, function, NULL) : NULL;
-
-	if (PyErr_Occurred())
-		PyErr_WriteUnraisable(module);
-}
-
-static void flush(const char *stream)
-{
-	PyObject *file = PySys_GetObject(stream);
-	_cleanup_pyref_ PyObject *result =
-		file && file != Py_None ? PyObject_CallMethod(file, "flush", NULL) : NULL;
-
-	PyErr_Clear();
-}
-
-/* What the end of a Python program does that can be seen: joining threads, atexit, flushing. The
- * interpreter itself is left as it is. Finalizing it aborts the process when a daemon thread is writing to
- * stderr just then; as it is, such threads wait for the GIL until the process is gone. */
-static void finish_python(struct ntd_session *session, int status)
-{
-	static struct finish finish; /* outlives this frame: its thread does */
-	pthread_t thread;
-	sigset_t all, before;
-
-	if (!Py_IsInitialized())
-		return;
-	finish = (struct finish){.session = session, .status = status};
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	if (pthread_create(&thread, NULL, force_end, &finish) == 0)
-		pthread_detach(thread);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	Py_BEGIN_ALLOW_THREADS
-	ntd_session_settle(session);
-	Py_END_ALLOW_THREADS
-	call_if_imported("threading", "_shutdown");
-	call_if_imported("atexit", "_run_exitfuncs");
-	flush("stdout");
-	flush("stderr");
 }
 
 /* As a program that had no handler: a shell sees 130, and a script that runs us stops, too. */
@@ -207,8 +144,8 @@ static int run(const struct ntd_config *config, struct ntd_keeper *keeper, char 
 		status = fail(error);
 	} else {
 		status = run_in_python(&session, argv);
-		ntd_report_run_end(session.report, status);
-		finish_python(&session, status);
+		ntd_session_tell_status(&session, status);
+		ntd_finish_python(&session, status);
 		ntd_signals_remove(&session);
 	}
 	ntd_session_close(&session);
@@ -243,9 +180,10 @@ int main(int argc, char **argv)
 		if (ntd_keeper_start(&keeper, &error) < 0) {
 			status = fail(error);
 		} else {
-			allow_many_files(); /* the driver alone: children keep their limit */
+			ntd_forked_prepare(); /* for processes of the script: the keeper is none */
+			allow_many_files();   /* the driver alone: children keep their limit */
 			status = run(&config, &keeper, argv);
-			ntd_keeper_stop(&keeper);
+			ntd_keeper_stop(&keeper, ntd_after(KEEPER_PATIENCE));
 		}
 	}
 	ntd_config_free(&config);

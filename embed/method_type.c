@@ -16,6 +16,7 @@ struct method_object {
 	PyObject *descriptor; /* what CPython makes of a PyMethodDef */
 	PyObject *name;       /* interned */
 	uint64_t calls;       /* what it calls; see machine_calls.c */
+	bool special;         /* such as __exit__ */
 };
 
 static struct method_object *self_of(PyObject *object)
@@ -38,10 +39,13 @@ static PyObject *call_in_python(const struct method_object *self, PyObject *cons
 	return function ? PyObject_Vectorcall(function, with_own, count + 1, names) : NULL;
 }
 
+/* What `with` and the like call does nothing in a process that the script has forked; the rest raises there. */
 static PyObject *call(PyObject *object, PyObject *const *args, size_t flags, PyObject *names)
 {
 	const struct method_object *self = self_of(object);
 
+	if (!self->special && ntd_refuse_if_forked())
+		return NULL;
 	if (self->calls && PyVectorcall_NARGS(flags) &&
 	    ntd_calls_are_replaced(PyType_GetModuleState(Py_TYPE(object)), args[0], self->calls))
 		return call_in_python(self, args, flags, names);
@@ -56,6 +60,7 @@ PyObject *ntd_method_object(struct ntd_module_state *state, PyTypeObject *type,
 	if (!object)
 		return NULL;
 	self_of(object)->call = call;
+	self_of(object)->special = !strncmp(definition->ml_name, "__", 2);
 	self_of(object)->descriptor = PyDescr_NewMethod(type, definition);
 	self_of(object)->name = PyUnicode_InternFromString(definition->ml_name);
 	return self_of(object)->descriptor && self_of(object)->name ? ntd_steal(&object) : NULL;

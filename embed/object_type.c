@@ -2,6 +2,7 @@
  * attributes of a script's own, can be referred to weakly, and are found by the garbage collection when they
  * refer to each other. All of this runs on threads that hold the GIL.
  */
+#include "base/forked.h"
 #include "embed.h"
 
 #include <structmember.h>
@@ -40,6 +41,16 @@ void ntd_object_free(PyObject *object)
 	type->tp_clear(object);
 	type->tp_free(object);
 	Py_DECREF(type);
+}
+
+/* In a process that the script has forked there is no driver, but names such as __class__ are any object's. */
+static PyObject *object_getattro(PyObject *object, PyObject *name)
+{
+	const char *text = ntd_is_forked() ? PyUnicode_AsUTF8(name) : NULL;
+
+	if (text && strncmp(text, "__", 2) && ntd_refuse_if_forked())
+		return NULL;
+	return PyObject_GenericGetAttr(object, name);
 }
 
 static void object_dealloc(PyObject *object)
@@ -125,6 +136,7 @@ int ntd_add_object_type(PyObject *module, struct ntd_module_state *state)
 	static PyType_Slot slots[] = {
 		{Py_tp_doc, (void *)"What the driver's objects have in common."},
 		{Py_tp_dealloc, object_dealloc},
+		{Py_tp_getattro, object_getattro},
 		{Py_tp_traverse, ntd_object_traverse},
 		{Py_tp_clear, ntd_object_clear},
 		{Py_tp_members, members},

@@ -1,4 +1,5 @@
 /* A run of pytest style tests: what test_driver_pytest needs of the core. */
+#include "base/forked.h"
 #include "base/printable.h"
 #include "machine/evidence.h"
 #include "machine_object.h"
@@ -170,6 +171,16 @@ static PyObject *collect(PyObject *self, PyObject *args)
 	Py_RETURN_NONE;
 }
 
+static PyObject *leave_if_forked(PyObject *self, PyObject *exception)
+{
+	if (!ntd_is_forked())
+		Py_RETURN_NONE;
+	if (exception != Py_None)
+		PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
+	ntd_end_if_forked(ntd_module_state());
+	Py_UNREACHABLE();
+}
+
 static PyObject *ending(PyObject *self, PyObject *unused)
 {
 	return PyLong_FromLong(ntd_signals_ending());
@@ -221,6 +232,10 @@ PyMethodDef ntd_pytest_functions[] = {
 	 "collect(machine, directory)\n--\n\nWrites what the machine can still tell to files; of "
 	 "the journal "
 	 "what is\nof this test."},
+	{"leave_if_forked", leave_if_forked, METH_O,
+	 "leave_if_forked(exception)\n--\n\nIn a process that a test has forked: ends it, as the "
+	 "exception "
+	 "or None says."},
 	{"ending", ending, METH_NOARGS,
 	 "ending()\n--\n\nThe signal that has come to end the run, SIGTERM or SIGHUP, or 0."},
 	{"printable", printable, METH_VARARGS,

@@ -63,6 +63,8 @@ bool ntd_block(struct ntd_blocking *blocking)
 {
 	sigset_t all;
 
+	if (ntd_refuse_if_forked())
+		return false;
 	ntd_signals_keep();
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &blocking->signals);
@@ -83,9 +85,10 @@ bool ntd_block(struct ntd_blocking *blocking)
 void ntd_unblock(struct ntd_blocking *blocking)
 {
 	ntd_session_settle(blocking->session);
+	/* What a call returns while the run is being ended is not for the script to see, but its atexit functions,
+	 * which need the GIL, run. */
+	ntd_session_yield_to_abort(blocking->session);
 	PyEval_RestoreThread(blocking->thread);
-	/* What a call returns while the run is being ended is not for the script to see. */
-	ntd_session_yield_to_abort(ntd_module_state()->session);
 	pthread_sigmask(SIG_SETMASK, &blocking->signals, NULL);
 	ntd_module_state()->blocked += ntd_now() - blocking->began;
 	ntd_deliver_to_loggers(ntd_module_state());

@@ -1,4 +1,5 @@
 /* Running a test script, and telling how it went: exit status and the report of a failure. */
+#include "base/forked.h"
 #include "driver_object.h"
 
 #include <fcntl.h>
@@ -186,6 +187,7 @@ int ntd_execute_code(PyObject *driver, PyObject *parts)
 			Py_XSETREF(state->script_symbols, Py_NewRef(symbols));
 		ntd_warn_of_alias(symbols, parts);
 		result = execute_parts(symbols, parts);
+		ntd_end_if_forked(state);
 	}
 	ntd_nest_end(&nest, result < 0);
 	ntd_deliver_to_loggers(ntd_module_state());
@@ -352,7 +354,7 @@ static int collect_evidence(struct ntd_module_state *state, int status)
 {
 	int result;
 
-	if (!status || status == 128 + SIGINT || ntd_signals_ending() ||
+	if (!status || status == 128 + SIGINT || ntd_signals_ending() || ntd_is_forked() ||
 	    state->session->config->interactive)
 		return status;
 	if (!NTD_BLOCKING_CALL(result, ntd_session_collect(state->session, waiter, error)))
@@ -366,7 +368,7 @@ static int break_after(struct ntd_module_state *state, PyObject *exception, int 
 {
 	_cleanup_pyref_ PyObject *debug = NULL, *result = NULL;
 
-	if (!state->driver || !state->session->config->debug_hook_attach ||
+	if (!state->driver || !state->session->config->debug_hook_attach || ntd_is_forked() ||
 	    !PyErr_GivenExceptionMatches(exception, PyExc_Exception))
 		return status;
 	debug = PyObject_GetAttrString(state->driver, "debug");
@@ -389,11 +391,13 @@ int ntd_report_exception(struct ntd_module_state *state)
 		PyException_SetTraceback(exception, traceback);
 	if (PyErr_GivenExceptionMatches(exception, PyExc_SystemExit)) {
 		status = ntd_status_of_exit(exception);
-	} else if (PyErr_GivenExceptionMatches(exception, state->requested_assertion_failed)) {
+	} else if (PyErr_GivenExceptionMatches(exception, state->requested_assertion_failed) &&
+		   !ntd_is_forked()) {
 		report_assertion(state, exception);
 	} else {
 		report_whole(state, exception,
-			     PyErr_GivenExceptionMatches(exception, state->machine_error));
+			     PyErr_GivenExceptionMatches(exception, state->machine_error) &&
+				     !ntd_is_forked());
 		if (PyErr_GivenExceptionMatches(exception, PyExc_KeyboardInterrupt))
 			status = 128 + SIGINT;
 	}

@@ -124,24 +124,80 @@ static PyObject *raise_system_exit(PyObject *self, PyObject *args)
 	return NULL;
 }
 
+/* signal.signal(); the handler that was, or NULL with an exception. */
+static PyObject *set_handler(int number, PyObject *handler)
+{
+	return handler ? ntd_call("_signal", "signal", "(iO)", number, handler) : NULL;
+}
+
 static int install_python_handlers(void)
 {
 	static PyMethodDef method = {"raise_system_exit", raise_system_exit, METH_VARARGS, NULL};
-	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("_signal");
 	_cleanup_pyref_ PyObject *handler = PyCFunction_New(&method, NULL);
 
-	if (!module || !handler)
-		return -1;
 	for (int i = 0; i < HANDLED; i++) {
 		_cleanup_pyref_ PyObject *previous = NULL;
 
 		if (handled[i] == SIGINT)
 			continue;
-		previous = PyObject_CallMethod(module, "signal", "iO", handled[i], handler);
+		previous = set_handler(handled[i], handler);
 		if (!previous)
 			return -1;
 	}
 	return 0;
+}
+
+static bool is_ours(PyObject *handler)
+{
+	return handler && PyCFunction_Check(handler) &&
+	       PyCFunction_GetFunction(handler) == raise_system_exit;
+}
+
+/* ---- in a process that the script forks */
+
+static _Thread_local sigset_t before_fork;
+
+/* A signal to the new process must not reach our handler there: that would tell the loop of this one. */
+static void hold_all(void)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before_fork);
+}
+
+static void let_through(void)
+{
+	pthread_sigmask(SIG_SETMASK, &before_fork, NULL);
+}
+
+/* SIGINT stays what Python makes of it. */
+static void in_child(void)
+{
+	struct sigaction action;
+
+	wake_fd = -1;
+	main_thread = pthread_self();
+	for (int i = 0; i < HANDLED; i++) {
+		sigaction(handled[i], NULL, &action);
+		if (action.sa_handler == on_signal && handled[i] != SIGINT)
+			signal(handled[i], SIG_DFL);
+	}
+	let_through();
+}
+
+/* The handlers that Python knows, of which those stay that the script has installed. */
+void ntd_signals_forked(void)
+{
+	for (int i = 0; i < HANDLED; i++) {
+		_cleanup_pyref_ PyObject *handler =
+			ntd_call("_signal", "getsignal", "(i)", handled[i]);
+		_cleanup_pyref_ PyObject *fallback = PyLong_FromLong((long)SIG_DFL);
+
+		if (is_ours(handler))
+			Py_XDECREF(set_handler(handled[i], fallback));
+		PyErr_Clear();
+	}
 }
 
 int ntd_signals_install(struct ntd_session *session, struct ntd_error **err)
@@ -156,6 +212,7 @@ int ntd_signals_install(struct ntd_session *session, struct ntd_error **err)
 		return ntd_error_sys(err, errno, "cannot watch for signals");
 	main_thread = pthread_self();
 	wake_fd = watch.source.fd;
+	pthread_atfork(hold_all, let_through, in_child);
 	if (install_python_handlers() < 0) {
 		PyErr_Clear();
 		return ntd_error_set(err, NTD_E_MACHINE, "cannot install Python's signal handlers");

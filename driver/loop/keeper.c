@@ -13,7 +13,9 @@
  * to the guard.
  *
  * The keeper is the guards' parent and a subreaper too, should a guard be killed. It reads orders from
- * the driver; when that socket closes, the driver is gone, and the keeper sends SIGHUP to the guards. For
+ * the driver. When the driver shuts the socket down, or its pidfd tells that it has ended (the socket alone would
+ * not: processes that a script forks may have it, too), the keeper sends SIGHUP to the guards. One order is the time
+ * at which the driver has to be gone: the keeper kills one that is not, whatever it hangs in. As for SIGHUP, for
  * most this is what SIGTERM is. But one that was ordered with a grace sends SIGTERM to its process, which
  * has that long to end by itself, since what else it made, network interfaces say, only it can remove. The
  * keeper waits for the guards no longer than the longest grace and a moment, kills in the same way what is
@@ -352,10 +354,11 @@ __attribute__((noreturn)) static void guard(int socket, const struct ntd_keeper_
 
 /* ---- the keeper */
 
-/* What is to be done when the driver is gone. */
+/* What is to be done when the driver is gone, and when that is at the latest. */
 struct duties {
 	uint32_t grace; /* the longest of all */
 	struct ntd_aftermath aftermath;
+	int64_t deadline;
 };
 
 static void carry_out(int socket, const struct ntd_keeper_order *order, const int *fds,
@@ -371,8 +374,8 @@ static void carry_out(int socket, const struct ntd_keeper_order *order, const in
 		report(socket, order->id, NTD_KEEPER_FAILED, errno, 0);
 }
 
-/* Handles one message; false when the driver is gone. */
-static bool obey(int socket, struct duties *duties)
+/* Handles one message; false when there is none, since none has come or none will come any more: *ended. */
+static bool obey(int socket, struct duties *duties, bool *ended)
 {
 	struct ntd_aftermath *aftermath = &duties->aftermath;
 	struct ntd_keeper_order order;
@@ -380,10 +383,10 @@ static bool obey(int socket, struct duties *duties)
 	size_t count;
 	ssize_t len = ntd_message_receive(socket, &order, sizeof order, fds, &count);
 
-	if (len < 0 && (errno == EAGAIN || errno == EINTR))
-		return true;
-	if (len <= 0)
+	if (len <= 0) {
+		*ended = len == 0 || (errno != EAGAIN && errno != EINTR);
 		return false;
+	}
 	order.path[sizeof order.path - 1] = '\0';
 	if (count == NTD_KEEPER_ORDER_FDS)
 		carry_out(socket, &order, fds, duties);
@@ -391,6 +394,8 @@ static bool obey(int socket, struct duties *duties)
 		ntd_aftermath_deliver(aftermath, fds[0], fds[1], order.path);
 	else if (count == NTD_KEEPER_CUT_FDS)
 		ntd_aftermath_cut(aftermath, fds[0]);
+	else if (len == sizeof order && order.deadline)
+		duties->deadline = order.deadline;
 	else if (len == sizeof order && order.tree)
 		ntd_aftermath_remove_tree(aftermath, order.path);
 	else if (len == sizeof order)
@@ -400,31 +405,58 @@ static bool obey(int socket, struct duties *duties)
 	return true;
 }
 
-__attribute__((noreturn)) static void keeper_main(int socket)
+/* Tells who looks at the log why the run has no regular end. */
+static void kill_late_driver(int driver)
 {
-	struct pollfd polled[2] = {{.fd = socket, .events = POLLIN}, {.events = POLLIN}};
+	dprintf(STDERR_FILENO, "nixos-test-driver: the run does not come to its end in time; "
+			       "the driver is killed\n");
+	syscall(SYS_pidfd_send_signal, driver, SIGKILL, NULL, 0);
+}
+
+/* Returns when the driver is gone, or has said that nothing will come any more. */
+static void serve(int socket, int signals, int driver, struct duties *duties)
+{
+	struct pollfd polled[] = {{.fd = socket, .events = POLLIN},
+				  {.fd = signals, .events = POLLIN},
+				  {.fd = driver, .events = POLLIN}};
+	bool ended = false;
+
+	while (!ended) {
+		struct signalfd_siginfo info;
+		struct timespec left;
+		int ready = ppoll(polled, sizeof polled / sizeof *polled,
+				  ntd_remaining(duties->deadline, &left), NULL);
+
+		if (ready == 0) {
+			kill_late_driver(driver);
+			duties->deadline = NTD_FOREVER;
+		}
+		if (ready <= 0)
+			continue;
+		if (polled[1].revents && read(signals, &info, sizeof info) == sizeof info)
+			while (waitpid(-1, NULL, WNOHANG) > 0)
+				;
+		while (obey(socket, duties, &ended))
+			; /* also what a driver that is gone has ordered before */
+		ended = ended || polled[2].revents;
+	}
+}
+
+__attribute__((noreturn)) static void keeper_main(int socket, pid_t parent)
+{
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	struct duties duties = {0};
-	bool driver_lives = true;
+	int driver = open_pidfd(parent), signals;
+	struct duties duties = {.deadline = NTD_FOREVER};
 
 	prctl(PR_SET_NAME, "ntd-keeper");
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	setpgid(0, 0);
-	polled[1].fd = block_signals();
+	signals = block_signals();
 	dup2(null, STDIN_FILENO);
 	dup2(null, STDOUT_FILENO);
-	while (driver_lives) {
-		struct signalfd_siginfo info;
-
-		if (poll(polled, 2, -1) < 0)
-			continue;
-		if (polled[1].revents && read(polled[1].fd, &info, sizeof info) == sizeof info)
-			while (waitpid(-1, NULL, WNOHANG) > 0)
-				;
-		if (polled[0].revents)
-			driver_lives = obey(socket, &duties);
-	}
-	end_below(SIGHUP, polled[1].fd, ntd_after(duties.grace * NTD_MS + PATIENCE), duties.grace);
+	if (getppid() == parent) /* else the driver is gone, and its number may be another's */
+		serve(socket, signals, driver, &duties);
+	end_below(SIGHUP, signals, ntd_after(duties.grace * NTD_MS + PATIENCE), duties.grace);
 	kill_all_below();
 	ntd_aftermath_run(&duties.aftermath);
 	_exit(0);
@@ -444,6 +476,7 @@ static void keep_standard_descriptors(void)
 
 int ntd_keeper_start(struct ntd_keeper *keeper, struct ntd_error **err)
 {
+	pid_t driver = getpid();
 	int pair[2];
 
 	keep_standard_descriptors();
@@ -459,7 +492,7 @@ int ntd_keeper_start(struct ntd_keeper *keeper, struct ntd_error **err)
 	}
 	if (!keeper->pid) {
 		close(pair[0]);
-		keeper_main(pair[1]);
+		keeper_main(pair[1], driver);
 	}
 	close(pair[1]);
 	keeper->socket = pair[0];
@@ -497,9 +530,25 @@ void ntd_keeper_deliver(const struct ntd_keeper *keeper, int file, int directory
 	order_for_the_end(keeper, path, false, (int[]){file, directory}, NTD_KEEPER_DELIVERY_FDS);
 }
 
-void ntd_keeper_stop(struct ntd_keeper *keeper)
+void ntd_keeper_limit(const struct ntd_keeper *keeper, int64_t deadline)
 {
+	struct ntd_keeper_order order = {.deadline = deadline};
+
+	ntd_message_send(keeper->socket, &order, sizeof order, NULL, 0);
+}
+
+/* Closing alone would not tell the keeper: a process that the script has forked may have the socket, too. */
+void ntd_keeper_stop(struct ntd_keeper *keeper, int64_t deadline)
+{
+	_cleanup_fd_ int pidfd = open_pidfd(keeper->pid);
+	struct pollfd polled = {.fd = pidfd, .events = POLLIN};
+	struct timespec left;
+	int ready;
+
+	shutdown(keeper->socket, SHUT_RDWR);
 	ntd_close_fd(&keeper->socket);
-	while (waitpid(keeper->pid, NULL, 0) < 0 && errno == EINTR)
-		;
+	do
+		ready = ppoll(&polled, 1, ntd_remaining(deadline, &left), NULL);
+	while (ready < 0 && errno == EINTR);
+	waitpid(keeper->pid, NULL, WNOHANG);
 }

@@ -12,7 +12,7 @@
 #include <sys/types.h>
 
 struct ntd_keeper {
-	int socket; /* SOCK_SEQPACKET; the keeper ends everything when this closes */
+	int socket; /* SOCK_SEQPACKET; the keeper ends everything when this is shut down */
 	pid_t pid;
 };
 
@@ -25,19 +25,23 @@ void ntd_keeper_sweep(const struct ntd_keeper *keeper, const char *path);
 void ntd_keeper_sweep_tree(const struct ntd_keeper *keeper, const char *path);
 void ntd_keeper_deliver(const struct ntd_keeper *keeper, int file, int directory, const char *path);
 void ntd_keeper_cut(const struct ntd_keeper *keeper, int file);
-/* Closes the socket and waits until the keeper has killed what was left and is gone. */
-void ntd_keeper_stop(struct ntd_keeper *keeper);
+/* Any thread: when the keeper kills the driver if it is still there, NTD_FOREVER for never; the last one counts. */
+void ntd_keeper_limit(const struct ntd_keeper *keeper, int64_t deadline);
+/* Closes the socket and waits until the keeper has killed what was left and is gone, or until the deadline. */
+void ntd_keeper_stop(struct ntd_keeper *keeper, int64_t deadline);
 
 /* Driver to keeper. To start a process: with descriptors, the payload (memfd), stdin, stdout, stderr of the
  * new process. The payload is three runs of NUL-terminated strings: argv, environment, and the working
  * directory. To sweep: without descriptors, the path in `path`, and `tree`. To deliver: with two descriptors,
- * of the file and of the directory for it, and its path there. To cut: with one descriptor. */
+ * of the file and of the directory for it, and its path there. To cut: with one descriptor. To limit the
+ * driver's time: without descriptors, `deadline`. */
 struct ntd_keeper_order {
 	uint32_t id, argc, envc;
 	uint32_t payload_len;
-	uint32_t grace; /* struct ntd_spawn (loop/process.h) */
-	bool runs_on;   /* the same */
-	bool tree;      /* not only the sockets in a directory */
+	uint32_t grace;   /* struct ntd_spawn (loop/process.h) */
+	bool runs_on;     /* the same */
+	bool tree;        /* not only the sockets in a directory */
+	int64_t deadline; /* of the driver itself, on CLOCK_MONOTONIC; 0: none is ordered */
 	char path[256];
 };
 

@@ -7,14 +7,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
-
-/* QEMU ends within 0.1 s of SIGTERM; what has not after this long is killed with all below it. */
-#define RELEASE_GRACE (1 * NTD_SECOND)
-#define GONE_PATIENCE (5 * NTD_SECOND)
-#define FLUSH_PATIENCE (2 * NTD_SECOND)
 
 /* ---- opening */
 
@@ -62,21 +56,6 @@ static void save_terminal(struct ntd_session *session)
 	session->has_terminal = tcgetattr(STDIN_FILENO, &session->terminal_mode) == 0;
 }
 
-void ntd_session_restore_terminal(const struct ntd_session *session)
-{
-	if (session->has_terminal && tcgetpgrp(STDIN_FILENO) == getpgrp())
-		tcsetattr(STDIN_FILENO, TCSANOW, &session->terminal_mode);
-}
-
-static void deadline_expired(struct ntd_timer *timer)
-{
-	struct ntd_deadline *deadline = ntd_container_of(timer, struct ntd_deadline, timer);
-
-	deadline->running = false;
-	deadline->session->timed_out = true;
-	ntd_session_abort(deadline->session, SIGTERM, NTD_TIMEOUT_REACHED);
-}
-
 /* In the run-time directory itself, or in a part of it while other runs use that, too. State that is kept is
  * where it was left, or is another run's. */
 static int find_place(struct ntd_session *session, struct ntd_error **err)
@@ -105,6 +84,7 @@ int ntd_session_open(struct ntd_session *session, const struct ntd_config *confi
 	*session = (struct ntd_session){
 		.config = config,
 		.keeper = keeper,
+		.gone_by = NTD_FOREVER,
 		.deadline = {.session = session, .seconds = config->global_timeout},
 		.claim = {.fd = -1},
 		.out_fd = -1};
@@ -187,8 +167,7 @@ struct ntd_vlan *ntd_session_add_vlan(struct ntd_session *session, int number, c
 	return vlan;
 }
 
-/* Takes it off the list, or the last if NULL; NULL when it is not there. */
-static struct ntd_vlan *take_vlan(struct ntd_session *session, const struct ntd_vlan *vlan)
+struct ntd_vlan *ntd_session_take_vlan(struct ntd_session *session, const struct ntd_vlan *vlan)
 {
 	struct ntd_vlan *found = NULL;
 
@@ -204,7 +183,7 @@ static struct ntd_vlan *take_vlan(struct ntd_session *session, const struct ntd_
 
 void ntd_session_remove_vlan(struct ntd_session *session, struct ntd_vlan *vlan)
 {
-	if (vlan && take_vlan(session, vlan))
+	if (vlan && ntd_session_take_vlan(session, vlan))
 		ntd_vlan_free(vlan);
 }
 
@@ -397,132 +376,4 @@ int ntd_session_set_up(struct ntd_session *session, struct ntd_error **err)
 		return -1;
 	sort_machines(session);
 	return 0;
-}
-
-/* ---- the deadline */
-
-static void set_deadline(void *arg)
-{
-	struct ntd_deadline *deadline = arg;
-
-	deadline->timer.expired = deadline_expired;
-	ntd_timer_set(deadline->session->loop, &deadline->timer,
-		      ntd_after(ntd_span(deadline->seconds)));
-	deadline->running = true;
-}
-
-static void cancel_deadline(void *arg)
-{
-	struct ntd_deadline *deadline = arg;
-
-	ntd_timer_cancel(&deadline->timer);
-	deadline->running = false;
-}
-
-void ntd_deadline_start(struct ntd_deadline *deadline)
-{
-	ntd_loop_call(deadline->session->loop, set_deadline, deadline);
-}
-
-void ntd_deadline_stop(struct ntd_deadline *deadline)
-{
-	ntd_loop_call(deadline->session->loop, cancel_deadline, deadline);
-}
-
-void ntd_session_stop_timer(struct ntd_session *session)
-{
-	ntd_deadline_stop(&session->deadline);
-}
-
-/* ---- the end */
-
-/* A thread of the script may still be at work, and would start its machine again; one that it makes from now
- * on has no process to wait for. */
-static void release_machines(struct ntd_session *session)
-{
-	int64_t patience = ntd_after(GONE_PATIENCE);
-	_cleanup_free_ struct ntd_machine **machines = NULL;
-	size_t count;
-
-	ntd_children_close(session->children);
-	machines = ntd_session_machines(session, &count);
-	for (size_t i = 0; i < count; i++)
-		ntd_machine_release(machines[i], RELEASE_GRACE);
-	for (size_t i = 0; i < count; i++)
-		if (!ntd_machine_wait_gone(machines[i], patience))
-			ntd_log(session->report, NTD_LEVEL_WARNING, ntd_machine_name(machines[i]),
-				"its processes do not end; they are left to the keeper process");
-}
-
-static void stop_vlans(struct ntd_session *session)
-{
-	struct ntd_vlan *vlan;
-
-	while ((vlan = take_vlan(session, NULL)))
-		ntd_vlan_free(vlan);
-}
-
-void ntd_session_clean_up(struct ntd_session *session)
-{
-	struct ntd_nest nest;
-
-	ntd_session_yield_to_abort(session);
-	nest = ntd_nest_begin(session->report, NULL, "cleanup");
-	ntd_session_stop_timer(session);
-	release_machines(session);
-	stop_vlans(session);
-	ntd_ssh_backdoor_stop(ntd_steal(&session->ssh_backdoor));
-	ntd_session_yield_to_abort(session);
-	ntd_nest_end(&nest, false);
-}
-
-void ntd_session_yield_to_abort(struct ntd_session *session)
-{
-	while (session->ending)
-		pause();
-}
-
-/* The process ends here, by the signal's default action, so that a shell sees 128 + signal. */
-static void *abort_main(void *arg)
-{
-	struct ntd_session *session = arg;
-	struct sigaction deadly = {.sa_handler = SIG_DFL};
-	sigset_t set;
-
-	if (session->abort_reason)
-		ntd_log(session->report, NTD_LEVEL_ERROR, NULL, "%s", session->abort_reason);
-	if (session->timed_out)
-		ntd_session_collect(session, NULL, NULL);
-	release_machines(session);
-	stop_vlans(session);
-	ntd_ssh_backdoor_stop(ntd_steal(&session->ssh_backdoor));
-	if (session->sockets.temporary)
-		ntd_tree_remove(session->sockets.path, NULL);
-	ntd_report_run_end(session->report, 128 + session->abort_signal);
-	ntd_report_end(session->report, ntd_after(FLUSH_PATIENCE));
-	ntd_keeper_stop(session->keeper);
-	ntd_session_restore_terminal(session);
-	sigaction(session->abort_signal, &deadly, NULL);
-	sigemptyset(&set);
-	sigaddset(&set, session->abort_signal);
-	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-	kill(getpid(), session->abort_signal);
-	_exit(128 + session->abort_signal);
-}
-
-void ntd_session_abort(struct ntd_session *session, int signal, const char *reason)
-{
-	pthread_t thread;
-	sigset_t all, before;
-
-	if (atomic_exchange(&session->ending, true))
-		return;
-	session->abort_signal = signal;
-	session->abort_reason = reason;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	if (pthread_create(&thread, NULL, abort_main, session))
-		_exit(128 + signal);
-	pthread_detach(thread);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }

@@ -62,9 +62,18 @@ struct ntd_session {
 	struct ntd_deadline deadline;
 	bool timed_out;
 	atomic_bool collected; /* session/failure.c */
-	atomic_bool ending;    /* by ntd_session_abort() */
-	int abort_signal;
-	const char *abort_reason;
+
+	/* Of session/ending.c. */
+	_Atomic int64_t gone_by; /* when the keeper kills this process */
+	atomic_bool status_told, ending;
+	int end_signal, end_status;
+	const char *end_reason;
+	/* In an end without the main thread, does what the end of a script's program does, and returns at the
+	 * deadline at the latest. NULL: there is no script yet. The thread that runs the script's functions then is
+	 * not stopped by the end. */
+	void (*finish_script)(struct ntd_session *session, int64_t deadline);
+	pthread_t finisher;
+	atomic_bool has_finisher;
 };
 
 /* Prepares a run: directories, loop, report with its sinks. Before Python starts, which changes the environment. `config` and `keeper` must outlive it. */
@@ -101,6 +110,8 @@ bool ntd_session_is_settled(struct ntd_session *session);
  * that are started from now on have its QEMU_VDE_SOCKET_n, unless their environment has one. `report` NULL: the session's. */
 struct ntd_vlan *ntd_session_add_vlan(struct ntd_session *session, int number, const char *base,
 				      struct ntd_report *report, struct ntd_error **err);
+/* Takes a VLAN off the list, the last if NULL; returns NULL when it is not there. */
+struct ntd_vlan *ntd_session_take_vlan(struct ntd_session *session, const struct ntd_vlan *vlan);
 /* Stops a VLAN; nothing if it is NULL, or the session's no more. */
 void ntd_session_remove_vlan(struct ntd_session *session, struct ntd_vlan *vlan);
 
@@ -119,5 +130,9 @@ void ntd_session_abort(struct ntd_session *session, int signal, const char *reas
 /* Gives the terminal back the mode that it had at the start, unless it is another program's by now: after a
  * prompt or an interactive shell that could not do so itself. */
 void ntd_session_restore_terminal(const struct ntd_session *session);
+/* The same by an exit status, once the machines are released, when Python does not come to its end. */
+void ntd_session_leave(struct ntd_session *session, int status, const char *reason);
+/* Tells the report how the run ends; the first call counts. */
+void ntd_session_tell_status(struct ntd_session *session, int status);
 /* Stops the calling thread for good when an abort is under way. */
 void ntd_session_yield_to_abort(struct ntd_session *session);

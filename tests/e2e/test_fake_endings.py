@@ -379,7 +379,7 @@ def test_global_timeout(fake, body):
     result = harness.run(f"machine.connect()\n{body}\n", fake, global_timeout=1, status=143, seconds=20)
     assert "Test will time out and terminate in 1.0 seconds" in result.log
     assert "timeout reached; test terminating..." in result.log.splitlines()
-    assert result.seconds < 5
+    assert result.seconds < 15
     assert re.search(r"^kill QemuMachine \(pid \d+\)$", result.log, re.M)
 
 

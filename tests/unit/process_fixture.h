@@ -206,6 +206,6 @@ static inline int tear_down_loop(void **state)
 		int failed_ = ntd_keeper_start(&keeper, NULL) < 0;                                 \
 		failed_ = failed_ ? failed_                                                        \
 				  : cmocka_run_group_tests(tests, set_up_loop, tear_down_loop);    \
-		ntd_keeper_stop(&keeper);                                                          \
+		ntd_keeper_stop(&keeper, NTD_FOREVER);                                             \
 		failed_;                                                                           \
 	})

@@ -8,7 +8,7 @@ import zlib
 
 import pytest
 
-from _test_driver import begin_test, end_test, ending, printable, spent
+from _test_driver import begin_test, end_test, ending, leave_if_forked, printable, spent
 from test_driver.test_vm import living_vms
 from test_driver_pytest import reports, requirements
 from test_driver_pytest.fixtures import RESERVED
@@ -173,6 +173,7 @@ class Plugin:
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_makereport(self, item, call):
+        leave_if_forked(call.excinfo and call.excinfo.value)
         outcome = yield
         report = outcome.get_result()
         if report.skipped:

@@ -1,0 +1,263 @@
+/* The end of a run, in one of two ways.
+ *
+ * A run that ends by itself does so on the main thread: ntd_session_clean_up(), then Python's own end (embed/),
+ * then ntd_session_close(). When that thread cannot be waited for, at the limit of time, say, since it may be
+ * anywhere in the script, a thread of its own takes the steps in the table below, and ends the process. The
+ * first that ends the run counts; the script's threads stop where they next wait for the driver.
+ *
+ * Each step is bounded, and all of them together by the keeper (loop/keeper.h), which kills a process that
+ * is still there END_PATIENCE after the limit of time or the beginning of such an end, whatever it hangs in.
+ * The machines end with it.
+ */
+#include "base/tree.h"
+#include "session/failure.h"
+
+#include <assert.h>
+#include <signal.h>
+
+/* Then machines that the keeper has to end are gone within 30 s. */
+#define END_PATIENCE (25 * NTD_SECOND)
+#define EVIDENCE_PATIENCE (10 * NTD_SECOND)
+/* QEMU ends within 0.1 s of SIGTERM; what has not after this long is killed with all below it. */
+#define RELEASE_GRACE (1 * NTD_SECOND)
+#define GONE_PATIENCE (5 * NTD_SECOND)
+#define SCRIPT_PATIENCE (4 * NTD_SECOND)
+#define FLUSH_PATIENCE (2 * NTD_SECOND)
+
+static_assert(EVIDENCE_PATIENCE + GONE_PATIENCE + SCRIPT_PATIENCE + FLUSH_PATIENCE < END_PATIENCE,
+	      "the steps of an end have time enough");
+
+/* ---- limits of time */
+
+static void deadline_expired(struct ntd_timer *timer)
+{
+	struct ntd_deadline *deadline = ntd_container_of(timer, struct ntd_deadline, timer);
+
+	deadline->running = false;
+	deadline->session->timed_out = true;
+	ntd_session_abort(deadline->session, SIGTERM, NTD_TIMEOUT_REACHED);
+}
+
+static void tell_keeper(struct ntd_session *session, int64_t gone_by)
+{
+	session->gone_by = gone_by;
+	ntd_keeper_limit(session->keeper, gone_by);
+}
+
+static void set_deadline(void *arg)
+{
+	struct ntd_deadline *deadline = arg;
+	int64_t span = ntd_span(deadline->seconds);
+
+	deadline->timer.expired = deadline_expired;
+	ntd_timer_set(deadline->session->loop, &deadline->timer, ntd_after(span));
+	deadline->running = true;
+	if (deadline == &deadline->session->deadline)
+		tell_keeper(deadline->session,
+			    span == NTD_FOREVER ? NTD_FOREVER : ntd_after(span + END_PATIENCE));
+}
+
+static void cancel_deadline(void *arg)
+{
+	struct ntd_deadline *deadline = arg;
+
+	ntd_timer_cancel(&deadline->timer);
+	deadline->running = false;
+}
+
+static void lift_deadline(void *arg)
+{
+	struct ntd_deadline *deadline = arg;
+
+	cancel_deadline(deadline);
+	if (deadline == &deadline->session->deadline)
+		tell_keeper(deadline->session, NTD_FOREVER);
+}
+
+void ntd_deadline_start(struct ntd_deadline *deadline)
+{
+	ntd_loop_call(deadline->session->loop, set_deadline, deadline);
+}
+
+void ntd_deadline_stop(struct ntd_deadline *deadline)
+{
+	ntd_loop_call(deadline->session->loop, lift_deadline, deadline);
+}
+
+void ntd_session_stop_timer(struct ntd_session *session)
+{
+	ntd_deadline_stop(&session->deadline);
+}
+
+/* ---- steps of both ends */
+
+void ntd_session_restore_terminal(const struct ntd_session *session)
+{
+	if (session->has_terminal && tcgetpgrp(STDIN_FILENO) == getpgrp())
+		tcsetattr(STDIN_FILENO, TCSANOW, &session->terminal_mode);
+}
+
+/* A thread of the script may still be at work, and would start its machine again; one that it makes from now
+ * on has no process to wait for. */
+static void release_machines(struct ntd_session *session)
+{
+	int64_t patience = ntd_after(GONE_PATIENCE);
+	_cleanup_free_ struct ntd_machine **machines = NULL;
+	size_t count;
+
+	ntd_children_close(session->children);
+	machines = ntd_session_machines(session, &count);
+	for (size_t i = 0; i < count; i++)
+		ntd_machine_release(machines[i], RELEASE_GRACE);
+	for (size_t i = 0; i < count; i++)
+		if (!ntd_machine_wait_gone(machines[i], patience))
+			ntd_log(session->report, NTD_LEVEL_WARNING, ntd_machine_name(machines[i]),
+				"its processes do not end; they are left to the keeper process");
+}
+
+static void stop_networks(struct ntd_session *session)
+{
+	struct ntd_vlan *vlan;
+
+	while ((vlan = ntd_session_take_vlan(session, NULL)))
+		ntd_vlan_free(vlan);
+	ntd_ssh_backdoor_stop(ntd_steal(&session->ssh_backdoor));
+}
+
+void ntd_session_tell_status(struct ntd_session *session, int status)
+{
+	if (!atomic_exchange(&session->status_told, true))
+		ntd_report_run_end(session->report, status);
+}
+
+void ntd_session_clean_up(struct ntd_session *session)
+{
+	struct ntd_nest nest;
+
+	ntd_session_yield_to_abort(session);
+	nest = ntd_nest_begin(session->report, NULL, "cleanup");
+	/* The keeper's limit stays: it is for the end, too. */
+	ntd_loop_call(session->loop, cancel_deadline, &session->deadline);
+	release_machines(session);
+	stop_networks(session);
+	ntd_session_yield_to_abort(session);
+	ntd_nest_end(&nest, false);
+}
+
+/* ---- the end without the main thread */
+
+static int status_of(const struct ntd_session *session)
+{
+	return session->end_signal ? 128 + session->end_signal : session->end_status;
+}
+
+static void tell_why(struct ntd_session *session)
+{
+	if (session->end_reason)
+		ntd_log(session->report, session->end_signal ? NTD_LEVEL_ERROR : NTD_LEVEL_WARNING,
+			NULL, "%s", session->end_reason);
+}
+
+static void collect_evidence(struct ntd_session *session)
+{
+	struct ntd_waiter waiter = {.deadline = ntd_after(EVIDENCE_PATIENCE)};
+	_cleanup_error_ struct ntd_error *error = NULL;
+
+	if (session->timed_out)
+		ntd_session_collect(session, &waiter, &error);
+}
+
+static void finish_script(struct ntd_session *session)
+{
+	if (session->finish_script)
+		session->finish_script(session, ntd_after(SCRIPT_PATIENCE));
+}
+
+static void remove_sockets(struct ntd_session *session)
+{
+	if (session->sockets.temporary)
+		ntd_tree_remove(session->sockets.path, NULL);
+}
+
+static void end_report(struct ntd_session *session)
+{
+	ntd_session_tell_status(session, status_of(session));
+	ntd_report_end(session->report, ntd_after(FLUSH_PATIENCE));
+}
+
+static void stop_keeper(struct ntd_session *session)
+{
+	ntd_keeper_stop(session->keeper, session->gone_by);
+}
+
+static void restore_terminal(struct ntd_session *session)
+{
+	ntd_session_restore_terminal(session);
+}
+
+static void (*const steps[])(struct ntd_session *session) = {
+	tell_why,       collect_evidence, release_machines, stop_networks,    finish_script,
+	remove_sockets, end_report,       stop_keeper,      restore_terminal,
+};
+
+/* By a signal's default action, so that a shell sees 128 + signal. */
+__attribute__((noreturn)) static void leave(const struct ntd_session *session)
+{
+	struct sigaction deadly = {.sa_handler = SIG_DFL};
+	sigset_t set;
+
+	if (session->end_signal) {
+		sigaction(session->end_signal, &deadly, NULL);
+		sigemptyset(&set);
+		sigaddset(&set, session->end_signal);
+		pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+		kill(getpid(), session->end_signal);
+	}
+	_exit(status_of(session));
+}
+
+static void *end_main(void *arg)
+{
+	struct ntd_session *session = arg;
+
+	for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
+		steps[i](session);
+	leave(session);
+}
+
+static void end_without_main_thread(struct ntd_session *session, int signal, int status,
+				    const char *reason)
+{
+	pthread_t thread;
+	sigset_t all, before;
+
+	if (atomic_exchange(&session->ending, true))
+		return;
+	session->end_signal = signal;
+	session->end_status = status;
+	session->end_reason = reason;
+	tell_keeper(session, ntd_earlier(session->gone_by, ntd_after(END_PATIENCE)));
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	if (pthread_create(&thread, NULL, end_main, session))
+		leave(session);
+	pthread_detach(thread);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+void ntd_session_abort(struct ntd_session *session, int signal, const char *reason)
+{
+	end_without_main_thread(session, signal, 0, reason);
+}
+
+void ntd_session_leave(struct ntd_session *session, int status, const char *reason)
+{
+	end_without_main_thread(session, 0, status, reason);
+}
+
+void ntd_session_yield_to_abort(struct ntd_session *session)
+{
+	while (session->ending &&
+	       !(session->has_finisher && pthread_equal(session->finisher, pthread_self())))
+		pause();
+}

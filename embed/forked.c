@@ -1,0 +1,62 @@
+/* Processes that the script forks: os.fork(), multiprocessing. The driver does not exist in them (base/forked.h): its
+ * calls raise, and the end of such a process, if it comes to the end of the script, is its own only. Whatever it
+ * has inherited stays as it is: no atexit function of the script, no finalizer of an object that its parent has
+ * made, too.
+ */
+#include "base/forked.h"
+#include "embed.h"
+
+bool ntd_refuse_if_forked(void)
+{
+	struct ntd_error *error = NULL;
+
+	if (!ntd_is_forked())
+		return false;
+	ntd_refuse_forked(&error);
+	ntd_raise(ntd_module_state(), error);
+	return true;
+}
+
+/* Called by Python in the new process. Objects that are there already are taken out of garbage collection: their
+ * ends are the parent's. */
+static PyObject *begin(PyObject *self, PyObject *unused)
+{
+	_cleanup_pyref_ PyObject *frozen = NULL;
+
+	ntd_signals_forked();
+	frozen = ntd_call("gc", "freeze", "()");
+	return ntd_steal(&frozen);
+}
+
+int ntd_watch_forks(struct ntd_module_state *state, struct ntd_error **err)
+{
+	static PyMethodDef method = {"begin", begin, METH_NOARGS, NULL};
+	_cleanup_pyref_ PyObject *function = PyCFunction_New(&method, NULL);
+	_cleanup_pyref_ PyObject *os = PyImport_ImportModule("os"), *result = NULL;
+	_cleanup_pyref_ PyObject *register_at_fork =
+		os ? PyObject_GetAttrString(os, "register_at_fork") : NULL;
+	_cleanup_pyref_ PyObject *none = PyTuple_New(0);
+	_cleanup_pyref_ PyObject *named = Py_BuildValue("{sO}", "after_in_child", function);
+
+	if (register_at_fork && none && named)
+		result = PyObject_Call(register_at_fork, none, named);
+	if (result)
+		return 0;
+	PyErr_Clear();
+	return ntd_error_set(err, NTD_E_MACHINE, "cannot watch for processes that are forked");
+}
+
+void ntd_leave_if_forked(int status)
+{
+	if (!ntd_is_forked())
+		return;
+	ntd_write_files();
+	_exit(status);
+}
+
+/* As the end of a program, with or without an exception that is set. */
+void ntd_end_if_forked(struct ntd_module_state *state)
+{
+	if (ntd_is_forked())
+		ntd_leave_if_forked(PyErr_Occurred() ? ntd_report_exception(state) : 0);
+}
