@@ -91,7 +91,7 @@ char **ntd_strv_copy(char *const *strings)
 	size_t count = ntd_strv_count(strings);
 	char **copy = strings ? ntd_calloc(count + 1, sizeof *copy) : NULL;
 
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; copy && i < count; i++)
 		copy[i] = ntd_strdup(strings[i]);
 	return copy;
 }

@@ -46,7 +46,8 @@ struct ntd_machine *ntd_machine_new_bare(const struct ntd_machine_context *conte
 	pthread_mutex_init(&machine->mutex, NULL);
 	machine->context.tmp_dir = machine->tmp_dir = ntd_strdup(context->tmp_dir);
 	machine->context.socket_dir = machine->socket_dir = ntd_strdup(context->socket_dir);
-	machine->context.out_dir = machine->out_dir = ntd_strdup(context->out_dir);
+	machine->out_dir = ntd_strdup(context->out_dir);
+	machine->context.out_dir = machine->out_dir;
 	machine->name = ntd_strdup(name);
 	machine->script = ntd_strdup(script);
 	machine->state_dir = ntd_asprintf("%s/vm-state-%s", context->tmp_dir, name);
