@@ -24,7 +24,7 @@ struct ntd_module_state {
 	PyObject *machine_died, *machine_timeout, *protocol_error;
 	PyTypeObject *qemu_machine_type, *nspawn_machine_type, *vlan_type, *driver_type,
 		*logger_type, *step_type;
-	PyTypeObject *socket_type, *qmp_type;
+	PyTypeObject *qmp_type;
 	PyTypeObject *base_machine_type, *lazy_type, *timer_type;
 	PyTypeObject *object_type, *method_type;
 	PyObject *call_names; /* tuple: the methods in the table of machine_calls.c */
@@ -222,7 +222,6 @@ int ntd_add_vlan_type(PyObject *module, struct ntd_module_state *state);
 int ntd_add_driver_type(PyObject *module, struct ntd_module_state *state);
 int ntd_add_logger_type(PyObject *module, struct ntd_module_state *state);
 int ntd_add_step_type(PyObject *module, struct ntd_module_state *state);
-int ntd_add_socket_type(PyObject *module, struct ntd_module_state *state);
 int ntd_add_qmp_type(PyObject *module, struct ntd_module_state *state);
 int ntd_add_timer_type(PyObject *module, struct ntd_module_state *state);
 int ntd_add_lazy_type(PyObject *module, struct ntd_module_state *state);
@@ -234,11 +233,6 @@ PyObject *ntd_logger_object(struct ntd_module_state *state);
 /* Where a logger (None: the run's) writes to, or NULL with a TypeError. */
 struct ntd_report *ntd_logger_report(PyObject *logger);
 PyObject *ntd_driver_object(struct ntd_module_state *state);
-enum ntd_socket_kind { NTD_SOCKET_SHELL, NTD_SOCKET_MONITOR };
-PyObject *ntd_socket_object(struct ntd_module_state *state, PyObject *owner,
-			    struct ntd_machine *machine, enum ntd_socket_kind kind);
-PyObject *ntd_qmp_object(struct ntd_module_state *state, PyObject *owner,
-			 struct ntd_machine *machine);
 /* A context manager for a step in a log; takes `attributes`. NULL for the report: NULL. */
 PyObject *ntd_step_object(struct ntd_report *report, const char *machine, const char *text,
 			  char **attributes, bool subtest);

@@ -3,30 +3,31 @@
 
 #include <assert.h>
 
-/* The exceptions. Both bases of each are what scripts may catch: MachineError for trouble with the
- * machine, and the builtin that says what kind of trouble. */
+/* The exceptions. All bases of each are what scripts may catch: MachineError for trouble with the machine, and the
+ * builtins that say what kind of trouble; that of a connection to what has ended is upstream's. */
 int ntd_add_exceptions(PyObject *module, struct ntd_module_state *state)
 {
 	const struct {
 		PyObject **slot;
 		const char *name, *doc;
-		PyObject *builtin;
+		PyObject *builtin, *second;
 		bool machine_error;
 	} exceptions[] = {
 		{&state->machine_error, "MachineError",
 		 "Trouble with a machine or the driver's surroundings, not a failed check.",
-		 PyExc_Exception, false},
+		 PyExc_Exception, NULL, false},
 		{&state->requested_assertion_failed, "RequestedAssertionFailed",
-		 "A check that the test script asked for did not hold.", PyExc_AssertionError,
+		 "A check that the test script asked for did not hold.", PyExc_AssertionError, NULL,
 		 false},
 		{&state->machine_died, "MachineDied",
-		 "The machine's process has ended, or was not running.", PyExc_RuntimeError, true},
+		 "The machine's process has ended, or was not running.", PyExc_RuntimeError,
+		 PyExc_BrokenPipeError, true},
 		{&state->machine_timeout, "MachineTimeout",
 		 "The machine did not do something within the driver's own time limit.",
-		 PyExc_TimeoutError, true},
+		 PyExc_TimeoutError, NULL, true},
 		{&state->protocol_error, "MachineProtocolError",
 		 "The machine sent something that its protocol does not allow.", PyExc_RuntimeError,
-		 true},
+		 NULL, true},
 	};
 
 	for (size_t i = 0; i < sizeof exceptions / sizeof *exceptions; i++) {
@@ -34,7 +35,8 @@ int ntd_add_exceptions(PyObject *module, struct ntd_module_state *state)
 			ntd_asprintf("test_driver.errors.%s", exceptions[i].name);
 		_cleanup_pyref_ PyObject *bases =
 			exceptions[i].machine_error
-				? PyTuple_Pack(2, state->machine_error, exceptions[i].builtin)
+				? PyTuple_Pack(exceptions[i].second ? 3 : 2, state->machine_error,
+					       exceptions[i].builtin, exceptions[i].second)
 				: PyTuple_Pack(1, exceptions[i].builtin);
 
 		*exceptions[i].slot =

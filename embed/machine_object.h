@@ -9,7 +9,15 @@ struct ntd_kept {
 	unsigned start;
 };
 
-enum ntd_kept_slot { NTD_KEPT_PROCESS, NTD_KEPT_PID, NTD_KEPT_SERIAL_THREAD, NTD_KEPT_COUNT };
+enum ntd_kept_slot {
+	NTD_KEPT_PROCESS,
+	NTD_KEPT_PID,
+	NTD_KEPT_SERIAL_THREAD,
+	NTD_KEPT_SHELL,
+	NTD_KEPT_MONITOR,
+	NTD_KEPT_QMP_CLIENT,
+	NTD_KEPT_COUNT
+};
 
 struct ntd_kept_attribute {
 	enum ntd_kept_slot slot;
@@ -60,6 +68,15 @@ void ntd_machine_clear_kept(struct machine_object *self);
 PyObject *ntd_machine_make_process(PyObject *object, unsigned number);
 PyObject *ntd_machine_make_pid(PyObject *object, unsigned number);
 
+/* ---- machine_sockets.c */
+PyObject *ntd_machine_make_shell(PyObject *object, unsigned start);
+PyObject *ntd_machine_make_monitor(PyObject *object, unsigned start);
+/* A script's end; `limit` is called with the seconds of its time-out. None when there has been no connection. */
+PyObject *ntd_connection_object(struct ntd_script_socket *socket, PyObject *limit);
+
+/* ---- qmp_type.c */
+PyObject *ntd_machine_make_qmp_client(PyObject *object, unsigned start);
+
 /* ---- machine_type.c: for machine_life.c */
 extern const struct ntd_kept_attribute ntd_kept_pid;
 
@@ -97,6 +114,7 @@ extern PyMethodDef ntd_machine_desktop_methods[];
 extern PyMethodDef ntd_machine_interact_methods[];
 extern PyMethodDef ntd_machine_ssh_methods[];
 extern PyMethodDef ntd_machine_process_methods[];
+extern PyMethodDef ntd_machine_socket_methods[];
 
 /* A wait until some text in the guest matches a regular expression, in text_wait.c. */
 struct ntd_text_wait {

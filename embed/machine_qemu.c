@@ -58,33 +58,22 @@ static int set_root_shell(PyObject *object, PyObject *value, void *closure)
 	return truth < 0 ? -1 : 0;
 }
 
-static const enum ntd_socket_kind shell_kind = NTD_SOCKET_SHELL, monitor_kind = NTD_SOCKET_MONITOR;
-
-static PyObject *get_socket(PyObject *object, void *closure)
-{
-	const enum ntd_socket_kind *kind = closure;
-
-	if (!ntd_machine_state_booted(ntd_machine_status(ntd_machine_self(object)->machine).state))
-		Py_RETURN_NONE;
-	return ntd_socket_object(ntd_state_of(object), object, ntd_machine_self(object)->machine,
-				 *kind);
-}
-
-static PyObject *get_qmp_client(PyObject *object, void *closure)
-{
-	if (!ntd_qmp_is_open(ntd_machine_qmp(ntd_machine_self(object)->machine)))
-		Py_RETURN_NONE;
-	return ntd_qmp_object(ntd_state_of(object), object, ntd_machine_self(object)->machine);
-}
-
 static const struct ntd_kept_attribute serial_thread = {.slot = NTD_KEPT_SERIAL_THREAD,
 							.make = ntd_machine_make_serial_thread};
+
+static const struct ntd_kept_attribute shell = {.slot = NTD_KEPT_SHELL,
+						.make = ntd_machine_make_shell};
+static const struct ntd_kept_attribute monitor = {.slot = NTD_KEPT_MONITOR,
+						  .make = ntd_machine_make_monitor};
+static const struct ntd_kept_attribute qmp_client = {.slot = NTD_KEPT_QMP_CLIENT,
+						     .make = ntd_machine_make_qmp_client};
 
 static PyGetSetDef attributes[] = {
 	{"connected", get_connected, set_connected,
 	 "bool: the guest's root shell is there. Set it to False when the guest begins anew.",
 	 NULL},
-	{"qmp_client", get_qmp_client, NULL, "QMPSession | None: QEMU's QMP monitor.", NULL},
+	{"qmp_client", ntd_machine_get_kept, ntd_machine_set_kept,
+	 "QMPSession | None: QEMU's QMP monitor, of the last start.", (void *)&qmp_client},
 	{"monitor_path", get_socket_path, NULL, "Path: socket of the monitor.", (void *)"monitor"},
 	{"qmp_path", get_socket_path, NULL, "Path: socket of QMP.", (void *)"qmp"},
 	{"shell_path", get_socket_path, NULL, "Path: socket of the root shell.", (void *)"shell"},
@@ -101,10 +90,10 @@ static PyGetSetDef attributes[] = {
 	 NULL},
 	{"start_command", ntd_machine_get_start_command, ntd_machine_set_start_command,
 	 "QemuStartCommand: how the machine is started from the next start on.", NULL},
-	{"shell", get_socket, NULL, "Socket | None: the root shell's, while QEMU runs.",
-	 (void *)&shell_kind},
-	{"monitor", get_socket, NULL, "Socket | None: QEMU's monitor, while QEMU runs.",
-	 (void *)&monitor_kind},
+	{"shell", ntd_machine_get_kept, ntd_machine_set_kept,
+	 "Connection | None: the root shell's, of the last start.", (void *)&shell},
+	{"monitor", ntd_machine_get_kept, ntd_machine_set_kept,
+	 "Connection | None: QEMU's monitor, of the last start.", (void *)&monitor},
 	{"last_lines", ntd_machine_get_last_lines, NULL,
 	 "Queue: the console's lines that nothing has used yet.", NULL},
 	{"full_console_log", ntd_machine_get_full_console_log, NULL,
@@ -151,6 +140,7 @@ int ntd_add_qemu_machine_type(PyObject *module, struct ntd_module_state *state)
 				      ntd_machine_ocr_methods,
 				      ntd_machine_efi_methods,
 				      ntd_machine_interact_methods,
+				      ntd_machine_socket_methods,
 				      NULL};
 
 	if (ntd_add_type(module, &spec, state->base_machine_type, lists,

@@ -22,9 +22,8 @@ static int module_exec(PyObject *module)
 	    ntd_add_exceptions(module, state) < 0 || ntd_add_object_type(module, state) < 0 ||
 	    ntd_add_method_type(module, state) < 0 || ntd_add_step_type(module, state) < 0 ||
 	    ntd_add_logger_type(module, state) < 0 || ntd_add_vlan_type(module, state) < 0 ||
-	    ntd_add_socket_type(module, state) < 0 || ntd_add_qmp_type(module, state) < 0 ||
-	    ntd_add_lazy_type(module, state) < 0 || ntd_add_timer_type(module, state) < 0 ||
-	    ntd_add_base_machine_type(module, state) < 0 ||
+	    ntd_add_qmp_type(module, state) < 0 || ntd_add_lazy_type(module, state) < 0 ||
+	    ntd_add_timer_type(module, state) < 0 || ntd_add_base_machine_type(module, state) < 0 ||
 	    ntd_add_qemu_machine_type(module, state) < 0 ||
 	    ntd_add_nspawn_machine_type(module, state) < 0 || ntd_add_calls(state) < 0 ||
 	    ntd_add_driver_type(module, state) < 0)
@@ -45,7 +44,6 @@ static PyObject **const_slot(struct ntd_module_state *state, size_t index)
 				    (PyObject **)&state->driver_type,
 				    (PyObject **)&state->logger_type,
 				    (PyObject **)&state->step_type,
-				    (PyObject **)&state->socket_type,
 				    (PyObject **)&state->qmp_type,
 				    (PyObject **)&state->base_machine_type,
 				    (PyObject **)&state->lazy_type,

@@ -8,23 +8,29 @@
 #define GREETING_PATIENCE (60 * NTD_SECOND)
 
 struct qmp_object {
-	PyObject_HEAD
-	PyObject *owner; /* the machine object, or NULL */
+	struct ntd_object head;
+	PyObject *owner;                           /* the machine object, or NULL */
+	unsigned start;                            /* of the machine, to which it belongs */
+	PyObject *sock, *pending_events, *results; /* NULL until a script asks */
 	struct ntd_loop *loop;
 	struct ntd_qmp *qmp; /* the machine's; without one, ours */
 	bool closed;
 };
 
-PyObject *ntd_qmp_object(struct ntd_module_state *state, PyObject *owner,
-			 struct ntd_machine *machine)
+/* None before QMP can be used. */
+PyObject *ntd_machine_make_qmp_client(PyObject *object, unsigned start)
 {
-	struct qmp_object *self = PyObject_New(struct qmp_object, state->qmp_type);
+	struct ntd_qmp *qmp = ntd_machine_qmp(ntd_machine_self(object)->machine);
+	struct qmp_object *self;
 
+	if (!ntd_qmp_is_open(qmp) && ntd_machine_status(ntd_machine_self(object)->machine).pid)
+		Py_RETURN_NONE;
+	self = (struct qmp_object *)PyType_GenericAlloc(ntd_state_of(object)->qmp_type, 0);
 	if (!self)
 		return NULL;
-	self->owner = Py_NewRef(owner);
-	self->qmp = ntd_machine_qmp(machine);
-	self->closed = false;
+	self->owner = Py_NewRef(object);
+	self->start = start;
+	self->qmp = qmp;
 	return (PyObject *)self;
 }
 
@@ -36,28 +42,94 @@ static void close_client(struct qmp_object *self)
 	self->closed = true;
 }
 
+static int qmp_traverse(PyObject *object, visitproc visit, void *arg)
+{
+	const struct qmp_object *self = (struct qmp_object *)object;
+
+	Py_VISIT(self->owner);
+	Py_VISIT(self->sock);
+	Py_VISIT(self->pending_events);
+	Py_VISIT(self->results);
+	return ntd_object_traverse(object, visit, arg);
+}
+
+/* Not the owner: whether there is one tells whose the connection is. */
+static int qmp_clear(PyObject *object)
+{
+	struct qmp_object *self = (struct qmp_object *)object;
+
+	Py_CLEAR(self->sock);
+	Py_CLEAR(self->pending_events);
+	Py_CLEAR(self->results);
+	return ntd_object_clear(object);
+}
+
 static void qmp_dealloc(PyObject *object)
 {
 	struct qmp_object *self = (struct qmp_object *)object;
-	PyTypeObject *type = Py_TYPE(object);
 
+	if (!ntd_object_end(object))
+		return;
 	close_client(self);
 	if (!self->owner)
 		ntd_qmp_free(self->qmp);
-	Py_XDECREF(self->owner);
-	PyObject_Free(object);
-	Py_DECREF(type);
+	Py_CLEAR(self->owner);
+	ntd_object_free(object);
 }
 
 /* NULL with a ValueError, as that of a closed file, after close(). */
 static struct ntd_qmp *client_of(PyObject *object)
 {
+	const struct qmp_object *self = (struct qmp_object *)object;
+	struct ntd_machine *machine = self->owner ? ntd_machine_self(self->owner)->machine : NULL;
+
+	if (self->closed)
+		PyErr_SetString(PyExc_ValueError, "this QMP session was closed");
+	else if (machine && ntd_machine_status(machine).starts != self->start)
+		ntd_raise(ntd_module_state(),
+			  ntd_error_new(NTD_E_DEAD,
+					"machine '%s': the QMP connection is of an earlier start",
+					ntd_machine_name(machine)));
+	else
+		return self->qmp;
+	return NULL;
+}
+
+/* ---- attributes */
+
+static PyObject *get_sock(PyObject *object, void *closure)
+{
 	struct qmp_object *self = (struct qmp_object *)object;
 
-	if (!self->closed)
-		return self->qmp;
-	PyErr_SetString(PyExc_ValueError, "this QMP session was closed");
-	return NULL;
+	if (!self->sock)
+		self->sock = ntd_connection_object(ntd_qmp_socket(self->qmp), Py_None);
+	return Py_XNewRef(self->sock);
+}
+
+static PyObject *get_pending_events(PyObject *object, void *closure)
+{
+	struct qmp_object *self = (struct qmp_object *)object;
+
+	if (!self->pending_events)
+		self->pending_events =
+			ntd_call("test_driver.machine.qmp", "EventQueue", "(O)", object);
+	return Py_XNewRef(self->pending_events);
+}
+
+static PyObject *get_results(PyObject *object, void *closure)
+{
+	struct qmp_object *self = (struct qmp_object *)object;
+
+	if (!self->results)
+		self->results = ntd_call("queue", "Queue", "()");
+	return Py_XNewRef(self->results);
+}
+
+static PyObject *qmp_count_events(PyObject *object, PyObject *unused)
+{
+	struct ntd_qmp *qmp = client_of(object);
+
+	return qmp ? PyLong_FromSize_t(ntd_qmp_count_events(qmp)) : NULL;
 }
 
 /* ---- conversions */
@@ -219,16 +291,14 @@ static PyObject *qmp_from_path(PyObject *type, PyObject *args, PyObject *kwargs)
 				       ? 0
 				       : -1))
 		return NULL;
-	self = PyObject_New(struct qmp_object, (PyTypeObject *)type);
+	self = (struct qmp_object *)PyType_GenericAlloc((PyTypeObject *)type, 0);
 	if (!self) {
 		ntd_qmp_hang_up(loop, qmp);
 		ntd_qmp_free(qmp);
 		return NULL;
 	}
-	self->owner = NULL;
 	self->loop = loop;
 	self->qmp = qmp;
-	self->closed = false;
 	return (PyObject *)self;
 }
 
@@ -331,21 +401,34 @@ int ntd_add_qmp_type(PyObject *module, struct ntd_module_state *state)
 		 METH_VARARGS | METH_KEYWORDS | METH_CLASS,
 		 "from_path($type, path)\n--\n\n"
 		 "A session with the QMP socket at a path, other than that of a machine."},
+		{"_count_events", qmp_count_events, METH_NOARGS,
+		 "_count_events($self)\n--\n\nHow many events nobody has taken yet."},
 		{NULL, NULL, 0, NULL},
+	};
+	static PyGetSetDef attributes[] = {
+		{"sock", get_sock, NULL,
+		 "Connection: for what is written by hand; receives the replies to that.", NULL},
+		{"pending_events", get_pending_events, NULL,
+		 "Queue: the events that nobody has taken yet.", NULL},
+		{"results", get_results, NULL, "Queue: empty; send() returns each reply.", NULL},
+		{NULL, NULL, NULL, NULL, NULL},
 	};
 	static PyType_Slot slots[] = {
 		{Py_tp_doc, (void *)"The QMP monitor of a machine."},
 		{Py_tp_dealloc, qmp_dealloc},
+		{Py_tp_traverse, qmp_traverse},
+		{Py_tp_clear, qmp_clear},
+		{Py_tp_getset, attributes},
 		{Py_tp_methods, methods},
 		{0, NULL},
 	};
 	static PyType_Spec spec = {
 		.name = "test_driver.machine.qmp.QMPSession",
 		.basicsize = sizeof(struct qmp_object),
-		.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+		.flags =
+			Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
 		.slots = slots,
 	};
 
-	state->qmp_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
-	return state->qmp_type ? PyModule_AddType(module, state->qmp_type) : -1;
+	return ntd_add_type(module, &spec, NULL, NULL, &state->qmp_type);
 }

@@ -24,7 +24,7 @@ struct ntd_monitor {
 	char *machine;
 	struct ntd_source socket; /* fd -1: closed */
 	struct ntd_buf out, in;
-	struct ntd_inbox inbox;
+	struct ntd_script_socket script;
 	struct command *first, **last; /* first is sent when `busy` */
 	bool busy;
 	bool stale; /* the reply to an abandoned command is still to come */
@@ -54,14 +54,6 @@ static bool at_prompt(const struct ntd_buf *text)
 	return text->len >= len && !memcmp(ntd_buf_bytes(text) + text->len - len, prompt, len);
 }
 
-/* What has come since the last reply is the beginning of one to a script's own command, or all of it. */
-static void take_inbox(struct ntd_monitor *monitor)
-{
-	ntd_buf_append(&monitor->in, ntd_buf_bytes(&monitor->inbox.bytes),
-		       monitor->inbox.bytes.len);
-	ntd_buf_clear(&monitor->inbox.bytes);
-}
-
 /* Sends the first command when nothing is under way. */
 static void pump(struct ntd_monitor *monitor)
 {
@@ -75,8 +67,8 @@ static void pump(struct ntd_monitor *monitor)
 		ntd_buf_puts(&monitor->out, command->line);
 		ntd_buf_puts(&monitor->out, "\n");
 		ntd_output_flush(&monitor->socket, &monitor->out);
-	} else {
-		take_inbox(monitor);
+	} else { /* what has come is the beginning of a reply to a script's own command, or all of it */
+		ntd_script_socket_take(&monitor->script, &monitor->in);
 		if (at_prompt(&monitor->in))
 			finish_first(monitor);
 	}
@@ -114,7 +106,8 @@ static void socket_ready(struct ntd_source *source, uint32_t events)
 	if (monitor->in.len > REPLY_LIMIT)
 		ntd_buf_consume(&monitor->in, monitor->in.len - REPLY_LIMIT / 2);
 	if (!monitor->busy && !monitor->stale && !monitor->prompted) {
-		ntd_inbox_add(&monitor->inbox, ntd_buf_bytes(&monitor->in), monitor->in.len);
+		ntd_script_socket_add(&monitor->script, ntd_buf_bytes(&monitor->in),
+				      monitor->in.len);
 		ntd_buf_clear(&monitor->in);
 	}
 	if (got > 0 && at_prompt(&monitor->in))
@@ -126,7 +119,7 @@ int ntd_monitor_open(struct ntd_monitor *monitor, int fd, void (*prompted)(void 
 {
 	ntd_buf_clear(&monitor->in);
 	ntd_buf_clear(&monitor->out);
-	ntd_inbox_open(&monitor->inbox);
+	ntd_script_socket_open(&monitor->script);
 	monitor->busy = monitor->stale = false;
 	monitor->prompted = prompted;
 	monitor->owner = owner;
@@ -138,54 +131,34 @@ void ntd_monitor_close(struct ntd_monitor *monitor)
 {
 	ntd_source_remove(&monitor->socket);
 	ntd_close_fd(&monitor->socket.fd);
-	ntd_inbox_close(&monitor->inbox);
+	ntd_script_socket_close(&monitor->script);
 	while (monitor->first)
 		finish_first(monitor);
 }
 
-struct ntd_inbox *ntd_monitor_inbox(struct ntd_monitor *monitor)
+static void script_wrote(struct ntd_script_socket *socket, const char *bytes, size_t len)
 {
-	return &monitor->inbox;
+	struct ntd_monitor *monitor = ntd_container_of(socket, struct ntd_monitor, script);
+
+	if (monitor->socket.fd < 0)
+		return;
+	ntd_buf_append(&monitor->out, bytes, len);
+	ntd_output_flush(&monitor->socket, &monitor->out);
+}
+
+struct ntd_script_socket *ntd_monitor_socket(struct ntd_monitor *monitor)
+{
+	return &monitor->script;
 }
 
 /* ---- script threads */
-
-struct raw {
-	struct ntd_monitor *monitor;
-	const char *bytes;
-	size_t len;
-	bool closed;
-};
-
-static void send_raw(void *arg)
-{
-	struct raw *raw = arg;
-
-	raw->closed = raw->monitor->socket.fd < 0;
-	if (raw->closed)
-		return;
-	ntd_buf_append(&raw->monitor->out, raw->bytes, raw->len);
-	ntd_output_flush(&raw->monitor->socket, &raw->monitor->out);
-}
-
-int ntd_monitor_send(struct ntd_monitor *monitor, const char *bytes, size_t len,
-		     struct ntd_error **err)
-{
-	struct raw raw = {.monitor = monitor, .bytes = bytes, .len = len};
-
-	ntd_loop_call(monitor->loop, send_raw, &raw);
-	if (raw.closed)
-		return ntd_error_set(err, NTD_E_DEAD,
-				     "machine '%s' has no monitor: it is not running",
-				     monitor->machine);
-	return 0;
-}
 
 static void command_begin(struct ntd_request *request)
 {
 	struct command *command = ntd_container_of(request, struct command, request);
 	struct ntd_monitor *monitor = command->monitor;
 
+	ntd_script_socket_pull(&monitor->script);
 	if (monitor->socket.fd < 0) {
 		ntd_request_complete(request,
 				     ntd_error_new(NTD_E_DEAD,
@@ -226,7 +199,10 @@ int ntd_monitor_command(struct ntd_monitor *monitor, const char *line, struct nt
 		.monitor = monitor,
 		.line = line,
 		.reply = reply};
+	int64_t limit = monitor->script.limit;
 
+	if (limit)
+		deadline = ntd_earlier(deadline, ntd_after(limit));
 	if (ntd_request_run(monitor->loop, &command.request, deadline, waiter, err) < 0)
 		return ntd_error_wrap(err, "machine '%s': monitor command `%s`", monitor->machine,
 				      line ? line : "");
@@ -238,10 +214,10 @@ struct ntd_monitor *ntd_monitor_new(struct ntd_loop *loop, const char *machine)
 	struct ntd_monitor *monitor = ntd_calloc(1, sizeof *monitor);
 
 	*monitor = (struct ntd_monitor){.loop = loop,
-					.inbox.loop = loop,
 					.machine = ntd_strdup(machine),
 					.socket = {.fd = -1, .ready = socket_ready}};
 	monitor->last = &monitor->first;
+	ntd_script_socket_init(&monitor->script, loop, script_wrote);
 	return monitor;
 }
 
@@ -251,7 +227,7 @@ void ntd_monitor_free(struct ntd_monitor *monitor)
 		return;
 	ntd_buf_free(&monitor->in);
 	ntd_buf_free(&monitor->out);
-	ntd_inbox_free(&monitor->inbox);
+	ntd_script_socket_free(&monitor->script);
 	free(monitor->machine);
 	free(monitor);
 }

@@ -5,7 +5,8 @@
  */
 #pragma once
 
-#include "machine/inbox.h"
+#include "loop/request.h"
+#include "machine/script_socket.h"
 
 struct ntd_monitor;
 
@@ -18,11 +19,8 @@ int ntd_monitor_open(struct ntd_monitor *monitor, int fd, void (*prompted)(void 
 /* Loop: pending commands end as if answered; later ones fail. */
 void ntd_monitor_close(struct ntd_monitor *monitor);
 
-/* What came without a command; see machine/inbox.h. */
-struct ntd_inbox *ntd_monitor_inbox(struct ntd_monitor *monitor);
-/* Writes raw bytes, as a script does that speaks to the monitor by itself. */
-int ntd_monitor_send(struct ntd_monitor *monitor, const char *bytes, size_t len,
-		     struct ntd_error **err);
+/* For a script: what came without a command. A time-out on its end bounds the wait for a reply. */
+struct ntd_script_socket *ntd_monitor_socket(struct ntd_monitor *monitor);
 
 /* Sends a line (NULL: only waits for the prompt that nobody has seen yet) and waits for the reply. */
 int ntd_monitor_command(struct ntd_monitor *monitor, const char *line, struct ntd_buf *reply,

@@ -108,6 +108,9 @@ static void shell_connecting(struct ntd_source *source, uint32_t events)
 static int prepare(struct ntd_machine *machine, struct ntd_error **err)
 {
 	machine->monitor_prompted = machine->qmp_ready = machine->panicked = false;
+	ntd_script_socket_reset(ntd_shell_socket(machine->shell));
+	ntd_script_socket_reset(ntd_monitor_socket(machine->monitor));
+	ntd_script_socket_reset(ntd_qmp_socket(machine->qmp));
 	machine->monitor_listener.ready = monitor_connecting;
 	machine->shell_listener.ready = shell_connecting;
 	unlink(machine->qmp_path);

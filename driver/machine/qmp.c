@@ -1,5 +1,6 @@
 /* QEMU writes one JSON object a line. Replies carry the id of their command and go to the request that
- * waits for it (a reply nobody waits for any more is dropped); events are queued until someone asks.
+ * waits for it (a reply nobody waits for any more is dropped; one to what a script wrote by itself is the script's);
+ * events are queued until someone asks.
  */
 #include "machine/qmp.h"
 
@@ -16,6 +17,7 @@ struct ntd_qmp {
 	char *who;                /* for errors */
 	struct ntd_source socket; /* fd -1: closed */
 	struct ntd_buf out, in;
+	struct ntd_script_socket script;
 	struct exchange *exchanges; /* commands without a reply yet */
 	struct exchange *event_waits, **last_wait;
 	cJSON *events; /* array */
@@ -107,6 +109,20 @@ static void deliver_answer(struct ntd_qmp *qmp, const cJSON *id, const cJSON *re
 	qmp->answered(qmp->asker, reply);
 }
 
+/* Our commands have ids, and what a script sends by itself another or none. */
+static bool is_ours(const struct ntd_qmp *qmp, const cJSON *id)
+{
+	return cJSON_IsNumber(id) && id->valuedouble >= 0 && id->valuedouble <= qmp->last_id;
+}
+
+static void deliver_to_script(struct ntd_qmp *qmp, const cJSON *reply)
+{
+	_cleanup_free_ char *text = cJSON_PrintUnformatted(reply);
+
+	ntd_script_socket_add(&qmp->script, text, strlen(text));
+	ntd_script_socket_add(&qmp->script, "\n", 1);
+}
+
 static void deliver_reply(struct ntd_qmp *qmp, cJSON *reply)
 {
 	const cJSON *id = cJSON_GetObjectItemCaseSensitive(reply, "id");
@@ -117,7 +133,10 @@ static void deliver_reply(struct ntd_qmp *qmp, cJSON *reply)
 		link = &(*link)->next;
 	exchange = *link;
 	if (!exchange) {
-		deliver_answer(qmp, id, reply);
+		if (is_ours(qmp, id))
+			deliver_answer(qmp, id, reply);
+		else
+			deliver_to_script(qmp, reply);
 		cJSON_Delete(reply);
 		return;
 	}
@@ -174,6 +193,7 @@ int ntd_qmp_open(struct ntd_qmp *qmp, int fd, ntd_qmp_ready *ready, void *owner,
 	ntd_buf_clear(&qmp->out);
 	cJSON_Delete(qmp->events);
 	qmp->events = cJSON_CreateArray();
+	ntd_script_socket_open(&qmp->script);
 	qmp->asked = 0;
 	qmp->ready = ready;
 	qmp->owner = owner;
@@ -187,6 +207,7 @@ void ntd_qmp_close(struct ntd_qmp *qmp, const struct ntd_error *why)
 
 	ntd_source_remove(&qmp->socket);
 	ntd_close_fd(&qmp->socket.fd);
+	ntd_script_socket_close(&qmp->script);
 	while (qmp->exchanges) {
 		struct exchange *exchange = qmp->exchanges;
 
@@ -202,6 +223,21 @@ void ntd_qmp_close(struct ntd_qmp *qmp, const struct ntd_error *why)
 	qmp->last_wait = &qmp->event_waits;
 	if (ready)
 		ready(qmp->owner, why); /* the last: it may end in ntd_qmp_free() */
+}
+
+static void script_wrote(struct ntd_script_socket *socket, const char *bytes, size_t len)
+{
+	struct ntd_qmp *qmp = ntd_container_of(socket, struct ntd_qmp, script);
+
+	if (qmp->socket.fd < 0)
+		return;
+	ntd_buf_append(&qmp->out, bytes, len);
+	ntd_output_flush(&qmp->socket, &qmp->out);
+}
+
+struct ntd_script_socket *ntd_qmp_socket(struct ntd_qmp *qmp)
+{
+	return &qmp->script;
 }
 
 void ntd_qmp_ask(struct ntd_qmp *qmp, const char *command,
@@ -225,6 +261,7 @@ static void exchange_begin(struct ntd_request *request)
 	struct exchange *exchange = ntd_container_of(request, struct exchange, request);
 	struct ntd_qmp *qmp = exchange->qmp;
 
+	ntd_script_socket_pull(&qmp->script);
 	if (!exchange->command && cJSON_GetArraySize(qmp->events)) {
 		exchange->reply = cJSON_DetachItemFromArray(qmp->events, 0);
 		ntd_request_complete(request, NULL);
@@ -287,6 +324,26 @@ cJSON *ntd_qmp_next_event(struct ntd_qmp *qmp, int64_t deadline, struct ntd_wait
 	return run(qmp, NULL, NULL, deadline, waiter, err);
 }
 
+struct events_query {
+	const struct ntd_qmp *qmp;
+	size_t count;
+};
+
+static void count_events(void *arg)
+{
+	struct events_query *query = arg;
+
+	query->count = (size_t)cJSON_GetArraySize(query->qmp->events);
+}
+
+size_t ntd_qmp_count_events(struct ntd_qmp *qmp)
+{
+	struct events_query query = {.qmp = qmp};
+
+	ntd_loop_call(qmp->loop, count_events, &query);
+	return query.count;
+}
+
 /* ---- life */
 
 struct ntd_qmp *ntd_qmp_new(struct ntd_loop *loop, const char *who)
@@ -298,6 +355,7 @@ struct ntd_qmp *ntd_qmp_new(struct ntd_loop *loop, const char *who)
 				.socket = {.fd = -1, .ready = socket_ready},
 				.events = cJSON_CreateArray()};
 	qmp->last_wait = &qmp->event_waits;
+	ntd_script_socket_init(&qmp->script, loop, script_wrote);
 	return qmp;
 }
 
@@ -324,6 +382,7 @@ void ntd_qmp_free(struct ntd_qmp *qmp)
 	cJSON_Delete(qmp->events);
 	ntd_buf_free(&qmp->in);
 	ntd_buf_free(&qmp->out);
+	ntd_script_socket_free(&qmp->script);
 	free(qmp->who);
 	free(qmp);
 }

@@ -3,8 +3,8 @@
  */
 #pragma once
 
-#include "base/buf.h"
 #include "loop/request.h"
+#include "machine/script_socket.h"
 
 #include <cjson/cJSON.h>
 
@@ -29,6 +29,10 @@ int ntd_qmp_open(struct ntd_qmp *qmp, int fd, ntd_qmp_ready *ready, void *owner,
 /* Loop: closes; pending commands and waits fail with a copy of `why`. */
 void ntd_qmp_close(struct ntd_qmp *qmp, const struct ntd_error *why);
 bool ntd_qmp_is_open(struct ntd_qmp *qmp);
+/* For a script that speaks QMP by itself: replies to what is not a command of ours. */
+struct ntd_script_socket *ntd_qmp_socket(struct ntd_qmp *qmp);
+/* How many events nobody has taken yet. */
+size_t ntd_qmp_count_events(struct ntd_qmp *qmp);
 
 /* Executes a command. `arguments` may be NULL, or raw text, which is sent as it is; it stays the caller's. Returns the whole reply object
  * without its id ({"return": ...} or {"error": ...}), owned by the caller; NULL when there is none. */

@@ -25,6 +25,7 @@ void ntd_shell_clear_wire(struct ntd_shell *shell, struct ntd_error *error)
 
 	shell->on_wire = false;
 	ntd_timer_cancel(&shell->overdue);
+	ntd_timer_cancel(&shell->silence);
 	ntd_reply_expect(&shell->reply, "");
 	if (job)
 		ntd_request_complete(&job->request, error);
@@ -63,6 +64,7 @@ void ntd_shell_pump(struct ntd_shell *shell)
 		ntd_request_complete(&job->request, NULL);
 	} else {
 		shell->current = job;
+		ntd_shell_await_bytes(shell);
 	}
 }
 
@@ -83,6 +85,7 @@ static void job_begin(struct ntd_request *request)
 	struct ntd_shell *shell = job->shell;
 	struct ntd_error *error = cannot_run(shell);
 
+	ntd_script_socket_pull(&shell->script);
 	if (error) {
 		ntd_request_complete(request, error);
 		return;
@@ -94,6 +97,20 @@ static void job_begin(struct ntd_request *request)
 	ntd_shell_pump(shell);
 }
 
+/* Nobody waits for the command on the wire any more, which is free when its reply has come. */
+static void give_up_current(struct ntd_shell *shell)
+{
+	const struct ntd_shell_job *job = ntd_steal(&shell->current);
+
+	if (ntd_framing_can_interrupt(job->command)) {
+		ntd_framing_write_interrupt(&shell->out);
+		ntd_output_flush(&shell->socket, &shell->out);
+	}
+	if (!shell->overdue.loop)
+		ntd_timer_set(shell->loop, &shell->overdue,
+			      ntd_after((shell->framing.grace + HOST_GRACE) * NTD_SECOND));
+}
+
 static void job_abandon(struct ntd_request *request)
 {
 	struct ntd_shell_job *job = ntd_container_of(request, struct ntd_shell_job, request);
@@ -101,14 +118,7 @@ static void job_abandon(struct ntd_request *request)
 	struct ntd_shell_job **link = &shell->first;
 
 	if (shell->current == job) {
-		shell->current = NULL; /* the wire is free when its reply has come */
-		if (ntd_framing_can_interrupt(job->command)) {
-			ntd_framing_write_interrupt(&shell->out);
-			ntd_output_flush(&shell->socket, &shell->out);
-		}
-		if (!shell->overdue.loop)
-			ntd_timer_set(shell->loop, &shell->overdue,
-				      ntd_after((shell->framing.grace + HOST_GRACE) * NTD_SECOND));
+		give_up_current(shell);
 		return;
 	}
 	while (*link && *link != job)
@@ -168,6 +178,33 @@ static void reply_overdue(struct ntd_timer *timer)
 		ntd_request_complete(&take_first(shell)->request, ntd_error_copy(shell->refusal));
 }
 
+/* ---- a script's own limit */
+
+void ntd_shell_await_bytes(struct ntd_shell *shell)
+{
+	int64_t limit = shell->script.limit;
+
+	if (limit && shell->current)
+		ntd_timer_set(shell->loop, &shell->silence, ntd_after(limit));
+}
+
+static void silent_too_long(struct ntd_timer *timer)
+{
+	struct ntd_shell *shell = ntd_container_of(timer, struct ntd_shell, silence);
+	struct ntd_shell_job *job = shell->current;
+	struct ntd_error *error;
+
+	if (!job)
+		return;
+	error = ntd_error_new(NTD_E_TIMEOUT,
+			      "machine '%s': command `%.*s`: timed out: nothing came for %g "
+			      "seconds, the limit that was set on the shell's socket",
+			      shell->machine, ntd_shell_shown(job->command), job->command->text,
+			      ntd_seconds(shell->script.limit));
+	give_up_current(shell);
+	ntd_request_complete(&job->request, error);
+}
+
 /* ---- the channel */
 
 static int run(struct ntd_channel *channel, const struct ntd_command *command,
@@ -191,15 +228,26 @@ struct raw {
 	bool closed;
 };
 
+static void write_raw(struct ntd_shell *shell, const char *bytes, size_t len)
+{
+	if (shell->socket.fd < 0)
+		return;
+	ntd_buf_append(&shell->out, bytes, len);
+	ntd_output_flush(&shell->socket, &shell->out);
+}
+
+static void script_wrote(struct ntd_script_socket *socket, const char *bytes, size_t len)
+{
+	write_raw(ntd_container_of(socket, struct ntd_shell, script), bytes, len);
+}
+
 static void send_raw(void *arg)
 {
 	struct raw *raw = arg;
 
 	raw->closed = raw->shell->socket.fd < 0;
-	if (raw->closed)
-		return;
-	ntd_buf_append(&raw->shell->out, raw->bytes, raw->len);
-	ntd_output_flush(&raw->shell->socket, &raw->shell->out);
+	ntd_script_socket_pull(&raw->shell->script);
+	write_raw(raw->shell, raw->bytes, raw->len);
 }
 
 int ntd_shell_send(struct ntd_shell *shell, const char *bytes, size_t len, struct ntd_error **err)
@@ -250,13 +298,14 @@ struct ntd_shell *ntd_shell_new(struct ntd_loop *loop, const char *machine,
 
 	*shell = (struct ntd_shell){.channel.ops = &ops,
 				    .loop = loop,
-				    .inbox.loop = loop,
 				    .owner = *owner,
 				    .machine = ntd_strdup(machine),
 				    .socket = {.fd = -1, .ready = ntd_shell_ready},
 				    .overdue.expired = reply_overdue,
+				    .silence.expired = silent_too_long,
 				    .reply.limit = OUTPUT_LIMIT};
 	shell->last = &shell->first;
+	ntd_script_socket_init(&shell->script, loop, script_wrote);
 	ntd_framing_init(&shell->framing, GUEST_GRACE);
 	return shell;
 }
@@ -270,7 +319,7 @@ int ntd_shell_open(struct ntd_shell *shell, int fd, struct ntd_error **err)
 	ntd_shell_set_refusal(shell, NULL);
 	shell->on_wire = false;
 	shell->activity = 0;
-	ntd_inbox_open(&shell->inbox);
+	ntd_script_socket_open(&shell->script);
 	shell->socket.fd = fd;
 	return ntd_source_add(shell->loop, &shell->socket, EPOLLIN, err);
 }
@@ -290,7 +339,7 @@ void ntd_shell_close(struct ntd_shell *shell, const struct ntd_error *why)
 		ntd_source_remove(&shell->socket);
 		ntd_close_fd(&shell->socket.fd);
 	}
-	ntd_inbox_close(&shell->inbox);
+	ntd_script_socket_close(&shell->script);
 	ntd_shell_refuse(shell, why); /* also for a command that is just on its way */
 }
 
@@ -307,7 +356,7 @@ void ntd_shell_free(struct ntd_shell *shell)
 	ntd_reply_free(&shell->reply);
 	ntd_buf_free(&shell->out);
 	ntd_buf_free(&shell->said);
-	ntd_inbox_free(&shell->inbox);
+	ntd_script_socket_free(&shell->script);
 	free(shell->machine);
 	free(shell);
 }

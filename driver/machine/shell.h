@@ -6,7 +6,7 @@
 #pragma once
 
 #include "machine/channel.h"
-#include "machine/inbox.h"
+#include "machine/script_socket.h"
 
 struct ntd_shell;
 
@@ -41,7 +41,8 @@ unsigned ntd_shell_activity(const struct ntd_shell *shell);
 
 /* Writes raw bytes, as a script does that speaks to the shell by itself. */
 int ntd_shell_send(struct ntd_shell *shell, const char *bytes, size_t len, struct ntd_error **err);
-/* What came while no command was on its way; see machine/inbox.h. */
-struct ntd_inbox *ntd_shell_inbox(struct ntd_shell *shell);
+/* For a script: what came while no command was on its way. A time-out on its end bounds how long the guest may say
+ * nothing while a command is on its way. */
+struct ntd_script_socket *ntd_shell_socket(struct ntd_shell *shell);
 /* The command that runs now, for messages; NULL when idle. A new string. */
 char *ntd_shell_running(struct ntd_shell *shell);

@@ -22,7 +22,8 @@ struct ntd_shell {
 	struct ntd_framing framing;
 	struct ntd_error *refusal; /* why commands cannot run; NULL: they can */
 	struct ntd_buf said;       /* bytes before the banner, for the log */
-	struct ntd_inbox inbox;
+	struct ntd_script_socket script;
+	struct ntd_timer silence; /* when a script's limit for the next bytes has passed */
 	unsigned activity;
 	unsigned sequence;
 };
@@ -46,6 +47,8 @@ static inline int ntd_shell_shown(const struct ntd_command *command)
 /* ---- shell.c */
 /* The wire is free again; who waited for the reply, if anyone still does, is told: NULL for success. */
 void ntd_shell_clear_wire(struct ntd_shell *shell, struct ntd_error *error);
+/* A script's limit of silence begins anew. */
+void ntd_shell_await_bytes(struct ntd_shell *shell);
 /* Sends the next command when the wire is free. */
 void ntd_shell_pump(struct ntd_shell *shell);
 /* Commands cannot run, because of `why`; NULL: they can. */

@@ -66,6 +66,7 @@ static void ask_for_more(struct ntd_shell *shell)
 static void banner(struct ntd_shell *shell)
 {
 	struct ntd_shell_job *job = shell->current;
+	_cleanup_buf_ struct ntd_buf unread = {0}; /* of the last one */
 	struct ntd_error *error = NULL;
 
 	ntd_framing_forget(&shell->framing);
@@ -81,7 +82,7 @@ static void banner(struct ntd_shell *shell)
 	ntd_shell_clear_wire(shell, error);
 	shell->owner.announced(shell->owner.owner, ntd_buf_bytes(&shell->said), shell->said.len);
 	ntd_buf_clear(&shell->said);
-	ntd_inbox_open(&shell->inbox);
+	ntd_script_socket_take(&shell->script, &unread);
 }
 
 static void garbled(struct ntd_shell *shell, enum ntd_reply_event event)
@@ -157,7 +158,9 @@ bool ntd_shell_read(struct ntd_shell *shell, int batches)
 			return false;
 		note_said(shell, bytes, shell->on_wire ? 0 : left);
 		if (!shell->on_wire)
-			ntd_inbox_add(&shell->inbox, bytes, left);
+			ntd_script_socket_add(&shell->script, bytes, left);
+		else
+			ntd_shell_await_bytes(shell);
 		while (left)
 			handle(shell, ntd_reply_feed(&shell->reply, &at, &left));
 	}
@@ -172,14 +175,14 @@ void ntd_shell_ready(struct ntd_source *source, uint32_t events)
 		ntd_output_flush(&shell->socket, &shell->out);
 	if (events & ~(uint32_t)EPOLLOUT && !ntd_shell_read(shell, 4)) {
 		ntd_source_remove(&shell->socket);
-		ntd_inbox_close(&shell->inbox);
+		ntd_script_socket_close(&shell->script);
 		shell->owner.disconnected(shell->owner.owner);
 	}
 }
 
-struct ntd_inbox *ntd_shell_inbox(struct ntd_shell *shell)
+struct ntd_script_socket *ntd_shell_socket(struct ntd_shell *shell)
 {
-	return &shell->inbox;
+	return &shell->script;
 }
 
 unsigned ntd_shell_activity(const struct ntd_shell *shell)

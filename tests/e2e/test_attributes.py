@@ -22,7 +22,7 @@ def test_attributes_of_a_machine_that_is_down(fake):
         assert machine.efi_vars_path == machine.state_dir / "machine-efi-vars.fd"
         assert isinstance(machine.last_lines, queue.Queue) and machine.last_lines.empty()
         assert machine.callbacks == [] and machine.keep_machine_state is machine.keep_vm_state is False
-        for name in "name", "shell", "tmp_dir", "full_console_log":
+        for name in "name", "tmp_dir", "full_console_log":
             try:
                 setattr(machine, name, 5)
             except AttributeError:
@@ -195,6 +195,7 @@ def test_raw_bytes_of_the_root_shell(session):
             pass
         else:
             raise Exception("the reply to the driver's command was received")
+        shell.settimeout(None)
         assert machine.shell.sendall(b"true\n") is None and shell.recv(0) == b""
         for wrong in "text", 5, None:
             try:
@@ -218,6 +219,7 @@ def test_raw_bytes_of_the_monitor(session):
         while not received.endswith(b"(qemu) "):
             received += machine.monitor.recv(1000)
         assert received.decode() == answer
+        machine.monitor.settimeout(None)
     """)
 
 

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from test_driver.efi import EfiVariable, EfiVars
 from test_driver.logger import AbstractLogger
+from test_driver.machine.connection import Connection
 from test_driver.machine.console import SerialThread
 from test_driver.machine.process import Process
 from test_driver.machine.qmp import QMPSession
@@ -100,17 +101,14 @@ class QemuMachine(BaseMachine):
     ) -> None: ...
     root_shell: bool
     connected: bool
-    @property
-    def shell(self) -> _Socket | None: ...
-    @property
-    def monitor(self) -> _Socket | None: ...
+    shell: Connection | None
+    monitor: Connection | None
     @property
     def last_lines(self) -> Queue[str]: ...
     @property
     def full_console_log(self) -> list[str]: ...
     serial_thread: SerialThread | None
-    @property
-    def qmp_client(self) -> QMPSession | None: ...
+    qmp_client: QMPSession | None
     @property
     def monitor_path(self) -> Path: ...
     @property
@@ -208,12 +206,6 @@ class QemuStartCommand:
     ) -> Popen[bytes]: ...
 
 StartCommand = NixStartScript = QemuStartCommand
-
-class _Socket:
-    def send(self, data: bytes, /) -> int: ...
-    def sendall(self, data: bytes, /) -> None: ...
-    def recv(self, bufsize: int) -> bytes: ...
-    def settimeout(self, value: float | None, /) -> None: ...
 
 CHAR_TO_KEY: dict[str, str]
 

@@ -1,5 +1,8 @@
 """QEMU's machine protocol."""
 
+import queue
+from datetime import timedelta
+
 from _test_driver import QMPSession
 
 
@@ -16,4 +19,31 @@ class QMPAPIError(RuntimeError):
         return f"<QMP API error related to transaction {self.transaction_id} [{self.class_name}]: {self.description}>"
 
 
-__all__ = ["QMPAPIError", "QMPSession"]
+class EventQueue(queue.Queue):
+    """The events that nobody has taken yet; wait_for_event() and events() take them from here, too."""
+
+    def __init__(self, session):
+        super().__init__()
+        self._session = session
+
+    def qsize(self):
+        return super().qsize() + self._session._count_events()
+
+    def empty(self):
+        return not self.qsize()
+
+    def get(self, block=True, timeout=None):
+        if super().qsize():  # put there by the script
+            return super().get(block, timeout)
+        if self.empty() and not block:
+            raise queue.Empty
+        try:
+            return self._session.wait_for_event(None if timeout is None and block else timedelta(seconds=timeout or 0))
+        except TimeoutError:
+            raise queue.Empty from None
+
+    def get_nowait(self):
+        return self.get(block=False)
+
+
+__all__ = ["EventQueue", "QMPAPIError", "QMPSession"]

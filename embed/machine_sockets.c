@@ -1,0 +1,75 @@
+/* machine.shell, machine.monitor and qmp_client.sock: sockets of Python's, whose other end is the driver's. The class
+ * is in test_driver.machine.connection.
+ */
+#include "machine_object.h"
+
+#include <unistd.h>
+
+static struct ntd_script_socket *socket_named(struct ntd_machine *machine, const char *name)
+{
+	return !strcmp(name, "shell") ? ntd_shell_socket(ntd_machine_shell(machine))
+				      : ntd_monitor_socket(ntd_machine_monitor(machine));
+}
+
+PyObject *ntd_connection_object(struct ntd_script_socket *socket, PyObject *limit)
+{
+	struct ntd_error *error = NULL;
+	PyObject *made;
+	int fd;
+
+	Py_BEGIN_ALLOW_THREADS
+	fd = ntd_script_socket_fd(socket, &error);
+	Py_END_ALLOW_THREADS
+	if (error)
+		return ntd_raise(ntd_module_state(), error);
+	if (fd < 0)
+		Py_RETURN_NONE;
+	made = ntd_call("test_driver.machine.connection", "connection", "(iO)", fd, limit);
+	if (!made)
+		close(fd);
+	return made;
+}
+
+/* What it is told of the time-out that a script sets on its end. */
+static PyObject *make(PyObject *object, const char *name, unsigned start)
+{
+	_cleanup_pyref_ PyObject *method = PyObject_GetAttrString(object, "_limit_answers");
+	_cleanup_pyref_ PyObject *limit =
+		method ? ntd_call("functools", "partial", "(OsI)", method, name, start) : NULL;
+
+	return limit ? ntd_connection_object(socket_named(ntd_machine_self(object)->machine, name),
+					     limit)
+		     : NULL;
+}
+
+PyObject *ntd_machine_make_shell(PyObject *object, unsigned start)
+{
+	return make(object, "shell", start);
+}
+
+PyObject *ntd_machine_make_monitor(PyObject *object, unsigned start)
+{
+	return make(object, "monitor", start);
+}
+
+/* The sockets of another start mean nothing to this one. */
+static PyObject *limit_answers(PyObject *object, PyObject *args)
+{
+	struct ntd_machine *machine = ntd_machine_self(object)->machine;
+	const char *name;
+	double seconds;
+	unsigned start;
+
+	if (!PyArg_ParseTuple(args, "sId:_limit_answers", &name, &start, &seconds))
+		return NULL;
+	if (start == ntd_machine_status(machine).starts)
+		socket_named(machine, name)->limit = ntd_span(seconds);
+	Py_RETURN_NONE;
+}
+
+PyMethodDef ntd_machine_socket_methods[] = {
+	{"_limit_answers", limit_answers, METH_VARARGS,
+	 "_limit_answers($self, name, start, seconds, /)\n--\n\n"
+	 "How long the driver waits for an answer at the shell or the monitor; 0: for ever."},
+	{NULL, NULL, 0, NULL},
+};
