@@ -9,6 +9,9 @@
 
 #define PLACES_MAX 1000
 
+/* Bytes of the file. All runs share PRESENCE; who alone has it may remove the file. */
+enum { PRESENCE, BASE };
+
 /* ---- locks of bytes */
 
 /* Of another range than those of places. */
@@ -53,21 +56,55 @@ static char *who(pid_t holder)
 
 /* ---- the file */
 
+/* Waits for a run that is just about to remove the file. */
+static void be_present(const struct ntd_claim *claim)
+{
+	struct flock lock = lock_of(PRESENCE, F_RDLCK);
+
+	while (fcntl(claim->fd, F_SETLKW, &lock) < 0 && errno == EINTR)
+		;
+}
+
+/* Whether the file has not been removed. */
+static bool is_there(const struct ntd_claim *claim)
+{
+	struct stat opened, named;
+
+	return fstat(claim->fd, &opened) == 0 && stat(claim->path, &named) == 0 &&
+	       opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
+}
+
 int ntd_claim_open(struct ntd_claim *claim, const char *base, struct ntd_error **err)
 {
-	_cleanup_free_ char *path = ntd_asprintf("%s/.nixos-test-driver-%u.lock", base, geteuid());
-
 	claim->base = ntd_strdup(base);
-	claim->fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (claim->fd < 0)
-		return ntd_error_set(err, NTD_E_USAGE, "cannot open %s: %s", path, strerror(errno));
+	claim->path = ntd_asprintf("%s/.nixos-test-driver-%u.lock", base, geteuid());
+	do {
+		ntd_close_fd(&claim->fd);
+		claim->fd = open(claim->path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+		if (claim->fd < 0)
+			return ntd_error_set(err, NTD_E_USAGE, "cannot open %s: %s", claim->path,
+					     strerror(errno));
+		be_present(claim);
+	} while (!is_there(claim));
 	return 0;
+}
+
+void ntd_claim_leave(const struct ntd_claim *claim)
+{
+	struct flock lock = lock_of(PRESENCE, F_WRLCK);
+
+	if (claim->place)
+		rmdir(claim->place);
+	if (claim->fd >= 0 && fcntl(claim->fd, F_SETLK, &lock) == 0)
+		unlink(claim->path);
 }
 
 void ntd_claim_close(struct ntd_claim *claim)
 {
 	ntd_close_fd(&claim->fd);
 	free(ntd_steal(&claim->base));
+	free(ntd_steal(&claim->path));
+	free(ntd_steal(&claim->place));
 }
 
 int ntd_claim_state(struct ntd_claim *claim, const char *machine, struct ntd_error **err)
@@ -128,7 +165,7 @@ static bool take_base(struct ntd_claim *claim, char *const *machines, char **why
 
 	if (is_strange(shared, why))
 		return false;
-	if (!take(claim, 1, &holder)) {
+	if (!take(claim, BASE, &holder)) {
 		holder_text = who(holder);
 		*why = ntd_asprintf("%s is in use by %s", claim->base, holder_text);
 		return false;
@@ -137,7 +174,7 @@ static bool take_base(struct ntd_claim *claim, char *const *machines, char **why
 		return true;
 	for (char *const *machine = machines; machine && *machine; machine++)
 		give_back(claim, byte_of_state(*machine));
-	give_back(claim, 1);
+	give_back(claim, BASE);
 	return false;
 }
 
@@ -159,11 +196,13 @@ char *ntd_claim_place(struct ntd_claim *claim, char *const *machines, char **why
 	*why = NULL;
 	if (take_base(claim, machines, why))
 		return ntd_strdup(claim->base);
-	for (int number = 2; number <= PLACES_MAX; number++) {
+	for (int number = BASE + 1; number <= PLACES_MAX; number++) {
 		_cleanup_free_ char *path = ntd_asprintf("%s/ntd-run-%d", claim->base, number);
 
-		if (take_directory(claim, number, path))
+		if (take_directory(claim, number, path)) {
+			claim->place = ntd_strdup(path);
 			return ntd_steal(&path);
+		}
 	}
 	ntd_error_set(err, NTD_E_USAGE, "%s, and no directory can be made there", *why);
 	return NULL;

@@ -9,12 +9,15 @@
 #include "base/error.h"
 
 struct ntd_claim {
-	char *base;
-	int fd; /* of the file of locks */
+	char *base, *path; /* the run-time directory; the file of locks in it */
+	int fd;
+	char *place; /* a directory that was taken below `base`, or NULL */
 };
 
-/* Opens the file of locks in `base`. */
+/* Opens the file of locks in `base`, which is made if need be. */
 int ntd_claim_open(struct ntd_claim *claim, const char *base, struct ntd_error **err);
+/* Removes the file, if no other run has it, and the run's place, if nothing was left there. The locks last. */
+void ntd_claim_leave(const struct ntd_claim *claim);
 /* Drops all locks. */
 void ntd_claim_close(struct ntd_claim *claim);
 

@@ -195,9 +195,14 @@ static void restore_terminal(struct ntd_session *session)
 	ntd_session_restore_terminal(session);
 }
 
+static void leave_place(struct ntd_session *session)
+{
+	ntd_claim_leave(&session->claim);
+}
+
 static void (*const steps[])(struct ntd_session *session) = {
-	tell_why,       collect_evidence, release_machines, stop_networks,    finish_script,
-	remove_sockets, end_report,       stop_keeper,      restore_terminal,
+	tell_why,       collect_evidence, release_machines, stop_networks, finish_script,
+	remove_sockets, end_report,       stop_keeper,      leave_place,   restore_terminal,
 };
 
 /* By a signal's default action, so that a shell sees 128 + signal. */

@@ -122,6 +122,7 @@ void ntd_session_close(struct ntd_session *session)
 	free(session->reports);
 	if (session->sockets.temporary)
 		ntd_tree_remove(session->sockets.path, NULL);
+	ntd_claim_leave(&session->claim);
 	free(session->sockets.path);
 	free(session->tmp_dir);
 	ntd_environment_free(session->environment);

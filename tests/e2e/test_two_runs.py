@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -65,6 +66,23 @@ def test_each_has_its_own(fake, base):
     with running(base, fake) as last:
         assert last.places == all_in(places[0])
     assert harness.left_files(base) == []
+
+
+@pytest.mark.parametrize("script, status", [("pass", 0), ("1 / 0", 1), ("os.kill(os.getpid(), 15)", 143)])
+def test_what_is_empty_is_not_left(fake, base, script, status):
+    with running(base, fake):
+        harness.run(script, env={"XDG_RUNTIME_DIR": base}, status=status)
+        assert not (base / "ntd-run-2").exists()
+    harness.run(script, env={"XDG_RUNTIME_DIR": base}, status=status)
+    assert {path.name for path in base.iterdir()} <= {"vm-state-machine", "shared-xchg"}
+
+
+def test_runs_that_come_and_go(fake, base):
+    """Each finds a place, though the file that says who has which is removed and made again all the time."""
+    with ThreadPoolExecutor(4) as pool:
+        for result in pool.map(lambda _: harness.run("print(driver.tmp_dir)", env={"XDG_RUNTIME_DIR": base}), range(40)):
+            assert result.lines[0].startswith(str(base))
+    assert list(base.iterdir()) == []
 
 
 def test_a_place_of_a_killed_run_is_free(fake, base):
