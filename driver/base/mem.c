@@ -50,6 +50,15 @@ char *ntd_vasprintf(const char *fmt, va_list args)
 	return checked(text);
 }
 
+double ntd_strtod(const char *text, char **end)
+{
+	locale_t scripts = uselocale(newlocale(LC_ALL_MASK, "C", (locale_t)0));
+	double number = strtod(text, end);
+
+	uselocale(scripts);
+	return number;
+}
+
 char *ntd_asprintf(const char *fmt, ...)
 {
 	va_list args;

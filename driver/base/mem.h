@@ -23,6 +23,7 @@ char *ntd_strndup(const char *text, size_t len) ntd_returns;
 /* Numbers have a point, whatever locale a script has chosen. */
 char *ntd_asprintf(const char *fmt, ...) ntd_printf(1, 2) ntd_returns;
 char *ntd_vasprintf(const char *fmt, va_list args) ntd_printf(1, 0) ntd_returns;
+double ntd_strtod(const char *text, char **end);
 
 /* Frees a NULL-terminated array of strings and the strings in it; NULL is allowed. */
 void ntd_strv_free(char **strings);

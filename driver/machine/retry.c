@@ -30,7 +30,7 @@ char *ntd_float_text(double number)
 		_cleanup_free_ char *text = ntd_asprintf("%.*e", digits - 1, number);
 		const char *mark;
 
-		if (digits < 17 && strtod(text, NULL) != number)
+		if (digits < 17 && ntd_strtod(text, NULL) != number)
 			continue;
 		mark = strchr(text, 'e');
 		exponent = mark ? (int)strtol(mark + 1, NULL, 10) : 99;

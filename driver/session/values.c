@@ -30,7 +30,7 @@ static bool decimal(const char *text, double *value, char **end)
 
 	if (!len || !isdigit((unsigned char)text[text[0] == '.']) || text[len] == 'x')
 		return false;
-	*value = strtod(text, end);
+	*value = ntd_strtod(text, end);
 	return true;
 }
 

@@ -450,7 +450,9 @@ def test_a_script_may_choose_a_locale_with_commas(fake, comma_locale):
         assert locale.str(1.5) == "1,5"
         assert machine.execute("sleep 30", timeout=1.5)[0] == 124
         machine.succeed("true")
+        machine.sleep(0.25)
     """, fake, env=comma_locale)
+    assert "sleep 0.25\n" in result.log
     assert re.search(r"^\(finished: must succeed: true, in \d\.\d\d seconds\)$", result.log, re.M)
     assert not re.search(r"\d,\d", result.log)
 
