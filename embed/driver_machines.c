@@ -39,23 +39,17 @@ static int start_machines(PyObject *list)
 	return 0;
 }
 
-static struct ntd_nest begin(struct driver_object *self, const char *text)
-{
-	return ntd_nest_begin(ntd_logger_report(self->logger), NULL, "%s", text);
-}
-
 PyObject *ntd_driver_start_all(PyObject *object, PyObject *unused)
 {
 	struct driver_object *self = ntd_driver_self(object);
 	_cleanup_pyref_ PyObject *list = ntd_driver_machines(self);
-	struct ntd_nest nest = begin(self, "start all VMs");
-	int result = start_machines(list);
+	PyObject *step = ntd_enter_step(self->logger, "start all VMs");
 
-	ntd_nest_end(&nest, result < 0);
-	ntd_deliver_to_loggers(ntd_module_state());
-	if (result < 0)
+	if (!step)
 		return NULL;
-	Py_RETURN_NONE;
+	start_machines(list);
+	ntd_leave_step(step);
+	return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
 }
 
 /* ---- join_all */
@@ -77,17 +71,16 @@ PyObject *ntd_driver_join_all(PyObject *object, PyObject *unused)
 {
 	struct driver_object *self = ntd_driver_self(object);
 	_cleanup_pyref_ PyObject *list = ntd_driver_machines(self);
-	struct ntd_nest nest = begin(self, "wait for all VMs to finish");
-	int result = list ? 0 : -1;
+	PyObject *step = ntd_enter_step(self->logger, "wait for all VMs to finish");
+	int result = list && step ? 0 : -1;
 
+	if (!step)
+		return NULL;
 	for (Py_ssize_t i = 0; result == 0 && i < PyList_Size(list); i++)
 		result = join(PyList_GetItem(list, i));
-	ntd_nest_end(&nest, result < 0);
 	ntd_deadline_stop(self->deadline);
-	ntd_deliver_to_loggers(ntd_module_state());
-	if (result < 0)
-		return NULL;
-	Py_RETURN_NONE;
+	ntd_leave_step(step);
+	return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
 }
 
 /* ---- after the script */
@@ -98,7 +91,7 @@ static int sync_one(PyObject *object)
 	struct ntd_machine *machine;
 	int result;
 
-	if (ntd_machine_is_plain(object, "execute")) {
+	if (ntd_machine_is_plain(object, "execute") && ntd_machine_is_plain(object, "is_up")) {
 		machine = ntd_machine_of(object);
 		NTD_BLOCKING_CALL(result, ntd_machine_sync(machine, waiter, error));
 		return result;

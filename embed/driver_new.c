@@ -153,12 +153,14 @@ PyObject *ntd_driver_enter(PyObject *object, PyObject *unused)
 	return Py_NewRef(object);
 }
 
-/* Calls a method of each; what it raises is logged, and the others get their turn. */
-static void call_each(struct driver_object *self, PyObject *list, const char *method)
+/* Calls a method of each, or only where the machine's is not ours any more; what it raises is logged, and the others get their turn. */
+static void call_each(struct driver_object *self, PyObject *list, const char *method, bool all)
 {
 	for (Py_ssize_t i = 0; list && i < PyList_Size(list); i++) {
 		PyObject *one = PyList_GetItem(list, i);
-		_cleanup_pyref_ PyObject *done = PyObject_CallMethod(one, method, NULL);
+		bool called = all || !ntd_machine_is_plain(one, method);
+		_cleanup_pyref_ PyObject *done =
+			called ? PyObject_CallMethod(one, method, NULL) : Py_NewRef(Py_None);
 		_cleanup_pyref_ PyObject *text = NULL;
 		_cleanup_free_ char *shown = NULL;
 		PyObject *type, *error, *traceback;
@@ -179,23 +181,32 @@ static void call_each(struct driver_object *self, PyObject *list, const char *me
 	}
 }
 
+void ntd_driver_release_others(PyObject *driver)
+{
+	struct driver_object *self = ntd_driver_self(driver);
+	_cleanup_pyref_ PyObject *machines = ntd_driver_machines(self);
+
+	call_each(self, machines, "release", false);
+}
+
 PyObject *ntd_driver_exit(PyObject *object, PyObject *args)
 {
 	struct driver_object *self = ntd_driver_self(object);
 	_cleanup_pyref_ PyObject *machines = NULL, *vlans = NULL;
-	struct ntd_nest nest;
+	PyObject *step;
 
 	if (ntd_is_forked())
 		Py_RETURN_NONE;
-	nest = ntd_nest_begin(ntd_logger_report(self->logger), NULL, "cleanup");
+	step = ntd_enter_step(self->logger, "cleanup");
 	machines = ntd_driver_machines(self);
 	vlans = PyList_GetSlice(self->vlans, 0, PY_SSIZE_T_MAX);
 	ntd_deadline_stop(self->deadline);
-	call_each(self, machines, "release");
-	call_each(self, vlans, "stop");
-	ntd_nest_end(&nest, false);
-	ntd_deliver_to_loggers(ntd_module_state());
-	Py_RETURN_NONE;
+	call_each(self, machines, "release", true);
+	call_each(self, vlans, "stop", true);
+	if (!step)
+		return NULL;
+	ntd_leave_step(step);
+	return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
 }
 
 /* ---- driver.config */

@@ -199,20 +199,28 @@ static PyObject *reload(PyObject *object, PyObject *unused)
 	Py_RETURN_NONE;
 }
 
+static bool announce_limit(const struct driver_object *self)
+{
+	_cleanup_free_ char *seconds = ntd_float_text(self->deadline->seconds);
+	_cleanup_free_ char *text =
+		ntd_asprintf("Test will time out and terminate in %s seconds", seconds);
+	_cleanup_pyref_ PyObject *told = PyObject_CallMethod(self->logger, "info", "s", text);
+
+	return told;
+}
+
 static PyObject *run_tests(PyObject *object, PyObject *unused)
 {
 	struct driver_object *self = ntd_driver_self(object);
-	_cleanup_free_ char *seconds = ntd_float_text(self->deadline->seconds);
-	int result;
+	_cleanup_pyref_ PyObject *result = NULL;
 
-	ntd_log(ntd_logger_report(self->logger), NTD_LEVEL_INFO, NULL,
-		"Test will time out and terminate in %s seconds", seconds);
-	ntd_deliver_to_loggers(ntd_state_of(object));
+	if (!announce_limit(self))
+		return NULL;
 	ntd_deadline_start(self->deadline);
-	result = execute(object);
+	result = PyObject_CallMethod(object, "test_script", NULL);
 	if (ntd_signals_are_attended()) /* the limit is the test's, not the session's */
 		ntd_deadline_stop(self->deadline);
-	if (result < 0 && !script_exited(ntd_state_of(object)))
+	if (!result)
 		return NULL;
 	/* A test that failed may have left a shell that is busy for good. */
 	if (!ntd_state_of(object)->pytest_status && ntd_driver_sync_all(self) < 0)
@@ -230,12 +238,11 @@ static PyObject *check_polling_conditions(PyObject *object, PyObject *unused)
 static PyObject *subtest(PyObject *object, PyObject *args, PyObject *kwargs)
 {
 	static char *names[] = {"name", NULL};
-	const char *name;
+	PyObject *name;
 
-	if (!ntd_parse(args, kwargs, "s:subtest", names, &name))
+	if (!ntd_parse(args, kwargs, "U:subtest", names, &name))
 		return NULL;
-	return ntd_step_object(ntd_logger_report(ntd_driver_self(object)->logger), NULL, name, NULL,
-			       true);
+	return PyObject_CallMethod(ntd_driver_self(object)->logger, "subtest", "O", name);
 }
 
 /* The class is written in Python, and imported when a script uses it. */

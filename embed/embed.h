@@ -233,9 +233,15 @@ PyObject *ntd_logger_object(struct ntd_module_state *state);
 /* Where a logger (None: the run's) writes to, or NULL with a TypeError. */
 struct ntd_report *ntd_logger_report(PyObject *logger);
 PyObject *ntd_driver_object(struct ntd_module_state *state);
+/* At the end of a run: has the machines released whose release() is a script's; the session does the others. */
+void ntd_driver_release_others(PyObject *driver);
 /* A context manager for a step in a log; takes `attributes`. NULL for the report: NULL. */
 PyObject *ntd_step_object(struct ntd_report *report, const char *machine, const char *text,
 			  char **attributes, bool subtest);
+/* Enters the step that a log's nested() returns, as `with` does; NULL with an exception. */
+PyObject *ntd_enter_step(PyObject *logger, const char *text);
+/* Leaves it, with the exception that is set, if one is, and which stays; drops the reference. */
+void ntd_leave_step(PyObject *step);
 /* Whether a subtest has failed of the exception, and has logged it. */
 bool ntd_told_by_subtest(PyObject *exception);
 /* Stands for what `make` returns, which is called when an attribute of it is first asked for. */

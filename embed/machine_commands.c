@@ -182,6 +182,8 @@ PyMethodDef ntd_machine_command_methods[] = {
 	NTD_METHOD("sleep", sleep_in_guest,
 		   "sleep($self, secs=None, duration=None)\n--\n\n"
 		   "Sleeps, by the guest's clock. duration is the newer name of secs."),
-	{"_retry", ntd_machine_retry, METH_VARARGS, "For test_driver.machine.overridden."},
+	{"_retry", ntd_machine_retry, METH_VARARGS,
+	 "_retry($self, step, fn, timeout, /)\n--\n\nretry() as a wait for the machine, whose "
+	 "error names the step."},
 	{NULL, NULL, 0, NULL},
 };

@@ -171,6 +171,8 @@ PyMethodDef ntd_machine_file_methods[] = {
 	NTD_METHOD("nested", nested,
 		   "nested($self, msg, attrs={})\n--\n\n"
 		   "A context manager: a step in the log, under the machine's name."),
-	{"_copy_by", copy_by, METH_VARARGS, "For test_driver.machine.overridden."},
+	{"_copy_by", copy_by, METH_VARARGS,
+	 "_copy_by($self, succeed, from_host, source, target, /)\n--\n\ncopy_from_host() or "
+	 "copy_from_machine(), with succeed(command) in the guest."},
 	{NULL, NULL, 0, NULL},
 };

@@ -233,8 +233,12 @@ PyMethodDef ntd_machine_life_methods[] = {
 	 "__exit__($self, *exception)\n--\n\nReleases the machine."},
 	{"run_callbacks", run_callbacks, METH_NOARGS,
 	 "run_callbacks($self)\n--\n\nCalls the functions in `callbacks`."},
-	{"_begin_end", begin_end, METH_O, "For test_driver.machine.overridden."},
-	{"_mute", mute, METH_O, "For test_driver.machine.overridden."},
+	{"_begin_end", begin_end, METH_O,
+	 "_begin_end($self, power_off, /)\n--\n\nHas the machine power off, or not; its end is "
+	 "expected from now on. Whether it runs."},
+	{"_mute", mute, METH_O,
+	 "_mute($self, muted, /)\n--\n\nWhether what is always logged of starts and ends is left "
+	 "to the caller."},
 	{NULL, NULL, 0, NULL},
 };
 

@@ -288,6 +288,8 @@ PyMethodDef ntd_machine_ocr_methods[] = {
 	NTD_METHOD("wait_for_text", wait_for_text,
 		   "wait_for_text($self, regex, timeout=900)\n--\n\n"
 		   "Waits until a reading of the screen's text matches a regular expression."),
-	{"_read_picture", read_picture, METH_VARARGS, "For test_driver.machine.overridden."},
+	{"_read_picture", read_picture, METH_VARARGS,
+	 "_read_picture($self, path, all_variants, /)\n--\n\nThe readings of a picture in a file, "
+	 "as a list."},
 	{NULL, NULL, 0, NULL},
 };

@@ -115,6 +115,8 @@ static int run_in_python(struct ntd_session *session, char **argv)
 	ntd_session_settle(session); /* before the error, or the symbols, are printed */
 	status = failed ? fail(error) : run_driver(state);
 	ntd_leave_if_forked(status);
+	if (state->driver)
+		ntd_driver_release_others(state->driver);
 	Py_BEGIN_ALLOW_THREADS
 	ntd_session_clean_up(session);
 	Py_END_ALLOW_THREADS

@@ -171,15 +171,12 @@ int ntd_execute_code(PyObject *driver, PyObject *parts)
 {
 	struct ntd_module_state *state = ntd_module_state();
 	_cleanup_pyref_ PyObject *logger = PyObject_GetAttrString(driver, "logger");
-	struct ntd_report *report = logger ? ntd_logger_report(logger) : NULL;
-	struct ntd_nest nest = {0};
+	PyObject *step = logger ? ntd_enter_step(logger, "run the VM test script") : NULL;
 	_cleanup_pyref_ PyObject *symbols = NULL;
 	int result = -1;
 
-	if (!report)
+	if (!step)
 		return -1;
-	nest = ntd_nest_begin(report, NULL, "run the VM test script");
-	ntd_deliver_to_loggers(ntd_module_state());
 	symbols = PyObject_CallMethod(driver, "test_symbols", NULL);
 	if (symbols && ntd_print_symbols(driver, symbols) == 0 &&
 	    PyDict_SetItemString(symbols, "__builtins__", PyEval_GetBuiltins()) == 0) {
@@ -189,8 +186,7 @@ int ntd_execute_code(PyObject *driver, PyObject *parts)
 		result = execute_parts(symbols, parts);
 		ntd_end_if_forked(state);
 	}
-	ntd_nest_end(&nest, result < 0);
-	ntd_deliver_to_loggers(ntd_module_state());
+	ntd_leave_step(step);
 	return result;
 }
 

@@ -76,6 +76,35 @@ static PyObject *step_enter(PyObject *object, PyObject *unused)
 	Py_RETURN_NONE;
 }
 
+PyObject *ntd_enter_step(PyObject *logger, const char *text)
+{
+	_cleanup_pyref_ PyObject *step = PyObject_CallMethod(logger, "nested", "s", text);
+	_cleanup_pyref_ PyObject *entered =
+		step ? PyObject_CallMethod(step, "__enter__", NULL) : NULL;
+
+	return entered ? ntd_steal(&step) : NULL;
+}
+
+void ntd_leave_step(PyObject *step)
+{
+	PyObject *type, *exception, *traceback, *result;
+
+	PyErr_Fetch(&type, &exception, &traceback);
+	PyErr_NormalizeException(&type, &exception, &traceback);
+	result = PyObject_CallMethod(step, "__exit__", "OOO", type ? type : Py_None,
+				     exception ? exception : Py_None,
+				     traceback ? traceback : Py_None);
+	if (result && type) {
+		PyErr_Restore(type, exception, traceback);
+	} else {
+		Py_XDECREF(type);
+		Py_XDECREF(exception);
+		Py_XDECREF(traceback);
+	}
+	Py_XDECREF(result);
+	Py_DECREF(step);
+}
+
 /* What an exception that has failed a subtest is marked with. */
 static const char told_attribute[] = "told_by_subtest_";
 

@@ -167,7 +167,7 @@ assert calls == ["asked"]
 """, fake)
 
 
-def test_the_machines_are_synced_at_the_end(fake):
+def test_the_machines_are_synced_and_released_at_the_end(fake):
     result = harness.run(MACHINE + """
 import atexit
 calls = []
@@ -175,7 +175,7 @@ driver.machines.append(machine_like("other", calls))
 machine.succeed("true")
 atexit.register(lambda: print(calls))
 """, fake)
-    assert result.lines == ["['sync']"]
+    assert result.lines == ["['sync', 'release']"]
 
 
 def test_the_limit_of_time_can_be_lifted_and_set_again(fake):
