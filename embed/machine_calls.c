@@ -177,7 +177,8 @@ static bool row_is_replaced(const struct ntd_module_state *state, PyObject *obje
 static bool any_is_replaced(const struct ntd_module_state *state, PyObject *object, uint64_t calls)
 {
 	/* A class that finds attributes in a way of its own may find anything. */
-	if (PyType_GetSlot(Py_TYPE(object), Py_tp_getattro) != PyObject_GenericGetAttr)
+	if (PyType_GetSlot(Py_TYPE(object), Py_tp_getattro) !=
+	    PyType_GetSlot(state->object_type, Py_tp_getattro))
 		return true;
 	for (size_t row = 0; calls; row++, calls >>= 1)
 		if (calls & 1 && row_is_replaced(state, object, row))

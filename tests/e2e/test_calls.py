@@ -64,6 +64,24 @@ def test_who_calls_whom(fake, replaced):
     harness.run(RUN.replace("REPLACED", replaced), fake)
 
 
+def test_nothing_is_called_in_python_while_nothing_is_replaced(fake):
+    harness.run("""
+        import sys
+
+        class Special(QemuMachine):
+            def more(self):
+                return self.succeed("true")
+
+        special = Special(driver.out_dir, machine.tmp_dir, machine.start_command._cmd, log, "special")
+        special.note = 5
+        for one in machine, special:
+            one.wait_for_file("/")
+            one.send_chars("a")
+        special.more()
+        assert "test_driver.machine.overridden" not in sys.modules
+    """, fake)
+
+
 def test_life(fake):
     """Starts and ends, with what they say."""
     result = harness.run("""
