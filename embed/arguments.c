@@ -159,6 +159,19 @@ static bool warn_of_numbers(PyObject *args, PyObject *kwargs, char *const *names
 
 /* ---- parsing */
 
+bool ntd_one_of_two(PyObject *args, PyObject *kwargs, char *const *names, Py_ssize_t older,
+		    const char *function)
+{
+	const PyObject *one = given(args, kwargs, names, older);
+	const PyObject *other = given(args, kwargs, names, older + 1);
+
+	if (!one || !other || one == Py_None || other == Py_None)
+		return true;
+	PyErr_Format(PyExc_TypeError, "%s() takes '%s' or its other name '%s', not both", function,
+		     names[older], names[older + 1]);
+	return false;
+}
+
 bool ntd_parse(PyObject *args, PyObject *kwargs, const char *format, char **names, ...)
 {
 	const char *colon = strchr(format, ':');

@@ -342,7 +342,7 @@ int ntd_add_driver_type(PyObject *module, struct ntd_module_state *state)
 			"title."),
 		NTD_METHOD(
 			"polling_condition", polling_condition,
-			"polling_condition($self, fun=None, *, seconds_interval=2.0, "
+			"polling_condition($self, fun=None, *, seconds_interval=None, "
 			"interval=None, description=None)\n"
 			"--\n\nA decorator: a function that must hold while other things are done, "
 			"as a\n"

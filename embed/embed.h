@@ -168,6 +168,10 @@ PyObject *ntd_call(const char *module, const char *name, const char *format, ...
 /* PyArg_ParseTupleAndKeywords(), with errors that name the function and the parameter. `format` ends in
  * ":FUNCTION". Warns of durations that are bare numbers. */
 bool ntd_parse(PyObject *args, PyObject *kwargs, const char *format, char **names, ...);
+/* Whether not both of two names for one parameter are given, the older of which is number `older`, followed by the
+ * newer; false with a TypeError. None is as good as nothing. */
+bool ntd_one_of_two(PyObject *args, PyObject *kwargs, char *const *names, Py_ssize_t older,
+		    const char *function);
 /* For converters: refuses the object with an exception that ntd_parse() completes; returns 0. */
 int ntd_refuse(PyObject *object, PyObject *type, const char *message);
 /* The newest upstream's warning if `value` is a bare number; -1 with an exception. By default it is shown

@@ -138,7 +138,8 @@ static PyObject *sleep_in_guest(PyObject *object, PyObject *args, PyObject *kwar
 	int result;
 
 	if (!ntd_parse(args, kwargs, "|O&O&:sleep", names, ntd_convert_duration, &seconds,
-		       ntd_convert_duration, &seconds))
+		       ntd_convert_duration, &seconds) ||
+	    !ntd_one_of_two(args, kwargs, names, 0, "sleep"))
 		return NULL;
 	if (seconds < 0)
 		return PyErr_Format(PyExc_TypeError, "sleep() needs a duration");

@@ -5,7 +5,9 @@ const char ntd_retry_doc[] =
 	"retry(fn, timeout_seconds=900, timeout=None)\n--\n\n"
 	"Calls fn(False) at once and then every second until it returns something true; when the "
 	"time\n"
-	"is over, fn(True) once more. Then RequestedAssertionFailed. Exceptions of fn pass.";
+	"is over, fn(True) once more, which with a time of 0 is the only call. Then\n"
+	"RequestedAssertionFailed. Exceptions of fn pass. timeout_seconds is the older name of "
+	"timeout.";
 
 static int try_function(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_error **err)
 {
@@ -49,7 +51,8 @@ PyObject *ntd_retry_function(PyObject *self, PyObject *args, PyObject *kwargs)
 	PyObject *function;
 
 	if (!ntd_parse(args, kwargs, "O|O&O&:retry", names, &function, ntd_convert_duration,
-		       &seconds, ntd_convert_duration, &timeout))
+		       &seconds, ntd_convert_duration, &timeout) ||
+	    !ntd_one_of_two(args, kwargs, names, 1, "retry"))
 		return NULL;
 	seconds = timeout >= 0 ? timeout : seconds >= 0 ? seconds : NTD_DEFAULT_TIMEOUT;
 	return retry(function, (struct ntd_wait){.timeout = seconds});

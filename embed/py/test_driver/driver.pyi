@@ -125,7 +125,7 @@ class Driver:
         self,
         fun: Callable[[], object],
         *,
-        seconds_interval: float = 2.0,
+        seconds_interval: float | None = None,
         interval: timedelta | float | None = None,
         description: str | None = None,
     ) -> PollingCondition: ...
@@ -134,7 +134,7 @@ class Driver:
         self,
         fun: None = None,
         *,
-        seconds_interval: float = 2.0,
+        seconds_interval: float | None = None,
         interval: timedelta | float | None = None,
         description: str | None = None,
     ) -> Callable[[Callable[[], object]], PollingCondition]: ...

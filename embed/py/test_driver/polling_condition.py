@@ -11,6 +11,13 @@ class PollingConditionError(Exception):
     """A condition stopped holding inside its `with` block."""
 
 
+def _one_of(what, older, newer, default):
+    """What was given by one of two names."""
+    if older is not None and newer is not None:
+        raise TypeError(f"{what} was given by its older and its newer name")
+    return default if older is newer is None else older if newer is None else newer
+
+
 def _seconds(duration):
     return duration.total_seconds() if hasattr(duration, "total_seconds") else float(duration)
 
@@ -24,11 +31,11 @@ class PollingCondition:
     that of the run. Such a condition may also be appended to driver.polling_conditions.
     """
 
-    def __init__(self, condition, logger, interval=2.0, description=None, *, seconds_interval=None):
+    def __init__(self, condition, logger, interval=None, description=None, *, seconds_interval=None):
         self.condition = condition
         self.driver = logger if isinstance(logger, Driver) else current_driver()
         self.logger = logger.logger if isinstance(logger, Driver) else logger
-        self.interval = _seconds(interval if seconds_interval is None else seconds_interval)
+        self.interval = _seconds(_one_of("interval", seconds_interval, interval, 2.0))
         self.description = str(description or condition.__doc__ or condition.__name__)
         self.last_called = float("-inf")
         self.entered = False
@@ -68,8 +75,9 @@ class PollingCondition:
         if not self.check():
             raise PollingConditionError(self.status_message(False))
 
-    def wait(self, timeout=900, timeout_seconds=None):
-        """Waits until the condition holds, asking every second."""
+    def wait(self, timeout=None, timeout_seconds=None):
+        """Waits until the condition holds, asking every second, for 900 seconds unless given. timeout_seconds is the
+        older name of timeout."""
 
         def attempt(last):
             if last:
@@ -79,9 +87,10 @@ class PollingCondition:
                 log.info(f"({self.description} failure not fatal yet)")
             return held
 
+        limit = _one_of("timeout", timeout_seconds, timeout, 900)
         log = self.logger
         with log.nested(f"waiting for {self.description}"):
-            retry(attempt, timeout_seconds if timeout_seconds is not None else timeout)
+            retry(attempt, limit)
 
     def _ask(self):
         self.entered = True
@@ -158,9 +167,9 @@ def _unwatch(driver):
 
 def polling_condition(driver):
     """The decorator as scripts see it, with or without arguments."""
-    def decorator(fun=None, *, seconds_interval=2.0, interval=None, description=None):
-        wanted = seconds_interval if interval is None else interval
-        if seconds_interval != 2.0:
+    def decorator(fun=None, *, seconds_interval=None, interval=None, description=None):
+        wanted = _one_of("interval", seconds_interval, interval, 2.0)
+        if seconds_interval is not None:
             warnings.warn("polling_condition(): seconds_interval is deprecated. Use interval instead.", stacklevel=2)
         if fun is None:
             return lambda function: PollingCondition(function, driver, wanted, description)
