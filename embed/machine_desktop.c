@@ -65,11 +65,19 @@ static PyObject *wait_for_window(PyObject *object, PyObject *args, PyObject *kwa
 PyMethodDef ntd_machine_desktop_methods[] = {
 	NTD_METHOD("wait_for_x", wait_for_x,
 		   "wait_for_x($self, timeout=900)\n--\n\n"
-		   "Waits until a graphical session and its X server are there."),
+		   "Waits until a graphical session and its X server are there: systemd has "
+		   "reached the "
+		   "session's\n"
+		   "target, and the server has its socket, where clients wait until it answers."),
 	{"get_window_names", get_window_names, METH_NOARGS,
 	 "get_window_names($self)\n--\n\nThe titles of all X windows, as a list."},
 	NTD_METHOD("wait_for_window", wait_for_window,
 		   "wait_for_window($self, regexp, timeout=900)\n--\n\n"
-		   "Waits until the title of an X window matches a regular expression."),
+		   "Waits until the title of an X window matches a regular expression. One that "
+		   "appears\n"
+		   "meanwhile counts when the windows have stayed the same for a moment, at the "
+		   "latest "
+		   "after a\n"
+		   "second. A server that does not answer is asked again for 5 seconds."),
 	{NULL, NULL, 0, NULL},
 };

@@ -119,7 +119,7 @@ extern PyMethodDef ntd_machine_socket_methods[];
 /* A wait until some text in the guest matches a regular expression, in text_wait.c. */
 struct ntd_text_wait {
 	struct ntd_machine *machine;
-	/* Gets the text; called with the GIL released. */
+	/* Gets the text; called with the GIL released. More than 0, or NTD_E_ASSERTION: there is none to be had yet. */
 	int (*fetch)(const struct ntd_text_wait *wait, struct ntd_buf *text,
 		     struct ntd_waiter *waiter, struct ntd_error **err);
 	const char *argument;    /* for fetch */
@@ -127,6 +127,7 @@ struct ntd_text_wait {
 	bool by_line;            /* each line for itself */
 	PyObject *pattern;       /* set by ntd_wait_for_text(), as what follows is */
 	struct ntd_buf seen;
+	struct ntd_glance glance;
 };
 
 /* Waits, as the step `step`; None, or NULL with an exception: re.error before anything is done. */

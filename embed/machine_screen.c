@@ -179,7 +179,7 @@ PyMethodDef ntd_machine_screen_methods[] = {
 		"send_key", send_key,
 		"send_key($self, key, delay=0.01, log=True)\n--\n\n"
 		"Presses a key by its QEMU name (such as ctrl-alt-f2) or a single character, then\n"
-		"waits delay seconds."),
+		"waits delay seconds. A key that QEMU does not know is not sent, with a warning."),
 	NTD_METHOD("send_chars", send_chars,
 		   "send_chars($self, chars, delay=0.01)\n--\n\n"
 		   "Types a text on a US keyboard, with delay seconds after each key."),
@@ -190,7 +190,13 @@ PyMethodDef ntd_machine_screen_methods[] = {
 		   "Writes the text on a virtual console to the guest's journal."),
 	NTD_METHOD("wait_until_tty_matches", wait_until_tty_matches,
 		   "wait_until_tty_matches($self, tty, regexp, timeout=900)\n--\n\n"
-		   "Waits until the text on a virtual console matches a regular expression."),
+		   "Waits until the text on a virtual console matches a regular expression. A "
+		   "match that "
+		   "appears\n"
+		   "meanwhile counts when the text has stood still for a moment, at the latest "
+		   "after a "
+		   "second: a\n"
+		   "script may be going to read the rest of it."),
 	NTD_METHOD(
 		"screenshot", screenshot,
 		"screenshot($self, filename)\n--\n\n"

@@ -215,11 +215,16 @@ PyMethodDef ntd_machine_unit_methods[] = {
 		   "Runs `systemctl stop`: (exit status, output)."),
 	NTD_METHOD("wait_for_job", wait_for_job,
 		   "wait_for_job($self, jobname)\n--\n\nThe older name of wait_for_unit()."),
-	NTD_METHOD("wait_for_unit", wait_for_unit,
-		   "wait_for_unit($self, unit, user=None, timeout=900)\n--\n\n"
-		   "Waits until a systemd unit is active. RequestedAssertionFailed at once when it "
-		   "has\n"
-		   "failed, or is inactive and no job is queued."),
+	NTD_METHOD(
+		"wait_for_unit", wait_for_unit,
+		"wait_for_unit($self, unit, user=None, timeout=900)\n--\n\n"
+		"Waits until a systemd unit is active, which for a service means what its Type= "
+		"says.\n"
+		"RequestedAssertionFailed at once when it has failed, or is inactive and no job is "
+		"queued;\n"
+		"an answer without the state says nothing, and a systemctl that fails is asked "
+		"again for 5\n"
+		"seconds."),
 	NTD_METHOD(
 		"get_unit_info", get_unit_info,
 		"get_unit_info($self, unit, user=None)\n--\n\nA dict of all properties of a unit."),
@@ -229,17 +234,29 @@ PyMethodDef ntd_machine_unit_methods[] = {
 	NTD_METHOD("require_unit_state", require_unit_state,
 		   "require_unit_state($self, unit, require_state='active')\n--\n\n"
 		   "RequestedAssertionFailed unless the unit is in this state now."),
-	NTD_METHOD("wait_for_file", wait_for_file,
-		   "wait_for_file($self, filename, timeout=900)\n--\n\n"
-		   "Waits until a file exists in the guest. The name is not quoted."),
+	NTD_METHOD(
+		"wait_for_file", wait_for_file,
+		"wait_for_file($self, filename, timeout=900)\n--\n\n"
+		"Waits until a file exists in the guest. The name is not quoted. What is there at "
+		"the "
+		"first look\n"
+		"counts at once, and so do directories, sockets, pipes and devices; a regular file "
+		"that appears\n"
+		"meanwhile counts when two looks find it unchanged and not empty, at the latest a "
+		"second after\n"
+		"it appeared, so that it can be read then."),
 	NTD_METHOD("wait_for_open_port", wait_for_open_port,
 		   "wait_for_open_port($self, port, addr='localhost', timeout=900)\n--\n\n"
-		   "Waits until something listens on a TCP port, as seen from the guest."),
+		   "Waits until something listens on a TCP port, as seen from the guest: until a "
+		   "connection is\n"
+		   "accepted, whatever is said on it then."),
 	NTD_METHOD("wait_for_closed_port", wait_for_closed_port,
 		   "wait_for_closed_port($self, port, addr='localhost', timeout=900)\n--\n\n"
 		   "Waits until nothing listens on a TCP port, as seen from the guest."),
 	NTD_METHOD("wait_for_open_unix_socket", wait_for_open_unix_socket,
 		   "wait_for_open_unix_socket($self, addr, is_datagram=False, timeout=900)\n--\n\n"
-		   "Waits until something listens on a Unix socket in the guest."),
+		   "Waits until something listens on a Unix socket in the guest: until it can be "
+		   "connected to,\n"
+		   "not only until its file is there."),
 	{NULL, NULL, 0, NULL},
 };

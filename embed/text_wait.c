@@ -45,22 +45,26 @@ static int look(const struct ntd_text_wait *wait, const struct ntd_buf *bytes, b
 	return wait->by_line ? found_in_a_line(wait, text) : found_in(wait, text);
 }
 
+/* A text that could not be had is none: no pattern is found in it. One that matches may be half drawn. */
 static int attempt(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	struct ntd_blocking *blocking = ntd_blocking_of(waiter);
 	struct ntd_text_wait *wait = arg;
-	int found;
+	int found, status;
 
 	ntd_buf_clear(&wait->seen);
-	if (wait->fetch(wait, &wait->seen, waiter, err) < 0)
-		return -1;
+	status = wait->fetch(wait, &wait->seen, waiter, err);
+	if (status < 0)
+		return (*err)->code == NTD_E_ASSERTION ? NTD_CANNOT_TELL : -1;
 	ntd_into_python(blocking);
 	found = look(wait, &wait->seen, last);
 	if (found < 0)
 		ntd_error_from_python(err);
 	if (!ntd_back(blocking) && found >= 0)
 		found = ntd_error_from_python(err);
-	return found;
+	if (found <= 0)
+		return found;
+	return status ? NTD_NOT_YET : ntd_glance_again(&wait->glance, &wait->seen);
 }
 
 static char *observed(const void *arg)
@@ -88,6 +92,7 @@ PyObject *ntd_wait_for_text(struct ntd_text_wait *wait, PyObject *regexp, const 
 	wait->pattern = pattern;
 	held = pattern && NTD_BLOCKING_CALL(result, ntd_machine_wait(&how, waiter, error));
 	ntd_buf_free(&wait->seen);
+	ntd_buf_free(&wait->glance.seen);
 	if (!held)
 		return NULL;
 	Py_RETURN_NONE;

@@ -176,6 +176,8 @@ static int try_until(void *arg, bool last, struct ntd_waiter *waiter, struct ntd
 	_cleanup_result_ struct ntd_result result = {0};
 	double limit = until->wait.timeout < 0 ? NTD_NO_TIMEOUT : ntd_wait_limit(&until->wait);
 
+	if (limit == 0) /* for the guest that would be none */
+		limit = NTD_DEFAULT_TIMEOUT;
 	if (run_text(until->wait.machine, until->command, limit, &result, waiter, err) < 0)
 		return -1;
 	until->status = result.status;

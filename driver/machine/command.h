@@ -42,6 +42,8 @@ int ntd_machine_sync(struct ntd_machine *machine, struct ntd_waiter *waiter,
 		     struct ntd_error **err);
 
 /* ---- probes (machine/waits.c): waits that re-check quickly, with "waiting for ..." around them. */
+/* Until there is something at the path. A regular file that appears meanwhile counts when two looks find it
+ * unchanged and not empty, at the latest a second after it appeared, for a script is going to read it. */
 int ntd_machine_wait_for_file(struct ntd_machine *machine, const char *path, double timeout,
 			      struct ntd_waiter *waiter, struct ntd_error **err);
 int ntd_machine_wait_for_port(struct ntd_machine *machine, int port, const char *address, bool open,

@@ -7,6 +7,13 @@
 #include <stdio.h>
 #include <string.h>
 
+/* How long what has been seen must have stood as it is to be taken for whole. */
+#define SETTLED (100 * NTD_MS)
+/* What never stands still counts after so long. */
+#define FRESH_MOST NTD_SECOND
+/* Looks that fail for so long fail the wait: a bus that restarts is back by then. */
+#define FAILING_MOST (5 * NTD_SECOND)
+
 /* When the next attempt is due. Our own probes do not oversleep the limit. */
 static int64_t next_attempt(int64_t began, int64_t limit, enum ntd_pace pace)
 {
@@ -105,21 +112,68 @@ struct ntd_error *ntd_wait_timed_out(const struct ntd_wait *wait, int64_t waited
 
 /* ---- attempts */
 
+enum ntd_verdict ntd_glance_again(struct ntd_glance *glance, const struct ntd_buf *look)
+{
+	if (glance->since && glance->seen.len == look->len &&
+	    !memcmp(ntd_buf_bytes(&glance->seen), ntd_buf_bytes(look), look->len))
+		return ntd_now() - glance->since >= SETTLED ? NTD_HOLDS : NTD_FRESH;
+	ntd_buf_clear(&glance->seen);
+	ntd_buf_append(&glance->seen, ntd_buf_bytes(look), look->len);
+	glance->since = ntd_now();
+	return NTD_FRESH;
+}
+
+/* The verdicts so far, and since when the last ones have been the same. */
+struct course {
+	int64_t began, since;
+	int verdict;
+};
+
+static int64_t has_been(struct course *course, int verdict)
+{
+	int64_t now = ntd_now();
+
+	if (verdict != course->verdict)
+		course->since = now;
+	course->verdict = verdict;
+	return now - course->since;
+}
+
+/* What a verdict means for the retrying: NTD_NOT_YET, NTD_HOLDS, or -1 with the error. */
+static int decide(struct course *course, int verdict, bool first, bool last,
+		  struct ntd_error **error)
+{
+	int64_t lasted = has_been(course, verdict);
+
+	if (verdict == NTD_FRESH)
+		return first || last || lasted >= FRESH_MOST ? NTD_HOLDS : NTD_NOT_YET;
+	if (verdict != NTD_CANNOT_TELL)
+		return verdict;
+	if (last || lasted >= FAILING_MOST)
+		return -1;
+	ntd_error_free(ntd_steal(error));
+	return NTD_NOT_YET;
+}
+
 int ntd_retry(const struct ntd_wait *wait, struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	int64_t began = ntd_now(), limit;
-	int held;
+	struct course course = {.began = ntd_now()};
 
-	do {
-		held = wait->attempt(wait->arg, false, waiter, err);
+	for (bool first = true;; first = false) {
+		int64_t limit = wait->timeout < 0 ? NTD_FOREVER : ntd_span(ntd_wait_limit(wait));
+		bool last = ntd_now() - course.began >= limit;
+		struct ntd_error *error = NULL;
+		int held = wait->attempt(wait->arg, last, waiter, &error);
+
+		held = decide(&course, held, first, last, &error);
+		if (held < 0)
+			return ntd_error_move(err, error);
 		if (held)
-			return held < 0 ? -1 : 0;
-		limit = wait->timeout < 0 ? NTD_FOREVER : ntd_span(ntd_wait_limit(wait));
-		if (ntd_wait_until(next_attempt(began, limit, wait->pace), waiter, err) < 0)
+			return 0;
+		if (last)
+			return ntd_error_move(err,
+					      ntd_wait_timed_out(wait, ntd_now() - course.began));
+		if (ntd_wait_until(next_attempt(course.began, limit, wait->pace), waiter, err) < 0)
 			return -1;
-	} while (ntd_now() - began < limit);
-	held = wait->attempt(wait->arg, true, waiter, err);
-	if (held)
-		return held < 0 ? -1 : 0;
-	return ntd_error_move(err, ntd_wait_timed_out(wait, ntd_now() - began));
+	}
 }

@@ -1,10 +1,20 @@
 /* Trying something again until it holds. */
 #pragma once
 
+#include "base/buf.h"
 #include "loop/request.h"
 
-/* One attempt: 1 when it holds, 0 when not yet, -1 with an error that ends the retrying. `last` says
- * that no further attempt follows. */
+/* What an attempt has found; -1: an error that ends the retrying. */
+enum ntd_verdict {
+	NTD_NOT_YET, /* no, or the look showed nothing: another one follows */
+	NTD_HOLDS,
+	/* Holds, but what was seen may be half done: it counts after a second, or when it was so at the first
+	 * look, or is at the last. The attempt says NTD_HOLDS before, once it sees that it is whole. */
+	NTD_FRESH,
+	NTD_CANNOT_TELL, /* the look itself failed, with an error that counts if looks go on failing */
+};
+
+/* One attempt. `last` says that no further attempt follows. */
 typedef int ntd_attempt(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_error **err);
 
 enum ntd_pace {
@@ -26,9 +36,20 @@ struct ntd_wait {
 	struct ntd_machine *machine; /* whose time scale stretches the time-out; NULL: none does */
 };
 
-/* Attempts at once, then at the pace until the time-out has passed, then a last time. 0 when an attempt
- * held; else the error of ntd_wait_timed_out(). So a call may last longer than its limit by one attempt. */
+/* Attempts at once, then at the pace until the time-out has passed, then a last time; the first is the last if
+ * the time-out is 0. 0 when an attempt held; else the error of ntd_wait_timed_out(). So a call may last longer
+ * than its limit by one attempt. */
 int ntd_retry(const struct ntd_wait *wait, struct ntd_waiter *waiter, struct ntd_error **err);
+
+/* What looks have shown, for attempts that say NTD_FRESH until two of them agree. */
+struct ntd_glance {
+	struct ntd_buf seen;
+	int64_t since;
+};
+
+/* NTD_HOLDS if a look a tenth of a second ago or earlier has shown the same, and all since then; else
+ * NTD_FRESH. */
+enum ntd_verdict ntd_glance_again(struct ntd_glance *glance, const struct ntd_buf *look);
 
 /* The time-out as it is at present, in seconds. That of `--timeout-scale auto` grows when the machine's
  * accelerator becomes known. */

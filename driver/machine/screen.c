@@ -45,26 +45,39 @@ char *ntd_key_name(const char *key)
 	return strlen(key) == 1 ? key_of_character(*key) : ntd_strdup(key);
 }
 
+/* What QEMU's monitor says of a key that it does not know, or NULL; *len is its length. */
+static const char *find_refusal(const struct ntd_buf *reply, size_t *len)
+{
+	const char *bytes = ntd_buf_bytes(reply);
+	const char *refusal = ntd_find(bytes, reply->len, "invalid parameter");
+	const char *end;
+
+	if (!refusal)
+		refusal = ntd_find(bytes, reply->len, "unknown key");
+	if (!refusal)
+		return NULL;
+	*len = reply->len - (size_t)(refusal - bytes);
+	end = memchr(refusal, '\r', *len);
+	if (end)
+		*len = (size_t)(end - refusal);
+	return refusal;
+}
+
+/* A key that QEMU does not know is not pressed, which scripts have got away with; so it is only a warning. */
 static int press(struct ntd_machine *machine, const char *name, double delay,
 		 struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	_cleanup_free_ char *line = ntd_asprintf("sendkey %s", name);
 	_cleanup_buf_ struct ntd_buf reply = {0};
 	const char *refusal;
+	size_t len;
 
 	if (ntd_machine_monitor_command(machine, line, &reply, waiter, err) < 0)
 		return -1;
-	refusal = ntd_find(ntd_buf_bytes(&reply), reply.len, "invalid parameter");
-	if (!refusal)
-		refusal = ntd_find(ntd_buf_bytes(&reply), reply.len, "unknown key");
-	if (refusal) {
-		size_t len = reply.len - (size_t)(refusal - ntd_buf_bytes(&reply));
-		const char *end = memchr(refusal, '\r', len);
-
-		return ntd_error_set(err, NTD_E_MACHINE,
-				     "machine '%s': QEMU refuses key '%s': %.*s", machine->name,
-				     name, (int)(end ? (size_t)(end - refusal) : len), refusal);
-	}
+	refusal = find_refusal(&reply, &len);
+	if (refusal)
+		ntd_log(machine->context.report, NTD_LEVEL_WARNING, machine->name,
+			"QEMU refuses key '%s', which was not sent: %.*s", name, (int)len, refusal);
 	return delay > 0 ? ntd_wait_until(ntd_after(ntd_span(delay)), waiter, err) : 0;
 }
 
@@ -118,7 +131,7 @@ int ntd_machine_tty_text(struct ntd_machine *machine, const char *tty, struct nt
 		"fold -w$(stty -F /dev/tty%s size | awk '{print $2}') /dev/vcs%s", tty, tty);
 	struct ntd_bytes bytes = {.data = command, .len = strlen(command)};
 
-	return ntd_machine_status_of(machine, bytes, text, waiter, err) < 0 ? -1 : 0;
+	return ntd_machine_status_of(machine, bytes, text, waiter, err);
 }
 
 /* ---- pictures */

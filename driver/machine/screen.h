@@ -16,7 +16,8 @@ int ntd_machine_send_key(struct ntd_machine *machine, const char *key, double de
 int ntd_machine_send_chars(struct ntd_machine *machine, const char *text, const char *shown,
 			   double delay, struct ntd_waiter *waiter, struct ntd_error **err);
 
-/* What is on text console number `tty`, line by line at its width. */
+/* What is on text console number `tty`, line by line at its width. Returns the status of the command that tells: not
+ * 0 when the console is not there. */
 int ntd_machine_tty_text(struct ntd_machine *machine, const char *tty, struct ntd_buf *text,
 			 struct ntd_waiter *waiter, struct ntd_error **err);
 

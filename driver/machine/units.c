@@ -111,8 +111,11 @@ int ntd_machine_unit_info(struct ntd_machine *machine, const char *unit, const c
 	return 0;
 }
 
-char *ntd_machine_unit_property(struct ntd_machine *machine, const char *unit, const char *property,
-				const char *user, struct ntd_waiter *waiter, struct ntd_error **err)
+/* The property, a new string, or NULL with the error, which is NTD_E_ASSERTION when systemctl fails. *missing is
+ * set when all went well, but systemctl did not tell the property. */
+static char *show_property(struct ntd_machine *machine, const char *unit, const char *property,
+			   const char *user, bool *missing, struct ntd_waiter *waiter,
+			   struct ntd_error **err)
 {
 	_cleanup_free_ char *query =
 		ntd_asprintf("--no-pager show \"%s\" --property=\"%s\"", unit, property);
@@ -122,6 +125,7 @@ char *ntd_machine_unit_property(struct ntd_machine *machine, const char *unit, c
 	int status = ntd_machine_systemctl(machine, query, user, &output, waiter, err);
 	const char *line_end, *value;
 
+	*missing = false;
 	if (status < 0)
 		return NULL;
 	if (status) {
@@ -138,22 +142,39 @@ char *ntd_machine_unit_property(struct ntd_machine *machine, const char *unit, c
 				     line_end ? (size_t)(line_end - ntd_buf_bytes(&output))
 					      : output.len);
 	value = ntd_properties_get(&found, property);
-	if (!value) {
-		ntd_error_set(err, NTD_E_ASSERTION,
-			      "systemctl show gave no property \"%s\" of unit \"%s\": %.*s",
-			      property, unit, (int)output.len, ntd_buf_bytes(&output));
-		return NULL;
-	}
-	return ntd_strdup(value);
+	if (value)
+		return ntd_strdup(value);
+	*missing = true; /* the missing space is what scripts match on */
+	ntd_error_set(err, NTD_E_ASSERTION,
+		      "systemctl show --property \"%s\" \"%s\"produced invalid output: %.*s",
+		      property, unit, (int)output.len, ntd_buf_bytes(&output));
+	return NULL;
+}
+
+char *ntd_machine_unit_property(struct ntd_machine *machine, const char *unit, const char *property,
+				const char *user, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	bool missing;
+
+	return show_property(machine, unit, property, user, &missing, waiter, err);
 }
 
 /* ---- states */
 
+/* Seconds to ask for the state of a unit again that systemctl leaves out. */
+#define STATE_PATIENCE 5
+
 struct unit_wait {
 	struct ntd_wait wait;
-	const char *unit, *user;
-	char *seen; /* by the last attempt */
+	const char *unit, *user, *wanted; /* a state, to be had at once */
+	char *seen;                       /* by the last attempt */
 };
+
+/* A systemctl that fails says nothing of the unit: the bus may be starting anew. Other errors end the wait. */
+static int failed_look(const struct ntd_error *error)
+{
+	return error->code == NTD_E_ASSERTION ? NTD_CANNOT_TELL : -1;
+}
 
 static void saw(struct unit_wait *wait, char *seen)
 {
@@ -179,7 +200,7 @@ static int idle(struct unit_wait *wait, struct ntd_waiter *waiter, struct ntd_er
 	if (!ntd_find(ntd_buf_bytes(&jobs), jobs.len, "No jobs"))
 		return 0;
 	if (ntd_machine_unit_info(machine, wait->unit, wait->user, &info, waiter, err) < 0)
-		return -1;
+		return failed_look(*err);
 	state = ntd_properties_get(&info, "ActiveState");
 	if (state && !strcmp(state, "inactive"))
 		return ntd_error_set(err, NTD_E_ASSERTION,
@@ -213,11 +234,17 @@ static int look_closely(struct unit_wait *wait, struct ntd_waiter *waiter, struc
 static int try_unit(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	struct unit_wait *wait = arg;
-	_cleanup_free_ char *state = ntd_machine_unit_property(
-		wait->wait.machine, wait->unit, "ActiveState", wait->user, waiter, err);
+	bool missing;
+	_cleanup_free_ char *state = show_property(wait->wait.machine, wait->unit, "ActiveState",
+						   wait->user, &missing, waiter, err);
 
+	if (!state && missing) {
+		saw(wait, ntd_strdup((*err)->message));
+		ntd_error_free(ntd_steal(err));
+		return NTD_NOT_YET;
+	}
 	if (!state)
-		return -1;
+		return failed_look(*err);
 	if (!strcmp(state, "failed"))
 		return ntd_error_set(err, NTD_E_ASSERTION, "unit \"%s\" reached state \"%s\"",
 				     wait->unit, state);
@@ -255,21 +282,24 @@ int ntd_machine_wait_for_unit(struct ntd_machine *machine, const char *unit, con
 	return result;
 }
 
-static int check_state(struct ntd_machine *machine, const char *unit, const char *wanted,
-		       struct ntd_waiter *waiter, struct ntd_error **err)
+/* Whether it is in the wanted state. An answer without the state is none. */
+static int try_state(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_error **err)
 {
+	const struct unit_wait *wait = arg;
 	_cleanup_properties_ struct ntd_properties info = {0};
 	const char *state;
 
-	if (ntd_machine_unit_info(machine, unit, NULL, &info, waiter, err) < 0)
+	if (ntd_machine_unit_info(wait->wait.machine, wait->unit, NULL, &info, waiter, err) < 0)
 		return -1;
 	state = ntd_properties_get(&info, "ActiveState");
-	if (state && !strcmp(state, wanted))
-		return 0;
+	if (!state && !last)
+		return NTD_NOT_YET;
+	if (state && !strcmp(state, wait->wanted))
+		return NTD_HOLDS;
 	/* The doubled word is what scripts match on. */
 	return ntd_error_set(err, NTD_E_ASSERTION,
 			     "Expected unit '%s' to to be in state '%s' but it is in state '%s'",
-			     unit, wanted, state ? state : "unknown");
+			     wait->unit, wait->wanted, state ? state : "unknown");
 }
 
 int ntd_machine_require_unit_state(struct ntd_machine *machine, const char *unit, const char *state,
@@ -278,7 +308,14 @@ int ntd_machine_require_unit_state(struct ntd_machine *machine, const char *unit
 	struct ntd_nest nest =
 		ntd_nest_begin(machine->context.report, machine->name,
 			       "checking if unit '%s' has reached state '%s'", unit, state);
-	int result = check_state(machine, unit, state, waiter, err);
+	struct unit_wait wait = {.wait = {.attempt = try_state,
+					  .arg = &wait,
+					  .pace = NTD_PACE_ADAPTIVE,
+					  .timeout = STATE_PATIENCE,
+					  .machine = machine},
+				 .unit = unit,
+				 .wanted = state};
+	int result = ntd_retry(&wait.wait, waiter, err);
 
 	ntd_nest_end(&nest, result < 0);
 	return result;

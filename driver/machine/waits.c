@@ -1,5 +1,8 @@
 /* Waits for things in the guest that a command of ours can probe without effect. */
+#include "base/text.h"
 #include "machine/command.h"
+
+#include "base/text.h"
 #include "machine/internal.h"
 
 #include <string.h>
@@ -17,9 +20,11 @@ int ntd_machine_wait(const struct ntd_wait *wait, struct ntd_waiter *waiter, str
 /* A command, and whether it must succeed or fail for the wait to end. */
 struct probe {
 	struct ntd_wait wait;
-	const char *command,
-		*text; /* the text sends what the command complains of with its output */
+	const char *command, *then; /* what follows the command when it succeeds; NULL: nothing */
 	bool succeeds;
+	/* What a look means that has ended as it must; NULL: that it holds. */
+	enum ntd_verdict (*judge)(struct probe *probe);
+	struct ntd_glance glance; /* for that */
 	int status;
 	struct ntd_buf output;
 };
@@ -40,16 +45,22 @@ static double attempt_limit(const struct ntd_wait *wait)
 static int try_probe(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	struct probe *probe = arg;
-	struct ntd_command command = {.text = probe->text, .text_len = strlen(probe->text)};
+	/* What the command complains of goes with its output. */
+	_cleanup_free_ char *text =
+		ntd_asprintf("exec 2>&1; %s%s%s", probe->command, probe->then ? " && " : "",
+			     probe->then ? probe->then : "");
+	struct ntd_command command = {
+		.text = text, .text_len = strlen(text), .timeout = attempt_limit(&probe->wait)};
 	_cleanup_result_ struct ntd_result result = {0};
 
-	command.timeout = attempt_limit(&probe->wait);
 	if (ntd_machine_run(probe->wait.machine, &command, &result, waiter, err) < 0)
 		return -1;
 	probe->status = result.status;
 	ntd_buf_clear(&probe->output);
 	ntd_buf_append(&probe->output, ntd_buf_bytes(&result.output), result.output.len);
-	return (result.status == 0) == probe->succeeds;
+	if ((result.status == 0) != probe->succeeds)
+		return NTD_NOT_YET;
+	return probe->judge ? probe->judge(probe) : NTD_HOLDS;
 }
 
 static char *probe_observed(const void *arg)
@@ -60,25 +71,42 @@ static char *probe_observed(const void *arg)
 	return ntd_asprintf("`%s`: %s", probe->command, result);
 }
 
-static int wait_for_probe(struct ntd_machine *machine, const char *step, const char *command,
-			  bool succeeds, double timeout, struct ntd_waiter *waiter,
-			  struct ntd_error **err)
+static int wait_for_probe(struct probe *probe, struct ntd_machine *machine, const char *step,
+			  double timeout, struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	_cleanup_free_ char *text = ntd_asprintf("exec 2>&1; %s", command);
-	struct probe probe = {.wait = {.step = step,
-				       .attempt = try_probe,
-				       .observed = probe_observed,
-				       .arg = &probe,
-				       .pace = NTD_PACE_ADAPTIVE,
-				       .timeout = timeout,
-				       .machine = machine},
-			      .command = command,
-			      .text = text,
-			      .succeeds = succeeds};
-	int result = ntd_machine_wait(&probe.wait, waiter, err);
+	int result;
 
-	ntd_buf_free(&probe.output);
+	probe->wait = (struct ntd_wait){.step = step,
+					.attempt = try_probe,
+					.observed = probe_observed,
+					.arg = probe,
+					.pace = NTD_PACE_ADAPTIVE,
+					.timeout = timeout,
+					.machine = machine};
+	result = ntd_machine_wait(&probe->wait, waiter, err);
+	ntd_buf_free(&probe->output);
+	ntd_buf_free(&probe->glance.seen);
 	return result;
+}
+
+/* ---- files */
+
+/* For judge_file(), what of a regular file can change while it is written: nothing of anything else. A guest
+ * without `stat -c` tells its first line only. */
+static char *file_state(const char *path)
+{
+	return ntd_asprintf("{ ! test -f %s || { test -s %s && echo full || echo empty; "
+			    "stat -L -c '%%s %%y' %s 2> /dev/null || true; }; }",
+			    path, path, path);
+}
+
+static enum ntd_verdict judge_file(struct probe *probe)
+{
+	if (!probe->output.len)
+		return NTD_HOLDS;
+	if (ntd_find(ntd_buf_bytes(&probe->output), probe->output.len, "empty"))
+		return NTD_FRESH;
+	return ntd_glance_again(&probe->glance, &probe->output);
 }
 
 /* The path is not quoted: scripts have always been able to use patterns and variables. */
@@ -86,10 +114,14 @@ int ntd_machine_wait_for_file(struct ntd_machine *machine, const char *path, dou
 			      struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	_cleanup_free_ char *step = ntd_asprintf("waiting for file '%s'", path);
-	_cleanup_free_ char *command = ntd_asprintf("test -e %s", path);
+	_cleanup_free_ char *command = ntd_asprintf("test -e %s", path), *state = file_state(path);
+	struct probe probe = {
+		.command = command, .then = state, .succeeds = true, .judge = judge_file};
 
-	return wait_for_probe(machine, step, command, true, timeout, waiter, err);
+	return wait_for_probe(&probe, machine, step, timeout, waiter, err);
 }
+
+/* ---- ports, sockets, X: who can connect can use them */
 
 int ntd_machine_wait_for_port(struct ntd_machine *machine, int port, const char *address, bool open,
 			      double timeout, struct ntd_waiter *waiter, struct ntd_error **err)
@@ -97,8 +129,9 @@ int ntd_machine_wait_for_port(struct ntd_machine *machine, int port, const char 
 	_cleanup_free_ char *step = ntd_asprintf("waiting for TCP port %d on %s%s", port, address,
 						 open ? "" : " to be closed");
 	_cleanup_free_ char *command = ntd_asprintf("nc -z %s %d", address, port);
+	struct probe probe = {.command = command, .succeeds = open};
 
-	return wait_for_probe(machine, step, command, open, timeout, waiter, err);
+	return wait_for_probe(&probe, machine, step, timeout, waiter, err);
 }
 
 int ntd_machine_wait_for_unix_socket(struct ntd_machine *machine, const char *address,
@@ -109,16 +142,18 @@ int ntd_machine_wait_for_unix_socket(struct ntd_machine *machine, const char *ad
 						 datagram ? "datagram" : "stream", address);
 	_cleanup_free_ char *command =
 		ntd_asprintf("nc -z %s %s", datagram ? "-uU" : "-U", address);
+	struct probe probe = {.command = command, .succeeds = true};
 
-	return wait_for_probe(machine, step, command, true, timeout, waiter, err);
+	return wait_for_probe(&probe, machine, step, timeout, waiter, err);
 }
 
 int ntd_machine_wait_for_x(struct ntd_machine *machine, double timeout, struct ntd_waiter *waiter,
 			   struct ntd_error **err)
 {
-	return wait_for_probe(machine, "waiting for the X11 server",
-			      "journalctl -b SYSLOG_IDENTIFIER=systemd | "
-			      "grep 'Reached target Current graphical' > /dev/null && "
-			      "[ -e /tmp/.X11-unix/X0 ]",
-			      true, timeout, waiter, err);
+	struct probe probe = {.command = "journalctl -b SYSLOG_IDENTIFIER=systemd | "
+					 "grep 'Reached target Current graphical' > /dev/null && "
+					 "[ -e /tmp/.X11-unix/X0 ]",
+			      .succeeds = true};
+
+	return wait_for_probe(&probe, machine, "waiting for the X11 server", timeout, waiter, err);
 }

@@ -1,6 +1,7 @@
 """Waits re-check quickly, are driven by events where there are any, and say what they saw last."""
 
 import re
+import textwrap
 
 import pytest
 
@@ -37,7 +38,7 @@ def systemd(guests):
 
 # What makes the condition true, run beside the wait, and the wait; each by itself is a matter of milliseconds.
 QUICK = {
-    "file": ("touch FILE", "machine.wait_for_file(FILE)"),
+    "file": ("echo written > FILE", "machine.wait_for_file(FILE)"),
     "console": ("echo here it is >&2", "machine.wait_for_console_text('here it is')"),
 }
 
@@ -55,7 +56,7 @@ def test_waits_end_soon_after_their_condition(session, kind):
             delays.append(time.time() - float(open(FILE + ".when").read()))
         result = min(delays)
     """)
-    assert best < 0.2
+    assert best < 0.4
 
 
 def test_a_probe_is_repeated_more_than_once_a_second(session):
@@ -95,6 +96,125 @@ def test_the_end_of_a_machine_is_an_event(fake):
         print(min(delays) < 0.3)
     """, fake)
     assert result.lines == ["True"]
+
+
+# ---- what has just appeared
+
+APPEARING = {
+    "in two steps": (">> FILE", "echo whole", True),
+    "slowly": (">> FILE", "for i in 1 2 3 4 5; do echo part; sleep 0.03; done; echo whole", True),
+    "under another name": ("> FILE.new", "echo whole; mv FILE.new FILE", True),
+    "empty for good": ("> FILE", "true", False),
+}
+
+
+@pytest.mark.parametrize("how", APPEARING)
+def test_a_file_that_appears_is_not_half_written(session, how):
+    """Whatever is written within a moment is there when the wait ends."""
+    target, writing, has_content = APPEARING[how]
+    text = session(f"""
+        FILE = path("appearing")
+        machine.succeed("rm -f FILE; (sleep 0.3; (sleep 0.05; {writing}) {target}) > /dev/null 2>&1 &".replace("FILE", FILE))
+        machine.wait_for_file(FILE)
+        result = machine.succeed("cat " + FILE)
+    """)
+    assert ("whole" in text) == has_content
+
+
+# The session's shell finds these programs first.
+FIRST = """
+    def put_first(name, text):
+        machine.succeed(f"mkdir -p first; rm -f first/*; cat > first/{name} <<'END'\\n#!/bin/bash\\n{text}\\nEND\\nchmod +x first/{name}")
+        machine.shell.send(b'OLD=$PATH; PATH=$PWD/first:$PATH\\n')
+
+    def put_back():
+        machine.shell.send(b'PATH=$OLD\\n')
+"""
+COUNTED = "echo x >> $0.calls; n=$(wc -l < $0.calls)\n"
+
+
+def with_program(session, name, text, code):
+    return session(textwrap.dedent(FIRST) + f"put_first({name!r}, {text!r})\ntry:\n"
+                   + textwrap.indent(textwrap.dedent(code).strip(), "    ") + "\nfinally:\n    put_back()\n")
+
+
+def test_a_guest_without_stat(session):
+    """Its files count when they are not empty."""
+    assert with_program(session, "stat", "exit 1", """
+        machine.succeed("! stat /; rm -f late; (sleep 0.3; (sleep 0.05; echo whole) > late) > /dev/null 2>&1 &")
+        machine.wait_for_file("late")
+        result = machine.succeed("cat late")
+    """) == "whole\n"
+
+
+def looks_at(session, made):
+    """How often the wait looked at what was made meanwhile; each look names the file three times, or four."""
+    return session(f"""
+        machine.succeed("rm -rf tries kind; (sleep 0.3; {made}) > /dev/null 2>&1 &")
+        machine.wait_for_file("kind && echo x >> tries")
+        result = len(open(path("tries")).readlines())
+    """)
+
+
+@pytest.mark.parametrize("made", ["mkdir kind", "mkfifo kind", "ln -s /dev/null kind", "ln -s . kind"])
+def test_what_is_not_a_regular_file_counts_at_once(session, made):
+    assert looks_at(session, made) <= 4 < looks_at(session, ": > kind")
+
+
+def test_a_file_that_is_there_counts_at_once(session):
+    assert session("""
+        machine.succeed(": > there; rm -f tries")
+        machine.wait_for_file("there && echo x >> tries")
+        result = len(open(path("tries")).readlines())
+    """) <= 4
+
+
+# ---- looks that show nothing
+
+
+@pytest.mark.parametrize("nothing", ["echo", "true", "exit 1", "echo Other=1"])
+def test_a_unit_is_asked_for_again(session, nothing):
+    with_program(session, "systemctl", f"{COUNTED}if [ $n -ge 4 ]; then echo ActiveState=active; else {nothing}; fi",
+                 "machine.wait_for_unit('late')")
+
+
+def test_a_unit_whose_state_never_comes(session):
+    text = with_program(session, "systemctl", "echo", "result = error_of(machine.wait_for_unit, 'never', timeout=1)")
+    assert text.startswith(START)
+    assert 'last seen: systemctl show --property "ActiveState" "never"produced invalid output: ' in text
+
+
+def test_a_systemctl_that_goes_on_failing(session):
+    text = with_program(session, "systemctl", "exit 4", "result = error_of(machine.wait_for_unit, 'never', timeout=1)")
+    assert text == ('RequestedAssertionFailed: retrieving systemctl property "ActiveState" for unit "never" failed with '
+                    "exit code 4")
+
+
+@pytest.mark.parametrize("jobs", ["true", "exit 1", "echo No jobs running."])
+def test_jobs_that_are_not_told(session, jobs):
+    """Nor is the second question about the unit's state answered."""
+    with_program(session, "systemctl", COUNTED + f"""case "$*" in *list-jobs*) {jobs};; *Active*)
+        if [ $n -ge 6 ]; then echo ActiveState=active; else echo ActiveState=inactive; fi;; *) echo;; esac""",
+                 "machine.wait_for_unit('late')")
+
+
+def test_a_state_is_asked_for_again(session):
+    with_program(session, "systemctl", COUNTED + "if [ $n -ge 3 ]; then echo ActiveState=active; else echo; fi",
+                 "machine.require_unit_state('late')")
+
+
+def test_a_property_that_a_unit_has_not(session):
+    text = with_program(session, "systemctl", "echo", "result = error_of(machine.get_unit_property, 'U', 'P')")
+    assert text == 'RequestedAssertionFailed: systemctl show --property "P" "U"produced invalid output: \n'
+
+
+def test_a_tty_that_is_not_there_matches_nothing(session):
+    assert "last seen: no text" in error(session, "machine.wait_until_tty_matches('99', '', timeout=0.5)")
+
+
+def test_windows_of_a_server_that_is_not_there_yet(session):
+    with_program(session, "xwininfo", COUNTED + """[ $n -ge 4 ] && echo '   0x1 "a window": ()'""",
+                 "machine.wait_for_window('a window')")
 
 
 # ---- a probe that hangs
@@ -150,8 +270,38 @@ def test_the_end_of_a_long_output(session):
 
 
 def test_no_time_at_all(session):
-    """One attempt, and the last one."""
-    assert error(session, "machine.wait_for_file('/no', timeout=0)").startswith(START + "0.")
+    """One attempt, which is the last one."""
+    assert error(session, "machine.wait_for_file('/no', timeout=0)").startswith(START)
+    assert session("""
+        calls = []
+        result = error_of(retry, lambda last: calls.append(last), timeout=0), calls
+    """) == ["RequestedAssertionFailed: action timed out after 0.00 seconds (timeout=0.0)", [True]]
+    assert session("""
+        machine.succeed("rm -f tries")
+        error_of(machine.wait_until_succeeds, "echo x >> tries; false", timeout=0)
+        error_of(machine.wait_for_file, "/no || ! echo x >> tries", timeout=0)
+        result = len(open(path("tries")).readlines())
+    """) == 2
+
+
+@pytest.mark.parametrize("call", [
+    "retry(lambda last: True, timeout=3, timeout_seconds=3)",
+    "machine.sleep(1, duration=1)",
+    "polling_condition(lambda: True).wait(timeout=3, timeout_seconds=3)",
+    "polling_condition(interval=3, seconds_interval=3)(lambda: True)",
+])
+def test_an_old_and_a_new_name_together(session, call):
+    assert error(session, call).startswith("TypeError: ")
+
+
+def test_a_key_that_qemu_does_not_know(tiny):
+    result = harness.run("""
+        machine.start()
+        machine.send_key("nosuchkey")
+        machine.send_chars("é")
+    """, tiny)
+    assert "QEMU refuses key 'nosuchkey', which was not sent: invalid parameter: nosuchkey" in result.log
+    assert "QEMU refuses key 'é'" in result.log
 
 
 def test_retry_says_no_more_than_ever(session):

@@ -200,11 +200,23 @@ static void what_holds_at_once_is_tried_once(void **state)
 	for (int pace = NTD_PACE_SECOND; pace <= NTD_PACE_ADAPTIVE; pace++) {
 		struct action action = {.holds_at = 1};
 
-		assert_int_equal(retry(&action, 0, (enum ntd_pace)pace, NULL), 0);
+		assert_int_equal(retry(&action, 60, (enum ntd_pace)pace, NULL), 0);
 		assert_int_equal(action.count, 1);
 		assert_false(action.last[0]);
 		assert_true(ntd_now() - action.began < 500 * NTD_MS);
 	}
+}
+
+static void without_time_the_first_attempt_is_the_last(void **state)
+{
+	struct action holds = {.holds_at = 1}, never = {0};
+
+	assert_int_equal(retry(&holds, 0, NTD_PACE_SECOND, NULL), 0);
+	assert_int_equal(holds.count, 1);
+	assert_true(holds.last[0]);
+	assert_fails(retry(&never, 0, NTD_PACE_SECOND, &err), NTD_E_ASSERTION, "(timeout=0.0)");
+	assert_int_equal(never.count, 1);
+	assert_true(never.last[0]);
 }
 
 /* At 0 and 1 s, and the last one when the limit is found to have passed, at 2 s. */
@@ -280,6 +292,91 @@ static void no_timeout_has_no_last_attempt(void **state)
 		assert_false(action.last[i]);
 }
 
+/* ---- verdicts */
+
+/* Attempts with one verdict from the `from`-th on, before that NTD_NOT_YET. */
+struct verdicts {
+	int from, count;
+	enum ntd_verdict verdict;
+	bool last;
+};
+
+static int tell(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct verdicts *verdicts = arg;
+
+	verdicts->last = last;
+	if (++verdicts->count < verdicts->from)
+		return NTD_NOT_YET;
+	if (verdicts->verdict == NTD_CANNOT_TELL)
+		ntd_error_set(err, NTD_E_ASSERTION, "there is no bus");
+	return verdicts->verdict;
+}
+
+static int retry_verdicts(struct verdicts *verdicts, double timeout, struct ntd_error **err)
+{
+	return ntd_retry(&(struct ntd_wait){.attempt = tell,
+					    .arg = verdicts,
+					    .pace = NTD_PACE_ADAPTIVE,
+					    .timeout = timeout},
+			 NULL, err);
+}
+
+static void what_is_fresh_counts_at_the_first_look(void **state)
+{
+	struct verdicts verdicts = {.from = 1, .verdict = NTD_FRESH};
+
+	assert_int_equal(retry_verdicts(&verdicts, 60, NULL), 0);
+	assert_int_equal(verdicts.count, 1);
+}
+
+static void what_stays_fresh_counts_after_a_second(void **state)
+{
+	struct verdicts verdicts = {.from = 2, .verdict = NTD_FRESH};
+	int64_t began = ntd_now();
+
+	assert_int_equal(retry_verdicts(&verdicts, 60, NULL), 0);
+	assert_true(ntd_now() - began >= NTD_SECOND);
+	assert_false(verdicts.last);
+}
+
+static void what_is_fresh_counts_at_the_last_look(void **state)
+{
+	struct verdicts verdicts = {.from = 2, .verdict = NTD_FRESH};
+
+	assert_int_equal(retry_verdicts(&verdicts, 0.3, NULL), 0);
+	assert_true(verdicts.last);
+}
+
+static void looks_that_go_on_failing_fail_the_wait(void **state)
+{
+	struct verdicts verdicts = {.from = 2, .verdict = NTD_CANNOT_TELL};
+	int64_t began = ntd_now();
+
+	assert_fails(retry_verdicts(&verdicts, 600, &err), NTD_E_ASSERTION, "there is no bus");
+	assert_true(ntd_now() - began >= 5 * NTD_SECOND);
+	verdicts = (struct verdicts){.from = 1, .verdict = NTD_CANNOT_TELL};
+	assert_fails(retry_verdicts(&verdicts, 0.1, &err), NTD_E_ASSERTION, "there is no bus");
+	assert_true(verdicts.last);
+}
+
+static void a_glance_holds_when_nothing_changes(void **state)
+{
+	_cleanup_buf_ struct ntd_buf look = {0};
+	struct ntd_glance glance = {0};
+	int64_t began;
+
+	ntd_buf_puts(&look, "half");
+	assert_int_equal(ntd_glance_again(&glance, &look), NTD_FRESH);
+	ntd_wait_until(ntd_after(200 * NTD_MS), NULL, NULL);
+	ntd_buf_puts(&look, " and half");
+	began = ntd_now();
+	while (ntd_glance_again(&glance, &look) == NTD_FRESH)
+		ntd_wait_until(ntd_after(10 * NTD_MS), NULL, NULL);
+	assert_true(ntd_now() - began >= 100 * NTD_MS);
+	ntd_buf_free(&glance.seen);
+}
+
 /* ---- interruption */
 
 /* The signal is pending already, so the first sleep ends at once. */
@@ -342,12 +439,18 @@ int main(void)
 		cmocka_unit_test(a_timeout_tells_what_was_seen),
 		cmocka_unit_test(an_excerpt_is_the_end_in_lines),
 		cmocka_unit_test(what_holds_at_once_is_tried_once),
+		cmocka_unit_test(without_time_the_first_attempt_is_the_last),
 		cmocka_unit_test(every_second_and_once_more_after_the_limit),
 		cmocka_unit_test(the_last_attempt_may_hold),
 		cmocka_unit_test(probes_are_paced_by_the_time_waited),
 		cmocka_unit_test(probes_slow_down),
 		cmocka_unit_test(an_error_ends_the_retrying_as_it_is),
 		cmocka_unit_test(no_timeout_has_no_last_attempt),
+		cmocka_unit_test(what_is_fresh_counts_at_the_first_look),
+		cmocka_unit_test(what_stays_fresh_counts_after_a_second),
+		cmocka_unit_test(what_is_fresh_counts_at_the_last_look),
+		cmocka_unit_test(looks_that_go_on_failing_fail_the_wait),
+		cmocka_unit_test(a_glance_holds_when_nothing_changes),
 		cmocka_unit_test(a_signal_ends_the_retrying),
 		cmocka_unit_test(pauses_are_used_to_look_at_other_things),
 	};
