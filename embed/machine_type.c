@@ -184,8 +184,11 @@ static PyObject *get_keeps_state(PyObject *object, void *closure)
 
 static PyObject *get_boot_timeout(PyObject *object, void *closure)
 {
-	return PyFloat_FromDouble(
-		ntd_machine_context(ntd_machine_self(object)->machine)->boot_timeout);
+	const struct ntd_machine_context *context =
+		ntd_machine_context(ntd_machine_self(object)->machine);
+	double total = context->boot_timeout;
+
+	return PyFloat_FromDouble(total > 0 ? total : context->boot_silence);
 }
 
 static int set_boot_timeout(PyObject *object, PyObject *value, void *closure)
@@ -251,7 +254,10 @@ static PyGetSetDef attributes[] = {
 	{"shared_dir", get_directory, set_directory, "Path: /tmp/shared of all machines.",
 	 (void *)"shared"},
 	{"boot_timeout", get_boot_timeout, set_boot_timeout,
-	 "float: the most seconds that it may take to start, and again to boot.", NULL},
+	 "float: the most seconds that it may take to start, and again to boot. Until it is set, "
+	 "without\n"
+	 "--boot-timeout: the most that it may say nothing meanwhile, four times as many with TCG.",
+	 NULL},
 	{"callbacks", ntd_machine_get_callbacks, ntd_machine_set_callbacks,
 	 "list: functions that are called before each command.", NULL},
 	{"keep_machine_state", get_keeps_state, NULL, "bool: the state directory was not emptied.",

@@ -285,6 +285,11 @@ char *ntd_console_tail(const struct ntd_console *console, int lines)
 	return ntd_buf_take_string(&tail);
 }
 
+int64_t ntd_console_heard(const struct ntd_console *console)
+{
+	return console->partial_at;
+}
+
 const char *ntd_console_panic(const struct ntd_console *console)
 {
 	return console->panic;

@@ -34,6 +34,8 @@ char *ntd_console_tail_now(struct ntd_console *console, int lines);
 /* Any other thread: appends the last `lines` lines, each with its newline, and what has come of the next: a
  * prompt, maybe. */
 void ntd_console_copy_tail(struct ntd_console *console, int lines, struct ntd_buf *tail);
+/* Loop: when something was last read, at this start or an earlier one; 0: never. */
+int64_t ntd_console_heard(const struct ntd_console *console);
 /* Loop: the guest's last kernel panic line, or NULL. */
 const char *ntd_console_panic(const struct ntd_console *console);
 

@@ -148,12 +148,6 @@ static void running(struct ntd_machine *machine)
 
 /* ---- boot */
 
-static void still_booting(struct ntd_machine *machine)
-{
-	ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name,
-		"the container has not booted yet...");
-}
-
 static void connected(struct ntd_machine *machine, const char *said, double seconds)
 {
 	ntd_machine_say(machine, "the container has booted (%.2f seconds)", seconds);
@@ -246,14 +240,13 @@ const struct ntd_machine_kind ntd_container_kind = {
 	.end_step = "waiting for the container to power off",
 	.late_start = "its start script was not run",
 	.late_shell = "systemd-nspawn did not report the end of the boot in time",
-	.boot_notice = 10 * NTD_SECOND,
+	.no_shell = "the container has not booted yet",
 	.grace = 30 * NTD_SECOND,
 	.shares_console = true,
 	.root_writes_state = true,
 	.is_up_when_booted = true,
 	.complete_order = complete_order,
 	.connected = connected,
-	.still_booting = still_booting,
 	.power_off = power_off,
 	.channel = channel,
 	.prepare = prepare,

@@ -3,6 +3,9 @@
 
 #include "machine/screen.h"
 
+/* How often a boot that takes long is told of. */
+#define BOOT_NOTICE (30 * NTD_SECOND)
+
 /* ---- start */
 
 struct event_call {
@@ -119,26 +122,33 @@ static int prepare_start(struct ntd_machine *machine, bool allow_reboot, struct 
 static int start_timed_out(struct ntd_machine *machine, struct ntd_error **err)
 {
 	_cleanup_free_ char *tail = ntd_console_tail_now(machine->console, 20);
+	_cleanup_free_ char *limit = ntd_boot_limit_text(machine);
 
 	ntd_machine_release(machine, 0);
-	return ntd_error_set(err, NTD_E_TIMEOUT, "machine '%s': %s within %g seconds%s%s",
-			     machine->name, machine->kind->late_start,
-			     machine->context.boot_timeout, *tail ? "; last console lines:\n" : "",
-			     tail);
+	return ntd_error_set(err, NTD_E_TIMEOUT, "machine '%s': %s within %s%s%s", machine->name,
+			     machine->kind->late_start, limit,
+			     *tail ? "; last console lines:\n" : "", tail);
 }
 
 static int finish_start(struct ntd_machine *machine, struct ntd_life_wait *wait,
 			struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	struct ntd_error *error = NULL;
+	int64_t began = ntd_now(), deadline = ntd_boot_deadline(machine, began);
 
-	if (ntd_request_wait(&wait->request, ntd_after(ntd_span(machine->context.boot_timeout)),
-			     waiter, &error) == 0)
-		return 0;
-	if (error->code != NTD_E_TIMEOUT)
-		return ntd_error_move(err, error);
-	ntd_error_free(error);
-	return start_timed_out(machine, err);
+	for (;;) {
+		struct ntd_error *error = NULL;
+
+		if (ntd_request_wait(&wait->request, deadline, waiter, &error) == 0)
+			return 0;
+		if (error->code != NTD_E_TIMEOUT)
+			return ntd_error_move(err, error);
+		ntd_error_free(error);
+		deadline = ntd_boot_deadline(machine, began);
+		if (ntd_now() >= deadline)
+			return start_timed_out(machine, err);
+		*wait = (struct ntd_life_wait){.kind = NTD_WAIT_START, .joins = true};
+		ntd_life_begin(machine, wait);
+	}
 }
 
 static int start(struct ntd_machine *machine, enum ntd_machine_event event, bool allow_reboot,
@@ -208,30 +218,34 @@ int ntd_machine_start_all(struct ntd_machine *const *machines, size_t count,
 static int not_in_time(struct ntd_machine *machine, struct ntd_error **err)
 {
 	_cleanup_free_ char *tail = ntd_console_tail_now(machine->console, 20);
+	_cleanup_free_ char *limit = ntd_boot_limit_text(machine);
 
 	return ntd_error_set(err, NTD_E_TIMEOUT,
-			     "machine '%s': %s (%g seconds); the guest may not have booted%s%s",
-			     machine->name, machine->kind->late_shell,
-			     machine->context.boot_timeout,
+			     "machine '%s': %s (%s); the guest may not have booted%s%s",
+			     machine->name, machine->kind->late_shell, limit,
 			     *tail ? "; last console lines:\n" : ", it printed nothing", tail);
 }
 
 static int wait_for_shell(struct ntd_machine *machine, struct ntd_life_wait *wait,
 			  struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	int64_t deadline = ntd_after(ntd_span(machine->context.boot_timeout));
+	int64_t began = ntd_now(), notice = began + BOOT_NOTICE;
 
 	for (;;) {
 		_cleanup_error_ struct ntd_error *error = NULL;
-		int64_t notice = ntd_earlier(deadline, ntd_after(machine->kind->boot_notice));
+		int64_t deadline = ntd_boot_deadline(machine, began);
 
-		if (ntd_life_wait(machine, wait, notice, waiter, &error) == 0)
+		if (ntd_life_wait(machine, wait, ntd_earlier(deadline, notice), waiter, &error) ==
+		    0)
 			return 0;
 		if (error->code != NTD_E_TIMEOUT)
 			return ntd_error_move(err, ntd_steal(&error));
-		if (ntd_now() >= deadline)
+		if (ntd_now() >= ntd_boot_deadline(machine, began))
 			return not_in_time(machine, err);
-		machine->kind->still_booting(machine);
+		if (ntd_now() >= notice) {
+			ntd_boot_tell(machine);
+			notice = ntd_after(BOOT_NOTICE);
+		}
 	}
 }
 

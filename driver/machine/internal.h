@@ -19,6 +19,7 @@ struct ntd_life_wait {
 	unsigned process; /* of NTD_WAIT_PROCESS, NTD_WAIT_GONE (0: the present one): its number */
 	enum ntd_machine_event event; /* of NTD_WAIT_START */
 	char *said;                   /* of NTD_WAIT_CONNECT: what the shell said */
+	bool joins;                   /* of NTD_WAIT_START: waits for one that has begun */
 	struct ntd_life_wait *next;
 };
 
@@ -29,8 +30,9 @@ struct ntd_machine_kind {
 	const char *boot_step, *end_step;
 	const char *late_start; /* what has not happened when a start takes too long */
 	const char *late_shell; /* the same of a boot */
-	int64_t boot_notice;    /* how often a boot that takes long is mentioned */
-	int64_t grace;          /* what a release gives it to end by itself, at least */
+	const char *
+		no_shell; /* what is said of a boot that takes long, before what the console says */
+	int64_t grace;    /* what a release gives it to end by itself, at least */
 	bool shares_console;    /* what the driver runs for it writes to its console, too */
 	bool root_writes_state; /* the guest's root can write anything in the state directory */
 	bool is_up_when_booted; /* for scripts, else when its root shell is there */
@@ -40,7 +42,6 @@ struct ntd_machine_kind {
 			       struct ntd_start_order *order);
 	/* Its root shell has been met, after `seconds`, and may have said something (NULL: nothing). */
 	void (*connected)(struct ntd_machine *machine, const char *said, double seconds);
-	void (*still_booting)(struct ntd_machine *machine);
 	/* Asks a machine that is up or stopping to end; nobody waits for that here. */
 	int (*power_off)(struct ntd_machine *machine, struct ntd_waiter *waiter,
 			 struct ntd_error **err);
@@ -103,9 +104,9 @@ struct ntd_machine {
 	struct ntd_error *death;        /* why the machine is DEAD */
 	char *start_failure;            /* why its process is being ended, if it could not start */
 	struct ntd_timer verdict, kill; /* life.c */
-	unsigned panic_activity;
-	unsigned accelerator_question; /* accelerator.c */
-	_Atomic(bool) emulated;        /* by TCG, as far as is known; any thread may read it */
+	int64_t panic_heard;            /* when the shell had last said something before a panic */
+	unsigned accelerator_question;  /* accelerator.c */
+	_Atomic(bool) emulated;         /* by TCG, as far as is known; any thread may read it */
 	bool panicked;
 	_Atomic(bool) muted; /* any thread */
 };
@@ -147,6 +148,13 @@ void ntd_life_announce(struct ntd_machine *machine);
 struct ntd_error *ntd_life_obituary(struct ntd_machine *machine, const char *how);
 /* Loop: closes the connections and the console; what is pending on them fails with a copy of `why`. */
 void ntd_life_close(struct ntd_machine *machine, const struct ntd_error *why);
+/* ---- boot_limit.c; script threads */
+/* When to give up on a start, or on a boot, that began at `began`, as it is at present. */
+int64_t ntd_boot_deadline(struct ntd_machine *machine, int64_t began);
+/* That limit for messages, a new string: "300 seconds of silence". */
+char *ntd_boot_limit_text(const struct ntd_machine *machine);
+/* Logs that a boot takes long, with what the console said last. */
+void ntd_boot_tell(struct ntd_machine *machine);
 /* ---- processes.c; loop */
 void ntd_processes_add(struct ntd_machine *machine, pid_t pid);
 void ntd_processes_end(struct ntd_machine *machine, int wait_status);

@@ -241,9 +241,13 @@ static void begin_start(struct ntd_life_wait *wait)
 		ntd_request_complete(&wait->request, NULL);
 		return;
 	}
+	if (wait->joins && machine->state != NTD_MACHINE_STARTING) {
+		ntd_request_complete(&wait->request, refusal(machine));
+		return;
+	}
 	wait->next = machine->waits;
 	machine->waits = wait;
-	if (ntd_life_event(machine, wait->event) == NTD_ACTION_REFUSE) {
+	if (!wait->joins && ntd_life_event(machine, wait->event) == NTD_ACTION_REFUSE) {
 		machine->waits = wait->next;
 		ntd_request_complete(&wait->request, refusal(machine));
 	}

@@ -23,6 +23,9 @@ extern const struct ntd_machine_kind ntd_container_kind; /* machine/container.c 
 #define NTD_SCALE_AUTO 0.0
 #define NTD_SCALE_TCG 4.0
 
+/* Seconds. */
+#define NTD_BOOT_SILENCE 300
+
 /* What a machine needs of the run it belongs to. Copied, with the directories; the other pointers must
  * outlive the machine. */
 struct ntd_machine_context {
@@ -37,8 +40,11 @@ struct ntd_machine_context {
 	 * the directory out_fd at the end; NULL: nobody. */
 	const struct ntd_keeper *keeper;
 	int out_fd;
-	_Atomic double
-		boot_timeout; /* the machine's may be changed; seconds: for it to start, and again to boot */
+	/* Seconds for a machine to start, and again to boot; the machine's may be changed. 0: it is given up after
+	 * `boot_silence` seconds in which it has said nothing, and four times as many where QEMU emulates the
+	 * processor. */
+	_Atomic double boot_timeout;
+	double boot_silence;
 	double time_scale; /* stretches the time-outs of waits; NTD_SCALE_AUTO */
 };
 
@@ -86,7 +92,7 @@ bool ntd_machine_keeps_state(const struct ntd_machine *machine);
  * whatever needs one fails at once. */
 bool ntd_machine_has_root_shell(const struct ntd_machine *machine);
 void ntd_machine_set_root_shell(struct ntd_machine *machine, bool has);
-/* Seconds for it to start, and again to boot. */
+/* Seconds in all for it to start, and again to boot. */
 void ntd_machine_set_boot_timeout(struct ntd_machine *machine, double seconds);
 const char *ntd_machine_shared_dir(const struct ntd_machine *machine);
 const char *ntd_machine_script(const struct ntd_machine *machine);

@@ -146,14 +146,6 @@ static void complete_order(struct ntd_machine *machine, bool allow_reboot,
 
 /* ---- the root shell */
 
-static void still_booting(struct ntd_machine *machine)
-{
-	ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name,
-		"Guest root shell did not produce any data yet...");
-	ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name,
-		"  To debug, enter the VM and run 'systemctl status backdoor.service'.");
-}
-
 static void connected(struct ntd_machine *machine, const char *said, double seconds)
 {
 	if (said)
@@ -203,14 +195,14 @@ static void verdict_expired(struct ntd_timer *timer)
 
 	if (!machine->panicked)
 		fail_pending(machine, "Shell disconnected");
-	else if (ntd_shell_activity(machine->shell) == machine->panic_activity)
+	else if (ntd_shell_heard(machine->shell) == machine->panic_heard)
 		fail_pending(machine, "the guest does not answer any more");
 }
 
 static void panicked(struct ntd_machine *machine)
 {
 	machine->panicked = true;
-	machine->panic_activity = ntd_shell_activity(machine->shell);
+	machine->panic_heard = ntd_shell_heard(machine->shell);
 	ntd_timer_set(machine->context.loop, &machine->verdict, ntd_after(PANIC_PATIENCE));
 }
 
@@ -280,10 +272,9 @@ const struct ntd_machine_kind ntd_qemu_kind = {
 	.end_step = "waiting for the VM to power off",
 	.late_start = "QEMU did not connect to the driver",
 	.late_shell = "Shell did not start in time",
-	.boot_notice = 30 * NTD_SECOND,
+	.no_shell = "Guest root shell did not produce any data yet",
 	.complete_order = complete_order,
 	.connected = connected,
-	.still_booting = still_booting,
 	.power_off = power_off,
 	.channel = channel,
 	.prepare = prepare,

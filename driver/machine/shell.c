@@ -318,7 +318,7 @@ int ntd_shell_open(struct ntd_shell *shell, int fd, struct ntd_error **err)
 	ntd_framing_forget(&shell->framing);
 	ntd_shell_set_refusal(shell, NULL);
 	shell->on_wire = false;
-	shell->activity = 0;
+	shell->heard = 0;
 	ntd_script_socket_open(&shell->script);
 	shell->socket.fd = fd;
 	return ntd_source_add(shell->loop, &shell->socket, EPOLLIN, err);

@@ -36,8 +36,8 @@ void ntd_shell_close(struct ntd_shell *shell, const struct ntd_error *why);
 /* Loop: pending commands fail with a copy of `why`, and so do all others until a new root shell announces
  * itself. */
 void ntd_shell_refuse(struct ntd_shell *shell, const struct ntd_error *why);
-/* Loop: how many reads have brought something since the connection. */
-unsigned ntd_shell_activity(const struct ntd_shell *shell);
+/* Loop: when something was last read since the connection; 0: nothing was. */
+int64_t ntd_shell_heard(const struct ntd_shell *shell);
 
 /* Writes raw bytes, as a script does that speaks to the shell by itself. */
 int ntd_shell_send(struct ntd_shell *shell, const char *bytes, size_t len, struct ntd_error **err);

@@ -24,7 +24,7 @@ struct ntd_shell {
 	struct ntd_buf said;       /* bytes before the banner, for the log */
 	struct ntd_script_socket script;
 	struct ntd_timer silence; /* when a script's limit for the next bytes has passed */
-	unsigned activity;
+	int64_t heard; /* when something was last read; 0: nothing since the connection */
 	unsigned sequence;
 };
 

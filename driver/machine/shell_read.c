@@ -137,7 +137,7 @@ static void note_said(struct ntd_shell *shell, const char *bytes, size_t len)
 {
 	size_t room = shell->said.len < SAID_LIMIT ? SAID_LIMIT - shell->said.len : 0;
 
-	shell->activity++;
+	shell->heard = ntd_now();
 	ntd_buf_append(&shell->said, bytes, len < room ? len : room);
 }
 
@@ -185,7 +185,7 @@ struct ntd_script_socket *ntd_shell_socket(struct ntd_shell *shell)
 	return &shell->script;
 }
 
-unsigned ntd_shell_activity(const struct ntd_shell *shell)
+int64_t ntd_shell_heard(const struct ntd_shell *shell)
 {
-	return shell->activity;
+	return shell->heard;
 }

@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 
 #define DEFAULT_TIMEOUT 3600
-#define DEFAULT_BOOT_TIMEOUT 300
 
 void ntd_config_free(struct ntd_config *config)
 {
@@ -165,7 +164,7 @@ int ntd_config_load(struct ntd_config *config, const struct ntd_options *options
 
 	*config = (struct ntd_config){
 		.global_timeout = DEFAULT_TIMEOUT,
-		.boot_timeout = DEFAULT_BOOT_TIMEOUT,
+		.boot_timeout = options->boot_timeout,
 		.time_scale = options->time_scale.given ? options->time_scale.factor : 1,
 		.test_script = copy(options->test_script),
 		.debug_hook_attach = copy(options->debug_hook_attach),
@@ -188,8 +187,6 @@ int ntd_config_load(struct ntd_config *config, const struct ntd_options *options
 		return -1;
 	if (options->global_timeout > 0)
 		config->global_timeout = options->global_timeout;
-	if (options->boot_timeout > 0)
-		config->boot_timeout = options->boot_timeout;
 	ntd_machine_configs_resolve(&config->vms);
 	ntd_machine_configs_resolve(&config->containers);
 	if (check_script(&config->test_script, err) < 0 || set_output(config, options, err) < 0)

@@ -12,8 +12,8 @@ struct ntd_config {
 	struct ntd_machine_configs vms, containers;
 	struct ntd_numbers vlans; /* unique, in the order given */
 	double global_timeout;    /* seconds, more than 0 */
-	double boot_timeout;      /* the same; of a machine: QEMU, and again its root shell */
-	double time_scale;        /* of the time-outs of waits; 0: by the machine's accelerator */
+	double boot_timeout; /* of a machine: QEMU, and again its root shell; 0: by its silence */
+	double time_scale;   /* of the time-outs of waits; 0: by the machine's accelerator */
 	bool enable_ssh_backdoor;
 	char *test_script;       /* a file that can be read, or a directory; absolute */
 	char *output_dir;        /* absolute, links resolved; files can be created in it */

@@ -152,8 +152,10 @@ const struct ntd_option ntd_option_table[] = {
 	 .help = "end the run with exit status 143 after this time; seconds, or a duration such "
 		 "as PT1H30M"},
 	{.name = "boot-timeout", .type = &seconds, .field = FIELD(boot_timeout),
-	 .value = "SECONDS", .fallback = "300",
-	 .help = "give up on a machine that takes longer to start, or then to show its root shell"},
+	 .value = "SECONDS",
+	 .help = "give up on a machine that takes longer to start, or then to show its root shell. By "
+		 "default it is given up after 300 seconds in which neither its console nor its shell "
+		 "has said anything; four times as long where QEMU emulates the processor (TCG)"},
 	{.name = "timeout-scale", .type = &factor, .field = FIELD(time_scale), .value = "FACTOR",
 	 .fallback = "1",
 	 .help = "multiply the time-outs of the machines' wait_* methods, those that the script gives "

@@ -226,6 +226,7 @@ struct ntd_machine *ntd_session_add_machine(struct ntd_session *session,
 		.keeper = session->out_fd < 0 ? NULL : session->keeper,
 		.out_fd = session->out_fd,
 		.boot_timeout = session->config->boot_timeout,
+		.boot_silence = NTD_BOOT_SILENCE,
 		.time_scale = session->config->time_scale};
 	const struct ntd_machine_kind *kind = new->kind ? new->kind : &ntd_qemu_kind;
 	struct ntd_machine *machine;

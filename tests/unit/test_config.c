@@ -273,7 +273,7 @@ static void test_options(void **state)
 	assert_string_equal(c->debug_hook_attach, "/a");
 	assert_false(c->enable_ssh_backdoor);
 	assert_loads(f, "t.py");
-	assert_true(c->global_timeout == 3600 && c->boot_timeout == 300);
+	assert_true(c->global_timeout == 3600 && c->boot_timeout == 0);
 	assert_int_equal(c->log_level, NTD_LEVEL_INFO);
 	assert_int_equal(c->vms.count, 0);
 }

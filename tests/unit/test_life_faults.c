@@ -4,6 +4,8 @@
 #include "interrupted.h"
 #include "life_fixture.h"
 
+#include "machine/internal.h"
+
 static void assert_start_fails(struct ntd_machine *machine, enum ntd_errc code,
 			       const char *const *texts)
 {
@@ -147,6 +149,69 @@ static void a_guest_without_a_root_shell_is_given_up(void **state)
 	assert_state(machine, NTD_MACHINE_UP);
 	assert_fails(ntd_machine_connect(machine, NULL, &err), NTD_E_TIMEOUT,
 		     "    connecting to host...");
+}
+
+static void a_silent_boot_is_given_up(void **state)
+{
+	struct fixture *fixture = *state;
+	struct ntd_machine *machine;
+
+	fixture->context.boot_timeout = 0;
+	fixture->context.boot_silence = 0.7;
+	machine = machine_new(fixture, "server", NULL);
+	order_faults(fixture, machine, "FAKE_BANNER=no");
+	assert_fails(ntd_machine_connect(machine, NULL, &err), NTD_E_TIMEOUT,
+		     "Shell did not start in time (0.7 seconds of silence)");
+	atomic_store(&machine->emulated, true);
+	assert_fails(ntd_machine_connect(machine, NULL, &err), NTD_E_TIMEOUT,
+		     "(2.8 seconds of silence)");
+}
+
+static void a_silent_start_is_given_up(void **state)
+{
+	struct fixture *fixture = *state;
+	struct ntd_machine *machine;
+
+	fixture->context.boot_timeout = 0;
+	fixture->context.boot_silence = 0.7;
+	machine = machine_new(fixture, "server", NULL);
+	order_faults(fixture, machine, "FAKE_QMP=silent");
+	assert_start_fails(
+		machine, NTD_E_TIMEOUT,
+		texts("QEMU did not connect to the driver within 0.7 seconds of silence", ""));
+	assert_true(ntd_machine_wait_gone(machine, ntd_after(PATIENCE)));
+}
+
+/* The start, which its script begins by talking, and the boot take longer than the silence that is allowed. */
+static void a_boot_that_goes_on_talking_is_waited_for(void **state)
+{
+	struct fixture *fixture = *state;
+	_cleanup_free_ char *fake = realpath("tests/fake/run-fake-vm", NULL);
+	_cleanup_free_ char *script =
+		ntd_asprintf("for i in $(seq 20); do echo $i; sleep 0.15; done; exec %s", fake);
+	struct ntd_machine *machine;
+
+	fixture->context.boot_timeout = 0;
+	fixture->context.boot_silence = 2;
+	machine = machine_new(fixture, "server", script);
+	order_faults(fixture, machine, "FAKE_BANNER=3");
+	assert_int_equal(ntd_machine_connect(machine, NULL, NULL), 0);
+}
+
+static void a_boot_that_takes_long_is_told_of(void **state)
+{
+	struct fixture *fixture = *state;
+	struct ntd_machine *machine = machine_new(fixture, "server", NULL);
+
+	ntd_boot_tell(machine);
+	assert_logged(fixture,
+		      "server: Guest root shell did not produce any data yet... nothing is on "
+		      "the console");
+	connect_shell(machine);
+	ntd_boot_tell(machine);
+	assert_logged(fixture,
+		      "server: Guest root shell did not produce any data yet... the console "
+		      "last said: connecting to host...");
 }
 
 static void a_banner_is_found_in_noise_and_pieces(void **state)
@@ -376,6 +441,10 @@ int main(void)
 		life_test(a_start_that_takes_too_long_is_ended),
 		life_test(one_of_several_fails_to_start),
 		life_test(a_guest_without_a_root_shell_is_given_up),
+		life_test(a_silent_boot_is_given_up),
+		life_test(a_silent_start_is_given_up),
+		life_test(a_boot_that_goes_on_talking_is_waited_for),
+		life_test(a_boot_that_takes_long_is_told_of),
 		life_test(a_banner_is_found_in_noise_and_pieces),
 		life_test(a_death_ends_the_wait_for_the_shell),
 		life_test(a_death_ends_the_wait_for_the_next_shell),

@@ -44,7 +44,7 @@ def _from_environment(variable, default):
 class Timeouts:
     """All that limits test machines in time, in seconds. What is not given is taken from the environment."""
 
-    # QEMU's start, and again the root shell; None: the run's --boot-timeout
+    # QEMU's start, and again the root shell; None: as for other machines, see --boot-timeout
     boot: float | None = _from_environment("TEST_VM_BOOT_TIMEOUT", None)
     # shutdown() by the power button
     stop: float = _from_environment("TEST_VM_STOP_TIMEOUT", 60)

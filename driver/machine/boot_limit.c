@@ -1,0 +1,63 @@
+/* How long a machine may take to start, and then to boot: by the time in all if one was given, else by how long it
+ * has been silent, for a guest that goes on talking goes on booting. On script threads.
+ */
+#include "machine/internal.h"
+
+#include "base/text.h"
+
+#include <string.h>
+
+struct hearing {
+	const struct ntd_machine *machine;
+	int64_t heard;
+};
+
+static void read_hearing(void *arg)
+{
+	struct hearing *hearing = arg;
+	const struct ntd_machine *machine = hearing->machine;
+	int64_t shell = machine->shell ? ntd_shell_heard(machine->shell) : 0;
+
+	hearing->heard = ntd_console_heard(machine->console);
+	if (shell > hearing->heard)
+		hearing->heard = shell;
+}
+
+static double silence(const struct ntd_machine *machine)
+{
+	return machine->context.boot_silence *
+	       (atomic_load(&machine->emulated) ? NTD_SCALE_TCG : 1);
+}
+
+int64_t ntd_boot_deadline(struct ntd_machine *machine, int64_t began)
+{
+	struct hearing hearing = {.machine = machine};
+	double total = machine->context.boot_timeout;
+
+	if (total > 0)
+		return began + ntd_span(total);
+	ntd_loop_call(machine->context.loop, read_hearing, &hearing);
+	return (hearing.heard > began ? hearing.heard : began) + ntd_span(silence(machine));
+}
+
+char *ntd_boot_limit_text(const struct ntd_machine *machine)
+{
+	double total = machine->context.boot_timeout;
+
+	return total > 0 ? ntd_asprintf("%g seconds", total)
+			 : ntd_asprintf("%g seconds of silence", silence(machine));
+}
+
+void ntd_boot_tell(struct ntd_machine *machine)
+{
+	_cleanup_free_ char *tail = ntd_console_tail_now(machine->console, 1);
+	size_t indent = strspn(tail, " "), len = strcspn(tail + indent, "\n");
+
+	if (len)
+		ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name,
+			"%s... the console last said: %.*s", machine->kind->no_shell, (int)len,
+			tail + indent);
+	else
+		ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name,
+			"%s... nothing is on the console", machine->kind->no_shell);
+}
