@@ -103,6 +103,9 @@ def test_life(fake):
         command.assert_called_once_with("quit")
         assert wait.called and said(log) == ["forced crash"] and not machine.booted
 
+        with spy("run_callbacks"):
+            machine.start()
+            machine.crash()
         with spy("connect") as connect, spy("start") as start:
             machine.start()
             machine.execute("true")
@@ -122,7 +125,7 @@ def test_life(fake):
             machine.cleanup_statedir()
         assert said(log)[0] == f"deleting machine state directory {machine.state_dir}"
     """, fake)
-    assert result.log.count("starting vm") == 3 and result.log.count("forced crash") == 1
+    assert result.log.count("starting vm") == 4 and result.log.count("forced crash") == 2
     assert result.log.count("waiting for the VM to finish booting\n") == 3
 
 

@@ -11,7 +11,7 @@ from base64 import b64encode
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from test_driver.errors import MachineError, RequestedAssertionFailed
+from test_driver.errors import MachineDied, MachineError, RequestedAssertionFailed
 from test_driver.machine import key_name, make_command
 
 _LONGEST_ARGUMENT = 100_000  # of a process in the guest; 128 KiB with all around it
@@ -312,7 +312,10 @@ class _Calls:
             return own(self, command)
         self.run_callbacks()
         self.monitor.send(f"{command}\n".encode())
-        return self.wait_for_monitor_prompt()
+        try:
+            return self.wait_for_monitor_prompt()
+        except MachineDied:  # of the command
+            return ""
 
     def forward_port(own, self, host_port=8080, guest_port=80):
         self.send_monitor_command(f"hostfwd_add tcp::{host_port}-:{guest_port}")
