@@ -98,7 +98,9 @@ PyObject *ntd_object_copy(PyObject *object)
 static int add_methods(struct ntd_module_state *state, PyTypeObject *type, PyMethodDef *methods)
 {
 	for (; methods->ml_name; methods++) {
-		_cleanup_pyref_ PyObject *method = ntd_method_object(state, type, methods);
+		_cleanup_pyref_ PyObject *method =
+			methods->ml_flags & METH_CLASS ? PyDescr_NewClassMethod(type, methods)
+						       : ntd_method_object(state, type, methods);
 
 		if (!method ||
 		    PyObject_SetAttrString((PyObject *)type, methods->ml_name, method) < 0)

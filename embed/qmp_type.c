@@ -419,7 +419,6 @@ int ntd_add_qmp_type(PyObject *module, struct ntd_module_state *state)
 		{Py_tp_traverse, qmp_traverse},
 		{Py_tp_clear, qmp_clear},
 		{Py_tp_getset, attributes},
-		{Py_tp_methods, methods},
 		{0, NULL},
 	};
 	static PyType_Spec spec = {
@@ -430,5 +429,7 @@ int ntd_add_qmp_type(PyObject *module, struct ntd_module_state *state)
 		.slots = slots,
 	};
 
-	return ntd_add_type(module, &spec, NULL, NULL, &state->qmp_type);
+	PyMethodDef *const lists[] = {methods, NULL};
+
+	return ntd_add_type(module, &spec, NULL, lists, &state->qmp_type);
 }

@@ -19,6 +19,11 @@ def test_weak_references(fake):
         assert weakref.WeakMethod(driver.start_all)() == driver.start_all and weakref.WeakMethod(log.info)() == log.info
         assert weakref.proxy(machine).name == "machine"
 
+        machine.start()
+        for one in machine.process, machine.shell, machine.monitor, machine.qmp_client, machine.serial_thread:
+            assert weakref.ref(one)() is one
+        assert weakref.WeakMethod(machine.qmp_client.send)()("query-status")["return"]
+
         ended = []
         created = create_machine(machine.start_command._cmd, name="created")
         weakref.finalize(created, ended.append, "created")
