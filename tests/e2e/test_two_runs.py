@@ -2,8 +2,7 @@
 
 import os
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -77,11 +76,12 @@ def test_what_is_empty_is_not_left(fake, base, script, status):
     assert {path.name for path in base.iterdir()} <= {"vm-state-machine", "shared-xchg"}
 
 
-def test_runs_that_come_and_go(fake, base):
+def test_runs_that_come_and_go(base):
     """Each finds a place, though the file that says who has which is removed and made again all the time."""
-    with ThreadPoolExecutor(4) as pool:
-        for result in pool.map(lambda _: harness.run("print(driver.tmp_dir)", env={"XDG_RUNTIME_DIR": base}), range(40)):
-            assert result.lines[0].startswith(str(base))
+    for _ in range(8):
+        with ExitStack() as stack:
+            runs = [stack.enter_context(harness.Run("", env={"XDG_RUNTIME_DIR": base})) for _ in range(4)]
+            assert [run.finish().status for run in runs] == [0] * 4
     assert list(base.iterdir()) == []
 
 
