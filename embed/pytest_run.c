@@ -8,8 +8,6 @@
 
 enum { RECALL_LIMIT = 16 << 20 };
 
-#define EVIDENCE_PATIENCE (10 * NTD_SECOND)
-
 /* ---- the run */
 
 static void prepare(struct ntd_module_state *state)
@@ -164,7 +162,7 @@ static PyObject *collect(PyObject *self, PyObject *args)
 	if (!machine || !ntd_block(&blocking))
 		return NULL;
 	limits = blocking.waiter;
-	limits.deadline = ntd_after(EVIDENCE_PATIENCE);
+	limits.deadline = ntd_after(ntd_machine_collect_patience(machine));
 	if (ntd_machine_was_started(machine))
 		ntd_machine_collect(machine, directory, began, &limits);
 	ntd_unblock(&blocking);

@@ -1,6 +1,6 @@
 /* A table of pieces, from what the driver itself knows to what takes the guest's help. `reach` says how far
- * the machine answers: it begins with the machine's state, and sinks when a piece is waited for in vain, so
- * that a machine that hangs costs one deadline and not one a piece.
+ * the machine answers: it begins with the machine's state, and sinks when two pieces are waited for in vain, one
+ * after the other, so that a machine that hangs costs two deadlines and not one a piece.
  */
 #include "machine/evidence.h"
 
@@ -20,6 +20,9 @@ enum { CONSOLE_LINES = 200, GUEST_TIMED_OUT = 124 };
 /* The guest takes a moment until it looks at its clock, which is time that its journal would be short of. */
 #define JOURNAL_MARGIN (NTD_SECOND / 2)
 
+/* What the end of a run may take in all is not much more. */
+#define COLLECTION_MOST (25 * NTD_SECOND)
+
 #define NOTES "notes.txt"
 
 enum reach { REACH_DRIVER, REACH_QEMU, REACH_SHELL };
@@ -35,14 +38,15 @@ struct evidence {
 	struct ntd_waiter waiter; /* its deadline is that of the present piece */
 	int64_t deadline, since;
 	enum reach reach;
-	char *barrier; /* why it goes no further */
+	char *barrier;     /* why it goes no further */
+	enum reach missed; /* what the last piece waited for in vain; REACH_DRIVER: it did not */
 	struct ntd_buf notes;
 };
 
 struct piece {
 	const char *file; /* NULL: asks whether the root shell is free */
 	enum reach needs;
-	unsigned seconds; /* to wait for it */
+	unsigned seconds; /* to wait for it, on a fast machine */
 	/* Appends to `contents` what becomes the file, also when it fails. */
 	int (*collect)(struct evidence *evidence, const struct piece *piece,
 		       struct ntd_buf *contents, struct ntd_error **err);
@@ -54,6 +58,32 @@ static void lower(struct evidence *evidence, enum reach reach, const char *why)
 	evidence->reach = reach;
 	free(evidence->barrier);
 	evidence->barrier = ntd_strdup(why);
+}
+
+/* ---- time */
+
+/* How many times as long as on a fast machine things take. */
+static double slowness(const struct ntd_machine *machine)
+{
+	double emulated = atomic_load(&machine->emulated) ? NTD_SCALE_TCG : 1;
+	double scale = ntd_machine_time_scale(machine);
+
+	return scale > emulated ? scale : emulated;
+}
+
+/* Seconds. A piece runs a few programs, each of which takes what a short command does. */
+static double patience(const struct ntd_machine *machine, const struct piece *piece)
+{
+	double pace = piece->needs == REACH_SHELL ? machine->pace : 0;
+
+	return piece->seconds * slowness(machine) + 4 * pace;
+}
+
+int64_t ntd_machine_collect_patience(const struct ntd_machine *machine)
+{
+	int64_t all = ntd_span(10 * slowness(machine) + 16 * machine->pace);
+
+	return all < COLLECTION_MOST ? all : COLLECTION_MOST;
 }
 
 /* ---- the pieces */
@@ -98,16 +128,17 @@ static int run(struct evidence *evidence, const struct piece *piece, const char 
 	       struct ntd_buf *contents, struct ntd_error **err)
 {
 	struct ntd_channel *channel = evidence->machine->kind->channel(evidence->machine);
-	struct ntd_command order = {
-		.text = text, .text_len = strlen(text), .timeout = piece->seconds};
+	struct ntd_command order = {.text = text,
+				    .text_len = strlen(text),
+				    .timeout = patience(evidence->machine, piece)};
 	_cleanup_result_ struct ntd_result result = {0};
 
 	if (channel->ops->run(channel, &order, &result, &evidence->waiter, err) < 0)
 		return -1;
 	ntd_buf_append(contents, ntd_buf_bytes(&result.output), result.output.len);
 	if (result.status == GUEST_TIMED_OUT)
-		return ntd_error_set(err, NTD_E_MACHINE, "not finished after %u seconds",
-				     piece->seconds);
+		return ntd_error_set(err, NTD_E_MACHINE, "not finished after %g seconds",
+				     order.timeout);
 	if (result.status)
 		return ntd_error_set(err, NTD_E_MACHINE, "exit status %d", result.status);
 	return 0;
@@ -146,27 +177,27 @@ static int shell_is_free(struct evidence *evidence, const struct piece *piece,
 	if (error->code == NTD_E_TIMEOUT && running)
 		why = ntd_asprintf("the root shell is busy with `%.200s`", running);
 	else if (error->code == NTD_E_TIMEOUT)
-		why = ntd_strdup(silent[REACH_SHELL]);
+		return ntd_error_move(err, ntd_steal(&error));
 	else
 		why = ntd_strdup(error->message);
 	lower(evidence, REACH_QEMU, why);
 	return 0;
 }
 
-/* The commands take guests as they are: busybox' ps has no options, and without systemd there is the kernel's
+/* What is wanted most comes first. The commands take guests as they are: busybox' ps has no options, and without systemd there is the kernel's
  * log. What they complain about is in the file, not on the console. */
 static const struct piece pieces[] = {
 	{"console.log", REACH_DRIVER, 1, console, NULL},
 	{"qmp-status.json", REACH_QEMU, 2, status, NULL},
 	{"screen.png", REACH_QEMU, 2, screen, NULL},
 	{NULL, REACH_SHELL, 2, shell_is_free, "true"},
+	{"journal.txt", REACH_SHELL, 3, journal,
+	 "if type -P journalctl > /dev/null; then journalctl --no-pager --lines=200 $since 2>&1; "
+	 "else dmesg 2>&1 | tail -n 200; fi"},
 	{"processes.txt", REACH_SHELL, 3, command, "ps auxww 2> /dev/null || ps 2>&1"},
 	{"failed-units.txt", REACH_SHELL, 3, command,
 	 "systemctl --failed --no-pager --full 2>&1 && "
 	 "{ systemctl status --state=failed --no-pager --full --lines=20 2>&1 || test $? -eq 3; }"},
-	{"journal.txt", REACH_SHELL, 3, journal,
-	 "if type -P journalctl > /dev/null; then journalctl --no-pager --lines=200 $since 2>&1; "
-	 "else dmesg 2>&1 | tail -n 200; fi"},
 };
 enum { PIECES = sizeof pieces / sizeof *pieces };
 
@@ -196,12 +227,21 @@ static void write_file(struct evidence *evidence, const char *name, const struct
 	ntd_error_free(error);
 }
 
+/* A piece was waited for in vain; the second in a row says that there is nobody. */
+static void miss(struct evidence *evidence, enum reach needs)
+{
+	if (evidence->missed == needs)
+		lower(evidence, needs - 1, silent[needs]);
+	evidence->missed = needs;
+}
+
 /* Returns whether to go on. */
 static bool collect(struct evidence *evidence, const struct piece *piece)
 {
 	_cleanup_buf_ struct ntd_buf contents = {0};
 	_cleanup_error_ struct ntd_error *error = NULL;
-	int64_t patience = ntd_after(piece->seconds * NTD_SECOND + REPLY_GRACE);
+	bool late = false;
+	int64_t limit = ntd_after(ntd_span(patience(evidence->machine, piece)) + REPLY_GRACE);
 
 	if (piece->needs == REACH_QEMU && !evidence->machine->qmp)
 		return true; /* there is no QEMU */
@@ -211,14 +251,17 @@ static bool collect(struct evidence *evidence, const struct piece *piece)
 		note(evidence, piece, evidence->barrier);
 		return true;
 	}
-	evidence->waiter.deadline = ntd_earlier(patience, evidence->deadline);
+	evidence->waiter.deadline = ntd_earlier(limit, evidence->deadline);
 	if (piece->collect(evidence, piece, &contents, &error) < 0) {
 		if (error->code == NTD_E_CANCELLED)
 			return false;
-		if (error->code == NTD_E_TIMEOUT)
-			lower(evidence, piece->needs - 1, silent[piece->needs]);
-		note(evidence, piece, error->message);
+		late = error->code == NTD_E_TIMEOUT;
+		note(evidence, piece, late ? silent[piece->needs] : error->message);
 	}
+	if (late)
+		miss(evidence, piece->needs);
+	else
+		evidence->missed = REACH_DRIVER;
 	if (contents.len && piece->file)
 		write_file(evidence, piece->file, &contents);
 	return true;

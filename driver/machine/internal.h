@@ -107,6 +107,8 @@ struct ntd_machine {
 	int64_t panic_heard;            /* when the shell had last said something before a panic */
 	unsigned accelerator_question;  /* accelerator.c */
 	_Atomic(bool) emulated;         /* by TCG, as far as is known; any thread may read it */
+	/* Any thread: seconds that the guest has taken lately for the shortest of its commands; 0: none yet. */
+	_Atomic double pace;
 	bool panicked;
 	_Atomic(bool) muted; /* any thread */
 };

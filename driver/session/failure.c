@@ -8,15 +8,11 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
-/* For all together. A machine that answers slowly has six answers to give; one that does not answer ends much
- * earlier. */
-#define COLLECTION_PATIENCE (10 * NTD_SECOND)
-
 struct collection {
 	struct ntd_request request; /* complete when no thread runs any more */
 	struct ntd_loop *loop;
-	struct ntd_waiter limits;
-	size_t running; /* loop thread */
+	struct ntd_waiter limits; /* as far as they are the same for all */
+	size_t running;           /* loop thread */
 	bool begun;
 };
 
@@ -78,9 +74,10 @@ static void abandon(struct ntd_request *request)
 static void *collector_main(void *arg)
 {
 	struct collector *collector = arg;
+	struct ntd_waiter limits = collector->collection->limits;
 
-	ntd_machine_collect(collector->machine, collector->directory, 0,
-			    &collector->collection->limits);
+	limits.deadline = ntd_after(ntd_machine_collect_patience(collector->machine));
+	ntd_machine_collect(collector->machine, collector->directory, 0, &limits);
 	ntd_loop_call(collector->collection->loop, ended, collector->collection);
 	return NULL;
 }
@@ -131,8 +128,7 @@ int ntd_session_collect(struct ntd_session *session, struct ntd_waiter *waiter,
 	_cleanup_free_ char *directory = failure_directory(session);
 	_cleanup_free_ struct collector *collectors = NULL;
 	struct collection collection = {.request = {.begin = begin, .abandon = abandon},
-					.loop = session->loop,
-					.limits.deadline = ntd_after(COLLECTION_PATIENCE)};
+					.loop = session->loop};
 	size_t count;
 	int result = 0;
 
