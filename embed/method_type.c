@@ -60,7 +60,7 @@ PyObject *ntd_method_object(struct ntd_module_state *state, PyTypeObject *type,
 	if (!object)
 		return NULL;
 	self_of(object)->call = call;
-	self_of(object)->special = !strncmp(definition->ml_name, "__", 2);
+	self_of(object)->special = strncmp(definition->ml_name, "__", 2) == 0;
 	self_of(object)->descriptor = PyDescr_NewMethod(type, definition);
 	self_of(object)->name = PyUnicode_InternFromString(definition->ml_name);
 	return self_of(object)->descriptor && self_of(object)->name ? ntd_steal(&object) : NULL;

@@ -48,7 +48,7 @@ static PyObject *object_getattro(PyObject *object, PyObject *name)
 {
 	const char *text = ntd_is_forked() ? PyUnicode_AsUTF8(name) : NULL;
 
-	if (text && strncmp(text, "__", 2) && ntd_refuse_if_forked())
+	if (text && strncmp(text, "__", 2) != 0 && ntd_refuse_if_forked())
 		return NULL;
 	return PyObject_GenericGetAttr(object, name);
 }

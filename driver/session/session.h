@@ -65,15 +65,14 @@ struct ntd_session {
 
 	/* Of session/ending.c. */
 	_Atomic int64_t gone_by; /* when the keeper kills this process */
-	atomic_bool status_told, ending;
-	int end_signal, end_status;
-	const char *end_reason;
 	/* In an end without the main thread, does what the end of a script's program does, and returns at the
-	 * deadline at the latest. NULL: there is no script yet. The thread that runs the script's functions then is
-	 * not stopped by the end. */
+	 * deadline at the latest. NULL: there is no script yet. The thread that runs the script's functions then,
+	 * the finisher, is not stopped by the end. */
 	void (*finish_script)(struct ntd_session *session, int64_t deadline);
 	pthread_t finisher;
-	atomic_bool has_finisher;
+	const char *end_reason;
+	int end_signal, end_status;
+	atomic_bool has_finisher, status_told, ending;
 };
 
 /* Prepares a run: directories, loop, report with its sinks. Before Python starts, which changes the environment. `config` and `keeper` must outlive it. */
