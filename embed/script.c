@@ -187,7 +187,7 @@ int ntd_execute_code(PyObject *driver, PyObject *parts)
 		ntd_end_if_forked(state);
 	}
 	ntd_leave_step(step);
-	return result;
+	return PyErr_Occurred() ? -1 : result; /* also when the step has not been left */
 }
 
 int ntd_execute_script(struct ntd_module_state *state)
