@@ -57,6 +57,11 @@ static PyObject *begin_end(PyObject *object, PyObject *power_off)
 	return PyBool_FromLong(begun);
 }
 
+static PyObject *has_end(PyObject *object, PyObject *unused)
+{
+	return PyBool_FromLong(ntd_machine_has_end(ntd_machine_self(object)->machine));
+}
+
 static PyObject *mute(PyObject *object, PyObject *muted)
 {
 	ntd_machine_mute(ntd_machine_self(object)->machine, PyObject_IsTrue(muted) == 1);
@@ -236,6 +241,8 @@ PyMethodDef ntd_machine_life_methods[] = {
 	{"_begin_end", begin_end, METH_O,
 	 "_begin_end($self, power_off, /)\n--\n\nHas the machine power off, or not; its end is "
 	 "expected from now on. Whether it runs."},
+	{"_has_end", has_end, METH_NOARGS,
+	 "_has_end($self)\n--\n\nWhether a wait for its end is a step in the log."},
 	{"_mute", mute, METH_O,
 	 "_mute($self, muted, /)\n--\n\nWhether what is always logged of starts and ends is left "
 	 "to the caller."},

@@ -328,6 +328,13 @@ static int wait_for_end(struct ntd_machine *machine, unsigned number, int64_t de
 	return result;
 }
 
+bool ntd_machine_has_end(struct ntd_machine *machine)
+{
+	struct ntd_machine_status status = ntd_machine_status(machine);
+
+	return !is_disowned(&status) && status.state != NTD_MACHINE_DOWN;
+}
+
 struct cause {
 	struct ntd_machine *machine;
 	char *text;

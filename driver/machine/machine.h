@@ -173,6 +173,8 @@ void ntd_machine_disconnect(struct ntd_machine *machine, bool new_boot);
 /* Waits for the end of the process and takes note of it; no-op when there is none. */
 int ntd_machine_wait_for_shutdown(struct ntd_machine *machine, int64_t deadline,
 				  struct ntd_waiter *waiter, struct ntd_error **err);
+/* Whether a wait for its end has something to take note of, and so is a step in the log. */
+bool ntd_machine_has_end(struct ntd_machine *machine);
 /* Asks the guest to power off, a container when it has booted, if `power_off`; its end is nothing unexpected from now
  * on. Returns the number of its start; 0: it does not run. */
 int ntd_machine_begin_end(struct ntd_machine *machine, bool power_off, struct ntd_waiter *waiter,

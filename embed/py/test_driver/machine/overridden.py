@@ -92,7 +92,7 @@ class _Calls:
             self.log(f"(connecting took {time.monotonic() - began:.2f} seconds)")
 
     def wait_for_shutdown(own, self, timeout=None):
-        if not self.booted:
+        if not self._has_end():
             return own(self, timeout)
         with self.nested(f"waiting for the {'VM' if hasattr(self, 'connect') else 'container'} to power off"), _muted(self):
             own(self, timeout)
