@@ -8,7 +8,12 @@
  *   ntd() { bash -c "set -euo pipefail; $2" | ntd_read; ntd_reply "${PIPESTATUS[*]}"; }
  *
  * and the same with `timeout`. Since the whole line is read before it runs, nothing of it is left on hvc0
- * for the command's standard input, which is hvc0 as it always was.
+ * for the command's standard input.
+ *
+ * That is hvc0 as it always was, for tty, stty and su; but what reads it would wait for ever and take what is meant
+ * for the shell. So hvc0 is open there for writing only, as by nohup(1), and reading fails at once. With a time-out
+ * it can be read: timeout(1) makes the command a background process group, which the kernel stops when it reads its
+ * terminal, until the time-out ends it. Where the shell has no terminal it is /dev/null.
  *
  * A process costs more than anything else here (a third of the time of `true`, emulated), so a short
  * output needs none but the command's own. `lastpipe` lets the shell itself run the last part of the
@@ -30,9 +35,10 @@
  * own, some seconds after the command's; then ntd_held tells who holds it and kills what is left of the
  * command, one that ignores its time-out included.
  *
- * A command whose caller has gone away (Ctrl-C) is killed, too: the host sends an empty line, and while the
- * shell reads the output it looks once a second whether something is there for it to read. Not for commands
- * with input, for which something always is.
+ * A command whose caller has gone away (Ctrl-C) is killed, too: the host sends an empty line, which a child of the
+ * shell waits for when a command has taken a second. The command may read hvc0 none the less, by another name. Who
+ * reads a terminal first gets what comes next, then it is the other's turn; so the host goes on with empty lines until
+ * it is told. Not for commands with input, which comes by that way.
  */
 #include "machine/framing.h"
 
@@ -66,42 +72,46 @@ static void append_seconds(struct ntd_buf *line, double seconds)
 
 /* What the lines below use; ~ stands for the identity. Everywhere n is the command's number, x its output,
  * more the mark of a long one; l is the limit for reading it in seconds, or nothing; i says that it can be
- * interrupted; s are statuses. Of ntd_kill and ntd_held, p is a process, c the shell's children, which are
- * killed with what they lead; e is a descriptor of p, f the holders. */
+ * interrupted, and w is the process that waits for that; s are statuses. Descriptor 6 is the input of commands
+ * without a time-out, ntd_in that of others, 7 is hvc0. Of ntd_kill and ntd_held, p is a process, c the shell's descendants (b
+ * those known before), which are killed with what they lead; e is a descriptor of p, f the holders. */
 static const char functions[] =
 	"exec 7<&0\n"
-	"ntd_kill() { local a c= p; for p in /proc/[0-9]*; do read -r a < $p/stat &&\n"
-	"set -- ${a##*) } && [ \"$2\" = $$ ] && [ $p != /proc/$BASHPID ] && c=\"$c ${p#/proc/}\"\n"
-	"done; for p in $c; do kill -KILL -- -$p $p; done; } 2> /dev/null\n"
+	"ntd_in=0; [ -t 0 ] && exec 6> /proc/$$/fd/0 || { ntd_in=6; exec 6< /dev/null; }\n"
+	"ntd_kill() { local a b= c=\" $$ \" p; while [ \"$b\" != \"$c\" ]; do b=$c\n"
+	"for p in /proc/[0-9]*; do read -r a < $p/stat && set -- ${a##*) } && p=${p#/proc/} &&\n"
+	"[[ $c == *\" $2 \"* && $c != *\" $p \"* && $p != $BASHPID ]] && c=\"$c$p \"; done; done\n"
+	"for p in ${c#* $$ }; do kill -KILL -- -$p $p; done; } 2> /dev/null\n"
 	"ntd_held() { local a e f= p; for p in /proc/[0-9]*; do [ $p = /proc/$$ ] && continue\n"
 	"for e in $p/fd/*; do\n"
 	"[ $e -ef /proc/$$/fd/0 ] && read -r a < $p/comm && f=\"$f ${p#/proc/} ($a)\" && break\n"
 	"done; done 2> /dev/null; echo; echo \"~-$n held$f\"; ntd_kill; }\n"
-	"ntd_watch() { while sleep 1; do read -t 0 -u 7 && ntd_kill; done; }\n"
-	"ntd_spool() { local e= f s w; [ ${#x} -lt " SHORT_TEXT " ] && e='\\0'\n"
+	"ntd_watch() { [ $i ] && [ ! $w ] || return\n"
+	"{ read -r -u 7 && ntd_kill; } < /dev/null > /dev/null 2>&1 6>&- 8<&- 9<&- & w=$!; }\n"
+	"ntd_unwatch() { [ $w ] && { kill -KILL $w; wait $w; } 2> /dev/null; }\n"
+	"ntd_spool() { local e= f s; [ ${#x} -lt " SHORT_TEXT " ] && e='\\0'\n"
 	"for f in /dev/shm /run /tmp; do [ -w $f ] && break; done; f=$f/.ntd-$$\n"
 	"exec 9> $f 8< $f && rm $f || return\n"
-	"[ $i ] && { ntd_watch < /dev/null > /dev/null 2>&1 8<&- 9<&- & w=$!; }\n"
+	"ntd_watch\n"
 	"{ printf \"%s$e\" \"$x\"; ${l:+timeout $l} cat; } | base64 -w 0 >&9\n"
 	"s=(${PIPESTATUS[*]}); exec 9>&-; x= more=' more'\n"
-	"[ $w ] && { kill -KILL $w; wait $w; } 2> /dev/null\n"
 	"[ ${s[0]} = 124 ] && ntd_held; return ${s[1]}; }\n"
 	"ntd_read() { local LC_ALL=C e=$((SECONDS + l)) s y; while :; do\n"
 	"IFS= read -r -d '' -n $((" SHORT_TEXT " - ${#x})) -t 1 y; s=$?; x=$x$y\n"
 	"case $s in 0) ntd_spool; return;; 1) return 0;; esac\n"
 	"[ $l ] && [ $SECONDS -ge $e ] && { ntd_held; return; }\n"
-	"[ $i ] && read -t 0 -u 7 && { ntd_kill; return; }\n"
+	"[ $w ] && ! kill -0 $w 2> /dev/null && return; ntd_watch\n"
 	"done; }\n"
-	"ntd_reply() { local LC_ALL=C; echo \"${x@Q} $1 ~-$n$more\"; }\n"
-	"ntd() { local i=1 l= n=$1 x= more=; set +m; shopt -s lastpipe\n"
-	"bash -c \"set -euo pipefail; $2\" 7<&- 8<&- | ntd_read\n"
+	"ntd_reply() { local LC_ALL=C; ntd_unwatch; echo \"${x@Q} $1 ~-$n$more\"; }\n"
+	"ntd() { local i=1 l= n=$1 w= x= more=; set +m; shopt -s lastpipe\n"
+	"bash -c \"set -euo pipefail; $2\" <&6 6>&- 7<&- 8<&- | ntd_read\n"
 	"ntd_reply \"${PIPESTATUS[*]}\"; }\n"
-	"ntd_timeout() { local i=1 l=$3 n=$1 x= more=; set +m; shopt -s lastpipe\n"
-	"timeout $2 bash -c \"set -euo pipefail; $4\" 7<&- 8<&- | ntd_read\n"
+	"ntd_timeout() { local i=1 l=$3 n=$1 w= x= more=; set +m; shopt -s lastpipe\n"
+	"timeout $2 bash -c \"set -euo pipefail; $4\" <&$ntd_in 6>&- 7<&- 8<&- | ntd_read\n"
 	"ntd_reply \"${PIPESTATUS[*]}\"; }\n"
-	"ntd_input() { local i= l=$3 n=$1 x= more=; set +m; shopt -s lastpipe\n"
+	"ntd_input() { local i= l=$3 n=$1 w= x= more=; set +m; shopt -s lastpipe\n"
 	"head -c $4 | (${2:+timeout $2} bash -c \"set -euo pipefail; $5\"; s=$?\n"
-	"cat > /dev/null; exit $s) 7<&- 8<&- | ntd_read; ntd_reply \"${PIPESTATUS[*]:1}\"; }\n"
+	"cat > /dev/null; exit $s) 6>&- 7<&- 8<&- | ntd_read; ntd_reply \"${PIPESTATUS[*]:1}\"; }\n"
 	"ntd_more() { dd bs=$2 count=1 <&8 2> /dev/null; echo \" ~-$1\"; }\n";
 
 static void define_functions(const struct ntd_framing *framing, struct ntd_buf *out)

@@ -17,6 +17,8 @@ enum {
 	HOST_GRACE = 30,  /* seconds after that until the driver gives up waiting for the guest */
 };
 
+#define INTERRUPT_PAUSE (1 * NTD_SECOND)
+
 /* ---- the queue */
 
 void ntd_shell_clear_wire(struct ntd_shell *shell, struct ntd_error *error)
@@ -26,6 +28,7 @@ void ntd_shell_clear_wire(struct ntd_shell *shell, struct ntd_error *error)
 	shell->on_wire = false;
 	ntd_timer_cancel(&shell->overdue);
 	ntd_timer_cancel(&shell->silence);
+	ntd_timer_cancel(&shell->insist);
 	ntd_reply_expect(&shell->reply, "");
 	if (job)
 		ntd_request_complete(&job->request, error);
@@ -97,15 +100,25 @@ static void job_begin(struct ntd_request *request)
 	ntd_shell_pump(shell);
 }
 
+/* The command itself may read what is sent. */
+static void interrupt(struct ntd_timer *timer)
+{
+	struct ntd_shell *shell = ntd_container_of(timer, struct ntd_shell, insist);
+
+	if (!shell->socket.loop)
+		return;
+	ntd_framing_write_interrupt(&shell->out);
+	ntd_output_flush(&shell->socket, &shell->out);
+	ntd_timer_set(shell->loop, timer, ntd_after(INTERRUPT_PAUSE));
+}
+
 /* Nobody waits for the command on the wire any more, which is free when its reply has come. */
 static void give_up_current(struct ntd_shell *shell)
 {
 	const struct ntd_shell_job *job = ntd_steal(&shell->current);
 
-	if (ntd_framing_can_interrupt(job->command)) {
-		ntd_framing_write_interrupt(&shell->out);
-		ntd_output_flush(&shell->socket, &shell->out);
-	}
+	if (ntd_framing_can_interrupt(job->command))
+		interrupt(&shell->insist);
 	if (!shell->overdue.loop)
 		ntd_timer_set(shell->loop, &shell->overdue,
 			      ntd_after((shell->framing.grace + HOST_GRACE) * NTD_SECOND));
@@ -303,6 +316,7 @@ struct ntd_shell *ntd_shell_new(struct ntd_loop *loop, const char *machine,
 				    .socket = {.fd = -1, .ready = ntd_shell_ready},
 				    .overdue.expired = reply_overdue,
 				    .silence.expired = silent_too_long,
+				    .insist.expired = interrupt,
 				    .reply.limit = OUTPUT_LIMIT};
 	shell->last = &shell->first;
 	ntd_script_socket_init(&shell->script, loop, script_wrote);

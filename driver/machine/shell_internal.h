@@ -18,6 +18,7 @@ struct ntd_shell {
 	bool on_wire;                        /* a command was sent whose reply has not come yet */
 	unsigned wire_number;                /* its number */
 	struct ntd_timer overdue;            /* when its reply should have come */
+	struct ntd_timer insist;             /* when it is to be interrupted again */
 	struct ntd_shell_job *current; /* that command; NULL: nobody waits for its reply any more */
 	struct ntd_framing framing;
 	struct ntd_error *refusal; /* why commands cannot run; NULL: they can */

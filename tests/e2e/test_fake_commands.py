@@ -211,17 +211,16 @@ def test_what_succeed_and_fail_log(session):
     "head -c 100000 /dev/urandom; echo",
 ], ids=["line", "base64", "empty", "long", "random"])
 def test_noise_between_replies(session, noise):
-    # A command's standard input is the channel.
     session("""
         for n in range(3):
-            assert machine.execute(f"{{ {noise}; }} >&0; echo output {n}; exit {n}") == (n, f"output {n}\\n")
+            assert machine.execute(f"{{ {noise}; }} >&20; echo output {n}; exit {n}") == (n, f"output {n}\\n")
     """, noise=noise)
 
 
 def test_noise_while_idle(session):
     session("""
         import time
-        machine.succeed("exec 3>&0; (sleep 0.2; echo late noise >&3) > /dev/null 2>&1 &")
+        machine.succeed("exec 3>&20; (sleep 0.2; echo late noise >&3) > /dev/null 2>&1 &")
         for n in range(40):
             assert machine.execute(f"echo {n}") == (0, f"{n}\\n")
             time.sleep(0.01)
@@ -231,7 +230,7 @@ def test_noise_while_idle(session):
 def test_output_that_was_mixed_up_is_an_error(session):
     """The reply cannot be told from what another process wrote into it."""
     session("""
-        text = error_of(machine.execute, "printf '<noise>' >&0; echo out")
+        text = error_of(machine.execute, "printf '<noise>' >&20; echo out")
         assert "alpha" in text and "not base64" in text, text
         assert machine.execute("echo in step; exit 3") == (3, "in step\\n")
     """)
