@@ -42,10 +42,9 @@ struct ntd_session {
 	struct ntd_claim claim;
 	char *elsewhere; /* why tmp_dir or the sockets are not in the run-time directory itself; else NULL */
 	char *tmp_dir;
-	int out_fd; /* the output directory, if the user has named one; else -1 */
 	struct ntd_socket_directory sockets;
+	int out_fd;                   /* the output directory, if the user has named one; else -1 */
 	struct termios terminal_mode; /* of standard input at the start */
-	bool has_terminal;
 
 	/* Guards the lists. Whoever has it waits for nothing: who wants it may have the GIL. */
 	pthread_mutex_t mutex;
@@ -53,15 +52,11 @@ struct ntd_session {
 	size_t machine_count;
 	struct ntd_vlan **vlans;
 	size_t vlan_count;
-	atomic_bool
-		taps; /* there are containers, which VLANs made from now on reach by this system's network */
 	struct ntd_ssh_backdoor *ssh_backdoor; /* NULL: none */
 	struct ntd_report **reports;           /* beside `report` */
 	size_t report_count;
 
 	struct ntd_deadline deadline;
-	bool timed_out;
-	atomic_bool collected; /* session/failure.c */
 
 	/* Of session/ending.c. */
 	_Atomic int64_t gone_by; /* when the keeper kills this process */
@@ -73,6 +68,11 @@ struct ntd_session {
 	const char *end_reason;
 	int end_signal, end_status;
 	atomic_bool has_finisher, status_told, ending;
+
+	bool has_terminal, timed_out;
+	atomic_bool collected; /* session/failure.c */
+	/* There are containers, which VLANs made from now on reach by this system's network. */
+	atomic_bool taps;
 };
 
 /* Prepares a run: directories, loop, report with its sinks. Before Python starts, which changes the environment. `config` and `keeper` must outlive it. */
