@@ -78,7 +78,8 @@ PyObject *ntd_driver_join_all(PyObject *object, PyObject *unused)
 		return NULL;
 	for (Py_ssize_t i = 0; result == 0 && i < PyList_Size(list); i++)
 		result = join(PyList_GetItem(list, i));
-	ntd_deadline_stop(self->deadline);
+	if (result == 0)
+		ntd_driver_time(object, "cancel");
 	ntd_leave_step(step);
 	return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
 }

@@ -201,6 +201,7 @@ PyObject *ntd_driver_exit(PyObject *object, PyObject *args)
 	machines = ntd_driver_machines(self);
 	vlans = PyList_GetSlice(self->vlans, 0, PY_SSIZE_T_MAX);
 	ntd_deadline_stop(self->deadline);
+	ntd_driver_cancel_own_timer(object);
 	call_each(self, machines, "release", true);
 	call_each(self, vlans, "stop", true);
 	if (!step)

@@ -77,4 +77,6 @@ PyObject *ntd_driver_create_machine(PyObject *object, PyObject *args, PyObject *
 
 /* ---- driver_timer.c */
 PyObject *ntd_driver_get_race_timer(PyObject *object, void *closure);
+/* start or cancel: that of driver.race_timer, if a script has set one; -1 with an exception. */
+int ntd_driver_time(PyObject *object, const char *method);
 PyObject *ntd_driver_terminate_test(PyObject *object, PyObject *unused);

@@ -21,6 +21,29 @@ PyObject *ntd_driver_get_race_timer(PyObject *object, void *closure)
 	return (PyObject *)self;
 }
 
+int ntd_driver_time(PyObject *object, const char *method)
+{
+	PyObject *own = ntd_own_value(object, "race_timer");
+	struct ntd_deadline *deadline = ntd_driver_self(object)->deadline;
+	_cleanup_pyref_ PyObject *kept = Py_XNewRef(own), *result = NULL;
+
+	if (kept) {
+		result = PyObject_CallMethod(kept, method, NULL);
+		return result ? 0 : -1;
+	}
+	if (!strcmp(method, "start"))
+		ntd_deadline_start(deadline);
+	else
+		ntd_deadline_stop(deadline);
+	return 0;
+}
+
+void ntd_driver_cancel_own_timer(PyObject *object)
+{
+	if (ntd_own_value(object, "race_timer") && ntd_driver_time(object, "cancel") < 0)
+		PyErr_WriteUnraisable(object);
+}
+
 PyObject *ntd_driver_terminate_test(PyObject *object, PyObject *unused)
 {
 	struct ntd_session *session = ntd_module_state()->session;

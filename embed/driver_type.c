@@ -1,8 +1,6 @@
 /* `driver`: the run as scripts see it. */
 #include "driver_object.h"
 
-#include <structmember.h>
-
 /* ---- what is written in Python */
 
 static PyObject *make_assertions(struct ntd_module_state *state)
@@ -178,6 +176,8 @@ static int execute(PyObject *object)
 	struct ntd_module_state *state = ntd_state_of(object);
 	struct driver_object *self = ntd_driver_self(object);
 
+	if (self->tests && !self->code && !(self->code = ntd_script_code(self->tests)))
+		return -1;
 	return self->code ? ntd_execute_code(object, self->code) : ntd_execute_script(state);
 }
 
@@ -214,9 +214,8 @@ static PyObject *run_tests(PyObject *object, PyObject *unused)
 	struct driver_object *self = ntd_driver_self(object);
 	_cleanup_pyref_ PyObject *result = NULL;
 
-	if (!announce_limit(self))
+	if (!announce_limit(self) || ntd_driver_time(object, "start") < 0)
 		return NULL;
-	ntd_deadline_start(self->deadline);
 	result = PyObject_CallMethod(object, "test_script", NULL);
 	if (ntd_signals_are_attended()) /* the limit is the test's, not the session's */
 		ntd_deadline_stop(self->deadline);
@@ -281,6 +280,21 @@ static PyObject *get_out_dir(PyObject *object, void *closure)
 	return own ? Py_NewRef(own) : ntd_path(ntd_state_of(object)->session->config->output_dir);
 }
 
+static int set_out_dir(PyObject *object, PyObject *value, void *closure)
+{
+	_cleanup_path_ struct ntd_path_arg path = {0};
+	PyObject *converted;
+
+	if (!value || !ntd_convert_path(value, &path)) {
+		PyErr_SetString(PyExc_TypeError, "out_dir must be a str or os.PathLike");
+		return -1;
+	}
+	converted = ntd_path(path.text);
+	if (converted)
+		Py_XSETREF(ntd_driver_self(object)->out_dir, converted);
+	return converted ? 0 : -1;
+}
+
 static PyObject *get_tmp_dir(PyObject *object, void *closure)
 {
 	return ntd_path(ntd_state_of(object)->session->tmp_dir);
@@ -294,6 +308,20 @@ static PyObject *get_tests(PyObject *object, void *closure)
 	return text ? Py_NewRef(text) : PyUnicode_FromString("");
 }
 
+/* The next test_script() runs it. */
+static int set_tests(PyObject *object, PyObject *value, void *closure)
+{
+	struct driver_object *self = ntd_driver_self(object);
+
+	if (!value || !PyUnicode_Check(value)) {
+		PyErr_SetString(PyExc_TypeError, "tests must be a str");
+		return -1;
+	}
+	Py_XSETREF(self->tests, Py_NewRef(value));
+	Py_CLEAR(self->code);
+	return 0;
+}
+
 static PyObject *get_keep_machine_state(PyObject *object, void *closure)
 {
 	return PyBool_FromLong(ntd_driver_self(object)->keep_machine_state);
@@ -303,6 +331,64 @@ static PyObject *get_global_timeout(PyObject *object, void *closure)
 {
 	return PyFloat_FromDouble(ntd_driver_self(object)->deadline->seconds);
 }
+
+/* The next start of the limit counts it. */
+static int set_global_timeout(PyObject *object, PyObject *value, void *closure)
+{
+	double seconds = NTD_NO_TIMEOUT;
+
+	if (!value || value == Py_None || !ntd_convert_duration(value, &seconds) || seconds < 0) {
+		if (!PyErr_Occurred())
+			PyErr_SetString(PyExc_TypeError, "global_timeout must be a duration");
+		return -1;
+	}
+	ntd_driver_self(object)->deadline->seconds = seconds;
+	return 0;
+}
+
+static PyObject *get_logger(PyObject *object, void *closure)
+{
+	return Py_XNewRef(ntd_driver_self(object)->logger);
+}
+
+static int set_logger(PyObject *object, PyObject *value, void *closure)
+{
+	if (!ntd_logger_report(value ? value : Py_None))
+		return -1;
+	Py_XSETREF(ntd_driver_self(object)->logger,
+		   value && value != Py_None ? Py_NewRef(value)
+					     : ntd_logger_object(ntd_state_of(object)));
+	return 0;
+}
+
+/* A list of the driver's, at an offset in its object. */
+static PyObject **list_at(PyObject *object, void *closure)
+{
+	return (PyObject **)((char *)object + *(const size_t *)closure);
+}
+
+static PyObject *get_list(PyObject *object, void *closure)
+{
+	return Py_XNewRef(*list_at(object, closure));
+}
+
+static int set_list(PyObject *object, PyObject *value, void *closure)
+{
+	if (!value || !PyList_Check(value)) {
+		PyErr_SetString(PyExc_TypeError, "it must be a list");
+		return -1;
+	}
+	Py_XSETREF(*list_at(object, closure), Py_NewRef(value));
+	return 0;
+}
+
+static const struct ntd_value own_tmp_dir = {"tmp_dir", get_tmp_dir, NULL};
+static const struct ntd_value own_config = {"config", ntd_driver_get_config, NULL};
+static const struct ntd_value own_vsock = {"vhost_vsock", ntd_driver_get_vhost_vsock, NULL};
+static const struct ntd_value own_keep = {"keep_machine_state", get_keep_machine_state, NULL};
+static const struct ntd_value own_timer = {"race_timer", ntd_driver_get_race_timer, NULL};
+static const size_t vlans_at = offsetof(struct driver_object, vlans),
+		    conditions_at = offsetof(struct driver_object, polling_conditions);
 
 static const char driver_doc[] = "Driver(config, out_dir, logger=None, keep_machine_state=False, "
 				 "debug=None, interactive=False)\n"
@@ -370,45 +456,40 @@ int ntd_add_driver_type(PyObject *module, struct ntd_module_state *state)
 		 "test_symbols($self)\n--\n\nThe global names of a script, as a new dict."},
 		{NULL, NULL, 0, NULL},
 	};
-	static PyMemberDef members[] = {
-		{"vlans", T_OBJECT, offsetof(struct driver_object, vlans), READONLY,
-		 "list: the virtual networks."},
-		{"logger", T_OBJECT, offsetof(struct driver_object, logger), READONLY, "The log."},
-		{"polling_conditions", T_OBJECT, offsetof(struct driver_object, polling_conditions),
-		 READONLY, "list: the polling conditions in force."},
-		{NULL, 0, 0, 0, NULL},
-	};
 	static PyGetSetDef attributes[] = {
-		{"out_dir", get_out_dir, NULL, "Path: where files for the user go.", NULL},
-		{"tmp_dir", get_tmp_dir, NULL, "Path: where state directories are made.", NULL},
-		{"tests", get_tests, NULL, "str: the text of the script.", NULL},
+		{"vlans", get_list, set_list, "list: the virtual networks.", (void *)&vlans_at},
+		{"polling_conditions", get_list, set_list, "list: the polling conditions in force.",
+		 (void *)&conditions_at},
+		{"logger", get_logger, set_logger, "The log.", NULL},
+		{"out_dir", get_out_dir, set_out_dir, "Path: where files for the user go.", NULL},
+		{"tmp_dir", ntd_get_value, ntd_set_value, "Path: where state directories are made.",
+		 (void *)&own_tmp_dir},
+		{"tests", get_tests, set_tests, "str: the text of the script.", NULL},
 		{"machines", ntd_driver_get_list, ntd_driver_set_list,
 		 "list: the machines, sorted by name.", (void *)"machines"},
 		{"machines_qemu", ntd_driver_get_list, ntd_driver_set_list,
 		 "list: the virtual machines among them.", (void *)"machines_qemu"},
 		{"machines_nspawn", ntd_driver_get_list, ntd_driver_set_list,
 		 "list: the containers among them.", (void *)"machines_nspawn"},
-		{"config", ntd_driver_get_config, NULL, "DriverConfiguration: what it runs.", NULL},
-		{"vhost_vsock", ntd_driver_get_vhost_vsock, NULL,
-		 "VHostDeviceVsock | None: the sockets of the SSH backdoor.", NULL},
-		{"keep_machine_state", get_keep_machine_state, NULL,
-		 "bool: state directories are not emptied.", NULL},
-		{"global_timeout", get_global_timeout, NULL, "float: the limit of time, seconds.",
-		 NULL},
-		{"race_timer", ntd_driver_get_race_timer, NULL,
-		 "RaceTimer: the limit of time, which can be lifted.", NULL},
+		{"config", ntd_get_value, ntd_set_value, "DriverConfiguration: what it runs.",
+		 (void *)&own_config},
+		{"vhost_vsock", ntd_get_value, ntd_set_value,
+		 "VHostDeviceVsock | None: the sockets of the SSH backdoor.", (void *)&own_vsock},
+		{"keep_machine_state", ntd_get_value, ntd_set_value,
+		 "bool: state directories are not emptied.", (void *)&own_keep},
+		{"global_timeout", get_global_timeout, set_global_timeout,
+		 "float: the limit of time, seconds.", NULL},
+		{"race_timer", ntd_get_value, ntd_set_value,
+		 "RaceTimer: the limit of time, which can be lifted. One that is set is started "
+		 "by run_tests().",
+		 (void *)&own_timer},
 		{NULL, NULL, NULL, NULL, NULL},
 	};
 	static PyType_Slot slots[] = {
-		{Py_tp_doc, (void *)driver_doc},
-		{Py_tp_new, driver_new},
-		{Py_tp_init, ntd_driver_init},
-		{Py_tp_dealloc, driver_dealloc},
-		{Py_tp_traverse, driver_traverse},
-		{Py_tp_clear, driver_clear},
-		{Py_tp_members, members},
-		{Py_tp_getset, attributes},
-		{0, NULL},
+		{Py_tp_doc, (void *)driver_doc},   {Py_tp_new, driver_new},
+		{Py_tp_init, ntd_driver_init},     {Py_tp_dealloc, driver_dealloc},
+		{Py_tp_traverse, driver_traverse}, {Py_tp_clear, driver_clear},
+		{Py_tp_getset, attributes},        {0, NULL},
 	};
 	static PyType_Spec spec = {
 		.name = "test_driver.driver.Driver",

@@ -200,6 +200,21 @@ void ntd_object_free(PyObject *object);
 /* For __copy__: a new object with the same attributes of a script's own. */
 PyObject *ntd_object_copy(PyObject *object);
 
+/* ---- own_value.c */
+/* A getter and a setter; their closure is a struct ntd_value. */
+struct ntd_value {
+	const char *name;
+	PyObject *(*get)(PyObject *object, void *closure); /* until a script sets it */
+	void *closure;
+};
+
+PyObject *ntd_get_value(PyObject *object, void *closure);
+int ntd_set_value(PyObject *object, PyObject *to, void *closure);
+/* What a script has set it to, borrowed; NULL: nothing. */
+PyObject *ntd_own_value(PyObject *object, const char *name);
+/* -1 with an exception. */
+int ntd_set_own_value(PyObject *object, const char *name, PyObject *value);
+
 /* ---- method_type.c */
 PyObject *ntd_method_object(struct ntd_module_state *state, PyTypeObject *type,
 			    PyMethodDef *definition);
@@ -239,6 +254,8 @@ struct ntd_report *ntd_logger_report(PyObject *logger);
 PyObject *ntd_driver_object(struct ntd_module_state *state);
 /* At the end of a run: has the machines released whose release() is a script's; the session does the others. */
 void ntd_driver_release_others(PyObject *driver);
+/* Cancels a script's own driver.race_timer, if there is one, whose thread would outlive the script. */
+void ntd_driver_cancel_own_timer(PyObject *object);
 /* A context manager for a step in a log; takes `attributes`. NULL for the report: NULL. */
 PyObject *ntd_step_object(struct ntd_report *report, const char *machine, const char *text,
 			  char **attributes, bool subtest);

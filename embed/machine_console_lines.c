@@ -53,9 +53,21 @@ static PyObject *made_of(PyObject *object, const char *name)
 	return ntd_call("test_driver.machine.console", name, "(O)", object);
 }
 
-PyObject *ntd_machine_get_last_lines(PyObject *object, void *closure)
+PyObject *ntd_machine_make_last_lines(PyObject *object, unsigned start)
 {
 	return made_of(object, "LastLines");
+}
+
+/* From then on the lines go to the script's queue. */
+int ntd_machine_set_last_lines(PyObject *object, PyObject *value, void *closure)
+{
+	_cleanup_pyref_ PyObject *adopted =
+		value ? ntd_call("test_driver.machine.console", "adopt", "(OO)", object, value)
+		      : NULL;
+
+	if (value && !adopted)
+		return -1;
+	return ntd_machine_set_kept(object, adopted, closure);
 }
 
 PyObject *ntd_machine_make_serial_thread(PyObject *object, unsigned start)
@@ -63,7 +75,7 @@ PyObject *ntd_machine_make_serial_thread(PyObject *object, unsigned start)
 	return made_of(object, "SerialThread");
 }
 
-PyObject *ntd_machine_get_full_console_log(PyObject *object, void *closure)
+static PyObject *lines_of_console(PyObject *object)
 {
 	_cleanup_buf_ struct ntd_buf log = {0};
 	_cleanup_pyref_ PyObject *text = NULL, *newline = PyUnicode_FromString("\n");
@@ -73,6 +85,32 @@ PyObject *ntd_machine_get_full_console_log(PyObject *object, void *closure)
 	if (!log.len)
 		return PyList_New(0);
 	return text && newline ? PyUnicode_Split(text, newline, -1) : NULL;
+}
+
+/* What a script has set comes before the lines since then. */
+PyObject *ntd_machine_get_full_console_log(PyObject *object, void *closure)
+{
+	PyObject *kept = ntd_machine_kept(object, closure);
+	_cleanup_pyref_ PyObject *set = Py_XNewRef(kept), *all = lines_of_console(object);
+	_cleanup_pyref_ PyObject *since = NULL;
+
+	if (!all || !set)
+		return ntd_steal(&all);
+	since = PyList_GetSlice(all, PyLong_AsSsize_t(PyTuple_GetItem(set, 1)), PY_SSIZE_T_MAX);
+	return since ? PySequence_Concat(PyTuple_GetItem(set, 0), since) : NULL;
+}
+
+int ntd_machine_set_full_console_log(PyObject *object, PyObject *value, void *closure)
+{
+	_cleanup_pyref_ PyObject *all = NULL, *set = NULL;
+
+	if (!value || !PyList_Check(value)) {
+		PyErr_SetString(PyExc_TypeError, "full_console_log must be a list");
+		return -1;
+	}
+	all = lines_of_console(object);
+	set = all ? Py_BuildValue("(On)", value, PyList_Size(all)) : NULL;
+	return set ? ntd_machine_set_kept(object, set, closure) : -1;
 }
 
 PyMethodDef ntd_machine_console_line_methods[] = {

@@ -6,9 +6,12 @@
 /* machine.efi_vars: a test_driver.efi.EfiVars. */
 PyObject *ntd_machine_efi_store(PyObject *object)
 {
+	PyObject *own = ntd_own_value(object, "efi_vars");
 	_cleanup_pyref_ PyObject *path =
 		ntd_path(ntd_machine_efi_vars(ntd_machine_self(object)->machine));
 
+	if (own)
+		return Py_NewRef(own);
 	return path ? ntd_call("test_driver.efi", "EfiVars", "(OO)", path, object) : NULL;
 }
 

@@ -6,6 +6,18 @@ static PyObject *get_start_command(PyObject *object, void *closure)
 	return PyUnicode_DecodeFSDefault(ntd_machine_script(ntd_machine_self(object)->machine));
 }
 
+static int set_start_command(PyObject *object, PyObject *value, void *closure)
+{
+	_cleanup_path_ struct ntd_path_arg path = {0};
+
+	if (!value || !ntd_convert_path(value, &path)) {
+		PyErr_SetString(PyExc_TypeError, "start_command must be a str");
+		return -1;
+	}
+	ntd_machine_set_path(ntd_machine_self(object)->machine, "script", path.text);
+	return 0;
+}
+
 /* Waits until it is known. */
 static PyObject *get_systemd_process(PyObject *object, void *closure)
 {
@@ -41,7 +53,8 @@ static const char machine_doc[] =
 int ntd_add_nspawn_machine_type(PyObject *module, struct ntd_module_state *state)
 {
 	static PyGetSetDef attributes[] = {
-		{"start_command", get_start_command, NULL, "str: what starts it.", NULL},
+		{"start_command", get_start_command, set_start_command, "str: what starts it.",
+		 NULL},
 		{"get_systemd_process", get_systemd_process, NULL,
 		 "int: the process of its init, as this host counts; waits until it is known.",
 		 NULL},

@@ -16,6 +16,8 @@ enum ntd_kept_slot {
 	NTD_KEPT_SHELL,
 	NTD_KEPT_MONITOR,
 	NTD_KEPT_QMP_CLIENT,
+	NTD_KEPT_LAST_LINES,
+	NTD_KEPT_CONSOLE_LOG,
 	NTD_KEPT_COUNT
 };
 
@@ -137,8 +139,10 @@ PyObject *ntd_wait_for_text(struct ntd_text_wait *wait, PyObject *regexp, const 
 /* machine.wait_for_console_text(), in console_wait.c */
 PyObject *ntd_wait_for_console_text(PyObject *object, PyObject *args, PyObject *kwargs);
 /* ---- machine_console_lines.c */
-PyObject *ntd_machine_get_last_lines(PyObject *object, void *closure);
+PyObject *ntd_machine_make_last_lines(PyObject *object, unsigned start);
+int ntd_machine_set_last_lines(PyObject *object, PyObject *value, void *closure);
 PyObject *ntd_machine_get_full_console_log(PyObject *object, void *closure);
+int ntd_machine_set_full_console_log(PyObject *object, PyObject *value, void *closure);
 PyObject *ntd_machine_make_serial_thread(PyObject *object, unsigned start);
 
 /* machine.efi_vars, in machine_efi.c */

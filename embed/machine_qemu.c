@@ -9,16 +9,58 @@ static PyObject *get_connected(PyObject *object, void *closure)
 
 static int set_connected(PyObject *object, PyObject *value, void *closure)
 {
+	struct ntd_machine *machine = ntd_machine_self(object)->machine;
 	int truth = value ? PyObject_IsTrue(value) : 0;
 
 	if (!truth)
-		ntd_machine_disconnect(ntd_machine_self(object)->machine, false);
+		ntd_machine_disconnect(machine, false);
+	else if (truth > 0)
+		ntd_machine_assume_shell(machine);
 	return truth < 0 ? -1 : 0;
 }
 
 static PyObject *get_socket_path(PyObject *object, void *closure)
 {
 	return ntd_path(ntd_machine_socket_path(ntd_machine_self(object)->machine, closure));
+}
+
+/* Of the attribute `closure`. */
+static bool convert_path(PyObject *value, const char *name, struct ntd_path_arg *path)
+{
+	if (!value)
+		PyErr_Format(PyExc_AttributeError, "%s cannot be deleted", name);
+	else if (!ntd_convert_path(value, path))
+		PyErr_Format(PyExc_TypeError, "%s must be a str or os.PathLike, not %s", name,
+			     Py_TYPE(value)->tp_name);
+	else
+		return true;
+	return false;
+}
+
+static int set_path(PyObject *object, PyObject *value, void *closure)
+{
+	_cleanup_path_ struct ntd_path_arg path = {0};
+	_cleanup_free_ char *absolute = NULL;
+
+	if (!convert_path(value, closure, &path))
+		return -1;
+	absolute = ntd_absolute(path.text);
+	ntd_machine_set_path(ntd_machine_self(object)->machine, closure, absolute);
+	return 0;
+}
+
+static int set_vsock(PyObject *object, PyObject *value, void *closure)
+{
+	struct ntd_machine *machine = ntd_machine_self(object)->machine;
+	_cleanup_path_ struct ntd_path_arg path = {0};
+
+	if (value != Py_None && !convert_path(value, "it", &path))
+		return -1;
+	if (closure)
+		ntd_machine_set_vsock(machine, ntd_machine_vsock_guest(machine), path.text);
+	else
+		ntd_machine_set_vsock(machine, path.text, ntd_machine_vsock_host(machine));
+	return 0;
 }
 
 static PyObject *get_vsock(PyObject *object, void *closure)
@@ -68,21 +110,31 @@ static const struct ntd_kept_attribute monitor = {.slot = NTD_KEPT_MONITOR,
 static const struct ntd_kept_attribute qmp_client = {.slot = NTD_KEPT_QMP_CLIENT,
 						     .make = ntd_machine_make_qmp_client};
 
+static const struct ntd_kept_attribute last_lines = {
+	.slot = NTD_KEPT_LAST_LINES, .make = ntd_machine_make_last_lines, .before = true};
+static const struct ntd_kept_attribute console_log = {.slot = NTD_KEPT_CONSOLE_LOG};
+static const struct ntd_value efi_vars = {"efi_vars", get_efi_vars, NULL};
+
 static PyGetSetDef attributes[] = {
 	{"connected", get_connected, set_connected,
 	 "bool: the guest's root shell is there. Set it to False when the guest begins anew.",
 	 NULL},
 	{"qmp_client", ntd_machine_get_kept, ntd_machine_set_kept,
 	 "QMPSession | None: QEMU's QMP monitor, of the last start.", (void *)&qmp_client},
-	{"monitor_path", get_socket_path, NULL, "Path: socket of the monitor.", (void *)"monitor"},
-	{"qmp_path", get_socket_path, NULL, "Path: socket of QMP.", (void *)"qmp"},
-	{"shell_path", get_socket_path, NULL, "Path: socket of the root shell.", (void *)"shell"},
-	{"vsock_host", get_vsock, NULL, "Path | None: socket of the SSH backdoor for this host.",
-	 (void *)"host"},
-	{"vsock_guest", get_vsock, NULL, "Path | None: socket of the SSH backdoor for QEMU.", NULL},
-	{"efi_vars", get_efi_vars, NULL, "EfiVars: the store of EFI variables.", NULL},
-	{"efi_vars_path", get_efi_vars_path, NULL, "Path: its file, NIX_EFI_VARS of start scripts.",
+	{"monitor_path", get_socket_path, set_path,
+	 "Path: socket of the monitor. It, as the next two, can be set before a start.",
+	 (void *)"monitor"},
+	{"qmp_path", get_socket_path, set_path, "Path: socket of QMP.", (void *)"qmp"},
+	{"shell_path", get_socket_path, set_path, "Path: socket of the root shell.",
+	 (void *)"shell"},
+	{"vsock_host", get_vsock, set_vsock,
+	 "Path | None: socket of the SSH backdoor for this host.", (void *)"host"},
+	{"vsock_guest", get_vsock, set_vsock, "Path | None: socket of the SSH backdoor for QEMU.",
 	 NULL},
+	{"efi_vars", ntd_get_value, ntd_set_value, "EfiVars: the store of EFI variables.",
+	 (void *)&efi_vars},
+	{"efi_vars_path", get_efi_vars_path, set_path,
+	 "Path: its file, NIX_EFI_VARS of start scripts.", (void *)"efi_vars"},
 	{"root_shell", get_root_shell, set_root_shell,
 	 "bool: whether the guest has a root shell for the driver. Set it to False for one that "
 	 "has "
@@ -94,10 +146,10 @@ static PyGetSetDef attributes[] = {
 	 "Connection | None: the root shell's, of the last start.", (void *)&shell},
 	{"monitor", ntd_machine_get_kept, ntd_machine_set_kept,
 	 "Connection | None: QEMU's monitor, of the last start.", (void *)&monitor},
-	{"last_lines", ntd_machine_get_last_lines, NULL,
-	 "Queue: the console's lines that nothing has used yet.", NULL},
-	{"full_console_log", ntd_machine_get_full_console_log, NULL,
-	 "list: the console's lines since the start; a new list each time.", NULL},
+	{"last_lines", ntd_machine_get_kept, ntd_machine_set_last_lines,
+	 "Queue: the console's lines that nothing has used yet.", (void *)&last_lines},
+	{"full_console_log", ntd_machine_get_full_console_log, ntd_machine_set_full_console_log,
+	 "list: the console's lines since the start; a new list each time.", (void *)&console_log},
 	{"serial_thread", ntd_machine_get_kept, ntd_machine_set_kept,
 	 "SerialThread | None: what reads the console, since the last start.",
 	 (void *)&serial_thread},

@@ -205,6 +205,21 @@ static int set_boot_timeout(PyObject *object, PyObject *value, void *closure)
 	return 0;
 }
 
+static int set_logger(PyObject *object, PyObject *value, void *closure)
+{
+	struct ntd_machine *machine = ntd_machine_self(object)->machine;
+	struct ntd_report *report = ntd_logger_report(value ? value : Py_None);
+
+	if (!report)
+		return -1;
+	Py_BEGIN_ALLOW_THREADS
+	ntd_machine_set_report(machine, report);
+	Py_END_ALLOW_THREADS
+	Py_XSETREF(ntd_machine_self(object)->logger,
+		   value && value != Py_None ? Py_NewRef(value) : NULL);
+	return 0;
+}
+
 static PyObject *get_logger(PyObject *object, void *closure)
 {
 	PyObject *logger = ntd_machine_self(object)->logger;
@@ -235,6 +250,10 @@ static int set_process(PyObject *object, PyObject *value, void *closure)
 	return ntd_machine_set_kept(object, value, closure);
 }
 
+/* What they tell of has happened when a script can set them. */
+static const struct ntd_value tmp_dir = {"tmp_dir", get_directory, (void *)"tmp"};
+static const struct ntd_value keeps_state = {"keep_machine_state", get_keeps_state, NULL};
+
 static PyGetSetDef attributes[] = {
 	{"name", get_name, set_name, "str: the name of the machine.", NULL},
 	{"booted", get_booted, set_booted,
@@ -248,7 +267,8 @@ static PyGetSetDef attributes[] = {
 	 "int | None: the process id while it runs.", (void *)&ntd_kept_pid},
 	{"out_dir", get_directory, set_directory, "Path: where files for the user go.",
 	 (void *)"out"},
-	{"tmp_dir", get_directory, NULL, "Path: where state directories are made.", (void *)"tmp"},
+	{"tmp_dir", ntd_get_value, ntd_set_value, "Path: where its state directory was made.",
+	 (void *)&tmp_dir},
 	{"state_dir", get_directory, set_directory,
 	 "Path: the machine's own directory. Can be set before a start.", (void *)"state"},
 	{"shared_dir", get_directory, set_directory, "Path: /tmp/shared of all machines.",
@@ -260,11 +280,12 @@ static PyGetSetDef attributes[] = {
 	 NULL},
 	{"callbacks", ntd_machine_get_callbacks, ntd_machine_set_callbacks,
 	 "list: functions that are called before each command.", NULL},
-	{"keep_machine_state", get_keeps_state, NULL, "bool: the state directory was not emptied.",
-	 NULL},
-	{"keep_vm_state", get_keeps_state, NULL, "bool: the older name of keep_machine_state.",
-	 NULL},
-	{"logger", get_logger, NULL, "The log of the run.", NULL},
+	{"keep_machine_state", ntd_get_value, ntd_set_value,
+	 "bool: the state directory was not emptied.", (void *)&keeps_state},
+	{"keep_vm_state", ntd_get_value, ntd_set_value,
+	 "bool: the older name of keep_machine_state.", (void *)&keeps_state},
+	{"logger", get_logger, set_logger,
+	 "AbstractLogger: the log of the run, until another is set.", NULL},
 	{NULL, NULL, NULL, NULL, NULL},
 };
 

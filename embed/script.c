@@ -416,8 +416,10 @@ int ntd_run_script(struct ntd_module_state *state)
 		bool pause = ntd_pause_wanted(state);
 		int status = ntd_report_exception(state);
 
+		ntd_driver_cancel_own_timer(state->driver);
 		return pause ? ntd_pause(state, status) : status;
 	}
+	ntd_driver_cancel_own_timer(state->driver);
 	if (!state->pytest_status)
 		ntd_log(state->session->report, NTD_LEVEL_INFO, NULL,
 			"test script finished in %.2fs", ntd_seconds(ntd_now() - began));

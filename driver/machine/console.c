@@ -408,6 +408,11 @@ struct ntd_console *ntd_console_new(struct ntd_loop *loop, struct ntd_report *re
 	return console;
 }
 
+void ntd_console_set_report(struct ntd_console *console, struct ntd_report *report)
+{
+	console->report = report;
+}
+
 void ntd_console_free(struct ntd_console *console)
 {
 	if (!console)

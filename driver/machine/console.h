@@ -13,6 +13,7 @@ struct ntd_console;
 
 struct ntd_console *ntd_console_new(struct ntd_loop *loop, struct ntd_report *report,
 				    const char *machine);
+void ntd_console_set_report(struct ntd_console *console, struct ntd_report *report); /* loop */
 void ntd_console_free(struct ntd_console *console); /* closed before */
 
 /* Loop: a new start of the machine. Takes the descriptors: the pipe from the process, the pipe to it, and

@@ -303,6 +303,11 @@ void ntd_machine_disconnect(struct ntd_machine *machine, bool new_boot)
 		      &(struct event_call){.machine = machine, .flag = new_boot});
 }
 
+void ntd_machine_assume_shell(struct ntd_machine *machine)
+{
+	feed(machine, NTD_MACHINE_ANNOUNCED);
+}
+
 /* ---- ends */
 
 /* Of the process with that number; 0: of the present one. */

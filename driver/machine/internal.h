@@ -69,14 +69,16 @@ struct ntd_machine {
 	pthread_mutex_t mutex; /* guards the next two */
 	struct ntd_machine_hooks hooks;
 	char **replaced; /* directories until another was set: whoever asked for one may be reading it */
-	char *name, *script;
+	char *name;
+	char *_Atomic script;
 	char *tmp_dir, *socket_dir; /* what the context points to */
 	char *_Atomic out_dir;
 	atomic_bool shellless; /* the guest is known to have no root shell for the driver */
 	char *_Atomic state_dir, *_Atomic shared_dir;
-	char *efi_vars;
-	char *monitor_path, *qmp_path, *shell_path, *notify_path;
-	char *vsock_guest, *vsock_host; /* NULL: no vsock device */
+	char *_Atomic efi_vars;
+	char *_Atomic monitor_path, *_Atomic qmp_path, *_Atomic shell_path;
+	char *notify_path;
+	char *_Atomic vsock_guest, *_Atomic vsock_host; /* NULL: no vsock device */
 	struct ntd_console *console;
 	struct ntd_shell *shell;
 	struct ntd_monitor *monitor;

@@ -223,9 +223,11 @@ const char *ntd_machine_state_dir(const struct ntd_machine *machine)
 
 static void replace(struct ntd_machine *machine, char *_Atomic *text, const char *with)
 {
-	char *before = atomic_exchange(text, ntd_strdup(with));
+	char *before = atomic_exchange(text, with ? ntd_strdup(with) : NULL);
 	size_t count;
 
+	if (!before)
+		return;
 	pthread_mutex_lock(&machine->mutex);
 	count = ntd_strv_count(machine->replaced);
 	machine->replaced = ntd_realloc(machine->replaced, (count + 2) * sizeof(char *));
@@ -295,6 +297,41 @@ const char *ntd_machine_socket_path(const struct ntd_machine *machine, const cha
 	return NULL;
 }
 
+void ntd_machine_set_path(struct ntd_machine *machine, const char *which, const char *path)
+{
+	struct {
+		const char *name;
+		char *_Atomic *place;
+	} paths[] = {{"monitor", &machine->monitor_path},
+		     {"qmp", &machine->qmp_path},
+		     {"shell", &machine->shell_path},
+		     {"efi_vars", &machine->efi_vars},
+		     {"script", &machine->script}};
+
+	for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+		if (!strcmp(paths[i].name, which))
+			replace(machine, paths[i].place, path);
+}
+
+struct redirection {
+	struct ntd_machine *machine;
+	struct ntd_report *report;
+};
+
+static void redirect(void *arg)
+{
+	const struct redirection *redirection = arg;
+
+	redirection->machine->context.report = redirection->report;
+	ntd_console_set_report(redirection->machine->console, redirection->report);
+}
+
+void ntd_machine_set_report(struct ntd_machine *machine, struct ntd_report *report)
+{
+	ntd_loop_call(machine->context.loop, redirect,
+		      &(struct redirection){.machine = machine, .report = report});
+}
+
 void ntd_machine_sweep_sockets(const struct ntd_machine *machine, const struct ntd_keeper *keeper)
 {
 	for (const char *const *socket = machine->kind->sockets; *socket; socket++)
@@ -321,8 +358,8 @@ const char *ntd_machine_efi_vars(const struct ntd_machine *machine)
 
 void ntd_machine_set_vsock(struct ntd_machine *machine, const char *guest, const char *host)
 {
-	machine->vsock_guest = ntd_strdup(guest);
-	machine->vsock_host = host ? ntd_strdup(host) : NULL;
+	replace(machine, &machine->vsock_guest, guest);
+	replace(machine, &machine->vsock_host, host);
 }
 
 const char *ntd_machine_vsock_guest(const struct ntd_machine *machine)

@@ -31,7 +31,7 @@ extern const struct ntd_machine_kind ntd_container_kind; /* machine/container.c 
 struct ntd_machine_context {
 	struct ntd_loop *loop;
 	struct ntd_children *children;
-	struct ntd_report *report;
+	struct ntd_report *_Atomic report;
 	struct ntd_environment *environment; /* of its processes, where the hooks do not say */
 	const char *tmp_dir;                 /* run-time base: state directories are made here */
 	const char *socket_dir;      /* tmp_dir, or another where that is too long for AF_UNIX */
@@ -98,6 +98,10 @@ const char *ntd_machine_shared_dir(const struct ntd_machine *machine);
 const char *ntd_machine_script(const struct ntd_machine *machine);
 /* `which` is monitor, qmp, shell, or of a container notify. */
 const char *ntd_machine_socket_path(const struct ntd_machine *machine, const char *which);
+/* monitor, qmp, shell, efi_vars or script, from the next start on. */
+void ntd_machine_set_path(struct ntd_machine *machine, const char *which, const char *path);
+/* Where its messages and its console go from now on. */
+void ntd_machine_set_report(struct ntd_machine *machine, struct ntd_report *report);
 /* Lets those that the machine has go with the driver, however this ends. */
 void ntd_machine_sweep_sockets(const struct ntd_machine *machine, const struct ntd_keeper *keeper);
 const char *ntd_machine_efi_vars(const struct ntd_machine *machine); /* a file, maybe missing */
@@ -170,6 +174,8 @@ int ntd_machine_connect(struct ntd_machine *machine, struct ntd_waiter *waiter,
 			struct ntd_error **err);
 /* The script knows that the present root shell is gone. `new_boot`: banners so far do not count. */
 void ntd_machine_disconnect(struct ntd_machine *machine, bool new_boot);
+/* The script has met the root shell by itself; no-op unless the machine is up. */
+void ntd_machine_assume_shell(struct ntd_machine *machine);
 /* Waits for the end of the process and takes note of it; no-op when there is none. */
 int ntd_machine_wait_for_shutdown(struct ntd_machine *machine, int64_t deadline,
 				  struct ntd_waiter *waiter, struct ntd_error **err);

@@ -22,12 +22,12 @@ def test_attributes_of_a_machine_that_is_down(fake):
         assert machine.efi_vars_path == machine.state_dir / "machine-efi-vars.fd"
         assert isinstance(machine.last_lines, queue.Queue) and machine.last_lines.empty()
         assert machine.callbacks == [] and machine.keep_machine_state is machine.keep_vm_state is False
-        for name in "name", "tmp_dir", "full_console_log":
-            try:
-                setattr(machine, name, 5)
-            except AttributeError:
-                continue
-            raise Exception(f"{name} could be set")
+        try:
+            machine.name = "another"
+        except AttributeError as error:
+            assert "the name of a machine cannot be changed" in str(error)
+        else:
+            raise Exception("the name could be set")
         machine.note = "of the script"
         assert machine.note == "of the script" and vars(machine) == {"note": "of the script"}
     """, fake)
@@ -55,6 +55,129 @@ def test_directories_can_be_set(fake, tmp_path):
             else:
                 raise Exception("accepted")
     """.replace("BASE", repr(str(tmp_path))), fake)
+
+
+def test_attributes_that_only_tell_something_keep_what_a_script_sets(fake):
+    harness.run("""
+        from pathlib import Path
+        machine.tmp_dir = Path("/other")
+        machine.keep_vm_state = True
+        machine.efi_vars = machine
+        assert machine.tmp_dir == Path("/other") and machine.keep_machine_state is machine.keep_vm_state is True
+        assert machine.efi_vars is machine and str(machine.state_dir).endswith("/vm-state-machine")
+        machine.start()
+        assert machine.tmp_dir == Path("/other") and machine.keep_machine_state
+        value = object()
+        machine.shell = machine.monitor = machine.qmp_client = value
+        assert machine.shell is machine.monitor is machine.qmp_client is value
+        machine.process.kill()
+        machine.process.wait()
+        assert machine.shell is value
+        machine.start()
+        assert machine.shell.fileno() >= 0 and machine.qmp_client.send("query-status")
+        for name in "tmp_dir", "pid", "shell", "last_lines", "logger_", "monitor_path":
+            try:
+                delattr(machine, name)
+            except AttributeError:
+                continue
+            raise Exception(f"{name} could be deleted")
+    """, fake)
+
+
+def test_paths_can_be_set_before_a_start(fake, tmp_path):
+    harness.run("""
+        from pathlib import Path
+        for name in "monitor", "qmp", "shell":
+            setattr(machine, f"{name}_path", BASE + f"/{name}-of-mine")
+        machine.efi_vars_path = Path(BASE) / "variables"
+        machine.vsock_guest, machine.vsock_host = BASE + "/guest", None
+        assert machine.succeed("echo $NIX_EFI_VARS") == BASE + "/variables\\n" and machine.shell_path == Path(BASE) / "shell-of-mine"
+        assert sorted(os.listdir(BASE)) == ["monitor-of-mine", "qmp-of-mine", "shell-of-mine"]
+        assert machine.vsock_guest == Path(BASE) / "guest" and BASE + "/guest" in machine.process.args
+        assert machine.vsock_host is None and machine.efi_vars.state_path == Path(BASE) / "variables"
+        for wrong in 5, None:
+            try:
+                machine.qmp_path = wrong
+            except TypeError as error:
+                assert "qmp" in str(error)
+            else:
+                raise Exception("accepted")
+    """.replace("BASE", repr(str(tmp_path))), fake)
+
+
+def test_connected_can_be_set(fake):
+    """A script that has met the root shell by itself; and one that knows that it has to be met again."""
+    result = harness.run("""
+        machine.start()
+        machine.connected = True
+        assert machine.connected and machine.is_up() and machine.succeed("echo here") == "here\\n"
+        machine.crash()
+        machine.connected = True
+        assert not machine.connected
+    """, fake, env={"FAKE_BANNER": "no"})
+    assert "connected to guest root shell" not in result.log
+
+
+def test_another_logger_can_be_set(fake):
+    result = harness.run("""
+        from test_driver.logger import AbstractLogger, CompositeLogger
+        from contextlib import contextmanager
+
+        class Mine(AbstractLogger):
+            def __init__(self):
+                self.lines = []
+            def log(self, message, attributes={}):
+                self.lines.append(message)
+            def log_serial(self, message, machine):
+                self.lines.append(f"serial of {machine}: {message}")
+            @contextmanager
+            def nested(self, message, attributes={}):
+                self.lines.append(message)
+                yield
+            subtest = nested
+            info = warning = error = log
+            def print_serial_logs(self, enable): ...
+            def log_test_error(self, *args): ...
+
+        mine, before = Mine(), machine.logger
+        machine.logger = mine
+        assert machine.logger is mine
+        machine.log("from the script")
+        machine.succeed("echo on the console >&2")
+        machine.wait_for_console_text("on the console")
+        machine.logger = before
+        machine.log("back again")
+        assert machine.logger is before and "back again" not in mine.lines
+        for line in "from the script", "starting vm", "must succeed: echo on the console >&2", "serial of machine: on the console":
+            assert line in mine.lines, mine.lines
+        for wrong in 5, "x":
+            try:
+                machine.logger = wrong
+            except TypeError:
+                continue
+            raise Exception("accepted")
+    """, fake)
+    assert "machine: back again" in result.log and "from the script" not in result.log and "starting vm" not in result.log
+
+
+def test_a_queue_and_a_list_of_the_script_get_the_console_lines(fake):
+    harness.run("""
+        import queue
+        machine.succeed("for i in 1 2 3; do echo line $i >&2; done")
+        machine.wait_for_console_text("line 1")
+        assert machine.last_lines is machine.last_lines
+        machine.last_lines = mine = queue.Queue()
+        machine.full_console_log = log = ["my own"]
+        assert machine.last_lines is mine and mine.empty() and machine.full_console_log == log
+        machine.succeed("echo later >&2; echo and last >&2")
+        assert [mine.get(timeout=60), machine.last_lines.get(timeout=60)] == ["later", "and last"] and mine.empty()
+        assert machine.full_console_log == ["my own", "later", "and last"]
+        mine.put("put")
+        assert mine.qsize() == 1 and mine.get() == "put"
+        machine.crash()
+        machine.start()
+        assert machine.last_lines is not mine and "my own" not in machine.full_console_log
+    """, fake)
 
 
 def test_callbacks(fake):

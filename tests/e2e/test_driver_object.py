@@ -422,3 +422,64 @@ def test_a_network_of_the_scripts_own(fake, tmp_path):
 def test_alias_of_the_only_machine(fakes, name, script, style, warned):
     result = harness.run(script, fakes(name), style=style)
     assert ("the name `machine` for the only machine is deprecated: call it `server`" in result.log) == warned
+
+
+def test_attributes_that_a_script_sets(fake):
+    """With the effect that they have upstream; what only tells something keeps the value."""
+    result = harness.run("""
+        import threading
+        from datetime import timedelta
+        from pathlib import Path
+        driver.tests = "print('another script on', machine.name)"
+        assert driver.tests.startswith("print(")
+        driver.test_script()
+        driver.tests = "a syntax error"
+        try:
+            driver.test_script()
+        except SyntaxError:
+            print("told when it runs")
+        driver.out_dir = "/tmp"
+        assert driver.out_dir == Path("/tmp") and create_machine(machine.start_command._cmd, name="other").out_dir == Path("/tmp")
+        value = object()
+        driver.config = driver.tmp_dir = driver.vhost_vsock = driver.keep_machine_state = value
+        assert driver.config is driver.tmp_dir is driver.vhost_vsock is driver.keep_machine_state is value
+        for name in "vlans", "polling_conditions":
+            mine = []
+            setattr(driver, name, mine)
+            assert getattr(driver, name) is mine
+            for wrong in None, ():
+                try:
+                    setattr(driver, name, wrong)
+                except TypeError:
+                    continue
+                raise Exception("accepted")
+
+        @polling_condition
+        def holds():
+            return True
+        with holds:
+            assert driver.polling_conditions is mine and mine == [holds]
+        driver.global_timeout = timedelta(minutes=5)
+        assert driver.global_timeout == 300
+        driver.global_timeout = 200
+        calls = []
+        class Timer:
+            def start(self):
+                calls.append("start")
+            def cancel(self):
+                calls.append("cancel")
+        driver.race_timer = timer = Timer()
+        driver.tests = "print('again')"
+        driver.run_tests()
+        join_all()
+        assert driver.race_timer is timer and calls == ["start", "cancel"]
+        before = driver.logger
+        driver.logger = None
+        assert driver.logger is not None
+        driver.logger = before
+        driver.race_timer = threading.Timer(1000, driver.terminate_test)
+        driver.race_timer.start()
+    """, fake)
+    lines = result.out.splitlines()
+    assert "another script on machine" in lines and "again" in lines and "told when it runs" in lines
+    assert "Test will time out and terminate in 200.0 seconds" in result.log and result.seconds < 60

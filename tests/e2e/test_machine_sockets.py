@@ -141,9 +141,13 @@ def test_a_limit_is_one_of_silence(fake):
 def test_a_limit_bounds_monitor_commands(fake):
     harness.run(r"""
         import signal
+        from pathlib import Path
         machine.succeed("true")
         machine.monitor.settimeout(0.5)
         os.kill(machine.pid, signal.SIGSTOP)
+        tasks = Path(f"/proc/{machine.pid}/task")
+        while not all(" T " in (task / "stat").read_text() for task in tasks.iterdir()):
+            pass
         try:
             machine.send_monitor_command("info status")
         except TimeoutError as error:

@@ -25,19 +25,15 @@ class BaseMachine:
     @property
     def name(self) -> str: ...
     out_dir: Path
-    @property
-    def tmp_dir(self) -> Path: ...
+    tmp_dir: Path
     shared_dir: Path
     state_dir: Path
-    @property
-    def keep_machine_state(self) -> bool: ...
-    @property
-    def keep_vm_state(self) -> bool: ...
+    keep_machine_state: bool
+    keep_vm_state: bool
     pid: int | None
     process: Process | None
     callbacks: list[Callable[[], object]]
-    @property
-    def logger(self) -> AbstractLogger: ...
+    logger: AbstractLogger
     boot_timeout: float
     booted: bool
     def __enter__(self) -> Self: ...
@@ -103,26 +99,17 @@ class QemuMachine(BaseMachine):
     connected: bool
     shell: Connection | None
     monitor: Connection | None
-    @property
-    def last_lines(self) -> Queue[str]: ...
-    @property
-    def full_console_log(self) -> list[str]: ...
+    last_lines: Queue[str]
+    full_console_log: list[str]
     serial_thread: SerialThread | None
     qmp_client: QMPSession | None
-    @property
-    def monitor_path(self) -> Path: ...
-    @property
-    def qmp_path(self) -> Path: ...
-    @property
-    def shell_path(self) -> Path: ...
-    @property
-    def vsock_host(self) -> Path | None: ...
-    @property
-    def vsock_guest(self) -> Path | None: ...
-    @property
-    def efi_vars(self) -> EfiVars: ...
-    @property
-    def efi_vars_path(self) -> Path: ...
+    monitor_path: Path
+    qmp_path: Path
+    shell_path: Path
+    vsock_host: Path | None
+    vsock_guest: Path | None
+    efi_vars: EfiVars
+    efi_vars_path: Path
     def start(self, allow_reboot: bool = False) -> None: ...
     def connect(self) -> None: ...
     def crash(self) -> None: ...
@@ -161,8 +148,7 @@ class NspawnMachine(BaseMachine):
     def machine_name_from_start_command(start_command: str) -> str: ...
     @property
     def get_systemd_process(self) -> int: ...
-    @property
-    def start_command(self) -> str: ...
+    start_command: str
     def __init__(
         self,
         out_dir: _Path,

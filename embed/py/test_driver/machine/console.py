@@ -2,6 +2,7 @@
 
 import queue
 import subprocess
+from datetime import timedelta
 
 
 class LastLines(queue.Queue):
@@ -12,6 +13,8 @@ class LastLines(queue.Queue):
         self._machine = machine
 
     def get(self, block=True, timeout=None):
+        if super().qsize():  # put there by the script
+            return super().get(block, timeout)
         line = self._machine._take_console_line(timeout if block else 0)
         if line is None:
             raise queue.Empty
@@ -21,10 +24,20 @@ class LastLines(queue.Queue):
         return self.get(block=False)
 
     def qsize(self):
-        return self._machine._count_console_lines()
+        return super().qsize() + self._machine._count_console_lines()
 
     def empty(self):
         return not self.qsize()
+
+
+def adopt(machine, lines):
+    """What a script sets as machine.last_lines: an ordinary queue gets the lines from now on."""
+    if type(lines) is queue.Queue:
+        lines.__class__ = LastLines
+        lines._machine = machine
+    while machine._take_console_line(timedelta(0)) is not None:
+        pass
+    return lines
 
 
 class SerialThread:
@@ -43,4 +56,4 @@ class SerialThread:
             pass
 
 
-__all__ = ["LastLines", "SerialThread"]
+__all__ = ["LastLines", "SerialThread", "adopt"]

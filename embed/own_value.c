@@ -1,0 +1,40 @@
+/* Attributes whose value is the driver's until a script sets one of its own, which is then what the attribute is: they
+ * are plain attributes in upstream's drivers. The script's value is in the object's __dict__, where those of its own
+ * are, too. All of this runs on threads that hold the GIL.
+ */
+#include "embed.h"
+
+PyObject *ntd_own_value(PyObject *object, const char *name)
+{
+	PyObject *dict = ((struct ntd_object *)object)->dict;
+
+	return dict ? PyDict_GetItemString(dict, name) : NULL;
+}
+
+int ntd_set_own_value(PyObject *object, const char *name, PyObject *value)
+{
+	struct ntd_object *self = (struct ntd_object *)object;
+
+	if (!value) {
+		PyErr_Format(PyExc_AttributeError, "%s cannot be deleted", name);
+		return -1;
+	}
+	if (!self->dict && !(self->dict = PyDict_New()))
+		return -1;
+	return PyDict_SetItemString(self->dict, name, value);
+}
+
+PyObject *ntd_get_value(PyObject *object, void *closure)
+{
+	const struct ntd_value *value = closure;
+	PyObject *own = ntd_own_value(object, value->name);
+
+	return own ? Py_NewRef(own) : value->get(object, value->closure);
+}
+
+int ntd_set_value(PyObject *object, PyObject *to, void *closure)
+{
+	const struct ntd_value *value = closure;
+
+	return ntd_set_own_value(object, value->name, to);
+}
