@@ -1,5 +1,4 @@
 /* Waits for things in the guest that a command of ours can probe without effect. */
-#include "base/text.h"
 #include "machine/command.h"
 
 #include "base/text.h"

@@ -102,7 +102,6 @@ def test_the_end_of_a_machine_is_an_event(fake):
 
 APPEARING = {
     "in two steps": (">> FILE", "echo whole", True),
-    "slowly": (">> FILE", "for i in 1 2 3 4 5; do echo part; sleep 0.03; done; echo whole", True),
     "under another name": ("> FILE.new", "echo whole; mv FILE.new FILE", True),
     "empty for good": ("> FILE", "true", False),
 }
@@ -167,6 +166,14 @@ def test_a_file_that_is_there_counts_at_once(session):
         machine.wait_for_file("there && echo x >> tries")
         result = len(open(path("tries")).readlines())
     """) <= 4
+
+
+def test_a_screen_is_not_half_drawn(session):
+    """The text that matches at the second look goes on at the third: two more must agree."""
+    assert with_program(session, "fold", COUNTED + "printf 'login\\nwhole\\n' | head -n $((n - 1))", """
+        machine.wait_until_tty_matches("1", "login")
+        result = len(open(path("first/fold.calls")).readlines())
+    """) >= 4
 
 
 # ---- looks that show nothing
