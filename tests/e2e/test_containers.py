@@ -203,8 +203,10 @@ def test_containers_reach_each_other(session):
 def test_a_container_starts_again(left):
     result = harness.run("""
         left.succeed("echo kept > /root/file")
+        first = left.process
+        assert first.poll() is None and left.process is first and first.stdout is None
         left.shutdown()
-        assert not left.is_up() and left.pid is None
+        assert not left.is_up() and left.pid is left.process is None and first.poll() == 0  # gone when noted, as upstream
         left.shutdown()  # it is off
         assert left.succeed("cat /root/file") == "kept\\n"  # which starts it
         left.execute("systemctl poweroff")
