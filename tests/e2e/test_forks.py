@@ -10,7 +10,7 @@ import pytest
 import harness
 
 REFUSED = "MachineError: the test driver does not exist in a process that the script has forked"
-# A child that the run does not wait for; it lets go of what tells this process that the driver has ended.
+# A child that ends by SIGKILL only, and for which the run does not wait.
 LIVING_CHILD = """
     import os, signal
     def living_child():
@@ -33,7 +33,8 @@ def run_with_living_child(script, fake, ready="now", number=None, **named):
         if number:
             run.signal(number)
         result = run.finish(leaves_nothing=False)
-        assert harness.is_alive(child)
+        harness.wait_until(lambda: set(harness.left_processes(run.mark)) == {child}, harness.LEAVE_SECONDS)
+        assert set(harness.left_processes(run.mark)) == {child}
         os.kill(child, signal.SIGKILL)
         run.check_nothing_left()
         return result
