@@ -327,3 +327,29 @@ def test_the_table_is_what_the_methods_in_python_do():
     for name in helpers:
         done.pop(name)
     assert {name: callees for name, callees in rows.items() if callees} == done
+
+
+def test_units_by_replaced_commands(fake):
+    """What is replaced decides; an answer without the state is none."""
+    harness.run(harness.ERROR_OF + """
+from unittest.mock import patch
+
+def error_with(*states, jobs="No jobs running."):
+    answers = iter(states)
+    def systemctl(query, user=None):
+        if "list-jobs" in query:
+            return 0, jobs
+        state = next(answers)
+        return (0, f"ActiveState={state}\\n") if state else (0, "")
+    with patch.object(machine, "systemctl", side_effect=systemctl):
+        return error_of(machine.wait_for_unit, "x", timeout=1) if states[-1] != "active" else machine.wait_for_unit("x")
+
+assert error_with("", "activating", "active") is None
+assert error_with("inactive", "active", "active") is None
+assert error_with("inactive", "inactive") == 'RequestedAssertionFailed: unit "x" is inactive and there are no pending jobs'
+assert error_with("failed") == 'RequestedAssertionFailed: unit "x" reached state "failed"'
+assert 'produced invalid output' in error_with("", "", "", "", "")
+text = error_with("activating", "activating", "activating", "activating")
+assert "action timed out after" in text and "machine 'machine': waiting for unit x" in text, text
+assert not machine.booted
+""", fake)

@@ -209,7 +209,7 @@ class _Calls:
 
     def require_unit_state(own, self, unit, require_state="active"):
         with self.nested(f"checking if unit '{unit}' has reached state '{require_state}'"):
-            state = self.get_unit_info(unit)["ActiveState"]
+            state = self.get_unit_info(unit).get("ActiveState", "unknown")
             if state != require_state:
                 raise RequestedAssertionFailed(
                     f"Expected unit '{unit}' to to be in state '{require_state}' but it is in state '{state}'")
