@@ -310,6 +310,12 @@ void ntd_machine_assume_shell(struct ntd_machine *machine)
 
 /* ---- ends */
 
+/* Whether the script has still to hear of an end, be it that the machine is down since it asked for that. */
+static bool has_end(const struct ntd_machine *machine, const struct ntd_machine_status *status)
+{
+	return status->state != NTD_MACHINE_DOWN || machine->ending;
+}
+
 /* Of the process with that number; 0: of the present one. */
 static int wait_for_end(struct ntd_machine *machine, unsigned number, int64_t deadline, bool looks,
 			struct ntd_waiter *waiter, struct ntd_error **err)
@@ -322,13 +328,14 @@ static int wait_for_end(struct ntd_machine *machine, unsigned number, int64_t de
 
 	if (is_disowned(&status))
 		return 0;
-	if (status.state ==
-	    NTD_MACHINE_DOWN) /* known to have ended; its last processes may not have */
+	if (!has_end(machine, &status)) /* its last processes may not have ended */
 		return ntd_life_wait(machine, &wait, deadline, waiter, err);
 	nest = ntd_machine_step_begin(machine, machine->kind->end_step);
 	result = ntd_life_wait(machine, &wait, deadline, waiter, err);
-	if (result == 0)
+	if (result == 0) {
 		feed(machine, NTD_MACHINE_FORGET);
+		machine->ending = false;
+	}
 	ntd_nest_end(&nest, result < 0);
 	return result;
 }
@@ -337,7 +344,7 @@ bool ntd_machine_has_end(struct ntd_machine *machine)
 {
 	struct ntd_machine_status status = ntd_machine_status(machine);
 
-	return !is_disowned(&status) && status.state != NTD_MACHINE_DOWN;
+	return !is_disowned(&status) && has_end(machine, &status);
 }
 
 struct cause {
@@ -380,6 +387,7 @@ int ntd_machine_begin_end(struct ntd_machine *machine, bool power_off, struct nt
 		return 0;
 	if (power_off && machine->kind->power_off(machine, waiter, err) < 0)
 		return -1;
+	machine->ending = true;
 	feed(machine, NTD_MACHINE_STOP);
 	return (int)status.starts;
 }

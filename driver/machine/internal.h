@@ -113,6 +113,8 @@ struct ntd_machine {
 	_Atomic double pace;
 	bool panicked;
 	_Atomic(bool) muted; /* any thread */
+	_Atomic(bool)
+		ending; /* any thread: a script has asked for its end, and not waited for it yet */
 };
 
 /* Any thread. */
