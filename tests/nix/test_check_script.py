@@ -77,9 +77,9 @@ def test_names(check):
 
 
 def test_types(check):
-    found = check('client.foo()\nclient.succeed(3)\nserver.wait_for_unit("a", timeout="x")\n')
+    found = check('client.foo()\nclient.succeed(3)\nserver.wait_for_unit("a", timeout=[])\n')
     assert [line.split(": ")[0] for line in found[::2]] == ["test-script:1:1", "test-script:2:16", "test-script:3:35"]
-    assert found[1::2] == ["    client.foo()", "    client.succeed(3)", '    server.wait_for_unit("a", timeout="x")']
+    assert found[1::2] == ["    client.foo()", "    client.succeed(3)", '    server.wait_for_unit("a", timeout=[])']
     assert 'has no attribute "foo"' in found[0]
 
 
