@@ -99,8 +99,7 @@ static PyObject **reference(struct driver_object *self, size_t index)
 					 &self->out_dir,
 					 &self->config,
 					 &self->tests,
-					 &self->code,
-					 &self->original};
+					 &self->code};
 
 	return index < sizeof references / sizeof *references ? references[index] : NULL;
 }
@@ -111,9 +110,11 @@ static int driver_traverse(PyObject *object, visitproc visit, void *arg)
 
 	for (size_t i = 0; (place = reference(ntd_driver_self(object), i)); i++)
 		Py_VISIT(*place);
+	Py_VISIT(ntd_driver_self(object)->original);
 	return ntd_object_traverse(object, visit, arg);
 }
 
+/* Not the original: whether there is one tells whose the deadline is. */
 static int driver_clear(PyObject *object)
 {
 	PyObject **place;
@@ -133,24 +134,25 @@ static void driver_dealloc(PyObject *object)
 		ntd_deadline_stop(self->deadline);
 		free(self->deadline);
 	}
+	Py_CLEAR(self->original);
 	ntd_object_free(object);
 }
 
 static PyObject *driver_copy(PyObject *object, PyObject *unused)
 {
 	struct driver_object *self = ntd_driver_self(object);
-	struct driver_object *copy = (struct driver_object *)ntd_object_copy(object);
+	struct driver_object *copy = (struct driver_object *)ntd_object_like(object);
 	PyObject **place;
 
 	if (!copy)
 		return NULL;
 	for (size_t i = 0; (place = reference(copy, i)); i++)
 		*place = Py_XNewRef(*reference(self, i));
-	Py_XSETREF(copy->original, Py_NewRef(object));
+	copy->original = Py_NewRef(object);
 	copy->deadline = self->deadline;
 	copy->keep_machine_state = self->keep_machine_state;
 	copy->is_own = self->is_own;
-	return (PyObject *)copy;
+	return ntd_object_finish_copy(object, (PyObject *)copy);
 }
 
 /* ---- the script */

@@ -197,8 +197,10 @@ int ntd_object_clear(PyObject *object);
  * object lives on; the other at its end, which clears the references. */
 bool ntd_object_end(PyObject *object);
 void ntd_object_free(PyObject *object);
-/* For __copy__: a new object with the same attributes of a script's own. */
-PyObject *ntd_object_copy(PyObject *object);
+/* For __copy__: the one makes an empty object of the same class; the other, once the copy has what is the driver's,
+ * gives it the attributes of a script's own, which can call the script. That returns the copy, or drops it. */
+PyObject *ntd_object_like(PyObject *object);
+PyObject *ntd_object_finish_copy(PyObject *object, PyObject *copy);
 
 /* ---- own_value.c */
 /* A getter and a setter; their closure is a struct ntd_value. */

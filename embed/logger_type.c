@@ -117,14 +117,14 @@ static int logger_clear(PyObject *object)
 static PyObject *logger_copy(PyObject *object, PyObject *unused)
 {
 	const struct logger_object *self = self_of(object);
-	PyObject *copy = ntd_object_copy(object);
+	PyObject *copy = ntd_object_like(object);
 
 	if (!copy)
 		return NULL;
 	self_of(copy)->report = self->report;
 	self_of(copy)->list = Py_XNewRef(self->list);
 	self_of(copy)->listening = self->listening;
-	return copy;
+	return ntd_object_finish_copy(object, copy);
 }
 
 /* ---- messages */

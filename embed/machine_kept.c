@@ -43,8 +43,8 @@ PyObject *ntd_machine_get_kept(PyObject *object, void *closure)
 		Py_RETURN_NONE;
 	made = attribute->make(object, start);
 	value = ntd_machine_kept(object, attribute); /* another thread was faster */
-	if (value) {
-		Py_XDECREF(made);
+	if (made && value) {
+		Py_DECREF(made);
 		return Py_NewRef(value);
 	}
 	if (made && made != Py_None && !attribute->passing)

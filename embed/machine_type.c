@@ -37,12 +37,12 @@ static int machine_traverse(PyObject *object, visitproc visit, void *arg)
 	return ntd_object_traverse(object, visit, arg);
 }
 
+/* Not the original: whether there is one tells whose the machine is. */
 static int machine_clear(PyObject *object)
 {
 	Py_CLEAR(ntd_machine_self(object)->callbacks);
 	Py_CLEAR(ntd_machine_self(object)->start_command);
 	Py_CLEAR(ntd_machine_self(object)->logger);
-	Py_CLEAR(ntd_machine_self(object)->original);
 	ntd_machine_clear_kept(ntd_machine_self(object));
 	return ntd_object_clear(object);
 }
@@ -61,13 +61,14 @@ static void machine_dealloc(PyObject *object)
 	if (!ntd_object_end(object))
 		return;
 	unhook(ntd_machine_self(object));
+	Py_CLEAR(ntd_machine_self(object)->original);
 	ntd_object_free(object);
 }
 
 static PyObject *machine_copy(PyObject *object, PyObject *unused)
 {
 	const struct machine_object *self = ntd_machine_self(object);
-	struct machine_object *copy = (struct machine_object *)ntd_object_copy(object);
+	struct machine_object *copy = (struct machine_object *)ntd_object_like(object);
 
 	if (!copy)
 		return NULL;
@@ -81,7 +82,7 @@ static PyObject *machine_copy(PyObject *object, PyObject *unused)
 	for (size_t i = 0; i < NTD_KEPT_COUNT; i++)
 		copy->kept[i] = (struct ntd_kept){.value = Py_XNewRef(self->kept[i].value),
 						  .start = self->kept[i].start};
-	return (PyObject *)copy;
+	return ntd_object_finish_copy(object, (PyObject *)copy);
 }
 
 static PyObject *machine_repr(PyObject *object)

@@ -80,17 +80,18 @@ static int copy_slots(PyObject *object, PyObject *copy)
 	return names ? 0 : -1;
 }
 
-PyObject *ntd_object_copy(PyObject *object)
+PyObject *ntd_object_like(PyObject *object)
 {
-	PyTypeObject *type = Py_TYPE(object);
-	PyObject *dict = self_of(object)->dict;
-	_cleanup_pyref_ PyObject *copy = type->tp_alloc(type, 0);
+	return Py_TYPE(object)->tp_alloc(Py_TYPE(object), 0);
+}
 
-	if (!copy || copy_slots(object, copy) < 0)
-		return NULL;
-	if (dict && !(self_of(copy)->dict = PyDict_Copy(dict)))
-		return NULL;
-	return ntd_steal(&copy);
+PyObject *ntd_object_finish_copy(PyObject *object, PyObject *copy)
+{
+	PyObject *dict = self_of(object)->dict;
+
+	if ((dict && !(self_of(copy)->dict = PyDict_Copy(dict))) || copy_slots(object, copy) < 0)
+		Py_CLEAR(copy);
+	return copy;
 }
 
 /* ---- types */

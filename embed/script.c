@@ -173,6 +173,7 @@ int ntd_execute_code(PyObject *driver, PyObject *parts)
 	_cleanup_pyref_ PyObject *logger = PyObject_GetAttrString(driver, "logger");
 	PyObject *step = logger ? ntd_enter_step(logger, "run the VM test script") : NULL;
 	_cleanup_pyref_ PyObject *symbols = NULL;
+	_cleanup_pyref_ PyObject *kept = Py_NewRef(parts); /* the script may set another */
 	int result = -1;
 
 	if (!step)

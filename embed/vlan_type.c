@@ -107,7 +107,7 @@ static void vlan_dealloc(PyObject *object)
 static PyObject *vlan_copy(PyObject *object, PyObject *unused)
 {
 	const struct vlan_object *self = self_of(object);
-	PyObject *copy = ntd_object_copy(object);
+	PyObject *copy = ntd_object_like(object);
 
 	if (!copy)
 		return NULL;
@@ -115,7 +115,7 @@ static PyObject *vlan_copy(PyObject *object, PyObject *unused)
 	self_of(copy)->directory = self->directory ? ntd_strdup(self->directory) : NULL;
 	self_of(copy)->vlan = self->vlan;
 	self_of(copy)->logger = Py_XNewRef(self->logger);
-	return copy;
+	return ntd_object_finish_copy(object, copy);
 }
 
 static PyObject *vlan_repr(PyObject *object)

@@ -296,6 +296,18 @@ def test_a_driver_within_a_script(fake, configured):
     assert [line for line in result.lines if line.startswith("names")] == ["names [] a"] * 2
 
 
+def test_a_script_that_replaces_itself_runs_to_its_end(fake):
+    """It is long, so that it runs in several parts."""
+    result = harness.run("""
+        from test_driver.driver import Driver
+        text = "driver.tests = 'print(2)'\\nimport gc; gc.collect()\\nassert 1\\n" + "#" * 200_000 + "\\nprint(1)\\nassert 1\\n"
+        inner = Driver([], [], text, driver.out_dir, log)
+        inner.test_script()
+        inner.test_script()
+    """, fake, env={"PYTHONMALLOC": "debug"})
+    assert [line for line in result.lines if line.isdigit()] == ["1", "2"]
+
+
 def test_the_limit_of_an_inner_driver(configured):
     result = harness.run("""
         import time

@@ -137,6 +137,43 @@ def test_copies_of_objects_before_their_init(fake):
     """, fake)
 
 
+def test_a_copy_that_is_collected_leaves_the_original_as_it_is(fake):
+    result = run("""
+        import copy, gc
+        from test_driver.driver import Driver
+        machine.callbacks.append(lambda: print("callback"))
+        own = Driver([], [], "", driver.out_dir, log, global_timeout=5)
+        own.race_timer.start()
+        for one in machine, own:
+            other = copy.copy(one)
+            other.itself = other
+        del other
+        gc.collect()
+        machine.succeed("true")
+        assert own.race_timer.is_alive()
+        own.race_timer.cancel()
+    """, fake)
+    assert result.lines == ["callback", "callback"]  # of the command, and of `sync` at the end
+
+
+def test_a_class_that_looks_at_a_copy_while_it_is_made(fake):
+    result = run("""
+        import copy
+
+        class Curious(QemuMachine):
+            __slots__ = ("port",)
+
+            def __setattr__(self, name, value):
+                print(self.name, name)
+                super().__setattr__(name, value)
+
+        curious = Curious(driver.out_dir, machine.tmp_dir, "false", log, "curious")
+        curious.port = 1
+        assert copy.copy(curious).port == 1
+    """, fake)
+    assert result.lines == ["curious port"] * 2
+
+
 def test_methods_are_those_of_a_class(fake):
     run("""
         import functools, inspect, types
