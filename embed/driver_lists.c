@@ -1,6 +1,7 @@
 /* The lists of a driver's machines: all, the virtual ones, and the containers. Drivers before 2026 have the first, to which
  * scripts append machines that they made; in later ones scripts append to the others. Here all three are lists that
- * the script may change, and what is changed in one is changed in the others, before the driver looks at any. With the GIL.
+ * the script may change, and what is changed in one is changed in the others, before the driver looks at any. All of this
+ * runs on threads that hold the GIL.
  */
 #include "driver_object.h"
 
@@ -42,8 +43,10 @@ static Py_ssize_t place_of(PyObject *list, PyObject *one)
 	Py_ssize_t place = PyList_Size(list);
 
 	for (; name && place > 0; place--) {
+		/* The name may be a property, which may change the list. */
+		_cleanup_pyref_ PyObject *other = Py_XNewRef(PyList_GetItem(list, place - 1));
 		_cleanup_pyref_ PyObject *before =
-			PyObject_GetAttrString(PyList_GetItem(list, place - 1), "name");
+			other ? PyObject_GetAttrString(other, "name") : NULL;
 
 		if (!before || PyObject_RichCompareBool(before, name, Py_GT) != 1)
 			break;
@@ -75,7 +78,7 @@ static int put_everywhere(struct driver_object *self, PyObject *one)
 static int put_new(struct driver_object *self, const struct ntd_machine_list *changed)
 {
 	for (Py_ssize_t i = 0; i < PyList_Size(changed->list); i++) {
-		PyObject *one = PyList_GetItem(changed->list, i);
+		_cleanup_pyref_ PyObject *one = Py_NewRef(PyList_GetItem(changed->list, i));
 
 		if (!holds(changed->seen, one) && put_everywhere(self, one) < 0)
 			return -1;

@@ -153,7 +153,8 @@ PyObject *ntd_driver_enter(PyObject *object, PyObject *unused)
 	return Py_NewRef(object);
 }
 
-/* Calls a method of each, or only where the machine's is not ours any more; what it raises is logged, and the others get their turn. */
+/* Calls a method of each object in the list: of `all`, or of those only whose method is a script's. What it raises is
+ * logged, and the next object gets its turn. */
 static void call_each(struct driver_object *self, PyObject *list, const char *method, bool all)
 {
 	for (Py_ssize_t i = 0; list && i < PyList_Size(list); i++) {
@@ -193,19 +194,23 @@ PyObject *ntd_driver_exit(PyObject *object, PyObject *args)
 {
 	struct driver_object *self = ntd_driver_self(object);
 	_cleanup_pyref_ PyObject *machines = NULL, *vlans = NULL;
-	PyObject *step;
+	PyObject *step, *type, *error, *traceback;
 
 	if (ntd_is_forked())
 		Py_RETURN_NONE;
 	step = ntd_enter_step(self->logger, "cleanup");
+	PyErr_Fetch(&type, &error,
+		    &traceback); /* of a log that fails: the machines end nevertheless */
 	machines = ntd_driver_machines(self);
 	vlans = PyList_GetSlice(self->vlans, 0, PY_SSIZE_T_MAX);
 	ntd_deadline_stop(self->deadline);
 	ntd_driver_cancel_own_timer(object);
 	call_each(self, machines, "release", true);
 	call_each(self, vlans, "stop", true);
-	if (!step)
+	if (!step) {
+		PyErr_Restore(type, error, traceback);
 		return NULL;
+	}
 	ntd_leave_step(step);
 	return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
 }

@@ -77,12 +77,20 @@ int ntd_execute_pytest(struct ntd_module_state *state)
 
 /* ---- functions of _test_driver */
 
+/* Whether this is a run of pytest style tests; false with an exception. */
+static bool is_prepared(const struct ntd_module_state *state)
+{
+	if (!state->recall)
+		PyErr_SetString(PyExc_RuntimeError, "no tests in pytest style are run");
+	return state->recall;
+}
+
 static PyObject *begin_test(PyObject *self, PyObject *args)
 {
 	struct ntd_module_state *state = ntd_module_state();
 	const char *title;
 
-	if (!PyArg_ParseTuple(args, "s:begin_test", &title))
+	if (!PyArg_ParseTuple(args, "s:begin_test", &title) || !is_prepared(state))
 		return NULL;
 	state->test = ntd_nest_begin_full(state->session->report, NULL, title, NULL, true);
 	ntd_deliver_to_loggers(state);
@@ -95,7 +103,7 @@ static PyObject *end_test(PyObject *self, PyObject *args)
 	const char *skipped;
 	int failed;
 
-	if (!PyArg_ParseTuple(args, "pz:end_test", &failed, &skipped))
+	if (!PyArg_ParseTuple(args, "pz:end_test", &failed, &skipped) || !is_prepared(state))
 		return NULL;
 	if (skipped) {
 		ntd_strv_add(&state->test.attributes, "skipped");
@@ -113,7 +121,7 @@ static PyObject *recall(PyObject *self, PyObject *args)
 	Py_ssize_t from;
 	const char *console;
 
-	if (!PyArg_ParseTuple(args, "nz:recall", &from, &console))
+	if (!PyArg_ParseTuple(args, "nz:recall", &from, &console) || !is_prepared(state))
 		return NULL;
 	Py_BEGIN_ALLOW_THREADS
 	ntd_report_flush(state->session->report, ntd_after(NTD_SECOND));
@@ -127,6 +135,8 @@ static PyObject *spent(PyObject *self, PyObject *unused)
 	struct ntd_module_state *state = ntd_module_state();
 	double boot, waiting, commands;
 
+	if (!is_prepared(state))
+		return NULL;
 	Py_BEGIN_ALLOW_THREADS
 	ntd_report_flush(state->session->report, ntd_after(NTD_SECOND));
 	ntd_times(state->times, &boot, &waiting);

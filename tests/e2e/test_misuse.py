@@ -191,3 +191,53 @@ def test_use_after_the_run(fake):
     for where in "function", "generator":
         assert f"{where} MachineDied" in result.out or f"{where} MachineError" in result.out, result.out
         assert f"logged by {where}" in result.log
+
+
+def test_functions_for_pytest_in_another_run(fake):
+    result = harness.run("""
+        import _test_driver
+        for name, arguments in ("begin_test", ["x"]), ("end_test", [True, None]), ("recall", [0, None]), ("spent", []):
+            try:
+                getattr(_test_driver, name)(*arguments)
+            except RuntimeError as error:
+                print(error)
+    """, fake)
+    assert result.lines == ["no tests in pytest style are run"] * 4
+
+
+def test_log_that_fails_at_the_end_of_an_inner_driver(fake):
+    result = harness.run("""
+        from test_driver.driver import Driver
+
+        class Log(type(log)):
+            def nested(self, message, attributes={}):
+                raise LookupError(message)
+
+        inner = Driver([machine.start_command._cmd], [], "", driver.out_dir, Log([]))
+        started = inner.machines[0]
+        started.start()
+        try:
+            inner.__exit__(None, None, None)
+        except LookupError as error:
+            print(error, started.booted)
+    """, fake)
+    assert result.lines == ["cleanup False"]
+
+
+def test_list_of_machines_that_changes_while_it_is_sorted(fake):
+    harness.run("""
+        class Other:
+            name = "a"
+
+        class Odd:
+            @property
+            def name(self):
+                machines.clear()
+                return "z"
+
+        machines = driver.machines
+        machines.append(Odd())
+        driver.machines_qemu.append(Other())
+        driver.machines
+        machines.clear()
+    """, fake)

@@ -173,6 +173,8 @@ class _Calls:
 
     def sleep(own, self, secs=None, duration=None):
         duration = secs if duration is None else duration
+        if duration is None:
+            raise TypeError("sleep() needs a duration")
         self.succeed(f"sleep {duration if isinstance(duration, str) else _seconds(duration)}")
 
     # ---- units
