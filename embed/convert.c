@@ -23,13 +23,17 @@ const char *ntd_utf8(PyObject *text, const char *what)
 	return NULL;
 }
 
+PyObject *ntd_escaped(PyObject *text)
+{
+	return PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace");
+}
+
 char *ntd_shown_text(PyObject *object)
 {
 	_cleanup_pyref_ PyObject *text = PyObject_Str(object);
-	Py_ssize_t len;
-	const char *utf8 = text ? PyUnicode_AsUTF8AndSize(text, &len) : NULL;
+	_cleanup_pyref_ PyObject *utf8 = text ? ntd_escaped(text) : NULL;
 
-	return utf8 ? ntd_shown(utf8, (size_t)len) : NULL;
+	return utf8 ? ntd_shown(PyBytes_AsString(utf8), (size_t)PyBytes_Size(utf8)) : NULL;
 }
 
 PyObject *ntd_call(const char *module, const char *name, const char *format, ...)
@@ -104,6 +108,17 @@ int ntd_convert_text(PyObject *object, void *path_arg)
 	arg->owner = bytes;
 	arg->text = PyBytes_AS_STRING(bytes);
 	return 1;
+}
+
+int ntd_convert_message(PyObject *object, void *message)
+{
+	_cleanup_pyref_ PyObject *text = ntd_formatted(object);
+	char *shown = text ? ntd_shown_text(text) : NULL;
+
+	*(char **)message = shown;
+	if (!text)
+		return refuse_type(object, "a str");
+	return shown != NULL;
 }
 
 int ntd_convert_text_or_none(PyObject *object, void *path_arg)

@@ -125,6 +125,9 @@ PyObject *ntd_text_of(const char *text);
 const char *ntd_utf8(PyObject *text, const char *what);
 /* The str() of an object for people to read, a NUL in it as the two characters \0; a new string. */
 char *ntd_shown_text(PyObject *object);
+/* A str as UTF-8, bytes. A lone surrogate, as in names of files that are not UTF-8, is escaped: what is shown to the
+ * user must not be refused for it. */
+PyObject *ntd_escaped(PyObject *text);
 /* pathlib.Path. */
 PyObject *ntd_path(const char *path);
 /* "O&" converters. Durations: None, int, float, timedelta, and texts of numbers as sleep(1) takes them; bool is a
@@ -141,6 +144,8 @@ int ntd_convert_path(PyObject *object, void *path_arg);
 PyObject *ntd_formatted(PyObject *object);
 /* That text, for what becomes part of a command; the same type of argument as of paths. */
 int ntd_convert_text(PyObject *object, void *path_arg);
+/* What is logged, to a char *: any text, as ntd_shown_text() gives it. */
+int ntd_convert_message(PyObject *object, void *message);
 int ntd_convert_text_or_none(PyObject *object, void *path_arg);
 /* A port, an int: the number or its text. */
 int ntd_convert_port(PyObject *object, void *port);

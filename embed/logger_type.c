@@ -135,18 +135,16 @@ static PyObject *emit(PyObject *self, enum ntd_event_kind kind, enum ntd_level l
 {
 	struct ntd_report *report = report_of(self);
 	_cleanup_strv_ char **owned = attributes;
-	_cleanup_pyref_ PyObject *text = PyObject_Str(message);
-	Py_ssize_t len;
-	const char *utf8 = text ? PyUnicode_AsUTF8AndSize(text, &len) : NULL;
+	_cleanup_free_ char *text = report ? ntd_shown_text(message) : NULL;
 	struct ntd_event event = {.kind = kind,
 				  .level = level,
 				  .machine = machine,
-				  .text = utf8,
+				  .text = text,
+				  .text_len = text ? strlen(text) : 0,
 				  .attributes = owned};
 
-	if (!utf8 || !report)
+	if (!text)
 		return NULL;
-	event.text_len = (size_t)len;
 	for (char **pair = owned; pair && *pair; pair += 2)
 		if (!strcmp(*pair, "machine"))
 			event.machine = pair[1];
@@ -287,11 +285,13 @@ static PyObject *logger_set_log_level(PyObject *object, PyObject *value)
 static PyObject *logger_nested(PyObject *self, PyObject *args, PyObject *kwargs)
 {
 	static char *names[] = {"message", "attributes", NULL};
-	const char *message, *machine = NULL;
+	_cleanup_free_ char *message = NULL;
+	const char *machine = NULL;
 	PyObject *attributes = NULL;
 	char **list;
 
-	if (!ntd_parse(args, kwargs, "s|O:nested", names, &message, &attributes) ||
+	if (!ntd_parse(args, kwargs, "O&|O:nested", names, ntd_convert_message, &message,
+		       &attributes) ||
 	    ntd_convert_attributes(attributes, &list) < 0)
 		return NULL;
 	for (char **pair = list; pair && *pair; pair += 2)
@@ -303,11 +303,12 @@ static PyObject *logger_nested(PyObject *self, PyObject *args, PyObject *kwargs)
 static PyObject *logger_subtest(PyObject *self, PyObject *args, PyObject *kwargs)
 {
 	static char *names[] = {"name", "attributes", NULL};
-	const char *name;
+	_cleanup_free_ char *name = NULL;
 	PyObject *attributes = NULL;
 	char **list;
 
-	if (!ntd_parse(args, kwargs, "s|O:subtest", names, &name, &attributes) ||
+	if (!ntd_parse(args, kwargs, "O&|O:subtest", names, ntd_convert_message, &name,
+		       &attributes) ||
 	    ntd_convert_attributes(attributes, &list) < 0)
 		return NULL;
 	return ntd_step_object(report_of(self), NULL, name, list, true);

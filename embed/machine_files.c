@@ -113,23 +113,18 @@ static PyObject *log_serial(PyObject *object, PyObject *args, PyObject *kwargs)
 {
 	static char *names[] = {"msg", NULL};
 	struct ntd_machine *machine = ntd_machine_self(object)->machine;
-	_cleanup_pyref_ PyObject *text = NULL;
+	_cleanup_free_ char *text = NULL;
 	PyObject *message;
-	Py_ssize_t len;
-	const char *utf8;
 
-	if (!ntd_parse(args, kwargs, "O:log_serial", names, &message))
-		return NULL;
-	text = PyObject_Str(message);
-	utf8 = text ? PyUnicode_AsUTF8AndSize(text, &len) : NULL;
-	if (!utf8)
+	if (!ntd_parse(args, kwargs, "O:log_serial", names, &message) ||
+	    !(text = ntd_shown_text(message)))
 		return NULL;
 	ntd_emit(ntd_machine_context(machine)->report,
 		 &(struct ntd_event){.kind = NTD_EVENT_SERIAL,
 				     .level = NTD_LEVEL_ALWAYS,
 				     .machine = ntd_machine_name(machine),
-				     .text = utf8,
-				     .text_len = (size_t)len});
+				     .text = text,
+				     .text_len = strlen(text)});
 	Py_RETURN_NONE;
 }
 
@@ -137,16 +132,16 @@ static PyObject *nested(PyObject *object, PyObject *args, PyObject *kwargs)
 {
 	static char *names[] = {"msg", "attrs", NULL};
 	PyObject *attributes = NULL;
-	_cleanup_path_ struct ntd_path_arg message = {0};
+	_cleanup_free_ char *message = NULL;
 	char **list;
 
-	if (!ntd_parse(args, kwargs, "O&|O:nested", names, ntd_convert_text, &message,
+	if (!ntd_parse(args, kwargs, "O&|O:nested", names, ntd_convert_message, &message,
 		       &attributes) ||
 	    ntd_convert_attributes(attributes, &list) < 0)
 		return NULL;
 	return ntd_step_object(ntd_machine_context(ntd_machine_self(object)->machine)->report,
-			       ntd_machine_name(ntd_machine_self(object)->machine), message.text,
-			       list, false);
+			       ntd_machine_name(ntd_machine_self(object)->machine), message, list,
+			       false);
 }
 
 PyMethodDef ntd_machine_file_methods[] = {

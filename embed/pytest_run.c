@@ -214,7 +214,7 @@ static PyObject *printable(PyObject *self, PyObject *args)
 
 	if (!PyArg_ParseTuple(args, "Up:printable", &text, &colours))
 		return NULL;
-	utf8 = PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace");
+	utf8 = ntd_escaped(text);
 	if (!utf8)
 		return NULL;
 	ntd_printable(&out, PyBytes_AsString(utf8), (size_t)PyBytes_Size(utf8), colours);

@@ -2,6 +2,8 @@
 
 from xml.etree import ElementTree
 
+import pytest
+
 import harness
 
 RECORDER = '''
@@ -315,3 +317,30 @@ while "last" not in slow.events:
 notices = [event for event in slow.events if event[0] == "warning" and "console lines are not told" in event[1]]
 assert len(notices) == 1 and 6000 < slow.events.count("x" * 9000) < 9000, (notices, len(slow.events))
 """, fake, seconds=200)
+
+
+def test_any_text_can_be_logged(fake):
+    """A name of a file that is not UTF-8 is text that cannot be encoded. Its bytes are escaped, as on standard error."""
+    result = harness.run(r"""
+        text = "name \udcff, \ud800 and \0"
+        machine.log("1 " + text)
+        machine.log_serial("2 " + text)
+        log.log("by another", {"machine": "3 " + text})
+        with subtest("4 " + text), machine.nested("5 " + text), log.nested("6 " + text), driver.subtest("7 " + text):
+            log.info("8 " + text)
+    """, fake)
+    shown = r"name \udcff, \ud800 and \0"
+    for line in ("machine: 1 " + shown, "machine # 2 " + shown, f"3 {shown}: by another", "subtest: 4 " + shown,
+                 "machine: 5 " + shown, "6 " + shown, "subtest: 7 " + shown, "8 " + shown):
+        assert line in result.log.splitlines()
+
+
+@pytest.mark.parametrize("statement, line", [
+    ("raise ValueError(text)", r"ValueError: bad \udcff"),
+    ("assert text == '', text", r"AssertionError: bad \udcff"),
+    ("t.fail(text)", r"RequestedAssertionFailed: bad \udcff"),
+    ("with subtest('title'): raise Exception(text)", r'Test "title" failed with error: "bad \udcff"'),
+])
+def test_an_error_of_any_text_is_shown(fake, statement, line):
+    result = harness.run(f'text = "bad \\udcff"\n{statement}', fake, status=1)
+    assert "line 2, in <module>" in result.log and line in result.log
