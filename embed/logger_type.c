@@ -89,6 +89,18 @@ static PyObject *get_logger_list(PyObject *object, void *closure)
 	return PyErr_Occurred() ? NULL : Py_NewRef(self->list);
 }
 
+/* The list stays the same one, with other loggers in it. */
+static int set_logger_list(PyObject *object, PyObject *value, void *closure)
+{
+	_cleanup_pyref_ PyObject *list = get_logger_list(object, closure);
+
+	if (list && value)
+		return PyList_SetSlice(list, 0, PY_SSIZE_T_MAX, value);
+	if (list)
+		PyErr_SetString(PyExc_AttributeError, "logger_list cannot be deleted");
+	return -1;
+}
+
 static PyObject *logger_add_logger(PyObject *object, PyObject *logger)
 {
 	_cleanup_pyref_ PyObject *list = NULL;
@@ -358,7 +370,7 @@ int ntd_add_logger_type(PyObject *module, struct ntd_module_state *state)
 		{NULL, NULL, 0, NULL},
 	};
 	static PyGetSetDef attributes[] = {
-		{"logger_list", get_logger_list, NULL,
+		{"logger_list", get_logger_list, set_logger_list,
 		 "list: the loggers that scripts have added; the run's own are not in it.", NULL},
 		{NULL, NULL, NULL, NULL, NULL},
 	};

@@ -1,8 +1,6 @@
 /* `vlanN`, and VLan(...) in scripts: a virtual network, served by this process. */
 #include "embed.h"
 
-#include <structmember.h>
-
 struct vlan_object {
 	struct ntd_object head;
 	int number;
@@ -135,6 +133,11 @@ static PyObject *stop(PyObject *object, PyObject *unused)
 	Py_RETURN_NONE;
 }
 
+static PyObject *get_number(PyObject *object, void *closure)
+{
+	return PyLong_FromLong(self_of(object)->number);
+}
+
 static PyObject *get_socket_dir(PyObject *object, void *closure)
 {
 	return ntd_path(self_of(object)->directory ? self_of(object)->directory : "");
@@ -162,6 +165,15 @@ static PyObject *get_none(PyObject *object, void *closure)
 	Py_RETURN_NONE;
 }
 
+/* What they tell is decided when the network is made. */
+static const struct ntd_value number = {"nr", get_number, NULL};
+static const struct ntd_value socket_dir = {"socket_dir", get_socket_dir, NULL};
+static const struct ntd_value pid = {"pid", get_pid, NULL};
+static const struct ntd_value process = {"process", get_none, NULL};
+static const struct ntd_value plug_process = {"plug_process", get_none, NULL};
+static const struct ntd_value tap_name = {"tap_name", get_tap_name, NULL};
+static const struct ntd_value own_logger = {"logger", get_logger, NULL};
+
 int ntd_add_vlan_type(PyObject *module, struct ntd_module_state *state)
 {
 	static PyMethodDef methods[] = {
@@ -171,20 +183,21 @@ int ntd_add_vlan_type(PyObject *module, struct ntd_module_state *state)
 		 "__copy__($self)\n--\n\nAnother object for the same network."},
 		{NULL, NULL, 0, NULL},
 	};
-	static PyMemberDef members[] = {
-		{"nr", T_INT, offsetof(struct vlan_object, number), READONLY,
-		 "The number of the network."},
-		{NULL, 0, 0, 0, NULL},
-	};
 	static PyGetSetDef attributes[] = {
-		{"socket_dir", get_socket_dir, NULL,
-		 "Path: the directory of the sockets that VDE clients connect to.", NULL},
-		{"pid", get_pid, NULL, "The process that serves the network: the driver.", NULL},
-		{"process", get_none, NULL, "None: there is no process of its own.", NULL},
-		{"plug_process", get_none, NULL, "None: there is no process of its own.", NULL},
-		{"tap_name", get_tap_name, NULL, "The name of its tap interface, if there is one.",
-		 NULL},
-		{"logger", get_logger, NULL, "The log it writes to.", NULL},
+		{"nr", ntd_get_value, ntd_set_value, "The number of the network.", (void *)&number},
+		{"socket_dir", ntd_get_value, ntd_set_value,
+		 "Path: the directory of the sockets that VDE clients connect to.",
+		 (void *)&socket_dir},
+		{"pid", ntd_get_value, ntd_set_value,
+		 "The process that serves the network: the driver.", (void *)&pid},
+		{"process", ntd_get_value, ntd_set_value, "None: there is no process of its own.",
+		 (void *)&process},
+		{"plug_process", ntd_get_value, ntd_set_value,
+		 "None: there is no process of its own.", (void *)&plug_process},
+		{"tap_name", ntd_get_value, ntd_set_value,
+		 "The name of its tap interface, if there is one.", (void *)&tap_name},
+		{"logger", ntd_get_value, ntd_set_value, "The log it writes to.",
+		 (void *)&own_logger},
 		{NULL, NULL, NULL, NULL, NULL},
 	};
 	static PyType_Slot slots[] = {
@@ -198,7 +211,6 @@ int ntd_add_vlan_type(PyObject *module, struct ntd_module_state *state)
 		{Py_tp_traverse, vlan_traverse},
 		{Py_tp_clear, vlan_clear},
 		{Py_tp_repr, vlan_repr},
-		{Py_tp_members, members},
 		{Py_tp_getset, attributes},
 		{0, NULL},
 	};

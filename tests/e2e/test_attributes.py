@@ -84,6 +84,27 @@ def test_attributes_that_only_tell_something_keep_what_a_script_sets(fake):
     """, fake)
 
 
+def test_attributes_of_networks_and_the_log_can_be_set(fake):
+    result = harness.run("""
+        from test_driver.logger import AbstractLogger
+        class Printer(AbstractLogger):
+            def log(self, message, attributes={}):
+                print(message)
+            info = warning = error = debug = log_test_error = log
+            nested = subtest = log_serial = print_serial_logs = None
+        for name in "nr", "socket_dir", "pid", "process", "plug_process", "tap_name", "logger":
+            setattr(vlan1, name, machine)
+            assert getattr(vlan1, name) is machine
+        log.logger_list = [Printer()]
+        log.log("to the script's")
+        assert len(log.logger_list) == 1
+        log.logger_list = []
+        log.log("to none")
+        machine.succeed("true")
+    """, fake, vlans=[1])
+    assert result.lines == ["to the script's"] and "kill vlan" in result.log
+
+
 def test_paths_can_be_set_before_a_start(fake, tmp_path):
     harness.run("""
         from pathlib import Path
