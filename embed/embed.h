@@ -1,7 +1,7 @@
 /* The inside of the embedding: what its files share. Everything that includes Python.h is in embed/.
  *
  * The GIL is released around every call into driver/ that can block, by one scope (ntd_block). Nothing in
- * driver/ ever takes the GIL; the hooks that it calls on script threads do so themselves (hooks.c).
+ * driver/ ever takes the GIL; the hooks that it calls on script threads do so themselves (machine_hooks.c).
  */
 #pragma once
 
@@ -173,8 +173,8 @@ PyObject *ntd_call(const char *module, const char *name, const char *format, ...
 /* PyArg_ParseTupleAndKeywords(), with errors that name the function and the parameter. `format` ends in
  * ":FUNCTION". Warns of durations that are bare numbers. */
 bool ntd_parse(PyObject *args, PyObject *kwargs, const char *format, char **names, ...);
-/* Whether not both of two names for one parameter are given, the older of which is number `older`, followed by the
- * newer; false with a TypeError. None is as good as nothing. */
+/* For a parameter that has two names, the older of which is number `older` in `names` and the newer is the next: false,
+ * with a TypeError, when the caller gives both. A name that is given as None counts as not given. */
 bool ntd_one_of_two(PyObject *args, PyObject *kwargs, char *const *names, Py_ssize_t older,
 		    const char *function);
 /* For converters: refuses the object with an exception that ntd_parse() completes; returns 0. */

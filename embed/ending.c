@@ -3,9 +3,9 @@
  * Finalizing it aborts the process when a daemon thread is writing to stderr just then; as it is, such threads wait
  * for the GIL until the process is gone.
  *
- * It is done on the main thread, which has FINISH_PATIENCE for it. When that thread cannot be waited for, a thread
- * of its own does what can be done beside it, in an end that has a time limit (session/ending.h): whoever holds the
- * GIL for ever costs that time, and nothing else.
+ * The main thread does all this, and has FINISH_PATIENCE for it. When the run cannot wait for the main thread, another
+ * thread does as much of it as can be done beside that one, in an end that has a time limit (session/ending.h): a
+ * thread of the script that holds the GIL for ever costs that time, and nothing else.
  *
  * The state below is global because an end is the process's.
  */
@@ -59,7 +59,7 @@ static void call_each(PyTypeObject *kind, const char *method)
 	PyErr_Clear();
 }
 
-/* Twice: what has been written to one may be a file that has a buffer, too. */
+/* Flushes all files twice: what the first flush of one file wrote may be in the buffer of another. */
 void ntd_write_files(void)
 {
 	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("_io");
@@ -137,7 +137,7 @@ static void end_process(struct ntd_session *session, PyObject *process, int64_t 
 	}
 }
 
-/* Python would wait for ever for those that multiprocessing has started, unless they are daemons. */
+/* Python would wait for ever for the processes that multiprocessing has started, unless they are daemons. */
 static void end_processes(struct ntd_session *session)
 {
 	_cleanup_pyref_ PyObject *children =

@@ -1,7 +1,7 @@
 /* Processes that the script forks: os.fork(), multiprocessing. The driver does not exist in them (base/forked.h): its
- * calls raise, and the end of such a process, if it comes to the end of the script, is its own only. Whatever it
- * has inherited stays as it is: no atexit function of the script, no finalizer of an object that its parent has
- * made, too.
+ * calls raise, and when such a process comes to the end of the script, it ends itself and nothing else. At that end
+ * it calls no atexit function, and no finalizer of an object that its parent has made. All of this runs on the thread
+ * that forked.
  */
 #include "base/forked.h"
 #include "embed.h"
@@ -54,7 +54,7 @@ void ntd_leave_if_forked(int status)
 	_exit(status);
 }
 
-/* As the end of a program, with or without an exception that is set. */
+/* In a forked process: ends it as Python ends a program, telling of the exception if one is set. */
 void ntd_end_if_forked(struct ntd_module_state *state)
 {
 	if (ntd_is_forked())

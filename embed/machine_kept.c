@@ -4,7 +4,7 @@
  */
 #include "machine_object.h"
 
-/* The object of which this one is a copy has them. */
+/* Of a copy, the slots are those of the object that was copied first. */
 static struct ntd_kept *slot_of(PyObject *object, const struct ntd_kept_attribute *attribute)
 {
 	while (ntd_machine_self(object)->original)

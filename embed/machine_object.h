@@ -96,11 +96,11 @@ int ntd_machine_init(PyObject *object, PyObject *args, PyObject *kwargs);
 /* Whether __init__ has been called. */
 bool ntd_machine_is_born(PyObject *object);
 
-/* The methods, by what they are about; each list ends with an empty entry. */
 /* ---- machine_type.c */
-/* QemuMachine or NspawnMachine, of which the machine's class is, or is derived. */
+/* QemuMachine or NspawnMachine: the one that is the machine's class or a base of it. */
 PyTypeObject *ntd_machine_class_of(PyObject *object);
 
+/* The methods, by what they are about; each list ends with an empty entry. */
 extern PyMethodDef ntd_machine_life_methods[];
 extern PyMethodDef ntd_qemu_life_methods[];
 extern PyMethodDef ntd_nspawn_life_methods[];

@@ -30,7 +30,7 @@ PyObject *ntd_connection_object(struct ntd_script_socket *socket, PyObject *limi
 	return made;
 }
 
-/* What it is told of the time-out that a script sets on its end. */
+/* The socket calls `limit` with the time-out that a script sets on its end. */
 static PyObject *make(PyObject *object, const char *name, unsigned start)
 {
 	_cleanup_pyref_ PyObject *method = PyObject_GetAttrString(object, "_limit_answers");
@@ -52,7 +52,7 @@ PyObject *ntd_machine_make_monitor(PyObject *object, unsigned start)
 	return make(object, "monitor", start);
 }
 
-/* The sockets of another start mean nothing to this one. */
+/* A time-out that a script sets on the socket of an earlier start does not bound this one. */
 static PyObject *limit_answers(PyObject *object, PyObject *args)
 {
 	struct ntd_machine *machine = ntd_machine_self(object)->machine;

@@ -251,7 +251,7 @@ static int set_process(PyObject *object, PyObject *value, void *closure)
 	return ntd_machine_set_kept(object, value, closure);
 }
 
-/* What they tell of has happened when a script can set them. */
+/* These attributes tell of what was done when the machine was made; setting them changes nothing of that. */
 static const struct ntd_value tmp_dir = {"tmp_dir", get_directory, (void *)"tmp"};
 static const struct ntd_value keeps_state = {"keep_machine_state", get_keeps_state, NULL};
 
