@@ -4,7 +4,7 @@
  * for the GIL until the process is gone.
  *
  * The main thread does all this, and has FINISH_PATIENCE for it. When the run cannot wait for the main thread, another
- * thread does as much of it as can be done beside that one, in an end that has a time limit (session/ending.h): a
+ * thread does as much of it as can be done beside that one, in an end that has a time limit (session/ending.c): a
  * thread of the script that holds the GIL for ever costs that time, and nothing else.
  *
  * The state below is global because an end is the process's.

@@ -5,7 +5,7 @@ struct vlan_object {
 	struct ntd_object head;
 	int number;
 	char *directory;       /* copied: scripts may hold the object after the network is gone */
-	struct ntd_vlan *vlan; /* the session's, maybe stopped */
+	struct ntd_vlan *vlan; /* the session's; NULL: stopped */
 	PyObject *logger;      /* NULL: the run's */
 };
 
@@ -78,7 +78,7 @@ static int vlan_init(PyObject *object, PyObject *args, PyObject *kwargs)
 		return -1;
 	}
 	if (logger != Py_None)
-		self_of(object)->logger = Py_NewRef(logger);
+		Py_XSETREF(self_of(object)->logger, Py_NewRef(logger));
 	return fill(self_of(object), vlan);
 }
 
@@ -126,6 +126,7 @@ static PyObject *stop(PyObject *object, PyObject *unused)
 	struct ntd_module_state *state = ntd_module_state();
 	struct ntd_vlan *vlan = self_of(object)->vlan;
 
+	self_of(object)->vlan = NULL; /* another network may get its address */
 	Py_BEGIN_ALLOW_THREADS
 	ntd_session_remove_vlan(state->session, vlan);
 	Py_END_ALLOW_THREADS

@@ -392,6 +392,21 @@ def test_wrong_arguments_of_a_driver(configured):
 # ---- networks
 
 
+def test_a_network_is_stopped_once(fake, tmp_path):
+    """And no other that is made later, wherever that is in memory."""
+    harness.run("""
+        VLan = type(vlan1)
+        for number in range(10, 30):
+            first = VLan(number, DIRECTORY, log)
+            first.stop()
+            second = VLan(number + 30, DIRECTORY, log)
+            first.stop()
+            assert second.socket_dir.exists(), number
+            second.stop()
+            assert not second.socket_dir.exists()
+    """.replace("DIRECTORY", repr(str(tmp_path))), fake, vlans=[1])
+
+
 def test_a_network_of_the_scripts_own(fake, tmp_path):
     result = harness.run("""
         from pathlib import Path
