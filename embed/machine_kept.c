@@ -1,6 +1,6 @@
 /* Attributes of a machine that belong to one of its starts: the process, connections, the console's lines. What stands
  * for them is made when a script first asks, and stays until the next start, whatever becomes of the process; what a
- * script puts in its place stays as long. All of this runs on threads that hold the GIL.
+ * script puts in its place stays as long, unless the script deletes it, as the end of a mock.patch.object() does. All of this runs on threads that hold the GIL.
  */
 #include "machine_object.h"
 
@@ -54,11 +54,10 @@ PyObject *ntd_machine_get_kept(PyObject *object, void *closure)
 
 int ntd_machine_set_kept(PyObject *object, PyObject *value, void *closure)
 {
-	if (!value) {
-		PyErr_SetString(PyExc_AttributeError, "it cannot be deleted; set it to None");
-		return -1;
-	}
-	keep(slot_of(object, closure), value, present_start(object));
+	if (value)
+		keep(slot_of(object, closure), value, present_start(object));
+	else
+		Py_CLEAR(slot_of(object, closure)->value);
 	return 0;
 }
 

@@ -118,9 +118,9 @@ static PyObject *get_name(PyObject *object, void *closure)
 static int set_name(PyObject *object, PyObject *value, void *closure)
 {
 	_cleanup_pyref_ PyObject *name = get_name(object, closure);
-	int same = name && value ? PyObject_RichCompareBool(name, value, Py_EQ) : -1;
+	int same = name && value ? PyObject_RichCompareBool(name, value, Py_EQ) : 0;
 
-	if (!same)
+	if (!same && name)
 		PyErr_SetString(PyExc_AttributeError, "the name of a machine cannot be changed");
 	return same > 0 ? 0 : -1;
 }

@@ -1,6 +1,6 @@
 /* Attributes whose value is the driver's until a script sets one of its own, which is then what the attribute is: they
  * are plain attributes in upstream's drivers. The script's value is in the object's __dict__, where those of its own
- * are, too. All of this runs on threads that hold the GIL.
+ * are, too; to delete it brings the driver's back, as the end of a mock.patch.object() does. All of this runs on threads that hold the GIL.
  */
 #include "embed.h"
 
@@ -15,8 +15,10 @@ int ntd_set_own_value(PyObject *object, const char *name, PyObject *value)
 {
 	struct ntd_object *self = (struct ntd_object *)object;
 
+	if (!value && ntd_own_value(object, name))
+		return PyDict_DelItemString(self->dict, name);
 	if (!value) {
-		PyErr_Format(PyExc_AttributeError, "%s cannot be deleted", name);
+		PyErr_Format(PyExc_AttributeError, "%s is the driver's own", name);
 		return -1;
 	}
 	if (!self->dict && !(self->dict = PyDict_New()))

@@ -75,13 +75,33 @@ def test_attributes_that_only_tell_something_keep_what_a_script_sets(fake):
         assert machine.shell is value
         machine.start()
         assert machine.shell.fileno() >= 0 and machine.qmp_client.send("query-status")
-        for name in "tmp_dir", "pid", "shell", "last_lines", "logger_", "monitor_path":
+        for name in "state_dir", "logger_", "monitor_path", "name":
             try:
                 delattr(machine, name)
             except AttributeError:
                 continue
             raise Exception(f"{name} could be deleted")
     """, fake)
+
+
+def test_attributes_can_be_patched_for_a_while(fake):
+    harness.run("""
+        from unittest.mock import patch
+        machine.succeed("true")
+        pid = machine.process.pid
+        for name in "process", "pid", "shell", "monitor", "qmp_client", "serial_thread", "last_lines", "tmp_dir", "efi_vars":
+            before = repr(getattr(machine, name)) if name in ("pid", "tmp_dir") else type(getattr(machine, name))
+            with patch.object(machine, name, 12):
+                assert getattr(machine, name) == 12
+            after = getattr(machine, name)
+            assert before in (repr(after), type(after)), name
+        with patch.object(vlan1, "nr", 12), patch.object(driver, "config", 13):
+            assert (vlan1.nr, driver.config) == (12, 13)
+        assert vlan1.nr == 1 and driver.config != 13 and machine.process.pid == pid
+        machine.shell.send(b"echo by hand\\n")
+        assert machine.shell.recv(20) == b"by hand\\n"
+        machine.succeed("true")
+    """, fake, vlans=[1])
 
 
 def test_attributes_of_networks_and_the_log_can_be_set(fake):
