@@ -27,8 +27,12 @@ static void flush(struct ntd_script_socket *socket)
 
 		if (sent > 0)
 			ntd_buf_consume(waiting, (size_t)sent);
-		else if (errno != EINTR)
+		else if (errno == EAGAIN)
 			break;
+		else if (errno != EINTR) { /* the script has shut its end down */
+			hang_up(socket);
+			return;
+		}
 	}
 	if (socket->connected || waiting->len)
 		ntd_source_modify(&socket->ours, (socket->connected ? (uint32_t)EPOLLIN : 0) |
@@ -37,6 +41,7 @@ static void flush(struct ntd_script_socket *socket)
 		hang_up(socket);
 }
 
+/* The loop would be told again and again of an end that the script has shut down. */
 void ntd_script_socket_pull(struct ntd_script_socket *socket)
 {
 	char bytes[READ_SIZE];
@@ -46,6 +51,8 @@ void ntd_script_socket_pull(struct ntd_script_socket *socket)
 
 		if (got < 0 && errno == EINTR)
 			continue;
+		if (got == 0)
+			hang_up(socket);
 		if (got <= 0)
 			break;
 		socket->written(socket, bytes, (size_t)got);

@@ -2,6 +2,7 @@
 
 #include "machine/script_socket.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -195,6 +196,29 @@ static void the_oldest_bytes_are_dropped(void **state)
 	assert_int_equal(ntd_buf_bytes(&fixture->taken)[fixture->taken.len - 1], 'a' + BLOCKS - 1);
 }
 
+/* Whether the loop's end is closed, which a loop that is told for ever of the same would not come to. */
+static void assert_hung_up(struct fixture *fixture, int how)
+{
+	struct pollfd polled = {.fd = end_of(fixture), .events = POLLRDHUP};
+
+	shutdown(polled.fd, how);
+	if (how == SHUT_RD)
+		arrive(fixture, "unread", 6);
+	assert_int_equal(poll(&polled, 1, 60000), 1);
+	ntd_loop_call(fixture->loop, pull, fixture);
+	assert_int_equal(fixture->socket.ours.fd, -1);
+	close(polled.fd);
+}
+
+static void an_end_that_is_shut_down_is_hung_up(void **state)
+{
+	struct fixture *fixture = *state;
+
+	assert_hung_up(fixture, SHUT_WR);
+	ntd_loop_call(fixture->loop, open_it, fixture);
+	assert_hung_up(fixture, SHUT_RD);
+}
+
 static void there_is_none_before_the_first_connection(void **state)
 {
 	struct fixture *fixture = *state;
@@ -219,6 +243,7 @@ int main(void)
 		socket_test(a_new_connection_has_an_end_of_its_own),
 		socket_test(what_nobody_has_read_is_taken_back),
 		socket_test(the_oldest_bytes_are_dropped),
+		socket_test(an_end_that_is_shut_down_is_hung_up),
 		socket_test(there_is_none_before_the_first_connection),
 	};
 
