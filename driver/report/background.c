@@ -202,8 +202,11 @@ void ntd_background_write(struct ntd_background_file *file, const char *bytes, s
 
 void ntd_background_close(struct ntd_background_file *file)
 {
-	struct ntd_background *background = file->background;
+	struct ntd_background *background;
 
+	if (!file)
+		return;
+	background = file->background;
 	pthread_mutex_lock(&background->mutex);
 	file->closing = true;
 	pthread_cond_signal(&background->queued);

@@ -17,10 +17,10 @@ void ntd_background_free(struct ntd_background *background, int64_t deadline);
 /* Any thread. Takes the descriptor; NULL when there can be no thread. */
 struct ntd_background_file *ntd_background_open(struct ntd_background *background, int fd,
 						struct ntd_error **err);
-/* Any thread: queues a copy. What does not find room below the limit is dropped; the file then has a note of how much is missing. After a
- * write that failed (the disk is full), the file stays as it is. */
+/* Any thread: queues a copy of the bytes. Bytes beyond the limit are dropped, and the file then has a note of how many
+ * are missing. After a write that failed (the disk is full), the file stays as it is. */
 void ntd_background_write(struct ntd_background_file *file, const char *bytes, size_t len);
-/* Any thread: nothing more will come. */
+/* Any thread: nothing more will come. No-op when the file is NULL. */
 void ntd_background_close(struct ntd_background_file *file);
 
 /* Waits until all that was queued before is written; false at the deadline. */

@@ -121,6 +121,15 @@ static void a_write_that_fails_is_the_last(void **state)
 	ntd_background_free(fixture->background, ntd_after(PATIENCE));
 }
 
+static void a_file_that_could_not_be_opened_can_be_closed(void **state)
+{
+	struct fixture *fixture = *state;
+
+	ntd_background_close(NULL);
+	ntd_close_fd(&fixture->read_fd);
+	ntd_background_free(fixture->background, ntd_after(PATIENCE));
+}
+
 int main(void)
 {
 #define background_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -128,6 +137,7 @@ int main(void)
 		background_test(bytes_come_in_order),
 		background_test(what_was_written_before_the_close_comes),
 		background_test(a_disk_that_hangs_is_not_waited_for),
+		background_test(a_file_that_could_not_be_opened_can_be_closed),
 		background_test(a_write_that_fails_is_the_last),
 	};
 
