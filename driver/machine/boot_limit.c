@@ -29,15 +29,23 @@ static double silence(const struct ntd_machine *machine)
 	       (atomic_load(&machine->emulated) ? NTD_SCALE_TCG : 1);
 }
 
+/* A limit may be without an end. */
+static int64_t later(int64_t time, double seconds)
+{
+	int64_t span = ntd_span(seconds);
+
+	return span >= NTD_FOREVER - time ? NTD_FOREVER : time + span;
+}
+
 int64_t ntd_boot_deadline(struct ntd_machine *machine, int64_t began)
 {
 	struct hearing hearing = {.machine = machine};
 	double total = machine->context.boot_timeout;
 
 	if (total > 0)
-		return began + ntd_span(total);
+		return later(began, total);
 	ntd_loop_call(machine->context.loop, read_hearing, &hearing);
-	return (hearing.heard > began ? hearing.heard : began) + ntd_span(silence(machine));
+	return later(hearing.heard > began ? hearing.heard : began, silence(machine));
 }
 
 char *ntd_boot_limit_text(const struct ntd_machine *machine)

@@ -182,6 +182,16 @@ static void a_silent_start_is_given_up(void **state)
 	assert_true(ntd_machine_wait_gone(machine, ntd_after(PATIENCE)));
 }
 
+static void a_limit_without_an_end_is_no_limit(void **state)
+{
+	struct fixture *fixture = *state;
+	struct ntd_machine *machine;
+
+	fixture->context.boot_timeout = 1e12;
+	machine = machine_new(fixture, "server", NULL);
+	assert_true(ntd_boot_deadline(machine, ntd_now()) == NTD_FOREVER);
+}
+
 /* The start, which its script begins by talking, and the boot take longer than the silence that is allowed. */
 static void a_boot_that_goes_on_talking_is_waited_for(void **state)
 {
@@ -443,6 +453,7 @@ int main(void)
 		life_test(a_guest_without_a_root_shell_is_given_up),
 		life_test(a_silent_boot_is_given_up),
 		life_test(a_silent_start_is_given_up),
+		life_test(a_limit_without_an_end_is_no_limit),
 		life_test(a_boot_that_goes_on_talking_is_waited_for),
 		life_test(a_boot_that_takes_long_is_told_of),
 		life_test(a_banner_is_found_in_noise_and_pieces),
