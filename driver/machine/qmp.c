@@ -115,9 +115,10 @@ static bool is_ours(const struct ntd_qmp *qmp, const cJSON *id)
 	return cJSON_IsNumber(id) && id->valuedouble >= 0 && id->valuedouble <= qmp->last_id;
 }
 
+/* As QEMU wrote it: cJSON would round large numbers. */
 static void deliver_to_script(struct ntd_qmp *qmp, const cJSON *reply)
 {
-	_cleanup_free_ char *text = cJSON_PrintUnformatted(reply);
+	const char *text = ntd_qmp_text(reply);
 
 	ntd_script_socket_add(&qmp->script, text, strlen(text));
 	ntd_script_socket_add(&qmp->script, "\n", 1);
