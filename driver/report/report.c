@@ -307,6 +307,8 @@ bool ntd_report_is_settled(struct ntd_report *report)
 /* Writes itself: that is quicker than to wake the writer and to wait for it. */
 void ntd_report_settle(struct ntd_report *report)
 {
+	if (ntd_is_forked()) /* where the thread of the background is missing, too */
+		return;
 	if (!ntd_report_is_settled(report)) {
 		pthread_mutex_lock(&report->sink_mutex);
 		drain(report);

@@ -1,5 +1,6 @@
 #include "session/failure.h"
 
+#include "base/forked.h"
 #include "base/text.h"
 #include "base/tree.h"
 #include "machine/retry.h"
@@ -304,7 +305,7 @@ void ntd_session_settle(struct ntd_session *session)
 {
 	struct ntd_report *report;
 
-	for (size_t i = 0; (report = report_at(session, i)); i++)
+	for (size_t i = 0; !ntd_is_forked() && (report = report_at(session, i)); i++)
 		ntd_report_settle(report);
 }
 
