@@ -547,8 +547,9 @@ void ntd_keeper_stop(struct ntd_keeper *keeper, int64_t deadline)
 
 	shutdown(keeper->socket, SHUT_RDWR);
 	ntd_close_fd(&keeper->socket);
-	do
-		ready = ppoll(&polled, 1, ntd_remaining(deadline, &left), NULL);
-	while (ready < 0 && errno == EINTR);
+	if (pidfd >= 0) /* else it is gone already */
+		do
+			ready = ppoll(&polled, 1, ntd_remaining(deadline, &left), NULL);
+		while (ready < 0 && errno == EINTR);
 	waitpid(keeper->pid, NULL, WNOHANG);
 }

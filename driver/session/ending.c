@@ -44,6 +44,15 @@ static void tell_keeper(struct ntd_session *session, int64_t gone_by)
 	ntd_keeper_limit(session->keeper, gone_by);
 }
 
+/* What a script does to its limit does not prolong an end that has begun. */
+static void set_limit(const struct ntd_deadline *deadline, int64_t gone_by)
+{
+	struct ntd_session *session = deadline->session;
+
+	if (deadline == &session->deadline && !session->ending)
+		tell_keeper(session, gone_by);
+}
+
 static void set_deadline(void *arg)
 {
 	struct ntd_deadline *deadline = arg;
@@ -52,9 +61,7 @@ static void set_deadline(void *arg)
 	deadline->timer.expired = deadline_expired;
 	ntd_timer_set(deadline->session->loop, &deadline->timer, ntd_after(span));
 	deadline->running = true;
-	if (deadline == &deadline->session->deadline)
-		tell_keeper(deadline->session,
-			    span == NTD_FOREVER ? NTD_FOREVER : ntd_after(span + END_PATIENCE));
+	set_limit(deadline, span == NTD_FOREVER ? NTD_FOREVER : ntd_after(span + END_PATIENCE));
 }
 
 static void cancel_deadline(void *arg)
@@ -70,8 +77,7 @@ static void lift_deadline(void *arg)
 	struct ntd_deadline *deadline = arg;
 
 	cancel_deadline(deadline);
-	if (deadline == &deadline->session->deadline)
-		tell_keeper(deadline->session, NTD_FOREVER);
+	set_limit(deadline, NTD_FOREVER);
 }
 
 void ntd_deadline_start(struct ntd_deadline *deadline)

@@ -75,7 +75,8 @@ struct ntd_session {
 	atomic_bool taps;
 };
 
-/* Prepares a run: directories, loop, report with its sinks. Before Python starts, which changes the environment. `config` and `keeper` must outlive it. */
+/* Prepares a run: directories, loop, report with its sinks. To be called before Python starts, since scripts change the
+ * environment. `config` and `keeper` must outlive the session. */
 int ntd_session_open(struct ntd_session *session, const struct ntd_config *config,
 		     struct ntd_keeper *keeper, struct ntd_error **err);
 /* Frees everything; after ntd_session_clean_up(). */
@@ -106,7 +107,8 @@ void ntd_session_settle(struct ntd_session *session);
 bool ntd_session_is_settled(struct ntd_session *session);
 
 /* Starts a VLAN that belongs to the session, below the directory `base` (NULL: the session's). Machines
- * that are started from now on have its QEMU_VDE_SOCKET_n, unless their environment has one. `report` NULL: the session's. */
+ * that are started from now on have its QEMU_VDE_SOCKET_n, unless their environment has one. `report` NULL: the
+ * session's. */
 struct ntd_vlan *ntd_session_add_vlan(struct ntd_session *session, int number, const char *base,
 				      struct ntd_report *report, struct ntd_error **err);
 /* Takes a VLAN off the list, the last if NULL; returns NULL when it is not there. */
