@@ -1,6 +1,7 @@
 /* Attributes of a machine that belong to one of its starts: the process, connections, the console's lines. What stands
  * for them is made when a script first asks, and stays until the next start, whatever becomes of the process; what a
- * script puts in its place stays as long, unless the script deletes it, as the end of a mock.patch.object() does. All of this runs on threads that hold the GIL.
+ * script puts in its place stays as long, unless the script deletes it, as the end of a mock.patch.object() does.
+ * All of this runs on threads that hold the GIL.
  */
 #include "machine_object.h"
 
