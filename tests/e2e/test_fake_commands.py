@@ -371,7 +371,7 @@ def test_wait_for_file(session):
         def appear():
             time.sleep(1)
             appeared.append(time.monotonic())
-            path.touch()
+            path.write_text("whole")
 
         threading.Thread(target=appear).start()
         machine.wait_for_file("awaited*")  # it has never been quoted

@@ -52,10 +52,13 @@ def test_with_a_time_out_a_terminal_is_waited_for(session, reader):
     """, reader=reader, has_terminal=session.has_terminal)
 
 
+# The fake guest has no terminal.
+with_terminal = pytest.mark.parametrize("guest", ["tiny", "systemd"], indirect=True, scope="module")
+
+
+@with_terminal
 @pytest.mark.parametrize("limit", [None, 900])
 def test_standard_input_is_a_terminal(session, limit):
-    if not session.has_terminal:
-        pytest.skip("the fake guest has none")
     session("""
         for command, output in (("tty", "/dev/hvc0\\n"), ("stty size", "0 0\\n"), ("[ -t 0 ]; echo $?", "0\\n"),
                                 ("su root -s /bin/bash -c tty", "/dev/hvc0\\n")):
@@ -64,11 +67,10 @@ def test_standard_input_is_a_terminal(session, limit):
     """, limit=limit)
 
 
+@with_terminal
 @pytest.mark.parametrize("reader", ["cat /dev/hvc0", "cat /dev/hvc0 & cat /dev/hvc0; cat /dev/hvc0", "sleep 1000 & sleep 1000"])
 def test_what_reads_the_terminal_itself_can_be_interrupted(session, reader):
     """It gets the interrupts first."""
-    if not session.has_terminal:
-        pytest.skip("the fake guest has none")
     session("""
         signal.setitimer(signal.ITIMER_REAL, 2)
         assert "InterruptedError" in error_of(machine.succeed, reader)

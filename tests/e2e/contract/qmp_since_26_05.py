@@ -23,7 +23,7 @@ assert [event["event"] for event in client.events()] == ["RESUME"]
 
 # A client of the script's own, at a second monitor.
 machine.crash()
-assert machine.qmp_client is None
+assert machine.qmp_client is client
 path = machine.tmp_dir / "second"
 os.environ["QEMU_OPTS"] = f"-qmp unix:{path},server=on,wait=off"
 machine.start()
