@@ -184,8 +184,8 @@ static int shell_is_free(struct evidence *evidence, const struct piece *piece,
 	return 0;
 }
 
-/* What is wanted most comes first. The commands take guests as they are: busybox' ps has no options, and without systemd there is the kernel's
- * log. What they complain about is in the file, not on the console. */
+/* The most useful pieces come first. The commands run in any guest: busybox' ps has no options, and a guest without
+ * systemd has the kernel's log only. What a command complains about is in its file, not on the console. */
 static const struct piece pieces[] = {
 	{"console.log", REACH_DRIVER, 1, console, NULL},
 	{"qmp-status.json", REACH_QEMU, 2, status, NULL},

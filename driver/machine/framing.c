@@ -73,8 +73,8 @@ static void append_seconds(struct ntd_buf *line, double seconds)
 /* What the lines below use; ~ stands for the identity. Everywhere n is the command's number, x its output,
  * more the mark of a long one; l is the limit for reading it in seconds, or nothing; i says that it can be
  * interrupted, and w is the process that waits for that; s are statuses. Descriptor 6 is the input of commands
- * without a time-out, ntd_in that of others, 7 is hvc0. Of ntd_kill and ntd_held, p is a process, c the shell's descendants (b
- * those known before), which are killed with what they lead; e is a descriptor of p, f the holders. */
+ * without a time-out, ntd_in that of others, 7 is hvc0. In ntd_kill and ntd_held, p is a process, c the shell's
+ * descendants (b: as known before), which are killed with the process groups that they lead; e is a descriptor of p, f the holders. */
 static const char functions[] =
 	"exec 7<&0\n"
 	"ntd_in=0; [ -t 0 ] && exec 6> /proc/$$/fd/0 || { ntd_in=6; exec 6< /dev/null; }\n"

@@ -30,9 +30,9 @@ struct ntd_machine_kind {
 	const char *boot_step, *end_step;
 	const char *late_start; /* what has not happened when a start takes too long */
 	const char *late_shell; /* the same of a boot */
-	const char *
-		no_shell; /* what is said of a boot that takes long, before what the console says */
-	int64_t grace;    /* what a release gives it to end by itself, at least */
+	/* What the log says of a boot that takes long, before the last line of the console. */
+	const char *no_shell;
+	int64_t grace;          /* what a release gives it to end by itself, at least */
 	bool shares_console;    /* what the driver runs for it writes to its console, too */
 	bool root_writes_state; /* the guest's root can write anything in the state directory */
 	bool is_up_when_booted; /* for scripts, else when its root shell is there */

@@ -25,7 +25,8 @@ struct ntd_ocr {
 	struct ntd_loop *loop;
 	struct ntd_ocr_library library;
 	size_t worker_limit;
-	char *data; /* TESSDATA_PREFIX when it was made, or NULL; no worker looks into the environment, which is the script's */
+	/* TESSDATA_PREFIX as it was at the start, or NULL: workers do not read the environment, which scripts change. */
+	char *data;
 	pthread_mutex_t making; /* of an engine: the library's settings are shared by all */
 
 	pthread_mutex_t mutex; /* guards the rest */

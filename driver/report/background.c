@@ -32,7 +32,7 @@ struct ntd_background {
 
 /* ---- the thread */
 
-/* Those of a file whose descriptor is gone go nowhere. */
+/* Drops the bytes when the descriptor is closed, as it is after a write that failed. */
 static void write_all(int *fd, struct ntd_buf *bytes)
 {
 	while (bytes->len && *fd >= 0) {

@@ -1,4 +1,4 @@
-/* Files that are written in the background: who has bytes for one never waits for the disk. */
+/* Files that a thread writes in the background, so that a thread with bytes for one never waits for the disk. */
 #pragma once
 
 #include "base/clock.h"

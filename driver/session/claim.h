@@ -1,4 +1,4 @@
-/* What a run has of a run-time directory that other runs use, too.
+/* The part of a run-time directory that a run has for itself, while other runs use that directory, too.
  *
  * Runs of one user share a file of locks: a byte for each place that a run can have, a byte for each state
  * directory. The kernel drops the locks when the process dies, however it dies, and knows who has them; forked
