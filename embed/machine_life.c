@@ -131,13 +131,14 @@ static PyObject *release(PyObject *object, PyObject *unused)
 {
 	struct machine_object *self = ntd_machine_self(object);
 	struct ntd_machine *machine = self->machine;
+	int64_t grace;
 
 	if (!ntd_machine_status(machine).pid || ntd_machine_kept(object, &ntd_kept_pid) == Py_None)
 		Py_RETURN_NONE;
 	ntd_machine_note_release(self);
 	Py_BEGIN_ALLOW_THREADS
-	ntd_machine_release(machine, NTD_SECOND);
-	ntd_machine_wait_gone(machine, ntd_after(5 * NTD_SECOND));
+	grace = ntd_machine_release(machine, NTD_SECOND, NTD_FOREVER);
+	ntd_machine_wait_gone(machine, ntd_after(grace + 5 * NTD_SECOND));
 	Py_END_ALLOW_THREADS
 	ntd_deliver_to_loggers(ntd_state_of(object));
 	Py_RETURN_NONE;

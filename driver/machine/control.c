@@ -90,7 +90,7 @@ static int end_disowned(struct ntd_machine *machine, struct ntd_waiter *waiter,
 
 	if (!is_disowned(&status))
 		return 0;
-	ntd_machine_release(machine, NTD_SECOND);
+	ntd_machine_release(machine, NTD_SECOND, NTD_FOREVER);
 	return ntd_life_wait(machine, &wait, NTD_FOREVER, waiter, err);
 }
 
@@ -124,7 +124,7 @@ static int start_timed_out(struct ntd_machine *machine, struct ntd_error **err)
 	_cleanup_free_ char *tail = ntd_console_tail_now(machine->console, 20);
 	_cleanup_free_ char *limit = ntd_boot_limit_text(machine);
 
-	ntd_machine_release(machine, 0);
+	ntd_machine_release(machine, 0, NTD_FOREVER);
 	return ntd_error_set(err, NTD_E_TIMEOUT, "machine '%s': %s within %s%s%s", machine->name,
 			     machine->kind->late_start, limit,
 			     *tail ? "; last console lines:\n" : "", tail);
@@ -431,7 +431,7 @@ static void begin_release(void *arg)
 	ntd_life_terminate(call->machine, call->grace);
 }
 
-void ntd_machine_release(struct ntd_machine *machine, int64_t grace)
+int64_t ntd_machine_release(struct ntd_machine *machine, int64_t grace, int64_t most)
 {
 	struct ntd_machine_status status = ntd_machine_status(machine);
 
@@ -440,14 +440,16 @@ void ntd_machine_release(struct ntd_machine *machine, int64_t grace)
 			machine->kind->type, status.pid);
 	if (grace && grace < machine->kind->grace)
 		grace = machine->kind->grace;
+	grace = ntd_earlier(grace, most);
 	ntd_loop_call(machine->context.loop, begin_release,
 		      &(struct event_call){.machine = machine, .grace = grace});
+	return grace;
 }
 
 bool ntd_machine_wait_gone(struct ntd_machine *machine, int64_t deadline)
 {
 	struct ntd_life_wait wait = {.kind = NTD_WAIT_GONE};
-	bool gone = ntd_life_wait(machine, &wait, deadline + machine->kind->grace, NULL, NULL) == 0;
+	bool gone = ntd_life_wait(machine, &wait, deadline, NULL, NULL) == 0;
 
 	if (gone)
 		feed(machine, NTD_MACHINE_FORGET);

@@ -195,11 +195,10 @@ int ntd_machine_crash(struct ntd_machine *machine, struct ntd_waiter *waiter,
 int ntd_machine_reboot(struct ntd_machine *machine, struct ntd_waiter *waiter,
 		       struct ntd_error **err);
 
-/* ---- the end of a run. Release begins with SIGTERM; what is left after `grace` ns is killed, of a container
- * later unless that is 0. */
-void ntd_machine_release(struct ntd_machine *machine, int64_t grace);
-/* Waits until nothing of the machine's process is left; false at the deadline, which for a container is later
- * by the time that it may take to end. */
+/* ---- the end of a run. Release begins with SIGTERM; what is left after `grace` ns is killed. Unless that is 0, a
+ * container gets the longer time that its kind may take to end, but no more than `most` ns. Returns the time given. */
+int64_t ntd_machine_release(struct ntd_machine *machine, int64_t grace, int64_t most);
+/* Waits until nothing of the machine's process is left; false at the deadline. */
 bool ntd_machine_wait_gone(struct ntd_machine *machine, int64_t deadline);
 /* Removes the state directory, with its messages. */
 void ntd_machine_cleanup_state_dir(struct ntd_machine *machine);

@@ -21,10 +21,14 @@
 /* QEMU ends within 0.1 s of SIGTERM; what has not after this long is killed with all below it. */
 #define RELEASE_GRACE (1 * NTD_SECOND)
 #define GONE_PATIENCE (5 * NTD_SECOND)
+/* The most that a container gets in an end without the main thread; else it is the time of its kind. */
+#define CONTAINER_GRACE (3 * NTD_SECOND)
 #define SCRIPT_PATIENCE (4 * NTD_SECOND)
 #define FLUSH_PATIENCE (2 * NTD_SECOND)
 
-static_assert(EVIDENCE_PATIENCE + GONE_PATIENCE + SCRIPT_PATIENCE + FLUSH_PATIENCE < END_PATIENCE,
+static_assert(EVIDENCE_PATIENCE + CONTAINER_GRACE + GONE_PATIENCE + SCRIPT_PATIENCE +
+			      FLUSH_PATIENCE <
+		      END_PATIENCE,
 	      "the steps of an end have time enough");
 
 /* ---- limits of time */
@@ -105,16 +109,20 @@ void ntd_session_restore_terminal(const struct ntd_session *session)
 
 /* A thread of the script may still be at work, and would start its machine again; one that it makes from now
  * on has no process to wait for. */
-static void release_machines(struct ntd_session *session)
+static void release_machines(struct ntd_session *session, int64_t most)
 {
-	int64_t patience = ntd_after(GONE_PATIENCE);
+	int64_t longest = 0, patience;
 	_cleanup_free_ struct ntd_machine **machines = NULL;
 	size_t count;
 
 	ntd_children_close(session->children);
 	machines = ntd_session_machines(session, &count);
-	for (size_t i = 0; i < count; i++)
-		ntd_machine_release(machines[i], RELEASE_GRACE);
+	for (size_t i = 0; i < count; i++) {
+		int64_t grace = ntd_machine_release(machines[i], RELEASE_GRACE, most);
+
+		longest = grace > longest ? grace : longest;
+	}
+	patience = ntd_after(longest + GONE_PATIENCE);
 	for (size_t i = 0; i < count; i++)
 		if (!ntd_machine_wait_gone(machines[i], patience))
 			ntd_log(session->report, NTD_LEVEL_WARNING, ntd_machine_name(machines[i]),
@@ -144,7 +152,7 @@ void ntd_session_clean_up(struct ntd_session *session)
 	nest = ntd_nest_begin(session->report, NULL, "cleanup");
 	/* The keeper's limit stays: it is for the end, too. */
 	ntd_loop_call(session->loop, cancel_deadline, &session->deadline);
-	release_machines(session);
+	release_machines(session, NTD_FOREVER);
 	stop_networks(session);
 	ntd_session_yield_to_abort(session);
 	ntd_nest_end(&nest, false);
@@ -171,6 +179,11 @@ static void collect_evidence(struct ntd_session *session)
 
 	if (session->timed_out)
 		ntd_session_collect(session, &waiter, &error);
+}
+
+static void release_soon(struct ntd_session *session)
+{
+	release_machines(session, CONTAINER_GRACE);
 }
 
 static void finish_script(struct ntd_session *session)
@@ -207,8 +220,8 @@ static void leave_place(struct ntd_session *session)
 }
 
 static void (*const steps[])(struct ntd_session *session) = {
-	tell_why,       collect_evidence, release_machines, stop_networks, finish_script,
-	remove_sockets, end_report,       stop_keeper,      leave_place,   restore_terminal,
+	tell_why,       collect_evidence, release_soon, stop_networks, finish_script,
+	remove_sockets, end_report,       stop_keeper,  leave_place,   restore_terminal,
 };
 
 /* By a signal's default action, so that a shell sees 128 + signal. */

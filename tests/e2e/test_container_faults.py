@@ -211,6 +211,16 @@ def test_a_hung_end_is_not_waited_for_without_end(box, tmp_path):
     assert 25 < result.seconds < 90 and "kill NspawnMachine" in result.log
 
 
+def test_a_hung_end_does_not_outlast_the_limit_of_time_by_much(box, tmp_path):
+    """The machines are gone with the process, 30 s after the limit at the latest, and its status is that of the limit."""
+    path = tmp_path / "run-box-nspawn"
+    path.write_text("#!/bin/sh\ntrap '' TERM\nPATH=/usr/bin:/bin\nwhile :; do sleep 0.2; done\n")
+    path.chmod(0o755)
+    result = harness.run("import time\nbox.start()\ntime.sleep(600)", containers={"box": path}, global_timeout=3,
+                         seconds=100, status=143)
+    assert result.seconds < 3 + 30
+
+
 BARE = """
 mount -t tmpfs none /etc; mount -t tmpfs none /var; mount -t tmpfs none /sys/fs/cgroup
 mount -t tmpfs -o ro none /run

@@ -204,7 +204,7 @@ static inline int tear_down(void **state)
 
 	for (size_t i = 0; i < MOST_MACHINES; i++)
 		if (fixture->machines[i]) {
-			ntd_machine_release(fixture->machines[i], 0);
+			ntd_machine_release(fixture->machines[i], 0, NTD_FOREVER);
 			ntd_machine_wait_gone(fixture->machines[i], ntd_after(PATIENCE));
 			ntd_machine_free(fixture->machines[i]);
 		}

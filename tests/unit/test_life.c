@@ -253,12 +253,12 @@ static void a_release_ends_whatever_there_is(void **state)
 	order_faults(fixture, machine, "FAKE_STUBBORN=1", "FAKE_SURVIVOR=1000");
 	connect_shell(machine);
 	began = ntd_now();
-	ntd_machine_release(machine, 300 * NTD_MS);
+	ntd_machine_release(machine, 300 * NTD_MS, NTD_FOREVER);
 	assert_true(ntd_machine_wait_gone(machine, ntd_after(PATIENCE)));
 	assert_in_range(ntd_now() - began, 300 * NTD_MS, 3 * NTD_SECOND);
 	assert_int_equal(count_marked(fixture->mark), 0);
 	assert_state(machine, NTD_MACHINE_DOWN);
-	ntd_machine_release(machine, 0); /* no-op */
+	ntd_machine_release(machine, 0, NTD_FOREVER); /* no-op */
 	assert_state(machine, NTD_MACHINE_DOWN);
 }
 
@@ -270,7 +270,7 @@ static void a_machine_may_be_freed_once_it_is_released(void **state)
 
 	order_faults(fixture, machine, "FAKE_STUBBORN=1");
 	connect_shell(machine);
-	ntd_machine_release(machine, 60 * NTD_SECOND);
+	ntd_machine_release(machine, 60 * NTD_SECOND, NTD_FOREVER);
 	ntd_machine_free(machine);
 	fixture->machines[0] = NULL;
 	assert_true(await_marked(fixture->mark, 0, 2 * NTD_SECOND));

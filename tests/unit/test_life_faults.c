@@ -198,13 +198,13 @@ static void a_boot_that_goes_on_talking_is_waited_for(void **state)
 	struct fixture *fixture = *state;
 	_cleanup_free_ char *fake = realpath("tests/fake/run-fake-vm", NULL);
 	_cleanup_free_ char *script =
-		ntd_asprintf("for i in $(seq 20); do echo $i; sleep 0.15; done; exec %s", fake);
+		ntd_asprintf("for i in $(seq 30); do echo $i; sleep 0.2; done; exec %s", fake);
 	struct ntd_machine *machine;
 
 	fixture->context.boot_timeout = 0;
-	fixture->context.boot_silence = 2;
+	fixture->context.boot_silence = 4;
 	machine = machine_new(fixture, "server", script);
-	order_faults(fixture, machine, "FAKE_BANNER=3");
+	order_faults(fixture, machine, "FAKE_BANNER=6");
 	assert_int_equal(ntd_machine_connect(machine, NULL, NULL), 0);
 }
 
@@ -432,7 +432,7 @@ static void a_release_during_the_start_leaves_nothing(void **state)
 		do
 			status = ntd_machine_status(machine);
 		while (status.state == NTD_MACHINE_DOWN);
-		ntd_machine_release(machine, 0);
+		ntd_machine_release(machine, 0, NTD_FOREVER);
 		assert_true(ntd_machine_wait_gone(machine, ntd_after(PATIENCE)));
 		pthread_join(user.thread, NULL);
 		assert_error(user.error, NTD_E_DEAD, "machine 'server'");
