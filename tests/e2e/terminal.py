@@ -68,6 +68,12 @@ class Terminal:
     def press(self, *keys):
         self.tmux("send-keys", *keys)
 
+    def leave(self):
+        """Ctrl-D at a prompt until that has an effect, and the exit status: a key that comes while a prompt is drawn may be
+        lost."""
+        harness.wait_until(lambda: self.press("C-d") or harness.wait_until(self.status.exists, 3), 60)
+        return self.wait_for_end()
+
     def wait_for_end(self, seconds=60):
         """The exit status. Nothing of the run is left then but this terminal."""
         assert harness.wait_until(self.status.exists, seconds), self.screen

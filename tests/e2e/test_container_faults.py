@@ -91,8 +91,7 @@ def test_at_a_prompt(box, tmp_path):
         terminal.wait_for("KeyboardInterrupt")
         terminal.type("print('still', box.is_up(), box.succeed('echo b').upper())")
         terminal.wait_for("still True B")
-        terminal.press("C-d")
-        assert terminal.wait_for_end() == 0
+        assert terminal.leave() == 0
 
 
 def test_init_that_ends_before_systemd_nspawn_does(box, tmp_path):
@@ -160,13 +159,14 @@ def test_without_descriptors_starts_and_commands_fail(box):
         assert with_descriptors(0, box.succeed, "echo a") is None
         assert "a\\n" in [with_descriptors(count, box.succeed, "echo a") for count in range(20)]
         assert held()[0] == before
-        box.process.kill()
-        box.wait_for_shutdown()
-        for count in range(50):
-            with_descriptors(count, box.start)
-            if box.booted:
-                break
-        box.succeed("true")
+        for _ in range(3):  # a descriptor that another thread has for a moment hides a step
+            box.process.kill()
+            box.wait_for_shutdown()
+            for count in range(50):
+                with_descriptors(count, box.start)
+                if box.booted:
+                    break
+            box.succeed("true")
         assert held()[0] == before
     """), containers=box(*BOOTED))
     assert "a command cannot be run" in result.out and "cannot make the socket" in result.out and "the raw console log" in result.out

@@ -56,8 +56,7 @@ def test_a_session(prompt, fake, tmp_path):
         terminal.wait_for("KeyboardInterrupt")
         terminal.type("print('still', machine.is_up())")
         terminal.wait_for("still True")
-        terminal.press("C-d")
-        assert terminal.wait_for_end() == 0
+        assert terminal.leave() == 0
         assert "kill QemuMachine" in terminal.screen
         terminal.assert_usable()
 
@@ -111,8 +110,7 @@ def test_history_and_completion(tmp_path):
         terminal.press("Tab")
         terminal.type(", word)")
         terminal.wait_for(f"{terminal.run.directory}/out by the history")
-        terminal.press("C-d")
-        assert terminal.wait_for_end() == 0
+        assert terminal.leave() == 0
         lines = (terminal.run.directory / history).read_text().splitlines()
         assert "+word = 'by the ' + 'history'" in lines and "+print(driver.out_dir, word)" in lines
 
@@ -243,8 +241,7 @@ def test_no_pause_without_failure(tmp_path, script, status):
 def test_a_pause_keeps_the_status(tmp_path):
     with paused(tmp_path, "import sys\nsys.exit(9)") as terminal:
         terminal.wait_for(">>>")
-        terminal.press("C-d")
-        assert terminal.wait_for_end() == 9
+        assert terminal.leave() == 9
 
 
 def test_ctrl_c_does_not_pause(tmp_path):
