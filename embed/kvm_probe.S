@@ -17,7 +17,7 @@
 #define EXIT_CODE 42
 
 	.section .rodata
-	.globl ntd_kvm_probe, ntd_kvm_probe_end
+	.globl ntd_kvm_probe, ntd_kvm_probe_size
 ntd_kvm_probe:
 #ifdef __x86_64__
 	.code16
@@ -69,4 +69,7 @@ descriptor:
 	.word 0xaa55 /* by which firmware knows a boot sector */
 #endif
 ntd_kvm_probe_end:
+	.balign 4
+ntd_kvm_probe_size:
+	.long ntd_kvm_probe_end - ntd_kvm_probe
 	.section .note.GNU-stack, "", %progbits

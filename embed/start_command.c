@@ -59,12 +59,13 @@ PyObject *ntd_start_script_name_function(PyObject *self, PyObject *args)
 }
 
 /* kvm_probe.S */
-extern const char ntd_kvm_probe[], ntd_kvm_probe_end[];
+extern const char ntd_kvm_probe[];
+extern const uint32_t ntd_kvm_probe_size;
 
 const char ntd_kvm_probe_doc[] =
 	"kvm_probe()\n--\n\nA boot sector that sees whether KVM works; empty where there is none.";
 
 PyObject *ntd_kvm_probe_function(PyObject *self, PyObject *unused)
 {
-	return PyBytes_FromStringAndSize(ntd_kvm_probe, ntd_kvm_probe_end - ntd_kvm_probe);
+	return PyBytes_FromStringAndSize(ntd_kvm_probe, ntd_kvm_probe_size);
 }
