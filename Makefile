@@ -19,9 +19,9 @@ ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -Idriver -pthread -ffile-prefix-map=$(CURD
 	$(CFLAGS) $(OPTIMISE) $(WARNINGS) $(WERROR)
 
 CORE_SOURCES := $(sort $(wildcard driver/*/*.c))
-EMBED_SOURCES := $(sort $(wildcard embed/*.c))
+EMBED_SOURCES := $(sort $(wildcard embed/*.c embed/*/*.c))
 CORE_OBJECTS := $(CORE_SOURCES:%.c=$(BUILD)/obj/%.o)
-EMBED_OBJECTS := $(EMBED_SOURCES:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/embed/kvm_probe.o
+EMBED_OBJECTS := $(EMBED_SOURCES:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/embed/machine/kvm_probe.o
 
 CORE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(CORE_PKGS) 2>/dev/null)
 CORE_LIBS := $(shell $(PKG_CONFIG) --libs $(CORE_PKGS) 2>/dev/null) -lm
@@ -88,7 +88,7 @@ THREAD_TESTS := $(filter test_loop test_timer test_request test_report test_back
 	test_life% test_qmp test_shell% test_script_socket test_console test_monitor test_retry test_environment,$(UNIT_TESTS))
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 CHECKED_SOURCES = $(CORE_SOURCES) $(EMBED_SOURCES)
-FORMATTED := $(sort $(wildcard driver/*/*.[ch] embed/*.[ch] tests/*/*.[ch]))
+FORMATTED := $(sort $(wildcard driver/*/*.[ch] embed/*.[ch] embed/*/*.[ch] tests/*/*.[ch]))
 
 CLANG ?= clang
 CLANG_FORMAT ?= clang-format

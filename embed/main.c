@@ -65,7 +65,7 @@ static int fail(struct ntd_error *error)
 }
 
 /* A user looks for the commands at the beginning of the log. */
-static int tell_about_ssh(struct ntd_module_state *state)
+static int tell_about_ssh(struct py_state *state)
 {
 	const struct ntd_session *session = state->session;
 	_cleanup_pyref_ PyObject *result = NULL;
@@ -76,26 +76,26 @@ static int tell_about_ssh(struct ntd_module_state *state)
 	return result ? 0 : -1;
 }
 
-static int run_driver(struct ntd_module_state *state)
+static int run_driver(struct py_state *state)
 {
-	state->driver = ntd_driver_object(state);
+	state->driver = py_driver_object(state);
 	if (!state->driver)
-		return ntd_report_exception(state);
+		return py_script_report_exception(state);
 	if (tell_about_ssh(state) < 0)
-		return ntd_report_exception(state);
-	return state->session->config->interactive ? ntd_run_interactively(state)
-						   : ntd_run_script(state);
+		return py_script_report_exception(state);
+	return state->session->config->interactive ? py_prompt_run(state)
+						   : py_script_run(state);
 }
 
 static int run_in_python(struct ntd_session *session, char **argv)
 {
 	_cleanup_pyref_ PyObject *module = NULL;
-	struct ntd_module_state *state;
+	struct py_state *state;
 	struct ntd_error *error = NULL;
 	int status;
 	bool failed;
 
-	if (ntd_python_start(argv, &error) < 0)
+	if (py_python_start(argv, &error) < 0)
 		return fail(error);
 	module = PyImport_ImportModule("_test_driver");
 	if (!module) {
@@ -104,23 +104,23 @@ static int run_in_python(struct ntd_session *session, char **argv)
 	}
 	state = PyModule_GetState(module);
 	state->session = session;
-	session->finish_script = ntd_finish_script;
-	if (ntd_signals_install(session, &error) < 0 || ntd_watch_forks(state, &error) < 0)
+	session->finish_script = py_ending_finish_script;
+	if (py_signals_install(session, &error) < 0 || py_forked_watch(state, &error) < 0)
 		return fail(error);
-	if (ntd_compile_script(state) < 0)
-		return ntd_report_exception(state);
-	if (ntd_check_style(state, &error) < 0)
+	if (py_script_compile(state) < 0)
+		return py_script_report_exception(state);
+	if (py_style_check(state, &error) < 0)
 		return fail(error);
 	failed = ntd_session_set_up(session, &error) < 0;
 	ntd_session_settle(session); /* before the error, or the symbols, are printed */
 	status = failed ? fail(error) : run_driver(state);
-	ntd_leave_if_forked(status);
+	py_forked_leave(status);
 	if (state->driver)
-		ntd_driver_release_others(state->driver);
+		py_driver_release_others(state->driver);
 	Py_BEGIN_ALLOW_THREADS
 	ntd_session_clean_up(session);
 	Py_END_ALLOW_THREADS
-	ntd_deliver_to_loggers(state);
+	py_log_deliver(state);
 	return status;
 }
 
@@ -147,8 +147,8 @@ static int run(const struct ntd_config *config, struct ntd_keeper *keeper, char 
 	} else {
 		status = run_in_python(&session, argv);
 		ntd_session_tell_status(&session, status);
-		ntd_finish_python(&session, status);
-		ntd_signals_remove(&session);
+		py_ending_finish_python(&session, status);
+		py_signals_remove(&session);
 	}
 	ntd_session_close(&session);
 	return status;
@@ -174,11 +174,11 @@ int main(int argc, char **argv)
 	int status;
 
 	if (!strcmp(program_invocation_short_name, "generate-driver-symbols"))
-		return ntd_generate_symbols(argv);
+		return py_symbols_generate(argv);
 	status = read_command_line(&options, &config, argc, argv);
 	if (status < 0) {
 		signal(SIGPIPE, SIG_IGN);
-		ntd_signals_hold();
+		py_signals_hold();
 		if (ntd_keeper_start(&keeper, &error) < 0) {
 			status = fail(error);
 		} else {

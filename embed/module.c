@@ -8,30 +8,30 @@ static const char module_name[] = "_test_driver";
 /* The first module and its state, which live as long as the process: types and objects refer to them, whatever a
  * script does to sys.modules. */
 static PyObject *the_module;
-static struct ntd_module_state *the_state;
+static struct py_state *the_state;
 
 static int module_exec(PyObject *module)
 {
-	struct ntd_module_state *state = PyModule_GetState(module);
+	struct py_state *state = PyModule_GetState(module);
 
 	if (the_module)
 		return PyDict_Update(PyModule_GetDict(module), PyModule_GetDict(the_module));
 	the_module = Py_NewRef(module);
 	the_state = state;
-	if (PyModule_AddFunctions(module, ntd_pytest_functions) < 0 ||
-	    ntd_add_exceptions(module, state) < 0 || ntd_add_object_type(module, state) < 0 ||
-	    ntd_add_method_type(module, state) < 0 || ntd_add_step_type(module, state) < 0 ||
-	    ntd_add_logger_type(module, state) < 0 || ntd_add_vlan_type(module, state) < 0 ||
-	    ntd_add_qmp_type(module, state) < 0 || ntd_add_lazy_type(module, state) < 0 ||
-	    ntd_add_timer_type(module, state) < 0 || ntd_add_base_machine_type(module, state) < 0 ||
-	    ntd_add_qemu_machine_type(module, state) < 0 ||
-	    ntd_add_nspawn_machine_type(module, state) < 0 || ntd_add_calls(state) < 0 ||
-	    ntd_add_driver_type(module, state) < 0)
+	if (PyModule_AddFunctions(module, py_pytest_functions) < 0 ||
+	    py_add_exceptions(module, state) < 0 || py_add_object_type(module, state) < 0 ||
+	    py_add_method_type(module, state) < 0 || py_add_step_type(module, state) < 0 ||
+	    py_add_logger_type(module, state) < 0 || py_add_vlan_type(module, state) < 0 ||
+	    py_add_qmp_type(module, state) < 0 || py_add_lazy_type(module, state) < 0 ||
+	    py_add_timer_type(module, state) < 0 || py_add_base_machine_type(module, state) < 0 ||
+	    py_add_qemu_machine_type(module, state) < 0 ||
+	    py_add_nspawn_machine_type(module, state) < 0 || py_machine_add_calls(state) < 0 ||
+	    py_add_driver_type(module, state) < 0)
 		return -1;
 	return 0;
 }
 
-static PyObject **const_slot(struct ntd_module_state *state, size_t index)
+static PyObject **const_slot(struct py_state *state, size_t index)
 {
 	PyObject **const slots[] = {&state->machine_error,
 				    &state->requested_assertion_failed,
@@ -64,7 +64,7 @@ static PyObject **const_slot(struct ntd_module_state *state, size_t index)
 
 static int module_traverse(PyObject *module, visitproc visit, void *arg)
 {
-	struct ntd_module_state *state = PyModule_GetState(module);
+	struct py_state *state = PyModule_GetState(module);
 	PyObject **slot;
 
 	for (size_t i = 0; state && (slot = const_slot(state, i)); i++)
@@ -74,7 +74,7 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg)
 
 static int module_clear(PyObject *module)
 {
-	struct ntd_module_state *state = PyModule_GetState(module);
+	struct py_state *state = PyModule_GetState(module);
 	PyObject **slot;
 
 	for (size_t i = 0; state && (slot = const_slot(state, i)); i++)
@@ -84,7 +84,7 @@ static int module_clear(PyObject *module)
 
 static void module_free(void *module)
 {
-	struct ntd_module_state *state = PyModule_GetState(module);
+	struct py_state *state = PyModule_GetState(module);
 
 	module_clear(module);
 	if (state)
@@ -93,26 +93,26 @@ static void module_free(void *module)
 
 static PyObject *current_driver(PyObject *module, PyObject *unused)
 {
-	PyObject *driver = ((struct ntd_module_state *)PyModule_GetState(module))->driver;
+	PyObject *driver = ((struct py_state *)PyModule_GetState(module))->driver;
 
 	return Py_NewRef(driver ? driver : Py_None);
 }
 
-PyObject *ntd_module_init(void)
+PyObject *py_module_init(void)
 {
 	static PyMethodDef functions[] = {
-		{"retry", (PyCFunction)(void (*)(void))ntd_retry_function,
-		 METH_VARARGS | METH_KEYWORDS, ntd_retry_doc},
-		{"watch", ntd_watch_function, METH_O, ntd_watch_doc},
-		{"start_command_line", ntd_start_command_line_function, METH_VARARGS,
-		 ntd_start_command_line_doc},
-		{"start_script_name", ntd_start_script_name_function, METH_VARARGS,
-		 ntd_start_script_name_doc},
-		{"kvm_probe", ntd_kvm_probe_function, METH_NOARGS, ntd_kvm_probe_doc},
-		{"key_name", ntd_key_name_function, METH_VARARGS, ntd_key_name_doc},
+		{"retry", (PyCFunction)(void (*)(void))py_retry_function,
+		 METH_VARARGS | METH_KEYWORDS, py_retry_doc},
+		{"watch", py_watch_function, METH_O, py_watch_doc},
+		{"start_command_line", py_start_command_line_function, METH_VARARGS,
+		 py_start_command_line_doc},
+		{"start_script_name", py_start_script_name_function, METH_VARARGS,
+		 py_start_script_name_doc},
+		{"kvm_probe", py_kvm_probe_function, METH_NOARGS, py_kvm_probe_doc},
+		{"key_name", py_key_name_function, METH_VARARGS, py_key_name_doc},
 		{"current_driver", current_driver, METH_NOARGS,
 		 "current_driver()\n--\n\nThe driver of the run."},
-		{"show_serial", ntd_show_serial_function, METH_O, ntd_show_serial_doc},
+		{"show_serial", py_show_serial_function, METH_O, py_show_serial_doc},
 		{NULL, NULL, 0, NULL},
 	};
 	static PyModuleDef_Slot slots[] = {
@@ -123,7 +123,7 @@ PyObject *ntd_module_init(void)
 		PyModuleDef_HEAD_INIT,
 		.m_name = module_name,
 		.m_doc = "The test driver's core. Import test_driver instead.",
-		.m_size = sizeof(struct ntd_module_state),
+		.m_size = sizeof(struct py_state),
 		.m_methods = functions,
 		.m_slots = slots,
 		.m_traverse = module_traverse,
@@ -134,12 +134,12 @@ PyObject *ntd_module_init(void)
 	return PyModuleDef_Init(&definition);
 }
 
-struct ntd_module_state *ntd_module_state(void)
+struct py_state *py_state(void)
 {
 	return the_state;
 }
 
-struct ntd_module_state *ntd_state_of(PyObject *self)
+struct py_state *py_state_of(PyObject *self)
 {
 	return the_state;
 }

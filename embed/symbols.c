@@ -17,15 +17,15 @@ static int write_names(const char *names)
 	return 0;
 }
 
-int ntd_generate_symbols(char **argv)
+int py_symbols_generate(char **argv)
 {
 	struct ntd_session empty = {0}; /* no machines, no networks */
 	struct ntd_error *error = NULL;
 	_cleanup_pyref_ PyObject *module = NULL, *symbols = NULL, *comma = NULL, *names = NULL;
-	struct ntd_module_state *state;
+	struct py_state *state;
 	int status = 1;
 
-	if (ntd_python_start(argv, &error) < 0) {
+	if (py_python_start(argv, &error) < 0) {
 		fprintf(stderr, "generate-driver-symbols: %s\n", error->message);
 		ntd_error_free(error);
 		return 1;
@@ -34,7 +34,7 @@ int ntd_generate_symbols(char **argv)
 	state = module ? PyModule_GetState(module) : NULL;
 	if (state) {
 		state->session = &empty;
-		state->driver = ntd_driver_object(state);
+		state->driver = py_driver_object(state);
 	}
 	if (state && state->driver)
 		symbols = PyObject_CallMethod(state->driver, "test_symbols", NULL);

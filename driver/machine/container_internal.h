@@ -19,7 +19,7 @@ struct ntd_container {
 	int leader_fd;            /* its pidfd; -1 */
 	bool ready;               /* init has said that the system has booted */
 
-	/* Commands, machine/container_commands.c. */
+	/* Commands, channel/nsenter.c. */
 	struct ntd_channel channel;
 	char *nsenter; /* path of the program; NULL: not found */
 	struct ntd_container_job *jobs;

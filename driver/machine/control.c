@@ -1,7 +1,7 @@
 /* The calls of script threads that change a machine's life: start, connect, shut down, release. */
 #include "machine/internal.h"
 
-#include "machine/screen.h"
+#include "guest/screen.h"
 
 /* How often a boot that takes long is told of. */
 #define BOOT_NOTICE (30 * NTD_SECOND)

@@ -1,7 +1,7 @@
 /* The start of a machine's process, on the loop thread: what all kinds of machines have in common. */
 #include "machine/internal.h"
 
-#include "machine/start_command.h"
+#include "qemu/start_command.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -5,19 +5,19 @@
 
 #include "base/environment.h"
 #include "loop/process.h"
-#include "machine/channel.h"
-#include "machine/console.h"
-#include "machine/monitor.h"
-#include "machine/qmp.h"
-#include "machine/shell.h"
+#include "channel/channel.h"
+#include "console/console.h"
+#include "qemu/monitor.h"
+#include "qemu/qmp.h"
+#include "channel/shell.h"
 #include "machine/state.h"
 #include "report/report.h"
 
 struct ntd_machine;
 struct ntd_machine_kind;
 
-extern const struct ntd_machine_kind ntd_qemu_kind;      /* machine/qemu.c */
-extern const struct ntd_machine_kind ntd_container_kind; /* machine/container.c */
+extern const struct ntd_machine_kind ntd_qemu_kind;      /* machine/qemu_kind.c */
+extern const struct ntd_machine_kind ntd_container_kind; /* machine/container_kind.c */
 
 /* By the accelerator: NTD_SCALE_TCG where QEMU emulates the processor, else 1. */
 #define NTD_SCALE_AUTO 0.0
@@ -203,7 +203,7 @@ bool ntd_machine_wait_gone(struct ntd_machine *machine, int64_t deadline);
 /* Removes the state directory, with its messages. */
 void ntd_machine_cleanup_state_dir(struct ntd_machine *machine);
 
-/* ---- commands (machine/command.c) */
+/* ---- commands (guest/command.c) */
 /* Runs a command: hooks, connect, channel. */
 int ntd_machine_run(struct ntd_machine *machine, const struct ntd_command *command,
 		    struct ntd_result *result, struct ntd_waiter *waiter, struct ntd_error **err);

@@ -2,7 +2,7 @@
 #include "session/failure.h"
 
 #include "base/text.h"
-#include "machine/evidence.h"
+#include "guest/evidence.h"
 
 #include <dirent.h>
 #include <string.h>

@@ -3,7 +3,7 @@
 #include "base/forked.h"
 #include "base/text.h"
 #include "base/tree.h"
-#include "machine/retry.h"
+#include "guest/retry.h"
 #include "session/sandbox.h"
 
 #include <errno.h>

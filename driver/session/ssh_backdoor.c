@@ -2,8 +2,8 @@
 
 #include "base/buf.h"
 #include "base/tree.h"
-#include "machine/retry.h"
-#include "machine/start_command.h"
+#include "guest/retry.h"
+#include "qemu/start_command.h"
 
 #include <errno.h>
 #include <fcntl.h>

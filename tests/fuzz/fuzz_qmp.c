@@ -1,7 +1,7 @@
 /* The bytes of a QMP connection, taken apart into messages: all at once, and with the second part arriving
  * later, split where the first byte says. What is written from a message reads back the same.
  */
-#include "machine/qmp.h"
+#include "qemu/qmp.h"
 
 #include <stdint.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* The bytes of the root shell, as a guest may send them: anything, in any pieces. The sizes of the pieces
  * follow from the first byte. What is understood must not depend on them, and must keep its promises.
  */
-#include "machine/reply.h"
+#include "channel/reply.h"
 
 #include <stdint.h>
 #include <string.h>

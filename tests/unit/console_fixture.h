@@ -5,7 +5,7 @@
 
 #include "unit.h"
 
-#include "machine/console.h"
+#include "console/console.h"
 
 #include <fcntl.h>
 #include <poll.h>

@@ -7,7 +7,7 @@
 
 #include "base/text.h"
 #include "base/tree.h"
-#include "machine/command.h"
+#include "guest/command.h"
 
 #include <limits.h>
 #include <pthread.h>

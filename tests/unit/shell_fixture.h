@@ -6,7 +6,7 @@
 
 #include "unit.h"
 
-#include "machine/shell.h"
+#include "channel/shell.h"
 
 #include <fcntl.h>
 #include <pthread.h>

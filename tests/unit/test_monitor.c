@@ -3,7 +3,7 @@
  */
 #include "peer.h"
 
-#include "machine/monitor.h"
+#include "qemu/monitor.h"
 
 #include <pthread.h>
 #include <semaphore.h>

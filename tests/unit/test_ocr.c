@@ -1,6 +1,6 @@
 #include "unit.h"
 
-#include "machine/ocr.h"
+#include "ocr/ocr.h"
 
 #include <dirent.h>
 #include <pthread.h>

@@ -1,7 +1,7 @@
 /* QMP, against a peer that the test plays itself; commands and waits for events run on threads. */
 #include "peer.h"
 
-#include "machine/qmp.h"
+#include "qemu/qmp.h"
 
 #include <pthread.h>
 #include <semaphore.h>

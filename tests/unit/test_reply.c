@@ -3,7 +3,7 @@
  */
 #include "unit.h"
 
-#include "machine/reply.h"
+#include "channel/reply.h"
 
 #define TOKEN "5eed1234-7"
 #define BANNER "Spawning backdoor root shell...\n"

@@ -2,7 +2,7 @@
 #include "unit.h"
 
 #include "base/buf.h"
-#include "machine/retry.h"
+#include "guest/retry.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 #include "unit.h"
 
-#include "machine/script_socket.h"
+#include "channel/script_socket.h"
 
 #include <poll.h>
 #include <sys/socket.h>

@@ -1,7 +1,7 @@
 /* Commands on the root shell: what they are, what comes back, how long they may be. */
 #include "shell_fixture.h"
 
-#include "machine/reply.h"
+#include "channel/reply.h"
 
 /* ---- what a command is */
 

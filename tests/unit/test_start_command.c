@@ -1,6 +1,6 @@
 #include "unit.h"
 
-#include "machine/start_command.h"
+#include "qemu/start_command.h"
 
 static const struct ntd_start_paths usual = {.state_dir = "/tmp/vm-state-server",
 					     .shared_dir = "/tmp/shared-xchg",

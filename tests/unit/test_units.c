@@ -1,7 +1,7 @@
 /* The properties of a unit, as `systemctl show` prints them, and as anything else may look. */
 #include "unit.h"
 
-#include "machine/units.h"
+#include "guest/units.h"
 
 struct expected {
 	const char *name, *value;

@@ -1,0 +1,191 @@
+/* What comes back on the root shell: replies, found by channel/reply.c, banners, and bytes that belong to no
+ * command.
+ */
+#include "channel/shell_internal.h"
+
+#include "loop/output.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+enum { READ_SIZE = 64 << 10, SAID_LIMIT = 1024 };
+
+static struct ntd_error *failure(const struct ntd_shell *shell, const struct ntd_command *command)
+{
+	const struct ntd_reply *reply = &shell->reply;
+
+	if (reply->held)
+		return ntd_error_new(
+			NTD_E_TIMEOUT,
+			"machine '%s': command `%.*s`: its standard output was still open "
+			"%u seconds after its time-out of %g seconds; held by guest "
+			"processes %s (redirect the output of background processes)",
+			shell->machine, ntd_shell_shown(command), command->text,
+			shell->framing.grace, command->timeout,
+			*reply->held ? reply->held : "unknown");
+	if (reply->reader_status)
+		return ntd_error_new(NTD_E_MACHINE,
+				     "machine '%s': base64 in the guest failed with status %d; the "
+				     "output of `%.*s` is lost",
+				     shell->machine, reply->reader_status, ntd_shell_shown(command),
+				     command->text);
+	return NULL;
+}
+
+static void complete(struct ntd_shell *shell)
+{
+	struct ntd_shell_job *job = shell->current;
+	struct ntd_reply *reply = &shell->reply;
+	struct ntd_error *error = NULL;
+
+	if (job) {
+		error = failure(shell, job->command);
+		job->result->status = job->command->no_status ? -1 : reply->command_status;
+		job->result->output = reply->output;
+		reply->output = (struct ntd_buf){0};
+	}
+	ntd_shell_set_refusal(shell, NULL); /* it answers, if late */
+	ntd_shell_clear_wire(shell, error);
+}
+
+/* Of a long output nobody wants any more nothing is asked for. */
+static void ask_for_more(struct ntd_shell *shell)
+{
+	shell->reply.piece_len = 0;
+	if (!shell->current) {
+		ntd_shell_set_refusal(shell, NULL);
+		ntd_shell_clear_wire(shell, NULL);
+		return;
+	}
+	ntd_framing_write_more(shell->wire_number, &shell->out);
+	ntd_output_flush(&shell->socket, &shell->out);
+}
+
+/* A command that was under way belongs to a shell that is no more. */
+static void banner(struct ntd_shell *shell)
+{
+	struct ntd_shell_job *job = shell->current;
+	_cleanup_buf_ struct ntd_buf unread = {0}; /* of the last one */
+	struct ntd_error *error = NULL;
+
+	ntd_framing_forget(&shell->framing);
+	ntd_shell_set_refusal(shell, NULL);
+	if (job && job->command->no_status)
+		job->result->status = -1;
+	else if (job)
+		error = ntd_error_new(NTD_E_MACHINE,
+				      "machine '%s': the root shell began anew (the guest "
+				      "rebooted?) while `%.*s` ran",
+				      shell->machine, ntd_shell_shown(job->command),
+				      job->command->text);
+	ntd_shell_clear_wire(shell, error);
+	shell->owner.announced(shell->owner.owner, ntd_buf_bytes(&shell->said), shell->said.len);
+	ntd_buf_clear(&shell->said);
+	ntd_script_socket_take(&shell->script, &unread);
+}
+
+static void garbled(struct ntd_shell *shell, enum ntd_reply_event event)
+{
+	const char *what = event == NTD_REPLY_TOO_LONG
+				   ? "has more than 1 GiB of output"
+				   : "got a reply that is not base64: something "
+				     "else wrote to the root shell's console";
+	const struct ntd_command *command = shell->current ? shell->current->command : NULL;
+	struct ntd_error *error = NULL;
+
+	if (command)
+		error = ntd_error_new(NTD_E_PROTOCOL, "machine '%s': command `%.*s` %s",
+				      shell->machine, ntd_shell_shown(command), command->text,
+				      what);
+	ntd_shell_clear_wire(shell, error);
+}
+
+static void handle(struct ntd_shell *shell, enum ntd_reply_event event)
+{
+	switch (event) {
+	case NTD_REPLY_BANNER:
+		banner(shell);
+		break;
+	case NTD_REPLY_COMPLETE:
+		complete(shell);
+		break;
+	case NTD_REPLY_MORE:
+		ask_for_more(shell);
+		break;
+	case NTD_REPLY_PIECE:
+		if (shell->reply.piece_len == NTD_PIECE_SIZE)
+			ask_for_more(shell);
+		else if (ntd_reply_is_whole(&shell->reply))
+			complete(shell);
+		else
+			garbled(shell, NTD_REPLY_GARBLED);
+		break;
+	case NTD_REPLY_GARBLED:
+	case NTD_REPLY_TOO_LONG:
+		garbled(shell, event);
+		break;
+	case NTD_REPLY_HELD:
+	case NTD_REPLY_NONE:
+	default:
+		break;
+	}
+	ntd_shell_pump(shell);
+}
+
+static void note_said(struct ntd_shell *shell, const char *bytes, size_t len)
+{
+	size_t room = shell->said.len < SAID_LIMIT ? SAID_LIMIT - shell->said.len : 0;
+
+	shell->heard = ntd_now();
+	ntd_buf_append(&shell->said, bytes, len < room ? len : room);
+}
+
+bool ntd_shell_read(struct ntd_shell *shell, int batches)
+{
+	char bytes[READ_SIZE];
+
+	while (batches--) {
+		ssize_t got = recv(shell->socket.fd, bytes, sizeof bytes, MSG_DONTWAIT);
+		const char *at = bytes;
+		size_t left = got > 0 ? (size_t)got : 0;
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return errno == EAGAIN;
+		if (!got)
+			return false;
+		note_said(shell, bytes, shell->on_wire ? 0 : left);
+		if (!shell->on_wire)
+			ntd_script_socket_add(&shell->script, bytes, left);
+		else
+			ntd_shell_await_bytes(shell);
+		while (left)
+			handle(shell, ntd_reply_feed(&shell->reply, &at, &left));
+	}
+	return true;
+}
+
+void ntd_shell_ready(struct ntd_source *source, uint32_t events)
+{
+	struct ntd_shell *shell = ntd_container_of(source, struct ntd_shell, socket);
+
+	if (events & EPOLLOUT)
+		ntd_output_flush(&shell->socket, &shell->out);
+	if (events & ~(uint32_t)EPOLLOUT && !ntd_shell_read(shell, 4)) {
+		ntd_source_remove(&shell->socket);
+		ntd_script_socket_close(&shell->script);
+		shell->owner.disconnected(shell->owner.owner);
+	}
+}
+
+struct ntd_script_socket *ntd_shell_socket(struct ntd_shell *shell)
+{
+	return &shell->script;
+}
+
+int64_t ntd_shell_heard(const struct ntd_shell *shell)
+{
+	return shell->heard;
+}

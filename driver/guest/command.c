@@ -1,0 +1,237 @@
+#include "guest/command.h"
+#include "machine/internal.h"
+
+#include "base/text.h"
+
+#include <string.h>
+
+#define MONITOR_PATIENCE (60 * NTD_SECOND)
+
+/* ---- one command */
+
+struct end_query {
+	const struct ntd_machine *machine;
+	bool regular;
+};
+
+static void read_end(void *arg)
+{
+	struct end_query *query = arg;
+
+	query->regular = query->machine->ended && query->machine->wait_status == 0;
+}
+
+static bool has_powered_off(const struct ntd_machine *machine)
+{
+	struct end_query query = {.machine = machine};
+
+	ntd_loop_call(machine->context.loop, read_end, &query);
+	return query.regular;
+}
+
+int ntd_machine_run(struct ntd_machine *machine, const struct ntd_command *command,
+		    struct ntd_result *result, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	if (ntd_machine_before_command(machine, waiter, err) < 0)
+		return -1;
+	return ntd_machine_run_in_guest(machine, command, result, waiter, err);
+}
+
+/* The shortest command counts, which tells of the guest and not of what it was to do; a guest that becomes slower is
+ * believed after a few. */
+static void note_pace(struct ntd_machine *machine, double seconds)
+{
+	double before = machine->pace, most = 2 * (before > 0.05 ? before : 0.05);
+
+	machine->pace = before > 0 && most < seconds ? most : seconds;
+}
+
+int ntd_machine_run_in_guest(struct ntd_machine *machine, const struct ntd_command *command,
+			     struct ntd_result *result, struct ntd_waiter *waiter,
+			     struct ntd_error **err)
+{
+	struct ntd_channel *channel = machine->kind->channel(machine);
+	_cleanup_error_ struct ntd_error *error = NULL;
+	int64_t began;
+
+	if (ntd_machine_connect(machine, waiter, err) < 0)
+		return -1;
+	began = ntd_now();
+	if (channel->ops->run(channel, command, result, waiter, &error) == 0) {
+		if (!command->no_reply)
+			note_pace(machine, ntd_seconds(ntd_now() - began));
+		return 0;
+	}
+	/* A command whose status nobody wants may be the one that shuts the guest down. */
+	if (command->no_status && has_powered_off(machine)) {
+		result->status = -1;
+		return 0;
+	}
+	return ntd_error_move(err, ntd_steal(&error));
+}
+
+int ntd_machine_monitor_command(struct ntd_machine *machine, const char *line,
+				struct ntd_buf *reply, struct ntd_waiter *waiter,
+				struct ntd_error **err)
+{
+	if (ntd_machine_before_command(machine, waiter, err) < 0)
+		return -1;
+	return ntd_monitor_command(machine->monitor, line, reply, ntd_after(MONITOR_PATIENCE),
+				   waiter, err);
+}
+
+static int run_text(struct ntd_machine *machine, struct ntd_bytes text, double timeout,
+		    struct ntd_result *result, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct ntd_command command = {.text = text.data, .text_len = text.len, .timeout = timeout};
+
+	return ntd_machine_run(machine, &command, result, waiter, err);
+}
+
+int ntd_machine_status_of(struct ntd_machine *machine, struct ntd_bytes command,
+			  struct ntd_buf *output, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	_cleanup_result_ struct ntd_result result = {0};
+
+	if (run_text(machine, command, NTD_DEFAULT_TIMEOUT, &result, waiter, err) < 0)
+		return -1;
+	if (output)
+		ntd_buf_append(output, ntd_buf_bytes(&result.output), result.output.len);
+	return result.status;
+}
+
+int ntd_machine_sync(struct ntd_machine *machine, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	_cleanup_free_ char *running = NULL;
+
+	if (machine->state != NTD_MACHINE_CONNECTED || machine->container)
+		return 0;
+	running = ntd_shell_running(machine->shell);
+	if (running) {
+		ntd_log(machine->context.report, NTD_LEVEL_WARNING, machine->name,
+			"not synced, a command is still running: %.200s", running);
+		return 0;
+	}
+	return ntd_machine_status_of(machine, (struct ntd_bytes){.data = "sync", .len = 4}, NULL,
+				     waiter, err) < 0
+		       ? -1
+		       : 0;
+}
+
+/* ---- checks */
+
+static struct ntd_nest step(struct ntd_machine *machine, const char *what, struct ntd_bytes command)
+{
+	_cleanup_free_ char *shown = ntd_shown(command.data, command.len);
+
+	return ntd_nest_begin(machine->context.report, machine->name, "%s: %s", what, shown);
+}
+
+/* What did not come out as it must; -1. */
+static int fails_check(struct ntd_machine *machine, struct ntd_bytes command,
+		       const struct ntd_result *result, struct ntd_error **err)
+{
+	_cleanup_free_ char *shown = ntd_shown(command.data, command.len);
+	_cleanup_free_ char *output = ntd_shown(ntd_buf_bytes(&result->output), result->output.len);
+
+	if (!result->status)
+		return ntd_error_set(err, NTD_E_ASSERTION, "command `%s` unexpectedly succeeded",
+				     shown);
+	ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name, "output: %s", output);
+	return ntd_error_set(err, NTD_E_ASSERTION, "command `%s` failed (exit code %d)", shown,
+			     result->status);
+}
+
+static int check(struct ntd_machine *machine, struct ntd_bytes command, double timeout,
+		 bool must_fail, struct ntd_buf *output, struct ntd_waiter *waiter,
+		 struct ntd_error **err)
+{
+	_cleanup_result_ struct ntd_result result = {0};
+
+	if (run_text(machine, command, timeout, &result, waiter, err) < 0)
+		return -1;
+	ntd_buf_append(output, ntd_buf_bytes(&result.output), result.output.len);
+	return must_fail == (result.status != 0) ? 0 : fails_check(machine, command, &result, err);
+}
+
+int ntd_machine_succeed(struct ntd_machine *machine, struct ntd_bytes command, double timeout,
+			struct ntd_buf *output, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct ntd_nest nest = step(machine, "must succeed", command);
+	int result = check(machine, command, timeout, false, output, waiter, err);
+
+	ntd_nest_end(&nest, result < 0);
+	return result;
+}
+
+int ntd_machine_fail(struct ntd_machine *machine, struct ntd_bytes command, double timeout,
+		     struct ntd_buf *output, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct ntd_nest nest = step(machine, "must fail", command);
+	int result = check(machine, command, timeout, true, output, waiter, err);
+
+	ntd_nest_end(&nest, result < 0);
+	return result;
+}
+
+/* ---- waiting for a status */
+
+struct until {
+	struct ntd_wait wait;
+	struct ntd_bytes command;
+	bool fails;
+	int status;
+	struct ntd_buf *output;
+};
+
+static int try_until(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct until *until = arg;
+	_cleanup_result_ struct ntd_result result = {0};
+	double limit = until->wait.timeout < 0 ? NTD_NO_TIMEOUT : ntd_wait_limit(&until->wait);
+
+	if (limit == 0) /* for the guest that would be none */
+		limit = NTD_DEFAULT_TIMEOUT;
+	if (run_text(until->wait.machine, until->command, limit, &result, waiter, err) < 0)
+		return -1;
+	until->status = result.status;
+	ntd_buf_clear(until->output);
+	ntd_buf_append(until->output, ntd_buf_bytes(&result.output), result.output.len);
+	return (result.status != 0) == until->fails;
+}
+
+char *ntd_command_observed(int status, const struct ntd_buf *output)
+{
+	_cleanup_free_ char *excerpt = ntd_excerpt(ntd_buf_bytes(output), output->len);
+
+	return ntd_asprintf("exit code %d%s%s", status, *excerpt ? ", output:" : ", no output",
+			    excerpt);
+}
+
+static char *until_observed(const void *arg)
+{
+	const struct until *until = arg;
+
+	return ntd_command_observed(until->status, until->output);
+}
+
+int ntd_machine_wait_until(struct ntd_machine *machine, struct ntd_bytes command, bool fails,
+			   double timeout, struct ntd_buf *output, struct ntd_waiter *waiter,
+			   struct ntd_error **err)
+{
+	_cleanup_free_ char *shown = ntd_shown(command.data, command.len);
+	_cleanup_free_ char *what =
+		ntd_asprintf("waiting for %s: %s", fails ? "failure" : "success", shown);
+	struct until until = {.wait = {.step = what,
+				       .attempt = try_until,
+				       .observed = until_observed,
+				       .arg = &until,
+				       .pace = NTD_PACE_SECOND,
+				       .timeout = timeout,
+				       .machine = machine},
+			      .command = command,
+			      .fails = fails,
+			      .output = output};
+
+	return ntd_machine_wait(&until.wait, waiter, err);
+}

@@ -1,0 +1,348 @@
+/* A table of pieces, from what the driver itself knows to what takes the guest's help. `reach` says how far
+ * the machine answers: it begins with the machine's state, and sinks when two pieces are waited for in vain, one
+ * after the other, so that a machine that hangs costs two deadlines and not one a piece.
+ */
+#include "guest/evidence.h"
+
+#include "base/tree.h"
+#include "machine/internal.h"
+#include "guest/screen.h"
+#include "report/outfile.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { CONSOLE_LINES = 200, GUEST_TIMED_OUT = 124 };
+
+/* Longer than the guest's own limit on a command, so that its output until then is not lost. */
+#define REPLY_GRACE (NTD_SECOND / 2)
+
+/* The guest takes a moment until it looks at its clock, which is time that its journal would be short of. */
+#define JOURNAL_MARGIN (NTD_SECOND / 2)
+
+/* What the end of a run may take in all is not much more. */
+#define COLLECTION_MOST (25 * NTD_SECOND)
+
+#define NOTES "notes.txt"
+
+enum reach { REACH_DRIVER, REACH_QEMU, REACH_SHELL };
+
+static const char *const silent[] = {
+	[REACH_QEMU] = "QEMU does not answer",
+	[REACH_SHELL] = "the root shell does not answer",
+};
+
+struct evidence {
+	struct ntd_machine *machine;
+	const char *directory;
+	struct ntd_waiter waiter; /* its deadline is that of the present piece */
+	int64_t deadline, since;
+	enum reach reach;
+	char *barrier;     /* why it goes no further */
+	enum reach missed; /* what the last piece waited for in vain; REACH_DRIVER: it did not */
+	struct ntd_buf notes;
+};
+
+struct piece {
+	const char *file; /* NULL: asks whether the root shell is free */
+	enum reach needs;
+	unsigned seconds; /* to wait for it, on a fast machine */
+	/* Appends to `contents` what becomes the file, also when it fails. */
+	int (*collect)(struct evidence *evidence, const struct piece *piece,
+		       struct ntd_buf *contents, struct ntd_error **err);
+	const char *command; /* for the guest */
+};
+
+static void lower(struct evidence *evidence, enum reach reach, const char *why)
+{
+	evidence->reach = reach;
+	free(evidence->barrier);
+	evidence->barrier = ntd_strdup(why);
+}
+
+/* ---- time */
+
+/* How many times as long as on a fast machine things take. */
+static double slowness(const struct ntd_machine *machine)
+{
+	double emulated = atomic_load(&machine->emulated) ? NTD_SCALE_TCG : 1;
+	double scale = ntd_machine_time_scale(machine);
+
+	return scale > emulated ? scale : emulated;
+}
+
+/* Seconds. A piece runs a few programs, each of which takes what a short command does. */
+static double patience(const struct ntd_machine *machine, const struct piece *piece)
+{
+	double pace = piece->needs == REACH_SHELL ? machine->pace : 0;
+
+	return piece->seconds * slowness(machine) + 4 * pace;
+}
+
+int64_t ntd_machine_collect_patience(const struct ntd_machine *machine)
+{
+	int64_t all = ntd_span(10 * slowness(machine) + 16 * machine->pace);
+
+	return all < COLLECTION_MOST ? all : COLLECTION_MOST;
+}
+
+/* ---- the pieces */
+
+static int console(struct evidence *evidence, const struct piece *piece, struct ntd_buf *contents,
+		   struct ntd_error **err)
+{
+	ntd_console_copy_tail(evidence->machine->console, CONSOLE_LINES, contents);
+	return 0;
+}
+
+static int status(struct evidence *evidence, const struct piece *piece, struct ntd_buf *contents,
+		  struct ntd_error **err)
+{
+	_cleanup_json_ cJSON *reply = ntd_qmp_execute(evidence->machine->qmp, "query-status", NULL,
+						      NTD_FOREVER, &evidence->waiter, err);
+	const cJSON *value = cJSON_GetObjectItemCaseSensitive(reply, "return");
+	const cJSON *word = cJSON_GetObjectItemCaseSensitive(value, "status");
+	_cleanup_free_ char *text = reply ? cJSON_Print(value ? value : reply) : NULL;
+
+	if (!text)
+		return -1;
+	ntd_buf_printf(contents, "%s\n", text);
+	if (cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(value, "running"))) {
+		_cleanup_free_ char *why = ntd_asprintf(
+			"the guest is stopped: %s", cJSON_IsString(word) ? word->valuestring : "?");
+
+		lower(evidence, REACH_QEMU, why);
+	}
+	return 0;
+}
+
+static int screen(struct evidence *evidence, const struct piece *piece, struct ntd_buf *contents,
+		  struct ntd_error **err)
+{
+	_cleanup_free_ char *path = ntd_asprintf("%s/%s", evidence->directory, piece->file);
+
+	return ntd_machine_screenshot(evidence->machine, path, &evidence->waiter, err);
+}
+
+static int run(struct evidence *evidence, const struct piece *piece, const char *text,
+	       struct ntd_buf *contents, struct ntd_error **err)
+{
+	struct ntd_channel *channel = evidence->machine->kind->channel(evidence->machine);
+	struct ntd_command order = {.text = text,
+				    .text_len = strlen(text),
+				    .timeout = patience(evidence->machine, piece)};
+	_cleanup_result_ struct ntd_result result = {0};
+
+	if (channel->ops->run(channel, &order, &result, &evidence->waiter, err) < 0)
+		return -1;
+	ntd_buf_append(contents, ntd_buf_bytes(&result.output), result.output.len);
+	if (result.status == GUEST_TIMED_OUT)
+		return ntd_error_set(err, NTD_E_MACHINE, "not finished after %g seconds",
+				     order.timeout);
+	if (result.status)
+		return ntd_error_set(err, NTD_E_MACHINE, "exit status %d", result.status);
+	return 0;
+}
+
+static int command(struct evidence *evidence, const struct piece *piece, struct ntd_buf *contents,
+		   struct ntd_error **err)
+{
+	return run(evidence, piece, piece->command, contents, err);
+}
+
+/* The guest is told how long ago it was, and not when: it may have another time than the host. */
+static int journal(struct evidence *evidence, const struct piece *piece, struct ntd_buf *contents,
+		   struct ntd_error **err)
+{
+	int64_t ago = ntd_now() - evidence->since + JOURNAL_MARGIN;
+	_cleanup_free_ char *option =
+		evidence->since ? ntd_asprintf("--since=-%lldms", (long long)(ago / NTD_MS))
+				: ntd_strdup("");
+	_cleanup_free_ char *text = ntd_asprintf("since=%s; %s", option, piece->command);
+
+	return run(evidence, piece, text, contents, err);
+}
+
+static int shell_is_free(struct evidence *evidence, const struct piece *piece,
+			 struct ntd_buf *contents, struct ntd_error **err)
+{
+	_cleanup_error_ struct ntd_error *error = NULL;
+	_cleanup_free_ char *running = NULL, *why = NULL;
+
+	if (evidence->machine->shell)
+		running = ntd_shell_running(evidence->machine->shell);
+
+	if (command(evidence, piece, contents, &error) == 0)
+		return 0;
+	if (error->code == NTD_E_TIMEOUT && running)
+		why = ntd_asprintf("the root shell is busy with `%.200s`", running);
+	else if (error->code == NTD_E_TIMEOUT)
+		return ntd_error_move(err, ntd_steal(&error));
+	else
+		why = ntd_strdup(error->message);
+	lower(evidence, REACH_QEMU, why);
+	return 0;
+}
+
+/* The most useful pieces come first. The commands run in any guest: busybox' ps has no options, and a guest without
+ * systemd has the kernel's log only. What a command complains about is in its file, not on the console. */
+static const struct piece pieces[] = {
+	{"console.log", REACH_DRIVER, 1, console, NULL},
+	{"qmp-status.json", REACH_QEMU, 2, status, NULL},
+	{"screen.png", REACH_QEMU, 2, screen, NULL},
+	{NULL, REACH_SHELL, 2, shell_is_free, "true"},
+	{"journal.txt", REACH_SHELL, 3, journal,
+	 "if type -P journalctl > /dev/null; then journalctl --no-pager --lines=200 $since 2>&1; "
+	 "else dmesg 2>&1 | tail -n 200; fi"},
+	{"processes.txt", REACH_SHELL, 3, command, "ps auxww 2> /dev/null || ps 2>&1"},
+	{"failed-units.txt", REACH_SHELL, 3, command,
+	 "systemctl --failed --no-pager --full 2>&1 && "
+	 "{ systemctl status --state=failed --no-pager --full --lines=20 2>&1 || test $? -eq 3; }"},
+};
+enum { PIECES = sizeof pieces / sizeof *pieces };
+
+/* ---- going through them */
+
+/* One line; errors that go on with the last console lines would repeat console.log. */
+static void note(struct evidence *evidence, const struct piece *piece, const char *text)
+{
+	if (piece->file)
+		ntd_buf_printf(&evidence->notes, "%s: %.*s\n", piece->file,
+			       (int)strcspn(text, "\n"), text);
+}
+
+static void write_file(struct evidence *evidence, const char *name, const struct ntd_buf *contents)
+{
+	_cleanup_free_ char *path = ntd_asprintf("%s/%s", evidence->directory, name);
+	struct ntd_error *error = NULL;
+	struct ntd_outfile file;
+
+	if (ntd_outfile_open(&file, path, &error) == 0) {
+		ntd_outfile_write(&file, ntd_buf_bytes(contents), contents->len);
+		ntd_outfile_close(&file, &error);
+	}
+	if (error)
+		ntd_log(evidence->machine->context.report, NTD_LEVEL_WARNING,
+			evidence->machine->name, "%s", error->message);
+	ntd_error_free(error);
+}
+
+/* A piece was waited for in vain; the second in a row says that there is nobody. */
+static void miss(struct evidence *evidence, enum reach needs)
+{
+	if (evidence->missed == needs)
+		lower(evidence, needs - 1, silent[needs]);
+	evidence->missed = needs;
+}
+
+/* Returns whether to go on. */
+static bool collect(struct evidence *evidence, const struct piece *piece)
+{
+	_cleanup_buf_ struct ntd_buf contents = {0};
+	_cleanup_error_ struct ntd_error *error = NULL;
+	bool late = false;
+	int64_t limit = ntd_after(ntd_span(patience(evidence->machine, piece)) + REPLY_GRACE);
+
+	if (piece->needs == REACH_QEMU && !evidence->machine->qmp)
+		return true; /* there is no QEMU */
+	if (ntd_now() >= evidence->deadline)
+		lower(evidence, REACH_DRIVER, "no time was left for it");
+	if (piece->needs > evidence->reach) {
+		note(evidence, piece, evidence->barrier);
+		return true;
+	}
+	evidence->waiter.deadline = ntd_earlier(limit, evidence->deadline);
+	if (piece->collect(evidence, piece, &contents, &error) < 0) {
+		if (error->code == NTD_E_CANCELLED)
+			return false;
+		late = error->code == NTD_E_TIMEOUT;
+		note(evidence, piece, late ? silent[piece->needs] : error->message);
+	}
+	if (late)
+		miss(evidence, piece->needs);
+	else
+		evidence->missed = REACH_DRIVER;
+	if (contents.len && piece->file)
+		write_file(evidence, piece->file, &contents);
+	return true;
+}
+
+/* A root shell that has announced itself to nobody is as good as one that is used. */
+static bool meet_shell(struct ntd_machine *machine)
+{
+	struct ntd_life_wait wait = {.kind = NTD_WAIT_CONNECT};
+	bool met = ntd_life_wait(machine, &wait, ntd_now(), NULL, NULL) == 0;
+
+	free(wait.said);
+	return met;
+}
+
+static void find_reach(struct evidence *evidence)
+{
+	struct ntd_machine_status now = ntd_machine_status(evidence->machine);
+
+	if (now.state == NTD_MACHINE_CONNECTED ||
+	    (now.state == NTD_MACHINE_UP && meet_shell(evidence->machine))) {
+		evidence->reach = REACH_SHELL;
+	} else if (now.state == NTD_MACHINE_UP) {
+		lower(evidence, REACH_QEMU,
+		      evidence->machine->container ? "the container has not booted yet"
+						   : "the guest has not shown a root shell yet");
+	} else if (now.ended) {
+		_cleanup_free_ char *how = ntd_status_text(now.wait_status);
+		_cleanup_free_ char *why =
+			ntd_asprintf("the %s process %s",
+				     evidence->machine->container ? "systemd-nspawn" : "QEMU", how);
+
+		lower(evidence, REACH_DRIVER, why);
+	} else {
+		_cleanup_free_ char *why =
+			ntd_asprintf("the machine is %s", ntd_machine_state_name(now.state));
+
+		lower(evidence, REACH_DRIVER, why);
+	}
+}
+
+bool ntd_machine_was_started(struct ntd_machine *machine)
+{
+	struct ntd_machine_status now = ntd_machine_status(machine);
+
+	return now.state != NTD_MACHINE_DOWN || now.ended;
+}
+
+void ntd_machine_collect(struct ntd_machine *machine, const char *directory, int64_t since,
+			 const struct ntd_waiter *limits)
+{
+	struct evidence evidence = {.machine = machine,
+				    .directory = directory,
+				    .waiter.cancel_fd = limits->cancel_fd,
+				    .deadline = limits->deadline,
+				    .barrier = ntd_strdup(""),
+				    .since = since};
+	_cleanup_error_ struct ntd_error *error = NULL;
+	bool going_on = ntd_tree_make(directory, &error) == 0;
+
+	if (error)
+		ntd_log(machine->context.report, NTD_LEVEL_WARNING, machine->name, "%s",
+			error->message);
+	else
+		find_reach(&evidence);
+	for (size_t i = 0; going_on && i < PIECES; i++)
+		going_on = collect(&evidence, &pieces[i]);
+	if (evidence.notes.len)
+		write_file(&evidence, NOTES, &evidence.notes);
+	ntd_buf_free(&evidence.notes);
+	free(evidence.barrier);
+}
+
+void ntd_evidence_remove(const char *directory)
+{
+	for (size_t i = 0; i <= PIECES; i++) {
+		const char *name = i < PIECES ? pieces[i].file : NOTES;
+		_cleanup_free_ char *path = ntd_asprintf("%s/%s", directory, name ? name : "");
+
+		if (name)
+			unlink(path);
+	}
+	rmdir(directory);
+}

@@ -1,0 +1,218 @@
+/* A script's thread. The shared directory is the guest's as much as ours: it may put anything in it at any time, also
+ * where a copy is being made. See base/tree.h.
+ */
+#include "guest/files.h"
+
+#include "base/text.h"
+#include "base/tree.h"
+#include "machine/internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define SHARED_IN_GUEST "/tmp/shared"
+
+enum { FILE_LIMIT = 1 << 30 };
+
+/* ---- the shared directory */
+
+/* A directory of its own there for one copy; `guest` is its path in the guest. */
+struct place {
+	int shared, directory;
+	char *name, *guest;
+};
+
+#define NO_PLACE ((struct place){.shared = -1, .directory = -1})
+
+static void place_free(struct place *place)
+{
+	if (place->name)
+		ntd_tree_remove_at(place->shared, place->name, NULL);
+	ntd_cleanup_fd(&place->shared);
+	ntd_cleanup_fd(&place->directory);
+	free(place->name);
+	free(place->guest);
+}
+
+#define _cleanup_place_ _cleanup_(place_free)
+
+static const char *name_in(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+static int make_place(const struct ntd_machine *machine, struct place *place,
+		      struct ntd_error **err)
+{
+	enum { DIRECTORY = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC };
+	_cleanup_free_ char *path = ntd_asprintf("%s/copy-XXXXXX", machine->shared_dir);
+
+	place->shared = open(machine->shared_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (place->shared < 0 || !mkdtemp(path)) {
+		ntd_error_sys(err, errno, "cannot make %s", path);
+		return -1;
+	}
+	place->name = ntd_strdup(name_in(path));
+	place->guest = ntd_asprintf(SHARED_IN_GUEST "/%s", place->name);
+	place->directory = openat(place->shared, place->name, DIRECTORY);
+	if (place->directory < 0) {
+		ntd_error_sys(err, errno, "cannot read %s", path);
+		return -1;
+	}
+	return 0;
+}
+
+/* The path without slashes, and components that are only a dot, at its end. */
+static char *trimmed(const char *path)
+{
+	size_t len = strlen(path);
+
+	while (len > 1 && (path[len - 1] == '/' || (path[len - 1] == '.' && path[len - 2] == '/')))
+		len--;
+	return ntd_strndup(path, len);
+}
+
+/* What it is called is to be a name in another directory. */
+static int check_name(const char *path, struct ntd_error **err)
+{
+	const char *name = name_in(path);
+
+	if (*name && strcmp(name, ".") != 0 && strcmp(name, "..") != 0)
+		return 0;
+	return ntd_error_set(err, NTD_E_VALUE, "%s cannot be copied: it has no name of its own",
+			     path);
+}
+
+static char *parent_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	if (!slash)
+		return ntd_strdup(".");
+	return slash == path ? ntd_strdup("/") : ntd_strndup(path, (size_t)(slash - path));
+}
+
+/* Runs `WORDS... PATHS`, each path quoted, which must succeed. */
+static int guest(const struct ntd_copy *copy, const char *words, const char *first,
+		 const char *second, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	_cleanup_buf_ struct ntd_buf command = {0}, output = {0};
+
+	ntd_buf_puts(&command, words);
+	ntd_buf_puts(&command, " ");
+	ntd_shell_quote(&command, first, strlen(first));
+	if (second) {
+		ntd_buf_puts(&command, " ");
+		ntd_shell_quote(&command, second, strlen(second));
+	}
+	if (copy->succeed)
+		return copy->succeed(copy->arg, ntd_buf_view(&command), waiter, err);
+	return ntd_machine_succeed(copy->machine, ntd_buf_view(&command), NTD_NO_TIMEOUT, &output,
+				   waiter, err);
+}
+
+/* ---- copies */
+
+int ntd_machine_copy_from_host(const struct ntd_copy *copy, const char *source, const char *target,
+			       struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	const struct ntd_machine *machine = copy->machine;
+	_cleanup_place_ struct place place = NO_PLACE;
+	_cleanup_free_ char *from = trimmed(source), *to = trimmed(target), *parent = parent_of(to);
+	_cleanup_free_ char *in_guest = NULL;
+	struct stat info;
+
+	if (stat(from, &info) < 0)
+		return ntd_error_sys(err, errno, "cannot copy %s to machine '%s'", source,
+				     machine->name);
+	if (check_name(from, err) < 0 || make_place(machine, &place, err) < 0)
+		return -1;
+	in_guest = ntd_asprintf("%s/%s", place.guest, name_in(from));
+	if (guest(copy, "mkdir -p", place.guest, NULL, waiter, err) < 0 ||
+	    ntd_tree_copy_to_guest(from, place.directory, name_in(from), err) < 0 ||
+	    guest(copy, "mkdir -p", parent, NULL, waiter, err) < 0 ||
+	    guest(copy, "cp -r", in_guest, to, waiter, err) < 0)
+		return -1;
+	return 0;
+}
+
+/* Links are followed in the guest (-L): where they lead is a matter of its files, not of the host's. */
+int ntd_machine_copy_from_guest(const struct ntd_copy *copy, const char *source,
+				const char *target_dir, struct ntd_waiter *waiter,
+				struct ntd_error **err)
+{
+	const struct ntd_machine *machine = copy->machine;
+	_cleanup_place_ struct place place = NO_PLACE;
+	_cleanup_free_ char *from = trimmed(source), *directory = NULL, *target = NULL;
+	_cleanup_free_ char *in_guest = NULL;
+
+	if (check_name(from, err) < 0 || make_place(machine, &place, err) < 0)
+		return -1;
+	in_guest = ntd_asprintf("%s/%s", place.guest, name_in(from));
+	directory = target_dir[0] == '/'
+			    ? ntd_strdup(target_dir)
+			    : ntd_asprintf("%s/%s", machine->context.out_dir, target_dir);
+	target = ntd_asprintf("%s/%s", directory, name_in(from));
+	if (guest(copy, "mkdir -p", place.guest, NULL, waiter, err) < 0 ||
+	    guest(copy, "cp -rL", from, in_guest, waiter, err) < 0 ||
+	    ntd_tree_make(directory, err) < 0)
+		return -1;
+	return ntd_tree_copy_from_guest(place.directory, name_in(from), target, err);
+}
+
+/* ---- by the shell */
+
+static int read_file(const char *path, struct ntd_buf *bytes, struct ntd_error **err)
+{
+	_cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t got = fd < 0 ? -1 : 1;
+
+	while (got > 0 && bytes->len <= FILE_LIMIT) {
+		got = read(fd, ntd_buf_reserve(bytes, 64 << 10), 64 << 10);
+		if (got > 0)
+			ntd_buf_added(bytes, (size_t)got);
+	}
+	if (got < 0)
+		return ntd_error_sys(err, errno, "cannot read %s", path);
+	if (bytes->len > FILE_LIMIT)
+		return ntd_error_set(err, NTD_E_VALUE, "%s is larger than 1 GiB", path);
+	return 0;
+}
+
+static int copy_via_shell(struct ntd_machine *machine, const char *source, const char *target,
+			  struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	_cleanup_buf_ struct ntd_buf bytes = {0};
+	_cleanup_result_ struct ntd_result result = {0};
+	_cleanup_free_ char *text =
+		ntd_asprintf("mkdir -p $(dirname %s); cat > %s", target, target);
+	struct ntd_command command = {
+		.text = text, .text_len = strlen(text), .timeout = NTD_NO_TIMEOUT};
+
+	if (read_file(source, &bytes, err) < 0)
+		return -1;
+	command.input = ntd_buf_bytes(&bytes);
+	command.input_len = bytes.len;
+	if (ntd_machine_run(machine, &command, &result, waiter, err) < 0)
+		return -1;
+	if (result.status)
+		return ntd_error_set(err, NTD_E_ASSERTION, "command `%s` failed (exit code %d)",
+				     text, result.status);
+	return 0;
+}
+
+int ntd_machine_copy_via_shell(struct ntd_machine *machine, const char *source, const char *target,
+			       struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct ntd_nest nest = ntd_nest_begin(machine->context.report, machine->name,
+					      "copying %s to %s by the root shell", source, target);
+	int result = copy_via_shell(machine, source, target, waiter, err);
+
+	ntd_nest_end(&nest, result < 0);
+	return result;
+}

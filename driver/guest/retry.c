@@ -1,0 +1,179 @@
+#include "guest/retry.h"
+
+#include "base/text.h"
+#include "machine/machine.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+/* How long what has been seen must have stood as it is to be taken for whole. */
+#define SETTLED (100 * NTD_MS)
+/* What never stands still counts after so long. */
+#define FRESH_MOST NTD_SECOND
+/* Looks that fail for so long fail the wait: a bus that restarts is back by then. */
+#define FAILING_MOST (5 * NTD_SECOND)
+
+/* When the next attempt is due. Our own probes do not oversleep the limit. */
+static int64_t next_attempt(int64_t began, int64_t limit, enum ntd_pace pace)
+{
+	int64_t now = ntd_now(), pause = (now - began) / 16;
+
+	if (pace == NTD_PACE_SECOND)
+		return now + NTD_SECOND;
+	if (pause < 10 * NTD_MS)
+		pause = 10 * NTD_MS;
+	if (pause > 250 * NTD_MS)
+		pause = 250 * NTD_MS;
+	return limit == NTD_FOREVER ? now + pause : ntd_earlier(now + pause, began + limit);
+}
+
+/* The fewest digits that give the number back, without an exponent where Python has none. */
+char *ntd_float_text(double number)
+{
+	int digits = 1, exponent;
+
+	for (;; digits++) {
+		_cleanup_free_ char *text = ntd_asprintf("%.*e", digits - 1, number);
+		const char *mark;
+
+		if (digits < 17 && ntd_strtod(text, NULL) != number)
+			continue;
+		mark = strchr(text, 'e');
+		exponent = mark ? (int)strtol(mark + 1, NULL, 10) : 99;
+		if (exponent < -4 || exponent >= 16)
+			return ntd_steal(&text);
+		break;
+	}
+	return ntd_asprintf("%.*f", digits - 1 > exponent ? digits - 1 - exponent : 1, number);
+}
+
+/* ---- the error */
+
+enum { EXCERPT_LINES = 20, EXCERPT_BYTES = 4000 };
+
+/* The length of a text without the white space at its end. */
+static size_t without_end(const char *text, size_t len)
+{
+	while (len && isspace((unsigned char)text[len - 1]))
+		len--;
+	return len;
+}
+
+char *ntd_excerpt(const char *text, size_t len)
+{
+	_cleanup_buf_ struct ntd_buf excerpt = {0};
+	size_t start, lines = 0;
+
+	len = without_end(text, len);
+	for (start = len; start && len - start < EXCERPT_BYTES; start--)
+		if (text[start - 1] == '\n' && ++lines == EXCERPT_LINES)
+			break;
+	while (start < len) {
+		const char *end = memchr(text + start, '\n', len - start);
+		size_t line = end ? (size_t)(end - text) - start : len - start;
+
+		ntd_buf_puts(&excerpt, "\n    ");
+		ntd_buf_append(&excerpt, text + start, without_end(text + start, line));
+		start += line + (end != NULL);
+	}
+	return ntd_shown(ntd_buf_bytes(&excerpt), excerpt.len);
+}
+
+double ntd_wait_limit(const struct ntd_wait *wait)
+{
+	return wait->timeout * (wait->machine ? ntd_machine_time_scale(wait->machine) : 1);
+}
+
+char *ntd_stretched(const struct ntd_machine *machine)
+{
+	double scale = machine ? ntd_machine_time_scale(machine) : 1;
+
+	if (scale == 1)
+		return ntd_strdup("");
+	return ntd_asprintf(", which --timeout-scale made %g times as long", scale);
+}
+
+struct ntd_error *ntd_wait_timed_out(const struct ntd_wait *wait, int64_t waited)
+{
+	_cleanup_free_ char *timeout = ntd_float_text(wait->timeout);
+	_cleanup_free_ char *seen = wait->observed ? wait->observed(wait->arg) : NULL;
+	_cleanup_free_ char *stretched = ntd_stretched(wait->machine);
+	_cleanup_free_ char *what =
+		wait->step ? ntd_asprintf(": machine '%s': %s", ntd_machine_name(wait->machine),
+					  wait->step)
+			   : NULL;
+
+	return ntd_error_new(NTD_E_ASSERTION,
+			     "action timed out after %.2f seconds (timeout=%s)%s%s%s%s",
+			     ntd_seconds(waited), timeout, stretched, what ? what : "",
+			     seen ? "; last seen: " : "", seen ? seen : "");
+}
+
+/* ---- attempts */
+
+enum ntd_verdict ntd_glance_again(struct ntd_glance *glance, const struct ntd_buf *look)
+{
+	if (glance->since && glance->seen.len == look->len &&
+	    !memcmp(ntd_buf_bytes(&glance->seen), ntd_buf_bytes(look), look->len))
+		return ntd_now() - glance->since >= SETTLED ? NTD_HOLDS : NTD_FRESH;
+	ntd_buf_clear(&glance->seen);
+	ntd_buf_append(&glance->seen, ntd_buf_bytes(look), look->len);
+	glance->since = ntd_now();
+	return NTD_FRESH;
+}
+
+/* The verdicts so far, and since when the last ones have been the same. */
+struct course {
+	int64_t began, since;
+	int verdict;
+};
+
+static int64_t has_been(struct course *course, int verdict)
+{
+	int64_t now = ntd_now();
+
+	if (verdict != course->verdict)
+		course->since = now;
+	course->verdict = verdict;
+	return now - course->since;
+}
+
+/* What a verdict means for the retrying: NTD_NOT_YET, NTD_HOLDS, or -1 with the error. */
+static int decide(struct course *course, int verdict, bool first, bool last,
+		  struct ntd_error **error)
+{
+	int64_t lasted = has_been(course, verdict);
+
+	if (verdict == NTD_FRESH)
+		return first || last || lasted >= FRESH_MOST ? NTD_HOLDS : NTD_NOT_YET;
+	if (verdict != NTD_CANNOT_TELL)
+		return verdict;
+	if (last || lasted >= FAILING_MOST)
+		return -1;
+	ntd_error_free(ntd_steal(error));
+	return NTD_NOT_YET;
+}
+
+int ntd_retry(const struct ntd_wait *wait, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct course course = {.began = ntd_now()};
+
+	for (bool first = true;; first = false) {
+		int64_t limit = wait->timeout < 0 ? NTD_FOREVER : ntd_span(ntd_wait_limit(wait));
+		bool last = ntd_now() - course.began >= limit;
+		struct ntd_error *error = NULL;
+		int held = wait->attempt(wait->arg, last, waiter, &error);
+
+		held = decide(&course, held, first, last, &error);
+		if (held < 0)
+			return ntd_error_move(err, error);
+		if (held)
+			return 0;
+		if (last)
+			return ntd_error_move(err,
+					      ntd_wait_timed_out(wait, ntd_now() - course.began));
+		if (ntd_wait_until(next_attempt(course.began, limit, wait->pace), waiter, err) < 0)
+			return -1;
+	}
+}

@@ -1,0 +1,230 @@
+/* QEMU writes a picture of the screen to a file in the state directory; it is read and removed at once,
+ * and what follows works on the bytes. A reading is one variant of one picture: a job for the engines, or
+ * what is remembered of an equal picture.
+ */
+#include "guest/screen_text.h"
+
+#include "machine/internal.h"
+#include "guest/screen.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+enum { FILE_LIMIT = 256 << 20, READ_SIZE = 64 << 10 };
+
+/* A picture of a few megapixels takes seconds; others may be in the queue before it. */
+#define READING_PATIENCE (900 * NTD_SECOND)
+
+/* ---- a picture of the screen */
+
+static int read_fd(int fd, struct ntd_buf *bytes)
+{
+	ssize_t got;
+
+	while ((got = read(fd, ntd_buf_reserve(bytes, READ_SIZE), READ_SIZE)) > 0) {
+		ntd_buf_added(bytes, (size_t)got);
+		if (bytes->len > FILE_LIMIT) {
+			errno = EFBIG;
+			return -1;
+		}
+	}
+	return (int)got;
+}
+
+static int read_picture(const struct ntd_machine *machine, const char *path,
+			struct ntd_buf *picture, struct ntd_error **err)
+{
+	_cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || read_fd(fd, picture) < 0)
+		return ntd_error_sys(err, errno, "machine '%s': cannot read %s", machine->name,
+				     path);
+	return 0;
+}
+
+/* QEMU may make another file of that name. */
+static int take_picture_at(struct ntd_machine *machine, const char *path, struct ntd_buf *picture,
+			   struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	if (ntd_machine_screenshot(machine, path, waiter, err) < 0)
+		return -1;
+	return read_picture(machine, path, picture, err);
+}
+
+static int take_picture(struct ntd_machine *machine, struct ntd_buf *picture,
+			struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	_cleanup_free_ char *path = ntd_asprintf("%s/screen-XXXXXX.png", machine->state_dir);
+	_cleanup_fd_ int reserved = -1;
+	int result;
+
+	if (ntd_machine_before_command(machine, waiter, err) < 0)
+		return -1;
+	reserved = mkostemps(path, (int)strlen(".png"), O_CLOEXEC);
+	if (reserved < 0)
+		return ntd_error_sys(err, errno, "machine '%s': cannot make %s", machine->name,
+				     path);
+	result = take_picture_at(machine, path, picture, waiter, err);
+	unlink(path);
+	return result;
+}
+
+/* ---- memory */
+
+static const char *recall(const struct ntd_screen_memory *memory, const struct ntd_buf *picture,
+			  enum ntd_picture_variant variant)
+{
+	const struct ntd_seen *seen = memory ? memory->seen[variant] : NULL;
+
+	for (size_t i = 0; seen && i < 2; i++)
+		if (seen[i].text && seen[i].picture.len == picture->len &&
+		    !memcmp(ntd_buf_bytes(&seen[i].picture), ntd_buf_bytes(picture), picture->len))
+			return seen[i].text;
+	return NULL;
+}
+
+static void forget(struct ntd_seen *seen)
+{
+	ntd_buf_free(&seen->picture);
+	free(ntd_steal(&seen->text));
+}
+
+/* Takes the picture. */
+static void remember(struct ntd_screen_memory *memory, struct ntd_buf *picture,
+		     const struct ntd_screen_text *text)
+{
+	struct ntd_seen *seen = memory->seen[text->variant];
+
+	forget(&seen[1]);
+	seen[1] = seen[0];
+	seen[0] = (struct ntd_seen){.picture = *picture, .text = ntd_strdup(text->text)};
+	*picture = (struct ntd_buf){0};
+}
+
+void ntd_screen_memory_free(struct ntd_screen_memory *memory)
+{
+	for (size_t i = 0; i < NTD_PICTURE_VARIANT_COUNT; i++) {
+		forget(&memory->seen[i][0]);
+		forget(&memory->seen[i][1]);
+	}
+}
+
+/* ---- one variant */
+
+struct reading {
+	struct ntd_buf picture;
+	const char *known; /* its text, from the memory */
+	struct ntd_ocr_job *job;
+};
+
+static int begin(struct ntd_machine *machine, const struct ntd_screen_look *look,
+		 struct reading *readings, size_t index, struct ntd_waiter *waiter,
+		 struct ntd_error **err)
+{
+	struct reading *reading = &readings[index];
+	const struct ntd_buf *first = &readings[0].picture;
+
+	if (index && look->one_picture)
+		ntd_buf_append(&reading->picture, ntd_buf_bytes(first), first->len);
+	else if (look->file) {
+		if (read_picture(machine, look->file, &reading->picture, err) < 0)
+			return -1;
+	} else if (take_picture(machine, &reading->picture, waiter, err) < 0)
+		return -1;
+	reading->known = recall(look->memory, &reading->picture, index);
+	if (!reading->known)
+		reading->job = ntd_ocr_begin(look->ocr, &reading->picture, index);
+	return 0;
+}
+
+struct death_query {
+	struct ntd_machine *machine;
+	struct ntd_error *error;
+};
+
+static void copy_death(void *arg)
+{
+	struct death_query *query = arg;
+
+	if (query->machine->state == NTD_MACHINE_DEAD)
+		query->error = ntd_error_copy(query->machine->death);
+}
+
+static int fail_without_machine(struct ntd_machine *machine, struct ntd_error **err)
+{
+	struct death_query query = {.machine = machine};
+
+	ntd_loop_call(machine->context.loop, copy_death, &query);
+	if (query.error)
+		return ntd_error_move(err, query.error);
+	return ntd_error_set(err, NTD_E_DEAD, "machine '%s' was shut down in the meantime",
+			     machine->name);
+}
+
+/* The request waits for the end of the machine, and the job ends it as well. */
+static int wait_for_job(struct ntd_machine *machine, struct ntd_ocr_job *job,
+			struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct ntd_life_wait either = {.kind = NTD_WAIT_GONE};
+	int result;
+
+	ntd_life_begin(machine, &either);
+	ntd_ocr_tell(job, &either.request);
+	result = ntd_request_wait(&either.request, ntd_after(READING_PATIENCE), waiter, err);
+	ntd_ocr_tell(job, NULL);
+	if (result < 0)
+		return ntd_error_wrap(err, "machine '%s': reading the screen", machine->name);
+	return ntd_ocr_has_ended(job) ? 0 : fail_without_machine(machine, err);
+}
+
+/* Waits for the text and shows it to the reader. */
+static int finish(struct ntd_machine *machine, const struct ntd_screen_look *look,
+		  struct reading *reading, enum ntd_picture_variant variant,
+		  struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct ntd_screen_text text = {.variant = variant, .text = reading->known};
+	int result;
+
+	if (reading->job) {
+		if (wait_for_job(machine, reading->job, waiter, err) < 0)
+			return -1;
+		text.text = ntd_ocr_text(reading->job, &text.seconds, err);
+	}
+	if (!text.text)
+		return ntd_error_wrap(err, "machine '%s'", machine->name);
+	result = look->reader(look->arg, &text, waiter, err);
+	if (reading->job && look->memory)
+		remember(look->memory, &reading->picture, &text);
+	return result;
+}
+
+/* ---- all of them */
+
+static int read_each(struct ntd_machine *machine, const struct ntd_screen_look *look,
+		     struct reading *readings, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	size_t begun = 0, workers = ntd_ocr_workers(look->ocr);
+	int result = 0;
+
+	for (size_t i = 0; result == 0 && i < look->variants; i++) {
+		for (; begun < look->variants && begun < i + workers; begun++)
+			if (begin(machine, look, readings, begun, waiter, err) < 0)
+				return -1;
+		result = finish(machine, look, &readings[i], i, waiter, err);
+	}
+	return result;
+}
+
+int ntd_machine_read_screen(struct ntd_machine *machine, const struct ntd_screen_look *look,
+			    struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct reading readings[NTD_PICTURE_VARIANT_COUNT] = {0};
+	int result = read_each(machine, look, readings, waiter, err);
+
+	for (size_t i = 0; i < NTD_PICTURE_VARIANT_COUNT; i++) {
+		ntd_ocr_drop(readings[i].job);
+		ntd_buf_free(&readings[i].picture);
+	}
+	return result;
+}

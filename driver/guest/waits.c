@@ -1,0 +1,158 @@
+/* Waits for things in the guest that a command of ours can probe without effect. */
+#include "guest/command.h"
+
+#include "base/text.h"
+#include "machine/internal.h"
+
+#include <string.h>
+
+int ntd_machine_wait(const struct ntd_wait *wait, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct ntd_nest nest = ntd_nest_begin(wait->machine->context.report, wait->machine->name,
+					      "%s", wait->step);
+	int result = ntd_retry(wait, waiter, err);
+
+	ntd_nest_end(&nest, result < 0);
+	return result;
+}
+
+/* A command, and whether it must succeed or fail for the wait to end. */
+struct probe {
+	struct ntd_wait wait;
+	const char *command, *then; /* what follows the command when it succeeds; NULL: nothing */
+	bool succeeds;
+	/* What a look means that has ended as it must; NULL: that it holds. */
+	enum ntd_verdict (*judge)(struct probe *probe);
+	struct ntd_glance glance; /* for that */
+	int status;
+	struct ntd_buf output;
+};
+
+/* Seconds that an attempt may take, however short the wait: a slow guest must be able to answer. */
+#define ATTEMPT_LEAST 10.0
+
+/* An attempt may last as long as the wait: a port that swallows what is sent to it keeps nc for minutes. */
+static double attempt_limit(const struct ntd_wait *wait)
+{
+	double limit = ntd_wait_limit(wait);
+
+	if (wait->timeout < 0 || limit > NTD_DEFAULT_TIMEOUT)
+		return NTD_DEFAULT_TIMEOUT;
+	return limit > ATTEMPT_LEAST ? limit : ATTEMPT_LEAST;
+}
+
+static int try_probe(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct probe *probe = arg;
+	/* What the command complains of goes with its output. */
+	_cleanup_free_ char *text =
+		ntd_asprintf("exec 2>&1; %s%s%s", probe->command, probe->then ? " && " : "",
+			     probe->then ? probe->then : "");
+	struct ntd_command command = {
+		.text = text, .text_len = strlen(text), .timeout = attempt_limit(&probe->wait)};
+	_cleanup_result_ struct ntd_result result = {0};
+
+	if (ntd_machine_run(probe->wait.machine, &command, &result, waiter, err) < 0)
+		return -1;
+	probe->status = result.status;
+	ntd_buf_clear(&probe->output);
+	ntd_buf_append(&probe->output, ntd_buf_bytes(&result.output), result.output.len);
+	if ((result.status == 0) != probe->succeeds)
+		return NTD_NOT_YET;
+	return probe->judge ? probe->judge(probe) : NTD_HOLDS;
+}
+
+static char *probe_observed(const void *arg)
+{
+	const struct probe *probe = arg;
+	_cleanup_free_ char *result = ntd_command_observed(probe->status, &probe->output);
+
+	return ntd_asprintf("`%s`: %s", probe->command, result);
+}
+
+static int wait_for_probe(struct probe *probe, struct ntd_machine *machine, const char *step,
+			  double timeout, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	int result;
+
+	probe->wait = (struct ntd_wait){.step = step,
+					.attempt = try_probe,
+					.observed = probe_observed,
+					.arg = probe,
+					.pace = NTD_PACE_ADAPTIVE,
+					.timeout = timeout,
+					.machine = machine};
+	result = ntd_machine_wait(&probe->wait, waiter, err);
+	ntd_buf_free(&probe->output);
+	ntd_buf_free(&probe->glance.seen);
+	return result;
+}
+
+/* ---- files */
+
+/* For judge_file(), what of a regular file can change while it is written: nothing of anything else. A guest
+ * without `stat -c` tells its first line only. */
+static char *file_state(const char *path)
+{
+	return ntd_asprintf("{ ! test -f %s || { test -s %s && echo full || echo empty; "
+			    "stat -L -c '%%s %%y' %s 2> /dev/null || true; }; }",
+			    path, path, path);
+}
+
+static enum ntd_verdict judge_file(struct probe *probe)
+{
+	if (!probe->output.len)
+		return NTD_HOLDS;
+	if (ntd_find(ntd_buf_bytes(&probe->output), probe->output.len, "empty"))
+		return NTD_FRESH;
+	return ntd_glance_again(&probe->glance, &probe->output);
+}
+
+/* The path is not quoted: scripts have always been able to use patterns and variables. */
+int ntd_machine_wait_for_file(struct ntd_machine *machine, const char *path, double timeout,
+			      struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	_cleanup_free_ char *step = ntd_asprintf("waiting for file '%s'", path);
+	_cleanup_free_ char *command = ntd_asprintf("test -e %s", path), *state = file_state(path);
+	struct probe probe = {
+		.command = command, .then = state, .succeeds = true, .judge = judge_file};
+
+	return wait_for_probe(&probe, machine, step, timeout, waiter, err);
+}
+
+/* ---- ports, sockets, X: who can connect can use them */
+
+int ntd_machine_wait_for_port(struct ntd_machine *machine, int port, const char *address, bool open,
+			      double timeout, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	_cleanup_free_ char *step = ntd_asprintf("waiting for TCP port %d on %s%s", port, address,
+						 open ? "" : " to be closed");
+	_cleanup_free_ char *command = ntd_asprintf("nc -z %s %d", address, port);
+	struct probe probe = {.command = command, .succeeds = open};
+
+	return wait_for_probe(&probe, machine, step, timeout, waiter, err);
+}
+
+int ntd_machine_wait_for_unix_socket(struct ntd_machine *machine, const char *address,
+				     bool datagram, double timeout, struct ntd_waiter *waiter,
+				     struct ntd_error **err)
+{
+	_cleanup_free_ char *step = ntd_asprintf("waiting for UNIX-domain %s on '%s'",
+						 datagram ? "datagram" : "stream", address);
+	_cleanup_free_ char *command =
+		ntd_asprintf("nc -z %s %s", datagram ? "-uU" : "-U", address);
+	struct probe probe = {.command = command, .succeeds = true};
+
+	return wait_for_probe(&probe, machine, step, timeout, waiter, err);
+}
+
+int ntd_machine_wait_for_x(struct ntd_machine *machine, double timeout, struct ntd_waiter *waiter,
+			   struct ntd_error **err)
+{
+	struct probe probe = {.command = "journalctl -b SYSLOG_IDENTIFIER=systemd | "
+					 "grep 'Reached target Current graphical' > /dev/null && "
+					 "[ -e /tmp/.X11-unix/X0 ]",
+			      .succeeds = true};
+
+	return wait_for_probe(&probe, machine, "waiting for the X11 server", timeout, waiter, err);
+}

@@ -1,0 +1,258 @@
+/* A container: the process is systemd-nspawn's start script, NixOS' run-NAME-nspawn.
+ *
+ * systemd-nspawn writes datagrams to a socket that the driver has bound (sd_notify(3)): with
+ * X_NSPAWN_LEADER_PID=n when it has started the container's init, and READY=1 when that has booted. With
+ * both, commands can be run, by nsenter(1) into the namespaces of that process. The socket is read as long as
+ * the container lives, for init waits when it is full. A container that reboots has a new leader.
+ *
+ * Everything that is printed is one console: what the start script and systemd-nspawn write, the container's
+ * journal, and what commands write to standard error.
+ *
+ * Format: https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html
+ */
+#include "machine/container_internal.h"
+
+#include "base/text.h"
+#include "qemu/start_command.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+enum { DATAGRAM_LIMIT = 16 << 10, DATAGRAMS_AT_ONCE = 64, POWER_OFF_SECONDS = 60 };
+
+/* ---- what systemd-nspawn says */
+
+static void forget_leader(struct ntd_container *container)
+{
+	container->leader = 0;
+	container->ready = false;
+	ntd_close_fd(&container->leader_fd);
+}
+
+pid_t ntd_machine_leader(const struct ntd_machine *machine)
+{
+	return machine->container ? machine->container->leader : 0;
+}
+
+bool ntd_container_leader_lives(const struct ntd_container *container)
+{
+	return container->leader_fd >= 0 &&
+	       syscall(SYS_pidfd_send_signal, container->leader_fd, 0, NULL, 0) == 0;
+}
+
+/* A number that no process has any more is as bad as none. */
+static void set_leader(struct ntd_container *container, const char *text)
+{
+	char *end;
+	long pid = strtol(text, &end, 10);
+
+	if (end == text || *end || pid <= 1 || pid > INT_MAX || pid == container->leader)
+		return;
+	if (container->leader) { /* it has booted again */
+		forget_leader(container);
+		container->machine->announced = false;
+		ntd_life_event(container->machine, NTD_MACHINE_DISCONNECT);
+	}
+	container->leader_fd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
+	if (container->leader_fd >= 0)
+		container->leader = (pid_t)pid;
+}
+
+static void take_line(struct ntd_container *container, const char *line)
+{
+	static const char leader[] = "X_NSPAWN_LEADER_PID=";
+
+	if (ntd_has_prefix(line, leader))
+		set_leader(container, line + sizeof leader - 1);
+	else if (!strcmp(line, "READY=1"))
+		container->ready = true;
+}
+
+static void take_message(struct ntd_container *container, char *message)
+{
+	char *rest = message, *line;
+	bool was_there = container->ready && container->leader;
+
+	while ((line = strsep(&rest, "\n")))
+		take_line(container, line);
+	if (!was_there && container->ready && container->leader)
+		ntd_life_announce(container->machine);
+}
+
+static void notified(struct ntd_source *source, uint32_t events)
+{
+	struct ntd_container *container = ntd_container_of(source, struct ntd_container, notify);
+	char message[DATAGRAM_LIMIT + 1];
+	ssize_t len = 0;
+
+	for (int i = 0; i < DATAGRAMS_AT_ONCE && len >= 0; i++) {
+		len = recv(source->fd, message, DATAGRAM_LIMIT, MSG_DONTWAIT | MSG_TRUNC);
+		if (len < 0 || len > DATAGRAM_LIMIT)
+			continue;
+		message[len] = '\0';
+		take_message(container, message);
+	}
+}
+
+static int listen_for_notices(struct ntd_container *container, struct ntd_error **err)
+{
+	struct ntd_machine *machine = container->machine;
+	_cleanup_fd_ int fd = ntd_machine_bind(SOCK_DGRAM, machine->notify_path, err);
+
+	if (fd < 0)
+		return -1;
+	container->notify.fd = fd;
+	if (ntd_source_add(machine->context.loop, &container->notify, EPOLLIN, err) < 0) {
+		container->notify.fd = -1;
+		return -1;
+	}
+	ntd_steal_fd(&fd);
+	return 0;
+}
+
+/* ---- start */
+
+/* No other variables: what a container is depends on its start script alone. */
+static void complete_order(struct ntd_machine *machine, bool allow_reboot,
+			   struct ntd_start_order *order)
+{
+	if (!order->env) {
+		order->env = ntd_calloc(4, sizeof *order->env);
+		order->env[0] = ntd_asprintf("RUN_NSPAWN_ROOT_DIR=%s", machine->state_dir);
+		order->env[1] = ntd_asprintf("RUN_NSPAWN_SHARED_DIR=%s", machine->shared_dir);
+		order->env[2] = ntd_asprintf("NOTIFY_SOCKET=%s", machine->notify_path);
+	}
+	if (!order->line)
+		order->line = ntd_strdup(machine->script);
+}
+
+static int prepare(struct ntd_machine *machine, struct ntd_error **err)
+{
+	struct ntd_container *container = machine->container;
+
+	if (listen_for_notices(container, err) < 0)
+		return -1;
+	ntd_container_commands_open(container);
+	ntd_container_journal_open(container);
+	return 0;
+}
+
+static void running(struct ntd_machine *machine)
+{
+	ntd_machine_say(machine, "systemd-nspawn running (pid %d)", machine->pid);
+	ntd_life_event(machine, NTD_MACHINE_READY);
+}
+
+/* ---- boot */
+
+static void connected(struct ntd_machine *machine, const char *said, double seconds)
+{
+	ntd_machine_say(machine, "the container has booted (%.2f seconds)", seconds);
+}
+
+static struct ntd_channel *channel(struct ntd_machine *machine)
+{
+	return &machine->container->channel;
+}
+
+/* ---- end */
+
+/* Somebody may have told it already, which systemctl may take for a failure; and it may end before systemctl
+ * does, or kill it as one of its last processes. */
+static int power_off(struct ntd_machine *machine, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	static const char text[] =
+		"systemctl poweroff || { status=$?; "
+		"test \"$(systemctl is-system-running)\" = stopping || exit $status; }";
+	struct ntd_command command = {
+		.text = text, .text_len = sizeof text - 1, .timeout = POWER_OFF_SECONDS};
+	struct ntd_channel *ours = channel(machine);
+	_cleanup_result_ struct ntd_result result = {0};
+	_cleanup_error_ struct ntd_error *error = NULL;
+
+	if (ntd_machine_status(machine).state == NTD_MACHINE_STOPPING)
+		return 0;
+	if (ntd_machine_connect(machine, waiter, err) < 0)
+		return -1;
+	if (ours->ops->run(ours, &command, &result, waiter, &error) < 0)
+		return error->code == NTD_E_DEAD ? 0 : ntd_error_move(err, ntd_steal(&error));
+	if (!result.status || result.status > NTD_STATUS_SIGNALLED)
+		return 0;
+	return ntd_error_set(err, NTD_E_MACHINE,
+			     "machine '%s': `systemctl poweroff` failed (exit code %d)",
+			     machine->name, result.status);
+}
+
+static void close_connections(struct ntd_machine *machine, const struct ntd_error *why)
+{
+	struct ntd_container *container = machine->container;
+
+	ntd_source_remove(&container->notify);
+	ntd_close_fd(&container->notify.fd);
+	unlink(machine->notify_path);
+	ntd_container_commands_close(container, why);
+	ntd_container_journal_close(container);
+	forget_leader(container);
+}
+
+static char *how_it_ended(const struct ntd_machine *machine)
+{
+	_cleanup_free_ char *status = ntd_status_text(machine->wait_status);
+
+	return ntd_asprintf("systemd-nspawn process exited unexpectedly: it %s%s", status,
+			    machine->container->ready ? "" : " before the container had booted");
+}
+
+/* ---- the kind */
+
+static void make(struct ntd_machine *machine)
+{
+	struct ntd_container *container = ntd_calloc(1, sizeof *container);
+	_cleanup_strv_ char **env = ntd_environment_for_process(machine->context.environment, NULL);
+
+	machine->container = container;
+	container->machine = machine;
+	container->notify = (struct ntd_source){.fd = -1, .ready = notified};
+	container->leader_fd = -1;
+	container->nsenter = ntd_find_program(env, "nsenter");
+	container->journalctl = ntd_find_program(env, "journalctl");
+	ntd_container_commands_init(container);
+	ntd_container_journal_init(container);
+}
+
+static void free_container(struct ntd_machine *machine)
+{
+	struct ntd_container *container = ntd_steal(&machine->container);
+
+	ntd_error_free(container->refusal);
+	free(container->nsenter);
+	free(container->journalctl);
+	free(container);
+}
+
+const struct ntd_machine_kind ntd_container_kind = {
+	.type = "NspawnMachine",
+	.sockets = (const char *const[]){"notify", NULL},
+	.boot_step = "waiting for the container to finish booting",
+	.end_step = "waiting for the container to power off",
+	.late_start = "its start script was not run",
+	.late_shell = "systemd-nspawn did not report the end of the boot in time",
+	.no_shell = "the container has not booted yet",
+	.grace = 30 * NTD_SECOND,
+	.shares_console = true,
+	.root_writes_state = true,
+	.is_up_when_booted = true,
+	.complete_order = complete_order,
+	.connected = connected,
+	.power_off = power_off,
+	.channel = channel,
+	.prepare = prepare,
+	.running = running,
+	.close = close_connections,
+	.how_it_ended = how_it_ended,
+	.make = make,
+	.free = free_container,
+};

@@ -1,0 +1,460 @@
+/* Workers take jobs from one queue. Each has an engine, made at its first job: that costs 80 ms and 25 to
+ * 60 MB. An engine works on one core: libtesseract's own division of each line among threads is slower
+ * than no division (720 x 400 text console, two processors: 4.1 s against 0.7 s), while whole pictures
+ * divide well.
+ *
+ * A job has two owners, who may end in any order: whoever began it, and the worker's side, which is the
+ * queue, then the worker, then a task on the loop that tells the end. The request that waits for the job
+ * is touched on the loop thread only.
+ */
+#include "ocr/ocr.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+
+/* Of tesseract/publictypes.h. */
+enum { LSTM_ONLY = 1, LEGACY_AND_LSTM = 2, SPARSE_TEXT = 11 };
+
+#define AT_AN_END "text recognition has ended with the run"
+#define USERS_PATIENCE (1 * NTD_SECOND)
+
+struct ntd_ocr {
+	struct ntd_loop *loop;
+	struct ntd_ocr_library library;
+	size_t worker_limit;
+	/* TESSDATA_PREFIX as it was at the start, or NULL: workers do not read the environment, which scripts change. */
+	char *data;
+	pthread_mutex_t making; /* of an engine: the library's settings are shared by all */
+
+	pthread_mutex_t mutex; /* guards the rest */
+	pthread_cond_t work, unreferenced;
+	unsigned references;
+	struct ntd_ocr_job *queue;
+	size_t queued, idle;
+	pthread_t *workers;
+	size_t worker_count;
+	atomic_bool closing; /* read without the mutex, too */
+};
+
+struct ntd_ocr_job {
+	struct ntd_ocr *ocr; /* a reference */
+	atomic_int references;
+	enum ntd_picture_variant variant;
+	struct ntd_buf picture;
+	atomic_bool dropped, ended;
+	char *text; /* or error; when ended */
+	struct ntd_error *error;
+	int64_t took;
+	struct ntd_request *request; /* on the loop thread; NULL: nobody waits */
+	struct ntd_task tell;
+	struct ntd_ocr_job *next; /* in the queue, with the mutex */
+};
+
+/* ---- one job */
+
+static void job_unref(struct ntd_ocr_job *job)
+{
+	if (atomic_fetch_sub(&job->references, 1) > 1)
+		return;
+	ntd_ocr_unref(job->ocr);
+	ntd_buf_free(&job->picture);
+	free(job->text);
+	ntd_error_free(job->error);
+	free(job);
+}
+
+/* Loop. */
+static void complete_request(struct ntd_ocr_job *job)
+{
+	if (!job->request || !job->ended)
+		return;
+	job->request->abandon(job->request); /* it may wait for something else as well */
+	ntd_request_complete(job->request, NULL);
+}
+
+static void tell(struct ntd_task *task)
+{
+	struct ntd_ocr_job *job = ntd_container_of(task, struct ntd_ocr_job, tell);
+
+	complete_request(job);
+	job_unref(job);
+}
+
+/* Ends the worker's side of the job. */
+static void finish(struct ntd_ocr_job *job)
+{
+	job->ended = true;
+	job->tell.run = tell;
+	if (job->dropped)
+		job_unref(job);
+	else
+		ntd_loop_post(job->ocr->loop, &job->tell);
+}
+
+/* ---- engines */
+
+static struct TessBaseAPI *start_engine(const struct ntd_ocr *ocr, int mode)
+{
+	const struct ntd_ocr_library *library = &ocr->library;
+	struct TessBaseAPI *engine = library->TessBaseAPICreate();
+
+	library->TessBaseAPISetVariable(engine, "debug_file", "/dev/null"); /* not our stderr */
+	if (library->TessBaseAPIInit2(engine, ocr->data, "eng", mode)) {
+		library->TessBaseAPIDelete(engine);
+		return NULL;
+	}
+	library->TessBaseAPISetPageSegMode(engine, SPARSE_TEXT);
+	return engine;
+}
+
+/* Both kinds of recognition together are what tests were written for, but not all data has both. */
+static struct TessBaseAPI *make_engine(struct ntd_ocr *ocr, struct ntd_error **err)
+{
+	struct TessBaseAPI *engine;
+
+	pthread_mutex_lock(&ocr->making);
+	engine = start_engine(ocr, LEGACY_AND_LSTM);
+	if (!engine)
+		engine = start_engine(ocr, LSTM_ONLY);
+	pthread_mutex_unlock(&ocr->making);
+	if (!engine)
+		ntd_error_set(err, NTD_E_MACHINE,
+			      "OCR requested but `tesseract` has no data for English: it finds no "
+			      "eng.traineddata that it can use%s%s",
+			      ocr->data ? " in TESSDATA_PREFIX=" : "", ocr->data ? ocr->data : "");
+	return engine;
+}
+
+/* Called by the engine between lines. */
+static bool is_unwanted(void *arg, int words)
+{
+	const struct ntd_ocr_job *job = arg;
+
+	return job->dropped || job->ocr->closing;
+}
+
+static char *read_text(const struct ntd_ocr_library *library, struct TessBaseAPI *engine,
+		       struct ntd_ocr_job *job)
+{
+	struct ETEXT_DESC *monitor = library->TessMonitorCreate();
+	char *text = NULL, *copy;
+
+	library->TessMonitorSetCancelFunc(monitor, is_unwanted);
+	library->TessMonitorSetCancelThis(monitor, job);
+	if (library->TessBaseAPIRecognize(engine, monitor) == 0)
+		text = library->TessBaseAPIGetUTF8Text(engine);
+	library->TessMonitorDelete(monitor);
+	copy = text ? ntd_strdup(text) : NULL;
+	library->TessDeleteText(text);
+	return copy;
+}
+
+/* The same picture gives the same text, whatever the engine has seen before. */
+static int recognize(struct ntd_ocr *ocr, struct TessBaseAPI **engine, struct ntd_ocr_job *job,
+		     struct ntd_error **err)
+{
+	const struct ntd_ocr_library *library = &ocr->library;
+	struct Pix *pix;
+
+	if (!*engine)
+		*engine = make_engine(ocr, err);
+	if (!*engine)
+		return -1;
+	pix = ntd_picture_variant(library, ntd_buf_bytes(&job->picture), job->picture.len,
+				  job->variant, err);
+	if (!pix)
+		return -1;
+	library->TessBaseAPISetImage2(*engine, pix);
+	job->text = read_text(library, *engine, job);
+	library->TessBaseAPIClear(*engine);
+	library->TessBaseAPIClearAdaptiveClassifier(*engine);
+	library->pixDestroy(&pix);
+	return job->text ? 0
+			 : ntd_error_set(err, NTD_E_MACHINE,
+					 "`tesseract` cannot read the picture of the screen");
+}
+
+/* ---- workers */
+
+static void enqueue(struct ntd_ocr *ocr, struct ntd_ocr_job *job)
+{
+	struct ntd_ocr_job **link = &ocr->queue;
+
+	while (*link)
+		link = &(*link)->next;
+	*link = job;
+	ocr->queued++;
+}
+
+/* Whether it was in the queue. */
+static bool dequeue(struct ntd_ocr *ocr, const struct ntd_ocr_job *job)
+{
+	struct ntd_ocr_job **link = &ocr->queue;
+
+	while (*link && *link != job)
+		link = &(*link)->next;
+	if (!*link)
+		return false;
+	*link = job->next;
+	ocr->queued--;
+	return true;
+}
+
+/* The next job, waiting for one; NULL at the end. */
+static struct ntd_ocr_job *take(struct ntd_ocr *ocr)
+{
+	struct ntd_ocr_job *job;
+
+	pthread_mutex_lock(&ocr->mutex);
+	ocr->idle++;
+	while (!ocr->queue && !ocr->closing)
+		pthread_cond_wait(&ocr->work, &ocr->mutex);
+	ocr->idle--;
+	job = ocr->closing ? NULL : ocr->queue;
+	if (job)
+		dequeue(ocr, job);
+	pthread_mutex_unlock(&ocr->mutex);
+	return job;
+}
+
+static void *work(void *arg)
+{
+	struct ntd_ocr *ocr = arg;
+	struct TessBaseAPI *engine = NULL;
+	struct ntd_ocr_job *job;
+
+	/* Together they limit this thread's parallel regions to itself, even those that ask for more. */
+	if (ocr->library.omp_set_dynamic && ocr->library.omp_set_num_threads) {
+		ocr->library.omp_set_dynamic(true);
+		ocr->library.omp_set_num_threads(1);
+	}
+	while ((job = take(ocr))) {
+		int64_t began = ntd_now();
+
+		recognize(ocr, &engine, job, &job->error);
+		job->took = ntd_now() - began;
+		finish(job);
+	}
+	if (engine)
+		ocr->library.TessBaseAPIDelete(engine);
+	return NULL;
+}
+
+/* With the mutex. A worker that cannot be started is one less. */
+static void start_worker(struct ntd_ocr *ocr)
+{
+	sigset_t all, before;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	if (pthread_create(&ocr->workers[ocr->worker_count], NULL, work, ocr) == 0)
+		ocr->worker_count++;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+/* ---- all of it */
+
+size_t ntd_ocr_default_workers(void)
+{
+	const char *text = getenv("NIX_BUILD_CORES"); /* 0: all */
+	long wanted = text ? strtol(text, NULL, 10) : 0;
+	cpu_set_t processors;
+	long cores = 1;
+
+	if (sched_getaffinity(0, sizeof processors, &processors) == 0)
+		cores = CPU_COUNT(&processors);
+	if (wanted > 0 && wanted < cores)
+		cores = wanted;
+	return cores > 1 ? (size_t)cores - 1 : 1;
+}
+
+static void init_condition(pthread_cond_t *condition)
+{
+	pthread_condattr_t attributes;
+
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(condition, &attributes);
+	pthread_condattr_destroy(&attributes);
+}
+
+struct ntd_ocr *ntd_ocr_new(struct ntd_loop *loop, size_t workers, struct ntd_error **err)
+{
+	struct ntd_ocr *ocr = ntd_calloc(1, sizeof *ocr);
+	const char *data = getenv("TESSDATA_PREFIX");
+
+	ocr->loop = loop;
+	ocr->data = data ? ntd_strdup(data) : NULL;
+	ocr->references = 1;
+	ocr->worker_limit = workers;
+	ocr->workers = ntd_calloc(ocr->worker_limit, sizeof *ocr->workers);
+	pthread_mutex_init(&ocr->making, NULL);
+	pthread_mutex_init(&ocr->mutex, NULL);
+	init_condition(&ocr->work);
+	init_condition(&ocr->unreferenced);
+	if (ntd_ocr_library_load(&ocr->library, err) == 0)
+		return ocr;
+	ntd_ocr_unref(ocr);
+	return NULL;
+}
+
+void ntd_ocr_ref(struct ntd_ocr *ocr)
+{
+	pthread_mutex_lock(&ocr->mutex);
+	ocr->references++;
+	pthread_mutex_unlock(&ocr->mutex);
+}
+
+void ntd_ocr_unref(struct ntd_ocr *ocr)
+{
+	bool last;
+
+	pthread_mutex_lock(&ocr->mutex);
+	last = --ocr->references == 0;
+	pthread_cond_broadcast(&ocr->unreferenced);
+	pthread_mutex_unlock(&ocr->mutex);
+	if (!last)
+		return;
+	pthread_mutex_destroy(&ocr->making);
+	pthread_mutex_destroy(&ocr->mutex);
+	pthread_cond_destroy(&ocr->work);
+	pthread_cond_destroy(&ocr->unreferenced);
+	free(ocr->workers);
+	free(ocr->data);
+	free(ocr);
+}
+
+static void refuse(struct ntd_ocr_job *job, enum ntd_errc code, const char *why)
+{
+	ntd_error_set(&job->error, code, "%s", why);
+	finish(job);
+}
+
+/* Returns the jobs that nobody has begun to work on. */
+static struct ntd_ocr_job *stop(struct ntd_ocr *ocr)
+{
+	struct ntd_ocr_job *queue;
+
+	pthread_mutex_lock(&ocr->mutex);
+	ocr->closing = true;
+	pthread_cond_broadcast(&ocr->work);
+	queue = ntd_steal(&ocr->queue);
+	pthread_mutex_unlock(&ocr->mutex);
+	return queue;
+}
+
+static void wait_for_users(struct ntd_ocr *ocr, int64_t deadline)
+{
+	struct timespec until = {.tv_sec = deadline / NTD_SECOND, .tv_nsec = deadline % NTD_SECOND};
+
+	pthread_mutex_lock(&ocr->mutex);
+	while (ocr->references > 1 &&
+	       pthread_cond_timedwait(&ocr->unreferenced, &ocr->mutex, &until) == 0)
+		;
+	pthread_mutex_unlock(&ocr->mutex);
+}
+
+void ntd_ocr_close(struct ntd_ocr *ocr)
+{
+	struct ntd_ocr_job *job, *next;
+
+	for (job = stop(ocr); job; job = next) {
+		next = job->next;
+		refuse(job, NTD_E_CANCELLED, AT_AN_END);
+	}
+	while (ocr->worker_count)
+		pthread_join(ocr->workers[--ocr->worker_count], NULL);
+	wait_for_users(ocr, ntd_after(USERS_PATIENCE));
+}
+
+size_t ntd_ocr_workers(const struct ntd_ocr *ocr)
+{
+	return ocr->worker_limit;
+}
+
+/* ---- whoever begins a job */
+
+/* With the mutex; takes the worker's side of the job. */
+static void submit(struct ntd_ocr *ocr, struct ntd_ocr_job *job)
+{
+	if (ocr->closing) {
+		refuse(job, NTD_E_CANCELLED, AT_AN_END);
+		return;
+	}
+	if (ocr->queued >= ocr->idle && ocr->worker_count < ocr->worker_limit)
+		start_worker(ocr);
+	if (!ocr->worker_count) {
+		refuse(job, NTD_E_MACHINE, "OCR requested but no thread can be started for it");
+		return;
+	}
+	enqueue(ocr, job);
+	pthread_cond_signal(&ocr->work);
+}
+
+struct ntd_ocr_job *ntd_ocr_begin(struct ntd_ocr *ocr, const struct ntd_buf *picture,
+				  enum ntd_picture_variant variant)
+{
+	struct ntd_ocr_job *job = ntd_calloc(1, sizeof *job);
+
+	ntd_ocr_ref(ocr);
+	job->ocr = ocr;
+	job->references = 2;
+	job->variant = variant;
+	ntd_buf_append(&job->picture, ntd_buf_bytes(picture), picture->len);
+	pthread_mutex_lock(&ocr->mutex);
+	submit(ocr, job);
+	pthread_mutex_unlock(&ocr->mutex);
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): counted; this reference still holds it */
+	return job;
+}
+
+struct attachment {
+	struct ntd_ocr_job *job;
+	struct ntd_request *request;
+};
+
+static void attach(void *arg)
+{
+	struct attachment *attachment = arg;
+
+	attachment->job->request = attachment->request;
+	complete_request(attachment->job);
+}
+
+void ntd_ocr_tell(struct ntd_ocr_job *job, struct ntd_request *request)
+{
+	ntd_loop_call(job->ocr->loop, attach, &(struct attachment){.job = job, .request = request});
+}
+
+bool ntd_ocr_has_ended(const struct ntd_ocr_job *job)
+{
+	return job->ended;
+}
+
+const char *ntd_ocr_text(struct ntd_ocr_job *job, double *seconds, struct ntd_error **err)
+{
+	*seconds = ntd_seconds(job->took);
+	if (job->error)
+		ntd_error_move(err, ntd_error_copy(job->error));
+	return job->text;
+}
+
+void ntd_ocr_drop(struct ntd_ocr_job *job)
+{
+	struct ntd_ocr *ocr = job ? job->ocr : NULL;
+	bool was_queued;
+
+	if (!job)
+		return;
+	job->dropped = true;
+	pthread_mutex_lock(&ocr->mutex);
+	was_queued = dequeue(ocr, job);
+	pthread_mutex_unlock(&ocr->mutex);
+	if (was_queued)
+		job_unref(job);
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): counted; this reference still holds it */
+	job_unref(job);
+}

@@ -1,0 +1,389 @@
+/* QEMU writes one JSON object a line. Replies carry the id of their command and go to the request that
+ * waits for it (a reply nobody waits for any more is dropped; one to what a script wrote by itself is the script's);
+ * events are queued until someone asks.
+ */
+#include "qemu/qmp.h"
+
+#include "loop/output.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+enum { READ_SIZE = 16 << 10, MESSAGE_LIMIT = 64 << 20, EVENT_LIMIT = 10000 };
+
+struct ntd_qmp {
+	struct ntd_loop *loop;
+	char *who;                /* for errors */
+	struct ntd_source socket; /* fd -1: closed */
+	struct ntd_buf out, in;
+	struct ntd_script_socket script;
+	struct exchange *exchanges; /* commands without a reply yet */
+	struct exchange *event_waits, **last_wait;
+	cJSON *events; /* array */
+	unsigned last_id;
+	ntd_qmp_ready *ready; /* until the capabilities are negotiated */
+	void *owner;
+	unsigned asked; /* id of the driver's own command; 0: none */
+	void (*answered)(void *owner, const cJSON *reply);
+	void *asker;
+};
+
+/* One command and its reply, or one wait for an event. */
+struct exchange {
+	struct ntd_request request;
+	struct ntd_qmp *qmp;
+	struct exchange *next;
+	const char *command; /* NULL: waits for an event */
+	const cJSON *arguments;
+	cJSON *reply;
+	unsigned id;
+};
+
+/* ---- sending */
+
+static void send_command(struct ntd_qmp *qmp, const char *command, const cJSON *arguments,
+			 unsigned id)
+{
+	_cleanup_json_ cJSON *message = cJSON_CreateObject();
+	_cleanup_free_ char *text = NULL;
+
+	cJSON_AddStringToObject(message, "execute", command);
+	if (arguments && (arguments->child || cJSON_IsRaw(arguments)))
+		cJSON_AddItemToObject(message, "arguments", cJSON_Duplicate(arguments, true));
+	cJSON_AddNumberToObject(message, "id", id);
+	text = cJSON_PrintUnformatted(message);
+	ntd_buf_puts(&qmp->out, text);
+	ntd_buf_puts(&qmp->out, "\n");
+	ntd_output_flush(&qmp->socket, &qmp->out);
+}
+
+/* ---- receiving */
+
+bool ntd_qmp_take_message(struct ntd_buf *in, cJSON **message)
+{
+	const char *bytes = ntd_buf_bytes(in);
+	const char *end = in->len ? memchr(bytes, '\n', in->len) : NULL;
+
+	if (!end)
+		return false;
+	*message = cJSON_ParseWithLength(bytes, (size_t)(end - bytes));
+	if (cJSON_IsObject(*message)) {
+		/* Objects have no use for it, and it goes with them. */
+		(*message)->valuestring = ntd_strndup(bytes, (size_t)(end - bytes));
+	} else {
+		cJSON_Delete(*message);
+		*message = NULL;
+	}
+	ntd_buf_consume(in, (size_t)(end - bytes) + 1);
+	return true;
+}
+
+const char *ntd_qmp_text(const cJSON *message)
+{
+	return message->valuestring;
+}
+
+static void deliver_event(struct ntd_qmp *qmp, cJSON *event)
+{
+	struct exchange *wait = qmp->event_waits;
+
+	if (wait) {
+		qmp->event_waits = wait->next;
+		if (!qmp->event_waits)
+			qmp->last_wait = &qmp->event_waits;
+		wait->reply = event;
+		ntd_request_complete(&wait->request, NULL);
+		return;
+	}
+	cJSON_AddItemToArray(qmp->events, event);
+	if (cJSON_GetArraySize(qmp->events) > EVENT_LIMIT)
+		cJSON_DeleteItemFromArray(qmp->events, 0);
+}
+
+static void deliver_answer(struct ntd_qmp *qmp, const cJSON *id, const cJSON *reply)
+{
+	if (!qmp->asked || !cJSON_IsNumber(id) || id->valuedouble != qmp->asked)
+		return;
+	qmp->asked = 0;
+	qmp->answered(qmp->asker, reply);
+}
+
+/* Our commands have ids, and what a script sends by itself another or none. */
+static bool is_ours(const struct ntd_qmp *qmp, const cJSON *id)
+{
+	return cJSON_IsNumber(id) && id->valuedouble >= 0 && id->valuedouble <= qmp->last_id;
+}
+
+/* As QEMU wrote it: cJSON would round large numbers. */
+static void deliver_to_script(struct ntd_qmp *qmp, const cJSON *reply)
+{
+	const char *text = ntd_qmp_text(reply);
+
+	ntd_script_socket_add(&qmp->script, text, strlen(text));
+	ntd_script_socket_add(&qmp->script, "\n", 1);
+}
+
+static void deliver_reply(struct ntd_qmp *qmp, cJSON *reply)
+{
+	const cJSON *id = cJSON_GetObjectItemCaseSensitive(reply, "id");
+	struct exchange **link = &qmp->exchanges;
+	struct exchange *exchange;
+
+	while (*link && !(cJSON_IsNumber(id) && id->valuedouble == (*link)->id))
+		link = &(*link)->next;
+	exchange = *link;
+	if (!exchange) {
+		if (is_ours(qmp, id))
+			deliver_answer(qmp, id, reply);
+		else
+			deliver_to_script(qmp, reply);
+		cJSON_Delete(reply);
+		return;
+	}
+	*link = exchange->next;
+	cJSON_DeleteItemFromObjectCaseSensitive(reply, "id");
+	exchange->reply = reply;
+	ntd_request_complete(&exchange->request, NULL);
+}
+
+static void handle(struct ntd_qmp *qmp, cJSON *message)
+{
+	if (cJSON_HasObjectItem(message, "QMP")) {
+		send_command(qmp, "qmp_capabilities", NULL, 0);
+		cJSON_Delete(message);
+	} else if (cJSON_HasObjectItem(message, "event")) {
+		deliver_event(qmp, message);
+	} else if (qmp->ready && cJSON_HasObjectItem(message, "return")) {
+		ntd_qmp_ready *ready = ntd_steal(&qmp->ready);
+
+		cJSON_Delete(message);
+		ready(qmp->owner, NULL);
+	} else {
+		deliver_reply(qmp, message);
+	}
+}
+
+static void socket_ready(struct ntd_source *source, uint32_t events)
+{
+	struct ntd_qmp *qmp = ntd_container_of(source, struct ntd_qmp, socket);
+	cJSON *message;
+	ssize_t got;
+
+	if (events & EPOLLOUT)
+		ntd_output_flush(&qmp->socket, &qmp->out);
+	got = recv(source->fd, ntd_buf_reserve(&qmp->in, READ_SIZE), READ_SIZE, MSG_DONTWAIT);
+	if (got > 0)
+		ntd_buf_added(&qmp->in, (size_t)got);
+	while (ntd_qmp_take_message(&qmp->in, &message))
+		if (message)
+			handle(qmp, message);
+	if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR) ||
+	    qmp->in.len > MESSAGE_LIMIT) {
+		_cleanup_error_ struct ntd_error *error =
+			ntd_error_new(NTD_E_DEAD, "%s: QEMU closed the QMP connection", qmp->who);
+
+		ntd_qmp_close(qmp, error);
+	}
+}
+
+int ntd_qmp_open(struct ntd_qmp *qmp, int fd, ntd_qmp_ready *ready, void *owner,
+		 struct ntd_error **err)
+{
+	ntd_buf_clear(&qmp->in);
+	ntd_buf_clear(&qmp->out);
+	cJSON_Delete(qmp->events);
+	qmp->events = cJSON_CreateArray();
+	ntd_script_socket_open(&qmp->script);
+	qmp->asked = 0;
+	qmp->ready = ready;
+	qmp->owner = owner;
+	qmp->socket.fd = fd;
+	return ntd_source_add(qmp->loop, &qmp->socket, EPOLLIN, err);
+}
+
+void ntd_qmp_close(struct ntd_qmp *qmp, const struct ntd_error *why)
+{
+	ntd_qmp_ready *ready = ntd_steal(&qmp->ready);
+
+	ntd_source_remove(&qmp->socket);
+	ntd_close_fd(&qmp->socket.fd);
+	ntd_script_socket_close(&qmp->script);
+	while (qmp->exchanges) {
+		struct exchange *exchange = qmp->exchanges;
+
+		qmp->exchanges = exchange->next;
+		ntd_request_complete(&exchange->request, ntd_error_copy(why));
+	}
+	while (qmp->event_waits) {
+		struct exchange *wait = qmp->event_waits;
+
+		qmp->event_waits = wait->next;
+		ntd_request_complete(&wait->request, ntd_error_copy(why));
+	}
+	qmp->last_wait = &qmp->event_waits;
+	if (ready)
+		ready(qmp->owner, why); /* the last: it may end in ntd_qmp_free() */
+}
+
+static void script_wrote(struct ntd_script_socket *socket, const char *bytes, size_t len)
+{
+	struct ntd_qmp *qmp = ntd_container_of(socket, struct ntd_qmp, script);
+
+	if (qmp->socket.fd < 0)
+		return;
+	ntd_buf_append(&qmp->out, bytes, len);
+	ntd_output_flush(&qmp->socket, &qmp->out);
+}
+
+struct ntd_script_socket *ntd_qmp_socket(struct ntd_qmp *qmp)
+{
+	return &qmp->script;
+}
+
+void ntd_qmp_ask(struct ntd_qmp *qmp, const char *command,
+		 void (*answered)(void *owner, const cJSON *reply), void *owner)
+{
+	qmp->asked = ++qmp->last_id;
+	qmp->answered = answered;
+	qmp->asker = owner;
+	send_command(qmp, command, NULL, qmp->asked);
+}
+
+/* ---- script threads */
+
+static struct ntd_error *not_open(const struct ntd_qmp *qmp)
+{
+	return ntd_error_new(NTD_E_DEAD, "%s has no QMP connection: it is not running", qmp->who);
+}
+
+static void exchange_begin(struct ntd_request *request)
+{
+	struct exchange *exchange = ntd_container_of(request, struct exchange, request);
+	struct ntd_qmp *qmp = exchange->qmp;
+
+	ntd_script_socket_pull(&qmp->script);
+	if (!exchange->command && cJSON_GetArraySize(qmp->events)) {
+		exchange->reply = cJSON_DetachItemFromArray(qmp->events, 0);
+		ntd_request_complete(request, NULL);
+	} else if (qmp->socket.fd < 0) {
+		ntd_request_complete(request, not_open(qmp));
+	} else if (exchange->command) {
+		exchange->id = ++qmp->last_id;
+		exchange->next = qmp->exchanges;
+		qmp->exchanges = exchange;
+		send_command(qmp, exchange->command, exchange->arguments, exchange->id);
+	} else {
+		*qmp->last_wait = exchange;
+		qmp->last_wait = &exchange->next;
+	}
+}
+
+static void exchange_abandon(struct ntd_request *request)
+{
+	struct exchange *exchange = ntd_container_of(request, struct exchange, request);
+	struct ntd_qmp *qmp = exchange->qmp;
+	struct exchange **link = exchange->command ? &qmp->exchanges : &qmp->event_waits;
+
+	while (*link && *link != exchange)
+		link = &(*link)->next;
+	if (!*link)
+		return;
+	*link = exchange->next;
+	if (!exchange->command && !*link)
+		qmp->last_wait = link;
+}
+
+static cJSON *run(struct ntd_qmp *qmp, const char *command, const cJSON *arguments,
+		  int64_t deadline, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct exchange exchange = {.request = {.begin = exchange_begin,
+						.abandon = exchange_abandon,
+						.looks = !command},
+				    .qmp = qmp,
+				    .command = command,
+				    .arguments = arguments};
+
+	if (ntd_request_run(qmp->loop, &exchange.request, deadline, waiter, err) == 0)
+		return exchange.reply;
+	cJSON_Delete(exchange.reply); /* it may have come when the waiter was stopped */
+	ntd_error_wrap(err, "%s: %s%s", qmp->who,
+		       command ? "QMP command " : "waiting for a QMP event",
+		       command ? command : "");
+	return NULL;
+}
+
+cJSON *ntd_qmp_execute(struct ntd_qmp *qmp, const char *command, const cJSON *arguments,
+		       int64_t deadline, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	return run(qmp, command, arguments, deadline, waiter, err);
+}
+
+cJSON *ntd_qmp_next_event(struct ntd_qmp *qmp, int64_t deadline, struct ntd_waiter *waiter,
+			  struct ntd_error **err)
+{
+	return run(qmp, NULL, NULL, deadline, waiter, err);
+}
+
+struct events_query {
+	const struct ntd_qmp *qmp;
+	size_t count;
+};
+
+static void count_events(void *arg)
+{
+	struct events_query *query = arg;
+
+	query->count = (size_t)cJSON_GetArraySize(query->qmp->events);
+}
+
+size_t ntd_qmp_count_events(struct ntd_qmp *qmp)
+{
+	struct events_query query = {.qmp = qmp};
+
+	ntd_loop_call(qmp->loop, count_events, &query);
+	return query.count;
+}
+
+/* ---- life */
+
+struct ntd_qmp *ntd_qmp_new(struct ntd_loop *loop, const char *who)
+{
+	struct ntd_qmp *qmp = ntd_calloc(1, sizeof *qmp);
+
+	*qmp = (struct ntd_qmp){.loop = loop,
+				.who = ntd_strdup(who),
+				.socket = {.fd = -1, .ready = socket_ready},
+				.events = cJSON_CreateArray()};
+	qmp->last_wait = &qmp->event_waits;
+	ntd_script_socket_init(&qmp->script, loop, script_wrote);
+	return qmp;
+}
+
+static void read_fd(void *arg)
+{
+	struct ntd_qmp **qmp = arg;
+
+	if ((*qmp)->socket.fd < 0 || (*qmp)->ready)
+		*qmp = NULL;
+}
+
+bool ntd_qmp_is_open(struct ntd_qmp *qmp)
+{
+	struct ntd_loop *loop = qmp->loop;
+
+	ntd_loop_call(loop, read_fd, &qmp);
+	return qmp;
+}
+
+void ntd_qmp_free(struct ntd_qmp *qmp)
+{
+	if (!qmp)
+		return;
+	cJSON_Delete(qmp->events);
+	ntd_buf_free(&qmp->in);
+	ntd_buf_free(&qmp->out);
+	ntd_script_socket_free(&qmp->script);
+	free(qmp->who);
+	free(qmp);
+}

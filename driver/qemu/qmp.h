@@ -1,0 +1,65 @@
+/* QMP, QEMU's JSON monitor: greeting, commands with ids, and a queue of events.
+ * Protocol: https://www.qemu.org/docs/master/interop/qmp-spec.html
+ */
+#pragma once
+
+#include "loop/request.h"
+#include "channel/script_socket.h"
+
+#include <cjson/cJSON.h>
+
+static inline void ntd_cleanup_json(cJSON **json)
+{
+	cJSON_Delete(*json);
+}
+
+#define _cleanup_json_ _cleanup_(ntd_cleanup_json)
+
+struct ntd_qmp;
+
+/* `who` is what errors begin with, such as "machine 'server'". */
+struct ntd_qmp *ntd_qmp_new(struct ntd_loop *loop, const char *who);
+void ntd_qmp_free(struct ntd_qmp *qmp); /* closed before */
+
+/* Loop: takes the connected socket. After the greeting the capabilities are negotiated; then `ready` runs
+ * once, or, with a `failure`, when the connection has been closed before. */
+typedef void ntd_qmp_ready(void *owner, const struct ntd_error *failure);
+int ntd_qmp_open(struct ntd_qmp *qmp, int fd, ntd_qmp_ready *ready, void *owner,
+		 struct ntd_error **err);
+/* Loop: closes; pending commands and waits fail with a copy of `why`. */
+void ntd_qmp_close(struct ntd_qmp *qmp, const struct ntd_error *why);
+bool ntd_qmp_is_open(struct ntd_qmp *qmp);
+/* For a script that speaks QMP by itself: replies to what is not a command of ours. */
+struct ntd_script_socket *ntd_qmp_socket(struct ntd_qmp *qmp);
+/* How many events nobody has taken yet. */
+size_t ntd_qmp_count_events(struct ntd_qmp *qmp);
+
+/* Executes a command. `arguments` may be NULL, or raw text, which is sent as it is; it stays the caller's. Returns the whole reply object
+ * without its id ({"return": ...} or {"error": ...}), owned by the caller; NULL when there is none. */
+cJSON *ntd_qmp_execute(struct ntd_qmp *qmp, const char *command, const cJSON *arguments,
+		       int64_t deadline, struct ntd_waiter *waiter, struct ntd_error **err);
+/* The next event, in order of arrival, owned by the caller; waits for one until `deadline`. */
+cJSON *ntd_qmp_next_event(struct ntd_qmp *qmp, int64_t deadline, struct ntd_waiter *waiter,
+			  struct ntd_error **err);
+
+/* Loop: executes a command without arguments for the driver itself; `answered` gets the whole reply, unless
+ * the connection is closed before. One at a time; from within `answered` the next may be asked. */
+void ntd_qmp_ask(struct ntd_qmp *qmp, const char *command,
+		 void (*answered)(void *owner, const cJSON *reply), void *owner);
+
+/* A message as QEMU wrote it, with its id: cJSON's numbers are exact to 53 bits only, and do not tell 1.0 from 1. */
+const char *ntd_qmp_text(const cJSON *message);
+
+/* Takes one message off the front of `in`: sets *message (NULL for a line that is not a JSON object) and
+ * returns true, or returns false when `in` holds no whole line. */
+bool ntd_qmp_take_message(struct ntd_buf *in, cJSON **message);
+
+/* ---- qmp_client.c */
+
+/* A socket connected to the one at `path`, or -1. */
+int ntd_qmp_dial(const char *path, struct ntd_error **err);
+/* Any other thread: a connection to the socket at `path`, ready for commands; NULL on failure. It
+ * is to be hung up, which closes it, before it is freed. */
+struct ntd_qmp *ntd_qmp_connect(struct ntd_loop *loop, const char *path, int64_t deadline,
+				struct ntd_waiter *waiter, struct ntd_error **err);
+void ntd_qmp_hang_up(struct ntd_loop *loop, struct ntd_qmp *qmp);

@@ -1,0 +1,97 @@
+#include "qemu/start_command.h"
+
+#include "base/text.h"
+
+#include <ctype.h>
+#include <string.h>
+
+/* A path inside an option of QEMU's, where a comma ends the value unless doubled, for the shell. */
+static void option_with_path(struct ntd_buf *line, const char *before, const char *path,
+			     const char *after)
+{
+	_cleanup_buf_ struct ntd_buf option = {0};
+
+	ntd_buf_puts(&option, before);
+	for (const char *c = path; *c; c++)
+		ntd_buf_append(&option, *c == ',' ? ",," : c, *c == ',' ? 2 : 1);
+	ntd_buf_puts(&option, after);
+	ntd_buf_puts(line, " ");
+	ntd_shell_quote(line, ntd_buf_bytes(&option), option.len);
+}
+
+/* A program's path, then words, some of them in single quotes, and nothing else. */
+static bool is_plain(const char *line)
+{
+	const char *end = line + strcspn(line, " ");
+
+	/* A path: other words may be the shell's own. */
+	if (!memchr(line, '/', (size_t)(end - line)) || memchr(line, '=', (size_t)(end - line)) ||
+	    memchr(line, '\'', (size_t)(end - line)))
+		return false;
+	for (const char *c = line; *c; c++) {
+		if (*c == '\'' && !(c = strchr(c + 1, '\'')))
+			return false;
+		if (!isalnum((unsigned char)*c) && !strchr("@%_-+=:,./ '", *c))
+			return false;
+	}
+	return true;
+}
+
+char *ntd_start_replacing_shell(const char *line)
+{
+	return ntd_asprintf("%s%s", is_plain(line) ? "exec " : "", line);
+}
+
+char *ntd_start_command_line(const char *script, const struct ntd_start_paths *paths,
+			     bool allow_reboot, bool graphic)
+{
+	struct ntd_buf line = {0};
+
+	ntd_buf_puts(&line, script);
+	ntd_buf_puts(&line, " -qmp");
+	option_with_path(&line, "unix:", paths->qmp, ",server=on,wait=off");
+	ntd_buf_puts(&line, " -monitor");
+	option_with_path(&line, "unix:", paths->monitor, "");
+	ntd_buf_puts(&line, " -chardev");
+	option_with_path(&line, "socket,id=shell,path=", paths->shell, "");
+	ntd_buf_puts(&line, " -device virtio-serial -device virtconsole,chardev=shell"
+			    " -device virtio-rng-pci -serial stdio");
+	if (!allow_reboot)
+		ntd_buf_puts(&line, " -no-reboot");
+	if (paths->vsock) {
+		ntd_buf_puts(&line, " -chardev");
+		option_with_path(&line, "socket,id=vsock_ssh,path=", paths->vsock, "");
+		ntd_buf_puts(&line, " -device vhost-user-vsock-pci,chardev=vsock_ssh");
+	}
+	if (!graphic)
+		ntd_buf_puts(&line, " -nographic");
+	return ntd_buf_take_string(&line);
+}
+
+char **ntd_start_environment(char **env, const struct ntd_start_paths *paths)
+{
+	env = ntd_environment_set(env, "TMPDIR", paths->state_dir);
+	env = ntd_environment_set(env, "SHARED_DIR", paths->shared_dir);
+	env = ntd_environment_set(env, "USE_TMPDIR", "1");
+	return ntd_environment_set(env, "NIX_EFI_VARS", paths->efi_vars);
+}
+
+bool ntd_has_display(char *const *env)
+{
+	return ntd_environment_get(env, "DISPLAY") || ntd_environment_get(env, "WAYLAND_DISPLAY");
+}
+
+char *ntd_find_program(char *const *env, const char *name)
+{
+	const char *path = ntd_environment_get(env, "PATH");
+	_cleanup_free_ char *directories = ntd_strdup(path ? path : "/usr/bin:/bin");
+	char *rest = directories, *directory;
+
+	while ((directory = strsep(&rest, ":"))) {
+		_cleanup_free_ char *program = ntd_asprintf("%s/%s", directory, name);
+
+		if (*directory == '/' && access(program, X_OK) == 0)
+			return ntd_steal(&program);
+	}
+	return NULL;
+}

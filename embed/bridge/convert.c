@@ -1,0 +1,282 @@
+#include "embed.h"
+
+#include <math.h>
+
+PyObject *py_text(const struct ntd_buf *bytes)
+{
+	return PyUnicode_DecodeUTF8(ntd_buf_bytes(bytes), (Py_ssize_t)bytes->len, "replace");
+}
+
+PyObject *py_text_of(const char *text)
+{
+	return PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "replace");
+}
+
+const char *py_utf8(PyObject *text, const char *what)
+{
+	Py_ssize_t len;
+	const char *utf8 = PyUnicode_AsUTF8AndSize(text, &len);
+
+	if (!utf8 || strlen(utf8) == (size_t)len)
+		return utf8;
+	PyErr_Format(PyExc_ValueError, "%s: embedded null character", what);
+	return NULL;
+}
+
+PyObject *py_escaped(PyObject *text)
+{
+	return PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace");
+}
+
+char *py_shown_text(PyObject *object)
+{
+	_cleanup_pyref_ PyObject *text = PyObject_Str(object);
+	_cleanup_pyref_ PyObject *utf8 = text ? py_escaped(text) : NULL;
+
+	return utf8 ? ntd_shown(PyBytes_AsString(utf8), (size_t)PyBytes_Size(utf8)) : NULL;
+}
+
+PyObject *py_call(const char *module, const char *name, const char *format, ...)
+{
+	_cleanup_pyref_ PyObject *imported = PyImport_ImportModule(module);
+	_cleanup_pyref_ PyObject *function =
+		imported ? PyObject_GetAttrString(imported, name) : NULL;
+	_cleanup_pyref_ PyObject *args = NULL;
+	va_list list;
+
+	va_start(list, format);
+	args = function ? Py_VaBuildValue(format, list) : NULL;
+	va_end(list);
+	return args ? PyObject_Call(function, args, NULL) : NULL;
+}
+
+PyObject *py_path(const char *path)
+{
+	_cleanup_pyref_ PyObject *text = PyUnicode_DecodeFSDefault(path);
+
+	return text ? py_call("pathlib", "Path", "(O)", text) : NULL;
+}
+
+/* ---- texts */
+
+/* Whether str() of the object is more than its repr(): it is text for its class. */
+static bool has_text(PyObject *object)
+{
+	PyObject *class = (PyObject *)Py_TYPE(object);
+	_cleanup_pyref_ PyObject *own = PyObject_GetAttrString(class, "__str__");
+	_cleanup_pyref_ PyObject *plain =
+		PyObject_GetAttrString((PyObject *)&PyBaseObject_Type, "__str__");
+
+	PyErr_Clear();
+	return own != plain && !PyObject_CheckBuffer(object);
+}
+
+PyObject *py_formatted(PyObject *object)
+{
+	PyObject *text = NULL;
+
+	if (PyUnicode_Check(object))
+		return Py_NewRef(object);
+	if (PyObject_HasAttrString((PyObject *)Py_TYPE(object), "__fspath__"))
+		text = PyOS_FSPath(object);
+	else if (has_text(object))
+		text = PyObject_Format(object, NULL);
+	if (text && !PyUnicode_Check(text))
+		Py_CLEAR(text);
+	PyErr_Clear();
+	return text;
+}
+
+static int refuse_type(PyObject *object, const char *wanted)
+{
+	_cleanup_free_ char *message =
+		ntd_asprintf("it must be %s, not %s", wanted, Py_TYPE(object)->tp_name);
+
+	return py_refuse(object, PyExc_TypeError, message);
+}
+
+int py_convert_text(PyObject *object, void *path_arg)
+{
+	struct py_path_arg *arg = path_arg;
+	_cleanup_pyref_ PyObject *text = py_formatted(object);
+	PyObject *bytes = NULL;
+
+	if (!text)
+		return refuse_type(object, "a str");
+	if (!PyUnicode_FSConverter(text, &bytes))
+		return 0;
+	arg->owner = bytes;
+	arg->text = PyBytes_AS_STRING(bytes);
+	return 1;
+}
+
+int py_convert_message(PyObject *object, void *message)
+{
+	_cleanup_pyref_ PyObject *text = py_formatted(object);
+	char *shown = text ? py_shown_text(text) : NULL;
+
+	*(char **)message = shown;
+	if (!text)
+		return refuse_type(object, "a str");
+	return shown != NULL;
+}
+
+int py_convert_text_or_none(PyObject *object, void *path_arg)
+{
+	return object == Py_None ? 1 : py_convert_text(object, path_arg);
+}
+
+/* The number that the text of an object is; NULL without an exception. */
+static PyObject *number_in(PyObject *object)
+{
+	_cleanup_pyref_ PyObject *text = py_formatted(object);
+	PyObject *number = text ? PyLong_FromUnicodeObject(text, 10) : NULL;
+
+	PyErr_Clear();
+	return number;
+}
+
+int py_convert_port(PyObject *object, void *port)
+{
+	bool is_number = PyIndex_Check(object) && !PyBool_Check(object);
+	_cleanup_pyref_ PyObject *number = is_number ? PyNumber_Index(object) : number_in(object);
+	long value;
+
+	if (!number && PyUnicode_Check(object))
+		return py_refuse(object, PyExc_ValueError, "a port must be a number");
+	if (!number)
+		return refuse_type(object, "a number");
+	value = PyLong_AsLong(number);
+	PyErr_Clear();
+	if (value < 0 || value > 65535)
+		return py_refuse(object, PyExc_ValueError, "a port must be 0 to 65535");
+	*(int *)port = (int)value;
+	return 1;
+}
+
+/* ---- durations */
+
+/* Seconds as the text of a number, after which may be a unit of sleep's and timeout's; NULL for no such text. */
+static PyObject *seconds_in(PyObject *text)
+{
+	static const struct {
+		char unit;
+		double seconds;
+	} units[] = {{'s', 1}, {'m', 60}, {'h', 60 * 60}, {'d', 24 * 60 * 60}};
+	Py_ssize_t len;
+	const char *utf8 = PyUnicode_AsUTF8AndSize(text, &len);
+	_cleanup_free_ char *number = utf8 ? ntd_strndup(utf8, (size_t)len) : NULL;
+	double unit = 1, value;
+
+	PyErr_Clear();
+	for (size_t i = 0; number && len && i < sizeof units / sizeof *units; i++)
+		if (number[len - 1] == units[i].unit) {
+			number[--len] = '\0';
+			unit = units[i].seconds;
+		}
+	value = number && strlen(number) == (size_t)len ? PyOS_string_to_double(number, NULL, NULL)
+							: -1;
+	PyErr_Clear();
+	return value < 0 ? NULL : PyFloat_FromDouble(value * unit);
+}
+
+int py_convert_duration(PyObject *object, void *seconds)
+{
+	_cleanup_pyref_ PyObject *total = NULL;
+	double value;
+
+	if (object == Py_None) {
+		*(double *)seconds = NTD_NO_TIMEOUT;
+		return 1;
+	}
+	if (PyUnicode_Check(object)) {
+		total = seconds_in(object);
+		if (!total)
+			return py_refuse(object, PyExc_ValueError,
+					  "a duration must be a number of seconds");
+	} else if (!PyBool_Check(object) && !PyLong_Check(object) && !PyFloat_Check(object)) {
+		total = PyObject_CallMethod(object, "total_seconds", NULL);
+		PyErr_Clear();
+	}
+	if (PyBool_Check(object) || (!total && !PyLong_Check(object) && !PyFloat_Check(object))) {
+		_cleanup_free_ char *message = ntd_asprintf(
+			"a duration must be a timedelta, a number of seconds or None, not %s",
+			Py_TYPE(object)->tp_name);
+
+		return py_refuse(object, PyExc_TypeError, message);
+	}
+	value = PyFloat_AsDouble(total ? total : object);
+	if (value == -1.0 && PyErr_Occurred())
+		return 0;
+	if (isnan(value))
+		return py_refuse(object, PyExc_ValueError, "a duration must be a number, not nan");
+	*(double *)seconds = value > 0 ? value : 0; /* a time already over: one last attempt */
+	return 1;
+}
+
+int py_convert_path(PyObject *object, void *path_arg)
+{
+	struct py_path_arg *arg = path_arg;
+	_cleanup_pyref_ PyObject *path = PyOS_FSPath(object);
+	PyObject *bytes = NULL;
+
+	if (!path) {
+		_cleanup_free_ char *message = ntd_asprintf(
+			"a path must be a str or os.PathLike, not %s", Py_TYPE(object)->tp_name);
+
+		PyErr_Clear();
+		return py_refuse(object, PyExc_TypeError, message);
+	}
+	if (!PyUnicode_FSConverter(path, &bytes))
+		return 0;
+	arg->owner = bytes;
+	arg->text = PyBytes_AS_STRING(bytes);
+	return 1;
+}
+
+PyObject *py_regex(PyObject *object, const char *parameter)
+{
+	_cleanup_pyref_ PyObject *re = PyImport_ImportModule("re");
+	_cleanup_pyref_ PyObject *compiled = re ? PyObject_GetAttrString(re, "Pattern") : NULL;
+	_cleanup_pyref_ PyObject *source = NULL;
+	int is_compiled = compiled ? PyObject_IsInstance(object, compiled) : -1;
+
+	if (is_compiled < 0)
+		return NULL;
+	source = is_compiled ? PyObject_GetAttrString(object, "pattern") : Py_NewRef(object);
+	if (source && PyUnicode_Check(source))
+		return PyObject_CallMethod(re, "compile", "O", object);
+	if (source)
+		PyErr_Format(PyExc_TypeError, "%s must be a regular expression for str, not %R",
+			     parameter, object);
+	return NULL;
+}
+
+int py_convert_attributes(PyObject *object, char ***attributes)
+{
+	PyObject *key, *value;
+	Py_ssize_t position = 0, used = 0;
+	char **list;
+
+	*attributes = NULL;
+	if (!object || object == Py_None)
+		return 0;
+	if (!PyDict_Check(object)) {
+		PyErr_Format(PyExc_TypeError, "attributes must be a dict, not %s",
+			     Py_TYPE(object)->tp_name);
+		return -1;
+	}
+	list = ntd_calloc(2 * (size_t)PyDict_Size(object) + 1, sizeof *list);
+	while (PyDict_Next(object, &position, &key, &value)) {
+		list[used] = py_shown_text(key);
+		if (list[used])
+			list[++used] = py_shown_text(value);
+		if (!list[used]) {
+			ntd_strv_free(list);
+			return -1;
+		}
+		used++;
+	}
+	*attributes = list;
+	return 0;
+}

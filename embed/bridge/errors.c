@@ -1,0 +1,93 @@
+#include "base/printable.h"
+#include "embed.h"
+
+#include <assert.h>
+
+/* The exceptions. All bases of each are what scripts may catch: MachineError for trouble with the machine, and the
+ * builtins that say what kind of trouble; that of a connection to what has ended is upstream's. */
+int py_add_exceptions(PyObject *module, struct py_state *state)
+{
+	const struct {
+		PyObject **slot;
+		const char *name, *doc;
+		PyObject *builtin, *second;
+		bool machine_error;
+	} exceptions[] = {
+		{&state->machine_error, "MachineError",
+		 "Trouble with a machine or the driver's surroundings, not a failed check.",
+		 PyExc_Exception, NULL, false},
+		{&state->requested_assertion_failed, "RequestedAssertionFailed",
+		 "A check that the test script asked for did not hold.", PyExc_AssertionError, NULL,
+		 false},
+		{&state->machine_died, "MachineDied",
+		 "The machine's process has ended, or was not running.", PyExc_RuntimeError,
+		 PyExc_BrokenPipeError, true},
+		{&state->machine_timeout, "MachineTimeout",
+		 "The machine did not do something within the driver's own time limit.",
+		 PyExc_TimeoutError, NULL, true},
+		{&state->protocol_error, "MachineProtocolError",
+		 "The machine sent something that its protocol does not allow.", PyExc_RuntimeError,
+		 NULL, true},
+	};
+
+	for (size_t i = 0; i < sizeof exceptions / sizeof *exceptions; i++) {
+		_cleanup_free_ char *name =
+			ntd_asprintf("test_driver.errors.%s", exceptions[i].name);
+		_cleanup_pyref_ PyObject *bases =
+			exceptions[i].machine_error
+				? PyTuple_Pack(exceptions[i].second ? 3 : 2, state->machine_error,
+					       exceptions[i].builtin, exceptions[i].second)
+				: PyTuple_Pack(1, exceptions[i].builtin);
+
+		*exceptions[i].slot =
+			PyErr_NewExceptionWithDoc(name, exceptions[i].doc, bases, NULL);
+		if (!*exceptions[i].slot ||
+		    PyModule_AddObjectRef(module, exceptions[i].name, *exceptions[i].slot) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static PyObject *exception_for(struct py_state *state, enum ntd_errc code)
+{
+	PyObject *const table[] = {
+		[NTD_E_SYS] = PyExc_OSError,
+		[NTD_E_USAGE] = PyExc_ValueError,
+		[NTD_E_VALUE] = PyExc_ValueError,
+		[NTD_E_ASSERTION] = state->requested_assertion_failed,
+		[NTD_E_MACHINE] = state->machine_error,
+		[NTD_E_DEAD] = state->machine_died,
+		[NTD_E_TIMEOUT] = state->machine_timeout,
+		[NTD_E_PROTOCOL] = state->protocol_error,
+		[NTD_E_CANCELLED] = PyExc_KeyboardInterrupt,
+	};
+	static_assert(sizeof table / sizeof *table == NTD_E_COUNT, "every code has an exception");
+
+	return table[code];
+}
+
+/* Messages quote what guests printed, and Python shows them without the driver: at the prompt, of threads. */
+PyObject *py_raise(struct py_state *state, struct ntd_error *error)
+{
+	PyObject *type = exception_for(state, error->code);
+	_cleanup_pyref_ PyObject *message = NULL, *exception = NULL;
+
+	if (!PyErr_Occurred()) {
+		_cleanup_free_ char *text = ntd_printable_text(error->message);
+
+		message = py_text_of(text);
+		if (message && error->code == NTD_E_SYS) /* becomes FileNotFoundError and so on */
+			exception = PyObject_CallFunction(type, "iO", error->sys_errno, message);
+		else if (message)
+			exception = PyObject_CallOneArg(type, message);
+		if (exception)
+			PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
+	}
+	ntd_error_free(error);
+	return NULL;
+}
+
+int py_error_from_python(struct ntd_error **err)
+{
+	return ntd_error_set(err, NTD_E_CANCELLED, "a Python exception was raised");
+}

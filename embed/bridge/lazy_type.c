@@ -1,0 +1,108 @@
+/* An object that is made when a script first does something with it: `t` and `debug`. What they are made
+ * from is written in Python, and importing it costs more than the rest of the start; most scripts use
+ * neither.
+ *
+ * Attributes, `__class__` among them, are those of the object, so that isinstance() sees its class.
+ */
+#include "embed.h"
+
+struct lazy_object {
+	struct py_object head;
+	PyObject *(*make)(struct py_state *state);
+	PyObject *made; /* NULL: not yet */
+};
+
+PyObject *py_lazy_object(struct py_state *state,
+			  PyObject *(*make)(struct py_state *state))
+{
+	struct lazy_object *self =
+		(struct lazy_object *)state->lazy_type->tp_alloc(state->lazy_type, 0);
+
+	if (self)
+		self->make = make;
+	return (PyObject *)self;
+}
+
+/* A borrowed reference. Making it lets other threads run; the first one's is kept. */
+static PyObject *made(PyObject *object)
+{
+	struct lazy_object *self = (struct lazy_object *)object;
+
+	if (!self->made) {
+		PyObject *new = self->make(py_state_of(object));
+
+		if (self->made)
+			Py_XDECREF(new);
+		else
+			self->made = new;
+	}
+	return self->made;
+}
+
+static int lazy_traverse(PyObject *object, visitproc visit, void *arg)
+{
+	Py_VISIT(((struct lazy_object *)object)->made);
+	return py_object_traverse(object, visit, arg);
+}
+
+static int lazy_clear(PyObject *object)
+{
+	Py_CLEAR(((struct lazy_object *)object)->made);
+	return py_object_clear(object);
+}
+
+static PyObject *lazy_getattro(PyObject *object, PyObject *name)
+{
+	PyObject *target = made(object);
+
+	return target ? PyObject_GetAttr(target, name) : NULL;
+}
+
+static int lazy_setattro(PyObject *object, PyObject *name, PyObject *value)
+{
+	PyObject *target = made(object);
+
+	return target ? PyObject_SetAttr(target, name, value) : -1;
+}
+
+static PyObject *lazy_repr(PyObject *object)
+{
+	PyObject *target = made(object);
+
+	return target ? PyObject_Repr(target) : NULL;
+}
+
+static PyObject *lazy_copy(PyObject *object, PyObject *unused)
+{
+	PyObject *target = made(object);
+
+	return target ? py_call("copy", "copy", "(O)", target) : NULL;
+}
+
+int py_add_lazy_type(PyObject *module, struct py_state *state)
+{
+	static PyMethodDef methods[] = {
+		{"__copy__", lazy_copy, METH_NOARGS, "A copy of what it stands for."},
+		{NULL, NULL, 0, NULL},
+	};
+	static PyType_Slot slots[] = {
+		{Py_tp_doc, (void *)"An object that is made when it is first used."},
+		{Py_tp_traverse, lazy_traverse},
+		{Py_tp_clear, lazy_clear},
+		{Py_tp_getattro, lazy_getattro},
+		{Py_tp_setattro, lazy_setattro},
+		{Py_tp_repr, lazy_repr},
+		{0, NULL},
+	};
+	static PyType_Spec spec = {
+		.name = "_test_driver.Lazy",
+		.basicsize = sizeof(struct lazy_object),
+		.flags =
+			Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+		.slots = slots,
+	};
+
+	PyMethodDef *const lists[] = {methods, NULL};
+
+	return py_add_type(module, &spec, NULL, lists, &state->lazy_type);
+}

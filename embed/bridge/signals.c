@@ -1,0 +1,265 @@
+/* SIGINT becomes KeyboardInterrupt, SIGTERM and SIGHUP become SystemExit(128 + n), on the main thread, so
+ * that `finally` and clean-up run. The C handler does three things that are safe in one: it sees to it
+ * that the main thread is interrupted (a wait sleeps there in ppoll), marks the signal for Python, and
+ * writes to the loop.
+ *
+ * The loop gives the main thread TERM_PATIENCE to end; then the run is ended without it. Three SIGINTs
+ * in a row do the same, unless a user sits at a prompt. The loop's thread leaves these signals
+ * unblocked, so that they arrive even while every other thread has them blocked.
+ *
+ * The state below is global because a signal's handler has no argument.
+ */
+#include "embed.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <sys/eventfd.h>
+
+#define TERM_PATIENCE (10 * NTD_SECOND)
+#define INT_MEMORY (3 * NTD_SECOND)
+
+static const int handled[] = {SIGINT, SIGTERM, SIGHUP};
+enum { HANDLED = sizeof handled / sizeof *handled };
+
+static pthread_t main_thread;
+static atomic_int wake_fd = -1, last_signal, at_prompt; /* the handler may run on any thread */
+
+struct watch {
+	struct ntd_source source;
+	struct ntd_timer patience;
+	struct ntd_session *session;
+	int interrupts, ending_signal;
+	int64_t last_interrupt;
+};
+
+static struct watch watch = {.source.fd = -1};
+
+static void on_signal(int number)
+{
+	int saved = errno;
+
+	if (!pthread_equal(pthread_self(), main_thread)) {
+		pthread_kill(main_thread, number);
+	} else {
+		PyErr_SetInterruptEx(number);
+	}
+	last_signal = number;
+	eventfd_write(wake_fd, 1);
+	errno = saved;
+}
+
+/* ---- the loop's side */
+
+static void out_of_patience(struct ntd_timer *timer)
+{
+	struct watch *self = ntd_container_of(timer, struct watch, patience);
+
+	ntd_session_abort(self->session, self->ending_signal,
+			  "the test script did not end when told to; ending without it");
+}
+
+static void signalled(struct ntd_source *source, uint32_t events)
+{
+	struct watch *self = ntd_container_of(source, struct watch, source);
+	int64_t now = ntd_now();
+	eventfd_t count;
+
+	eventfd_read(source->fd, &count);
+	if (last_signal == SIGINT && at_prompt) {
+		self->interrupts = 0;
+	} else if (last_signal == SIGINT) {
+		self->interrupts =
+			now - self->last_interrupt < INT_MEMORY ? self->interrupts + 1 : 1;
+		self->last_interrupt = now;
+		if (self->interrupts >= 3)
+			ntd_session_abort(self->session, SIGINT, "interrupted three times");
+	} else if (!self->ending_signal) {
+		self->ending_signal = last_signal;
+		ntd_timer_set(source->loop, &self->patience, ntd_after(TERM_PATIENCE));
+	}
+}
+
+static void mask(int how)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (int i = 0; i < HANDLED; i++)
+		sigaddset(&set, handled[i]);
+	pthread_sigmask(how, &set, NULL);
+}
+
+void py_signals_hold(void)
+{
+	mask(SIG_BLOCK);
+}
+
+static void start_watch(void *arg)
+{
+	struct ntd_session *session = arg;
+
+	mask(SIG_UNBLOCK);
+	ntd_source_add(session->loop, &watch.source, EPOLLIN, NULL);
+}
+
+static void stop_watch(void *arg)
+{
+	ntd_timer_cancel(&watch.patience);
+	ntd_source_remove(&watch.source);
+}
+
+/* ---- Python's side */
+
+static PyObject *raise_system_exit(PyObject *self, PyObject *args)
+{
+	_cleanup_pyref_ PyObject *status = NULL;
+	PyObject *frame;
+	int number;
+
+	if (!PyArg_ParseTuple(args, "iO", &number, &frame))
+		return NULL;
+	status = PyLong_FromLong(128 + number);
+	if (status)
+		PyErr_SetObject(PyExc_SystemExit, status);
+	return NULL;
+}
+
+/* signal.signal(); the handler that was, or NULL with an exception. */
+static PyObject *set_handler(int number, PyObject *handler)
+{
+	return handler ? py_call("_signal", "signal", "(iO)", number, handler) : NULL;
+}
+
+static int install_python_handlers(void)
+{
+	static PyMethodDef method = {"raise_system_exit", raise_system_exit, METH_VARARGS, NULL};
+	_cleanup_pyref_ PyObject *handler = PyCFunction_New(&method, NULL);
+
+	for (int i = 0; i < HANDLED; i++) {
+		_cleanup_pyref_ PyObject *previous = NULL;
+
+		if (handled[i] == SIGINT)
+			continue;
+		previous = set_handler(handled[i], handler);
+		if (!previous)
+			return -1;
+	}
+	return 0;
+}
+
+static bool is_ours(PyObject *handler)
+{
+	return handler && PyCFunction_Check(handler) &&
+	       PyCFunction_GetFunction(handler) == raise_system_exit;
+}
+
+/* ---- in a process that the script forks */
+
+static _Thread_local sigset_t before_fork;
+
+/* A signal to the new process must not reach our handler there: that would tell the loop of this one. */
+static void hold_all(void)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before_fork);
+}
+
+static void let_through(void)
+{
+	pthread_sigmask(SIG_SETMASK, &before_fork, NULL);
+}
+
+/* SIGINT stays what Python makes of it. */
+static void in_child(void)
+{
+	struct sigaction action;
+
+	wake_fd = -1;
+	main_thread = pthread_self();
+	for (int i = 0; i < HANDLED; i++) {
+		sigaction(handled[i], NULL, &action);
+		if (action.sa_handler == on_signal && handled[i] != SIGINT)
+			signal(handled[i], SIG_DFL);
+	}
+	let_through();
+}
+
+/* The handlers that Python knows, of which those stay that the script has installed. */
+void py_signals_forked(void)
+{
+	for (int i = 0; i < HANDLED; i++) {
+		_cleanup_pyref_ PyObject *handler =
+			py_call("_signal", "getsignal", "(i)", handled[i]);
+		_cleanup_pyref_ PyObject *fallback = PyLong_FromLong((long)SIG_DFL);
+
+		if (is_ours(handler))
+			Py_XDECREF(set_handler(handled[i], fallback));
+		PyErr_Clear();
+	}
+}
+
+int py_signals_install(struct ntd_session *session, struct ntd_error **err)
+{
+	struct sigaction action = {.sa_handler = on_signal}, before;
+
+	watch = (struct watch){
+		.source = {.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .ready = signalled},
+		.patience.expired = out_of_patience,
+		.session = session};
+	if (watch.source.fd < 0)
+		return ntd_error_sys(err, errno, "cannot watch for signals");
+	main_thread = pthread_self();
+	wake_fd = watch.source.fd;
+	pthread_atfork(hold_all, let_through, in_child);
+	if (install_python_handlers() < 0) {
+		PyErr_Clear();
+		return ntd_error_set(err, NTD_E_MACHINE, "cannot install Python's signal handlers");
+	}
+	for (int i = 0; i < HANDLED; i++) {
+		sigaction(handled[i], NULL, &before);
+		if (before.sa_handler != SIG_IGN) /* as a background job of a shell has SIGINT */
+			sigaction(handled[i], &action, NULL);
+	}
+	ntd_loop_call(session->loop, start_watch, session);
+	mask(SIG_UNBLOCK);
+	return 0;
+}
+
+void py_signals_keep(void)
+{
+	struct sigaction now, ours = {.sa_handler = on_signal};
+
+	for (int i = 0; at_prompt && i < HANDLED; i++) {
+		sigaction(handled[i], NULL, &now);
+		if (now.sa_handler != on_signal && now.sa_handler != SIG_IGN &&
+		    now.sa_handler != SIG_DFL)
+			sigaction(handled[i], &ours, NULL);
+	}
+}
+
+int py_signals_ending(void)
+{
+	return last_signal == SIGTERM || last_signal == SIGHUP ? last_signal : 0;
+}
+
+void py_signals_attended(bool attended)
+{
+	at_prompt = attended;
+}
+
+bool py_signals_are_attended(void)
+{
+	return at_prompt;
+}
+
+void py_signals_remove(struct ntd_session *session)
+{
+	if (watch.source.fd < 0)
+		return;
+	for (int i = 0; i < HANDLED; i++)
+		signal(handled[i], SIG_IGN);
+	ntd_loop_call(session->loop, stop_watch, NULL);
+	ntd_close_fd(&watch.source.fd);
+}

@@ -1,0 +1,162 @@
+/* The global names of a script. */
+#include "driver/py_driver.h"
+
+/* What every script has, in the order in which it is listed, and where it comes from. */
+static const struct {
+	const char *name;
+	enum { OF_DRIVER, OF_MODULE, AN_IMPORT, THE_DRIVER } source;
+	const char *attribute; /* NULL: the same as name */
+} general[] = {
+	{"start_all", OF_DRIVER, NULL},
+	{"test_script", OF_DRIVER, NULL},
+	{"machines", OF_DRIVER, NULL},
+	{"machines_qemu", OF_DRIVER, NULL},
+	{"machines_nspawn", OF_DRIVER, NULL},
+	{"vlans", OF_DRIVER, NULL},
+	{"driver", THE_DRIVER, NULL},
+	{"log", OF_DRIVER, "logger"},
+	{"os", AN_IMPORT, NULL},
+	{"create_machine", OF_DRIVER, NULL},
+	{"subtest", OF_DRIVER, NULL},
+	{"run_tests", OF_DRIVER, NULL},
+	{"join_all", OF_DRIVER, NULL},
+	{"retry", OF_MODULE, NULL},
+	{"serial_stdout_off", OF_DRIVER, NULL},
+	{"serial_stdout_on", OF_DRIVER, NULL},
+	{"polling_condition", OF_DRIVER, NULL},
+	{"BaseMachine", OF_MODULE, NULL},
+	{"QemuMachine", OF_MODULE, NULL},
+	{"NspawnMachine", OF_MODULE, NULL},
+	{"t", OF_DRIVER, NULL},
+	{"debug", OF_DRIVER, NULL},
+	{"dump_machine_ssh", OF_DRIVER, NULL},
+	{"Machine", OF_MODULE, NULL},
+};
+
+static PyObject *general_object(PyObject *object, PyObject *module, size_t index)
+{
+	const char *name =
+		general[index].attribute ? general[index].attribute : general[index].name;
+
+	switch (general[index].source) {
+	case OF_DRIVER:
+		return PyObject_GetAttrString(object, name);
+	case OF_MODULE:
+		return PyObject_GetAttrString(module, name);
+	case AN_IMPORT:
+		return PyImport_ImportModule(name);
+	case THE_DRIVER:
+	default:
+		return Py_NewRef(object);
+	}
+}
+
+static int add_general(PyObject *object, PyObject *dict)
+{
+	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("_test_driver");
+
+	for (size_t i = 0; module && i < sizeof general / sizeof *general; i++) {
+		_cleanup_pyref_ PyObject *value = general_object(object, module, i);
+
+		if (!value || PyDict_SetItemString(dict, general[i].name, value) < 0)
+			return -1;
+	}
+	return module ? 0 : -1;
+}
+
+static int add_machines(PyObject *object, PyObject *dict)
+{
+	_cleanup_pyref_ PyObject *machines = py_driver_machines(py_driver_self(object));
+	Py_ssize_t count = machines ? PyList_Size(machines) : 0;
+
+	for (Py_ssize_t i = 0; i < count; i++) {
+		PyObject *machine = PyList_GetItem(machines, i);
+		_cleanup_pyref_ PyObject *text = PyObject_GetAttrString(machine, "name");
+		const char *utf8 = text ? PyUnicode_AsUTF8(text) : NULL;
+		_cleanup_free_ char *name = utf8 ? ntd_python_name(utf8) : NULL;
+
+		if (!name || PyDict_SetItemString(dict, name, machine) < 0)
+			return -1;
+	}
+	if (count == 1 && !PyDict_GetItemString(dict, "machine"))
+		return PyDict_SetItemString(dict, "machine", PyList_GetItem(machines, 0));
+	return machines ? 0 : -1;
+}
+
+static int add_vlans(PyObject *object, PyObject *dict)
+{
+	struct py_driver *self = py_driver_self(object);
+
+	for (Py_ssize_t i = 0; i < PyList_Size(self->vlans); i++) {
+		PyObject *vlan = PyList_GetItem(self->vlans, i);
+		_cleanup_pyref_ PyObject *number = PyObject_GetAttrString(vlan, "nr");
+		_cleanup_pyref_ PyObject *name =
+			number ? PyUnicode_FromFormat("vlan%S", number) : NULL;
+
+		if (!name || PyDict_SetItem(dict, name, vlan) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+PyObject *py_driver_test_symbols(PyObject *object, PyObject *unused)
+{
+	_cleanup_pyref_ PyObject *dict = PyDict_New();
+
+	if (!dict || add_general(object, dict) < 0 || add_machines(object, dict) < 0 ||
+	    add_vlans(object, dict) < 0)
+		return NULL;
+	return ntd_steal(&dict);
+}
+
+/* ---- the alias of an only machine */
+
+static bool has_name(PyObject *names, const char *name)
+{
+	for (Py_ssize_t i = 0; i < PyTuple_Size(names); i++)
+		if (PyUnicode_CompareWithASCIIString(PyTuple_GetItem(names, i), name) == 0)
+			return true;
+	return false;
+}
+
+/* Whether the code, or a function in it, reads or sets a global of that name. */
+static bool uses_global(PyObject *code, const char *name)
+{
+	_cleanup_pyref_ PyObject *names = PyObject_GetAttrString(code, "co_names");
+	_cleanup_pyref_ PyObject *constants = PyObject_GetAttrString(code, "co_consts");
+
+	if (names && has_name(names, name))
+		return true;
+	for (Py_ssize_t i = 0; constants && i < PyTuple_Size(constants); i++)
+		if (PyCode_Check(PyTuple_GetItem(constants, i)) &&
+		    uses_global(PyTuple_GetItem(constants, i), name))
+			return true;
+	return false;
+}
+
+static bool use_global(PyObject *parts, const char *name)
+{
+	for (Py_ssize_t i = 0; i < PyTuple_Size(parts); i++)
+		if (uses_global(PyTuple_GetItem(parts, i), name))
+			return true;
+	return false;
+}
+
+void py_driver_warn_of_alias(PyObject *symbols, PyObject *parts)
+{
+	struct py_state *state = py_state();
+	PyObject *machine = PyDict_GetItemString(symbols, "machine");
+	_cleanup_pyref_ PyObject *name = NULL;
+
+	if (!state->session->config->from_file || !machine ||
+	    !PyObject_TypeCheck(machine, state->base_machine_type))
+		return;
+	name = PyObject_GetAttrString(machine, "name");
+	if (name && PyUnicode_CompareWithASCIIString(name, "machine") != 0 &&
+	    use_global(parts, "machine"))
+		ntd_log(state->session->report, NTD_LEVEL_WARNING, NULL,
+			"the name `machine` for the only machine is deprecated: call it `%s`",
+			PyUnicode_AsUTF8(name));
+	py_log_deliver(state);
+	PyErr_Clear();
+}

@@ -1,0 +1,362 @@
+/* Loggers written in Python: a sink that keeps events until they can be handed to them.
+ *
+ * A sink is called by whichever thread writes the report, and must not wait for the GIL: the thread that has
+ * it may be waiting for the report. So events are queued here, and delivered by threads that have the GIL:
+ * by a script's when it comes back from the core, so that its loggers know what the call has logged, and by a
+ * thread of the sink's own, so that they hear of console lines while the script waits. One thread delivers at
+ * a time; the order is the report's. What loggers raise is shown and changes nothing.
+ */
+#include "base/forked.h"
+#include "log/py_log.h"
+
+#include <pthread.h>
+
+struct event {
+	struct ntd_event event; /* its pointers belong to it */
+	struct event *next;
+};
+
+/* A step that a logger has entered. */
+struct step {
+	PyObject *managers; /* list of (context manager), those entered */
+	char *machine, *text;
+	struct step *next;
+};
+
+/* Lives as long as the process: its thread may be waiting for the GIL at the end. */
+struct py_logger_sink {
+	struct ntd_sink sink;
+	PyObject *loggers;  /* list; may change at any time */
+	struct step *steps; /* the innermost first; of the delivering thread */
+	pthread_mutex_t delivering;
+	pthread_t deliverer; /* when it is locked */
+	_Atomic bool has_deliverer;
+
+	pthread_mutex_t mutex; /* guards the queue */
+	pthread_cond_t queued;
+	struct event *first, **last;
+	size_t queued_bytes, dropped; /* console lines */
+	struct py_logger_sink *next;
+};
+
+/* What may wait for Python; console lines beyond are counted, not kept. */
+enum { QUEUE_LIMIT = 64 << 20 };
+
+/* ---- the queue */
+
+static size_t cost(const struct ntd_event *event)
+{
+	return sizeof(struct event) + event->text_len;
+}
+
+static struct event *event_new(const struct ntd_event *event)
+{
+	struct event *copy = ntd_calloc(1, sizeof *copy);
+
+	copy->event = *event;
+	copy->event.text = ntd_strndup(event->text, event->text_len);
+	copy->event.machine = event->machine ? ntd_strdup(event->machine) : NULL;
+	copy->event.attributes = ntd_strv_copy(event->attributes);
+	return copy;
+}
+
+static void append(struct py_logger_sink *self, struct event *event)
+{
+	self->queued_bytes += cost(&event->event);
+	*self->last = event;
+	self->last = &event->next;
+}
+
+static void append_notice(struct py_logger_sink *self)
+{
+	_cleanup_free_ char *text = ntd_asprintf(
+		"%zu console lines are not told: loggers were not quick enough", self->dropped);
+
+	append(self, event_new(&(struct ntd_event){.kind = NTD_EVENT_MESSAGE,
+						   .level = NTD_LEVEL_WARNING,
+						   .text = text,
+						   .text_len = strlen(text)}));
+	self->dropped = 0;
+}
+
+static void sink_event(struct ntd_sink *sink, const struct ntd_event *event)
+{
+	struct py_logger_sink *self = ntd_container_of(sink, struct py_logger_sink, sink);
+	bool serial = event->kind == NTD_EVENT_SERIAL;
+
+	pthread_mutex_lock(&self->mutex);
+	if (serial && self->queued_bytes + cost(event) > QUEUE_LIMIT) {
+		self->dropped++;
+	} else {
+		if (self->dropped)
+			append_notice(self);
+		append(self, event_new(event));
+	}
+	pthread_cond_signal(&self->queued);
+	pthread_mutex_unlock(&self->mutex);
+}
+
+static void sink_close(struct ntd_sink *sink)
+{
+}
+
+static struct event *take(struct py_logger_sink *self)
+{
+	struct event *event;
+
+	pthread_mutex_lock(&self->mutex);
+	event = self->first;
+	if (event) {
+		self->first = event->next;
+		self->queued_bytes -= cost(&event->event);
+	}
+	if (!self->first)
+		self->last = &self->first;
+	pthread_mutex_unlock(&self->mutex);
+	return event;
+}
+
+static void event_free(struct event *event)
+{
+	free((char *)event->event.text);
+	free((char *)event->event.machine);
+	ntd_strv_free(event->event.attributes);
+	free(event);
+}
+
+/* ---- calling loggers */
+
+/* {"machine": NAME, ...} */
+static PyObject *attributes_of(const struct ntd_event *event)
+{
+	PyObject *dict = PyDict_New();
+	_cleanup_pyref_ PyObject *machine = event->machine ? py_text_of(event->machine) : NULL;
+
+	if (dict && machine)
+		PyDict_SetItemString(dict, "machine", machine);
+	for (char **pair = event->attributes; dict && pair && *pair; pair += 2) {
+		_cleanup_pyref_ PyObject *value = py_text_of(pair[1]);
+
+		if (value)
+			PyDict_SetItemString(dict, pair[0], value);
+	}
+	return dict;
+}
+
+/* logger.METHOD(TEXT), with the attributes if there are any. */
+static PyObject *call(PyObject *logger, const char *method, const struct ntd_event *event)
+{
+	_cleanup_pyref_ PyObject *text =
+		PyUnicode_DecodeUTF8(event->text, (Py_ssize_t)strlen(event->text), "replace");
+	_cleanup_pyref_ PyObject *attributes = attributes_of(event);
+
+	if (!text || !attributes)
+		return NULL;
+	return PyDict_Size(attributes) ? PyObject_CallMethod(logger, method, "OO", text, attributes)
+				       : PyObject_CallMethod(logger, method, "O", text);
+}
+
+static PyObject *call_serial(PyObject *logger, const struct ntd_event *event)
+{
+	_cleanup_pyref_ PyObject *text = py_text_of(event->text);
+	_cleanup_pyref_ PyObject *machine = py_text_of(event->machine ? event->machine : "");
+
+	return text && machine ? PyObject_CallMethod(logger, "log_serial", "OO", text, machine)
+			       : NULL;
+}
+
+static PyObject *tell(PyObject *logger, const struct ntd_event *event)
+{
+	static const char *const methods[] = {
+		[NTD_LEVEL_DEBUG] = "debug",     [NTD_LEVEL_INFO] = "info",
+		[NTD_LEVEL_WARNING] = "warning", [NTD_LEVEL_ERROR] = "error",
+		[NTD_LEVEL_ALWAYS] = "log",
+	};
+
+	if (event->kind == NTD_EVENT_SERIAL)
+		return call_serial(logger, event);
+	if (event->kind == NTD_EVENT_TEST_ERROR)
+		return call(logger, "log_test_error", event);
+	return call(logger, methods[event->level], event);
+}
+
+/* ---- steps: context managers of the loggers */
+
+static void enter(struct py_logger_sink *self, PyObject *loggers, const struct ntd_event *event)
+{
+	struct step *step = ntd_calloc(1, sizeof *step);
+	const char *method = event->kind == NTD_EVENT_SUBTEST_BEGIN ? "subtest" : "nested";
+
+	step->text = ntd_strdup(event->text);
+	step->machine = ntd_strdup(event->machine ? event->machine : "");
+	step->managers = PyList_New(0);
+	step->next = self->steps;
+	self->steps = step;
+	for (Py_ssize_t i = 0; step->managers && i < PyList_Size(loggers); i++) {
+		PyObject *logger = PyList_GetItem(loggers, i);
+		_cleanup_pyref_ PyObject *manager = call(logger, method, event);
+		_cleanup_pyref_ PyObject *entered =
+			manager ? PyObject_CallMethod(manager, "__enter__", NULL) : NULL;
+
+		if (!entered || PyList_Append(step->managers, manager) < 0)
+			PyErr_WriteUnraisable(logger);
+	}
+}
+
+/* As the `with` statement does; of an exception, loggers get to know its kind only. */
+static void leave_manager(PyObject *manager, bool failed)
+{
+	_cleanup_pyref_ PyObject *text = PyUnicode_FromString("the step has failed");
+	_cleanup_pyref_ PyObject *error =
+		failed && text ? PyObject_CallOneArg(PyExc_Exception, text) : NULL;
+	_cleanup_pyref_ PyObject *result =
+		error ? PyObject_CallMethod(manager, "__exit__", "OOO", PyExc_Exception, error,
+					    Py_None)
+		      : PyObject_CallMethod(manager, "__exit__", "OOO", Py_None, Py_None, Py_None);
+
+	if (!result && !(failed && PyErr_ExceptionMatches(PyExc_Exception)))
+		PyErr_WriteUnraisable(manager);
+	PyErr_Clear();
+}
+
+static bool is_of(const struct step *step, const struct ntd_event *event)
+{
+	return !strcmp(step->text, event->text) &&
+	       !strcmp(step->machine, event->machine ? event->machine : "");
+}
+
+/* Threads' steps may be interleaved: it is the innermost with the same text. */
+static void leave(struct py_logger_sink *self, const struct ntd_event *event)
+{
+	struct step **link = &self->steps, *step;
+
+	while (*link && !is_of(*link, event))
+		link = &(*link)->next;
+	step = *link;
+	if (!step)
+		return; /* it began before there was a logger */
+	*link = step->next;
+	for (Py_ssize_t i = PyList_Size(step->managers); i-- > 0;)
+		leave_manager(PyList_GetItem(step->managers, i), event->failed);
+	Py_DECREF(step->managers);
+	free(step->text);
+	free(step->machine);
+	free(step);
+}
+
+/* ---- delivery */
+
+static void deliver_one(struct py_logger_sink *self, const struct ntd_event *event)
+{
+	_cleanup_pyref_ PyObject *loggers = PyList_GetSlice(self->loggers, 0, PY_SSIZE_T_MAX);
+
+	if (!loggers)
+		return PyErr_Clear();
+	if (event->kind == NTD_EVENT_NEST_END || event->kind == NTD_EVENT_SUBTEST_END)
+		return leave(self, event);
+	if (event->kind == NTD_EVENT_NEST_BEGIN || event->kind == NTD_EVENT_SUBTEST_BEGIN)
+		return enter(self, loggers, event);
+	for (Py_ssize_t i = 0; i < PyList_Size(loggers); i++) {
+		PyObject *logger = PyList_GetItem(loggers, i);
+		_cleanup_pyref_ PyObject *result = tell(logger, event);
+
+		if (!result)
+			PyErr_WriteUnraisable(logger);
+	}
+}
+
+static void deliver(struct py_logger_sink *self)
+{
+	struct event *event;
+
+	if (self->has_deliverer && pthread_equal(self->deliverer, pthread_self()))
+		return; /* called by a logger */
+	Py_BEGIN_ALLOW_THREADS
+	pthread_mutex_lock(&self->delivering);
+	Py_END_ALLOW_THREADS
+	self->deliverer = pthread_self();
+	self->has_deliverer = true;
+	while ((event = take(self))) {
+		deliver_one(self, &event->event);
+		event_free(event);
+	}
+	self->has_deliverer = false;
+	pthread_mutex_unlock(&self->delivering);
+}
+
+void py_log_deliver(struct py_state *state)
+{
+	PyObject *type, *error, *traceback;
+
+	if (!ntd_session_is_settled(state->session)) {
+		Py_BEGIN_ALLOW_THREADS
+		ntd_session_settle(state->session);
+		Py_END_ALLOW_THREADS
+	}
+	if (!state->logger_sinks || ntd_is_forked())
+		return;
+	PyErr_Fetch(&type, &error, &traceback);
+	for (struct py_logger_sink *sink = state->logger_sinks; sink; sink = sink->next)
+		deliver(sink);
+	PyErr_Restore(type, error, traceback);
+}
+
+void py_log_emit(struct ntd_report *report, const struct ntd_event *event)
+{
+	ntd_report_emit(report, event);
+	py_log_deliver(py_state());
+}
+
+static void *deliver_always(void *arg)
+{
+	struct py_logger_sink *self = arg;
+
+	for (;;) {
+		PyGILState_STATE gil;
+
+		pthread_mutex_lock(&self->mutex);
+		while (!self->first)
+			pthread_cond_wait(&self->queued, &self->mutex);
+		pthread_mutex_unlock(&self->mutex);
+		gil = PyGILState_Ensure();
+		deliver(self);
+		PyGILState_Release(gil);
+	}
+	return NULL;
+}
+
+static int start_thread(struct py_logger_sink *self)
+{
+	pthread_t thread;
+	sigset_t all, before;
+	int failed;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	failed = pthread_create(&thread, NULL, deliver_always, self);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (failed) {
+		PyErr_SetString(PyExc_RuntimeError, "cannot start a thread for loggers");
+		return -1;
+	}
+	pthread_detach(thread);
+	return 0;
+}
+
+int py_logger_listen(struct py_state *state, struct ntd_report *report, PyObject *loggers)
+{
+	struct py_logger_sink *self = ntd_calloc(1, sizeof *self);
+
+	*self = (struct py_logger_sink){.sink = {.event = sink_event, .close = sink_close},
+					 .loggers = Py_NewRef(loggers),
+					 .next = state->logger_sinks};
+	self->last = &self->first;
+	pthread_mutex_init(&self->delivering, NULL);
+	pthread_mutex_init(&self->mutex, NULL);
+	pthread_cond_init(&self->queued, NULL);
+	if (start_thread(self) < 0)
+		return -1;
+	state->logger_sinks = self;
+	ntd_report_add(report, &self->sink);
+	return 0;
+}

@@ -1,0 +1,397 @@
+/* CompositeLogger: `log`, the run's, and those that scripts make. Each writes to a report of its own, whose
+ * sinks are the core's (the terminal and files, of the run's log) and the loggers in logger_list.
+ */
+#include "log/py_log.h"
+
+static struct py_logger *self_of(PyObject *object)
+{
+	return (struct py_logger *)object;
+}
+
+/* The run's; one object. */
+PyObject *py_logger_object(struct py_state *state)
+{
+	if (!state->logger) {
+		struct py_logger *self =
+			(struct py_logger *)PyType_GenericAlloc(state->logger_type, 0);
+
+		if (!self)
+			return NULL;
+		self->report = state->session->report;
+		self->list = PyList_New(0);
+		state->logger = (PyObject *)self;
+	}
+	return Py_NewRef(state->logger);
+}
+
+/* ---- CompositeLogger(...) */
+
+static int logger_init(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"logger_list", NULL};
+	struct py_state *state = py_state();
+	struct py_logger *self = self_of(object);
+	struct ntd_error *error = NULL;
+	PyObject *list;
+
+	if (!py_parse(args, kwargs, "O!:CompositeLogger", names, &PyList_Type, &list))
+		return -1;
+	if (!self->report)
+		self->report = ntd_session_new_report(state->session, &error);
+	if (!self->report) {
+		py_raise(state, error);
+		return -1;
+	}
+	Py_XSETREF(self->list, Py_NewRef(list));
+	self->listening = true;
+	return py_logger_listen(state, self->report, list);
+}
+
+/* An object that has no report yet: a subclass's before super().__init__(). */
+static struct ntd_report *report_of(PyObject *object)
+{
+	struct ntd_report *report = self_of(object)->report;
+
+	if (!report)
+		PyErr_SetString(PyExc_RuntimeError,
+				"CompositeLogger.__init__() has not been called yet");
+	return report;
+}
+
+struct ntd_report *py_logger_report(PyObject *logger)
+{
+	struct py_state *state = py_state();
+	_cleanup_pyref_ PyObject *wrapped = NULL;
+
+	if (logger == Py_None)
+		return state->session->report;
+	if (PyObject_TypeCheck(logger, state->logger_type))
+		return report_of(logger);
+	if (!PyObject_HasAttrString(logger, "log") || !PyObject_HasAttrString(logger, "nested")) {
+		PyErr_Format(PyExc_TypeError, "logger must be an AbstractLogger, not %s",
+			     Py_TYPE(logger)->tp_name);
+		return NULL;
+	}
+	wrapped = PyObject_CallFunction((PyObject *)state->logger_type, "([O])", logger);
+	return wrapped ? self_of(wrapped)->report : NULL;
+}
+
+/* Whoever has the list may add to it, so from now on it is looked at. */
+static PyObject *get_logger_list(PyObject *object, void *closure)
+{
+	struct py_logger *self = self_of(object);
+
+	if (!self->listening && report_of(object)) {
+		if (py_logger_listen(py_state(), self->report, self->list) < 0)
+			return NULL;
+		self->listening = true;
+	}
+	return PyErr_Occurred() ? NULL : Py_NewRef(self->list);
+}
+
+/* The list stays the same one, with other loggers in it. */
+static int set_logger_list(PyObject *object, PyObject *value, void *closure)
+{
+	_cleanup_pyref_ PyObject *list = get_logger_list(object, closure);
+
+	if (list && value)
+		return PyList_SetSlice(list, 0, PY_SSIZE_T_MAX, value);
+	if (list)
+		PyErr_SetString(PyExc_AttributeError, "logger_list cannot be deleted");
+	return -1;
+}
+
+static PyObject *logger_add_logger(PyObject *object, PyObject *logger)
+{
+	_cleanup_pyref_ PyObject *list = NULL;
+
+	if (!PyObject_HasAttrString(logger, "log") || !PyObject_HasAttrString(logger, "nested"))
+		return PyErr_Format(PyExc_TypeError, "logger must be an AbstractLogger, not %s",
+				    Py_TYPE(logger)->tp_name);
+	list = get_logger_list(object, NULL);
+	if (!list || PyList_Append(list, logger) < 0)
+		return NULL;
+	Py_RETURN_NONE;
+}
+
+static int logger_traverse(PyObject *object, visitproc visit, void *arg)
+{
+	Py_VISIT(self_of(object)->list);
+	return py_object_traverse(object, visit, arg);
+}
+
+static int logger_clear(PyObject *object)
+{
+	Py_CLEAR(self_of(object)->list);
+	return py_object_clear(object);
+}
+
+static PyObject *logger_copy(PyObject *object, PyObject *unused)
+{
+	const struct py_logger *self = self_of(object);
+	PyObject *copy = py_object_like(object);
+
+	if (!copy)
+		return NULL;
+	self_of(copy)->report = self->report;
+	self_of(copy)->list = Py_XNewRef(self->list);
+	self_of(copy)->listening = self->listening;
+	return py_object_finish_copy(object, copy);
+}
+
+/* ---- messages */
+
+/* A message of any type is logged as its str(), as upstream's f-strings do. */
+static PyObject *emit(PyObject *self, enum ntd_event_kind kind, enum ntd_level level,
+		      PyObject *message, char **attributes, const char *machine)
+{
+	struct ntd_report *report = report_of(self);
+	_cleanup_strv_ char **owned = attributes;
+	_cleanup_free_ char *text = report ? py_shown_text(message) : NULL;
+	struct ntd_event event = {.kind = kind,
+				  .level = level,
+				  .machine = machine,
+				  .text = text,
+				  .text_len = text ? strlen(text) : 0,
+				  .attributes = owned};
+
+	if (!text)
+		return NULL;
+	for (char **pair = owned; pair && *pair; pair += 2)
+		if (!strcmp(*pair, "machine"))
+			event.machine = pair[1];
+	py_log_emit(report, &event);
+	Py_RETURN_NONE;
+}
+
+static PyObject *log_at(PyObject *self, enum ntd_level level, const char *format, PyObject *args,
+			PyObject *kwargs)
+{
+	static char *names[] = {"message", "attributes", NULL};
+	PyObject *message, *attributes = NULL;
+	char **list;
+
+	if (!py_parse(args, kwargs, format, names, &message, &attributes) ||
+	    py_convert_attributes(attributes, &list) < 0)
+		return NULL;
+	return emit(self, NTD_EVENT_MESSAGE, level, message, list, NULL);
+}
+
+static PyObject *logger_log(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+	return log_at(self, NTD_LEVEL_ALWAYS, "O|O:log", args, kwargs);
+}
+
+static PyObject *logger_debug(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+	return log_at(self, NTD_LEVEL_DEBUG, "O|O:debug", args, kwargs);
+}
+
+static PyObject *logger_info(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+	return log_at(self, NTD_LEVEL_INFO, "O|O:info", args, kwargs);
+}
+
+static PyObject *logger_warning(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+	return log_at(self, NTD_LEVEL_WARNING, "O|O:warning", args, kwargs);
+}
+
+static PyObject *logger_error(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+	_cleanup_pyref_ PyObject *logged = log_at(self, NTD_LEVEL_ERROR, "O|O:error", args, kwargs);
+	_cleanup_pyref_ PyObject *status = logged ? PyLong_FromLong(1) : NULL;
+
+	if (status)
+		PyErr_SetObject(PyExc_SystemExit, status);
+	return NULL;
+}
+
+static PyObject *logger_log_test_error(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"message", "attributes", NULL};
+	PyObject *message, *attributes = NULL;
+	char **list;
+
+	if (!py_parse(args, kwargs, "O|O:log_test_error", names, &message, &attributes) ||
+	    py_convert_attributes(attributes, &list) < 0)
+		return NULL;
+	return emit(self, NTD_EVENT_TEST_ERROR, NTD_LEVEL_ALWAYS, message, list, NULL);
+}
+
+static PyObject *logger_log_serial(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"message", "machine", NULL};
+	PyObject *message;
+	const char *machine;
+
+	if (!py_parse(args, kwargs, "Os:log_serial", names, &message, &machine))
+		return NULL;
+	return emit(self, NTD_EVENT_SERIAL, NTD_LEVEL_ALWAYS, message, NULL, machine);
+}
+
+/* Calls a method of each logger in the list. */
+static bool call_all(PyObject *object, const char *method, PyObject *argument)
+{
+	_cleanup_pyref_ PyObject *list = PyList_GetSlice(self_of(object)->list, 0, PY_SSIZE_T_MAX);
+
+	for (Py_ssize_t i = 0; list && i < PyList_Size(list); i++) {
+		_cleanup_pyref_ PyObject *result =
+			PyObject_CallMethod(PyList_GetItem(list, i), method, "O", argument);
+
+		if (!result)
+			return false;
+	}
+	return list;
+}
+
+static bool is_of_run(PyObject *object)
+{
+	return self_of(object)->report == py_state()->session->report;
+}
+
+static PyObject *logger_print_serial_logs(PyObject *object, PyObject *enable)
+{
+	int shown = PyObject_IsTrue(enable);
+
+	if (shown < 0 || !report_of(object))
+		return NULL;
+	if (is_of_run(object))
+		ntd_terminal_show_serial(py_state()->session->terminal, shown);
+	return call_all(object, "print_serial_logs", enable) ? Py_NewRef(Py_None) : NULL;
+}
+
+static int level_of(PyObject *object)
+{
+	_cleanup_pyref_ PyObject *name = PyObject_GetAttrString(object, "name");
+	_cleanup_pyref_ PyObject *lower = NULL;
+	const char *text;
+	int level;
+
+	PyErr_Clear(); /* a plain string has no name */
+	lower = PyObject_CallMethod(name ? name : object, "lower", NULL);
+	text = lower && PyUnicode_Check(lower) ? py_utf8(lower, "level") : NULL;
+	PyErr_Clear();
+	level = text ? ntd_level_parse(text) : -1;
+	if (level < 0)
+		PyErr_Format(
+			text ? PyExc_ValueError : PyExc_TypeError,
+			"level must be a LogLevel, or its name: debug, info, warning or error, "
+			"not %R",
+			object);
+	return level;
+}
+
+static PyObject *logger_set_log_level(PyObject *object, PyObject *value)
+{
+	int level = level_of(value);
+
+	if (level < 0 || !report_of(object))
+		return NULL;
+	if (is_of_run(object))
+		ntd_terminal_set_level(py_state()->session->terminal,
+				       (enum ntd_level)level);
+	return call_all(object, "set_log_level", value) ? Py_NewRef(Py_None) : NULL;
+}
+
+static PyObject *logger_nested(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"message", "attributes", NULL};
+	_cleanup_free_ char *message = NULL;
+	const char *machine = NULL;
+	PyObject *attributes = NULL;
+	char **list;
+
+	if (!py_parse(args, kwargs, "O&|O:nested", names, py_convert_message, &message,
+		       &attributes) ||
+	    py_convert_attributes(attributes, &list) < 0)
+		return NULL;
+	for (char **pair = list; pair && *pair; pair += 2)
+		if (!strcmp(*pair, "machine"))
+			machine = pair[1];
+	return py_step_object(report_of(self), machine, message, list, false);
+}
+
+static PyObject *logger_subtest(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"name", "attributes", NULL};
+	_cleanup_free_ char *name = NULL;
+	PyObject *attributes = NULL;
+	char **list;
+
+	if (!py_parse(args, kwargs, "O&|O:subtest", names, py_convert_message, &name,
+		       &attributes) ||
+	    py_convert_attributes(attributes, &list) < 0)
+		return NULL;
+	return py_step_object(report_of(self), NULL, name, list, true);
+}
+
+int py_add_logger_type(PyObject *module, struct py_state *state)
+{
+	static PyMethodDef methods[] = {
+		PY_METHOD("log", logger_log,
+			   "log($self, message, attributes={})\n--\n\nLogs a line, whatever the "
+			   "level."),
+		PY_METHOD("debug", logger_debug,
+			   "debug($self, message, attributes={})\n--\n\n"
+			   "Logs a line if the log level is debug."),
+		PY_METHOD("info", logger_info,
+			   "info($self, message, attributes={})\n--\n\n"
+			   "Logs a line if the log level is info or below."),
+		PY_METHOD("warning", logger_warning,
+			   "warning($self, message, attributes={})\n--\n\n"
+			   "Logs a line if the log level is warning or below."),
+		PY_METHOD("error", logger_error,
+			   "error($self, message, attributes={})\n--\n\n"
+			   "Logs a line, then ends the run with exit status 1."),
+		PY_METHOD("log_test_error", logger_log_test_error,
+			   "log_test_error($self, message, attributes={})\n--\n\n"
+			   "Logs a line of a failed test's report, marked with !!!."),
+		PY_METHOD("log_serial", logger_log_serial,
+			   "log_serial($self, message, machine)\n--\n\n"
+			   "Logs a line as if it came from a machine's console."),
+		PY_METHOD("nested", logger_nested,
+			   "nested($self, message, attributes={})\n--\n\n"
+			   "A context manager: a step that contains others."),
+		PY_METHOD("subtest", logger_subtest,
+			   "subtest($self, name, attributes={})\n--\n\n"
+			   "A context manager: a part of the test with a title."),
+		{"print_serial_logs", logger_print_serial_logs, METH_O,
+		 "print_serial_logs($self, enable, /)\n--\n\nShows console lines in the log, or "
+		 "not."},
+		{"set_log_level", logger_set_log_level, METH_O,
+		 "set_log_level($self, level, /)\n--\n\nHides messages below the level."},
+		{"add_logger", logger_add_logger, METH_O,
+		 "add_logger($self, logger, /)\n--\n\nHas another logger, an AbstractLogger, told "
+		 "of "
+		 "everything."},
+		{"__copy__", logger_copy, METH_NOARGS,
+		 "__copy__($self)\n--\n\nAnother object for the same log."},
+		{NULL, NULL, 0, NULL},
+	};
+	static PyGetSetDef attributes[] = {
+		{"logger_list", get_logger_list, set_logger_list,
+		 "list: the loggers that scripts have added; the run's own are not in it.", NULL},
+		{NULL, NULL, NULL, NULL, NULL},
+	};
+	static PyType_Slot slots[] = {
+		{Py_tp_doc, (void *)"CompositeLogger(logger_list)\n--\n\n"
+				    "A log that is written by the loggers in a list."},
+		{Py_tp_new, PyType_GenericNew},
+		{Py_tp_init, logger_init},
+		{Py_tp_traverse, logger_traverse},
+		{Py_tp_clear, logger_clear},
+		{Py_tp_getset, attributes},
+		{0, NULL},
+	};
+	static PyType_Spec spec = {
+		.name = "test_driver.logger.CompositeLogger",
+		.basicsize = sizeof(struct py_logger),
+		.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,
+		.slots = slots,
+	};
+
+	PyMethodDef *const lists[] = {methods, NULL};
+
+	return py_add_type(module, &spec, NULL, lists, &state->logger_type);
+}

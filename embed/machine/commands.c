@@ -1,0 +1,190 @@
+/* execute, succeed, fail and waiting for either. */
+#include "machine/py_machine.h"
+
+/* A command's text, or a TypeError. The bytes belong to *owner. */
+static bool command_text(PyObject *object, PyObject **owner, struct ntd_bytes *bytes)
+{
+	Py_ssize_t len;
+
+	Py_XSETREF(*owner, py_formatted(object));
+	if (!*owner) {
+		PyErr_Format(PyExc_TypeError, "command must be a str, not %s",
+			     Py_TYPE(object)->tp_name);
+		return false;
+	}
+	bytes->data = PyUnicode_AsUTF8AndSize(*owner, &len);
+	bytes->len = (size_t)len;
+	return bytes->data;
+}
+
+typedef int run_function(struct ntd_machine *machine, const struct ntd_command *command,
+			 struct ntd_result *result, struct ntd_waiter *waiter,
+			 struct ntd_error **err);
+
+static PyObject *run_by(run_function *run, PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"command", "check_return", "check_output", "timeout", NULL};
+	struct ntd_machine *machine = py_machine_self(object)->machine;
+	_cleanup_result_ struct ntd_result answer = {0};
+	struct ntd_command command = {0};
+	struct ntd_bytes bytes;
+	int check_return = true, check_output = true, result;
+	_cleanup_pyref_ PyObject *owner = NULL;
+	PyObject *text;
+
+	command.timeout = NTD_DEFAULT_TIMEOUT;
+	if (!py_parse(args, kwargs, "O|ppO&:execute", names, &text, &check_return, &check_output,
+		       py_convert_duration, &command.timeout) ||
+	    !command_text(text, &owner, &bytes))
+		return NULL;
+	command.text = bytes.data;
+	command.text_len = bytes.len;
+	command.no_status = !check_return;
+	command.no_reply = !check_output;
+	if (!PY_BLOCKING_CALL(result, run(machine, &command, &answer, waiter, error)))
+		return NULL;
+	return Py_BuildValue("(iN)", answer.status, py_text(&answer.output));
+}
+
+static PyObject *execute(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	return run_by(ntd_machine_run, object, args, kwargs);
+}
+
+static PyObject *execute_only(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	return run_by(ntd_machine_run_in_guest, object, args, kwargs);
+}
+
+typedef int check_function(struct ntd_machine *machine, struct ntd_bytes command, double timeout,
+			   struct ntd_buf *output, struct ntd_waiter *waiter,
+			   struct ntd_error **err);
+
+/* succeed(*commands, timeout=None) and fail() alike: the outputs, one after the other. */
+static PyObject *check_all(PyObject *object, PyObject *args, PyObject *kwargs, const char *format,
+			   check_function *check)
+{
+	static char *names[] = {"timeout", NULL};
+	struct ntd_machine *machine = py_machine_self(object)->machine;
+	_cleanup_buf_ struct ntd_buf output = {0};
+	_cleanup_pyref_ PyObject *none = PyTuple_New(0), *owner = NULL;
+	double timeout = NTD_NO_TIMEOUT;
+	struct ntd_bytes command;
+
+	if (!none || !py_parse(none, kwargs, format, names, py_convert_duration, &timeout))
+		return NULL;
+	for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(args); i++)
+		if (!command_text(PyTuple_GET_ITEM(args, i), &owner, &command))
+			return NULL;
+	for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(args); i++) {
+		int result;
+
+		if (!command_text(PyTuple_GET_ITEM(args, i), &owner, &command) ||
+		    !PY_BLOCKING_CALL(result,
+				       check(machine, command, timeout, &output, waiter, error)))
+			return NULL;
+	}
+	return py_text(&output);
+}
+
+static PyObject *succeed(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	return check_all(object, args, kwargs, "|$O&:succeed", ntd_machine_succeed);
+}
+
+static PyObject *fail(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	return check_all(object, args, kwargs, "|$O&:fail", ntd_machine_fail);
+}
+
+static PyObject *wait_until(PyObject *object, PyObject *args, PyObject *kwargs, const char *format,
+			    bool fails)
+{
+	static char *names[] = {"command", "timeout", NULL};
+	struct ntd_machine *machine = py_machine_self(object)->machine;
+	_cleanup_buf_ struct ntd_buf output = {0};
+	double timeout = NTD_DEFAULT_TIMEOUT;
+	_cleanup_pyref_ PyObject *owner = NULL;
+	struct ntd_bytes command;
+	PyObject *text;
+	int result;
+
+	if (!py_parse(args, kwargs, format, names, &text, py_convert_duration, &timeout) ||
+	    !command_text(text, &owner, &command) ||
+	    !PY_BLOCKING_CALL(result, ntd_machine_wait_until(machine, command, fails, timeout,
+							      &output, waiter, error)))
+		return NULL;
+	return py_text(&output);
+}
+
+static PyObject *wait_until_succeeds(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	return wait_until(object, args, kwargs, "O|O&:wait_until_succeeds", false);
+}
+
+static PyObject *wait_until_fails(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	return wait_until(object, args, kwargs, "O|O&:wait_until_fails", true);
+}
+
+/* sleep(secs), newest also sleep(duration=): in the guest, whose clock may be slower. */
+static PyObject *sleep_in_guest(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"secs", "duration", NULL};
+	struct ntd_machine *machine = py_machine_self(object)->machine;
+	_cleanup_buf_ struct ntd_buf output = {0}, text = {0};
+	_cleanup_free_ char *number = NULL;
+	double seconds = NTD_NO_TIMEOUT;
+	int result;
+
+	if (!py_parse(args, kwargs, "|O&O&:sleep", names, py_convert_duration, &seconds,
+		       py_convert_duration, &seconds) ||
+	    !py_one_of_two(args, kwargs, names, 0, "sleep"))
+		return NULL;
+	if (seconds < 0)
+		return PyErr_Format(PyExc_TypeError, "sleep() needs a duration");
+	number = ntd_float_text(seconds);
+	ntd_buf_printf(&text, "sleep %s", number);
+	if (!PY_BLOCKING_CALL(result, ntd_machine_succeed(machine, ntd_buf_view(&text),
+							   NTD_NO_TIMEOUT, &output, waiter, error)))
+		return NULL;
+	Py_RETURN_NONE;
+}
+
+PyMethodDef py_machine_command_methods[] = {
+	PY_METHOD(
+		"execute", execute,
+		"execute($self, command, check_return=True, check_output=True, timeout=900)\n--\n\n"
+		"Runs a bash command as root; (exit status, standard output). Output is complete "
+		"when\n"
+		"every process has closed it. The guest ends the command after timeout seconds "
+		"with\n"
+		"status 124. Without check_return the status is -1; without check_output the "
+		"command\n"
+		"is only sent, and the result is (-2, '')."),
+	PY_METHOD("_execute", execute_only,
+		   "_execute($self, command, check_return=True, check_output=True, "
+		   "timeout=900)\n--\n\n"
+		   "The same without callbacks."),
+	PY_METHOD("succeed", succeed,
+		   "succeed($self, *commands, timeout=None)\n--\n\n"
+		   "Runs commands, each of which must exit with 0; their outputs as one str."),
+	PY_METHOD("fail", fail,
+		   "fail($self, *commands, timeout=None)\n--\n\n"
+		   "Runs commands, each of which must exit with another status than 0."),
+	PY_METHOD("wait_until_succeeds", wait_until_succeeds,
+		   "wait_until_succeeds($self, command, timeout=900)\n--\n\n"
+		   "Repeats a command every second until it succeeds; its last output. The time "
+		   "bounds\n"
+		   "the waiting and each attempt."),
+	PY_METHOD("wait_until_fails", wait_until_fails,
+		   "wait_until_fails($self, command, timeout=900)\n--\n\n"
+		   "Repeats a command every second until it fails; its last output."),
+	PY_METHOD("sleep", sleep_in_guest,
+		   "sleep($self, secs=None, duration=None)\n--\n\n"
+		   "Sleeps, by the guest's clock. duration is the newer name of secs."),
+	{"_retry", py_machine_retry, METH_VARARGS,
+	 "_retry($self, step, fn, timeout, /)\n--\n\nretry() as a wait for the machine, whose "
+	 "error names the step."},
+	{NULL, NULL, 0, NULL},
+};

@@ -1,0 +1,173 @@
+/* Copying files; and logging under the machine's name. */
+#include "guest/files.h"
+#include "machine/py_machine.h"
+
+typedef int copy_function(const struct ntd_copy *how, const char *source, const char *target,
+			  struct ntd_waiter *waiter, struct ntd_error **err);
+
+static PyObject *copy(PyObject *object, PyObject *args, PyObject *kwargs, const char *format,
+		      char **names, const char *default_target, copy_function *function)
+{
+	const struct ntd_copy how = {.machine = py_machine_self(object)->machine};
+	_cleanup_path_ struct py_path_arg source = {0}, target = {0};
+	int result;
+
+	if (!py_parse(args, kwargs, format, names, py_convert_path, &source, py_convert_path,
+		       &target) ||
+	    !PY_BLOCKING_CALL(result,
+			       function(&how, source.text,
+					target.text ? target.text : default_target, waiter, error)))
+		return NULL;
+	Py_RETURN_NONE;
+}
+
+static PyObject *copy_from_host(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"source", "target", NULL};
+
+	return copy(object, args, kwargs, "O&O&:copy_from_host", names, NULL,
+		    ntd_machine_copy_from_host);
+}
+
+static int copy_via_shell(const struct ntd_copy *how, const char *source, const char *target,
+			  struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	return ntd_machine_copy_via_shell(how->machine, source, target, waiter, err);
+}
+
+static PyObject *copy_from_host_via_shell(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"source", "target", NULL};
+
+	return copy(object, args, kwargs, "O&O&:copy_from_host_via_shell", names, NULL,
+		    copy_via_shell);
+}
+
+static PyObject *copy_from_machine(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"source", "target_dir", NULL};
+
+	return copy(object, args, kwargs, "O&|O&:copy_from_machine", names, "",
+		    ntd_machine_copy_from_guest);
+}
+
+static PyObject *copy_from_vm(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	if (PyErr_WarnEx(PyExc_DeprecationWarning, "Use copy_from_machine() instead", 1) < 0)
+		return NULL;
+	return copy_from_machine(object, args, kwargs);
+}
+
+/* For a copy whose commands are run by a function in Python. */
+static int succeed_in_python(void *arg, struct ntd_bytes command, struct ntd_waiter *waiter,
+			     struct ntd_error **err)
+{
+	struct py_blocking *blocking = py_blocking_of(waiter);
+	PyObject *text, *output = NULL;
+	int result;
+
+	py_into_python(blocking);
+	text = PyUnicode_DecodeUTF8(command.data, (Py_ssize_t)command.len, "surrogateescape");
+	if (text)
+		output = PyObject_CallOneArg(arg, text);
+	Py_XDECREF(text);
+	result = output ? 0 : py_error_from_python(err);
+	Py_XDECREF(output);
+	return py_back(blocking) || result < 0 ? result : py_error_from_python(err);
+}
+
+/* _copy_by(succeed, from_host, source, target): copy_from_host() or copy_from_machine() with succeed(command). */
+static PyObject *copy_by(PyObject *object, PyObject *args)
+{
+	struct ntd_copy how = {.machine = py_machine_self(object)->machine,
+			       .succeed = succeed_in_python};
+	_cleanup_path_ struct py_path_arg source = {0}, target = {0};
+	copy_function *function;
+	int from_host, result;
+
+	if (!PyArg_ParseTuple(args, "OpO&O&:_copy_by", &how.arg, &from_host, py_convert_path,
+			      &source, py_convert_path, &target))
+		return NULL;
+	function = from_host ? ntd_machine_copy_from_host : ntd_machine_copy_from_guest;
+	if (!PY_BLOCKING_CALL(result, function(&how, source.text, target.text, waiter, error)))
+		return NULL;
+	Py_RETURN_NONE;
+}
+
+static PyObject *log_message(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"msg", NULL};
+	struct ntd_machine *machine = py_machine_self(object)->machine;
+	_cleanup_free_ char *text = NULL;
+	PyObject *message;
+
+	if (!py_parse(args, kwargs, "O:log", names, &message) || !(text = py_shown_text(message)))
+		return NULL;
+	ntd_log(ntd_machine_context(machine)->report, NTD_LEVEL_ALWAYS, ntd_machine_name(machine),
+		"%s", text);
+	py_log_deliver(py_state_of(object));
+	Py_RETURN_NONE;
+}
+
+static PyObject *log_serial(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"msg", NULL};
+	struct ntd_machine *machine = py_machine_self(object)->machine;
+	_cleanup_free_ char *text = NULL;
+	PyObject *message;
+
+	if (!py_parse(args, kwargs, "O:log_serial", names, &message) ||
+	    !(text = py_shown_text(message)))
+		return NULL;
+	py_log_emit(ntd_machine_context(machine)->report,
+		 &(struct ntd_event){.kind = NTD_EVENT_SERIAL,
+				     .level = NTD_LEVEL_ALWAYS,
+				     .machine = ntd_machine_name(machine),
+				     .text = text,
+				     .text_len = strlen(text)});
+	Py_RETURN_NONE;
+}
+
+static PyObject *nested(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"msg", "attrs", NULL};
+	PyObject *attributes = NULL;
+	_cleanup_free_ char *message = NULL;
+	char **list;
+
+	if (!py_parse(args, kwargs, "O&|O:nested", names, py_convert_message, &message,
+		       &attributes) ||
+	    py_convert_attributes(attributes, &list) < 0)
+		return NULL;
+	return py_step_object(ntd_machine_context(py_machine_self(object)->machine)->report,
+			       ntd_machine_name(py_machine_self(object)->machine), message, list,
+			       false);
+}
+
+PyMethodDef py_machine_file_methods[] = {
+	PY_METHOD("copy_from_host", copy_from_host,
+		   "copy_from_host($self, source, target)\n--\n\n"
+		   "Copies a file or a tree from the host to a path in the guest."),
+	PY_METHOD(
+		"copy_from_host_via_shell", copy_from_host_via_shell,
+		"copy_from_host_via_shell($self, source, target)\n--\n\n"
+		"Copies a file of any size through the root shell, without the shared directory."),
+	PY_METHOD("copy_from_machine", copy_from_machine,
+		   "copy_from_machine($self, source, target_dir='')\n--\n\n"
+		   "Copies a file or a tree from the guest into target_dir below the output "
+		   "directory."),
+	PY_METHOD("copy_from_vm", copy_from_vm,
+		   "copy_from_vm($self, source, target_dir='')\n--\n\n"
+		   "Older name of copy_from_machine()."),
+	PY_METHOD("log", log_message,
+		   "log($self, msg)\n--\n\nLogs a line under the machine's name."),
+	PY_METHOD("log_serial", log_serial,
+		   "log_serial($self, msg)\n--\n\nLogs a line as if it came from the console."),
+	PY_METHOD("nested", nested,
+		   "nested($self, msg, attrs={})\n--\n\n"
+		   "A context manager: a step in the log, under the machine's name."),
+	{"_copy_by", copy_by, METH_VARARGS,
+	 "_copy_by($self, succeed, from_host, source, target, /)\n--\n\ncopy_from_host() or "
+	 "copy_from_machine(), with succeed(command) in the guest."},
+	{NULL, NULL, 0, NULL},
+};

@@ -1,0 +1,269 @@
+/* What the core asks of Python about a machine: its callbacks before each command, the environment and the
+ * start command before each start. The core calls on script threads, inside a scope of py_block().
+ */
+#include "machine/py_machine.h"
+
+/* ---- callbacks */
+
+int py_machine_run_callbacks(struct py_machine *self)
+{
+	Py_ssize_t count = PyList_Check(self->callbacks) ? PyList_Size(self->callbacks) : 0;
+
+	if (self->in_callbacks)
+		return 0;
+	self->in_callbacks = true;
+	for (Py_ssize_t i = 0; i < count && i < PyList_Size(self->callbacks); i++) {
+		_cleanup_pyref_ PyObject *callback = Py_NewRef(PyList_GetItem(self->callbacks, i));
+		_cleanup_pyref_ PyObject *result = PyObject_CallNoArgs(callback);
+
+		if (!result) {
+			self->in_callbacks = false;
+			return -1;
+		}
+	}
+	self->in_callbacks = false;
+	return 0;
+}
+
+static int before_command(void *owner, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct py_blocking *blocking = py_blocking_of(waiter);
+	struct py_machine *self = owner;
+	int result;
+
+	py_into_python(blocking);
+	result = py_machine_run_callbacks(self);
+	if (result < 0)
+		py_error_from_python(err);
+	if (!py_back(blocking) && result == 0)
+		result = py_error_from_python(err);
+	return result;
+}
+
+/* ---- starts */
+
+/* os.environ writes through to environ; with the GIL held nobody is writing. */
+static char **environment(void *owner)
+{
+	PyGILState_STATE gil = PyGILState_Ensure();
+	char **copy = ntd_strv_copy(environ);
+
+	PyGILState_Release(gil);
+	return copy;
+}
+
+/* A function of test_driver.machine asks the start command, which may be one that was made for older drivers. */
+static char *line_of(PyObject *command, const struct ntd_machine *machine, bool allow_reboot)
+{
+	const char *guest = ntd_machine_vsock_guest(machine);
+	_cleanup_pyref_ PyObject *monitor = py_path(ntd_machine_socket_path(machine, "monitor"));
+	_cleanup_pyref_ PyObject *qmp = py_path(ntd_machine_socket_path(machine, "qmp"));
+	_cleanup_pyref_ PyObject *shell = py_path(ntd_machine_socket_path(machine, "shell"));
+	_cleanup_pyref_ PyObject *vsock = guest ? py_path(guest) : Py_NewRef(Py_None);
+	_cleanup_pyref_ PyObject *line = NULL, *bytes = NULL;
+
+	if (monitor && qmp && shell && vsock)
+		line = py_call("test_driver.machine", "_line_of", "(OOOOOO)", command, monitor,
+				qmp, shell, allow_reboot ? Py_True : Py_False, vsock);
+	if (!line)
+		return NULL;
+	if (!PyUnicode_Check(line)) {
+		PyErr_Format(PyExc_TypeError,
+			     "cmd() of the start command must return a str, not %s",
+			     Py_TYPE(line)->tp_name);
+		return NULL;
+	}
+	return PyUnicode_FSConverter(line, &bytes) ? ntd_strdup(PyBytes_AS_STRING(bytes)) : NULL;
+}
+
+/* {str: str} in the form of environ. */
+static char **environment_from(PyObject *dict)
+{
+	PyObject *key, *value;
+	Py_ssize_t position = 0, used = 0;
+	_cleanup_strv_ char **env = NULL;
+
+	if (!PyDict_Check(dict)) {
+		PyErr_Format(PyExc_TypeError,
+			     "build_environment() of the start command must return a dict, not %s",
+			     Py_TYPE(dict)->tp_name);
+		return NULL;
+	}
+	env = ntd_calloc((size_t)PyDict_Size(dict) + 1, sizeof *env);
+	while (PyDict_Next(dict, &position, &key, &value)) {
+		_cleanup_pyref_ PyObject *key_bytes = NULL, *bytes = NULL;
+
+		if (!PyUnicode_FSConverter(key, &key_bytes) ||
+		    !PyUnicode_FSConverter(value, &bytes))
+			return NULL;
+		env[used++] = ntd_asprintf("%s=%s", PyBytes_AS_STRING(key_bytes),
+					   PyBytes_AS_STRING(bytes));
+	}
+	return ntd_steal(&env);
+}
+
+/* NULL without an exception where the start command leaves it to the driver. */
+static char **environment_of(PyObject *command, const struct ntd_machine *machine)
+{
+	_cleanup_pyref_ PyObject *state = py_path(ntd_machine_state_dir(machine));
+	_cleanup_pyref_ PyObject *shared = py_path(ntd_machine_shared_dir(machine));
+	_cleanup_pyref_ PyObject *efi_vars = py_path(ntd_machine_efi_vars(machine));
+	_cleanup_pyref_ PyObject *result = NULL;
+
+	if (state && shared && efi_vars)
+		result = py_call("test_driver.machine", "_environment_of", "(OOOO)", command,
+				  state, shared, efi_vars);
+	return result && result != Py_None ? environment_from(result) : NULL;
+}
+
+static int ask_start_command(struct py_machine *self, bool allow_reboot,
+			     struct ntd_start_order *order)
+{
+	order->line = line_of(self->start_command, self->machine, allow_reboot);
+	if (!order->line)
+		return -1;
+	order->env = environment_of(self->start_command, self->machine);
+	return PyErr_Occurred() ? -1 : 0;
+}
+
+static int start_command(void *owner, bool allow_reboot, struct ntd_start_order *order,
+			 struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct py_blocking *blocking = py_blocking_of(waiter);
+	struct py_machine *self = owner;
+	int result;
+
+	py_into_python(blocking);
+	result = ask_start_command(self, allow_reboot, order);
+	if (result < 0)
+		py_error_from_python(err);
+	if (!py_back(blocking) && result == 0)
+		result = py_error_from_python(err);
+	return result;
+}
+
+/* ---- after release() */
+
+static int refuse(const struct py_machine *self, struct ntd_error **err)
+{
+	return ntd_error_set(err, NTD_E_DEAD, "machine '%s' has been released",
+			     ntd_machine_name(self->machine));
+}
+
+static int refuse_command(void *owner, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	return refuse(owner, err);
+}
+
+static int refuse_start(void *owner, bool allow_reboot, struct ntd_start_order *order,
+			struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	return refuse(owner, err);
+}
+
+void py_machine_note_release(struct py_machine *self)
+{
+	self->released = true;
+	ntd_machine_set_hooks(self->machine,
+			      &(struct ntd_machine_hooks){.before_command = refuse_command,
+							  .start_command = refuse_start,
+							  .owner = self});
+}
+
+/* Without callbacks or an object for the start command the core need not take the GIL for them. The machine of
+ * objects whose __init__ has not been called is not theirs alone. */
+void py_machine_hook(struct py_machine *self)
+{
+	if (self->released || !py_machine_is_born((PyObject *)self))
+		return;
+	ntd_machine_set_hooks(
+		self->machine,
+		&(struct ntd_machine_hooks){
+			.before_command = self->callbacks_seen ? before_command : NULL,
+			.environment = environment,
+			.start_command = self->start_command ? start_command : NULL,
+			.owner = self});
+}
+
+/* ---- attributes */
+
+PyObject *py_machine_get_callbacks(PyObject *object, void *closure)
+{
+	/* Whoever has the list may change it, so from now on it is looked at before each command. */
+	struct py_machine *self = py_machine_self(object);
+
+	if (!self->callbacks_seen) {
+		self->callbacks_seen = true;
+		py_machine_hook(self);
+	}
+	return Py_NewRef(self->callbacks);
+}
+
+int py_machine_set_callbacks(PyObject *object, PyObject *value, void *closure)
+{
+	struct py_machine *self = py_machine_self(object);
+
+	if (!value || !PyList_Check(value)) {
+		PyErr_SetString(PyExc_TypeError, "callbacks must be a list of functions");
+		return -1;
+	}
+	Py_SETREF(self->callbacks, Py_NewRef(value));
+	self->callbacks_seen = true;
+	py_machine_hook(self);
+	return 0;
+}
+
+/* The object is made when a script first looks at it. */
+PyObject *py_machine_get_start_command(PyObject *object, void *closure)
+{
+	struct py_machine *self = py_machine_self(object);
+
+	if (!self->start_command) {
+		_cleanup_pyref_ PyObject *text =
+			PyUnicode_DecodeFSDefault(ntd_machine_script(self->machine));
+		_cleanup_pyref_ PyObject *made =
+			text ? py_call("test_driver.machine", "QemuStartCommand", "(O)", text)
+			     : NULL;
+
+		if (made && !self->start_command)
+			self->start_command = ntd_steal(&made);
+		if (!self->start_command)
+			return NULL;
+		py_machine_hook(self);
+	}
+	return Py_NewRef(self->start_command);
+}
+
+/* Processes are the driver's, so that none is left behind: run() of a subclass would be ignored. */
+static bool has_own_run(PyObject *command)
+{
+	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("test_driver.machine");
+	_cleanup_pyref_ PyObject *base =
+		module ? PyObject_GetAttrString(module, "QemuStartCommand") : NULL;
+	_cleanup_pyref_ PyObject *run = base ? PyObject_GetAttrString(base, "run") : NULL;
+	_cleanup_pyref_ PyObject *own = PyObject_GetAttrString((PyObject *)Py_TYPE(command), "run");
+
+	PyErr_Clear();
+	return run && own && run != own;
+}
+
+int py_machine_set_start_command(PyObject *object, PyObject *value, void *closure)
+{
+	struct py_machine *self = py_machine_self(object);
+	_cleanup_pyref_ PyObject *method = value ? PyObject_GetAttrString(value, "cmd") : NULL;
+
+	if (!method || !PyCallable_Check(method)) {
+		PyErr_Format(PyExc_TypeError, "start_command must be a QemuStartCommand, not %s",
+			     value ? Py_TYPE(value)->tp_name : "deleted");
+		return -1;
+	}
+	if (has_own_run(value)) {
+		PyErr_SetString(PyExc_TypeError,
+				"start_command: its run() would not be called; override cmd() or "
+				"build_environment() instead");
+		return -1;
+	}
+	Py_XSETREF(self->start_command, Py_NewRef(value));
+	py_machine_hook(self);
+	return 0;
+}

@@ -1,0 +1,50 @@
+/* A person at a machine: its shell, its console. Written in Python (test_driver/interact.py), which is
+ * imported when it is used.
+ */
+#include "machine/py_machine.h"
+
+const char py_show_serial_doc[] = "show_serial(shown, /)\n--\n\nShows console lines on the "
+				   "terminal or not; whether they were.";
+
+PyObject *py_show_serial_function(PyObject *self, PyObject *shown)
+{
+	int truth = PyObject_IsTrue(shown);
+
+	if (truth < 0)
+		return NULL;
+	return PyBool_FromLong(
+		ntd_terminal_show_serial(py_state_of(self)->session->terminal, truth));
+}
+
+static PyObject *shell_interact(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"address", NULL};
+	const char *address = NULL;
+
+	if (!py_parse(args, kwargs, "|z:shell_interact", names, &address))
+		return NULL;
+	if (!address)
+		return py_call("test_driver.interact", "shell", "(O)", object);
+	return py_call("test_driver.interact", "shell_at", "(Os)", object, address);
+}
+
+static PyObject *console_interact(PyObject *object, PyObject *unused)
+{
+	return py_call("test_driver.interact", "serial", "(O)", object);
+}
+
+PyMethodDef py_machine_interact_methods[] = {
+	PY_METHOD(
+		"shell_interact", shell_interact,
+		"shell_interact($self, address=None)\n--\n\n"
+		"A root shell of the guest on this terminal; Ctrl-] leaves it, all other keys are "
+		"the\n"
+		"guest's. Starts the machine if necessary. With an address of socat's, a shell "
+		"without\n"
+		"prompt and echo there, such as \"tcp:127.0.0.1:4444\"."),
+	{"console_interact", console_interact, METH_NOARGS,
+	 "console_interact($self)\n--\n\nThe guest's serial console on this terminal; Ctrl-] "
+	 "leaves "
+	 "it."},
+	{NULL, NULL, 0, NULL},
+};

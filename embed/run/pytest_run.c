@@ -1,0 +1,255 @@
+/* A run of pytest style tests: what test_driver_pytest needs of the core. */
+#include "base/forked.h"
+#include "base/printable.h"
+#include "guest/evidence.h"
+#include "machine/py_machine.h"
+#include "report/recall.h"
+#include "report/times.h"
+
+enum { RECALL_LIMIT = 16 << 20 };
+
+/* ---- the run */
+
+static void prepare(struct py_state *state)
+{
+	if (state->recall)
+		return;
+	state->recall = ntd_recall_sink(RECALL_LIMIT);
+	ntd_report_add(state->session->report, state->recall);
+	state->times = ntd_times_sink();
+	ntd_report_add(state->session->report, state->times);
+	if (state->session->junit)
+		ntd_junit_tests_only(state->session->junit);
+	/* pytest puts files in the place of standard output and error while a test runs. */
+	ntd_terminal_keep_output(state->session->terminal);
+}
+
+static PyObject *list_of(char *const *strings)
+{
+	PyObject *list = PyList_New(0);
+
+	for (; list && strings && *strings; strings++) {
+		_cleanup_pyref_ PyObject *text = PyUnicode_DecodeFSDefault(*strings);
+
+		if (!text || PyList_Append(list, text) < 0)
+			Py_CLEAR(list);
+	}
+	return list;
+}
+
+/* The signal that ended the run goes on as if the script itself had met it. */
+static int raise_signal(int number)
+{
+	_cleanup_pyref_ PyObject *code = PyLong_FromLong(128 + number);
+
+	if (number == SIGINT)
+		PyErr_SetNone(PyExc_KeyboardInterrupt);
+	else if (code)
+		PyErr_SetObject(PyExc_SystemExit, code);
+	return -1;
+}
+
+int py_pytest_execute(struct py_state *state)
+{
+	const struct ntd_config *config = state->session->config;
+	struct ntd_nest nest =
+		ntd_nest_begin(state->session->report, NULL, "run the VM test script");
+	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("test_driver_pytest.run");
+	_cleanup_pyref_ PyObject *arguments = list_of(config->pytest_arguments);
+	_cleanup_pyref_ PyObject *path = PyUnicode_DecodeFSDefault(config->test_script);
+	_cleanup_pyref_ PyObject *status = NULL;
+
+	py_log_deliver(state);
+	prepare(state);
+	if (module && arguments && path)
+		status = PyObject_CallMethod(module, "run", "OOO(ii)OOO", state->driver, path,
+					     arguments, config->shard.index, config->shard.count,
+					     config->restart_dead ? Py_True : Py_False,
+					     config->no_skip ? Py_True : Py_False,
+					     py_prompt_can_pause(state) ? Py_True : Py_False);
+	ntd_nest_end(&nest, !status);
+	py_log_deliver(state);
+	state->pytest_status = status ? (int)PyLong_AsLong(status) : 1;
+	if (state->pytest_status < 0 && !PyErr_Occurred())
+		return raise_signal(-state->pytest_status);
+	return status && !PyErr_Occurred() ? 0 : -1;
+}
+
+/* ---- functions of _test_driver */
+
+/* Whether this is a run of pytest style tests; false with an exception. */
+static bool is_prepared(const struct py_state *state)
+{
+	if (!state->recall)
+		PyErr_SetString(PyExc_RuntimeError, "no tests in pytest style are run");
+	return state->recall;
+}
+
+static PyObject *begin_test(PyObject *self, PyObject *args)
+{
+	struct py_state *state = py_state();
+	const char *title;
+
+	if (!PyArg_ParseTuple(args, "s:begin_test", &title) || !is_prepared(state))
+		return NULL;
+	state->test = ntd_nest_begin_full(state->session->report, NULL, title, NULL, true);
+	py_log_deliver(state);
+	return PyLong_FromSize_t(ntd_recall_position(state->recall));
+}
+
+static PyObject *end_test(PyObject *self, PyObject *args)
+{
+	struct py_state *state = py_state();
+	const char *skipped;
+	int failed;
+
+	if (!PyArg_ParseTuple(args, "pz:end_test", &failed, &skipped) || !is_prepared(state))
+		return NULL;
+	if (skipped) {
+		ntd_strv_add(&state->test.attributes, "skipped");
+		ntd_strv_add(&state->test.attributes, skipped);
+	}
+	ntd_nest_end(&state->test, failed);
+	py_log_deliver(state);
+	Py_RETURN_NONE;
+}
+
+static PyObject *recall(PyObject *self, PyObject *args)
+{
+	struct py_state *state = py_state();
+	_cleanup_buf_ struct ntd_buf text = {0};
+	Py_ssize_t from;
+	const char *console;
+
+	if (!PyArg_ParseTuple(args, "nz:recall", &from, &console) || !is_prepared(state))
+		return NULL;
+	Py_BEGIN_ALLOW_THREADS
+	ntd_report_flush(state->session->report, ntd_after(NTD_SECOND));
+	ntd_recall(state->recall, (size_t)from, console, &text);
+	Py_END_ALLOW_THREADS
+	return py_text(&text);
+}
+
+static PyObject *spent(PyObject *self, PyObject *unused)
+{
+	struct py_state *state = py_state();
+	double boot, waiting, commands;
+
+	if (!is_prepared(state))
+		return NULL;
+	Py_BEGIN_ALLOW_THREADS
+	ntd_report_flush(state->session->report, ntd_after(NTD_SECOND));
+	ntd_times(state->times, &boot, &waiting);
+	Py_END_ALLOW_THREADS
+	commands = ntd_seconds(state->blocked) - boot - waiting;
+	return Py_BuildValue("(ddd)", boot, waiting, commands);
+}
+
+static PyObject *cause_of_death(PyObject *self, PyObject *machine)
+{
+	struct ntd_machine *core = py_machine_of(machine);
+	_cleanup_free_ char *cause = core ? ntd_machine_cause_of_death(core) : NULL;
+
+	if (!core)
+		return NULL;
+	if (!cause)
+		Py_RETURN_NONE;
+	return py_text_of(cause);
+}
+
+static PyObject *collect(PyObject *self, PyObject *args)
+{
+	struct ntd_machine *machine;
+	struct py_blocking blocking;
+	struct ntd_waiter limits;
+	PyObject *object;
+	const char *directory;
+	int64_t began = py_state()->test.began;
+
+	if (!PyArg_ParseTuple(args, "Os:collect", &object, &directory))
+		return NULL;
+	machine = py_machine_of(object);
+	if (!machine || !py_block(&blocking))
+		return NULL;
+	limits = blocking.waiter;
+	limits.deadline = ntd_after(ntd_machine_collect_patience(machine));
+	if (ntd_machine_was_started(machine))
+		ntd_machine_collect(machine, directory, began, &limits);
+	py_unblock(&blocking);
+	Py_RETURN_NONE;
+}
+
+static PyObject *leave_if_forked(PyObject *self, PyObject *exception)
+{
+	if (!ntd_is_forked())
+		Py_RETURN_NONE;
+	if (exception != Py_None)
+		PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
+	py_forked_end(py_state());
+	Py_UNREACHABLE();
+}
+
+static PyObject *ending(PyObject *self, PyObject *unused)
+{
+	return PyLong_FromLong(py_signals_ending());
+}
+
+static PyObject *pause_run(PyObject *self, PyObject *args)
+{
+	const char *banner;
+	PyObject *names;
+
+	if (!PyArg_ParseTuple(args, "O!s:pause", &PyDict_Type, &names, &banner) ||
+	    py_prompt_pause_at(py_state(), names, banner) < 0)
+		return NULL;
+	Py_RETURN_NONE;
+}
+
+static PyObject *printable(PyObject *self, PyObject *args)
+{
+	_cleanup_buf_ struct ntd_buf out = {0};
+	_cleanup_pyref_ PyObject *utf8 = NULL;
+	PyObject *text;
+	int colours;
+
+	if (!PyArg_ParseTuple(args, "Up:printable", &text, &colours))
+		return NULL;
+	utf8 = py_escaped(text);
+	if (!utf8)
+		return NULL;
+	ntd_printable(&out, PyBytes_AsString(utf8), (size_t)PyBytes_Size(utf8), colours);
+	return py_text(&out);
+}
+
+PyMethodDef py_pytest_functions[] = {
+	{"begin_test", begin_test, METH_VARARGS,
+	 "begin_test(title)\n--\n\nA test begins; returns where the log is, for recall()."},
+	{"end_test", end_test, METH_VARARGS,
+	 "end_test(failed, skipped)\n--\n\nThe test has ended; `skipped` is why it was skipped, or "
+	 "None."},
+	{"recall", recall, METH_VARARGS,
+	 "recall(position, machine)\n--\n\nWhat was logged since then: the lines of a machine's "
+	 "console, or,\nwithout a machine, messages and steps."},
+	{"spent", spent, METH_NOARGS,
+	 "spent()\n--\n\nSeconds until now: (boot, waiting, commands)."},
+	{"cause_of_death", cause_of_death, METH_O,
+	 "cause_of_death(machine)\n--\n\nWhy QEMU ended though nobody had asked it to; None when "
+	 "it "
+	 "has not."},
+	{"collect", collect, METH_VARARGS,
+	 "collect(machine, directory)\n--\n\nWrites what the machine can still tell to files; of "
+	 "the journal "
+	 "what is\nof this test."},
+	{"leave_if_forked", leave_if_forked, METH_O,
+	 "leave_if_forked(exception)\n--\n\nIn a process that a test has forked: ends it, as the "
+	 "exception "
+	 "or None says."},
+	{"ending", ending, METH_NOARGS,
+	 "ending()\n--\n\nThe signal that has come to end the run, SIGTERM or SIGHUP, or 0."},
+	{"printable", printable, METH_VARARGS,
+	 "printable(text, colours)\n--\n\nThe text without what commands a terminal; colours "
+	 "may stay."},
+	{"pause", pause_run, METH_VARARGS,
+	 "pause(names, banner)\n--\n\nA prompt with these names; SystemExit for exit()."},
+	{NULL, NULL, 0, NULL},
+};
