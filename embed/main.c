@@ -1,7 +1,7 @@
 /* The program: options, configuration, session, interpreter, script, clean-up.
  *
- * The keeper is forked while the process has one thread and little memory. Everything that can be wrong
- * with the input is found before anything is started.
+ * The keeper is forked while the process has one thread and little memory. Everything that can be
+ * wrong with the input is found before anything is started.
  */
 #include "base/forked.h"
 #include "embed.h"
@@ -83,8 +83,7 @@ static int run_driver(struct py_state *state)
 		return py_script_report_exception(state);
 	if (tell_about_ssh(state) < 0)
 		return py_script_report_exception(state);
-	return state->session->config->interactive ? py_prompt_run(state)
-						   : py_script_run(state);
+	return state->session->config->interactive ? py_prompt_run(state) : py_script_run(state);
 }
 
 static int run_in_python(struct ntd_session *session, char **argv)

@@ -1,12 +1,13 @@
-/* The module _test_driver: multi-phase, all state in the module object. It is one for the whole process, however
- * often a script imports it: what has been removed from sys.modules and is imported again has the same objects in it.
+/* The module _test_driver: multi-phase, all state in the module object. It is one for the whole
+ * process, however often a script imports it: what has been removed from sys.modules and is
+ * imported again has the same objects in it.
  */
 #include "embed.h"
 
 static const char module_name[] = "_test_driver";
 
-/* The first module and its state, which live as long as the process: types and objects refer to them, whatever a
- * script does to sys.modules. */
+/* The first module and its state, which live as long as the process: types and objects refer to
+ * them, whatever a script does to sys.modules. */
 static PyObject *the_module;
 static struct py_state *the_state;
 

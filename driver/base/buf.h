@@ -1,5 +1,5 @@
-/* A growable byte buffer. Bytes are appended at the end and consumed at the front; what was consumed
- * is reclaimed when the buffer grows, so both ends cost amortised constant time.
+/* A growable byte buffer. Bytes are appended at the end and consumed at the front; what was
+ * consumed is reclaimed when the buffer grows, so both ends cost amortised constant time.
  */
 #pragma once
 
@@ -11,7 +11,8 @@ struct ntd_buf {
 };
 
 void ntd_buf_free(struct ntd_buf *buf);
-/* Room for `extra` more bytes after the present ones; returns where they go. Follow with added(). */
+/* Room for `extra` more bytes after the present ones; returns where they go. Follow with
+ * added(). */
 char *ntd_buf_reserve(struct ntd_buf *buf, size_t extra);
 void ntd_buf_added(struct ntd_buf *buf, size_t count);
 void ntd_buf_append(struct ntd_buf *buf, const void *bytes, size_t count);

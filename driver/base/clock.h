@@ -9,7 +9,8 @@
 #define NTD_SECOND INT64_C(1000000000)
 
 int64_t ntd_now(void);
-/* The deadline `span` nanoseconds from now; a span of NTD_FOREVER, or one too long, gives NTD_FOREVER. */
+/* The deadline `span` nanoseconds from now; a span of NTD_FOREVER, or one too long, gives
+ * NTD_FOREVER. */
 int64_t ntd_after(int64_t span);
 static inline double ntd_seconds(int64_t span)
 {

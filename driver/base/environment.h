@@ -1,8 +1,9 @@
-/* Environments: lists of "NAME=VALUE" that end with NULL, and the one that a run gives to its processes.
+/* Environments: lists of "NAME=VALUE" that end with NULL, and the one that a run gives to its
+ * processes.
  *
- * The process's own environment is the script's: Python changes it with its lock held, and whoever reads or changes it
- * without that lock meets freed memory. So the run keeps a copy from before the start of Python, and variables of its
- * own are added when a process is made.
+ * The process's own environment is the script's: Python changes it with its lock held, and whoever
+ * reads or changes it without that lock meets freed memory. So the run keeps a copy from before the
+ * start of Python, and variables of its own are added when a process is made.
  */
 #pragma once
 
@@ -21,6 +22,6 @@ void ntd_environment_free(struct ntd_environment *environment);
 /* Sets a variable of the run. */
 void ntd_environment_export(struct ntd_environment *environment, const char *name,
 			    const char *value);
-/* For a new process: `env`, which is consumed (NULL: what the driver was started with), and those variables of the run
- * that are not in it. */
+/* For a new process: `env`, which is consumed (NULL: what the driver was started with), and those
+ * variables of the run that are not in it. */
 char **ntd_environment_for_process(struct ntd_environment *environment, char **env);

@@ -1,8 +1,8 @@
 /* One error value, passed as the last parameter.
  *
  * A function that fails returns a negative number (or NULL) and has set *err; one that succeeds has
- * not touched it. Callers add context on the way up with ntd_error_wrap(). Passing NULL discards the
- * error. The codes map one to one to Python exceptions in embed/errors.c.
+ * not touched it. Callers add context on the way up with ntd_error_wrap(). Passing NULL discards
+ * the error. The codes map one to one to Python exceptions in embed/errors.c.
  */
 #pragma once
 

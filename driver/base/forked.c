@@ -1,6 +1,6 @@
-/* The handler runs on the only thread of the new process, before fork() returns there, and does only what may be
- * done between fork() and exec(). It gets no argument, and descriptors belong to the process as a whole; hence the
- * state that is global.
+/* The handler runs on the only thread of the new process, before fork() returns there, and does
+ * only what may be done between fork() and exec(). It gets no argument, and descriptors belong to
+ * the process as a whole; hence the state that is global.
  */
 #include "base/forked.h"
 

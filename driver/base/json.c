@@ -255,8 +255,8 @@ cJSON *ntd_json_parse(const char *text, size_t len, const char *name, struct ntd
 	return tree;
 }
 
-/* Reads until the end of the file or one byte past the limit, so that the caller sees the excess.
- */
+/* Reads until the end of the file or one byte past the limit, so that the caller sees the
+ * excess. */
 static int read_all(int fd, size_t limit, struct ntd_buf *out)
 {
 	while (out->len <= limit) {

@@ -1,8 +1,8 @@
 /* Allocation that aborts when memory is gone, and ownership in declarations.
  *
  * A pointer or descriptor declared with one of the cleanup attributes is released at the end of its
- * scope; ntd_steal() and ntd_steal_fd() hand it on instead. Sizes that come from a guest or a file are
- * limited by the caller before they get here.
+ * scope; ntd_steal() and ntd_steal_fd() hand it on instead. Sizes that come from a guest or a file
+ * are limited by the caller before they get here.
  */
 #pragma once
 

@@ -1,12 +1,13 @@
 /* Any thread. The sequences are those of ECMA-48, as terminals take them:
  *
  *   ESC [ parameters intermediates final      control sequence; SGR when the final byte is m
- *   ESC ] P X ^ _ ... BEL or ESC \            control string: title, clipboard, keys; until the next newline at most
+ *   ESC ] P X ^ _ ... BEL or ESC \            control string: title, clipboard, keys; it ends at
+ *                                             the next newline at the latest
  *   ESC intermediates final                   the rest
  *
- * U+0080 to U+009F are the same introducers as one character. A sequence without an end loses its introducer, after
- * which the rest is plain text. Nothing that is kept contains an escape but whole SGR sequences, so what is left
- * cannot join to a new sequence.
+ * U+0080 to U+009F are the same introducers as one character. A sequence without an end loses its
+ * introducer, after which the rest is plain text. Nothing that is kept contains an escape but whole
+ * SGR sequences, so what is left cannot join to a new sequence.
  */
 #include "base/printable.h"
 
@@ -54,7 +55,8 @@ static const char *string_end(struct scan *scan, const char *at)
 	return at;
 }
 
-/* The end of the sequence of which ESC and `kind`, or the one character for both, stand before `at`. */
+/* The end of the sequence of which ESC and `kind`, or the one character for both, stand before
+ * `at`. */
 static const char *sequence_end(struct scan *scan, char kind, const char *at)
 {
 	if (kind == '[') {

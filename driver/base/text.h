@@ -5,8 +5,8 @@
 
 #include <stdbool.h>
 
-/* Appends `text` quoted for a POSIX shell, byte for byte as Python's shlex.quote would: unchanged when it
- * holds only safe characters, otherwise in single quotes with each ' written as '"'"'. */
+/* Appends `text` quoted for a POSIX shell, byte for byte as Python's shlex.quote would: unchanged
+ * when it holds only safe characters, otherwise in single quotes with each ' written as '"'"'. */
 void ntd_shell_quote(struct ntd_buf *out, const char *text, size_t len);
 /* The same as a new string. */
 char *ntd_shell_quoted(const char *text);
@@ -15,8 +15,9 @@ char *ntd_shell_quoted(const char *text);
  * character that is not a letter or _, replaced by _. */
 char *ntd_python_name(const char *name);
 
-/* One line of console output as it is logged: invalid UTF-8 dropped, carriage returns removed, white
- * space at the end removed. Returns a new string; *len is its length (a guest may print NUL bytes). */
+/* One line of console output as it is logged: invalid UTF-8 dropped, carriage returns removed,
+ * white space at the end removed. Returns a new string; *len is its length (a guest may print NUL
+ * bytes). */
 char *ntd_console_text(const char *bytes, size_t len, size_t *text_len);
 
 /* Length of the valid UTF-8 sequence at `bytes` (1 to 4), or 0 if there is none. */

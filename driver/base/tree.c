@@ -1,5 +1,6 @@
-/* A guest may write into a tree while it is removed. So names are looked up in directories that are open, links are
- * never followed, and what is nested too deeply for the descriptors of a process is moved to the top first.
+/* A guest may write into a tree while it is removed. So names are looked up in directories that are
+ * open, links are never followed, and what is nested too deeply for the descriptors of a process is
+ * moved to the top first.
  */
 #include "base/tree.h"
 
@@ -18,7 +19,8 @@
 
 enum {
 	NO_EFFECT = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
-	/* A file with one of these attributes cannot be removed, nor anything in a directory that has one. */
+	/* A file with one of these attributes cannot be removed, nor anything in a directory that
+	 * has one. */
 	FIXED = FS_IMMUTABLE_FL | FS_APPEND_FL,
 };
 
@@ -38,8 +40,9 @@ static void unfix(int fd)
 	ioctl(fd, FS_IOC_SETFLAGS, &attributes);
 }
 
-/* Takes the attributes from the entry and from the directory it is in, unless that is not of the tree. Only files
- * and directories have them; to open anything else could have effects of its own. */
+/* Takes the attributes from the entry and from the directory it is in, unless that is not of the
+ * tree. Only files and directories have them; to open anything else could have effects of its own.
+ */
 static void make_removable(const struct removal *removal, int directory, const char *name)
 {
 	_cleanup_fd_ int fd = -1;

@@ -1,6 +1,7 @@
-/* Any thread that may block. One of the two ends is where a guest writes, too, maybe at this moment, and with all its
- * might: names there are looked up in directories that are open, and links are never followed; only files and
- * directories are opened; of a file no more than its size is read, and holes stay holes.
+/* Any thread that may block. One of the two ends is where a guest writes, too, maybe at this
+ * moment, and with all its might: names there are looked up in directories that are open, and links
+ * are never followed; only files and directories are opened; of a file no more than its size is
+ * read, and holes stay holes.
  */
 #include "base/tree.h"
 
@@ -158,8 +159,8 @@ static int copy_directory(const struct copy *copy, int from_fd, const struct sta
 
 /* ---- both */
 
-/* Opens it when it is a file or a directory, which has no effects; anything else may have: a pipe waits for its
- * other end, a device may do what it is for. */
+/* Opens it when it is a file or a directory, which has no effects; anything else may have: a pipe
+ * waits for its other end, a device may do what it is for. */
 static int open_source(const struct copy *copy, const struct end *from, struct stat *info,
 		       struct ntd_error **err)
 {

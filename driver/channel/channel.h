@@ -1,5 +1,5 @@
-/* Channels: the ways to run a command in a machine. Methods of machines are written on this interface,
- * once, not once a kind of machine. A channel is one file that fills in the operations.
+/* Channels: the ways to run a command in a machine. Methods of machines are written on this
+ * interface, once, not once a kind of machine. A channel is one file that fills in the operations.
  */
 #pragma once
 
@@ -8,13 +8,13 @@
 
 struct ntd_channel;
 
-/* A command for the guest's bash, as it is run everywhere: a fresh bash with -euo pipefail, standard
- * error on the console, standard output returned when every holder has closed it. */
+/* A command for the guest's bash, as it is run everywhere: a fresh bash with -euo pipefail,
+ * standard error on the console, standard output returned when every holder has closed it. */
 struct ntd_command {
 	const char *text;
 	size_t text_len;
-	const char *
-		input; /* bytes for standard input, if the text is short; NULL: the channel's own */
+	/* bytes for standard input, if the text is short; NULL: the channel's own */
+	const char *input;
 	size_t input_len;
 	double timeout; /* seconds, after which the guest ends it with status 124; < 0: none */
 	bool no_status; /* do not ask how it ended: status -1 */

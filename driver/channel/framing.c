@@ -1,44 +1,47 @@
 /* Theory of operation
  *
- * The guest's end is a bash that reads hvc0 line by line. One command is one write of one line and one
- * line of reply: there is no second round trip for the status. Bash reads its script byte by byte, a
- * system call each, so the line is short: what is the same for all commands is in functions, defined
- * together with the first command for each shell. In essence,
+ * The guest's end is a bash that reads hvc0 line by line. One command is one write of one line and
+ * one line of reply: there is no second round trip for the status. Bash reads its script byte by
+ * byte, a system call each, so the line is short: what is the same for all commands is in
+ * functions, defined together with the first command for each shell. In essence,
  *
  *   ntd() { bash -c "set -euo pipefail; $2" | ntd_read; ntd_reply "${PIPESTATUS[*]}"; }
  *
- * and the same with `timeout`. Since the whole line is read before it runs, nothing of it is left on hvc0
- * for the command's standard input.
+ * and the same with `timeout`. Since the whole line is read before it runs, nothing of it is left
+ * on hvc0 for the command's standard input.
  *
- * That is hvc0 as it always was, for tty, stty and su; but what reads it would wait for ever and take what is meant
- * for the shell. So hvc0 is open there for writing only, as by nohup(1), and reading fails at once. With a time-out
- * it can be read: timeout(1) makes the command a background process group, which the kernel stops when it reads its
- * terminal, until the time-out ends it. Where the shell has no terminal it is /dev/null.
+ * That is hvc0 as it always was, for tty, stty and su; but what reads it would wait for ever and
+ * take what is meant for the shell. So hvc0 is open there for writing only, as by nohup(1), and
+ * reading fails at once. With a time-out it can be read: timeout(1) makes the command a background
+ * process group, which the kernel stops when it reads its terminal, until the time-out ends it.
+ * Where the shell has no terminal it is /dev/null.
  *
- * A process costs more than anything else here (a third of the time of `true`, emulated), so a short
- * output needs none but the command's own. `lastpipe` lets the shell itself run the last part of the
- * pipeline: ntd_read reads up to SHORT bytes into x with the builtin, until the output is closed by all
- * who hold it, and ntd_reply sends x as bash quotes it, which is one line of ASCII whatever is in it.
+ * A process costs more than anything else here (a third of the time of `true`, emulated), so a
+ * short output needs none but the command's own. `lastpipe` lets the shell itself run the last part
+ * of the pipeline: ntd_read reads up to SHORT bytes into x with the builtin, until the output is
+ * closed by all who hold it, and ntd_reply sends x as bash quotes it, which is one line of ASCII
+ * whatever is in it.
  *
- * Flow control. QEMU's virtconsole throws away what its socket does not take at once, and says nothing:
- * a guest writes 12 MB/s, the socket holds 0.2 MB, so a host that is busy for 16 ms loses output. Hence
- * an output that is longer, or has a NUL in it, which bash cannot hold, goes in base64 to a file that is
- * in memory and has no name; it is sent in pieces, each when the host asks for it. What is on its way is
- * never more than the socket holds.
+ * Flow control. QEMU's virtconsole throws away what its socket does not take at once, and says
+ * nothing: a guest writes 12 MB/s, the socket holds 0.2 MB, so a host that is busy for 16 ms loses
+ * output. Hence an output that is longer, or has a NUL in it, which bash cannot hold, goes in
+ * base64 to a file that is in memory and has no name; it is sent in pieces, each when the host asks
+ * for it. What is on its way is never more than the socket holds.
  *
- * Input for a command, and the text of one that does not fit into an argument (128 KiB on Linux), follow
- * the line as raw bytes; `head -c` passes on exactly their number, and what the command leaves is
- * swallowed, so the shell never sees them as commands.
+ * Input for a command, and the text of one that does not fit into an argument (128 KiB on Linux),
+ * follow the line as raw bytes; `head -c` passes on exactly their number, and what the command
+ * leaves is swallowed, so the shell never sees them as commands.
  *
  * Output counts as complete when every holder has closed it, so a command whose child keeps it open
- * blocks, past the `timeout` that ended only the command. Hence what reads the output has a limit of its
- * own, some seconds after the command's; then ntd_held tells who holds it and kills what is left of the
- * command, one that ignores its time-out included.
+ * blocks, past the `timeout` that ended only the command. Hence what reads the output has a limit
+ * of its own, some seconds after the command's; then ntd_held tells who holds it and kills what is
+ * left of the command, one that ignores its time-out included.
  *
- * A command whose caller has gone away (Ctrl-C) is killed, too: the host sends an empty line, which a child of the
- * shell waits for when a command has taken a second. The command may read hvc0 none the less, by another name. Who
- * reads a terminal first gets what comes next, then it is the other's turn; so the host goes on with empty lines until
- * it is told. Not for commands with input, which comes by that way.
+ * A command whose caller has gone away (Ctrl-C) is killed, too: the host sends an empty line, which
+ * a child of the shell waits for when a command has taken a second. The command may read hvc0 none
+ * the less, by another name. Who reads a terminal first gets what comes next, then it is the
+ * other's turn; so the host goes on with empty lines until it is told. Not for commands with input,
+ * which comes by that way.
  */
 #include "channel/framing.h"
 
@@ -70,11 +73,12 @@ static void append_seconds(struct ntd_buf *line, double seconds)
 		ntd_buf_printf(line, "%.6f", seconds);
 }
 
-/* What the lines below use; ~ stands for the identity. Everywhere n is the command's number, x its output,
- * more the mark of a long one; l is the limit for reading it in seconds, or nothing; i says that it can be
- * interrupted, and w is the process that waits for that; s are statuses. Descriptor 6 is the input of commands
- * without a time-out, ntd_in that of others, 7 is hvc0. In ntd_kill and ntd_held, p is a process, c the shell's
- * descendants (b: as known before), which are killed with the process groups that they lead; e is a descriptor of p, f the holders. */
+/* What the lines below use; ~ stands for the identity. Everywhere n is the command's number, x its
+ * output, more the mark of a long one; l is the limit for reading it in seconds, or nothing; i says
+ * that it can be interrupted, and w is the process that waits for that; s are statuses. Descriptor
+ * 6 is the input of commands without a time-out, ntd_in that of others, 7 is hvc0. In ntd_kill and
+ * ntd_held, p is a process, c the shell's descendants (b: as known before), which are killed with
+ * the process groups that they lead; e is a descriptor of p, f the holders. */
 static const char functions[] =
 	"exec 7<&0\n"
 	"ntd_in=0; [ -t 0 ] && exec 6> /proc/$$/fd/0 || { ntd_in=6; exec 6< /dev/null; }\n"

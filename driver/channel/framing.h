@@ -28,8 +28,8 @@ void ntd_framing_write(struct ntd_framing *framing, const struct ntd_command *co
 bool ntd_framing_can_interrupt(const struct ntd_command *command);
 /* Appends what tells it. It answers as if the command had ended. */
 void ntd_framing_write_interrupt(struct ntd_buf *out);
-/* Characters in a piece of a long output; a shorter piece is the last. Well below what a Unix socket
- * holds by default, 212992 bytes. */
+/* Characters in a piece of a long output; a shorter piece is the last. Well below what a Unix
+ * socket holds by default, 212992 bytes. */
 enum { NTD_PIECE_SIZE = 96 << 10 };
 /* Appends the request for the next piece. */
 void ntd_framing_write_more(unsigned number, struct ntd_buf *out);

@@ -1,14 +1,15 @@
-/* The channel into a container. Each command is a process of its own: nsenter(1) into the namespaces of the
- * container's init, and there a shell, so any number of them run at the same time. Standard output comes by a
- * pipe that is read to its end, standard error goes to the console.
+/* The channel into a container. Each command is a process of its own: nsenter(1) into the
+ * namespaces of the container's init, and there a shell, so any number of them run at the same
+ * time. Standard output comes by a pipe that is read to its end, standard error goes to the
+ * console.
  *
- * A command is over when its process has ended and everybody has closed its output, as in virtual machines.
- * When the container ends below it, the end of nsenter is known first, which says nothing; that of
- * systemd-nspawn, which does, is waited for a moment.
+ * A command is over when its process has ended and everybody has closed its output, as in virtual
+ * machines. When the container ends below it, the end of nsenter is known first, which says
+ * nothing; that of systemd-nspawn, which does, is waited for a moment.
  *
- * A system that powers off stops all of its processes for a moment. nsenter, when it sees its child stopped, stops
- * itself, and nobody in the container can continue it; it would never reap the child, without which init cannot
- * end. So it is continued by its guard.
+ * A system that powers off stops all of its processes for a moment. nsenter, when it sees its child
+ * stopped, stops itself, and nobody in the container can continue it; it would never reap the
+ * child, without which init cannot end. So it is continued by its guard.
  */
 #include "machine/container_internal.h"
 
@@ -186,12 +187,14 @@ static void time_is_up(struct ntd_timer *timer)
 
 /* ---- its start */
 
-/* Root's login shell has set these up in a virtual machine. NixOS has bash as /bin/sh, others elsewhere. */
+/* Root's login shell has set these up in a virtual machine. NixOS has bash as /bin/sh, others
+ * elsewhere. */
 #define PROLOGUE                                                                                   \
 	"set -eo pipefail; export USER=root HOME=/root DISPLAY=:0.0; "                             \
 	"[ ! -e /etc/profile ] || source /etc/profile; set -u; "
 
-/* Found in the container, as its root directory may be anything: to look from here could lead out of it, or hang. */
+/* Found in the container, as its root directory may be anything: to look from here could lead out
+ * of it, or hang. */
 #define BASH_OR_SH "[ ! -x /bin/bash ] || exec /bin/bash -c \"$1\"; eval \"shift; $1\""
 
 static bool is_long(const struct ntd_command *command)

@@ -1,8 +1,8 @@
-/* A line is gathered until its newline and tells then what it is: the reply's end, the banner, a notice, or
- * noise. Noise before a reply on the same line makes it GARBLED, for what the command wrote is quoted and
- * begins the line. Pieces are decoded from base64 as they come; what follows the first byte that is
- * not base64 is gathered. Noise between pieces cannot be told from data if it is made of base64's
- * characters only; any other character in it makes the reply GARBLED.
+/* A line is gathered until its newline and tells then what it is: the reply's end, the banner, a
+ * notice, or noise. Noise before a reply on the same line makes it GARBLED, for what the command
+ * wrote is quoted and begins the line. Pieces are decoded from base64 as they come; what follows
+ * the first byte that is not base64 is gathered. Noise between pieces cannot be told from data if
+ * it is made of base64's characters only; any other character in it makes the reply GARBLED.
  */
 #include "channel/reply.h"
 
@@ -10,8 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Quoted, a byte takes four characters at most. Of longer noise only the end is kept, which is where the
- * banner and the token are. */
+/* Quoted, a byte takes four characters at most. Of longer noise only the end is kept, which is
+ * where the banner and the token are. */
 enum { LINE_LIMIT = 4 * NTD_SHORT_OUTPUT + 512, LINE_KEPT = 512 };
 
 /* In a piece, "Spawning" is base64; the line may also begin with what the firmware said. */
@@ -92,8 +92,8 @@ static bool decode(struct ntd_reply *reply, char c)
 
 /* ---- words as bash quotes them */
 
-/* The character of an escape in $'…', from the one after the backslash; moves past it. -1: none that bash
- * writes. */
+/* The character of an escape in $'…', from the one after the backslash; moves past it. -1: none
+ * that bash writes. */
 static int escaped(const char **at, const char *end)
 {
 	static const char letters[] = "abtnvfrE\\'", meant[] = "\a\b\t\n\v\f\r\033\\'";

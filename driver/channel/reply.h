@@ -4,16 +4,16 @@
  *
  *   QUOTED STATUS STATUS TOKEN\n
  *
- * the standard output as bash quotes a word (${x@Q}: 'text' or $'text\n', the rest of what bash writes is
- * in its manual under "ANSI-C Quoting"), then the exit statuses of the command and of what read its
- * output. Of a long output QUOTED is empty and the line ends in " more"; it then comes as base64 in
- * pieces, when asked for,
+ * the standard output as bash quotes a word (${x@Q}: 'text' or $'text\n', the rest of what bash
+ * writes is in its manual under "ANSI-C Quoting"), then the exit statuses of the command and of
+ * what read its output. Of a long output QUOTED is empty and the line ends in " more"; it then
+ * comes as base64 in pieces, when asked for,
  *
  *   BASE64 TOKEN\n
  *
- * TOKEN is of this command alone. A line that does not end so is noise: firmware and kernel messages, and
- * two texts that mean something: the banner of a new root shell, and the notice that the output is kept
- * open, "TOKEN held PIDS\n". Bytes may arrive in any pieces.
+ * TOKEN is of this command alone. A line that does not end so is noise: firmware and kernel
+ * messages, and two texts that mean something: the banner of a new root shell, and the notice that
+ * the output is kept open, "TOKEN held PIDS\n". Bytes may arrive in any pieces.
  */
 #pragma once
 
@@ -44,8 +44,8 @@ struct ntd_reply {
 	int command_status, reader_status;
 	char *held;
 
-	struct ntd_buf
-		line;     /* the present one; of a piece, from the first byte that is not base64 */
+	/* the present one; of a piece, from the first byte that is not base64 */
+	struct ntd_buf line;
 	bool cut;         /* the line was longer than a reply can be; its beginning is gone */
 	bool in_pieces;   /* the output comes in pieces: lines belong together */
 	size_t piece_len; /* characters of base64 since a line began, or the caller set it to 0 */

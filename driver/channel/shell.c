@@ -1,7 +1,7 @@
-/* Commands wait in a queue; one is on the wire at a time, framed by channel/framing.c, and answered by
- * what comes back (shell_read.c). One that is abandoned (Ctrl-C) is killed in the guest. It, or one whose
- * reply nobody wants, keeps the wire until its reply has come, or a new root shell: until then the guest
- * would not read the next, and what was written early could be taken for its input.
+/* Commands wait in a queue; one is on the wire at a time, framed by channel/framing.c, and answered
+ * by what comes back (shell_read.c). One that is abandoned (Ctrl-C) is killed in the guest. It, or
+ * one whose reply nobody wants, keeps the wire until its reply has come, or a new root shell: until
+ * then the guest would not read the next, and what was written early could be taken for its input.
  */
 #include "channel/shell_internal.h"
 
@@ -162,8 +162,8 @@ void ntd_shell_refuse(struct ntd_shell *shell, const struct ntd_error *why)
 	fail_pending(shell, why);
 }
 
-/* The guest should have ended the command long ago. As long as it does not answer, no other command can
- * run either. */
+/* The guest should have ended the command long ago. As long as it does not answer, no other command
+ * can run either. */
 static void reply_overdue(struct ntd_timer *timer)
 {
 	struct ntd_shell *shell = ntd_container_of(timer, struct ntd_shell, overdue);

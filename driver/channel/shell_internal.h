@@ -1,5 +1,5 @@
-/* The inside of the root shell's channel, for the files that make it up. All of it belongs to the loop
- * thread.
+/* The inside of the root shell's channel, for the files that make it up. All of it belongs to the
+ * loop thread.
  */
 #pragma once
 
@@ -46,7 +46,8 @@ static inline int ntd_shell_shown(const struct ntd_command *command)
 }
 
 /* ---- shell.c */
-/* The wire is free again; who waited for the reply, if anyone still does, is told: NULL for success. */
+/* The wire is free again; who waited for the reply, if anyone still does, is told: NULL for
+ * success. */
 void ntd_shell_clear_wire(struct ntd_shell *shell, struct ntd_error *error);
 /* A script's limit of silence begins anew. */
 void ntd_shell_await_bytes(struct ntd_shell *shell);
@@ -56,8 +57,8 @@ void ntd_shell_pump(struct ntd_shell *shell);
 void ntd_shell_set_refusal(struct ntd_shell *shell, struct ntd_error *why);
 
 /* ---- shell_read.c */
-/* Reads what is there; false at the end of the connection. At most `batches`, so that one machine with
- * much to say does not keep the others waiting. */
+/* Reads what is there; false at the end of the connection. At most `batches`, so that one machine
+ * with much to say does not keep the others waiting. */
 bool ntd_shell_read(struct ntd_shell *shell, int batches);
 /* The socket is ready. */
 void ntd_shell_ready(struct ntd_source *source, uint32_t events);

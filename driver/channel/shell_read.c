@@ -1,5 +1,5 @@
-/* What comes back on the root shell: replies, found by channel/reply.c, banners, and bytes that belong to no
- * command.
+/* What comes back on the root shell: replies, found by channel/reply.c, banners, and bytes that
+ * belong to no command.
  */
 #include "channel/shell_internal.h"
 

@@ -1,8 +1,9 @@
-/* The log is one buffer of lines, each with its newline; `unread` is the offset of the first line that no
- * wait has taken. Past LOG_LIMIT the oldest half of what is kept in memory goes; the raw file is whole.
+/* The log is one buffer of lines, each with its newline; `unread` is the offset of the first line
+ * that no wait has taken. Past LOG_LIMIT the oldest half of what is kept in memory goes; the raw
+ * file is whole.
  *
- * Reading is bounded per wake-up: a console flood shares the loop fairly with everything else. The pipe
- * holds the guest back when the loop is behind, so nothing is lost.
+ * Reading is bounded per wake-up: a console flood shares the loop fairly with everything else. The
+ * pipe holds the guest back when the loop is behind, so nothing is lost.
  *
  * Those who wait for lines are in console_wait.c.
  */
@@ -62,8 +63,8 @@ static void forget_oldest(struct ntd_console *console)
 	console->unread -= drop < console->unread ? drop : console->unread;
 }
 
-/* Whether the kernel begins a line before `at`: there stands nothing, or its time stamp, before which there
- * may be what the firmware left. */
+/* Whether the kernel begins a line before `at`: there stands nothing, or its time stamp, before
+ * which there may be what the firmware left. */
 static bool begins_line(const char *text, const char *at)
 {
 	const char *stamp = memrchr(text, '[', (size_t)(at - text));

@@ -1,15 +1,15 @@
 /* Waiting for text on a console.
  *
- * A line is known when its newline has come; one that has just begun is only shown, after a pause, to those
- * who wait. Who has found what he wanted in it uses it up so far: `partial_used` raw bytes, which are skipped
- * when the line is whole.
+ * A line is known when its newline has come; one that has just begun is only shown, after a pause,
+ * to those who wait. Who has found what he wanted in it uses it up so far: `partial_used` raw
+ * bytes, which are skipped when the line is whole.
  */
 #include "console/console_internal.h"
 
 #include <string.h>
 
-/* How long a line that has begun must have stood as it is to be shown. Shorter, and the pauses of a guest
- * that writes character by character would be taken for the end. */
+/* How long a line that has begun must have stood as it is to be shown. Shorter, and the pauses of a
+ * guest that writes character by character would be taken for the end. */
 #define QUIET (100 * NTD_MS)
 
 struct ntd_console_wait {
@@ -37,8 +37,8 @@ static bool take_lines(struct ntd_console *console, struct ntd_console_news *new
 	return true;
 }
 
-/* Shows the partial line if it has been quiet; else sees to it that this is done when it has. False: nothing
- * new is shown. */
+/* Shows the partial line if it has been quiet; else sees to it that this is done when it has.
+ * False: nothing new is shown. */
 static bool show_partial(struct ntd_console *console, struct ntd_console_news *news)
 {
 	size_t len = console->partial.len;

@@ -37,8 +37,8 @@ int ntd_machine_run(struct ntd_machine *machine, const struct ntd_command *comma
 	return ntd_machine_run_in_guest(machine, command, result, waiter, err);
 }
 
-/* The shortest command counts, which tells of the guest and not of what it was to do; a guest that becomes slower is
- * believed after a few. */
+/* The shortest command counts, which tells of the guest and not of what it was to do; a guest that
+ * becomes slower is believed after a few. */
 static void note_pace(struct ntd_machine *machine, double seconds)
 {
 	double before = machine->pace, most = 2 * (before > 0.05 ? before : 0.05);

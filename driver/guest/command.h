@@ -1,10 +1,10 @@
-/* Commands as scripts give them: succeed, fail, and waiting for either. All of them block, log their
- * steps under the machine's name, and name the machine when the machine is to blame.
+/* Commands as scripts give them: succeed, fail, and waiting for either. All of them block, log
+ * their steps under the machine's name, and name the machine when the machine is to blame.
  */
 #pragma once
 
-#include "machine/machine.h"
 #include "guest/retry.h"
+#include "machine/machine.h"
 
 /* Bytes that need not end with NUL. */
 struct ntd_bytes {
@@ -26,7 +26,8 @@ int ntd_machine_succeed(struct ntd_machine *machine, struct ntd_bytes command, d
 /* "must fail: CMD": the same when the status is 0. */
 int ntd_machine_fail(struct ntd_machine *machine, struct ntd_bytes command, double timeout,
 		     struct ntd_buf *output, struct ntd_waiter *waiter, struct ntd_error **err);
-/* Once a second until the command succeeds (or, with `fails`, fails); `output` is the last attempt's. */
+/* Once a second until the command succeeds (or, with `fails`, fails); `output` is the last
+ * attempt's. */
 int ntd_machine_wait_until(struct ntd_machine *machine, struct ntd_bytes command, bool fails,
 			   double timeout, struct ntd_buf *output, struct ntd_waiter *waiter,
 			   struct ntd_error **err);
@@ -35,15 +36,16 @@ int ntd_machine_status_of(struct ntd_machine *machine, struct ntd_bytes command,
 			  struct ntd_buf *output, struct ntd_waiter *waiter,
 			  struct ntd_error **err);
 
-/* Writes the guest's files to its disks, at the end of a test: nothing if the root shell is not there, or
- * is still busy with a command of another thread, which is logged. Nothing for a container: its files are in a
- * directory of this host. */
+/* Writes the guest's files to its disks, at the end of a test: nothing if the root shell is not
+ * there, or is still busy with a command of another thread, which is logged. Nothing for a
+ * container: its files are in a directory of this host. */
 int ntd_machine_sync(struct ntd_machine *machine, struct ntd_waiter *waiter,
 		     struct ntd_error **err);
 
 /* ---- probes (guest/waits.c): waits that re-check quickly, with "waiting for ..." around them. */
-/* Until there is something at the path. A regular file that appears meanwhile counts when two looks find it
- * unchanged and not empty, at the latest a second after it appeared, for a script is going to read it. */
+/* Until there is something at the path. A regular file that appears meanwhile counts when two looks
+ * find it unchanged and not empty, at the latest a second after it appeared, for a script is going
+ * to read it. */
 int ntd_machine_wait_for_file(struct ntd_machine *machine, const char *path, double timeout,
 			      struct ntd_waiter *waiter, struct ntd_error **err);
 int ntd_machine_wait_for_port(struct ntd_machine *machine, int port, const char *address, bool open,

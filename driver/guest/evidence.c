@@ -1,12 +1,13 @@
-/* A table of pieces, from what the driver itself knows to what takes the guest's help. `reach` says how far
- * the machine answers: it begins with the machine's state, and sinks when two pieces are waited for in vain, one
- * after the other, so that a machine that hangs costs two deadlines and not one a piece.
+/* A table of pieces, from what the driver itself knows to what takes the guest's help. `reach` says
+ * how far the machine answers: it begins with the machine's state, and sinks when two pieces are
+ * waited for in vain, one after the other, so that a machine that hangs costs two deadlines and not
+ * one a piece.
  */
 #include "guest/evidence.h"
 
 #include "base/tree.h"
-#include "machine/internal.h"
 #include "guest/screen.h"
+#include "machine/internal.h"
 #include "report/outfile.h"
 
 #include <stdio.h>
@@ -17,7 +18,8 @@ enum { CONSOLE_LINES = 200, GUEST_TIMED_OUT = 124 };
 /* Longer than the guest's own limit on a command, so that its output until then is not lost. */
 #define REPLY_GRACE (NTD_SECOND / 2)
 
-/* The guest takes a moment until it looks at its clock, which is time that its journal would be short of. */
+/* The guest takes a moment until it looks at its clock, which is time that its journal would be
+ * short of. */
 #define JOURNAL_MARGIN (NTD_SECOND / 2)
 
 /* What the end of a run may take in all is not much more. */
@@ -184,8 +186,9 @@ static int shell_is_free(struct evidence *evidence, const struct piece *piece,
 	return 0;
 }
 
-/* The most useful pieces come first. The commands run in any guest: busybox' ps has no options, and a guest without
- * systemd has the kernel's log only. What a command complains about is in its file, not on the console. */
+/* The most useful pieces come first. The commands run in any guest: busybox' ps has no options, and
+ * a guest without systemd has the kernel's log only. What a command complains about is in its file,
+ * not on the console. */
 static const struct piece pieces[] = {
 	{"console.log", REACH_DRIVER, 1, console, NULL},
 	{"qmp-status.json", REACH_QEMU, 2, status, NULL},

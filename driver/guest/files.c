@@ -1,5 +1,5 @@
-/* A script's thread. The shared directory is the guest's as much as ours: it may put anything in it at any time, also
- * where a copy is being made. See base/tree.h.
+/* A script's thread. The shared directory is the guest's as much as ours: it may put anything in it
+ * at any time, also where a copy is being made. See base/tree.h.
  */
 #include "guest/files.h"
 
@@ -141,7 +141,8 @@ int ntd_machine_copy_from_host(const struct ntd_copy *copy, const char *source, 
 	return 0;
 }
 
-/* Links are followed in the guest (-L): where they lead is a matter of its files, not of the host's. */
+/* Links are followed in the guest (-L): where they lead is a matter of its files, not of the
+ * host's. */
 int ntd_machine_copy_from_guest(const struct ntd_copy *copy, const char *source,
 				const char *target_dir, struct ntd_waiter *waiter,
 				struct ntd_error **err)

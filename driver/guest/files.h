@@ -1,5 +1,5 @@
-/* Files between host and guest. Small and large, through the directory that both share; or through the
- * root shell alone, where the guest does not have it mounted.
+/* Files between host and guest. Small and large, through the directory that both share; or through
+ * the root shell alone, where the guest does not have it mounted.
  */
 #pragma once
 
@@ -19,7 +19,8 @@ int ntd_machine_copy_from_host(const struct ntd_copy *copy, const char *source, 
 /* A file, by its bytes on the root shell. `target` may hold shell variables. */
 int ntd_machine_copy_via_shell(struct ntd_machine *machine, const char *source, const char *target,
 			       struct ntd_waiter *waiter, struct ntd_error **err);
-/* A file or a tree from the guest to `target_dir` (relative to the output directory), under its name. */
+/* A file or a tree from the guest to `target_dir` (relative to the output directory), under its
+ * name. */
 int ntd_machine_copy_from_guest(const struct ntd_copy *copy, const char *source,
 				const char *target_dir, struct ntd_waiter *waiter,
 				struct ntd_error **err);

@@ -63,7 +63,8 @@ static const char *find_refusal(const struct ntd_buf *reply, size_t *len)
 	return refusal;
 }
 
-/* A key that QEMU does not know is not pressed, which scripts have got away with; so it is only a warning. */
+/* A key that QEMU does not know is not pressed, which scripts have got away with; so it is only a
+ * warning. */
 static int press(struct ntd_machine *machine, const char *name, double delay,
 		 struct ntd_waiter *waiter, struct ntd_error **err)
 {

@@ -1,11 +1,11 @@
-/* QEMU writes a picture of the screen to a file in the state directory; it is read and removed at once,
- * and what follows works on the bytes. A reading is one variant of one picture: a job for the engines, or
- * what is remembered of an equal picture.
+/* QEMU writes a picture of the screen to a file in the state directory; it is read and removed at
+ * once, and what follows works on the bytes. A reading is one variant of one picture: a job for the
+ * engines, or what is remembered of an equal picture.
  */
 #include "guest/screen_text.h"
 
-#include "machine/internal.h"
 #include "guest/screen.h"
+#include "machine/internal.h"
 
 #include <errno.h>
 #include <fcntl.h>

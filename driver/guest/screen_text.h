@@ -35,8 +35,8 @@ struct ntd_screen_look {
 	void *arg; /* for it */
 };
 
-/* Reads the variants of the screen in turn, on pictures that are taken when the turn comes; as many turns
- * come at once as there are workers. Blocking. Returns what the reader returned last; also -1 when the
- * machine has no screen, is not running, or ends meanwhile. */
+/* Reads the variants of the screen in turn, on pictures that are taken when the turn comes; as many
+ * turns come at once as there are workers. Blocking. Returns what the reader returned last; also -1
+ * when the machine has no screen, is not running, or ends meanwhile. */
 int ntd_machine_read_screen(struct ntd_machine *machine, const struct ntd_screen_look *look,
 			    struct ntd_waiter *waiter, struct ntd_error **err);

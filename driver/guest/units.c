@@ -111,8 +111,8 @@ int ntd_machine_unit_info(struct ntd_machine *machine, const char *unit, const c
 	return 0;
 }
 
-/* The property, a new string, or NULL with the error, which is NTD_E_ASSERTION when systemctl fails. *missing is
- * set when all went well, but systemctl did not tell the property. */
+/* The property, a new string, or NULL with the error, which is NTD_E_ASSERTION when systemctl
+ * fails. *missing is set when all went well, but systemctl did not tell the property. */
 static char *show_property(struct ntd_machine *machine, const char *unit, const char *property,
 			   const char *user, bool *missing, struct ntd_waiter *waiter,
 			   struct ntd_error **err)
@@ -170,7 +170,8 @@ struct unit_wait {
 	char *seen;                       /* by the last attempt */
 };
 
-/* A systemctl that fails says nothing of the unit: the bus may be starting anew. Other errors end the wait. */
+/* A systemctl that fails says nothing of the unit: the bus may be starting anew. Other errors end
+ * the wait. */
 static int failed_look(const struct ntd_error *error)
 {
 	return error->code == NTD_E_ASSERTION ? NTD_CANNOT_TELL : -1;
@@ -182,8 +183,8 @@ static void saw(struct unit_wait *wait, char *seen)
 	wait->seen = seen;
 }
 
-/* Nothing is queued that could start the unit: then it is looked at once more, for it may have become
- * active between the two questions. */
+/* Nothing is queued that could start the unit: then it is looked at once more, for it may have
+ * become active between the two questions. */
 static int idle(struct unit_wait *wait, struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	struct ntd_machine *machine = wait->wait.machine;

@@ -33,8 +33,8 @@ int ntd_machine_unit_info(struct ntd_machine *machine, const char *unit, const c
 char *ntd_machine_unit_property(struct ntd_machine *machine, const char *unit, const char *property,
 				const char *user, struct ntd_waiter *waiter,
 				struct ntd_error **err);
-/* Waits until the unit is active. NTD_E_ASSERTION at once when it has failed, or when it is inactive and
- * nothing is going to start it. */
+/* Waits until the unit is active. NTD_E_ASSERTION at once when it has failed, or when it is
+ * inactive and nothing is going to start it. */
 int ntd_machine_wait_for_unit(struct ntd_machine *machine, const char *unit, const char *user,
 			      double timeout, struct ntd_waiter *waiter, struct ntd_error **err);
 /* NTD_E_ASSERTION unless the unit is in `state`. */

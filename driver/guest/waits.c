@@ -31,7 +31,8 @@ struct probe {
 /* Seconds that an attempt may take, however short the wait: a slow guest must be able to answer. */
 #define ATTEMPT_LEAST 10.0
 
-/* An attempt may last as long as the wait: a port that swallows what is sent to it keeps nc for minutes. */
+/* An attempt may last as long as the wait: a port that swallows what is sent to it keeps nc for
+ * minutes. */
 static double attempt_limit(const struct ntd_wait *wait)
 {
 	double limit = ntd_wait_limit(wait);
@@ -90,8 +91,8 @@ static int wait_for_probe(struct probe *probe, struct ntd_machine *machine, cons
 
 /* ---- files */
 
-/* For judge_file(), what of a regular file can change while it is written: nothing of anything else. A guest
- * without `stat -c` tells its first line only. */
+/* For judge_file(), what of a regular file can change while it is written: nothing of anything
+ * else. A guest without `stat -c` tells its first line only. */
 static char *file_state(const char *path)
 {
 	return ntd_asprintf("{ ! test -f %s || { test -s %s && echo full || echo empty; "

@@ -3,23 +3,24 @@
  *   driver ── keeper ──┬── guard ── process ── its children
  *                      └── guard ── process ── ...
  *
- * Nothing the driver starts may outlive it, even when it is killed with SIGKILL, and whatever a start
- * script leaves in the background. PR_SET_PDEATHSIG alone reaches direct children only, and process
- * groups are left by daemons. So each process gets a guard, which is its subreaper: descendants
- * that lose their parent become the guard's children. When the process ends, the guard reports its wait
- * status, tells its children to end, kills those that have not after a moment until it has none, and
- * exits. When it receives SIGTERM, it kills the process, its group and all below at once. The group is for what
- * runs in another pid namespace (nsenter into a container): orphans there go to the init of that namespace, not
- * to the guard.
+ * Nothing the driver starts may outlive it, even when it is killed with SIGKILL, and whatever a
+ * start script leaves in the background. PR_SET_PDEATHSIG alone reaches direct children only, and
+ * process groups are left by daemons. So each process gets a guard, which is its subreaper:
+ * descendants that lose their parent become the guard's children. When the process ends, the guard
+ * reports its wait status, tells its children to end, kills those that have not after a moment
+ * until it has none, and exits. When it receives SIGTERM, it kills the process, its group and all
+ * below at once. The group is for what runs in another pid namespace (nsenter into a container):
+ * orphans there go to the init of that namespace, not to the guard.
  *
- * The keeper is the guards' parent and a subreaper too, should a guard be killed. It reads orders from
- * the driver. When the driver shuts the socket down, or its pidfd tells that it has ended (the socket alone would
- * not: processes that a script forks may have it, too), the keeper sends SIGHUP to the guards. One order is the time
- * at which the driver has to be gone: the keeper kills one that is not, whatever it hangs in. As for SIGHUP, for
- * most this is what SIGTERM is. But one that was ordered with a grace sends SIGTERM to its process, which
- * has that long to end by itself, since what else it made, network interfaces say, only it can remove. The
- * keeper waits for the guards no longer than the longest grace and a moment, kills in the same way what is
- * left below it, then sees to files as it was told (loop/aftermath.h). When the keeper dies, the guards get
+ * The keeper is the guards' parent and a subreaper too, should a guard be killed. It reads orders
+ * from the driver. When the driver shuts the socket down, or its pidfd tells that it has ended (the
+ * socket alone would not: processes that a script forks may have it, too), the keeper sends SIGHUP
+ * to the guards. One order is the time at which the driver has to be gone: the keeper kills one
+ * that is not, whatever it hangs in. As for SIGHUP, for most this is what SIGTERM is. But one that
+ * was ordered with a grace sends SIGTERM to its process, which has that long to end by itself,
+ * since what else it made, network interfaces say, only it can remove. The keeper waits for the
+ * guards no longer than the longest grace and a moment, kills in the same way what is left below
+ * it, then sees to files as it was told (loop/aftermath.h). When the keeper dies, the guards get
  * SIGTERM by PR_SET_PDEATHSIG, which ends a grace, too.
  *
  * Killing is by the direct children in /proc, again and again: a killed child's own children become
@@ -188,7 +189,8 @@ static bool is_the_end(uint32_t signal, uint32_t grace)
 	return !signal || signal == SIGTERM || (signal == SIGHUP && !grace);
 }
 
-/* Tells the children, and those that come up when these end, `signal`, until there are none or time is up. */
+/* Tells the children, and those that come up when these end, `signal`, until there are none or time
+ * is up. */
 static void end_below(int signal, int signals, int64_t deadline, uint32_t grace)
 {
 	while (!nothing_below()) {
@@ -236,7 +238,8 @@ static void become(const struct ntd_keeper_order *order, const int *fds)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (cursor < end && *cursor && chdir(cursor) < 0)
 		return;
-	/* Whatever else is open here came from who started the driver. Failure is no reason to stop. */
+	/* Whatever else is open here came from who started the driver. Failure is no reason to
+	 * stop. */
 	close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
 	environ = env; /* whose PATH counts */
 	execvp(argv[0], argv);
@@ -265,7 +268,8 @@ static void report(int socket, uint32_t id, enum ntd_keeper_event event, int val
 		close(fds[i]);
 }
 
-/* The process is not reaped yet, so its number still names its group, which it has led since before its exec. */
+/* The process is not reaped yet, so its number still names its group, which it has led since before
+ * its exec. */
 static int kill_at_once(pid_t process)
 {
 	int status = 0;
@@ -290,7 +294,8 @@ static bool reap(pid_t process, bool runs_on, int *status)
 	return false;
 }
 
-/* Waits for the end of `process`, by itself or because it is killed; reports; leaves nothing below. */
+/* Waits for the end of `process`, by itself or because it is killed; reports; leaves nothing
+ * below. */
 __attribute__((noreturn)) static void watch_over(int socket, const struct ntd_keeper_order *order,
 						 pid_t process, int signals)
 {
@@ -374,7 +379,8 @@ static void carry_out(int socket, const struct ntd_keeper_order *order, const in
 		report(socket, order->id, NTD_KEEPER_FAILED, errno, 0);
 }
 
-/* Handles one message; false when there is none, since none has come or none will come any more: *ended. */
+/* Handles one message; false when there is none, since none has come or none will come any more:
+ * *ended. */
 static bool obey(int socket, struct duties *duties, bool *ended)
 {
 	struct ntd_aftermath *aftermath = &duties->aftermath;
@@ -537,7 +543,8 @@ void ntd_keeper_limit(const struct ntd_keeper *keeper, int64_t deadline)
 	ntd_message_send(keeper->socket, &order, sizeof order, NULL, 0);
 }
 
-/* Closing alone would not tell the keeper: a process that the script has forked may have the socket, too. */
+/* Closing alone would not tell the keeper: a process that the script has forked may have the
+ * socket, too. */
 void ntd_keeper_stop(struct ntd_keeper *keeper, int64_t deadline)
 {
 	_cleanup_fd_ int pidfd = open_pidfd(keeper->pid);

@@ -1,7 +1,8 @@
 /* The keeper: the process that is the parent of everything the driver starts.
  *
- * It is forked first thing in main(), while the driver is small and has one thread. Every process is
- * started through it and runs below a guard of its own (see keeper.c). Only loop/process.c talks to it.
+ * It is forked first thing in main(), while the driver is small and has one thread. Every process
+ * is started through it and runs below a guard of its own (see keeper.c). Only loop/process.c talks
+ * to it.
  */
 #pragma once
 
@@ -18,23 +19,27 @@ struct ntd_keeper {
 
 /* Forks the keeper. The process must be single-threaded. */
 int ntd_keeper_start(struct ntd_keeper *keeper, struct ntd_error **err);
-/* Any thread: what the keeper does when the driver is gone, however it ended (loop/aftermath.h). It removes
- * `path`, which must not outlive the driver but is not a process, or the directory `path` with all that is in
- * it; delivers `file` to `path` below `directory`; cuts off an unfinished line at the end of `file`. */
+/* Any thread: what the keeper does when the driver is gone, however it ended (loop/aftermath.h). It
+ * removes `path`, which must not outlive the driver but is not a process, or the directory `path`
+ * with all that is in it; delivers `file` to `path` below `directory`; cuts off an unfinished line
+ * at the end of `file`. */
 void ntd_keeper_sweep(const struct ntd_keeper *keeper, const char *path);
 void ntd_keeper_sweep_tree(const struct ntd_keeper *keeper, const char *path);
 void ntd_keeper_deliver(const struct ntd_keeper *keeper, int file, int directory, const char *path);
 void ntd_keeper_cut(const struct ntd_keeper *keeper, int file);
-/* Any thread: when the keeper kills the driver if it is still there, NTD_FOREVER for never; the last one counts. */
+/* Any thread: when the keeper kills the driver if it is still there, NTD_FOREVER for never; the
+ * last one counts. */
 void ntd_keeper_limit(const struct ntd_keeper *keeper, int64_t deadline);
-/* Closes the socket and waits until the keeper has killed what was left and is gone, or until the deadline. */
+/* Closes the socket and waits until the keeper has killed what was left and is gone, or until the
+ * deadline. */
 void ntd_keeper_stop(struct ntd_keeper *keeper, int64_t deadline);
 
-/* Driver to keeper. To start a process: with descriptors, the payload (memfd), stdin, stdout, stderr of the
- * new process. The payload is three runs of NUL-terminated strings: argv, environment, and the working
- * directory. To sweep: without descriptors, the path in `path`, and `tree`. To deliver: with two descriptors,
- * of the file and of the directory for it, and its path there. To cut: with one descriptor. To limit the
- * driver's time: without descriptors, `deadline`. */
+/* Driver to keeper. To start a process: with descriptors, the payload (memfd), stdin, stdout,
+ * stderr of the new process. The payload is three runs of NUL-terminated strings: argv,
+ * environment, and the working directory. To sweep: without descriptors, the path in `path`, and
+ * `tree`. To deliver: with two descriptors, of the file and of the directory for it, and its path
+ * there. To cut: with one descriptor. To limit the driver's time: without descriptors, `deadline`.
+ */
 struct ntd_keeper_order {
 	uint32_t id, argc, envc;
 	uint32_t payload_len;
@@ -66,8 +71,8 @@ struct ntd_keeper_report {
 	pid_t pid;
 };
 
-/* Sends or receives one message with up to `fd_count` descriptors. Receiving returns the length, 0 at
- * the end, -1 with errno; *fd_count becomes the number received. */
+/* Sends or receives one message with up to `fd_count` descriptors. Receiving returns the length, 0
+ * at the end, -1 with errno; *fd_count becomes the number received. */
 ssize_t ntd_message_send(int socket, const void *bytes, size_t len, const int *fds,
 			 size_t fd_count);
 ssize_t ntd_message_receive(int socket, void *bytes, size_t len, int *fds, size_t *fd_count);

@@ -8,7 +8,8 @@
  * Timers are a binary heap ordered by time; each knows its index, so cancelling is logarithmic. The
  * heap's top is the time-out of epoll_pwait2(), with nanoseconds.
  *
- * Other threads append tasks to a list under a mutex and write to an eventfd when the list was empty.
+ * Other threads append tasks to a list under a mutex and write to an eventfd when the list was
+ * empty.
  */
 #include "loop/loop.h"
 

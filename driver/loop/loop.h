@@ -1,9 +1,9 @@
 /* The event loop: one thread, one epoll, all descriptors of the driver.
  *
- * Sources, timers and everything reached from their callbacks belong to the loop thread. Other threads
- * come in through ntd_loop_post() and ntd_loop_call() only; loop/request.h builds waits on top of them.
- * Callbacks must not block: the loop never stops draining a guest. In a process that the script has forked
- * (base/forked.h) there is no loop: nothing is run, and requests fail.
+ * Sources, timers and everything reached from their callbacks belong to the loop thread. Other
+ * threads come in through ntd_loop_post() and ntd_loop_call() only; loop/request.h builds waits on
+ * top of them. Callbacks must not block: the loop never stops draining a guest. In a process that
+ * the script has forked (base/forked.h) there is no loop: nothing is run, and requests fail.
  */
 #pragma once
 
@@ -41,7 +41,8 @@ struct ntd_task {
 
 /* Makes the loop and starts its thread (all signals blocked in it). */
 struct ntd_loop *ntd_loop_new(struct ntd_error **err);
-/* Ends the thread and frees the loop. Sources and timers must be gone; tasks still queued do run. */
+/* Ends the thread and frees the loop. Sources and timers must be gone; tasks still queued do
+ * run. */
 void ntd_loop_free(struct ntd_loop *loop);
 bool ntd_loop_is_current(const struct ntd_loop *loop);
 

@@ -1,7 +1,7 @@
 /* The driver's side of the keeper. A process is known from its order on; the guard's reports, which
- * carry the order's id, move it through its states. A guard's pidfd becomes readable when the guard has
- * exited: then nothing of the process is left. Guards report before they exit, so the reports are read
- * first when that happens.
+ * carry the order's id, move it through its states. A guard's pidfd becomes readable when the guard
+ * has exited: then nothing of the process is left. Guards report before they exit, so the reports
+ * are read first when that happens.
  */
 #include "loop/process.h"
 

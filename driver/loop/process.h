@@ -15,8 +15,9 @@ struct ntd_spawn {
 	char *const *env;
 	const char *directory; /* NULL: the driver's */
 	int stdin_fd, stdout_fd, stderr_fd;
-	/* When the driver is gone, however it ended, the process gets SIGTERM and this many milliseconds to end, with
-	 * what it writes going nowhere; then, or at once for 0, it is killed as by ntd_process_kill_tree(). */
+	/* When the driver is gone, however it ended, the process gets SIGTERM and this many
+	 * milliseconds to end, with what it writes going nowhere; then, or at once for 0, it is
+	 * killed as by ntd_process_kill_tree(). */
 	unsigned grace;
 	bool runs_on; /* when it is stopped (SIGSTOP) it is continued at once */
 };

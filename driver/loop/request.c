@@ -1,7 +1,7 @@
-/* The waiter sleeps in ppoll() on the request's eventfd with its own signal mask. A signal's handler
- * runs there, ppoll() returns EINTR, and the waiter asks its `interrupted` hook. Giving up is one
- * synchronous call into the loop; a completion that came first wins, unless a hook of the waiter has ended the
- * wait: it has raised an exception, say, and who waits must hear of that.
+/* The waiter sleeps in ppoll() on the request's eventfd with its own signal mask. A signal's
+ * handler runs there, ppoll() returns EINTR, and the waiter asks its `interrupted` hook. Giving up
+ * is one synchronous call into the loop; a completion that came first wins, unless a hook of the
+ * waiter has ended the wait: it has raised an exception, say, and who waits must hear of that.
  */
 #include "loop/request.h"
 
@@ -79,7 +79,8 @@ static enum woken sleep_on(int fd, int64_t deadline, struct ntd_waiter *waiter, 
 		int64_t until;
 		int ready;
 
-		/* Before the sleep: of many short ones, as in a flood, none might last until then. */
+		/* Before the sleep: of many short ones, as in a flood, none might last until
+		 * then. */
 		if (looks && ntd_now() >= waiter->look_at && waiter->look(waiter))
 			return STOPPED;
 		until = looks ? ntd_earlier(deadline, waiter->look_at) : deadline;
@@ -105,7 +106,8 @@ int ntd_request_wait(struct ntd_request *request, int64_t deadline, struct ntd_w
 	if (request->done_fd < 0) /* it could not begin */
 		return ntd_error_move(err, ntd_steal(&request->error));
 	woken = sleep_on(request->done_fd, deadline, waiter, request->looks);
-	/* Reading, unlike polling, also orders what the loop thread wrote before what is read here. */
+	/* Reading, unlike polling, also orders what the loop thread wrote before what is read
+	 * here. */
 	finished = eventfd_read(request->done_fd, &count) == 0;
 	if (!finished) {
 		ntd_loop_call(request->loop, run_abandon, request);

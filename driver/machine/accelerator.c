@@ -1,6 +1,6 @@
-/* QEMU 10.2 and later have a question of their own. Before, KVM can be asked for, and the statistics of the
- * translator exist with TCG only. The questions are asked one after the other, on the loop, so that nobody
- * waits for them.
+/* QEMU 10.2 and later have a question of their own. Before, KVM can be asked for, and the
+ * statistics of the translator exist with TCG only. The questions are asked one after the other, on
+ * the loop, so that nobody waits for them.
  */
 #include "machine/accelerator.h"
 
@@ -43,7 +43,8 @@ static const struct {
 };
 enum { QUESTIONS = sizeof questions / sizeof *questions };
 
-/* Among the console's lines, where QEMU's own messages are, but not of the console: scripts do not see it. */
+/* Among the console's lines, where QEMU's own messages are, but not of the console: scripts do not
+ * see it. */
 static void tell(struct ntd_machine *machine, const char *name)
 {
 	bool emulated = !strcmp(name, "TCG");

@@ -1,5 +1,6 @@
-/* How long a machine may take to start, and then to boot: by the time in all if one was given, else by how long it
- * has been silent, for a guest that goes on talking goes on booting. On script threads.
+/* How long a machine may take to start, and then to boot: by the time in all if one was given, else
+ * by how long it has been silent, for a guest that goes on talking goes on booting. On script
+ * threads.
  */
 #include "machine/internal.h"
 

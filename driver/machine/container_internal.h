@@ -1,5 +1,5 @@
-/* The inside of a container, for the files that make it up. All of it belongs to the loop thread, but for what
- * is set when it is made, and for the leader's number, which scripts' threads read.
+/* The inside of a container, for the files that make it up. All of it belongs to the loop thread,
+ * but for what is set when it is made, and for the leader's number, which scripts' threads read.
  */
 #pragma once
 

@@ -1,8 +1,9 @@
-/* The journal of a container, which its root directory has for all to read: journalctl(1) follows it, and
- * writes to the console. The directory appears some time in the boot, and never where the journal is kept in
- * memory only; so it is looked for less and less often.
+/* The journal of a container, which its root directory has for all to read: journalctl(1) follows
+ * it, and writes to the console. The directory appears some time in the boot, and never where the
+ * journal is kept in memory only; so it is looked for less and less often.
  *
- * By itself journalctl follows the boot that it finds when it starts, which is the last one or none; with
+ * By itself journalctl follows the boot that it finds when it starts, which is the last one or
+ * none; with
  * --merge it takes all, and the time of the start leaves out what was before.
  *
  * The path is the container's to make, and may not lead out of its root directory.

@@ -1,12 +1,13 @@
 /* A container: the process is systemd-nspawn's start script, NixOS' run-NAME-nspawn.
  *
  * systemd-nspawn writes datagrams to a socket that the driver has bound (sd_notify(3)): with
- * X_NSPAWN_LEADER_PID=n when it has started the container's init, and READY=1 when that has booted. With
- * both, commands can be run, by nsenter(1) into the namespaces of that process. The socket is read as long as
- * the container lives, for init waits when it is full. A container that reboots has a new leader.
+ * X_NSPAWN_LEADER_PID=n when it has started the container's init, and READY=1 when that has booted.
+ * With both, commands can be run, by nsenter(1) into the namespaces of that process. The socket is
+ * read as long as the container lives, for init waits when it is full. A container that reboots has
+ * a new leader.
  *
- * Everything that is printed is one console: what the start script and systemd-nspawn write, the container's
- * journal, and what commands write to standard error.
+ * Everything that is printed is one console: what the start script and systemd-nspawn write, the
+ * container's journal, and what commands write to standard error.
  *
  * Format: https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html
  */
@@ -160,8 +161,8 @@ static struct ntd_channel *channel(struct ntd_machine *machine)
 
 /* ---- end */
 
-/* Somebody may have told it already, which systemctl may take for a failure; and it may end before systemctl
- * does, or kill it as one of its last processes. */
+/* Somebody may have told it already, which systemctl may take for a failure; and it may end before
+ * systemctl does, or kill it as one of its last processes. */
 static int power_off(struct ntd_machine *machine, struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	static const char text[] =

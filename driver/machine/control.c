@@ -310,7 +310,8 @@ void ntd_machine_assume_shell(struct ntd_machine *machine)
 
 /* ---- ends */
 
-/* Whether the script has still to hear of an end, be it that the machine is down since it asked for that. */
+/* Whether the script has still to hear of an end, be it that the machine is down since it asked for
+ * that. */
 static bool has_end(const struct ntd_machine *machine, const struct ntd_machine_status *status)
 {
 	return status->state != NTD_MACHINE_DOWN || machine->ending;

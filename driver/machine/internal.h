@@ -40,7 +40,8 @@ struct ntd_machine_kind {
 	/* Script threads. Fills in what of the order is missing. */
 	void (*complete_order)(struct ntd_machine *machine, bool allow_reboot,
 			       struct ntd_start_order *order);
-	/* Its root shell has been met, after `seconds`, and may have said something (NULL: nothing). */
+	/* Its root shell has been met, after `seconds`, and may have said something (NULL:
+	 * nothing). */
 	void (*connected)(struct ntd_machine *machine, const char *said, double seconds);
 	/* Asks a machine that is up or stopping to end; nobody waits for that here. */
 	int (*power_off)(struct ntd_machine *machine, struct ntd_waiter *waiter,
@@ -68,7 +69,8 @@ struct ntd_machine {
 	struct ntd_machine_context context;
 	pthread_mutex_t mutex; /* guards the next two */
 	struct ntd_machine_hooks hooks;
-	char **replaced; /* directories until another was set: whoever asked for one may be reading it */
+	/* directories until another was set: whoever asked for one may be reading it */
+	char **replaced;
 	char *name;
 	char *_Atomic script;
 	char *tmp_dir, *socket_dir; /* what the context points to */
@@ -109,12 +111,13 @@ struct ntd_machine {
 	int64_t panic_heard;            /* when the shell had last said something before a panic */
 	unsigned accelerator_question;  /* accelerator.c */
 	_Atomic(bool) emulated;         /* by TCG, as far as is known; any thread may read it */
-	/* Any thread: seconds that the guest has taken lately for the shortest of its commands; 0: none yet. */
+	/* Any thread: seconds that the guest has taken lately for the shortest of its commands; 0:
+	 * none yet. */
 	_Atomic double pace;
 	bool panicked;
 	_Atomic(bool) muted; /* any thread */
-	_Atomic(bool)
-		ending; /* any thread: a script has asked for its end, and not waited for it yet */
+	/* any thread: a script has asked for its end, and not waited for it yet */
+	_Atomic(bool) ending;
 };
 
 /* Any thread. */
@@ -152,7 +155,8 @@ void ntd_life_process_changed(struct ntd_process *process, void *owner);
 void ntd_life_announce(struct ntd_machine *machine);
 /* Loop: a new string: what ended it, and what was last on the console. */
 struct ntd_error *ntd_life_obituary(struct ntd_machine *machine, const char *how);
-/* Loop: closes the connections and the console; what is pending on them fails with a copy of `why`. */
+/* Loop: closes the connections and the console; what is pending on them fails with a copy of
+ * `why`. */
 void ntd_life_close(struct ntd_machine *machine, const struct ntd_error *why);
 /* ---- boot_limit.c; script threads */
 /* When to give up on a start, or on a boot, that began at `began`, as it is at present. */

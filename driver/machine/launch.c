@@ -1,4 +1,5 @@
-/* The start of a machine's process, on the loop thread: what all kinds of machines have in common. */
+/* The start of a machine's process, on the loop thread: what all kinds of machines have in
+ * common. */
 #include "machine/internal.h"
 
 #include "qemu/start_command.h"
@@ -35,8 +36,8 @@ static void deliver(const struct ntd_machine *machine, int raw)
 		ntd_keeper_deliver(machine->context.keeper, raw, machine->context.out_fd, target);
 }
 
-/* Opens the file of raw console output: a new one at the first start, which a script may remove between two
- * starts, with the whole state directory. */
+/* Opens the file of raw console output: a new one at the first start, which a script may remove
+ * between two starts, with the whole state directory. */
 static int open_named(struct ntd_machine *machine, struct ntd_error **err)
 {
 	_cleanup_free_ char *path = ntd_asprintf("%s/console.log", machine->state_dir);
@@ -54,7 +55,8 @@ static int open_named(struct ntd_machine *machine, struct ntd_error **err)
 	return ntd_steal_fd(&fd);
 }
 
-/* A name in the state directory could be turned into a link to any file, by those who can write there. */
+/* A name in the state directory could be turned into a link to any file, by those who can write
+ * there. */
 static int open_unnamed(struct ntd_machine *machine, struct ntd_error **err)
 {
 	_cleanup_free_ char *path = ntd_asprintf("%s/console-XXXXXX", machine->tmp_dir);
@@ -124,7 +126,8 @@ void ntd_life_launch(struct ntd_machine *machine)
 {
 	struct ntd_error *error = NULL;
 
-	if (machine->process) { /* the end of the last one is known; its descendants are being killed */
+	if (machine->process) { /* the end of the last one is known; its descendants are being
+				 * killed */
 		ntd_process_let_go(ntd_steal(&machine->process));
 		ntd_life_finish_waits(machine, NTD_WAIT_GONE, NULL);
 	}

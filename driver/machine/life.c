@@ -1,9 +1,9 @@
-/* The life of a machine on the loop thread: events, waits, and death. Its start is in launch.c; what depends
- * on the kind of machine is in qemu.c and container.c.
+/* The life of a machine on the loop thread: events, waits, and death. Its start is in launch.c;
+ * what depends on the kind of machine is in qemu.c and container.c.
  *
- * Every wait for the machine ends with it: when the process ends, what it had written is read, then all
- * pending commands and waits fail with one error that says how it ended and what was last on the
- * console.
+ * Every wait for the machine ends with it: when the process ends, what it had written is read, then
+ * all pending commands and waits fail with one error that says how it ended and what was last on
+ * the console.
  */
 #include "machine/internal.h"
 
@@ -88,7 +88,8 @@ static void process_ended(struct ntd_machine *machine)
 	how = machine->kind->how_it_ended(machine);
 	ntd_console_drain(machine->console);
 	ntd_error_free(machine->death);
-	/* What failed in the start matters unless the process was ending by itself, and that was why. */
+	/* What failed in the start matters unless the process was ending by itself, and that was
+	 * why. */
 	killed = WIFSIGNALED(machine->wait_status) && WTERMSIG(machine->wait_status) == SIGKILL;
 	machine->death = ntd_life_obituary(
 		machine, machine->start_failure && killed ? machine->start_failure : how);

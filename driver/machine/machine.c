@@ -1,5 +1,5 @@
-/* A machine as script threads see it: making it, its directories and attributes. The calls that change
- * its life are in control.c; what happens on the loop thread is in life.c and launch.c.
+/* A machine as script threads see it: making it, its directories and attributes. The calls that
+ * change its life are in control.c; what happens on the loop thread is in life.c and launch.c.
  */
 #include "machine/internal.h"
 

@@ -1,16 +1,16 @@
-/* A machine: QEMU's, or a container. Functions block the calling script thread where they say so; `waiter` lets a
- * signal interrupt them (loop/request.h). Failures name the machine.
+/* A machine: QEMU's, or a container. Functions block the calling script thread where they say so;
+ * `waiter` lets a signal interrupt them (loop/request.h). Failures name the machine.
  */
 #pragma once
 
 #include "base/environment.h"
-#include "loop/process.h"
 #include "channel/channel.h"
+#include "channel/shell.h"
 #include "console/console.h"
+#include "loop/process.h"
+#include "machine/state.h"
 #include "qemu/monitor.h"
 #include "qemu/qmp.h"
-#include "channel/shell.h"
-#include "machine/state.h"
 #include "report/report.h"
 
 struct ntd_machine;
@@ -26,8 +26,8 @@ extern const struct ntd_machine_kind ntd_container_kind; /* machine/container_ki
 /* Seconds. */
 #define NTD_BOOT_SILENCE 300
 
-/* What a machine needs of the run it belongs to. Copied, with the directories; the other pointers must
- * outlive the machine. */
+/* What a machine needs of the run it belongs to. Copied, with the directories; the other pointers
+ * must outlive the machine. */
 struct ntd_machine_context {
 	struct ntd_loop *loop;
 	struct ntd_children *children;
@@ -36,13 +36,13 @@ struct ntd_machine_context {
 	const char *tmp_dir;                 /* run-time base: state directories are made here */
 	const char *socket_dir;      /* tmp_dir, or another where that is too long for AF_UNIX */
 	const char *_Atomic out_dir; /* where files for the user go; the machine's may be changed */
-	/* Who delivers the raw console log, console.log in the state directory, to console-logs/NAME.log below
-	 * the directory out_fd at the end; NULL: nobody. */
+	/* Who delivers the raw console log, console.log in the state directory, to
+	 * console-logs/NAME.log below the directory out_fd at the end; NULL: nobody. */
 	const struct ntd_keeper *keeper;
 	int out_fd;
-	/* Seconds for a machine to start, and again to boot; the machine's may be changed. 0: it is given up after
-	 * `boot_silence` seconds in which it has said nothing, and four times as many where QEMU emulates the
-	 * processor. */
+	/* Seconds for a machine to start, and again to boot; the machine's may be changed. 0: it is
+	 * given up after `boot_silence` seconds in which it has said nothing, and four times as
+	 * many where QEMU emulates the processor. */
 	_Atomic double boot_timeout;
 	double boot_silence;
 	double time_scale; /* stretches the time-outs of waits; NTD_SCALE_AUTO */
@@ -53,12 +53,13 @@ struct ntd_start_order {
 	char *line, **env;
 };
 
-/* What the embedding adds. Called on script threads, with a waiter that has an owner; what other threads do goes on
- * without. */
+/* What the embedding adds. Called on script threads, with a waiter that has an owner; what other
+ * threads do goes on without. */
 struct ntd_machine_hooks {
 	/* Before each command and monitor command; a failure is the command's. */
 	int (*before_command)(void *owner, struct ntd_waiter *waiter, struct ntd_error **err);
-	/* A copy of the environment for the start script; NULL: what the driver was started with. */
+	/* A copy of the environment for the start script; NULL: what the driver was started
+	 * with. */
 	char **(*environment)(void *owner);
 	/* Before a start: fills in what is not the default. A failure is the start's. */
 	int (*start_command)(void *owner, bool allow_reboot, struct ntd_start_order *order,
@@ -66,8 +67,8 @@ struct ntd_machine_hooks {
 	void *owner;
 };
 
-/* Makes the machine's state directory (0700), emptied first unless `keep_state`. `name` is as the user
- * gave it; `script` is a shell command. */
+/* Makes the machine's state directory (0700), emptied first unless `keep_state`. `name` is as the
+ * user gave it; `script` is a shell command. */
 struct ntd_machine *ntd_machine_new(const struct ntd_machine_context *context,
 				    const struct ntd_machine_kind *kind, const char *name,
 				    const char *script, bool keep_state, struct ntd_error **err);
@@ -79,7 +80,8 @@ void ntd_machine_set_hooks(struct ntd_machine *machine, const struct ntd_machine
 /* The machine must have been released, and nobody may wait for it. */
 void ntd_machine_free(struct ntd_machine *machine);
 
-/* ---- what it is; strings belong to the machine, and last as long, even when they are set anew. Any thread. */
+/* ---- what it is; strings belong to the machine, and last as long, even when they are set anew.
+ * Any thread. */
 const struct ntd_machine_kind *ntd_machine_kind(const struct ntd_machine *machine);
 const char *ntd_machine_name(const struct ntd_machine *machine);
 const struct ntd_machine_context *ntd_machine_context(const struct ntd_machine *machine);
@@ -88,8 +90,8 @@ void ntd_machine_set_state_dir(struct ntd_machine *machine, const char *director
 void ntd_machine_set_shared_dir(struct ntd_machine *machine, const char *directory);
 void ntd_machine_set_out_dir(struct ntd_machine *machine, const char *directory);
 bool ntd_machine_keeps_state(const struct ntd_machine *machine);
-/* Whether the guest has a root shell for the driver, which is so unless it was said that it has none: then
- * whatever needs one fails at once. */
+/* Whether the guest has a root shell for the driver, which is so unless it was said that it has
+ * none: then whatever needs one fails at once. */
 bool ntd_machine_has_root_shell(const struct ntd_machine *machine);
 void ntd_machine_set_root_shell(struct ntd_machine *machine, bool has);
 /* Seconds in all for it to start, and again to boot. */
@@ -105,8 +107,8 @@ void ntd_machine_set_report(struct ntd_machine *machine, struct ntd_report *repo
 /* Lets those that the machine has go with the driver, however this ends. */
 void ntd_machine_sweep_sockets(const struct ntd_machine *machine, const struct ntd_keeper *keeper);
 const char *ntd_machine_efi_vars(const struct ntd_machine *machine); /* a file, maybe missing */
-/* The sockets of a vsock device that another process serves for QEMU and for this host (copied; before the
- * start); NULL when there is none. That of the host may be missing. */
+/* The sockets of a vsock device that another process serves for QEMU and for this host (copied;
+ * before the start); NULL when there is none. That of the host may be missing. */
 void ntd_machine_set_vsock(struct ntd_machine *machine, const char *guest, const char *host);
 const char *ntd_machine_vsock_guest(const struct ntd_machine *machine);
 const char *ntd_machine_vsock_host(const struct ntd_machine *machine);
@@ -132,8 +134,8 @@ struct ntd_machine_status {
 };
 
 struct ntd_machine_status ntd_machine_status(struct ntd_machine *machine);
-/* What a script says of it, until the next start or the end of the process: of one that it says is down nothing
- * is waited for or asked, and the next start ends it first. */
+/* What a script says of it, until the next start or the end of the process: of one that it says is
+ * down nothing is waited for or asked, and the next start ends it first. */
 void ntd_machine_set_booted(struct ntd_machine *machine, bool booted);
 
 /* ---- its processes (machine/processes.c), each with a number */
@@ -150,8 +152,8 @@ void ntd_machine_signal_process(struct ntd_machine *machine, unsigned number, in
 /* Waits for its end, and does nothing else. */
 int ntd_machine_wait_for_process(struct ntd_machine *machine, unsigned number, int64_t deadline,
 				 struct ntd_waiter *waiter, struct ntd_error **err);
-/* Whether a script takes it for one that can be used: a virtual machine when its root shell is there, a
- * container when it runs. */
+/* Whether a script takes it for one that can be used: a virtual machine when its root shell is
+ * there, a container when it runs. */
 bool ntd_machine_is_up(struct ntd_machine *machine);
 /* Why its process has ended, a new string; NULL unless it ended though nobody had asked for it. */
 char *ntd_machine_cause_of_death(struct ntd_machine *machine);
@@ -162,14 +164,15 @@ void ntd_machine_mute(struct ntd_machine *machine, bool muted);
 struct ntd_nest ntd_machine_step_begin(struct ntd_machine *machine, const char *step);
 
 /* ---- life; blocking */
-/* Returns when monitor, shell socket and QMP are connected, or when a container's start script runs; no-op when up. */
+/* Returns when monitor, shell socket and QMP are connected, or when a container's start script
+ * runs; no-op when up. */
 int ntd_machine_start(struct ntd_machine *machine, bool allow_reboot, struct ntd_waiter *waiter,
 		      struct ntd_error **err);
 /* Starts all of them at the same time; fails with every machine's error. */
 int ntd_machine_start_all(struct ntd_machine *const *machines, size_t count,
 			  struct ntd_waiter *waiter, struct ntd_error **err);
-/* Starts the machine if necessary and waits for the guest's root shell, or for a container to have booted; no-op when
- * connected. */
+/* Starts the machine if necessary and waits for the guest's root shell, or for a container to have
+ * booted; no-op when connected. */
 int ntd_machine_connect(struct ntd_machine *machine, struct ntd_waiter *waiter,
 			struct ntd_error **err);
 /* The script knows that the present root shell is gone. `new_boot`: banners so far do not count. */
@@ -181,8 +184,8 @@ int ntd_machine_wait_for_shutdown(struct ntd_machine *machine, int64_t deadline,
 				  struct ntd_waiter *waiter, struct ntd_error **err);
 /* Whether a wait for its end has something to take note of, and so is a step in the log. */
 bool ntd_machine_has_end(struct ntd_machine *machine);
-/* Asks the guest to power off, a container when it has booted, if `power_off`; its end is nothing unexpected from now
- * on. Returns the number of its start; 0: it does not run. */
+/* Asks the guest to power off, a container when it has booted, if `power_off`; its end is nothing
+ * unexpected from now on. Returns the number of its start; 0: it does not run. */
 int ntd_machine_begin_end(struct ntd_machine *machine, bool power_off, struct ntd_waiter *waiter,
 			  struct ntd_error **err);
 /* Does that and waits. No-op unless it runs. */
@@ -195,8 +198,9 @@ int ntd_machine_crash(struct ntd_machine *machine, struct ntd_waiter *waiter,
 int ntd_machine_reboot(struct ntd_machine *machine, struct ntd_waiter *waiter,
 		       struct ntd_error **err);
 
-/* ---- the end of a run. Release begins with SIGTERM; what is left after `grace` ns is killed. Unless that is 0, a
- * container gets the longer time that its kind may take to end, but no more than `most` ns. Returns the time given. */
+/* ---- the end of a run. Release begins with SIGTERM; what is left after `grace` ns is killed.
+ * Unless that is 0, a container gets the longer time that its kind may take to end, but no more
+ * than `most` ns. Returns the time given. */
 int64_t ntd_machine_release(struct ntd_machine *machine, int64_t grace, int64_t most);
 /* Waits until nothing of the machine's process is left; false at the deadline. */
 bool ntd_machine_wait_gone(struct ntd_machine *machine, int64_t deadline);

@@ -1,6 +1,7 @@
-/* The processes that a machine has had, one a start, counted from 1. What is known of one stays for as long as the
- * machine's structure does, whatever becomes of the next, for scripts that have kept the object of an ended one.
- * The list belongs to the loop thread; scripts' threads come by calls and requests.
+/* The processes that a machine has had, one a start, counted from 1. What is known of one stays for
+ * as long as the machine's structure does, whatever becomes of the next, for scripts that have kept
+ * the object of an ended one. The list belongs to the loop thread; scripts' threads come by calls
+ * and requests.
  */
 #include "machine/internal.h"
 

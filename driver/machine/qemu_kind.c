@@ -1,11 +1,11 @@
 /* A QEMU machine: how it starts, what it is connected by, and what its silence means.
  *
- * The driver listens on the monitor and shell sockets, then the start script is ordered. QEMU connects to
- * both; QMP is the other way round, so it is connected when both are there. The start is complete at the
- * first monitor prompt and the end of QMP's negotiation, whichever is later.
+ * The driver listens on the monitor and shell sockets, then the start script is ordered. QEMU
+ * connects to both; QMP is the other way round, so it is connected when both are there. The start
+ * is complete at the first monitor prompt and the end of QMP's negotiation, whichever is later.
  *
- * Two things are noticed without the end of the process, each by the `verdict` timer: a shell that hung up
- * while QEMU lives, and a kernel panic after which the shell stays silent.
+ * Two things are noticed without the end of the process, each by the `verdict` timer: a shell that
+ * hung up while QEMU lives, and a kernel panic after which the shell stays silent.
  */
 #include "machine/internal.h"
 

@@ -1,5 +1,6 @@
-/* The life of a machine: states, events, and the table that says what follows. Pure; the actions are
- * carried out in machine/life.c. `booted` and `connected`, which scripts see, are views on the state.
+/* The life of a machine: states, events, and the table that says what follows. Pure; the actions
+ * are carried out in machine/life.c. `booted` and `connected`, which scripts see, are views on the
+ * state.
  */
 #pragma once
 

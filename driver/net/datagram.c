@@ -1,6 +1,6 @@
-/* Many frames a system call. The queue of a slow receiver is the kernel's, and its bound is our socket's
- * send buffer: a datagram is charged to the sending socket until it is read. (Where two datagram sockets
- * are connected to each other, net.unix.max_dgram_qlen does not apply.)
+/* Many frames a system call. The queue of a slow receiver is the kernel's, and its bound is our
+ * socket's send buffer: a datagram is charged to the sending socket until it is read. (Where two
+ * datagram sockets are connected to each other, net.unix.max_dgram_qlen does not apply.)
  */
 #include "net/datagram.h"
 

@@ -1,10 +1,10 @@
 /* Theory of operation
  *
- * A readable port gives a batch of frames, in one system call where its kind can (net/link.h); each other
- * port passes the whole batch on. The frames lie in a pool of the switch; none is allocated or copied for a
- * port, all messages point to the same bytes. The pool is in use only inside one callback. After a
- * batch the loop looks after its other descriptors; a port with more to say is still readable then
- * (level-triggered).
+ * A readable port gives a batch of frames, in one system call where its kind can (net/link.h); each
+ * other port passes the whole batch on. The frames lie in a pool of the switch; none is allocated
+ * or copied for a port, all messages point to the same bytes. The pool is in use only inside one
+ * callback. After a batch the loop looks after its other descriptors; a port with more to say is
+ * still readable then (level-triggered).
  *
  * The queue of a slow receiver is the kernel's. What does not fit is dropped
  * and counted, for that receiver only; nothing waits for it. Waiting would be worse than loss: QEMU

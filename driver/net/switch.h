@@ -29,8 +29,8 @@ struct ntd_switch *ntd_switch_new(struct ntd_loop *loop);
 void ntd_switch_free(struct ntd_switch *hub);
 struct ntd_switch_counts ntd_switch_counts(const struct ntd_switch *hub);
 
-/* Adds a port on a descriptor of the kind that `link` is for (ntd_datagram_link, ntd_tap_link), which belongs to the
- * port if this succeeds. */
+/* Adds a port on a descriptor of the kind that `link` is for (ntd_datagram_link, ntd_tap_link),
+ * which belongs to the port if this succeeds. */
 struct ntd_port *ntd_switch_plug(struct ntd_switch *hub, int fd, const struct ntd_link *link,
 				 struct ntd_error **err);
 /* Closes the descriptor and frees the port. */

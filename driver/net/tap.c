@@ -1,8 +1,8 @@
 /* One frame a system call: a tap is a character device, and a read or write of it is a frame.
  *
- * The kernel takes what is written at once or drops it; it never lets us wait. While the interface is down, a write
- * fails with EIO, and nothing is there to be read. When somebody deletes the interface, the descriptor reports an
- * error for ever, which is NTD_LINK_GONE.
+ * The kernel takes what is written at once or drops it; it never lets us wait. While the interface
+ * is down, a write fails with EIO, and nothing is there to be read. When somebody deletes the
+ * interface, the descriptor reports an error for ever, which is NTD_LINK_GONE.
  */
 #include "net/tap.h"
 
@@ -15,8 +15,8 @@
 
 #define DEVICE "/dev/net/tun"
 
-/* Frames that the interface keeps for us. The kernel's default for a tap is 500, which a sender on this system
- * fills within a few milliseconds that the loop spends elsewhere. */
+/* Frames that the interface keeps for us. The kernel's default for a tap is 500, which a sender on
+ * this system fills within a few milliseconds that the loop spends elsewhere. */
 enum { QUEUE = 4096 };
 
 /* ---- the link */

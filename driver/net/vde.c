@@ -23,8 +23,8 @@ static bool field(const unsigned char *bytes, size_t len, size_t at, void *value
 	return true;
 }
 
-/* Each field is judged as soon as it is there, so that noise is refused without waiting for more.
- */
+/* Each field is judged as soon as it is there, so that noise is refused without waiting for
+ * more. */
 static int check_header(const unsigned char *bytes, size_t len, struct ntd_error **err)
 {
 	uint32_t magic, version, type;

@@ -144,8 +144,8 @@ static int request_grew(struct client *client, struct ntd_error **err)
 /* Takes what has come on the control connection. -1: it is over, with or without an error. */
 static int read_control(struct client *client, struct ntd_error **err)
 {
-	/* What follows the request means nothing and is read over it; only the end is of interest.
-	 */
+	/* What follows the request means nothing and is read over it; only the end is of
+	 * interest. */
 	size_t at = client->port ? 0 : client->len;
 	ssize_t count = recv(client->control.fd, client->request + at, sizeof client->request - at,
 			     MSG_DONTWAIT);

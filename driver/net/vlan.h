@@ -26,10 +26,11 @@ struct ntd_vlan *ntd_vlan_new(struct ntd_loop *loop, struct ntd_report *report, 
  * directory. */
 void ntd_vlan_free(struct ntd_vlan *vlan);
 
-/* Any thread: connects the VLAN to this system's network by a tap interface, vde-tapN for VLAN N, down as every new
- * one. A second call fails, for the name is taken. The interface is gone with the VLAN, and however the driver ends.
- * Without it containers at this VLAN are isolated from virtual machines. Errors: as of ntd_tap_open(). Logs
- * "creating tap interface vde-tapN" as upstream does. */
+/* Any thread: connects the VLAN to this system's network by a tap interface, vde-tapN for VLAN N,
+ * down as every new one. A second call fails, for the name is taken. The interface is gone with the
+ * VLAN, and however the driver ends. Without it containers at this VLAN are isolated from virtual
+ * machines. Errors: as of ntd_tap_open(). Logs "creating tap interface vde-tapN" as upstream does.
+ */
 int ntd_vlan_add_tap(struct ntd_vlan *vlan, struct ntd_error **err);
 
 int ntd_vlan_number(const struct ntd_vlan *vlan);

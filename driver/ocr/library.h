@@ -1,5 +1,5 @@
-/* libtesseract with its leptonica, by their C interfaces; loaded when a script first needs them, for most
- * runs never do. The declarations restate those of tesseract/capi.h (4.1 and later) and
+/* libtesseract with its leptonica, by their C interfaces; loaded when a script first needs them,
+ * for most runs never do. The declarations restate those of tesseract/capi.h (4.1 and later) and
  * leptonica/allheaders.h (1.74 and later), where the functions are documented:
  * https://github.com/tesseract-ocr/tesseract and https://github.com/DanBloomberg/leptonica
  */
@@ -66,6 +66,6 @@ struct ntd_ocr_library {
 	void (*omp_set_num_threads)(int);
 };
 
-/* Fills in *library. NTD_E_MACHINE when the library is not there, lacks a function or is too old. It
- * stays loaded until the process ends. */
+/* Fills in *library. NTD_E_MACHINE when the library is not there, lacks a function or is too old.
+ * It stays loaded until the process ends. */
 int ntd_ocr_library_load(struct ntd_ocr_library *library, struct ntd_error **err);

@@ -1,11 +1,11 @@
-/* Workers take jobs from one queue. Each has an engine, made at its first job: that costs 80 ms and 25 to
- * 60 MB. An engine works on one core: libtesseract's own division of each line among threads is slower
- * than no division (720 x 400 text console, two processors: 4.1 s against 0.7 s), while whole pictures
- * divide well.
+/* Workers take jobs from one queue. Each has an engine, made at its first job: that costs 80 ms and
+ * 25 to 60 MB. An engine works on one core: libtesseract's own division of each line among threads
+ * is slower than no division (720 x 400 text console, two processors: 4.1 s against 0.7 s), while
+ * whole pictures divide well.
  *
- * A job has two owners, who may end in any order: whoever began it, and the worker's side, which is the
- * queue, then the worker, then a task on the loop that tells the end. The request that waits for the job
- * is touched on the loop thread only.
+ * A job has two owners, who may end in any order: whoever began it, and the worker's side, which is
+ * the queue, then the worker, then a task on the loop that tells the end. The request that waits
+ * for the job is touched on the loop thread only.
  */
 #include "ocr/ocr.h"
 
@@ -25,7 +25,8 @@ struct ntd_ocr {
 	struct ntd_loop *loop;
 	struct ntd_ocr_library library;
 	size_t worker_limit;
-	/* TESSDATA_PREFIX as it was at the start, or NULL: workers do not read the environment, which scripts change. */
+	/* TESSDATA_PREFIX as it was at the start, or NULL: workers do not read the environment,
+	 * which scripts change. */
 	char *data;
 	pthread_mutex_t making; /* of an engine: the library's settings are shared by all */
 
@@ -226,7 +227,8 @@ static void *work(void *arg)
 	struct TessBaseAPI *engine = NULL;
 	struct ntd_ocr_job *job;
 
-	/* Together they limit this thread's parallel regions to itself, even those that ask for more. */
+	/* Together they limit this thread's parallel regions to itself, even those that ask for
+	 * more. */
 	if (ocr->library.omp_set_dynamic && ocr->library.omp_set_num_threads) {
 		ocr->library.omp_set_dynamic(true);
 		ocr->library.omp_set_num_threads(1);

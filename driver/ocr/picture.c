@@ -1,15 +1,17 @@
-/* Engines are made for scanned paper: letters of 20 pixels and more, black on white. Screens have letters
- * half as high, in all colours, so a picture is also read enlarged from a screen's 72 dpi to 300 and cut
- * into black and white. What the upstream driver has ImageMagick do for this is done by leptonica:
+/* Engines are made for scanned paper: letters of 20 pixels and more, black on white. Screens have
+ *letters half as high, in all colours, so a picture is also read enlarged from a screen's 72 dpi to
+ *300 and cut into black and white. What the upstream driver has ImageMagick do for this is done by
+ *leptonica:
  *
  *	resample 300            linear interpolation, of grey levels
  *	contrast, normalize     the same, with the same tails cut off
- *	posterize 3, gamma 100  together leave the darkest quarter black and make all else white: a threshold
+ *	posterize 3, gamma 100  together leave the darkest quarter black and make all else white:
+ *	                        a threshold
  *	blur 1x65535            a box of 3 x 3
  *
- * Despeckling and sharpening are left out. On a text console and on a desktop with small, grey and coloured
- * texts they changed the number of words found by at most 2 %, either way. Of the words, 98 % and 96 %
- * are found in one variant or another (by ImageMagick's pictures: 95 % and 90 %).
+ * Despeckling and sharpening are left out. On a text console and on a desktop with small, grey and
+ *coloured texts they changed the number of words found by at most 2 %, either way. Of the words, 98
+ *% and 96 % are found in one variant or another (by ImageMagick's pictures: 95 % and 90 %).
  */
 #include "ocr/picture.h"
 

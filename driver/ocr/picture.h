@@ -14,8 +14,8 @@ enum ntd_picture_variant {
 /* For the log: "raw". */
 const char *ntd_picture_variant_name(enum ntd_picture_variant variant);
 
-/* A variant of an encoded picture (PNG, PNM), for library->pixDestroy(). NULL with NTD_E_MACHINE when it
- * cannot be read or is too large. */
+/* A variant of an encoded picture (PNG, PNM), for library->pixDestroy(). NULL with NTD_E_MACHINE
+ * when it cannot be read or is too large. */
 struct Pix *ntd_picture_variant(const struct ntd_ocr_library *library, const void *bytes,
 				size_t len, enum ntd_picture_variant variant,
 				struct ntd_error **err);

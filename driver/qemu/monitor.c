@@ -67,7 +67,8 @@ static void pump(struct ntd_monitor *monitor)
 		ntd_buf_puts(&monitor->out, command->line);
 		ntd_buf_puts(&monitor->out, "\n");
 		ntd_output_flush(&monitor->socket, &monitor->out);
-	} else { /* what has come is the beginning of a reply to a script's own command, or all of it */
+	} else { /* what has come is the beginning of a reply to a script's own command, or all of
+		    it */
 		ntd_script_socket_take(&monitor->script, &monitor->in);
 		if (at_prompt(&monitor->in))
 			finish_first(monitor);

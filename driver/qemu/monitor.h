@@ -1,12 +1,12 @@
 /* QEMU's human monitor, over the socket that QEMU connects to.
  *
- * A command's reply is everything up to the next prompt, "(qemu) ", echo and prompt included: that is
- * what scripts have always got. The end of the connection ends a reply too (`quit`).
+ * A command's reply is everything up to the next prompt, "(qemu) ", echo and prompt included: that
+ * is what scripts have always got. The end of the connection ends a reply too (`quit`).
  */
 #pragma once
 
-#include "loop/request.h"
 #include "channel/script_socket.h"
+#include "loop/request.h"
 
 struct ntd_monitor;
 
@@ -22,6 +22,7 @@ void ntd_monitor_close(struct ntd_monitor *monitor);
 /* For a script: what came without a command. A time-out on its end bounds the wait for a reply. */
 struct ntd_script_socket *ntd_monitor_socket(struct ntd_monitor *monitor);
 
-/* Sends a line (NULL: only waits for the prompt that nobody has seen yet) and waits for the reply. */
+/* Sends a line (NULL: only waits for the prompt that nobody has seen yet) and waits for the
+ * reply. */
 int ntd_monitor_command(struct ntd_monitor *monitor, const char *line, struct ntd_buf *reply,
 			int64_t deadline, struct ntd_waiter *waiter, struct ntd_error **err);

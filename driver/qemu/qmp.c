@@ -1,6 +1,6 @@
-/* QEMU writes one JSON object a line. Replies carry the id of their command and go to the request that
- * waits for it (a reply nobody waits for any more is dropped; one to what a script wrote by itself is the script's);
- * events are queued until someone asks.
+/* QEMU writes one JSON object a line. Replies carry the id of their command and go to the request
+ * that waits for it (a reply nobody waits for any more is dropped; one to what a script wrote by
+ * itself is the script's); events are queued until someone asks.
  */
 #include "qemu/qmp.h"
 

@@ -3,8 +3,8 @@
  */
 #pragma once
 
-#include "loop/request.h"
 #include "channel/script_socket.h"
+#include "loop/request.h"
 
 #include <cjson/cJSON.h>
 
@@ -21,8 +21,8 @@ struct ntd_qmp;
 struct ntd_qmp *ntd_qmp_new(struct ntd_loop *loop, const char *who);
 void ntd_qmp_free(struct ntd_qmp *qmp); /* closed before */
 
-/* Loop: takes the connected socket. After the greeting the capabilities are negotiated; then `ready` runs
- * once, or, with a `failure`, when the connection has been closed before. */
+/* Loop: takes the connected socket. After the greeting the capabilities are negotiated; then
+ * `ready` runs once, or, with a `failure`, when the connection has been closed before. */
 typedef void ntd_qmp_ready(void *owner, const struct ntd_error *failure);
 int ntd_qmp_open(struct ntd_qmp *qmp, int fd, ntd_qmp_ready *ready, void *owner,
 		 struct ntd_error **err);
@@ -34,24 +34,27 @@ struct ntd_script_socket *ntd_qmp_socket(struct ntd_qmp *qmp);
 /* How many events nobody has taken yet. */
 size_t ntd_qmp_count_events(struct ntd_qmp *qmp);
 
-/* Executes a command. `arguments` may be NULL, or raw text, which is sent as it is; it stays the caller's. Returns the whole reply object
- * without its id ({"return": ...} or {"error": ...}), owned by the caller; NULL when there is none. */
+/* Executes a command. `arguments` may be NULL, or raw text, which is sent as it is; it stays the
+ * caller's. Returns the whole reply object without its id ({"return": ...} or {"error": ...}),
+ * owned by the caller; NULL when there is none. */
 cJSON *ntd_qmp_execute(struct ntd_qmp *qmp, const char *command, const cJSON *arguments,
 		       int64_t deadline, struct ntd_waiter *waiter, struct ntd_error **err);
 /* The next event, in order of arrival, owned by the caller; waits for one until `deadline`. */
 cJSON *ntd_qmp_next_event(struct ntd_qmp *qmp, int64_t deadline, struct ntd_waiter *waiter,
 			  struct ntd_error **err);
 
-/* Loop: executes a command without arguments for the driver itself; `answered` gets the whole reply, unless
- * the connection is closed before. One at a time; from within `answered` the next may be asked. */
+/* Loop: executes a command without arguments for the driver itself; `answered` gets the whole
+ * reply, unless the connection is closed before. One at a time; from within `answered` the next may
+ * be asked. */
 void ntd_qmp_ask(struct ntd_qmp *qmp, const char *command,
 		 void (*answered)(void *owner, const cJSON *reply), void *owner);
 
-/* A message as QEMU wrote it, with its id: cJSON's numbers are exact to 53 bits only, and do not tell 1.0 from 1. */
+/* A message as QEMU wrote it, with its id: cJSON's numbers are exact to 53 bits only, and do not
+ * tell 1.0 from 1. */
 const char *ntd_qmp_text(const cJSON *message);
 
-/* Takes one message off the front of `in`: sets *message (NULL for a line that is not a JSON object) and
- * returns true, or returns false when `in` holds no whole line. */
+/* Takes one message off the front of `in`: sets *message (NULL for a line that is not a JSON
+ * object) and returns true, or returns false when `in` holds no whole line. */
 bool ntd_qmp_take_message(struct ntd_buf *in, cJSON **message);
 
 /* ---- qmp_client.c */

@@ -1,5 +1,5 @@
-/* One thread writes all the files. `mutex` is held for a few instructions only, never while writing. The thread starts
- * with the first file.
+/* One thread writes all the files. `mutex` is held for a few instructions only, never while
+ * writing. The thread starts with the first file.
  */
 #include "report/background.h"
 

@@ -2,16 +2,17 @@
  *
  *   monotonic   seconds on CLOCK_MONOTONIC, nine decimals
  *   wall        the same moment in UTC, ISO 8601 with microseconds and Z
- *   kind        message, nest-begin, nest-end, subtest-begin, subtest-end, serial, test-error or run-end
+ *   kind        message, nest-begin, nest-end, subtest-begin, subtest-end, serial, test-error or
+ *               run-end
  *   level       debug, info, warning, error or always; of messages only
  *   machine     a name, or null for the run as a whole
- *   text        the message, step, bare subtest title or console line, without NULs; "exit status N"
- *   seconds     how long a step, or the run, took; of nest-end, subtest-end and run-end only
+ *   text        the message, step, bare subtest title or console line, without NULs; "exit status
+ * N" seconds     how long a step, or the run, took; of nest-end, subtest-end and run-end only
  *   failed      whether an exception passed, or the exit status is not 0; likewise
  *   attributes  an object of strings; only when there are some
  *
- * Each write() is of whole lines. Only one that a signal kills the driver in may end within a line; the keeper
- * cuts off such a beginning (loop/aftermath.h).
+ * Each write() is of whole lines. Only one that a signal kills the driver in may end within a line;
+ * the keeper cuts off such a beginning (loop/aftermath.h).
  */
 #include "report/outfile.h"
 #include "report/sinks.h"

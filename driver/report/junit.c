@@ -1,10 +1,10 @@
 /* Theory of operation
  *
- * One case a subtest title, in the order of their beginnings. The case `main` stands for what happens
- * outside subtests: it is there when that failed, or when there are no subtests. All output goes to the
- * suite, and what comes while subtests are open to the one of these that began last, too. The suite and
- * each case keep the end of their output, bounded, so memory does not depend on how much the guests
- * print.
+ * One case a subtest title, in the order of their beginnings. The case `main` stands for what
+ * happens outside subtests: it is there when that failed, or when there are no subtests. All output
+ * goes to the suite, and what comes while subtests are open to the one of these that began last,
+ * too. The suite and each case keep the end of their output, bounded, so memory does not depend on
+ * how much the guests print.
  *
  * The time of a case is its own: without that of the subtests in it.
  *

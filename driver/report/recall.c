@@ -1,5 +1,6 @@
-/* The last events as text, for reports about a part of the run. A ring of entries; old ones make room.
- * Sinks are called from one thread at a time, but whoever recalls may be on another: hence the mutex.
+/* The last events as text, for reports about a part of the run. A ring of entries; old ones make
+ * room. Sinks are called from one thread at a time, but whoever recalls may be on another: hence
+ * the mutex.
  */
 #include "report/recall.h"
 

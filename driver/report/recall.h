@@ -1,5 +1,5 @@
-/* A sink that keeps the last events in memory, so that the report of a test can repeat what was logged
- * while it ran.
+/* A sink that keeps the last events in memory, so that the report of a test can repeat what was
+ * logged while it ran.
  */
 #pragma once
 
@@ -10,6 +10,6 @@
 struct ntd_sink *ntd_recall_sink(size_t limit);
 /* Where the next event will be. */
 size_t ntd_recall_position(struct ntd_sink *sink);
-/* Appends what came from `from` on and is still kept, a line an event: the lines of that machine's console,
- * or, when `console` is NULL, the messages and steps. */
+/* Appends what came from `from` on and is still kept, a line an event: the lines of that machine's
+ * console, or, when `console` is NULL, the messages and steps. */
 void ntd_recall(struct ntd_sink *sink, size_t from, const char *console, struct ntd_buf *out);

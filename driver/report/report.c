@@ -1,10 +1,10 @@
 /* Two locks: `queue_mutex` guards the list of events and is held for a few instructions only;
- * `sink_mutex` is held while sinks write. Whoever holds sink_mutex takes the whole list and delivers it:
- * the report's own thread, or a thread that settles. To emit takes only the first.
+ * `sink_mutex` is held while sinks write. Whoever holds sink_mutex takes the whole list and
+ * delivers it: the report's own thread, or a thread that settles. To emit takes only the first.
  *
  * When nothing drains the queue (a terminal that is stopped), it is bounded: past `limit` bytes,
- * console lines are counted instead of kept, and the count is reported in their place. They are not lost:
- * the machine's raw console file has them.
+ * console lines are counted instead of kept, and the count is reported in their place. They are not
+ * lost: the machine's raw console file has them.
  */
 #include "report/report.h"
 

@@ -1,11 +1,11 @@
 /* One stream of structured events, and the sinks that write them down.
  *
- * Any thread emits, and none ever waits for a sink by that: events are queued in the order of emission and
- * written by the report's own thread, so that a slow terminal stops neither the loop nor whoever holds a lock. A
- * thread that is about to write to the same places itself, a script's, settles first: it writes what is queued.
- * Then its messages keep their place among its own output, and what it can queue is bounded. Each sink sees every
- * event once, in order, never from two threads at a time. In a process that the script has forked (base/forked.h)
- * events go nowhere.
+ * Any thread emits, and none ever waits for a sink by that: events are queued in the order of
+ * emission and written by the report's own thread, so that a slow terminal stops neither the loop
+ * nor whoever holds a lock. A thread that is about to write to the same places itself, a script's,
+ * settles first: it writes what is queued. Then its messages keep their place among its own output,
+ * and what it can queue is bounded. Each sink sees every event once, in order, never from two
+ * threads at a time. In a process that the script has forked (base/forked.h) events go nowhere.
  */
 #pragma once
 
@@ -45,7 +45,8 @@ struct ntd_event {
 	const char *machine;  /* NULL: of the run as a whole */
 	const char *text;     /* NUL-terminated; console lines may hold NULs before the end */
 	size_t text_len;
-	/* name, value, ..., NULL; may be NULL itself. Of SUBTEST_END, "skipped" says why it did not run. */
+	/* name, value, ..., NULL; may be NULL itself. Of SUBTEST_END, "skipped" says why it did not
+	 * run. */
 	char **attributes;
 	double seconds; /* of *_END */
 	bool failed;    /* of *_END: an exception passed; of TEST_ERROR: a subtest has told it */
@@ -62,15 +63,18 @@ struct ntd_sink {
 struct ntd_report;
 
 struct ntd_report *ntd_report_new(struct ntd_error **err);
-/* Adds a sink, for the events that are written from now on; the report owns it. Waits for nothing. */
+/* Adds a sink, for the events that are written from now on; the report owns it. Waits for
+ * nothing. */
 void ntd_report_add(struct ntd_report *report, struct ntd_sink *sink);
-/* Bounds what waits to be written; 256 MiB if never called. Console lines beyond are counted, not kept. */
+/* Bounds what waits to be written; 256 MiB if never called. Console lines beyond are counted, not
+ * kept. */
 void ntd_report_limit(struct ntd_report *report, size_t bytes);
 /* Writes what is queued, closes the sinks and frees the report. */
 void ntd_report_free(struct ntd_report *report);
 /* The files that are written beside it; they are flushed by all that flushes the report. */
 struct ntd_background *ntd_report_background(struct ntd_report *report);
-/* Has everything written that was queued so far, however long nobody reads it: never with a lock. */
+/* Has everything written that was queued so far, however long nobody reads it: never with a
+ * lock. */
 void ntd_report_settle(struct ntd_report *report);
 /* Whether that would do nothing. */
 bool ntd_report_is_settled(struct ntd_report *report);
@@ -78,8 +82,8 @@ bool ntd_report_is_settled(struct ntd_report *report);
  * Returns whether all of it was written. For the hard end of a run. */
 bool ntd_report_flush(struct ntd_report *report, int64_t deadline);
 
-/* The same, and closes the sinks, after which events go nowhere: whole files, though the process may end
- * at any moment. */
+/* The same, and closes the sinks, after which events go nowhere: whole files, though the process
+ * may end at any moment. */
 bool ntd_report_end(struct ntd_report *report, int64_t deadline);
 
 /* Emits a copy of the event, without waiting; monotonic and wall are filled in when 0. */

@@ -6,11 +6,11 @@
  *   ESC[2mNAME # line ESC[0m           a console line
  *   ESC[31m!!! ESC[0m text             a failed test
  *
- * What a guest printed, or a script says, is shown as text only (base/printable.h): nothing in it commands the
- * terminal. Colours pass where the log is a terminal.
+ * What a guest printed, or a script says, is shown as text only (base/printable.h): nothing in it
+ * commands the terminal. Colours pass where the log is a terminal.
  *
- * A quiet terminal keeps what it does not show as long as it may be wanted: messages until the next step
- * begins or one ends, the last console lines until the run ends.
+ * A quiet terminal keeps what it does not show as long as it may be wanted: messages until the next
+ * step begins or one ends, the last console lines until the run ends.
  */
 #include "report/sinks.h"
 

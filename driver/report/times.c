@@ -1,5 +1,5 @@
-/* Steps are known by their texts, which scripts and CI systems match on and which therefore stay. A boot that
- * a wait had to begin with counts as boot.
+/* Steps are known by their texts, which scripts and CI systems match on and which therefore stay. A
+ * boot that a wait had to begin with counts as boot.
  */
 #include "report/times.h"
 

@@ -140,7 +140,8 @@ static bool is_strange(const char *path, char **why)
 	return true;
 }
 
-/* Whether one of the state directories is another's. What was taken is kept: it is the run's own. */
+/* Whether one of the state directories is another's. What was taken is kept: it is the run's
+ * own. */
 static bool states_are_taken(struct ntd_claim *claim, char *const *machines, char **why)
 {
 	for (char *const *machine = machines; machine && *machine; machine++) {

@@ -1,13 +1,14 @@
 /* The end of a run, in one of two ways.
  *
- * A run that ends by itself does so on the main thread: ntd_session_clean_up(), then Python's own end (embed/),
- * then ntd_session_close(). When that thread cannot be waited for, at the limit of time, say, since it may be
- * anywhere in the script, a thread of its own takes the steps in the table below, and ends the process. The
- * first that ends the run counts; the script's threads stop where they next wait for the driver.
+ * A run that ends by itself does so on the main thread: ntd_session_clean_up(), then Python's own
+ * end (embed/), then ntd_session_close(). When that thread cannot be waited for, at the limit of
+ * time, say, since it may be anywhere in the script, a thread of its own takes the steps in the
+ * table below, and ends the process. The first that ends the run counts; the script's threads stop
+ * where they next wait for the driver.
  *
- * Each step is bounded, and all of them together by the keeper (loop/keeper.h), which kills a process that
- * is still there END_PATIENCE after the limit of time or the beginning of such an end, whatever it hangs in.
- * The machines end with it.
+ * Each step is bounded, and all of them together by the keeper (loop/keeper.h), which kills a
+ * process that is still there END_PATIENCE after the limit of time or the beginning of such an end,
+ * whatever it hangs in. The machines end with it.
  */
 #include "base/tree.h"
 #include "session/failure.h"
@@ -21,7 +22,8 @@
 /* QEMU ends within 0.1 s of SIGTERM; what has not after this long is killed with all below it. */
 #define RELEASE_GRACE (1 * NTD_SECOND)
 #define GONE_PATIENCE (5 * NTD_SECOND)
-/* The most that a container gets in an end without the main thread; else it is the time of its kind. */
+/* The most that a container gets in an end without the main thread; else it is the time of its
+ * kind. */
 #define CONTAINER_GRACE (3 * NTD_SECOND)
 #define SCRIPT_PATIENCE (4 * NTD_SECOND)
 #define FLUSH_PATIENCE (2 * NTD_SECOND)
@@ -107,8 +109,8 @@ void ntd_session_restore_terminal(const struct ntd_session *session)
 		tcsetattr(STDIN_FILENO, TCSANOW, &session->terminal_mode);
 }
 
-/* A thread of the script may still be at work, and would start its machine again; one that it makes from now
- * on has no process to wait for. */
+/* A thread of the script may still be at work, and would start its machine again; one that it makes
+ * from now on has no process to wait for. */
 static void release_machines(struct ntd_session *session, int64_t most)
 {
 	int64_t longest = 0, patience;

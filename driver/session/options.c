@@ -295,8 +295,8 @@ static int check_exclusions(const struct parser *p, struct ntd_error **err)
 	return 0;
 }
 
-/* What follows "--" is pytest's, but a first word that is no option is the test script where the command line
- * names none, as with argparse. */
+/* What follows "--" is pytest's, but a first word that is no option is the test script where the
+ * command line names none, as with argparse. */
 static void split_rest(struct parser *p)
 {
 	char **rest = p->options->pytest_arguments;

@@ -1,5 +1,5 @@
-/* A Nix build with the system feature uid-range is root in namespaces of its own, of users and mounts, too; so
- * what is mounted here ends with the build.
+/* A Nix build with the system feature uid-range is root in namespaces of its own, of users and
+ * mounts, too; so what is mounted here ends with the build.
  */
 #include "session/sandbox.h"
 

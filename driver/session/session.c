@@ -57,8 +57,8 @@ static void save_terminal(struct ntd_session *session)
 	session->has_terminal = tcgetattr(STDIN_FILENO, &session->terminal_mode) == 0;
 }
 
-/* In the run-time directory itself, or in a part of it while other runs use that, too. State that is kept is
- * where it was left, or is another run's. */
+/* In the run-time directory itself, or in a part of it while other runs use that, too. State that
+ * is kept is where it was left, or is another run's. */
 static int find_place(struct ntd_session *session, struct ntd_error **err)
 {
 	const struct ntd_config *config = session->config;

@@ -1,7 +1,7 @@
 /* One run: its loop, report, machines and VLANs, its deadline and its end.
  *
- * All machines are here, those that scripts make while they run too, and all of them are released at
- * the end, however it comes: by ntd_session_clean_up(), or from a thread of its own by
+ * All machines are here, those that scripts make while they run too, and all of them are released
+ * at the end, however it comes: by ntd_session_clean_up(), or from a thread of its own by
  * ntd_session_abort() when the script thread cannot be waited for.
  */
 #pragma once
@@ -40,7 +40,8 @@ struct ntd_session {
 	struct ntd_sink *terminal, *junit;   /* junit: NULL without a report */
 	struct ntd_environment *environment; /* of the processes that it starts */
 	struct ntd_claim claim;
-	char *elsewhere; /* why tmp_dir or the sockets are not in the run-time directory itself; else NULL */
+	/* why tmp_dir or the sockets are not in the run-time directory itself; else NULL */
+	char *elsewhere;
 	char *tmp_dir;
 	struct ntd_socket_directory sockets;
 	int out_fd;                   /* the output directory, if the user has named one; else -1 */
@@ -60,9 +61,9 @@ struct ntd_session {
 
 	/* Of session/ending.c. */
 	_Atomic int64_t gone_by; /* when the keeper kills this process */
-	/* In an end without the main thread, does what the end of a script's program does, and returns at the
-	 * deadline at the latest. NULL: there is no script yet. The thread that runs the script's functions then,
-	 * the finisher, is not stopped by the end. */
+	/* In an end without the main thread, does what the end of a script's program does, and
+	 * returns at the deadline at the latest. NULL: there is no script yet. The thread that runs
+	 * the script's functions then, the finisher, is not stopped by the end. */
 	void (*finish_script)(struct ntd_session *session, int64_t deadline);
 	pthread_t finisher;
 	const char *end_reason;
@@ -75,8 +76,8 @@ struct ntd_session {
 	atomic_bool taps;
 };
 
-/* Prepares a run: directories, loop, report with its sinks. To be called before Python starts, since scripts change the
- * environment. `config` and `keeper` must outlive the session. */
+/* Prepares a run: directories, loop, report with its sinks. To be called before Python starts,
+ * since scripts change the environment. `config` and `keeper` must outlive the session. */
 int ntd_session_open(struct ntd_session *session, const struct ntd_config *config,
 		     struct ntd_keeper *keeper, struct ntd_error **err);
 /* Frees everything; after ntd_session_clean_up(). */
@@ -106,9 +107,9 @@ struct ntd_report *ntd_session_new_report(struct ntd_session *session, struct nt
 void ntd_session_settle(struct ntd_session *session);
 bool ntd_session_is_settled(struct ntd_session *session);
 
-/* Starts a VLAN that belongs to the session, below the directory `base` (NULL: the session's). Machines
- * that are started from now on have its QEMU_VDE_SOCKET_n, unless their environment has one. `report` NULL: the
- * session's. */
+/* Starts a VLAN that belongs to the session, below the directory `base` (NULL: the session's).
+ * Machines that are started from now on have its QEMU_VDE_SOCKET_n, unless their environment has
+ * one. `report` NULL: the session's. */
 struct ntd_vlan *ntd_session_add_vlan(struct ntd_session *session, int number, const char *base,
 				      struct ntd_report *report, struct ntd_error **err);
 /* Takes a VLAN off the list, the last if NULL; returns NULL when it is not there. */
@@ -125,13 +126,14 @@ void ntd_session_stop_timer(struct ntd_session *session);
 
 /* Releases every machine and stops the VLANs. Never returns when an abort is under way. */
 void ntd_session_clean_up(struct ntd_session *session);
-/* Ends the process by `signal` after a clean-up that does not need the calling thread: any thread, loop
- * thread included. `reason` is logged if not NULL. The first call counts. */
+/* Ends the process by `signal` after a clean-up that does not need the calling thread: any thread,
+ * loop thread included. `reason` is logged if not NULL. The first call counts. */
 void ntd_session_abort(struct ntd_session *session, int signal, const char *reason);
-/* Gives the terminal back the mode that it had at the start, unless it is another program's by now: after a
- * prompt or an interactive shell that could not do so itself. */
+/* Gives the terminal back the mode that it had at the start, unless it is another program's by now:
+ * after a prompt or an interactive shell that could not do so itself. */
 void ntd_session_restore_terminal(const struct ntd_session *session);
-/* The same by an exit status, once the machines are released, when Python does not come to its end. */
+/* The same by an exit status, once the machines are released, when Python does not come to its
+ * end. */
 void ntd_session_leave(struct ntd_session *session, int status, const char *reason);
 /* Tells the report how the run ends; the first call counts. */
 void ntd_session_tell_status(struct ntd_session *session, int status);

@@ -1,6 +1,6 @@
-/* The SSH backdoor: sshd of the guests, reached over vsock without the network. One process, the program
- * vhost-device-vsock, serves the vsock devices of all configured machines: QEMU connects to a machine's
- * `guest` socket, ssh on this host to its `host` socket.
+/* The SSH backdoor: sshd of the guests, reached over vsock without the network. One process, the
+ * program vhost-device-vsock, serves the vsock devices of all configured machines: QEMU connects to
+ * a machine's `guest` socket, ssh on this host to its `host` socket.
  */
 #pragma once
 
@@ -18,8 +18,8 @@ struct ntd_ssh_backdoor_context {
 	const char *socket_dir; /* a private directory for the sockets is made there */
 };
 
-/* Starts it for these machines, none of which has been started, and waits until its sockets are there.
- * NULL with an error, which names the program where it is missing. */
+/* Starts it for these machines, none of which has been started, and waits until its sockets are
+ * there. NULL with an error, which names the program where it is missing. */
 struct ntd_ssh_backdoor *ntd_ssh_backdoor_start(const struct ntd_ssh_backdoor_context *context,
 						struct ntd_machine *const *machines, size_t count,
 						struct ntd_error **err);

@@ -22,8 +22,8 @@ void ntd_numbers_add(struct ntd_numbers *numbers, int number)
 	numbers->items[numbers->count++] = number;
 }
 
-/* A decimal number at the start of `text`, where strtod would also take 0x10, inf and white space.
- */
+/* A decimal number at the start of `text`, where strtod would also take 0x10, inf and white
+ * space. */
 static bool decimal(const char *text, double *value, char **end)
 {
 	size_t len = strspn(text, "0123456789.");

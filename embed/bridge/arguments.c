@@ -1,5 +1,5 @@
-/* Arguments of methods: PyArg_ParseTupleAndKeywords() with errors that name the parameter, and with the
- * warning about durations that are bare numbers, for all methods alike.
+/* Arguments of methods: PyArg_ParseTupleAndKeywords() with errors that name the parameter, and with
+ * the warning about durations that are bare numbers, for all methods alike.
  */
 #include "embed.h"
 
@@ -64,7 +64,8 @@ static const char *name_of_number(const char *message, char *const *names, const
 	return NULL;
 }
 
-/* The only one whose type is that of CPython's message "'str' object cannot be interpreted as an integer". */
+/* The only one whose type is that of CPython's message "'str' object cannot be interpreted as an
+ * integer". */
 static const char *name_of_type(PyObject *args, PyObject *kwargs, char *const *names,
 				const char *message)
 {
@@ -160,7 +161,7 @@ static bool warn_of_numbers(PyObject *args, PyObject *kwargs, char *const *names
 /* ---- parsing */
 
 bool py_one_of_two(PyObject *args, PyObject *kwargs, char *const *names, Py_ssize_t older,
-		    const char *function)
+		   const char *function)
 {
 	const PyObject *one = given(args, kwargs, names, older);
 	const PyObject *other = given(args, kwargs, names, older + 1);

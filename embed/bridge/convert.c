@@ -156,7 +156,8 @@ int py_convert_port(PyObject *object, void *port)
 
 /* ---- durations */
 
-/* Seconds as the text of a number, after which may be a unit of sleep's and timeout's; NULL for no such text. */
+/* Seconds as the text of a number, after which may be a unit of sleep's and timeout's; NULL for no
+ * such text. */
 static PyObject *seconds_in(PyObject *text)
 {
 	static const struct {
@@ -193,7 +194,7 @@ int py_convert_duration(PyObject *object, void *seconds)
 		total = seconds_in(object);
 		if (!total)
 			return py_refuse(object, PyExc_ValueError,
-					  "a duration must be a number of seconds");
+					 "a duration must be a number of seconds");
 	} else if (!PyBool_Check(object) && !PyLong_Check(object) && !PyFloat_Check(object)) {
 		total = PyObject_CallMethod(object, "total_seconds", NULL);
 		PyErr_Clear();

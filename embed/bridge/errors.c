@@ -3,8 +3,9 @@
 
 #include <assert.h>
 
-/* The exceptions. All bases of each are what scripts may catch: MachineError for trouble with the machine, and the
- * builtins that say what kind of trouble; that of a connection to what has ended is upstream's. */
+/* The exceptions. All bases of each are what scripts may catch: MachineError for trouble with the
+ * machine, and the builtins that say what kind of trouble; that of a connection to what has ended
+ * is upstream's. */
 int py_add_exceptions(PyObject *module, struct py_state *state)
 {
 	const struct {
@@ -66,7 +67,8 @@ static PyObject *exception_for(struct py_state *state, enum ntd_errc code)
 	return table[code];
 }
 
-/* Messages quote what guests printed, and Python shows them without the driver: at the prompt, of threads. */
+/* Messages quote what guests printed, and Python shows them without the driver: at the prompt, of
+ * threads. */
 PyObject *py_raise(struct py_state *state, struct ntd_error *error)
 {
 	PyObject *type = exception_for(state, error->code);

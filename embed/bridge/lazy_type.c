@@ -1,6 +1,6 @@
-/* An object that is made when a script first does something with it: `t` and `debug`. What they are made
- * from is written in Python, and importing it costs more than the rest of the start; most scripts use
- * neither.
+/* An object that is made when a script first does something with it: `t` and `debug`. What they are
+ * made from is written in Python, and importing it costs more than the rest of the start; most
+ * scripts use neither.
  *
  * Attributes, `__class__` among them, are those of the object, so that isinstance() sees its class.
  */
@@ -12,8 +12,7 @@ struct lazy_object {
 	PyObject *made; /* NULL: not yet */
 };
 
-PyObject *py_lazy_object(struct py_state *state,
-			  PyObject *(*make)(struct py_state *state))
+PyObject *py_lazy_object(struct py_state *state, PyObject *(*make)(struct py_state *state))
 {
 	struct lazy_object *self =
 		(struct lazy_object *)state->lazy_type->tp_alloc(state->lazy_type, 0);

@@ -1,10 +1,12 @@
-/* Method: a method of a type of ours, in its class. It is a function as far as scripts can tell, and binds as one:
- * machine.succeed is a types.MethodType with __self__ and __func__. weakref.WeakMethod needs that, and so does
- * unittest.mock for knowing the signature and what to do with `self`. A call by its name makes no bound method. All of
- * this runs on threads that hold the GIL.
+/* Method: a method of a type of ours, in its class. It is a function as far as scripts can tell,
+ * and binds as one: machine.succeed is a types.MethodType with __self__ and __func__.
+ * weakref.WeakMethod needs that, and so does unittest.mock for knowing the signature and what to do
+ * with `self`. A call by its name makes no bound method. All of this runs on threads that hold the
+ * GIL.
  *
- * A method of a machine that calls others, one of which is not ours any more, is done by the one in Python that calls
- * them (machine_calls.c). That gets the method in C as its first argument, for its own part of the work.
+ * A method of a machine that calls others, one of which is not ours any more, is done by the one in
+ * Python that calls them (machine_calls.c). That gets the method in C as its first argument, for
+ * its own part of the work.
  */
 #include "embed.h"
 
@@ -39,7 +41,8 @@ static PyObject *call_in_python(const struct method_object *self, PyObject *cons
 	return function ? PyObject_Vectorcall(function, with_own, count + 1, names) : NULL;
 }
 
-/* What `with` and the like call does nothing in a process that the script has forked; the rest raises there. */
+/* What `with` and the like call does nothing in a process that the script has forked; the rest
+ * raises there. */
 static PyObject *call(PyObject *object, PyObject *const *args, size_t flags, PyObject *names)
 {
 	const struct method_object *self = self_of(object);
@@ -47,13 +50,13 @@ static PyObject *call(PyObject *object, PyObject *const *args, size_t flags, PyO
 	if (!self->special && py_forked_refuse())
 		return NULL;
 	if (self->calls && PyVectorcall_NARGS(flags) &&
-	    py_machine_calls_are_replaced(PyType_GetModuleState(Py_TYPE(object)), args[0], self->calls))
+	    py_machine_calls_are_replaced(PyType_GetModuleState(Py_TYPE(object)), args[0],
+					  self->calls))
 		return call_in_python(self, args, flags, names);
 	return PyObject_Vectorcall(self->descriptor, args, flags, names);
 }
 
-PyObject *py_method_object(struct py_state *state, PyTypeObject *type,
-			    PyMethodDef *definition)
+PyObject *py_method_object(struct py_state *state, PyTypeObject *type, PyMethodDef *definition)
 {
 	_cleanup_pyref_ PyObject *object = state->method_type->tp_alloc(state->method_type, 0);
 
@@ -72,7 +75,7 @@ bool py_method_is(const struct py_state *state, PyObject *object, PyObject *name
 }
 
 void py_method_calls(const struct py_state *state, PyTypeObject *type, PyObject *name,
-		      uint64_t calls)
+		     uint64_t calls)
 {
 	_cleanup_pyref_ PyObject *method = PyObject_GetAttr((PyObject *)type, name);
 

@@ -1,6 +1,6 @@
-/* Object: the base of the types that scripts see. It makes their objects ordinary ones of Python, which have
- * attributes of a script's own, can be referred to weakly, and are found by the garbage collection when they
- * refer to each other. All of this runs on threads that hold the GIL.
+/* Object: the base of the types that scripts see. It makes their objects ordinary ones of Python,
+ * which have attributes of a script's own, can be referred to weakly, and are found by the garbage
+ * collection when they refer to each other. All of this runs on threads that hold the GIL.
  */
 #include "base/forked.h"
 #include "embed.h"
@@ -43,7 +43,8 @@ void py_object_free(PyObject *object)
 	Py_DECREF(type);
 }
 
-/* In a process that the script has forked there is no driver, but names such as __class__ are any object's. */
+/* In a process that the script has forked there is no driver, but names such as __class__ are any
+ * object's. */
 static PyObject *object_getattro(PyObject *object, PyObject *name)
 {
 	const char *text = ntd_is_forked() ? PyUnicode_AsUTF8(name) : NULL;
@@ -99,9 +100,9 @@ PyObject *py_object_finish_copy(PyObject *object, PyObject *copy)
 static int add_methods(struct py_state *state, PyTypeObject *type, PyMethodDef *methods)
 {
 	for (; methods->ml_name; methods++) {
-		_cleanup_pyref_ PyObject *method =
-			methods->ml_flags & METH_CLASS ? PyDescr_NewClassMethod(type, methods)
-						       : py_method_object(state, type, methods);
+		_cleanup_pyref_ PyObject *method = methods->ml_flags & METH_CLASS
+							   ? PyDescr_NewClassMethod(type, methods)
+							   : py_method_object(state, type, methods);
 
 		if (!method ||
 		    PyObject_SetAttrString((PyObject *)type, methods->ml_name, method) < 0)
@@ -111,7 +112,7 @@ static int add_methods(struct py_state *state, PyTypeObject *type, PyMethodDef *
 }
 
 int py_add_type(PyObject *module, PyType_Spec *spec, PyTypeObject *base,
-		 PyMethodDef *const *methods, PyTypeObject **place)
+		PyMethodDef *const *methods, PyTypeObject **place)
 {
 	struct py_state *state = PyModule_GetState(module);
 	PyTypeObject *type = (PyTypeObject *)PyType_FromModuleAndSpec(

@@ -1,7 +1,8 @@
-/* Attributes whose value is the driver's until a script sets one of its own, which is then what the attribute is: they
- * are plain attributes in upstream's drivers. The script's value is in the object's __dict__, where those of its own
- * are, too; to delete it, as the end of a mock.patch.object() does, brings the driver's back. All of this runs on threads
- * that hold the GIL.
+/* Attributes whose value is the driver's until a script sets one of its own, which is then what the
+ * attribute is: they are plain attributes in upstream's drivers. The script's value is in the
+ * object's __dict__, where those of its own are, too; to delete it, as the end of a
+ * mock.patch.object() does, brings the driver's back. All of this runs on threads that hold the
+ * GIL.
  */
 #include "embed.h"
 

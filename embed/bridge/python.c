@@ -1,6 +1,6 @@
-/* Starting the interpreter. It behaves as if the script were run by python3, because upstream's driver is a
- * Python program: PYTHONPATH reaches scripts, standard output is text. What differs: the current
- * directory and the user's site directory are not searched, and no bytecode is written.
+/* Starting the interpreter. It behaves as if the script were run by python3, because upstream's
+ * driver is a Python program: PYTHONPATH reaches scripts, standard output is text. What differs:
+ * the current directory and the user's site directory are not searched, and no bytecode is written.
  */
 #include "embed.h"
 

@@ -1,7 +1,8 @@
-/* A wait must end at a Ctrl-C at once. Signals are blocked on the waiting thread from before the GIL is
- * released until after it is taken back, except in ppoll() itself, which lets them in atomically; so
- * none can be handled between a look at Python's flags and the sleep. The C handler only sets flags
- * (signals.c); Python's handler runs in PyErr_CheckSignals(), on the main thread only.
+/* A wait must end at a Ctrl-C at once. Signals are blocked on the waiting thread from before the
+ * GIL is released until after it is taken back, except in ppoll() itself, which lets them in
+ * atomically; so none can be handled between a look at Python's flags and the sleep. The C handler
+ * only sets flags (signals.c); Python's handler runs in PyErr_CheckSignals(), on the main thread
+ * only.
  */
 #include "embed.h"
 
@@ -20,9 +21,8 @@ static bool interrupted(struct ntd_waiter *waiter)
 
 const char py_watch_doc[] =
 	"watch(function, /)\n--\n\n"
-	"Has waiting threads call a function, which returns the seconds until the "
-	"next call or\n"
-	"None; what it raises ends the wait. watch(None) ends this.";
+	"Has waiting threads call a function, which returns the seconds until the next call\n"
+	"or None; what it raises ends the wait. watch(None) ends this.";
 
 PyObject *py_watch_function(PyObject *self, PyObject *function)
 {
@@ -85,8 +85,8 @@ bool py_block(struct py_blocking *blocking)
 void py_unblock(struct py_blocking *blocking)
 {
 	ntd_session_settle(blocking->session);
-	/* What a call returns while the run is being ended is not for the script to see, but its atexit functions,
-	 * which need the GIL, run. */
+	/* What a call returns while the run is being ended is not for the script to see, but its
+	 * atexit functions, which need the GIL, run. */
 	ntd_session_yield_to_abort(blocking->session);
 	PyEval_RestoreThread(blocking->thread);
 	pthread_sigmask(SIG_SETMASK, &blocking->signals, NULL);

@@ -1,11 +1,11 @@
-/* SIGINT becomes KeyboardInterrupt, SIGTERM and SIGHUP become SystemExit(128 + n), on the main thread, so
- * that `finally` and clean-up run. The C handler does three things that are safe in one: it sees to it
- * that the main thread is interrupted (a wait sleeps there in ppoll), marks the signal for Python, and
- * writes to the loop.
+/* SIGINT becomes KeyboardInterrupt, SIGTERM and SIGHUP become SystemExit(128 + n), on the main
+ * thread, so that `finally` and clean-up run. The C handler does three things that are safe in one:
+ * it sees to it that the main thread is interrupted (a wait sleeps there in ppoll), marks the
+ * signal for Python, and writes to the loop.
  *
- * The loop gives the main thread TERM_PATIENCE to end; then the run is ended without it. Three SIGINTs
- * in a row do the same, unless a user sits at a prompt. The loop's thread leaves these signals
- * unblocked, so that they arrive even while every other thread has them blocked.
+ * The loop gives the main thread TERM_PATIENCE to end; then the run is ended without it. Three
+ * SIGINTs in a row do the same, unless a user sits at a prompt. The loop's thread leaves these
+ * signals unblocked, so that they arrive even while every other thread has them blocked.
  *
  * The state below is global because a signal's handler has no argument.
  */
@@ -157,7 +157,8 @@ static bool is_ours(PyObject *handler)
 
 static _Thread_local sigset_t before_fork;
 
-/* A signal to the new process must not reach our handler there: that would tell the loop of this one. */
+/* A signal to the new process must not reach our handler there: that would tell the loop of this
+ * one. */
 static void hold_all(void)
 {
 	sigset_t all;

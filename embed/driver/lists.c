@@ -1,7 +1,8 @@
-/* The lists of a driver's machines: all, the virtual ones, and the containers. Drivers before 2026 have the first, to which
- * scripts append machines that they made; in later ones scripts append to the others. Here all three are lists that
- * the script may change, and what is changed in one is changed in the others, before the driver looks at any. All of this
- * runs on threads that hold the GIL.
+/* The lists of a driver's machines: all, the virtual ones, and the containers. Drivers before 2026
+ * have the first, to which scripts append machines that they made; in later ones scripts append to
+ * the others. Here all three are lists that the script may change, and what is changed in one is
+ * changed in the others, before the driver looks at any. All of this runs on threads that hold the
+ * GIL.
  */
 #include "driver/py_driver.h"
 
@@ -142,7 +143,7 @@ static struct py_machine_list *list_called(PyObject *object, const char *name)
 PyObject *py_driver_get_list(PyObject *object, void *name)
 {
 	return reconcile(py_driver_self(object)) < 0 ? NULL
-						      : Py_NewRef(list_called(object, name)->list);
+						     : Py_NewRef(list_called(object, name)->list);
 }
 
 int py_driver_set_list(PyObject *object, PyObject *value, void *name)

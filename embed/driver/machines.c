@@ -1,5 +1,6 @@
 /* What a driver does with its machines: start_all, join_all, create_machine. The script may put
- * others into its lists: machines of subclasses, and other objects with the same methods, are called by these.
+ * others into its lists: machines of subclasses, and other objects with the same methods, are
+ * called by these.
  */
 #include "driver/py_driver.h"
 #include "machine/py_machine.h"
@@ -63,7 +64,7 @@ static int join(PyObject *object)
 		return call_method(object, "wait_for_shutdown") ? 0 : -1;
 	machine = py_machine_of(object);
 	PY_BLOCKING_CALL(result,
-			  ntd_machine_wait_for_shutdown(machine, NTD_FOREVER, waiter, error));
+			 ntd_machine_wait_for_shutdown(machine, NTD_FOREVER, waiter, error));
 	return result;
 }
 
@@ -115,7 +116,8 @@ int py_driver_sync_all(struct py_driver *self)
 
 /* ---- create_machine */
 
-/* Older scripts pass one dict: startCommand, name, keep_vm_state. Returns the keywords to call with. */
+/* Older scripts pass one dict: startCommand, name, keep_vm_state. Returns the keywords to call
+ * with. */
 static PyObject *keywords_from(PyObject *dict, PyObject *given)
 {
 	static const char *const keys[][2] = {{"startCommand", "start_command"},
@@ -158,7 +160,7 @@ static bool parse(PyObject *args, PyObject *kwargs, struct creation *creation)
 				NULL};
 
 	return py_parse(args, kwargs, "O|$zpp:create_machine", names, &creation->start_command,
-			 &creation->name, &creation->keep_machine_state, &creation->keep_vm_state);
+			&creation->name, &creation->keep_machine_state, &creation->keep_vm_state);
 }
 
 static struct ntd_machine *add_machine(struct py_driver *self, const struct creation *creation)

@@ -1,5 +1,6 @@
-/* Driver(...) in a script: a driver within the session of the one that runs the script, with a script, machines,
- * networks and a limit of time of its own. Its machines end with its `with` block, or with the run.
+/* Driver(...) in a script: a driver within the session of the one that runs the script, with a
+ * script, machines, networks and a limit of time of its own. Its machines end with its `with`
+ * block, or with the run.
  */
 #include "base/forked.h"
 #include "driver/py_driver.h"
@@ -76,7 +77,8 @@ static int make_machines(PyObject *object, PyObject *scripts)
 			self, PyTuple_GetItem(one, 0), PyTuple_GetItem(one, 1),
 			is_container(one) ? state->nspawn_machine_type : state->qemu_machine_type);
 
-		if (!machine || PyList_Append(self->lists[PY_DRIVER_ALL_MACHINES].list, machine) < 0)
+		if (!machine ||
+		    PyList_Append(self->lists[PY_DRIVER_ALL_MACHINES].list, machine) < 0)
 			return -1;
 	}
 	return 0;
@@ -101,8 +103,7 @@ static int set_deadline(struct py_driver *self, PyObject *seconds)
 	self->is_own = true;
 	Py_CLEAR(self->original); /* a copy may be of an object before its __init__() */
 	self->deadline = ntd_calloc(1, sizeof *self->deadline);
-	*self->deadline =
-		(struct ntd_deadline){.session = py_state()->session, .seconds = limit};
+	*self->deadline = (struct ntd_deadline){.session = py_state()->session, .seconds = limit};
 	return 0;
 }
 
@@ -153,8 +154,8 @@ PyObject *py_driver_enter(PyObject *object, PyObject *unused)
 	return Py_NewRef(object);
 }
 
-/* Calls a method of each object in the list: of `all`, or of those only whose method is a script's. What it raises is
- * logged, and the next object gets its turn. */
+/* Calls a method of each object in the list: of `all`, or of those only whose method is a script's.
+ * What it raises is logged, and the next object gets its turn. */
 static void call_each(struct py_driver *self, PyObject *list, const char *method, bool all)
 {
 	for (Py_ssize_t i = 0; list && i < PyList_Size(list); i++) {
@@ -172,8 +173,7 @@ static void call_each(struct py_driver *self, PyObject *list, const char *method
 		text = PyUnicode_FromFormat("Error during cleanup of %R: %S", one, error);
 		shown = text ? py_shown_text(text) : NULL;
 		if (shown)
-			ntd_log(py_logger_report(self->logger), NTD_LEVEL_ERROR, NULL, "%s",
-				shown);
+			ntd_log(py_logger_report(self->logger), NTD_LEVEL_ERROR, NULL, "%s", shown);
 		py_log_deliver(py_state());
 		PyErr_Clear();
 		Py_XDECREF(type);
@@ -250,8 +250,8 @@ static PyObject *config_of_run(const struct ntd_config *config)
 	if (!vms || !containers || !vlans || !script)
 		return NULL;
 	return py_call("test_driver.driver", "configuration", "(OOOdOO)", vms, containers, vlans,
-			config->global_timeout, config->enable_ssh_backdoor ? Py_True : Py_False,
-			script);
+		       config->global_timeout, config->enable_ssh_backdoor ? Py_True : Py_False,
+		       script);
 }
 
 PyObject *py_driver_get_config(PyObject *object, void *closure)

@@ -1,6 +1,6 @@
 /* The Python object of a run, for the files that make up its type: the run's own, made by
- * py_driver_object(), and those that scripts make, which have a script, machines and networks of their own
- * within the same session.
+ * py_driver_object(), and those that scripts make, which have a script, machines and networks of
+ * their own within the same session.
  */
 #pragma once
 
@@ -45,8 +45,8 @@ int py_driver_add_assertions(PyObject *object);
 
 /* driver.test_symbols(), in globals.c */
 PyObject *py_driver_test_symbols(PyObject *object, PyObject *unused);
-/* Warns when the script calls its only machine `machine` though that is not its name, as drivers with JSON
- * configurations do. */
+/* Warns when the script calls its only machine `machine` though that is not its name, as drivers
+ * with JSON configurations do. */
 void py_driver_warn_of_alias(PyObject *symbols, PyObject *parts);
 
 /* ---- driver_new.c: Driver(...) in scripts */

@@ -1,11 +1,12 @@
-/* How to reach the machines by ssh: machine.ssh_backdoor_command(), driver.dump_machine_ssh(). The device is
- * one that the driver has served (session/ssh_backdoor.h) or, with --dump-vsocks, one of the kernel's that
- * the start scripts ask QEMU for.
+/* How to reach the machines by ssh: machine.ssh_backdoor_command(), driver.dump_machine_ssh(). The
+ * device is one that the driver has served (session/ssh_backdoor.h) or, with --dump-vsocks, one of
+ * the kernel's that the start scripts ask QEMU for.
  */
 #include "driver/py_driver.h"
 #include "machine/py_machine.h"
 
-/* The command for the `number`-th machine (from 1; 0: unknown); a new string, NULL if it has no backdoor. */
+/* The command for the `number`-th machine (from 1; 0: unknown); a new string, NULL if it has no
+ * backdoor. */
 static char *command(const struct ntd_session *session, const struct ntd_machine *machine,
 		     size_t number)
 {
@@ -46,12 +47,12 @@ static PyObject *ssh_backdoor_command(PyObject *object, PyObject *args, PyObject
 	if (!text && index != Py_None)
 		return PyUnicode_FromFormat("ssh -o User=root vsock/%S", index);
 	if (!text)
-		return py_raise(
-			state, ntd_error_new(NTD_E_MACHINE,
-					     "machine '%s' has no SSH backdoor: it is not "
-					     "enabled in the configuration (enable_ssh_backdoor), "
-					     "or not for this machine",
-					     ntd_machine_name(machine)));
+		return py_raise(state,
+				ntd_error_new(NTD_E_MACHINE,
+					      "machine '%s' has no SSH backdoor: it is not "
+					      "enabled in the configuration (enable_ssh_backdoor), "
+					      "or not for this machine",
+					      ntd_machine_name(machine)));
 	return PyUnicode_DecodeFSDefault(text);
 }
 

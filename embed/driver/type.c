@@ -11,14 +11,13 @@ static PyObject *make_assertions(struct py_state *state)
 static PyObject *make_debug(struct py_state *state)
 {
 	return py_call("test_driver.debug", "for_run", "(Oz)", state->driver,
-			state->session->config->debug_hook_attach);
+		       state->session->config->debug_hook_attach);
 }
 
 /* Attributes that cost nothing until they are used. */
 int py_driver_add_assertions(PyObject *object)
 {
-	_cleanup_pyref_ PyObject *assertions =
-		py_lazy_object(py_state_of(object), make_assertions);
+	_cleanup_pyref_ PyObject *assertions = py_lazy_object(py_state_of(object), make_assertions);
 
 	return assertions ? PyObject_SetAttrString(object, "t", assertions) : -1;
 }
@@ -43,7 +42,8 @@ static int fill_lists(struct py_driver *self, struct py_state *state)
 	for (size_t i = 0; i < count; i++) {
 		_cleanup_pyref_ PyObject *machine = py_machine_object(state, machines[i]);
 
-		if (!machine || PyList_Append(self->lists[PY_DRIVER_ALL_MACHINES].list, machine) < 0)
+		if (!machine ||
+		    PyList_Append(self->lists[PY_DRIVER_ALL_MACHINES].list, machine) < 0)
 			return -1;
 	}
 	for (size_t i = 0; i < session->vlan_count; i++) {
@@ -357,9 +357,9 @@ static int set_logger(PyObject *object, PyObject *value, void *closure)
 {
 	if (!py_logger_report(value ? value : Py_None))
 		return -1;
-	Py_XSETREF(py_driver_self(object)->logger,
-		   value && value != Py_None ? Py_NewRef(value)
-					     : py_logger_object(py_state_of(object)));
+	Py_XSETREF(py_driver_self(object)->logger, value && value != Py_None
+							   ? Py_NewRef(value)
+							   : py_logger_object(py_state_of(object)));
 	return 0;
 }
 
@@ -392,14 +392,11 @@ static const struct py_value own_timer = {"race_timer", py_driver_get_race_timer
 static const size_t vlans_at = offsetof(struct py_driver, vlans),
 		    conditions_at = offsetof(struct py_driver, polling_conditions);
 
-static const char driver_doc[] = "Driver(config, out_dir, logger=None, keep_machine_state=False, "
-				 "debug=None, interactive=False)\n"
-				 "--\n\n"
-				 "A run: its machines, networks and script. A script's own, `with "
-				 "Driver(...) as inner:`, has\n"
-				 "machines that are released with the block. The arguments of "
-				 "older drivers are taken, too:\n"
-				 "start_scripts, vlans, tests, out_dir, logger, ...";
+static const char driver_doc[] =
+	"Driver(config, out_dir, logger=None, keep_machine_state=False, debug=None, interactive=False)\n--\n\n"
+	"A run: its machines, networks and script. A script's own, `with Driver(...) as\n"
+	"inner:`, has machines that are released with the block. The arguments of older\n"
+	"drivers are taken, too: start_scripts, vlans, tests, out_dir, logger, ...";
 
 int py_add_driver_type(PyObject *module, struct py_state *state)
 {
@@ -410,50 +407,44 @@ int py_add_driver_type(PyObject *module, struct py_state *state)
 		 "join_all($self)\n--\n\nWaits until all machines have ended; without time limit."},
 		PY_METHOD(
 			"create_machine", py_driver_create_machine,
-			"create_machine($self, start_command, *, name=None, "
-			"keep_machine_state=False, keep_vm_state=False)\n"
-			"--\n\nA machine that is not part of the configuration. The command is run "
-			"by a\n"
-			"shell; its name is the NAME of run-NAME-vm at the end, unless given.\n"
-			"keep_vm_state is the older name of keep_machine_state."),
+			"create_machine($self, start_command, *, name=None, keep_machine_state=False, keep_vm_state=False)\n--\n\n"
+			"A machine that is not part of the configuration. The command is run by a shell;\n"
+			"its name is the NAME of run-NAME-vm at the end, unless given. keep_vm_state is the\n"
+			"older name of keep_machine_state."),
 		{"test_script", test_script, METH_NOARGS,
 		 "test_script($self)\n--\n\nRuns the script."},
 		{"reload", reload, METH_NOARGS,
-		 "reload($self)\n--\n\nReads the script's file again, for test_script(). With a "
-		 "syntax error in it, the text\n"
-		 "stays as it was. The machines stay as they are."},
+		 "reload($self)\n--\n\n"
+		 "Reads the script's file again, for test_script(). With a syntax error in it, the\n"
+		 "text stays as it was. The machines stay as they are."},
 		{"run_tests", run_tests, METH_NOARGS,
 		 "run_tests($self)\n--\n\nRuns the script under the global time limit."},
-		PY_METHOD(
-			"subtest", subtest,
-			"subtest($self, name)\n--\n\nA context manager: a part of the test with a "
-			"title."),
+		PY_METHOD("subtest", subtest,
+			  "subtest($self, name)\n--\n\n"
+			  "A context manager: a part of the test with a title."),
 		PY_METHOD(
 			"polling_condition", polling_condition,
-			"polling_condition($self, fun=None, *, seconds_interval=None, "
-			"interval=None, description=None)\n"
-			"--\n\nA decorator: a function that must hold while other things are done, "
-			"as a\n"
-			"context manager, and that can be waited for."),
+			"polling_condition($self, fun=None, *, seconds_interval=None, interval=None, description=None)\n--\n\n"
+			"A decorator: a function that must hold while other things are done, as a context\n"
+			"manager, and that can be waited for."),
 		{"serial_stdout_on", serial_stdout_on, METH_NOARGS,
 		 "serial_stdout_on($self)\n--\n\nShows console lines in the log."},
 		{"serial_stdout_off", serial_stdout_off, METH_NOARGS,
 		 "serial_stdout_off($self)\n--\n\nHides console lines from the log."},
 		{"dump_machine_ssh", py_driver_dump_machine_ssh, METH_NOARGS,
-		 "dump_machine_ssh($self)\n--\n\nPrints the commands by which this host reaches "
-		 "the "
-		 "machines' sshd."},
+		 "dump_machine_ssh($self)\n--\n\n"
+		 "Prints the commands by which this host reaches the machines' sshd."},
 		{"check_polling_conditions", check_polling_conditions, METH_NOARGS,
-		 "check_polling_conditions($self)\n--\n\nPollingConditionError unless those in "
-		 "force hold."},
+		 "check_polling_conditions($self)\n--\n\n"
+		 "PollingConditionError unless those in force hold."},
 		{"terminate_test", py_driver_terminate_test, METH_NOARGS,
 		 "terminate_test($self)\n--\n\nEnds the run as its limit of time does."},
 		{"__copy__", driver_copy, METH_NOARGS,
 		 "__copy__($self)\n--\n\nAnother object for the same run, with the same lists."},
 		{"__enter__", py_driver_enter, METH_NOARGS, "__enter__($self)\n--\n\nThe driver."},
 		{"__exit__", py_driver_exit, METH_VARARGS,
-		 "__exit__($self, *exception)\n--\n\nReleases the machines and stops the "
-		 "networks."},
+		 "__exit__($self, *exception)\n--\n\n"
+		 "Releases the machines and stops the networks."},
 		{"test_symbols", py_driver_test_symbols, METH_NOARGS,
 		 "test_symbols($self)\n--\n\nThe global names of a script, as a new dict."},
 		{NULL, NULL, 0, NULL},
@@ -489,7 +480,7 @@ int py_add_driver_type(PyObject *module, struct py_state *state)
 	};
 	static PyType_Slot slots[] = {
 		{Py_tp_doc, (void *)driver_doc},   {Py_tp_new, driver_new},
-		{Py_tp_init, py_driver_init},     {Py_tp_dealloc, driver_dealloc},
+		{Py_tp_init, py_driver_init},      {Py_tp_dealloc, driver_dealloc},
 		{Py_tp_traverse, driver_traverse}, {Py_tp_clear, driver_clear},
 		{Py_tp_getset, attributes},        {0, NULL},
 	};

@@ -14,8 +14,8 @@ static struct vlan_object *self_of(PyObject *object)
 	return (struct vlan_object *)object;
 }
 
-/* For scripts that read it, as upstream's do: os.environ writes through to the process's environment, which only
- * Python may change. */
+/* For scripts that read it, as upstream's do: os.environ writes through to the process's
+ * environment, which only Python may change. */
 static int export(const struct vlan_object *self)
 {
 	_cleanup_free_ char *name = ntd_asprintf("QEMU_VDE_SOCKET_%d", self->number);
@@ -57,8 +57,7 @@ static int vlan_init(PyObject *object, PyObject *args, PyObject *kwargs)
 	struct ntd_vlan *vlan;
 	int number;
 
-	if (!py_parse(args, kwargs, "iO&|O:VLan", names, &number, py_convert_path, &base,
-		       &logger))
+	if (!py_parse(args, kwargs, "iO&|O:VLan", names, &number, py_convert_path, &base, &logger))
 		return -1;
 	if (number < 0 || number > NTD_VLAN_MAX || self_of(object)->vlan) {
 		PyErr_Format(PyExc_ValueError, "nr must be a number from 0 to %d, not %d",
@@ -202,10 +201,10 @@ int py_add_vlan_type(PyObject *module, struct py_state *state)
 		{NULL, NULL, NULL, NULL, NULL},
 	};
 	static PyType_Slot slots[] = {
-		{Py_tp_doc, (void *)"VLan(nr, tmp_dir, logger=None)\n--\n\n"
-				    "A virtual network between machines. Its sockets are in "
-				    "tmp_dir/vdeNR.ctl, which start\n"
-				    "scripts find by the variable QEMU_VDE_SOCKET_NR."},
+		{Py_tp_doc,
+		 (void *)"VLan(nr, tmp_dir, logger=None)\n--\n\n"
+			 "A virtual network between machines. Its sockets are in tmp_dir/vdeNR.ctl, which\n"
+			 "start scripts find by the variable QEMU_VDE_SOCKET_NR."},
 		{Py_tp_new, PyType_GenericNew},
 		{Py_tp_init, vlan_init},
 		{Py_tp_dealloc, vlan_dealloc},

@@ -1,10 +1,11 @@
 /* Loggers written in Python: a sink that keeps events until they can be handed to them.
  *
- * A sink is called by whichever thread writes the report, and must not wait for the GIL: the thread that has
- * it may be waiting for the report. So events are queued here, and delivered by threads that have the GIL:
- * by a script's when it comes back from the core, so that its loggers know what the call has logged, and by a
- * thread of the sink's own, so that they hear of console lines while the script waits. One thread delivers at
- * a time; the order is the report's. What loggers raise is shown and changes nothing.
+ * A sink is called by whichever thread writes the report, and must not wait for the GIL: the thread
+ * that has it may be waiting for the report. So events are queued here, and delivered by threads
+ * that have the GIL: by a script's when it comes back from the core, so that its loggers know what
+ * the call has logged, and by a thread of the sink's own, so that they hear of console lines while
+ * the script waits. One thread delivers at a time; the order is the report's. What loggers raise is
+ * shown and changes nothing.
  */
 #include "base/forked.h"
 #include "log/py_log.h"
@@ -348,8 +349,8 @@ int py_logger_listen(struct py_state *state, struct ntd_report *report, PyObject
 	struct py_logger_sink *self = ntd_calloc(1, sizeof *self);
 
 	*self = (struct py_logger_sink){.sink = {.event = sink_event, .close = sink_close},
-					 .loggers = Py_NewRef(loggers),
-					 .next = state->logger_sinks};
+					.loggers = Py_NewRef(loggers),
+					.next = state->logger_sinks};
 	self->last = &self->first;
 	pthread_mutex_init(&self->delivering, NULL);
 	pthread_mutex_init(&self->mutex, NULL);

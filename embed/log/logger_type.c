@@ -1,5 +1,6 @@
-/* CompositeLogger: `log`, the run's, and those that scripts make. Each writes to a report of its own, whose
- * sinks are the core's (the terminal and files, of the run's log) and the loggers in logger_list.
+/* CompositeLogger: `log`, the run's, and those that scripts make. Each writes to a report of its
+ * own, whose sinks are the core's (the terminal and files, of the run's log) and the loggers in
+ * logger_list.
  */
 #include "log/py_log.h"
 
@@ -289,8 +290,7 @@ static PyObject *logger_set_log_level(PyObject *object, PyObject *value)
 	if (level < 0 || !report_of(object))
 		return NULL;
 	if (is_of_run(object))
-		ntd_terminal_set_level(py_state()->session->terminal,
-				       (enum ntd_level)level);
+		ntd_terminal_set_level(py_state()->session->terminal, (enum ntd_level)level);
 	return call_all(object, "set_log_level", value) ? Py_NewRef(Py_None) : NULL;
 }
 
@@ -303,7 +303,7 @@ static PyObject *logger_nested(PyObject *self, PyObject *args, PyObject *kwargs)
 	char **list;
 
 	if (!py_parse(args, kwargs, "O&|O:nested", names, py_convert_message, &message,
-		       &attributes) ||
+		      &attributes) ||
 	    py_convert_attributes(attributes, &list) < 0)
 		return NULL;
 	for (char **pair = list; pair && *pair; pair += 2)
@@ -320,7 +320,7 @@ static PyObject *logger_subtest(PyObject *self, PyObject *args, PyObject *kwargs
 	char **list;
 
 	if (!py_parse(args, kwargs, "O&|O:subtest", names, py_convert_message, &name,
-		       &attributes) ||
+		      &attributes) ||
 	    py_convert_attributes(attributes, &list) < 0)
 		return NULL;
 	return py_step_object(report_of(self), NULL, name, list, true);
@@ -330,41 +330,40 @@ int py_add_logger_type(PyObject *module, struct py_state *state)
 {
 	static PyMethodDef methods[] = {
 		PY_METHOD("log", logger_log,
-			   "log($self, message, attributes={})\n--\n\nLogs a line, whatever the "
-			   "level."),
+			  "log($self, message, attributes={})\n--\n\n"
+			  "Logs a line, whatever the level."),
 		PY_METHOD("debug", logger_debug,
-			   "debug($self, message, attributes={})\n--\n\n"
-			   "Logs a line if the log level is debug."),
+			  "debug($self, message, attributes={})\n--\n\n"
+			  "Logs a line if the log level is debug."),
 		PY_METHOD("info", logger_info,
-			   "info($self, message, attributes={})\n--\n\n"
-			   "Logs a line if the log level is info or below."),
+			  "info($self, message, attributes={})\n--\n\n"
+			  "Logs a line if the log level is info or below."),
 		PY_METHOD("warning", logger_warning,
-			   "warning($self, message, attributes={})\n--\n\n"
-			   "Logs a line if the log level is warning or below."),
+			  "warning($self, message, attributes={})\n--\n\n"
+			  "Logs a line if the log level is warning or below."),
 		PY_METHOD("error", logger_error,
-			   "error($self, message, attributes={})\n--\n\n"
-			   "Logs a line, then ends the run with exit status 1."),
+			  "error($self, message, attributes={})\n--\n\n"
+			  "Logs a line, then ends the run with exit status 1."),
 		PY_METHOD("log_test_error", logger_log_test_error,
-			   "log_test_error($self, message, attributes={})\n--\n\n"
-			   "Logs a line of a failed test's report, marked with !!!."),
+			  "log_test_error($self, message, attributes={})\n--\n\n"
+			  "Logs a line of a failed test's report, marked with !!!."),
 		PY_METHOD("log_serial", logger_log_serial,
-			   "log_serial($self, message, machine)\n--\n\n"
-			   "Logs a line as if it came from a machine's console."),
+			  "log_serial($self, message, machine)\n--\n\n"
+			  "Logs a line as if it came from a machine's console."),
 		PY_METHOD("nested", logger_nested,
-			   "nested($self, message, attributes={})\n--\n\n"
-			   "A context manager: a step that contains others."),
+			  "nested($self, message, attributes={})\n--\n\n"
+			  "A context manager: a step that contains others."),
 		PY_METHOD("subtest", logger_subtest,
-			   "subtest($self, name, attributes={})\n--\n\n"
-			   "A context manager: a part of the test with a title."),
+			  "subtest($self, name, attributes={})\n--\n\n"
+			  "A context manager: a part of the test with a title."),
 		{"print_serial_logs", logger_print_serial_logs, METH_O,
-		 "print_serial_logs($self, enable, /)\n--\n\nShows console lines in the log, or "
-		 "not."},
+		 "print_serial_logs($self, enable, /)\n--\n\n"
+		 "Shows console lines in the log, or not."},
 		{"set_log_level", logger_set_log_level, METH_O,
 		 "set_log_level($self, level, /)\n--\n\nHides messages below the level."},
 		{"add_logger", logger_add_logger, METH_O,
-		 "add_logger($self, logger, /)\n--\n\nHas another logger, an AbstractLogger, told "
-		 "of "
-		 "everything."},
+		 "add_logger($self, logger, /)\n--\n\n"
+		 "Has another logger, an AbstractLogger, told of everything."},
 		{"__copy__", logger_copy, METH_NOARGS,
 		 "__copy__($self)\n--\n\nAnother object for the same log."},
 		{NULL, NULL, 0, NULL},

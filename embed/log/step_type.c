@@ -1,5 +1,6 @@
-/* The context manager that log.nested(), machine.nested() and subtest() return. Like those of contextlib it is a decorator,
- * too: each call of the function is a step. All of this runs on threads that hold the GIL, except for writing the log.
+/* The context manager that log.nested(), machine.nested() and subtest() return. Like those of
+ * contextlib it is a decorator, too: each call of the function is a step. All of this runs on
+ * threads that hold the GIL, except for writing the log.
  */
 #include "embed.h"
 
@@ -12,7 +13,7 @@ struct step_object {
 };
 
 PyObject *py_step_object(struct ntd_report *report, const char *machine, const char *text,
-			  char **attributes, bool subtest)
+			 char **attributes, bool subtest)
 {
 	PyTypeObject *type = py_state()->step_type;
 	struct step_object *self = report ? (struct step_object *)type->tp_alloc(type, 0) : NULL;
@@ -48,7 +49,7 @@ static PyObject *step_again(PyObject *object, PyObject *unused)
 	const struct step_object *self = (struct step_object *)object;
 
 	return py_step_object(self->report, self->machine, self->text,
-			       ntd_strv_copy(self->attributes), self->subtest);
+			      ntd_strv_copy(self->attributes), self->subtest);
 }
 
 static PyObject *step_call(PyObject *object, PyObject *args, PyObject *kwargs)

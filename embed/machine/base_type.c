@@ -80,8 +80,8 @@ static PyObject *machine_copy(PyObject *object, PyObject *unused)
 	copy->callbacks_seen = self->callbacks_seen;
 	copy->released = self->released;
 	for (size_t i = 0; i < PY_KEPT_COUNT; i++)
-		copy->kept[i] = (struct py_machine_kept_value){.value = Py_XNewRef(self->kept[i].value),
-						  .start = self->kept[i].start};
+		copy->kept[i] = (struct py_machine_kept_value){
+			.value = Py_XNewRef(self->kept[i].value), .start = self->kept[i].start};
 	return py_object_finish_copy(object, (PyObject *)copy);
 }
 
@@ -149,7 +149,7 @@ static PyObject *get_directory(PyObject *object, void *closure)
 	if (!strcmp(which, "shared"))
 		return py_path(ntd_machine_shared_dir(machine));
 	return py_path(!strcmp(which, "out") ? ntd_machine_context(machine)->out_dir
-					      : ntd_machine_context(machine)->tmp_dir);
+					     : ntd_machine_context(machine)->tmp_dir);
 }
 
 static int set_directory(PyObject *object, PyObject *value, void *closure)
@@ -229,7 +229,7 @@ static PyObject *get_logger(PyObject *object, void *closure)
 }
 
 static const struct py_machine_kept_attribute process = {.slot = PY_KEPT_PROCESS,
-						  .make = py_machine_make_process};
+							 .make = py_machine_make_process};
 const struct py_machine_kept_attribute py_machine_kept_pid = {
 	.slot = PY_KEPT_PID, .make = py_machine_make_pid, .passing = true};
 
@@ -251,7 +251,8 @@ static int set_process(PyObject *object, PyObject *value, void *closure)
 	return py_machine_set_kept(object, value, closure);
 }
 
-/* These attributes tell of what was done when the machine was made; setting them changes nothing of that. */
+/* These attributes tell of what was done when the machine was made; setting them changes nothing of
+ * that. */
 static const struct py_value tmp_dir = {"tmp_dir", get_directory, (void *)"tmp"};
 static const struct py_value keeps_state = {"keep_machine_state", get_keeps_state, NULL};
 
@@ -283,8 +284,8 @@ static PyGetSetDef attributes[] = {
 	 "list: functions that are called before each command.", NULL},
 	{"keep_machine_state", py_value_get, py_value_set,
 	 "bool: the state directory was not emptied.", (void *)&keeps_state},
-	{"keep_vm_state", py_value_get, py_value_set,
-	 "bool: the older name of keep_machine_state.", (void *)&keeps_state},
+	{"keep_vm_state", py_value_get, py_value_set, "bool: the older name of keep_machine_state.",
+	 (void *)&keeps_state},
 	{"logger", get_logger, set_logger,
 	 "AbstractLogger: the log of the run, until another is set.", NULL},
 	{NULL, NULL, NULL, NULL, NULL},

@@ -1,13 +1,15 @@
-/* Who calls whom among the methods of machines. Scripts know that succeed() calls execute(): they override methods in
- * subclasses, put mocks and wrappers on objects and classes, and expect each to be seen by whatever calls it. Methods in
- * C need not call each other by name, and do not as long as all that they call is ours. Else the call takes the way
- * through class _Calls (test_driver/machine/overridden.py), whose methods call each other as the table says. All of
- * this runs on threads that hold the GIL.
+/* Who calls whom among the methods of machines. Scripts know that succeed() calls execute(): they
+ * override methods in subclasses, put mocks and wrappers on objects and classes, and expect each to
+ * be seen by whatever calls it. Methods in C need not call each other by name, and do not as long
+ * as all that they call is ours. Else the call takes the way through class _Calls
+ * (test_driver/machine/overridden.py), whose methods call each other as the table says. All of this
+ * runs on threads that hold the GIL.
  */
 #include "log/py_log.h"
 #include "machine/py_machine.h"
 
-/* What a method calls stands above it. What is said of `logger` are methods of the machine's log. */
+/* What a method calls stands above it. What is said of `logger` are methods of the machine's
+ * log. */
 static const struct {
 	const char *caller, *callees[4];
 } table[] = {

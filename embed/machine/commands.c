@@ -34,7 +34,7 @@ static PyObject *run_by(run_function *run, PyObject *object, PyObject *args, PyO
 
 	command.timeout = NTD_DEFAULT_TIMEOUT;
 	if (!py_parse(args, kwargs, "O|ppO&:execute", names, &text, &check_return, &check_output,
-		       py_convert_duration, &command.timeout) ||
+		      py_convert_duration, &command.timeout) ||
 	    !command_text(text, &owner, &bytes))
 		return NULL;
 	command.text = bytes.data;
@@ -81,7 +81,7 @@ static PyObject *check_all(PyObject *object, PyObject *args, PyObject *kwargs, c
 
 		if (!command_text(PyTuple_GET_ITEM(args, i), &owner, &command) ||
 		    !PY_BLOCKING_CALL(result,
-				       check(machine, command, timeout, &output, waiter, error)))
+				      check(machine, command, timeout, &output, waiter, error)))
 			return NULL;
 	}
 	return py_text(&output);
@@ -112,7 +112,7 @@ static PyObject *wait_until(PyObject *object, PyObject *args, PyObject *kwargs, 
 	if (!py_parse(args, kwargs, format, names, &text, py_convert_duration, &timeout) ||
 	    !command_text(text, &owner, &command) ||
 	    !PY_BLOCKING_CALL(result, ntd_machine_wait_until(machine, command, fails, timeout,
-							      &output, waiter, error)))
+							     &output, waiter, error)))
 		return NULL;
 	return py_text(&output);
 }
@@ -138,7 +138,7 @@ static PyObject *sleep_in_guest(PyObject *object, PyObject *args, PyObject *kwar
 	int result;
 
 	if (!py_parse(args, kwargs, "|O&O&:sleep", names, py_convert_duration, &seconds,
-		       py_convert_duration, &seconds) ||
+		      py_convert_duration, &seconds) ||
 	    !py_one_of_two(args, kwargs, names, 0, "sleep"))
 		return NULL;
 	if (seconds < 0)
@@ -146,7 +146,7 @@ static PyObject *sleep_in_guest(PyObject *object, PyObject *args, PyObject *kwar
 	number = ntd_float_text(seconds);
 	ntd_buf_printf(&text, "sleep %s", number);
 	if (!PY_BLOCKING_CALL(result, ntd_machine_succeed(machine, ntd_buf_view(&text),
-							   NTD_NO_TIMEOUT, &output, waiter, error)))
+							  NTD_NO_TIMEOUT, &output, waiter, error)))
 		return NULL;
 	Py_RETURN_NONE;
 }
@@ -155,36 +155,33 @@ PyMethodDef py_machine_command_methods[] = {
 	PY_METHOD(
 		"execute", execute,
 		"execute($self, command, check_return=True, check_output=True, timeout=900)\n--\n\n"
-		"Runs a bash command as root; (exit status, standard output). Output is complete "
-		"when\n"
-		"every process has closed it. The guest ends the command after timeout seconds "
-		"with\n"
-		"status 124. Without check_return the status is -1; without check_output the "
-		"command\n"
-		"is only sent, and the result is (-2, '')."),
-	PY_METHOD("_execute", execute_only,
-		   "_execute($self, command, check_return=True, check_output=True, "
-		   "timeout=900)\n--\n\n"
-		   "The same without callbacks."),
+		"Runs a bash command as root; (exit status, standard output). Output is complete\n"
+		"when every process has closed it. The guest ends the command after timeout seconds\n"
+		"with status 124. Without check_return the status is -1; without check_output the\n"
+		"command is only sent, and the result is (-2, '')."),
+	PY_METHOD(
+		"_execute", execute_only,
+		"_execute($self, command, check_return=True, check_output=True, timeout=900)\n--\n\n"
+		"The same without callbacks."),
 	PY_METHOD("succeed", succeed,
-		   "succeed($self, *commands, timeout=None)\n--\n\n"
-		   "Runs commands, each of which must exit with 0; their outputs as one str."),
+		  "succeed($self, *commands, timeout=None)\n--\n\n"
+		  "Runs commands, each of which must exit with 0; their outputs as one str."),
 	PY_METHOD("fail", fail,
-		   "fail($self, *commands, timeout=None)\n--\n\n"
-		   "Runs commands, each of which must exit with another status than 0."),
-	PY_METHOD("wait_until_succeeds", wait_until_succeeds,
-		   "wait_until_succeeds($self, command, timeout=900)\n--\n\n"
-		   "Repeats a command every second until it succeeds; its last output. The time "
-		   "bounds\n"
-		   "the waiting and each attempt."),
+		  "fail($self, *commands, timeout=None)\n--\n\n"
+		  "Runs commands, each of which must exit with another status than 0."),
+	PY_METHOD(
+		"wait_until_succeeds", wait_until_succeeds,
+		"wait_until_succeeds($self, command, timeout=900)\n--\n\n"
+		"Repeats a command every second until it succeeds; its last output. The time bounds\n"
+		"the waiting and each attempt."),
 	PY_METHOD("wait_until_fails", wait_until_fails,
-		   "wait_until_fails($self, command, timeout=900)\n--\n\n"
-		   "Repeats a command every second until it fails; its last output."),
+		  "wait_until_fails($self, command, timeout=900)\n--\n\n"
+		  "Repeats a command every second until it fails; its last output."),
 	PY_METHOD("sleep", sleep_in_guest,
-		   "sleep($self, secs=None, duration=None)\n--\n\n"
-		   "Sleeps, by the guest's clock. duration is the newer name of secs."),
+		  "sleep($self, secs=None, duration=None)\n--\n\n"
+		  "Sleeps, by the guest's clock. duration is the newer name of secs."),
 	{"_retry", py_machine_retry, METH_VARARGS,
-	 "_retry($self, step, fn, timeout, /)\n--\n\nretry() as a wait for the machine, whose "
-	 "error names the step."},
+	 "_retry($self, step, fn, timeout, /)\n--\n\n"
+	 "retry() as a wait for the machine, whose error names the step."},
 	{NULL, NULL, 0, NULL},
 };

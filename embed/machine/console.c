@@ -31,7 +31,7 @@ static PyObject *wait_for_monitor_prompt(PyObject *object, PyObject *unused)
 	int result;
 
 	if (!PY_BLOCKING_CALL(result, ntd_monitor_command(ntd_machine_monitor(machine), NULL,
-							   &reply, NTD_FOREVER, waiter, error)))
+							  &reply, NTD_FOREVER, waiter, error)))
 		return NULL;
 	return py_text(&reply);
 }
@@ -62,11 +62,11 @@ static PyObject *forward_port(PyObject *object, PyObject *args, PyObject *kwargs
 	int host = 8080, guest = 80, result;
 
 	if (!py_parse(args, kwargs, "|O&O&:forward_port", names, py_convert_port, &host,
-		       py_convert_port, &guest))
+		      py_convert_port, &guest))
 		return NULL;
 	line = ntd_asprintf("hostfwd_add tcp::%d-:%d", host, guest);
 	if (!PY_BLOCKING_CALL(result,
-			       ntd_machine_monitor_command(machine, line, &reply, waiter, error)))
+			      ntd_machine_monitor_command(machine, line, &reply, waiter, error)))
 		return NULL;
 	Py_RETURN_NONE;
 }
@@ -79,7 +79,7 @@ static PyObject *set_link(PyObject *object, const char *line)
 	int result;
 
 	if (!PY_BLOCKING_CALL(result,
-			       ntd_machine_monitor_command(machine, line, &reply, waiter, error)))
+			      ntd_machine_monitor_command(machine, line, &reply, waiter, error)))
 		return NULL;
 	Py_RETURN_NONE;
 }
@@ -95,32 +95,29 @@ static PyObject *unblock(PyObject *object, PyObject *unused)
 }
 
 PyMethodDef py_machine_console_methods[] = {
-	PY_METHOD("wait_for_console_text", py_machine_wait_for_console_text,
-		   "wait_for_console_text($self, regex, timeout=None)\n--\n\n"
-		   "Waits until what the console has shown since the last such wait matches a "
-		   "regular\n"
-		   "expression: a line, also one that has just begun (a prompt), or lines joined "
-		   "without\n"
-		   "newlines. Messages of the kernel in the middle of a line do not hide it. The "
-		   "time\n"
-		   "that the expression itself takes is the script's own affair: what a guest "
-		   "prints can\n"
-		   "keep one that backtracks without bound busy for ever."),
+	PY_METHOD(
+		"wait_for_console_text", py_machine_wait_for_console_text,
+		"wait_for_console_text($self, regex, timeout=None)\n--\n\n"
+		"Waits until what the console has shown since the last such wait matches a regular\n"
+		"expression: a line, also one that has just begun (a prompt), or lines joined\n"
+		"without newlines. Messages of the kernel in the middle of a line do not hide it.\n"
+		"The time that the expression itself takes is the script's own affair: what a guest\n"
+		"prints can keep one that backtracks without bound busy for ever."),
 	{"get_console_log", get_console_log, METH_NOARGS,
 	 "get_console_log($self)\n--\n\nAll console lines since the machine was started."},
 	PY_METHOD("send_monitor_command", send_monitor_command,
-		   "send_monitor_command($self, command)\n--\n\n"
-		   "Runs a command on QEMU's monitor; its reply, with echo and prompt."),
+		  "send_monitor_command($self, command)\n--\n\n"
+		  "Runs a command on QEMU's monitor; its reply, with echo and prompt."),
 	PY_METHOD("wait_for_qmp_event", py_machine_wait_for_qmp_event,
-		   "wait_for_qmp_event($self, event_filter, timeout=600)\n--\n\n"
-		   "The next QMP event for which event_filter(event) is true; others are dropped."),
+		  "wait_for_qmp_event($self, event_filter, timeout=600)\n--\n\n"
+		  "The next QMP event for which event_filter(event) is true; others are dropped."),
 	{"wait_for_monitor_prompt", wait_for_monitor_prompt, METH_NOARGS,
 	 "wait_for_monitor_prompt($self)\n--\n\nWaits for QEMU's monitor to prompt; what it said."},
 	PY_METHOD("send_console", send_console,
-		   "send_console($self, chars)\n--\n\nWrites text to the guest's serial port."),
+		  "send_console($self, chars)\n--\n\nWrites text to the guest's serial port."),
 	PY_METHOD("forward_port", forward_port,
-		   "forward_port($self, host_port=8080, guest_port=80)\n--\n\n"
-		   "Forwards a TCP port of the host to the guest."),
+		  "forward_port($self, host_port=8080, guest_port=80)\n--\n\n"
+		  "Forwards a TCP port of the host to the guest."),
 	{"block", block, METH_NOARGS,
 	 "block($self)\n--\n\nPulls the cable of the first VLAN's network card."},
 	{"unblock", unblock, METH_NOARGS, "unblock($self)\n--\n\nPlugs that cable in again."},

@@ -1,5 +1,5 @@
-/* The console as attributes of a machine: last_lines, full_console_log, serial_thread, and what these are made of.
- * The classes are in test_driver.machine.console.
+/* The console as attributes of a machine: last_lines, full_console_log, serial_thread, and what
+ * these are made of. The classes are in test_driver.machine.console.
  */
 #include "machine/py_machine.h"
 
@@ -11,13 +11,14 @@ static int take_line(struct ntd_console *console, struct ntd_buf *line, int64_t 
 
 	while (result == 0 && !news.lines.len)
 		PY_BLOCKING_CALL(result,
-				  ntd_console_take(console, &news, 1, deadline, waiter, error));
+				 ntd_console_take(console, &news, 1, deadline, waiter, error));
 	*line = news.lines;
 	ntd_buf_free(&news.partial);
 	return result;
 }
 
-/* The next line that nobody has used yet, waited for at most `seconds`; None at the end of that time. */
+/* The next line that nobody has used yet, waited for at most `seconds`; None at the end of that
+ * time. */
 static PyObject *take_console_line(PyObject *object, PyObject *args, PyObject *kwargs)
 {
 	static char *names[] = {"seconds", NULL};
@@ -25,8 +26,7 @@ static PyObject *take_console_line(PyObject *object, PyObject *args, PyObject *k
 	_cleanup_buf_ struct ntd_buf line = {0};
 	double seconds = NTD_NO_TIMEOUT;
 
-	if (!py_parse(args, kwargs, "O&:_take_console_line", names, py_convert_duration,
-		       &seconds))
+	if (!py_parse(args, kwargs, "O&:_take_console_line", names, py_convert_duration, &seconds))
 		return NULL;
 	if (seconds == 0 && !ntd_console_unread(console))
 		Py_RETURN_NONE;
@@ -114,10 +114,9 @@ int py_machine_set_full_console_log(PyObject *object, PyObject *value, void *clo
 }
 
 PyMethodDef py_machine_console_line_methods[] = {
-	PY_METHOD(
-		"_take_console_line", take_console_line,
-		"_take_console_line($self, seconds)\n--\n\n"
-		"The next console line that nobody has used yet; None if there is none in time."),
+	PY_METHOD("_take_console_line", take_console_line,
+		  "_take_console_line($self, seconds)\n--\n\n"
+		  "The next console line that nobody has used yet; None if there is none in time."),
 	{"_count_console_lines", count_console_lines, METH_NOARGS,
 	 "_count_console_lines($self)\n--\n\nHow many of them there are."},
 	{NULL, NULL, 0, NULL},

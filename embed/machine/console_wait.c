@@ -1,5 +1,5 @@
-/* Waiting for text on the serial console. The core hands over lines as they arrive; whether they match is for
- * the class ConsoleSearch, in Python, whose regular expressions they are.
+/* Waiting for text on the serial console. The core hands over lines as they arrive; whether they
+ * match is for the class ConsoleSearch, in Python, whose regular expressions they are.
  */
 #include "guest/retry.h"
 #include "machine/py_machine.h"
@@ -108,8 +108,8 @@ static int64_t deadline_of(const struct search *search, int64_t began)
 	return limit == NTD_FOREVER ? NTD_FOREVER : began + limit;
 }
 
-/* What had arrived when the time was over still counts, as far as it can be searched in as much time again;
- * but a console that never stops does not keep the wait from ending. */
+/* What had arrived when the time was over still counts, as far as it can be searched in as much
+ * time again; but a console that never stops does not keep the wait from ending. */
 static bool is_over(struct search *search, int64_t began)
 {
 	int64_t deadline = deadline_of(search, began), now = ntd_now();
@@ -130,9 +130,9 @@ static int search_console(struct search *search)
 	int result, found = 0;
 
 	while (!found) {
-		if (PY_BLOCKING_CALL(result, ntd_console_take(console, &search->news, TAKE_LIMIT,
-							       deadline_of(search, began), waiter,
-							       error))) {
+		if (PY_BLOCKING_CALL(result,
+				     ntd_console_take(console, &search->news, TAKE_LIMIT,
+						      deadline_of(search, began), waiter, error))) {
 			found = search->news.lines.len ? look_at_lines(search)
 						       : look_at_partial(search);
 		} else {
@@ -160,7 +160,7 @@ PyObject *py_machine_wait_for_console_text(PyObject *object, PyObject *args, PyO
 	int result;
 
 	if (!py_parse(args, kwargs, "O|O&:wait_for_console_text", names, &regex,
-		       py_convert_duration, &search.wait.timeout))
+		      py_convert_duration, &search.wait.timeout))
 		return NULL;
 	shown = py_shown_text(regex);
 	search.object = searcher = shown ? new_search(regex) : NULL;

@@ -43,14 +43,14 @@ static PyObject *wait_for_window(PyObject *object, PyObject *args, PyObject *kwa
 {
 	static char *names[] = {"regexp", "timeout", NULL};
 	struct py_text_wait wait = {.machine = py_machine_self(object)->machine,
-				     .fetch = fetch_windows,
-				     .by_line = true};
+				    .fetch = fetch_windows,
+				    .by_line = true};
 	_cleanup_free_ char *shown = NULL, *last_chance = NULL;
 	double timeout = NTD_DEFAULT_TIMEOUT;
 	PyObject *regexp;
 
 	if (!py_parse(args, kwargs, "O|O&:wait_for_window", names, &regexp, py_convert_duration,
-		       &timeout))
+		      &timeout))
 		return NULL;
 	shown = py_shown_text(regexp);
 	if (!shown)
@@ -63,21 +63,20 @@ static PyObject *wait_for_window(PyObject *object, PyObject *args, PyObject *kwa
 }
 
 PyMethodDef py_machine_desktop_methods[] = {
-	PY_METHOD("wait_for_x", wait_for_x,
-		   "wait_for_x($self, timeout=900)\n--\n\n"
-		   "Waits until a graphical session and its X server are there: systemd has "
-		   "reached the "
-		   "session's\n"
-		   "target, and the server has its socket, where clients wait until it answers."),
+	PY_METHOD(
+		"wait_for_x", wait_for_x,
+		"wait_for_x($self, timeout=900)\n--\n\n"
+		"Waits until a graphical session and its X server are there: systemd has reached\n"
+		"the session's target, and the server has its socket, where clients wait until it\n"
+		"answers."),
 	{"get_window_names", get_window_names, METH_NOARGS,
 	 "get_window_names($self)\n--\n\nThe titles of all X windows, as a list."},
-	PY_METHOD("wait_for_window", wait_for_window,
-		   "wait_for_window($self, regexp, timeout=900)\n--\n\n"
-		   "Waits until the title of an X window matches a regular expression. One that "
-		   "appears\n"
-		   "meanwhile counts when the windows have stayed the same for a moment, at the "
-		   "latest "
-		   "after a\n"
-		   "second. A server that does not answer is asked again for 5 seconds."),
+	PY_METHOD(
+		"wait_for_window", wait_for_window,
+		"wait_for_window($self, regexp, timeout=900)\n--\n\n"
+		"Waits until the title of an X window matches a regular expression. One that\n"
+		"appears meanwhile counts when the windows have stayed the same for a moment, at\n"
+		"the latest after a second. A server that does not answer is asked again for 5\n"
+		"seconds."),
 	{NULL, NULL, 0, NULL},
 };

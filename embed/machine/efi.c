@@ -53,10 +53,10 @@ PyMethodDef py_machine_efi_methods[] = {
 	 "create_efi_vars($self)\n--\n\n"
 	 "Makes an empty store of EFI variables, of the size that OVMF's 4 MB builds have.\n"
 	 "This and the next three need a machine that is stopped."},
-	PY_METHOD("write_efi_vars", write_efi_vars,
-		   "write_efi_vars($self, variables)\n--\n\n"
-		   "Adds EfiVariables to the store, in place of those with the same name and\n"
-		   "vendor."),
+	PY_METHOD(
+		"write_efi_vars", write_efi_vars,
+		"write_efi_vars($self, variables)\n--\n\n"
+		"Adds EfiVariables to the store, in place of those with the same name and vendor."),
 	{"read_efi_vars", read_efi_vars, METH_NOARGS,
 	 "read_efi_vars($self)\n--\n\nThe EFI variables in the store, as a list of EfiVariable."},
 	{"dump_efi_vars", dump_efi_vars, METH_NOARGS,

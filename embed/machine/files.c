@@ -13,10 +13,10 @@ static PyObject *copy(PyObject *object, PyObject *args, PyObject *kwargs, const 
 	int result;
 
 	if (!py_parse(args, kwargs, format, names, py_convert_path, &source, py_convert_path,
-		       &target) ||
+		      &target) ||
 	    !PY_BLOCKING_CALL(result,
-			       function(&how, source.text,
-					target.text ? target.text : default_target, waiter, error)))
+			      function(&how, source.text,
+				       target.text ? target.text : default_target, waiter, error)))
 		return NULL;
 	Py_RETURN_NONE;
 }
@@ -76,7 +76,8 @@ static int succeed_in_python(void *arg, struct ntd_bytes command, struct ntd_wai
 	return py_back(blocking) || result < 0 ? result : py_error_from_python(err);
 }
 
-/* _copy_by(succeed, from_host, source, target): copy_from_host() or copy_from_machine() with succeed(command). */
+/* _copy_by(succeed, from_host, source, target): copy_from_host() or copy_from_machine() with
+ * succeed(command). */
 static PyObject *copy_by(PyObject *object, PyObject *args)
 {
 	struct ntd_copy how = {.machine = py_machine_self(object)->machine,
@@ -120,11 +121,11 @@ static PyObject *log_serial(PyObject *object, PyObject *args, PyObject *kwargs)
 	    !(text = py_shown_text(message)))
 		return NULL;
 	py_log_emit(ntd_machine_context(machine)->report,
-		 &(struct ntd_event){.kind = NTD_EVENT_SERIAL,
-				     .level = NTD_LEVEL_ALWAYS,
-				     .machine = ntd_machine_name(machine),
-				     .text = text,
-				     .text_len = strlen(text)});
+		    &(struct ntd_event){.kind = NTD_EVENT_SERIAL,
+					.level = NTD_LEVEL_ALWAYS,
+					.machine = ntd_machine_name(machine),
+					.text = text,
+					.text_len = strlen(text)});
 	Py_RETURN_NONE;
 }
 
@@ -136,38 +137,38 @@ static PyObject *nested(PyObject *object, PyObject *args, PyObject *kwargs)
 	char **list;
 
 	if (!py_parse(args, kwargs, "O&|O:nested", names, py_convert_message, &message,
-		       &attributes) ||
+		      &attributes) ||
 	    py_convert_attributes(attributes, &list) < 0)
 		return NULL;
 	return py_step_object(ntd_machine_context(py_machine_self(object)->machine)->report,
-			       ntd_machine_name(py_machine_self(object)->machine), message, list,
-			       false);
+			      ntd_machine_name(py_machine_self(object)->machine), message, list,
+			      false);
 }
 
 PyMethodDef py_machine_file_methods[] = {
 	PY_METHOD("copy_from_host", copy_from_host,
-		   "copy_from_host($self, source, target)\n--\n\n"
-		   "Copies a file or a tree from the host to a path in the guest."),
+		  "copy_from_host($self, source, target)\n--\n\n"
+		  "Copies a file or a tree from the host to a path in the guest."),
 	PY_METHOD(
 		"copy_from_host_via_shell", copy_from_host_via_shell,
 		"copy_from_host_via_shell($self, source, target)\n--\n\n"
 		"Copies a file of any size through the root shell, without the shared directory."),
-	PY_METHOD("copy_from_machine", copy_from_machine,
-		   "copy_from_machine($self, source, target_dir='')\n--\n\n"
-		   "Copies a file or a tree from the guest into target_dir below the output "
-		   "directory."),
+	PY_METHOD(
+		"copy_from_machine", copy_from_machine,
+		"copy_from_machine($self, source, target_dir='')\n--\n\n"
+		"Copies a file or a tree from the guest into target_dir below the output directory."),
 	PY_METHOD("copy_from_vm", copy_from_vm,
-		   "copy_from_vm($self, source, target_dir='')\n--\n\n"
-		   "Older name of copy_from_machine()."),
+		  "copy_from_vm($self, source, target_dir='')\n--\n\n"
+		  "Older name of copy_from_machine()."),
 	PY_METHOD("log", log_message,
-		   "log($self, msg)\n--\n\nLogs a line under the machine's name."),
+		  "log($self, msg)\n--\n\nLogs a line under the machine's name."),
 	PY_METHOD("log_serial", log_serial,
-		   "log_serial($self, msg)\n--\n\nLogs a line as if it came from the console."),
+		  "log_serial($self, msg)\n--\n\nLogs a line as if it came from the console."),
 	PY_METHOD("nested", nested,
-		   "nested($self, msg, attrs={})\n--\n\n"
-		   "A context manager: a step in the log, under the machine's name."),
+		  "nested($self, msg, attrs={})\n--\n\n"
+		  "A context manager: a step in the log, under the machine's name."),
 	{"_copy_by", copy_by, METH_VARARGS,
-	 "_copy_by($self, succeed, from_host, source, target, /)\n--\n\ncopy_from_host() or "
-	 "copy_from_machine(), with succeed(command) in the guest."},
+	 "_copy_by($self, succeed, from_host, source, target, /)\n--\n\n"
+	 "copy_from_host() or copy_from_machine(), with succeed(command) in the guest."},
 	{NULL, NULL, 0, NULL},
 };

@@ -1,5 +1,6 @@
-/* What the core asks of Python about a machine: its callbacks before each command, the environment and the
- * start command before each start. The core calls on script threads, inside a scope of py_block().
+/* What the core asks of Python about a machine: its callbacks before each command, the environment
+ * and the start command before each start. The core calls on script threads, inside a scope of
+ * py_block().
  */
 #include "machine/py_machine.h"
 
@@ -52,7 +53,8 @@ static char **environment(void *owner)
 	return copy;
 }
 
-/* A function of test_driver.machine asks the start command, which may be one that was made for older drivers. */
+/* A function of test_driver.machine asks the start command, which may be one that was made for
+ * older drivers. */
 static char *line_of(PyObject *command, const struct ntd_machine *machine, bool allow_reboot)
 {
 	const char *guest = ntd_machine_vsock_guest(machine);
@@ -63,8 +65,8 @@ static char *line_of(PyObject *command, const struct ntd_machine *machine, bool 
 	_cleanup_pyref_ PyObject *line = NULL, *bytes = NULL;
 
 	if (monitor && qmp && shell && vsock)
-		line = py_call("test_driver.machine", "_line_of", "(OOOOOO)", command, monitor,
-				qmp, shell, allow_reboot ? Py_True : Py_False, vsock);
+		line = py_call("test_driver.machine", "_line_of", "(OOOOOO)", command, monitor, qmp,
+			       shell, allow_reboot ? Py_True : Py_False, vsock);
 	if (!line)
 		return NULL;
 	if (!PyUnicode_Check(line)) {
@@ -111,8 +113,8 @@ static char **environment_of(PyObject *command, const struct ntd_machine *machin
 	_cleanup_pyref_ PyObject *result = NULL;
 
 	if (state && shared && efi_vars)
-		result = py_call("test_driver.machine", "_environment_of", "(OOOO)", command,
-				  state, shared, efi_vars);
+		result = py_call("test_driver.machine", "_environment_of", "(OOOO)", command, state,
+				 shared, efi_vars);
 	return result && result != Py_None ? environment_from(result) : NULL;
 }
 
@@ -170,8 +172,8 @@ void py_machine_note_release(struct py_machine *self)
 							  .owner = self});
 }
 
-/* Without callbacks or an object for the start command the core need not take the GIL for them. The machine of
- * objects whose __init__ has not been called is not theirs alone. */
+/* Without callbacks or an object for the start command the core need not take the GIL for them. The
+ * machine of objects whose __init__ has not been called is not theirs alone. */
 void py_machine_hook(struct py_machine *self)
 {
 	if (self->released || !py_machine_is_born((PyObject *)self))
@@ -189,7 +191,8 @@ void py_machine_hook(struct py_machine *self)
 
 PyObject *py_machine_get_callbacks(PyObject *object, void *closure)
 {
-	/* Whoever has the list may change it, so from now on it is looked at before each command. */
+	/* Whoever has the list may change it, so from now on it is looked at before each
+	 * command. */
 	struct py_machine *self = py_machine_self(object);
 
 	if (!self->callbacks_seen) {

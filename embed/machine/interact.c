@@ -1,10 +1,10 @@
-/* A person at a machine: its shell, its console. Written in Python (test_driver/interact.py), which is
- * imported when it is used.
+/* A person at a machine: its shell, its console. Written in Python (test_driver/interact.py), which
+ * is imported when it is used.
  */
 #include "machine/py_machine.h"
 
-const char py_show_serial_doc[] = "show_serial(shown, /)\n--\n\nShows console lines on the "
-				   "terminal or not; whether they were.";
+const char py_show_serial_doc[] = "show_serial(shown, /)\n--\n\n"
+				  "Shows console lines on the terminal or not; whether they were.";
 
 PyObject *py_show_serial_function(PyObject *self, PyObject *shown)
 {
@@ -37,14 +37,11 @@ PyMethodDef py_machine_interact_methods[] = {
 	PY_METHOD(
 		"shell_interact", shell_interact,
 		"shell_interact($self, address=None)\n--\n\n"
-		"A root shell of the guest on this terminal; Ctrl-] leaves it, all other keys are "
-		"the\n"
-		"guest's. Starts the machine if necessary. With an address of socat's, a shell "
-		"without\n"
-		"prompt and echo there, such as \"tcp:127.0.0.1:4444\"."),
+		"A root shell of the guest on this terminal; Ctrl-] leaves it, all other keys are\n"
+		"the guest's. Starts the machine if necessary. With an address of socat's, a shell\n"
+		"without prompt and echo there, such as \"tcp:127.0.0.1:4444\"."),
 	{"console_interact", console_interact, METH_NOARGS,
-	 "console_interact($self)\n--\n\nThe guest's serial console on this terminal; Ctrl-] "
-	 "leaves "
-	 "it."},
+	 "console_interact($self)\n--\n\n"
+	 "The guest's serial console on this terminal; Ctrl-] leaves it."},
 	{NULL, NULL, 0, NULL},
 };

@@ -9,7 +9,7 @@
 	do {                                                                                       \
 		int result_;                                                                       \
                                                                                                    \
-		if (!PY_BLOCKING_CALL(result_, call))                                             \
+		if (!PY_BLOCKING_CALL(result_, call))                                              \
 			return NULL;                                                               \
 		Py_RETURN_NONE;                                                                    \
 	} while (0)
@@ -112,13 +112,12 @@ static PyObject *wait_for_shutdown(PyObject *object, PyObject *args, PyObject *k
 	int64_t began = ntd_now(), deadline;
 	int result;
 
-	if (!py_parse(args, kwargs, "|O&:wait_for_shutdown", names, py_convert_duration,
-		       &timeout))
+	if (!py_parse(args, kwargs, "|O&:wait_for_shutdown", names, py_convert_duration, &timeout))
 		return NULL;
 	deadline = timeout < 0 ? NTD_FOREVER
 			       : ntd_after(ntd_span(timeout * ntd_machine_time_scale(machine)));
 	if (PY_BLOCKING_CALL(result,
-			      ntd_machine_wait_for_shutdown(machine, deadline, waiter, error)))
+			     ntd_machine_wait_for_shutdown(machine, deadline, waiter, error)))
 		Py_RETURN_NONE;
 	if (PyErr_ExceptionMatches(state->machine_timeout)) {
 		PyErr_Clear();
@@ -133,7 +132,8 @@ static PyObject *release(PyObject *object, PyObject *unused)
 	struct ntd_machine *machine = self->machine;
 	int64_t grace;
 
-	if (!ntd_machine_status(machine).pid || py_machine_kept(object, &py_machine_kept_pid) == Py_None)
+	if (!ntd_machine_status(machine).pid ||
+	    py_machine_kept(object, &py_machine_kept_pid) == Py_None)
 		Py_RETURN_NONE;
 	py_machine_note_release(self);
 	Py_BEGIN_ALLOW_THREADS
@@ -217,36 +217,37 @@ static PyObject *leave(PyObject *object, PyObject *args)
 
 PyMethodDef py_machine_life_methods[] = {
 	{"shutdown", shutdown, METH_NOARGS,
-	 "shutdown($self)\n--\n\nPowers the guest off and waits for the end; nothing if it is "
-	 "down."},
+	 "shutdown($self)\n--\n\n"
+	 "Powers the guest off and waits for the end; nothing if it is down."},
 	PY_METHOD("wait_for_shutdown", wait_for_shutdown,
-		   "wait_for_shutdown($self, timeout=None)\n--\n\n"
-		   "Waits until the machine has ended. subprocess.TimeoutExpired after timeout."),
+		  "wait_for_shutdown($self, timeout=None)\n--\n\n"
+		  "Waits until the machine has ended. subprocess.TimeoutExpired after timeout."),
 	{"release", release, METH_NOARGS,
-	 "release($self)\n--\n\nEnds the machine and what belongs to it, without the guest's help, "
-	 "for "
-	 "good; nothing if\nit is down."},
+	 "release($self)\n--\n\n"
+	 "Ends the machine and what belongs to it, without the guest's help, for good;\n"
+	 "nothing if it is down."},
 	{"is_up", is_up, METH_NOARGS,
-	 "is_up($self)\n--\n\nWhether QEMU runs and the root shell is there; whether a container "
-	 "runs."},
+	 "is_up($self)\n--\n\n"
+	 "Whether QEMU runs and the root shell is there; whether a container runs."},
 	{"cleanup_statedir", cleanup_statedir, METH_NOARGS,
 	 "cleanup_statedir($self)\n--\n\nRemoves the state directory."},
 	{"sweep_statedir", sweep_statedir, METH_NOARGS,
-	 "sweep_statedir($self)\n--\n\nLets the state directory go with the driver, however this "
-	 "ends."},
+	 "sweep_statedir($self)\n--\n\n"
+	 "Lets the state directory go with the driver, however this ends."},
 	{"__enter__", enter, METH_NOARGS, "__enter__($self)\n--\n\nThe machine, as it is."},
 	{"__exit__", leave, METH_VARARGS,
 	 "__exit__($self, *exception)\n--\n\nReleases the machine."},
 	{"run_callbacks", run_callbacks, METH_NOARGS,
 	 "run_callbacks($self)\n--\n\nCalls the functions in `callbacks`."},
 	{"_begin_end", begin_end, METH_O,
-	 "_begin_end($self, power_off, /)\n--\n\nHas the machine power off, or not; its end is "
-	 "expected from now on. Whether it runs."},
+	 "_begin_end($self, power_off, /)\n--\n\n"
+	 "Has the machine power off, or not; its end is expected from now on. Whether it\n"
+	 "runs."},
 	{"_has_end", has_end, METH_NOARGS,
 	 "_has_end($self)\n--\n\nWhether a wait for its end is a step in the log."},
 	{"_mute", mute, METH_O,
-	 "_mute($self, muted, /)\n--\n\nWhether what is always logged of starts and ends is left "
-	 "to the caller."},
+	 "_mute($self, muted, /)\n--\n\n"
+	 "Whether what is always logged of starts and ends is left to the caller."},
 	{NULL, NULL, 0, NULL},
 };
 
@@ -257,8 +258,8 @@ PyMethodDef py_qemu_life_methods[] = {
 		"Starts QEMU, unless it runs; returns when it does, before the guest has booted.\n"
 		"Without allow_reboot a reboot of the guest ends QEMU."),
 	{"connect", connect, METH_NOARGS,
-	 "connect($self)\n--\n\nStarts the machine if necessary and waits for the guest's root "
-	 "shell."},
+	 "connect($self)\n--\n\n"
+	 "Starts the machine if necessary and waits for the guest's root shell."},
 	{"crash", crash, METH_NOARGS,
 	 "crash($self)\n--\n\nEnds QEMU at once, like a power cut; nothing if it is down."},
 	{"reboot", reboot, METH_NOARGS,
@@ -270,8 +271,7 @@ PyMethodDef py_qemu_life_methods[] = {
 
 PyMethodDef py_nspawn_life_methods[] = {
 	{"start", start_container, METH_NOARGS,
-	 "start($self)\n--\n\nRuns the start script, unless it runs; returns before the container "
-	 "has "
-	 "booted."},
+	 "start($self)\n--\n\n"
+	 "Runs the start script, unless it runs; returns before the container has booted."},
 	{NULL, NULL, 0, NULL},
 };

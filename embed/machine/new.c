@@ -1,7 +1,9 @@
-/* QemuMachine(...), NspawnMachine(...): machines that scripts make by a class, most often by a subclass of theirs.
+/* QemuMachine(...), NspawnMachine(...): machines that scripts make by a class, most often by a
+ * subclass of theirs.
  *
- * Between a subclass's __new__ and its call of super().__init__() the object has a machine that cannot be
- * started, one for all such objects, so that methods called too early have something to fail on.
+ * Between a subclass's __new__ and its call of super().__init__() the object has a machine that
+ * cannot be started, one for all such objects, so that methods called too early have something to
+ * fail on.
  */
 #include "machine/py_machine.h"
 #include "session/sandbox.h"
@@ -42,8 +44,7 @@ static struct ntd_machine *unborn_machine(struct py_state *state)
 PyObject *py_machine_new_object(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
 	struct py_machine *self =
-		py_forked_refuse() ? NULL
-				       : (struct py_machine *)PyType_GenericAlloc(type, 0);
+		py_forked_refuse() ? NULL : (struct py_machine *)PyType_GenericAlloc(type, 0);
 
 	if (!self)
 		return NULL;
@@ -73,8 +74,8 @@ static const struct class
 {
 	const struct ntd_machine_kind *kind;
 	const char *format, *suffix;
-	char *more_names
-		[4]; /* of arguments: the older one of keep_machine_state, and what is QEMU's */
+	/* of arguments: the older one of keep_machine_state, and what is QEMU's */
+	char *more_names[4];
 } qemu_class = {&ntd_qemu_kind,
 		"O&O&O|OOpOpOO:QemuMachine",
 		"-vm",
@@ -83,9 +84,8 @@ static const struct class
 
 static const struct class *class_of(PyObject *object)
 {
-	return py_machine_class_of(object) == py_state()->qemu_machine_type
-		       ? &qemu_class
-		       : &nspawn_class;
+	return py_machine_class_of(object) == py_state()->qemu_machine_type ? &qemu_class
+									    : &nspawn_class;
 }
 
 static bool parse(const struct class *class, PyObject *args, PyObject *kwargs,
@@ -106,9 +106,9 @@ static bool parse(const struct class *class, PyObject *args, PyObject *kwargs,
 	given->logger = given->name = given->callbacks = Py_None;
 	given->vsock_guest = given->vsock_host = Py_None;
 	return py_parse(args, kwargs, class->format, names, py_convert_path, &given->out_dir,
-			 py_convert_path, &given->tmp_dir, &given->start_command, &given->logger,
-			 &given->name, &given->keep_machine_state, &given->callbacks,
-			 &given->keep_vm_state, &given->vsock_guest, &given->vsock_host);
+			py_convert_path, &given->tmp_dir, &given->start_command, &given->logger,
+			&given->name, &given->keep_machine_state, &given->callbacks,
+			&given->keep_vm_state, &given->vsock_guest, &given->vsock_host);
 }
 
 /* The command's text, and the object if it is one; a str otherwise, as newer generations take. */
@@ -173,8 +173,7 @@ static int set_vsock(struct py_machine *self, const struct arguments *given)
 	return 0;
 }
 
-static int make(struct py_machine *self, const struct class *class,
-		const struct arguments *given)
+static int make(struct py_machine *self, const struct class *class, const struct arguments *given)
 {
 	struct py_state *state = py_state();
 	_cleanup_free_ char *tmp_dir = ntd_absolute(given->tmp_dir.text);
@@ -210,8 +209,7 @@ static int make(struct py_machine *self, const struct class *class,
 	if (set_vsock(self, given) < 0)
 		return -1;
 	return *script ? 0
-		       : py_machine_set_start_command((PyObject *)self, given->start_command,
-						       NULL);
+		       : py_machine_set_start_command((PyObject *)self, given->start_command, NULL);
 }
 
 int py_machine_init(PyObject *object, PyObject *args, PyObject *kwargs)

@@ -43,12 +43,12 @@ static PyObject *name_from_start_command(PyObject *unused, PyObject *args, PyObj
 }
 
 static const char machine_doc[] =
-	"NspawnMachine(out_dir, tmp_dir, start_command, logger=None, name=None, "
-	"keep_machine_state=False, callbacks=None)\n--\n\n"
-	"A container, started by systemd-nspawn and released at the end of the run; needs root.\n"
-	"start_command is a script that runs it in the directory RUN_NSPAWN_ROOT_DIR, as NixOS'\n"
-	"run-NAME-nspawn does; without a name the machine has that NAME. The other arguments are\n"
-	"those of QemuMachine. Commands run at the same time do not wait for each other.";
+	"NspawnMachine(out_dir, tmp_dir, start_command, logger=None, name=None, keep_machine_state=False, callbacks=None)\n--\n\n"
+	"A container, started by systemd-nspawn and released at the end of the run; needs\n"
+	"root. start_command is a script that runs it in the directory RUN_NSPAWN_ROOT_DIR,\n"
+	"as NixOS' run-NAME-nspawn does; without a name the machine has that NAME. The\n"
+	"other arguments are those of QemuMachine. Commands run at the same time do not\n"
+	"wait for each other.";
 
 int py_add_nspawn_machine_type(PyObject *module, struct py_state *state)
 {
@@ -70,7 +70,7 @@ int py_add_nspawn_machine_type(PyObject *module, struct py_state *state)
 	};
 	static PyType_Slot slots[] = {
 		{Py_tp_doc, (void *)machine_doc}, {Py_tp_new, py_machine_new_object},
-		{Py_tp_init, py_machine_init},   {Py_tp_getset, attributes},
+		{Py_tp_init, py_machine_init},    {Py_tp_getset, attributes},
 		{Py_tp_methods, functions},       {0, NULL},
 	};
 	static PyType_Spec spec = {
@@ -82,5 +82,5 @@ int py_add_nspawn_machine_type(PyObject *module, struct py_state *state)
 	PyMethodDef *const lists[] = {py_nspawn_life_methods, NULL};
 
 	return py_add_type(module, &spec, state->base_machine_type, lists,
-			    &state->nspawn_machine_type);
+			   &state->nspawn_machine_type);
 }

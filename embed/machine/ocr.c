@@ -1,5 +1,5 @@
-/* The text on the screen. The engines that read it belong to the module; they are made when a script first
- * wants them, and closed by atexit.
+/* The text on the screen. The engines that read it belong to the module; they are made when a
+ * script first wants them, and closed by atexit.
  */
 #include "guest/retry.h"
 #include "guest/screen_text.h"
@@ -79,8 +79,9 @@ struct search {
 	char *seen; /* NULL: nothing has been read in the last attempt */
 };
 
-/* Works with the engines, without the GIL; false with an exception. The reference to them is given back
- * without the GIL, too: at the end of the program, threads that are left do not get it any more. */
+/* Works with the engines, without the GIL; false with an exception. The reference to them is given
+ * back without the GIL, too: at the end of the program, threads that are left do not get it any
+ * more. */
 static bool with_engines(struct search *search,
 			 int (*work)(struct search *search, struct ntd_waiter *waiter,
 				     struct ntd_error **err))
@@ -267,7 +268,7 @@ static PyObject *wait_for_text(PyObject *object, PyObject *args, PyObject *kwarg
 	PyObject *regex;
 
 	if (!py_parse(args, kwargs, "O|O&:wait_for_text", names, &regex, py_convert_duration,
-		       &search.timeout))
+		      &search.timeout))
 		return NULL;
 	search.pattern = pattern = py_regex(regex, "regex");
 	search.shown = shown = pattern ? py_shown_text(regex) : NULL;
@@ -280,16 +281,17 @@ static PyObject *wait_for_text(PyObject *object, PyObject *args, PyObject *kwarg
 
 PyMethodDef py_machine_ocr_methods[] = {
 	{"get_screen_text", get_screen_text, METH_NOARGS,
-	 "get_screen_text($self)\n--\n\nThe text on the screen, by optical character "
-	 "recognition."},
+	 "get_screen_text($self)\n--\n\n"
+	 "The text on the screen, by optical character recognition."},
 	{"get_screen_text_variants", get_screen_text_variants, METH_NOARGS,
 	 "get_screen_text_variants($self)\n--\n\n"
-	 "The text on the screen as read from its picture and from two that were made clearer."},
+	 "The text on the screen as read from its picture and from two that were made\n"
+	 "clearer."},
 	PY_METHOD("wait_for_text", wait_for_text,
-		   "wait_for_text($self, regex, timeout=900)\n--\n\n"
-		   "Waits until a reading of the screen's text matches a regular expression."),
+		  "wait_for_text($self, regex, timeout=900)\n--\n\n"
+		  "Waits until a reading of the screen's text matches a regular expression."),
 	{"_read_picture", read_picture, METH_VARARGS,
-	 "_read_picture($self, path, all_variants, /)\n--\n\nThe readings of a picture in a file, "
-	 "as a list."},
+	 "_read_picture($self, path, all_variants, /)\n--\n\n"
+	 "The readings of a picture in a file, as a list."},
 	{NULL, NULL, 0, NULL},
 };

@@ -1,5 +1,5 @@
-/* What machine.process is made of: methods on one of the processes that a machine has had, by its number. The class
- * is in test_driver.machine.process.
+/* What machine.process is made of: methods on one of the processes that a machine has had, by its
+ * number. The class is in test_driver.machine.process.
  */
 #include "machine/py_machine.h"
 
@@ -65,10 +65,10 @@ static PyObject *wait_for_process(PyObject *object, PyObject *args)
 	if (!PyArg_ParseTuple(args, "Id:_wait_for_process", &number, &seconds))
 		return NULL;
 	if (PY_BLOCKING_CALL(result,
-			      ntd_machine_wait_for_process(
-				      machine, number,
-				      seconds < 0 ? NTD_FOREVER : ntd_after(ntd_span(seconds)),
-				      waiter, error)))
+			     ntd_machine_wait_for_process(
+				     machine, number,
+				     seconds < 0 ? NTD_FOREVER : ntd_after(ntd_span(seconds)),
+				     waiter, error)))
 		Py_RETURN_TRUE;
 	if (!PyErr_ExceptionMatches(py_state_of(object)->machine_timeout))
 		return NULL;
@@ -97,7 +97,8 @@ static PyObject *write_to_process(PyObject *object, PyObject *bytes)
 PyMethodDef py_machine_process_methods[] = {
 	{"_describe_process", describe_process, METH_VARARGS,
 	 "_describe_process($self, number, /)\n--\n\n"
-	 "The process id, what the shell ran, and the exit status, minus the signal, or None."},
+	 "The process id, what the shell ran, and the exit status, minus the signal, or\n"
+	 "None."},
 	{"_signal_process", signal_process, METH_VARARGS,
 	 "_signal_process($self, number, signal, /)\n--\n\nSends a signal if the process runs."},
 	{"_wait_for_process", wait_for_process, METH_VARARGS,

@@ -73,7 +73,8 @@ PyObject *py_machine_make_pid(PyObject *object, unsigned number);
 /* ---- machine_sockets.c */
 PyObject *py_machine_make_shell(PyObject *object, unsigned start);
 PyObject *py_machine_make_monitor(PyObject *object, unsigned start);
-/* A script's end; `limit` is called with the seconds of its time-out. None when there has been no connection. */
+/* A script's end; `limit` is called with the seconds of its time-out. None when there has been no
+ * connection. */
 PyObject *py_machine_connection(struct ntd_script_socket *socket, PyObject *limit);
 
 /* ---- qmp_type.c */
@@ -121,7 +122,8 @@ extern PyMethodDef py_machine_socket_methods[];
 /* A wait until some text in the guest matches a regular expression, in text_wait.c. */
 struct py_text_wait {
 	struct ntd_machine *machine;
-	/* Gets the text; called with the GIL released. More than 0, or NTD_E_ASSERTION: there is none to be had yet. */
+	/* Gets the text; called with the GIL released. More than 0, or NTD_E_ASSERTION: there is
+	 * none to be had yet. */
 	int (*fetch)(const struct py_text_wait *wait, struct ntd_buf *text,
 		     struct ntd_waiter *waiter, struct ntd_error **err);
 	const char *argument;    /* for fetch */
@@ -134,7 +136,7 @@ struct py_text_wait {
 
 /* Waits, as the step `step`; None, or NULL with an exception: re.error before anything is done. */
 PyObject *py_text_wait_run(struct py_text_wait *wait, PyObject *regexp, const char *step,
-			    double timeout);
+			   double timeout);
 
 /* machine.wait_for_console_text(), in console_wait.c */
 PyObject *py_machine_wait_for_console_text(PyObject *object, PyObject *args, PyObject *kwargs);

@@ -100,15 +100,15 @@ static int set_root_shell(PyObject *object, PyObject *value, void *closure)
 	return truth < 0 ? -1 : 0;
 }
 
-static const struct py_machine_kept_attribute serial_thread = {.slot = PY_KEPT_SERIAL_THREAD,
-							.make = py_machine_make_serial_thread};
+static const struct py_machine_kept_attribute serial_thread = {
+	.slot = PY_KEPT_SERIAL_THREAD, .make = py_machine_make_serial_thread};
 
 static const struct py_machine_kept_attribute shell = {.slot = PY_KEPT_SHELL,
-						.make = py_machine_make_shell};
+						       .make = py_machine_make_shell};
 static const struct py_machine_kept_attribute monitor = {.slot = PY_KEPT_MONITOR,
-						  .make = py_machine_make_monitor};
+							 .make = py_machine_make_monitor};
 static const struct py_machine_kept_attribute qmp_client = {.slot = PY_KEPT_QMP_CLIENT,
-						     .make = py_machine_make_qmp_client};
+							    .make = py_machine_make_qmp_client};
 
 static const struct py_machine_kept_attribute last_lines = {
 	.slot = PY_KEPT_LAST_LINES, .make = py_machine_make_last_lines, .before = true};
@@ -159,16 +159,14 @@ static PyGetSetDef attributes[] = {
 /* ---- the type */
 
 static const char machine_doc[] =
-	"QemuMachine(out_dir, tmp_dir, start_command, logger=None, name=None, "
-	"keep_machine_state=False, callbacks=None, keep_vm_state=False, vsock_guest=None, "
-	"vsock_host=None)\n--\n\n"
-	"A QEMU virtual machine, released at the end of the run. start_command is a str or a\n"
-	"QemuStartCommand; its state directory is made below tmp_dir, files for the user go to\n"
-	"out_dir. Without a name it is the NAME of run-NAME-vm at the end of the command. logger:\n"
-	"where its messages and console go. callbacks are called before each command.\n"
-	"keep_vm_state is the older name of keep_machine_state. vsock_guest and vsock_host are "
-	"the\n"
-	"sockets of a process that serves a vsock device, for QEMU and for this host.";
+	"QemuMachine(out_dir, tmp_dir, start_command, logger=None, name=None, keep_machine_state=False, callbacks=None, keep_vm_state=False, vsock_guest=None, vsock_host=None)\n--\n\n"
+	"A QEMU virtual machine, released at the end of the run. start_command is a str or\n"
+	"a QemuStartCommand; its state directory is made below tmp_dir, files for the user\n"
+	"go to out_dir. Without a name it is the NAME of run-NAME-vm at the end of the\n"
+	"command. logger: where its messages and console go. callbacks are called before\n"
+	"each command. keep_vm_state is the older name of keep_machine_state. vsock_guest\n"
+	"and vsock_host are the sockets of a process that serves a vsock device, for QEMU\n"
+	"and for this host.";
 
 int py_add_qemu_machine_type(PyObject *module, struct py_state *state)
 {
@@ -195,8 +193,8 @@ int py_add_qemu_machine_type(PyObject *module, struct py_state *state)
 				      py_machine_socket_methods,
 				      NULL};
 
-	if (py_add_type(module, &spec, state->base_machine_type, lists,
-			 &state->qemu_machine_type) < 0)
+	if (py_add_type(module, &spec, state->base_machine_type, lists, &state->qemu_machine_type) <
+	    0)
 		return -1;
 	return PyModule_AddObjectRef(module, "Machine", (PyObject *)state->qemu_machine_type);
 }

@@ -1,5 +1,5 @@
-/* machine.qmp_client, and connections of a script's own: commands and events of QMP. Python's json converts
- * between the two worlds of objects; it is imported when a script first uses QMP.
+/* machine.qmp_client, and connections of a script's own: commands and events of QMP. Python's json
+ * converts between the two worlds of objects; it is imported when a script first uses QMP.
  */
 #include "guest/retry.h"
 #include "machine/py_machine.h"
@@ -87,9 +87,9 @@ static struct ntd_qmp *client_of(PyObject *object)
 		PyErr_SetString(PyExc_ValueError, "this QMP session was closed");
 	else if (machine && ntd_machine_status(machine).starts != self->start)
 		py_raise(py_state(),
-			  ntd_error_new(NTD_E_DEAD,
-					"machine '%s': the QMP connection is of an earlier start",
-					ntd_machine_name(machine)));
+			 ntd_error_new(NTD_E_DEAD,
+				       "machine '%s': the QMP connection is of an earlier start",
+				       ntd_machine_name(machine)));
 	else
 		return self->qmp;
 	return NULL;
@@ -196,10 +196,10 @@ static cJSON *execute(struct ntd_qmp *qmp, const char *command, const cJSON *arg
 	int result;
 
 	PY_BLOCKING_CALL(result,
-			  (reply = ntd_qmp_execute(qmp, command, arguments,
-						   ntd_after(COMMAND_PATIENCE), waiter, error))
-				  ? 0
-				  : -1);
+			 (reply = ntd_qmp_execute(qmp, command, arguments,
+						  ntd_after(COMMAND_PATIENCE), waiter, error))
+				 ? 0
+				 : -1);
 	return reply;
 }
 
@@ -230,7 +230,7 @@ static PyObject *next_event(struct ntd_qmp *qmp, double timeout)
 	int result;
 
 	if (!PY_BLOCKING_CALL(result,
-			       (event = ntd_qmp_next_event(qmp, deadline, waiter, error)) ? 0 : -1))
+			      (event = ntd_qmp_next_event(qmp, deadline, waiter, error)) ? 0 : -1))
 		return NULL;
 	return python_of_message(event);
 }
@@ -286,10 +286,10 @@ static PyObject *qmp_from_path(PyObject *type, PyObject *args, PyObject *kwargs)
 
 	if (!py_parse(args, kwargs, "O&:from_path", names, py_convert_path, &path) ||
 	    !PY_BLOCKING_CALL(result,
-			       (qmp = ntd_qmp_connect(loop, path.text, ntd_after(GREETING_PATIENCE),
-						      waiter, error))
-				       ? 0
-				       : -1))
+			      (qmp = ntd_qmp_connect(loop, path.text, ntd_after(GREETING_PATIENCE),
+						     waiter, error))
+				      ? 0
+				      : -1))
 		return NULL;
 	self = (struct qmp_object *)PyType_GenericAlloc((PyTypeObject *)type, 0);
 	if (!self) {
@@ -354,8 +354,8 @@ PyObject *py_machine_wait_for_qmp_event(PyObject *object, PyObject *args, PyObje
 	int64_t began = ntd_now();
 	PyObject *filter;
 
-	if (!py_parse(args, kwargs, "O|O&:wait_for_qmp_event", names, &filter,
-		       py_convert_duration, &wait.timeout))
+	if (!py_parse(args, kwargs, "O|O&:wait_for_qmp_event", names, &filter, py_convert_duration,
+		      &wait.timeout))
 		return NULL;
 	if (!PyCallable_Check(filter))
 		return PyErr_Format(PyExc_TypeError, "event_filter must be callable, not %s",
@@ -381,15 +381,16 @@ PyObject *py_machine_wait_for_qmp_event(PyObject *object, PyObject *args, PyObje
 int py_add_qmp_type(PyObject *module, struct py_state *state)
 {
 	static PyMethodDef methods[] = {
-		PY_METHOD("send", qmp_send,
-			   "send($self, cmd, args={})\n--\n\n"
-			   "Executes a QMP command: the whole reply as a dict, {'return': ...}.\n"
-			   "QMPAPIError when QEMU refuses it."),
+		PY_METHOD(
+			"send", qmp_send,
+			"send($self, cmd, args={})\n--\n\n"
+			"Executes a QMP command: the whole reply as a dict, {'return': ...}. QMPAPIError\n"
+			"when QEMU refuses it."),
 		PY_METHOD("wait_for_event", qmp_wait_for_event,
-			   "wait_for_event($self, timeout=10)\n--\n\n"
-			   "The next event as a dict; TimeoutError when none comes."),
+			  "wait_for_event($self, timeout=10)\n--\n\n"
+			  "The next event as a dict; TimeoutError when none comes."),
 		PY_METHOD("events", qmp_events,
-			   "events($self, timeout=10)\n--\n\nAn iterator over the events so far."),
+			  "events($self, timeout=10)\n--\n\nAn iterator over the events so far."),
 		{"read_pending_messages", qmp_read_pending_messages, METH_NOARGS,
 		 "read_pending_messages($self)\n--\n\n"
 		 "Nothing: messages are read as they come, without it."},

@@ -13,9 +13,9 @@ static PyObject *send_key(PyObject *object, PyObject *args, PyObject *kwargs)
 	int log = true, result;
 
 	if (!py_parse(args, kwargs, "O&|O&p:send_key", names, py_convert_text, &key,
-		       py_convert_duration, &delay, &log) ||
+		      py_convert_duration, &delay, &log) ||
 	    !PY_BLOCKING_CALL(result,
-			       ntd_machine_send_key(machine, key.text, delay, log, waiter, error)))
+			      ntd_machine_send_key(machine, key.text, delay, log, waiter, error)))
 		return NULL;
 	Py_RETURN_NONE;
 }
@@ -32,11 +32,10 @@ static PyObject *send_chars(PyObject *object, PyObject *args, PyObject *kwargs)
 	if (!py_parse(args, kwargs, "U|O&:send_chars", names, &text, py_convert_duration, &delay))
 		return NULL;
 	shown = PyObject_Repr(text);
-	if (!shown || !PyUnicode_AsUTF8(shown) ||
-	    !py_utf8(text, "send_chars() argument 'chars'") ||
+	if (!shown || !PyUnicode_AsUTF8(shown) || !py_utf8(text, "send_chars() argument 'chars'") ||
 	    !PY_BLOCKING_CALL(result, ntd_machine_send_chars(machine, PyUnicode_AsUTF8(text),
-							      PyUnicode_AsUTF8(shown), delay,
-							      waiter, error)))
+							     PyUnicode_AsUTF8(shown), delay, waiter,
+							     error)))
 		return NULL;
 	Py_RETURN_NONE;
 }
@@ -67,7 +66,7 @@ static PyObject *get_tty_text(PyObject *object, PyObject *args, PyObject *kwargs
 
 	if (!py_parse(args, kwargs, "O:get_tty_text", names, &tty) || !(name = tty_name(tty)) ||
 	    !PY_BLOCKING_CALL(result, ntd_machine_tty_text(machine, PyUnicode_AsUTF8(name), &text,
-							    waiter, error)))
+							   waiter, error)))
 		return NULL;
 	return py_text(&text);
 }
@@ -82,14 +81,14 @@ static PyObject *wait_until_tty_matches(PyObject *object, PyObject *args, PyObje
 {
 	static char *names[] = {"tty", "regexp", "timeout", NULL};
 	struct py_text_wait wait = {.machine = py_machine_self(object)->machine,
-				     .fetch = fetch_tty};
+				    .fetch = fetch_tty};
 	_cleanup_pyref_ PyObject *name = NULL;
 	_cleanup_free_ char *shown = NULL, *step = NULL, *last_chance = NULL;
 	double timeout = NTD_DEFAULT_TIMEOUT;
 	PyObject *tty, *regexp;
 
 	if (!py_parse(args, kwargs, "OO|O&:wait_until_tty_matches", names, &tty, &regexp,
-		       py_convert_duration, &timeout))
+		      py_convert_duration, &timeout))
 		return NULL;
 	name = tty_name(tty);
 	shown = name ? py_shown_text(regexp) : NULL;
@@ -116,10 +115,10 @@ static PyObject *dump_tty_contents(PyObject *object, PyObject *args, PyObject *k
 		return NULL;
 	command = ntd_asprintf("fold -w 80 /dev/vcs%s | systemd-cat", PyUnicode_AsUTF8(name));
 	if (!PY_BLOCKING_CALL(result,
-			       ntd_machine_status_of(
-				       machine,
-				       (struct ntd_bytes){.data = command, .len = strlen(command)},
-				       NULL, waiter, error)))
+			      ntd_machine_status_of(
+				      machine,
+				      (struct ntd_bytes){.data = command, .len = strlen(command)},
+				      NULL, waiter, error)))
 		return NULL;
 	Py_RETURN_NONE;
 }
@@ -181,22 +180,19 @@ PyMethodDef py_machine_screen_methods[] = {
 		"Presses a key by its QEMU name (such as ctrl-alt-f2) or a single character, then\n"
 		"waits delay seconds. A key that QEMU does not know is not sent, with a warning."),
 	PY_METHOD("send_chars", send_chars,
-		   "send_chars($self, chars, delay=0.01)\n--\n\n"
-		   "Types a text on a US keyboard, with delay seconds after each key."),
+		  "send_chars($self, chars, delay=0.01)\n--\n\n"
+		  "Types a text on a US keyboard, with delay seconds after each key."),
 	PY_METHOD("get_tty_text", get_tty_text,
-		   "get_tty_text($self, tty)\n--\n\nThe text on a virtual console, such as 1."),
+		  "get_tty_text($self, tty)\n--\n\nThe text on a virtual console, such as 1."),
 	PY_METHOD("dump_tty_contents", dump_tty_contents,
-		   "dump_tty_contents($self, tty)\n--\n\n"
-		   "Writes the text on a virtual console to the guest's journal."),
-	PY_METHOD("wait_until_tty_matches", wait_until_tty_matches,
-		   "wait_until_tty_matches($self, tty, regexp, timeout=900)\n--\n\n"
-		   "Waits until the text on a virtual console matches a regular expression. A "
-		   "match that "
-		   "appears\n"
-		   "meanwhile counts when the text has stood still for a moment, at the latest "
-		   "after a "
-		   "second: a\n"
-		   "script may be going to read the rest of it."),
+		  "dump_tty_contents($self, tty)\n--\n\n"
+		  "Writes the text on a virtual console to the guest's journal."),
+	PY_METHOD(
+		"wait_until_tty_matches", wait_until_tty_matches,
+		"wait_until_tty_matches($self, tty, regexp, timeout=900)\n--\n\n"
+		"Waits until the text on a virtual console matches a regular expression. A match\n"
+		"that appears meanwhile counts when the text has stood still for a moment, at the\n"
+		"latest after a second: a script may be going to read the rest of it."),
 	PY_METHOD(
 		"screenshot", screenshot,
 		"screenshot($self, filename)\n--\n\n"

@@ -1,5 +1,5 @@
-/* machine.shell, machine.monitor and qmp_client.sock: sockets of Python's, whose other end is the driver's. The class
- * is in test_driver.machine.connection.
+/* machine.shell, machine.monitor and qmp_client.sock: sockets of Python's, whose other end is the
+ * driver's. The class is in test_driver.machine.connection.
  */
 #include "machine/py_machine.h"
 

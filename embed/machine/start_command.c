@@ -5,7 +5,8 @@
 
 const char py_start_command_line_doc[] =
 	"start_command_line(command, monitor, qmp, shell, allow_reboot, vsock=None)\n--\n\n"
-	"The shell command that starts a machine: `command` with QEMU's options for the sockets.";
+	"The shell command that starts a machine: `command` with QEMU's options for the\n"
+	"sockets.";
 
 PyObject *py_start_command_line_function(PyObject *self, PyObject *args)
 {

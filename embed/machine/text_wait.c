@@ -45,7 +45,8 @@ static int look(const struct py_text_wait *wait, const struct ntd_buf *bytes, bo
 	return wait->by_line ? found_in_a_line(wait, text) : found_in(wait, text);
 }
 
-/* A text that could not be had is none: no pattern is found in it. One that matches may be half drawn. */
+/* A text that could not be had is none: no pattern is found in it. One that matches may be half
+ * drawn. */
 static int attempt(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	struct py_blocking *blocking = py_blocking_of(waiter);
@@ -76,7 +77,7 @@ static char *observed(const void *arg)
 }
 
 PyObject *py_text_wait_run(struct py_text_wait *wait, PyObject *regexp, const char *step,
-			    double timeout)
+			   double timeout)
 {
 	_cleanup_pyref_ PyObject *pattern = py_regex(regexp, "regexp");
 	const struct ntd_wait how = {.step = step,

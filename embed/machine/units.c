@@ -11,9 +11,9 @@ static PyObject *systemctl(PyObject *object, PyObject *args, PyObject *kwargs)
 	int status;
 
 	if (!py_parse(args, kwargs, "O&|O&:systemctl", names, py_convert_text, &query,
-		       py_convert_text_or_none, &user) ||
-	    !PY_BLOCKING_CALL(status, ntd_machine_systemctl(machine, query.text, user.text,
-							     &output, waiter, error)))
+		      py_convert_text_or_none, &user) ||
+	    !PY_BLOCKING_CALL(status, ntd_machine_systemctl(machine, query.text, user.text, &output,
+							    waiter, error)))
 		return NULL;
 	return Py_BuildValue("(iN)", status, py_text(&output));
 }
@@ -28,12 +28,12 @@ static PyObject *job(PyObject *object, PyObject *args, PyObject *kwargs, const c
 	_cleanup_path_ struct py_path_arg unit = {0}, user = {0};
 	int status;
 
-	if (!py_parse(args, kwargs, format, names, py_convert_text, &unit,
-		       py_convert_text_or_none, &user))
+	if (!py_parse(args, kwargs, format, names, py_convert_text, &unit, py_convert_text_or_none,
+		      &user))
 		return NULL;
 	query = ntd_asprintf("%s %s", verb, unit.text);
 	if (!PY_BLOCKING_CALL(status, ntd_machine_systemctl(machine, query, user.text, &output,
-							     waiter, error)))
+							    waiter, error)))
 		return NULL;
 	return Py_BuildValue("(iN)", status, py_text(&output));
 }
@@ -57,9 +57,9 @@ static PyObject *wait_for_unit(PyObject *object, PyObject *args, PyObject *kwarg
 	int result;
 
 	if (!py_parse(args, kwargs, "O&|O&O&:wait_for_unit", names, py_convert_text, &unit,
-		       py_convert_text_or_none, &user, py_convert_duration, &timeout) ||
+		      py_convert_text_or_none, &user, py_convert_duration, &timeout) ||
 	    !PY_BLOCKING_CALL(result, ntd_machine_wait_for_unit(machine, unit.text, user.text,
-								 timeout, waiter, error)))
+								timeout, waiter, error)))
 		return NULL;
 	Py_RETURN_NONE;
 }
@@ -87,9 +87,9 @@ static PyObject *get_unit_info(PyObject *object, PyObject *args, PyObject *kwarg
 	int result;
 
 	if (!py_parse(args, kwargs, "O&|O&:get_unit_info", names, py_convert_text, &unit,
-		       py_convert_text_or_none, &user) ||
+		      py_convert_text_or_none, &user) ||
 	    !PY_BLOCKING_CALL(result, ntd_machine_unit_info(machine, unit.text, user.text,
-							     &properties, waiter, error)))
+							    &properties, waiter, error)))
 		return NULL;
 	return properties_dict(&properties);
 }
@@ -103,13 +103,13 @@ static PyObject *get_unit_property(PyObject *object, PyObject *args, PyObject *k
 	int result;
 
 	if (!py_parse(args, kwargs, "O&O&|O&:get_unit_property", names, py_convert_text, &unit,
-		       py_convert_text, &property, py_convert_text_or_none, &user))
+		      py_convert_text, &property, py_convert_text_or_none, &user))
 		return NULL;
 	if (!PY_BLOCKING_CALL(result,
-			       (value = ntd_machine_unit_property(machine, unit.text, property.text,
-								  user.text, waiter, error))
-				       ? 0
-				       : -1))
+			      (value = ntd_machine_unit_property(machine, unit.text, property.text,
+								 user.text, waiter, error))
+				      ? 0
+				      : -1))
 		return NULL;
 	return py_text_of(value);
 }
@@ -122,9 +122,9 @@ static PyObject *require_unit_state(PyObject *object, PyObject *args, PyObject *
 	int result;
 
 	if (!py_parse(args, kwargs, "O&|O&:require_unit_state", names, py_convert_text, &unit,
-		       py_convert_text, &state) ||
-	    !PY_BLOCKING_CALL(result, ntd_machine_require_unit_state(machine, unit.text,
-								      state.text, waiter, error)))
+		      py_convert_text, &state) ||
+	    !PY_BLOCKING_CALL(result, ntd_machine_require_unit_state(machine, unit.text, state.text,
+								     waiter, error)))
 		return NULL;
 	Py_RETURN_NONE;
 }
@@ -151,7 +151,7 @@ static PyObject *wait_for_file(PyObject *object, PyObject *args, PyObject *kwarg
 	int result;
 
 	if (!py_parse(args, kwargs, "O&|O&:wait_for_file", names, py_convert_text, &path,
-		       py_convert_duration, &timeout) ||
+		      py_convert_duration, &timeout) ||
 	    !PY_BLOCKING_CALL(
 		    result, ntd_machine_wait_for_file(machine, path.text, timeout, waiter, error)))
 		return NULL;
@@ -168,10 +168,10 @@ static PyObject *wait_for_port(PyObject *object, PyObject *args, PyObject *kwarg
 	int port, result;
 
 	if (!py_parse(args, kwargs, format, names, py_convert_port, &port, py_convert_text,
-		       &address, py_convert_duration, &timeout))
+		      &address, py_convert_duration, &timeout))
 		return NULL;
 	if (!PY_BLOCKING_CALL(result, ntd_machine_wait_for_port(machine, port, address.text, open,
-								 timeout, waiter, error)))
+								timeout, waiter, error)))
 		return NULL;
 	Py_RETURN_NONE;
 }
@@ -195,68 +195,58 @@ static PyObject *wait_for_open_unix_socket(PyObject *object, PyObject *args, PyO
 	int datagram = false, result;
 
 	if (!py_parse(args, kwargs, "O&|pO&:wait_for_open_unix_socket", names, py_convert_text,
-		       &path, &datagram, py_convert_duration, &timeout) ||
-	    !PY_BLOCKING_CALL(result,
-			       ntd_machine_wait_for_unix_socket(machine, path.text, datagram,
-								timeout, waiter, error)))
+		      &path, &datagram, py_convert_duration, &timeout) ||
+	    !PY_BLOCKING_CALL(result, ntd_machine_wait_for_unix_socket(machine, path.text, datagram,
+								       timeout, waiter, error)))
 		return NULL;
 	Py_RETURN_NONE;
 }
 
 PyMethodDef py_machine_unit_methods[] = {
 	PY_METHOD("systemctl", systemctl,
-		   "systemctl($self, q, user=None)\n--\n\n"
-		   "Runs `systemctl Q`, for a user if given: (exit status, output)."),
+		  "systemctl($self, q, user=None)\n--\n\n"
+		  "Runs `systemctl Q`, for a user if given: (exit status, output)."),
 	PY_METHOD("start_job", start_job,
-		   "start_job($self, jobname, user=None)\n--\n\n"
-		   "Runs `systemctl start`: (exit status, output)."),
+		  "start_job($self, jobname, user=None)\n--\n\n"
+		  "Runs `systemctl start`: (exit status, output)."),
 	PY_METHOD("stop_job", stop_job,
-		   "stop_job($self, jobname, user=None)\n--\n\n"
-		   "Runs `systemctl stop`: (exit status, output)."),
+		  "stop_job($self, jobname, user=None)\n--\n\n"
+		  "Runs `systemctl stop`: (exit status, output)."),
 	PY_METHOD("wait_for_job", wait_for_job,
-		   "wait_for_job($self, jobname)\n--\n\nThe older name of wait_for_unit()."),
+		  "wait_for_job($self, jobname)\n--\n\nThe older name of wait_for_unit()."),
 	PY_METHOD(
 		"wait_for_unit", wait_for_unit,
 		"wait_for_unit($self, unit, user=None, timeout=900)\n--\n\n"
-		"Waits until a systemd unit is active, which for a service means what its Type= "
-		"says.\n"
-		"RequestedAssertionFailed at once when it has failed, or is inactive and no job is "
-		"queued;\n"
-		"an answer without the state says nothing, and a systemctl that fails is asked "
-		"again for 5\n"
-		"seconds."),
+		"Waits until a systemd unit is active, which for a service means what its Type=\n"
+		"says. RequestedAssertionFailed at once when it has failed, or is inactive and no\n"
+		"job is queued; an answer without the state says nothing, and a systemctl that\n"
+		"fails is asked again for 5 seconds."),
 	PY_METHOD(
 		"get_unit_info", get_unit_info,
 		"get_unit_info($self, unit, user=None)\n--\n\nA dict of all properties of a unit."),
 	PY_METHOD("get_unit_property", get_unit_property,
-		   "get_unit_property($self, unit, property, user=None)\n--\n\nOne property of a "
-		   "unit."),
+		  "get_unit_property($self, unit, property, user=None)\n--\n\n"
+		  "One property of a unit."),
 	PY_METHOD("require_unit_state", require_unit_state,
-		   "require_unit_state($self, unit, require_state='active')\n--\n\n"
-		   "RequestedAssertionFailed unless the unit is in this state now."),
+		  "require_unit_state($self, unit, require_state='active')\n--\n\n"
+		  "RequestedAssertionFailed unless the unit is in this state now."),
 	PY_METHOD(
 		"wait_for_file", wait_for_file,
 		"wait_for_file($self, filename, timeout=900)\n--\n\n"
-		"Waits until a file exists in the guest. The name is not quoted. What is there at "
-		"the "
-		"first look\n"
-		"counts at once, and so do directories, sockets, pipes and devices; a regular file "
-		"that appears\n"
-		"meanwhile counts when two looks find it unchanged and not empty, at the latest a "
-		"second after\n"
-		"it appeared, so that it can be read then."),
+		"Waits until a file exists in the guest. The name is not quoted. What is there at\n"
+		"the first look counts at once, and so do directories, sockets, pipes and devices;\n"
+		"a regular file that appears meanwhile counts when two looks find it unchanged and\n"
+		"not empty, at the latest a second after it appeared, so that it can be read then."),
 	PY_METHOD("wait_for_open_port", wait_for_open_port,
-		   "wait_for_open_port($self, port, addr='localhost', timeout=900)\n--\n\n"
-		   "Waits until something listens on a TCP port, as seen from the guest: until a "
-		   "connection is\n"
-		   "accepted, whatever is said on it then."),
+		  "wait_for_open_port($self, port, addr='localhost', timeout=900)\n--\n\n"
+		  "Waits until something listens on a TCP port, as seen from the guest: until a\n"
+		  "connection is accepted, whatever is said on it then."),
 	PY_METHOD("wait_for_closed_port", wait_for_closed_port,
-		   "wait_for_closed_port($self, port, addr='localhost', timeout=900)\n--\n\n"
-		   "Waits until nothing listens on a TCP port, as seen from the guest."),
+		  "wait_for_closed_port($self, port, addr='localhost', timeout=900)\n--\n\n"
+		  "Waits until nothing listens on a TCP port, as seen from the guest."),
 	PY_METHOD("wait_for_open_unix_socket", wait_for_open_unix_socket,
-		   "wait_for_open_unix_socket($self, addr, is_datagram=False, timeout=900)\n--\n\n"
-		   "Waits until something listens on a Unix socket in the guest: until it can be "
-		   "connected to,\n"
-		   "not only until its file is there."),
+		  "wait_for_open_unix_socket($self, addr, is_datagram=False, timeout=900)\n--\n\n"
+		  "Waits until something listens on a Unix socket in the guest: until it can be\n"
+		  "connected to, not only until its file is there."),
 	{NULL, NULL, 0, NULL},
 };

@@ -1,11 +1,12 @@
-/* What the end of a Python program does that can be seen: joining threads and child processes, atexit functions,
- * `finally` of generators, and writing what is left in files' buffers. The interpreter itself is left as it is.
- * Finalizing it aborts the process when a daemon thread is writing to stderr just then; as it is, such threads wait
- * for the GIL until the process is gone.
+/* What the end of a Python program does that can be seen: joining threads and child processes,
+ * atexit functions, `finally` of generators, and writing what is left in files' buffers. The
+ * interpreter itself is left as it is. Finalizing it aborts the process when a daemon thread is
+ * writing to stderr just then; as it is, such threads wait for the GIL until the process is gone.
  *
- * The main thread does all this, and has FINISH_PATIENCE for it. When the run cannot wait for the main thread, another
- * thread does as much of it as can be done beside that one, in an end that has a time limit (session/ending.c): a
- * thread of the script that holds the GIL for ever costs that time, and nothing else.
+ * The main thread does all this, and has FINISH_PATIENCE for it. When the run cannot wait for the
+ * main thread, another thread does as much of it as can be done beside that one, in an end that has
+ * a time limit (session/ending.c): a thread of the script that holds the GIL for ever costs that
+ * time, and nothing else.
  *
  * The state below is global because an end is the process's.
  */
@@ -43,7 +44,8 @@ static void call_exit_functions(void)
 		Py_XDECREF(call_if_imported("atexit", "_run_exitfuncs"));
 }
 
-/* Calls the method of each object that is a `kind`. Objects may lie about their class; types do not. */
+/* Calls the method of each object that is a `kind`. Objects may lie about their class; types do
+ * not. */
 static void call_each(PyTypeObject *kind, const char *method)
 {
 	_cleanup_pyref_ PyObject *objects = py_call("gc", "get_objects", "()");
@@ -59,7 +61,8 @@ static void call_each(PyTypeObject *kind, const char *method)
 	PyErr_Clear();
 }
 
-/* Flushes all files twice: what the first flush of one file wrote may be in the buffer of another. */
+/* Flushes all files twice: what the first flush of one file wrote may be in the buffer of
+ * another. */
 void py_ending_write_files(void)
 {
 	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("_io");
@@ -137,7 +140,8 @@ static void end_process(struct ntd_session *session, PyObject *process, int64_t 
 	}
 }
 
-/* Python would wait for ever for the processes that multiprocessing has started, unless they are daemons. */
+/* Python would wait for ever for the processes that multiprocessing has started, unless they are
+ * daemons. */
 static void end_processes(struct ntd_session *session)
 {
 	_cleanup_pyref_ PyObject *children =

@@ -1,12 +1,13 @@
-/* The Python prompt: in place of the script (--interactive) or after its failure (--pause-on-failure). The
- * prompt itself is test_driver/repl.py.
+/* The Python prompt: in place of the script (--interactive) or after its failure
+ * (--pause-on-failure). The prompt itself is test_driver/repl.py.
  *
- * An exception of what is typed, KeyboardInterrupt included, is shown by the prompt, which goes on; a
- * signal that ends the run comes through it as SystemExit.
+ * An exception of what is typed, KeyboardInterrupt included, is shown by the prompt, which goes on;
+ * a signal that ends the run comes through it as SystemExit.
  */
 #include "embed.h"
 
-/* Shows the prompt with these names, and `reload` unless the script has one; -1 with SystemExit for exit(). */
+/* Shows the prompt with these names, and `reload` unless the script has one; -1 with SystemExit for
+ * exit(). */
 static int prompt(struct py_state *state, PyObject *symbols, const char *banner)
 {
 	_cleanup_pyref_ PyObject *repl = PyImport_ImportModule("test_driver.repl");
@@ -53,7 +54,8 @@ void py_prompt_announce_pause(struct py_state *state)
 			"one, a failure ends the run");
 }
 
-/* Whether the exception is a failure of the script. Who ends the run with a signal wants it to end. */
+/* Whether the exception is a failure of the script. Who ends the run with a signal wants it to
+ * end. */
 static bool is_failure(PyObject *exception)
 {
 	_cleanup_pyref_ PyObject *code = NULL;

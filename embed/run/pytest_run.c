@@ -225,30 +225,29 @@ PyMethodDef py_pytest_functions[] = {
 	{"begin_test", begin_test, METH_VARARGS,
 	 "begin_test(title)\n--\n\nA test begins; returns where the log is, for recall()."},
 	{"end_test", end_test, METH_VARARGS,
-	 "end_test(failed, skipped)\n--\n\nThe test has ended; `skipped` is why it was skipped, or "
-	 "None."},
+	 "end_test(failed, skipped)\n--\n\n"
+	 "The test has ended; `skipped` is why it was skipped, or None."},
 	{"recall", recall, METH_VARARGS,
-	 "recall(position, machine)\n--\n\nWhat was logged since then: the lines of a machine's "
-	 "console, or,\nwithout a machine, messages and steps."},
+	 "recall(position, machine)\n--\n\n"
+	 "What was logged since then: the lines of a machine's console, or, without a\n"
+	 "machine, messages and steps."},
 	{"spent", spent, METH_NOARGS,
 	 "spent()\n--\n\nSeconds until now: (boot, waiting, commands)."},
 	{"cause_of_death", cause_of_death, METH_O,
-	 "cause_of_death(machine)\n--\n\nWhy QEMU ended though nobody had asked it to; None when "
-	 "it "
-	 "has not."},
+	 "cause_of_death(machine)\n--\n\n"
+	 "Why QEMU ended though nobody had asked it to; None when it has not."},
 	{"collect", collect, METH_VARARGS,
-	 "collect(machine, directory)\n--\n\nWrites what the machine can still tell to files; of "
-	 "the journal "
-	 "what is\nof this test."},
+	 "collect(machine, directory)\n--\n\n"
+	 "Writes what the machine can still tell to files; of the journal what is of this\n"
+	 "test."},
 	{"leave_if_forked", leave_if_forked, METH_O,
-	 "leave_if_forked(exception)\n--\n\nIn a process that a test has forked: ends it, as the "
-	 "exception "
-	 "or None says."},
+	 "leave_if_forked(exception)\n--\n\n"
+	 "In a process that a test has forked: ends it, as the exception or None says."},
 	{"ending", ending, METH_NOARGS,
 	 "ending()\n--\n\nThe signal that has come to end the run, SIGTERM or SIGHUP, or 0."},
 	{"printable", printable, METH_VARARGS,
-	 "printable(text, colours)\n--\n\nThe text without what commands a terminal; colours "
-	 "may stay."},
+	 "printable(text, colours)\n--\n\n"
+	 "The text without what commands a terminal; colours may stay."},
 	{"pause", pause_run, METH_VARARGS,
 	 "pause(names, banner)\n--\n\nA prompt with these names; SystemExit for exit()."},
 	{NULL, NULL, 0, NULL},

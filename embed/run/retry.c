@@ -3,11 +3,10 @@
 
 const char py_retry_doc[] =
 	"retry(fn, timeout_seconds=900, timeout=None)\n--\n\n"
-	"Calls fn(False) at once and then every second until it returns something true; when the "
-	"time\n"
-	"is over, fn(True) once more, which with a time of 0 is the only call. Then\n"
-	"RequestedAssertionFailed. Exceptions of fn pass. timeout_seconds is the older name of "
-	"timeout.";
+	"Calls fn(False) at once and then every second until it returns something true;\n"
+	"when the time is over, fn(True) once more, which with a time of 0 is the only\n"
+	"call. Then RequestedAssertionFailed. Exceptions of fn pass. timeout_seconds is the\n"
+	"older name of timeout.";
 
 static int try_function(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_error **err)
 {
@@ -50,8 +49,8 @@ PyObject *py_retry_function(PyObject *self, PyObject *args, PyObject *kwargs)
 	double seconds = NTD_NO_TIMEOUT, timeout = NTD_NO_TIMEOUT;
 	PyObject *function;
 
-	if (!py_parse(args, kwargs, "O|O&O&:retry", names, &function, py_convert_duration,
-		       &seconds, py_convert_duration, &timeout) ||
+	if (!py_parse(args, kwargs, "O|O&O&:retry", names, &function, py_convert_duration, &seconds,
+		      py_convert_duration, &timeout) ||
 	    !py_one_of_two(args, kwargs, names, 1, "retry"))
 		return NULL;
 	seconds = timeout >= 0 ? timeout : seconds >= 0 ? seconds : NTD_DEFAULT_TIMEOUT;

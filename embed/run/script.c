@@ -30,8 +30,9 @@ static bool has_assert(const char *script)
 	return false;
 }
 
-/* By Python's compile(), for which a script is text: a coding cookie in it means nothing, and a NUL is an
- * error, where functions of C would take a cookie at its word and the text as over at a NUL. */
+/* By Python's compile(), for which a script is text: a coding cookie in it means nothing, and a NUL
+ * is an error, where functions of C would take a cookie at its word and the text as over at a NUL.
+ */
 static PyObject *compile_plainly(PyObject *text, const char *file_name)
 {
 	return py_call("builtins", "compile", "(Ossii)", text, file_name, "exec", 0, true);
@@ -44,7 +45,7 @@ static PyObject *compile_text(PyObject *text)
 
 	if (utf8 && has_assert(utf8))
 		return py_call("test_driver.assert_rewriting", "compile_script", "(Os)", text,
-				script_name);
+			       script_name);
 	code = utf8 ? compile_plainly(text, script_name) : NULL;
 	return code ? PyTuple_Pack(1, code) : NULL;
 }
@@ -193,8 +194,9 @@ int py_script_execute_code(PyObject *driver, PyObject *parts)
 
 int py_script_execute(struct py_state *state)
 {
-	return state->mode == NTD_MODE_PYTEST ? py_pytest_execute(state)
-					      : py_script_execute_code(state->driver, state->script_code);
+	return state->mode == NTD_MODE_PYTEST
+		       ? py_pytest_execute(state)
+		       : py_script_execute_code(state->driver, state->script_code);
 }
 
 /* ---- telling about a failure */
@@ -345,8 +347,8 @@ int py_script_exit_status(PyObject *exception)
 	return (int)(status & 0xff);
 }
 
-/* Of a run that failed by itself, what the machines can still tell is kept. Returns the exit status: another
- * one when this is ended by a signal. */
+/* Of a run that failed by itself, what the machines can still tell is kept. Returns the exit
+ * status: another one when this is ended by a signal. */
 static int collect_evidence(struct py_state *state, int status)
 {
 	int result;
@@ -359,8 +361,8 @@ static int collect_evidence(struct py_state *state, int status)
 	return status;
 }
 
-/* With --debug-hook-attach, a debugger may look at the failure while the machines still run. Returns the
- * exit status: another one when the wait for it is ended by a signal. */
+/* With --debug-hook-attach, a debugger may look at the failure while the machines still run.
+ * Returns the exit status: another one when the wait for it is ended by a signal. */
 static int break_after(struct py_state *state, PyObject *exception, int status)
 {
 	_cleanup_pyref_ PyObject *debug = NULL, *result = NULL;

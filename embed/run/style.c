@@ -1,7 +1,7 @@
 /* Which syntax a test script has: a program, executed from top to bottom, or tests for pytest.
  *
- * Most scripts are programs, and start without a look at their syntax: only where a line defines something
- * that could be a test, or a comment says the style, is test_driver_pytest.style asked.
+ * Most scripts are programs, and start without a look at their syntax: only where a line defines
+ * something that could be a test, or a comment says the style, is test_driver_pytest.style asked.
  */
 #include "embed.h"
 
@@ -34,8 +34,7 @@ static bool may_have_style(const char *text)
 }
 
 /* `level`: of the line that says so. */
-static int decide(struct py_state *state, enum ntd_mode mode, enum ntd_level level,
-		  const char *why)
+static int decide(struct py_state *state, enum ntd_mode mode, enum ntd_level level, const char *why)
 {
 	state->mode = mode;
 	free(state->mode_reason);

@@ -167,8 +167,8 @@ static void measure_trips(struct vde_client clients[static 2], double *results)
 	stop(other);
 }
 
-/* Which of three processes share a CPU changes a round trip by a factor of three, so that is not left
- * to the scheduler: the clients are on the first CPU and the switch on the second. */
+/* Which of three processes share a CPU changes a round trip by a factor of three, so that is not
+ * left to the scheduler: the clients are on the first CPU and the switch on the second. */
 static void pin(int cpu)
 {
 	cpu_set_t set;

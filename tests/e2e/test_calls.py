@@ -310,7 +310,7 @@ for target in machine, QemuMachine:
 
 
 def test_the_table_is_what_the_methods_in_python_do():
-    source = (harness.ROOT / "embed/machine_calls.c").read_text()
+    source = (harness.ROOT / "embed/machine/calls.c").read_text()
     rows = {caller: set(re.findall(r'"([\w.]+)"', callees))
             for caller, callees in re.findall(r'\{"([\w.]+)",\s*\{([^}]*)\}\}', source)}
     tree = ast.parse((harness.ROOT / "embed/py/test_driver/machine/overridden.py").read_text())

@@ -1,5 +1,5 @@
-/* A line of a machine's console as text: any bytes become UTF-8 that is valid by another reckoning than
- * the one under test, and nothing that is fine is lost.
+/* A line of a machine's console as text: any bytes become UTF-8 that is valid by another reckoning
+ * than the one under test, and nothing that is fine is lost.
  */
 #include "base/text.h"
 

@@ -1,5 +1,6 @@
-/* The bytes of a QMP connection, taken apart into messages: all at once, and with the second part arriving
- * later, split where the first byte says. What is written from a message reads back the same.
+/* The bytes of a QMP connection, taken apart into messages: all at once, and with the second part
+ * arriving later, split where the first byte says. What is written from a message reads back the
+ * same.
  */
 #include "qemu/qmp.h"
 

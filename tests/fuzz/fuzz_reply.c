@@ -1,5 +1,6 @@
-/* The bytes of the root shell, as a guest may send them: anything, in any pieces. The sizes of the pieces
- * follow from the first byte. What is understood must not depend on them, and must keep its promises.
+/* The bytes of the root shell, as a guest may send them: anything, in any pieces. The sizes of the
+ * pieces follow from the first byte. What is understood must not depend on them, and must keep its
+ * promises.
  */
 #include "channel/reply.h"
 
@@ -53,7 +54,8 @@ static void feed(struct ntd_reply *reply, const uint8_t *data, size_t size,
 		require(left < before && at == piece + size - left);
 		require(event != NTD_REPLY_NONE || !left);
 		if (event == NTD_REPLY_COMPLETE || event == NTD_REPLY_PIECE) {
-			/* Only a line that ends with the token does that; part of it may have come before. */
+			/* Only a line that ends with the token does that; part of it may have come
+			 * before. */
 			require(at[-1] == '\n');
 			for (size_t i = 1; i < sizeof TOKEN && at - 1 - i >= piece; i++)
 				require(at[-1 - (ptrdiff_t)i] == TOKEN[sizeof TOKEN - 1 - i]);

@@ -1,5 +1,5 @@
-/* A serial console whose guest the test plays itself: what is printed into one end of a pipe, and what has
- * come of it.
+/* A serial console whose guest the test plays itself: what is printed into one end of a pipe, and
+ * what has come of it.
  */
 #pragma once
 

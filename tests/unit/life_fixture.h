@@ -1,5 +1,6 @@
-/* Machines whose QEMU is tests/fake/run-fake-vm, below a real keeper. Faults are ordered by the environment
- * of the start script, see there. The tests run in the project's root, as `make unit` runs them.
+/* Machines whose QEMU is tests/fake/run-fake-vm, below a real keeper. Faults are ordered by the
+ * environment of the start script, see there. The tests run in the project's root, as `make unit`
+ * runs them.
  */
 #pragma once
 

@@ -1,5 +1,5 @@
-/* Finding processes that a test has started, wherever they have gone: by a variable in the environment
- * that they were started with.
+/* Finding processes that a test has started, wherever they have gone: by a variable in the
+ * environment that they were started with.
  */
 #pragma once
 
@@ -32,8 +32,8 @@ static inline int count_marked(const char *mark)
 	return count;
 }
 
-/* Waits until there are `count`, at most `patience` ns. One count decides: a process in the middle of its exec
- * has no environment either, so the next one may find more. */
+/* Waits until there are `count`, at most `patience` ns. One count decides: a process in the middle
+ * of its exec has no environment either, so the next one may find more. */
 static inline bool await_marked(const char *mark, int count, int64_t patience)
 {
 	int64_t deadline = ntd_after(patience);
@@ -44,8 +44,8 @@ static inline bool await_marked(const char *mark, int count, int64_t patience)
 	return present == count;
 }
 
-/* A start script's worth of processes that a single kill() does not reach: in sessions of their own,
- * without a parent, deaf to signals. The shell that is to start them is counted. */
+/* A start script's worth of processes that a single kill() does not reach: in sessions of their
+ * own, without a parent, deaf to signals. The shell that is to start them is counted. */
 #define FAMILY                                                                                     \
 	"setsid sh -c 'sleep 1000 & exec sleep 1000' & (setsid -f sleep 1000); trap '' TERM HUP; " \
 	"sh -c 'sleep 1000 & exec sleep 1000' & "

@@ -1,6 +1,6 @@
-/* A root shell whose other end is a real bash of this host, started as a guest's is: standard input and
- * output are the channel. The test keeps the guest's end open, too, and says on it what a guest's firmware
- * or init would.
+/* A root shell whose other end is a real bash of this host, started as a guest's is: standard input
+ * and output are the channel. The test keeps the guest's end open, too, and says on it what a
+ * guest's firmware or init would.
  */
 #pragma once
 

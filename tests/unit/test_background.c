@@ -1,4 +1,5 @@
-/* Files written in the background, with a pipe that nobody reads in the place of a disk that hangs. */
+/* Files written in the background, with a pipe that nobody reads in the place of a disk that
+ * hangs. */
 #include "unit.h"
 
 #include "report/background.h"

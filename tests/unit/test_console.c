@@ -1,5 +1,5 @@
-/* The serial console: what goes into one end of a pipe comes out as raw bytes, as log events, as lines
- * for waits, and as text for messages.
+/* The serial console: what goes into one end of a pipe comes out as raw bytes, as log events, as
+ * lines for waits, and as text for messages.
  */
 #include "console_fixture.h"
 

@@ -1,5 +1,5 @@
-/* Machines that do not as they should: every wait ends, with an error that names the machine and what
- * happened to it, and nothing is left.
+/* Machines that do not as they should: every wait ends, with an error that names the machine and
+ * what happened to it, and nothing is left.
  */
 #include "interrupted.h"
 #include "life_fixture.h"
@@ -192,7 +192,8 @@ static void a_limit_without_an_end_is_no_limit(void **state)
 	assert_true(ntd_boot_deadline(machine, ntd_now()) == NTD_FOREVER);
 }
 
-/* The start, which its script begins by talking, and the boot take longer than the silence that is allowed. */
+/* The start, which its script begins by talking, and the boot take longer than the silence that is
+ * allowed. */
 static void a_boot_that_goes_on_talking_is_waited_for(void **state)
 {
 	struct fixture *fixture = *state;

@@ -1,5 +1,5 @@
-/* Two threads of a script that use one machine, and each other's, at the same time. Whether they meet in memory is for
- * `make tsan` to see; here it is that every call ends, and how.
+/* Two threads of a script that use one machine, and each other's, at the same time. Whether they
+ * meet in memory is for `make tsan` to see; here it is that every call ends, and how.
  */
 #include "life_fixture.h"
 
@@ -135,7 +135,8 @@ static void settings_meet_starts(void **state)
 	run_together(*state, machine_new(*state, "server", NULL), set_everything, start_and_crash);
 }
 
-/* One thread has ended the machine's process, another has started the machine again: there is nothing to wait for. */
+/* One thread has ended the machine's process, another has started the machine again: there is
+ * nothing to wait for. */
 static void an_end_is_that_of_one_process(void **state)
 {
 	struct ntd_machine *machine = machine_new(*state, "server", NULL);

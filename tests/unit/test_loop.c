@@ -53,8 +53,8 @@ static void end_of_batch(struct ntd_timer *timer)
 	sem_post(&all->fixture->done);
 }
 
-/* Frees the source whose event is still to come, puts another one into its slot, and frees itself.
- */
+/* Frees the source whose event is still to come, puts another one into its slot, and frees
+ * itself. */
 static void pair_ready(struct ntd_source *source, uint32_t events)
 {
 	struct sources *all = ntd_container_of(source, struct watched, source)->all;

@@ -1,5 +1,5 @@
-/* The human monitor, against a peer that the test plays itself: what QEMU would have read is checked,
- * what QEMU would have said is written, while commands wait on threads of their own.
+/* The human monitor, against a peer that the test plays itself: what QEMU would have read is
+ * checked, what QEMU would have said is written, while commands wait on threads of their own.
  */
 #include "peer.h"
 

@@ -1,4 +1,5 @@
-/* A VLAN's tap interface, in a network and a mount namespace of this program's own. Only root can make these. */
+/* A VLAN's tap interface, in a network and a mount namespace of this program's own. Only root can
+ * make these. */
 #include "test_net_fixture.h"
 
 #include "net/tap.h"

@@ -10,7 +10,8 @@
 
 enum { GLYPH_WIDTH = 5, GLYPH_HEIGHT = 7, WIDTH = 360, HEIGHT = 120 };
 
-/* Rows of five pixels. Round letters are hard to tell in a font so coarse, so HELL of HELLO is looked for. */
+/* Rows of five pixels. Round letters are hard to tell in a font so coarse, so HELL of HELLO is
+ * looked for. */
 static const struct {
 	char letter;
 	const char *rows;

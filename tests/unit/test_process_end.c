@@ -1,5 +1,6 @@
-/* Nothing that was started is left: not by a process that ends or is killed, nor by a driver or a keeper
- * that is killed. The last two need a driver to kill: this program, started again with a role.
+/* Nothing that was started is left: not by a process that ends or is killed, nor by a driver or a
+ * keeper that is killed. The last two need a driver to kill: this program, started again with a
+ * role.
  */
 #include "process_fixture.h"
 
@@ -29,7 +30,8 @@ static void a_tree_is_killed_with_those_that_left_it(void **state)
 	assert_int_equal(WTERMSIG(watch->status), SIGKILL);
 }
 
-/* The init of a pid namespace, as a container's: what loses its parent there becomes its child. -1: not allowed. */
+/* The init of a pid namespace, as a container's: what loses its parent there becomes its child. -1:
+ * not allowed. */
 static pid_t start_namespace(void)
 {
 	pid_t init = (pid_t)syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, NULL, NULL, NULL, NULL);
@@ -242,7 +244,8 @@ static int role_driver(const char *sweep)
 	return be_ready() || pause();
 }
 
-/* Writes its number to the file "term" when it is told to end, and ends once there is a file "go". */
+/* Writes its number to the file "term" when it is told to end, and ends once there is a file
+ * "go". */
 #define POLITE                                                                                     \
 	"trap 'echo $$ >term; while [ ! -e go ]; do sleep 0.05; done; : >cleaned; exit' TERM; "
 /* Gives itself away when it is asked, and does not end. */
@@ -278,7 +281,8 @@ static int role_driver_with_grace(const char *directory)
 	return be_ready() || pause();
 }
 
-/* Somebody kills the keeper, while it starts two processes more: all of them are told to be gone. */
+/* Somebody kills the keeper, while it starts two processes more: all of them are told to be
+ * gone. */
 static int role_keeper_killed(const char *unused)
 {
 	struct watch *running, *first, *second;

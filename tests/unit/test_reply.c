@@ -1,5 +1,5 @@
-/* The parser of the root shell's bytes. Each story is told in pieces of several sizes, a byte at a time
- * among them, and must be understood in the same way each time.
+/* The parser of the root shell's bytes. Each story is told in pieces of several sizes, a byte at a
+ * time among them, and must be understood in the same way each time.
  */
 #include "unit.h"
 

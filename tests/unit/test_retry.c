@@ -242,7 +242,8 @@ static void the_last_attempt_may_hold(void **state)
 	assert_true(action.last[1]);
 }
 
-/* Never closer than 10 ms, never further apart than 250, and the last attempt when the limit has passed. */
+/* Never closer than 10 ms, never further apart than 250, and the last attempt when the limit has
+ * passed. */
 static void probes_are_paced_by_the_time_waited(void **state)
 {
 	struct action action = {0};

@@ -177,7 +177,8 @@ static void what_nobody_has_read_is_taken_back(void **state)
 	assert_int_equal(recv(fd, &(char){0}, 1, MSG_DONTWAIT), -1);
 }
 
-/* A guest that never stops writing what nobody reads, with and without a script that has asked for its end. */
+/* A guest that never stops writing what nobody reads, with and without a script that has asked for
+ * its end. */
 static void the_oldest_bytes_are_dropped(void **state)
 {
 	enum { BLOCK = 1 << 20, BLOCKS = 20, LIMIT = 16 << 20 };
@@ -196,7 +197,8 @@ static void the_oldest_bytes_are_dropped(void **state)
 	assert_int_equal(ntd_buf_bytes(&fixture->taken)[fixture->taken.len - 1], 'a' + BLOCKS - 1);
 }
 
-/* Whether the loop's end is closed, which a loop that is told for ever of the same would not come to. */
+/* Whether the loop's end is closed, which a loop that is told for ever of the same would not come
+ * to. */
 static void assert_hung_up(struct fixture *fixture, int how)
 {
 	struct pollfd polled = {.fd = end_of(fixture), .events = POLLRDHUP};

@@ -79,7 +79,8 @@ static void output_is_bytes_and_may_be_much(void **state)
 			fail_msg("byte %zu is %d", i, ntd_buf_bytes(&result.output)[i]);
 }
 
-/* Around the size from which on it comes in pieces, and with what a shell's variable cannot hold. */
+/* Around the size from which on it comes in pieces, and with what a shell's variable cannot
+ * hold. */
 static void output_of_any_size_and_kind_comes_back(void **state)
 {
 	static const struct {

@@ -1,5 +1,5 @@
-/* The root shell when things go wrong: commands that are given up, shells that begin anew or end, output
- * that is held open.
+/* The root shell when things go wrong: commands that are given up, shells that begin anew or end,
+ * output that is held open.
  */
 #include "interrupted.h"
 #include "shell_fixture.h"

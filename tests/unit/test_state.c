@@ -1,5 +1,5 @@
-/* The whole table of a machine's life, against expectations that come from what the states and events
- * mean to a script, and against rules that hold for every state.
+/* The whole table of a machine's life, against expectations that come from what the states and
+ * events mean to a script, and against rules that hold for every state.
  */
 #include "unit.h"
 
@@ -82,8 +82,8 @@ static void processes_come_and_go_with_the_right_actions(void **state)
 		}
 }
 
-/* Whatever happens in whatever order, a machine that is told to stop and whose process ends is down,
- * and can be started. */
+/* Whatever happens in whatever order, a machine that is told to stop and whose process ends is
+ * down, and can be started. */
 static void every_state_has_a_way_down(void **state)
 {
 	static const enum ntd_machine_event way[] = {NTD_MACHINE_STOP, NTD_MACHINE_EXIT,

@@ -182,8 +182,8 @@ static void a_slow_receiver_is_alone_in_it(void **state)
 	}
 }
 
-/* A flood, which makes the sender rest: it still gets through, and the sender is heard afterwards.
- */
+/* A flood, which makes the sender rest: it still gets through, and the sender is heard
+ * afterwards. */
 static void a_flood_goes_on_after_rests(void **state)
 {
 	enum { FRAMES = 20000 };

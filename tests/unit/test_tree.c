@@ -168,7 +168,8 @@ static void what_cannot_be_removed_is_named(void **state)
 	assert_fails(ntd_tree_remove(at("file/below"), &err), NTD_E_SYS, "/file/below: ");
 }
 
-/* As by chattr +i or +a. Skips the test where that is not possible, before anything has been so changed. */
+/* As by chattr +i or +a. Skips the test where that is not possible, before anything has been so
+ * changed. */
 static void set_attributes(const char *name, int wanted)
 {
 	_cleanup_fd_ int fd = open(at(name), O_RDONLY);
