@@ -1,5 +1,6 @@
 #include "qemu/monitor.h"
 
+#include "base/list.h"
 #include "loop/output.h"
 
 #include <errno.h>
@@ -15,8 +16,7 @@ struct command {
 	struct ntd_monitor *monitor;
 	const char *line;
 	struct ntd_buf *reply;
-	struct command *next;
-	bool queued;
+	struct ntd_list_link link;
 };
 
 struct ntd_monitor {
@@ -25,22 +25,23 @@ struct ntd_monitor {
 	struct ntd_source socket; /* fd -1: closed */
 	struct ntd_buf out, in;
 	struct ntd_script_socket script;
-	struct command *first, **last; /* first is sent when `busy` */
+	struct ntd_list commands; /* the first has been sent if `busy` */
 	bool busy;
 	bool stale; /* the reply to an abandoned command is still to come */
 	void (*prompted)(void *owner);
 	void *owner;
 };
 
+static struct command *first_command(const struct ntd_monitor *monitor)
+{
+	return ntd_list_first(&monitor->commands, struct command, link);
+}
+
 /* What has been read is the reply to the first command. */
 static void finish_first(struct ntd_monitor *monitor)
 {
-	struct command *command = monitor->first;
+	struct command *command = ntd_list_take(&monitor->commands, struct command, link);
 
-	monitor->first = command->next;
-	if (!monitor->first)
-		monitor->last = &monitor->first;
-	command->queued = false;
 	monitor->busy = false;
 	ntd_buf_append(command->reply, ntd_buf_bytes(&monitor->in), monitor->in.len);
 	ntd_buf_clear(&monitor->in);
@@ -57,7 +58,7 @@ static bool at_prompt(const struct ntd_buf *text)
 /* Sends the first command when nothing is under way. */
 static void pump(struct ntd_monitor *monitor)
 {
-	const struct command *command = monitor->first;
+	const struct command *command = first_command(monitor);
 
 	if (!command || monitor->busy || monitor->stale || monitor->prompted ||
 	    monitor->socket.fd < 0)
@@ -133,7 +134,7 @@ void ntd_monitor_close(struct ntd_monitor *monitor)
 	ntd_source_remove(&monitor->socket);
 	ntd_close_fd(&monitor->socket.fd);
 	ntd_script_socket_close(&monitor->script);
-	while (monitor->first)
+	while (!ntd_list_empty(&monitor->commands))
 		finish_first(monitor);
 }
 
@@ -167,9 +168,7 @@ static void command_begin(struct ntd_request *request)
 						   monitor->machine));
 		return;
 	}
-	command->queued = true;
-	*monitor->last = command;
-	monitor->last = &command->next;
+	ntd_list_append(&monitor->commands, &command->link);
 	pump(monitor);
 }
 
@@ -177,19 +176,12 @@ static void command_abandon(struct ntd_request *request)
 {
 	struct command *command = ntd_container_of(request, struct command, request);
 	struct ntd_monitor *monitor = command->monitor;
-	struct command **link = &monitor->first;
 
-	if (!command->queued)
-		return;
-	if (*link == command && monitor->busy) {
+	if (monitor->busy && first_command(monitor) == command) {
 		monitor->busy = false;
 		monitor->stale = command->line;
 	}
-	while (*link != command)
-		link = &(*link)->next;
-	*link = command->next;
-	if (!*link)
-		monitor->last = link;
+	ntd_list_unlink(&command->link);
 }
 
 int ntd_monitor_command(struct ntd_monitor *monitor, const char *line, struct ntd_buf *reply,
@@ -217,7 +209,6 @@ struct ntd_monitor *ntd_monitor_new(struct ntd_loop *loop, const char *machine)
 	*monitor = (struct ntd_monitor){.loop = loop,
 					.machine = ntd_strdup(machine),
 					.socket = {.fd = -1, .ready = socket_ready}};
-	monitor->last = &monitor->first;
 	ntd_script_socket_init(&monitor->script, loop, script_wrote);
 	return monitor;
 }

@@ -4,6 +4,7 @@
  */
 #include "qemu/qmp.h"
 
+#include "base/list.h"
 #include "loop/output.h"
 
 #include <errno.h>
@@ -18,9 +19,9 @@ struct ntd_qmp {
 	struct ntd_source socket; /* fd -1: closed */
 	struct ntd_buf out, in;
 	struct ntd_script_socket script;
-	struct exchange *exchanges; /* commands without a reply yet */
-	struct exchange *event_waits, **last_wait;
-	cJSON *events; /* array */
+	struct ntd_list exchanges;   /* commands without a reply yet */
+	struct ntd_list event_waits; /* in the order in which events go to them */
+	cJSON *events;               /* array */
 	unsigned last_id;
 	ntd_qmp_ready *ready; /* until the capabilities are negotiated */
 	void *owner;
@@ -33,7 +34,7 @@ struct ntd_qmp {
 struct exchange {
 	struct ntd_request request;
 	struct ntd_qmp *qmp;
-	struct exchange *next;
+	struct ntd_list_link link;
 	const char *command; /* NULL: waits for an event */
 	const cJSON *arguments;
 	cJSON *reply;
@@ -86,12 +87,9 @@ const char *ntd_qmp_text(const cJSON *message)
 
 static void deliver_event(struct ntd_qmp *qmp, cJSON *event)
 {
-	struct exchange *wait = qmp->event_waits;
+	struct exchange *wait = ntd_list_take(&qmp->event_waits, struct exchange, link);
 
 	if (wait) {
-		qmp->event_waits = wait->next;
-		if (!qmp->event_waits)
-			qmp->last_wait = &qmp->event_waits;
 		wait->reply = event;
 		ntd_request_complete(&wait->request, NULL);
 		return;
@@ -124,15 +122,20 @@ static void deliver_to_script(struct ntd_qmp *qmp, const cJSON *reply)
 	ntd_script_socket_add(&qmp->script, "\n", 1);
 }
 
+/* The command that waits for the reply with this id, or NULL. */
+static struct exchange *find_exchange(struct ntd_qmp *qmp, const cJSON *id)
+{
+	ntd_list_each (struct exchange, exchange, &qmp->exchanges, link)
+		if (cJSON_IsNumber(id) && id->valuedouble == exchange->id)
+			return exchange;
+	return NULL;
+}
+
 static void deliver_reply(struct ntd_qmp *qmp, cJSON *reply)
 {
 	const cJSON *id = cJSON_GetObjectItemCaseSensitive(reply, "id");
-	struct exchange **link = &qmp->exchanges;
-	struct exchange *exchange;
+	struct exchange *exchange = find_exchange(qmp, id);
 
-	while (*link && !(cJSON_IsNumber(id) && id->valuedouble == (*link)->id))
-		link = &(*link)->next;
-	exchange = *link;
 	if (!exchange) {
 		if (is_ours(qmp, id))
 			deliver_answer(qmp, id, reply);
@@ -141,7 +144,7 @@ static void deliver_reply(struct ntd_qmp *qmp, cJSON *reply)
 		cJSON_Delete(reply);
 		return;
 	}
-	*link = exchange->next;
+	ntd_list_unlink(&exchange->link);
 	cJSON_DeleteItemFromObjectCaseSensitive(reply, "id");
 	exchange->reply = reply;
 	ntd_request_complete(&exchange->request, NULL);
@@ -202,6 +205,14 @@ int ntd_qmp_open(struct ntd_qmp *qmp, int fd, ntd_qmp_ready *ready, void *owner,
 	return ntd_source_add(qmp->loop, &qmp->socket, EPOLLIN, err);
 }
 
+static void fail_all(struct ntd_list *exchanges, const struct ntd_error *why)
+{
+	struct exchange *exchange;
+
+	while ((exchange = ntd_list_take(exchanges, struct exchange, link)))
+		ntd_request_complete(&exchange->request, ntd_error_copy(why));
+}
+
 void ntd_qmp_close(struct ntd_qmp *qmp, const struct ntd_error *why)
 {
 	ntd_qmp_ready *ready = ntd_steal(&qmp->ready);
@@ -209,19 +220,8 @@ void ntd_qmp_close(struct ntd_qmp *qmp, const struct ntd_error *why)
 	ntd_source_remove(&qmp->socket);
 	ntd_close_fd(&qmp->socket.fd);
 	ntd_script_socket_close(&qmp->script);
-	while (qmp->exchanges) {
-		struct exchange *exchange = qmp->exchanges;
-
-		qmp->exchanges = exchange->next;
-		ntd_request_complete(&exchange->request, ntd_error_copy(why));
-	}
-	while (qmp->event_waits) {
-		struct exchange *wait = qmp->event_waits;
-
-		qmp->event_waits = wait->next;
-		ntd_request_complete(&wait->request, ntd_error_copy(why));
-	}
-	qmp->last_wait = &qmp->event_waits;
+	fail_all(&qmp->exchanges, why);
+	fail_all(&qmp->event_waits, why);
 	if (ready)
 		ready(qmp->owner, why); /* the last: it may end in ntd_qmp_free() */
 }
@@ -270,28 +270,16 @@ static void exchange_begin(struct ntd_request *request)
 		ntd_request_complete(request, not_open(qmp));
 	} else if (exchange->command) {
 		exchange->id = ++qmp->last_id;
-		exchange->next = qmp->exchanges;
-		qmp->exchanges = exchange;
+		ntd_list_append(&qmp->exchanges, &exchange->link);
 		send_command(qmp, exchange->command, exchange->arguments, exchange->id);
 	} else {
-		*qmp->last_wait = exchange;
-		qmp->last_wait = &exchange->next;
+		ntd_list_append(&qmp->event_waits, &exchange->link);
 	}
 }
 
 static void exchange_abandon(struct ntd_request *request)
 {
-	struct exchange *exchange = ntd_container_of(request, struct exchange, request);
-	struct ntd_qmp *qmp = exchange->qmp;
-	struct exchange **link = exchange->command ? &qmp->exchanges : &qmp->event_waits;
-
-	while (*link && *link != exchange)
-		link = &(*link)->next;
-	if (!*link)
-		return;
-	*link = exchange->next;
-	if (!exchange->command && !*link)
-		qmp->last_wait = link;
+	ntd_list_unlink(&ntd_container_of(request, struct exchange, request)->link);
 }
 
 static cJSON *run(struct ntd_qmp *qmp, const char *command, const cJSON *arguments,
@@ -355,7 +343,6 @@ struct ntd_qmp *ntd_qmp_new(struct ntd_loop *loop, const char *who)
 				.who = ntd_strdup(who),
 				.socket = {.fd = -1, .ready = socket_ready},
 				.events = cJSON_CreateArray()};
-	qmp->last_wait = &qmp->event_waits;
 	ntd_script_socket_init(&qmp->script, loop, script_wrote);
 	return qmp;
 }
