@@ -90,6 +90,7 @@ FUZZERS := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 CHECKED_SOURCES = $(CORE_SOURCES) $(EMBED_SOURCES)
 FORMATTED := $(sort $(wildcard driver/*/*.[ch] embed/*.[ch] embed/*/*.[ch] tests/*/*.[ch]))
 
+NM ?= nm
 CLANG ?= clang
 CLANG_FORMAT ?= clang-format
 CLANG_TIDY ?= clang-tidy
@@ -98,7 +99,7 @@ UNIT_SECONDS ?= 120
 FUZZ_SECONDS ?= 60
 SANITIZE = -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all
 
-.PHONY: unit e2e-asan e2e-tsan tsan fuzz run-unit run-fuzz check tidy cppcheck format format-check test demo bench
+.PHONY: unit e2e-asan e2e-tsan tsan fuzz run-unit run-fuzz check layers tidy cppcheck format format-check test demo bench
 
 unit:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan CFLAGS="$(SANITIZE) -fsanitize=address,undefined" run-unit
@@ -155,7 +156,14 @@ $(FUZZERS:%=run-%): run-fuzz_%: $(BUILD)/fuzz_%
 		$(wildcard tests/fuzz/corpus/$*) >$(BUILD)/$*.log 2>&1 || { cat $(BUILD)/$*.log; exit 1; }
 	@grep -e '^Done' $(BUILD)/$*.log | sed 's/^/fuzz_$*: /'
 
-check: format-check tidy cppcheck unit
+check: format-check layers tidy cppcheck unit
+
+# The floors of the code, lowest first: a file includes and uses what is on its own floor and on those below.
+FLOORS = $(addprefix driver/,base loop report net console channel qemu ocr machine guest session) \
+	$(addprefix embed/,bridge log machine run driver module symbols main)
+
+layers: $(CORE_OBJECTS) $(EMBED_OBJECTS)
+	@NM="$(NM)" tests/layers --floors "$(FLOORS)" --objects $(BUILD)/obj $^
 
 TIDIED := $(CHECKED_SOURCES:%.c=$(BUILD)/tidy/%.ok)
 tidy: $(TIDIED)
