@@ -29,14 +29,14 @@ const char *ntd_environment_get(char *const *env, const char *name)
 char **ntd_environment_set(char **env, const char *name, const char *value)
 {
 	size_t i = find(env, name, strlen(name));
-	_cleanup_free_ char *variable = ntd_asprintf("%s=%s", name, value);
+	char *variable = ntd_asprintf("%s=%s", name, value);
 
 	if (!env[i]) {
-		ntd_strv_add(&env, variable);
+		ntd_strv_give(&env, variable);
 		return env;
 	}
 	free(env[i]);
-	env[i] = ntd_steal(&variable);
+	env[i] = variable;
 	return env;
 }
 

@@ -86,13 +86,18 @@ size_t ntd_strv_count(char *const *strings)
 	return count;
 }
 
-void ntd_strv_add(char ***strings, const char *string)
+void ntd_strv_give(char ***strings, char *string)
 {
 	size_t count = ntd_strv_count(*strings);
 
 	*strings = ntd_realloc(*strings, (count + 2) * sizeof **strings);
-	(*strings)[count] = ntd_strdup(string);
+	(*strings)[count] = string;
 	(*strings)[count + 1] = NULL;
+}
+
+void ntd_strv_add(char ***strings, const char *string)
+{
+	ntd_strv_give(strings, ntd_strdup(string));
 }
 
 char **ntd_strv_copy(char *const *strings)

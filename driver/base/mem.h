@@ -28,8 +28,10 @@ double ntd_strtod(const char *text, char **end);
 /* Frees a NULL-terminated array of strings and the strings in it; NULL is allowed. */
 void ntd_strv_free(char **strings);
 size_t ntd_strv_count(char *const *strings); /* 0 for NULL */
-/* Appends a copy of the string to the list, which may be NULL. */
+/* Appends a copy of the string to the array, which may be NULL. */
 void ntd_strv_add(char ***strings, const char *string);
+/* Appends the string itself, which belongs to the array from then on. */
+void ntd_strv_give(char ***strings, char *string);
 char **ntd_strv_copy(char *const *strings); /* NULL for NULL */
 
 static inline void ntd_cleanup_free(void *pointer)

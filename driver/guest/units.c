@@ -10,18 +10,17 @@
 void ntd_properties_free(struct ntd_properties *properties)
 {
 	for (size_t i = 0; i < properties->count; i++) {
-		free(properties->list[i].name);
-		free(properties->list[i].value);
+		free(properties->items[i].name);
+		free(properties->items[i].value);
 	}
-	free(properties->list);
-	*properties = (struct ntd_properties){0};
+	ntd_vec_free(properties);
 }
 
 const char *ntd_properties_get(const struct ntd_properties *properties, const char *name)
 {
 	for (size_t i = properties->count; i--;)
-		if (!strcmp(properties->list[i].name, name))
-			return properties->list[i].value;
+		if (!strcmp(properties->items[i].name, name))
+			return properties->items[i].value;
 	return NULL;
 }
 
@@ -45,11 +44,10 @@ struct ntd_properties ntd_properties_parse(const char *text, size_t len)
 		if (equals && is_name(text, (size_t)(equals - text))) {
 			size_t name = (size_t)(equals - text);
 
-			properties.list = ntd_realloc(
-				properties.list, (properties.count + 1) * sizeof *properties.list);
-			properties.list[properties.count++] = (struct ntd_property){
-				.name = ntd_strndup(text, name),
-				.value = ntd_strndup(equals + 1, line - name - 1)};
+			ntd_vec_push(&properties,
+				     (struct ntd_property){
+					     .name = ntd_strndup(text, name),
+					     .value = ntd_strndup(equals + 1, line - name - 1)});
 		}
 		text += newline ? line + 1 : line;
 		len -= newline ? line + 1 : line;

@@ -1,6 +1,7 @@
 /* systemd units in the guest. `user` is the user whose manager is asked, NULL for the system's. */
 #pragma once
 
+#include "base/vec.h"
 #include "guest/command.h"
 
 /* One property of a unit. */
@@ -8,10 +9,7 @@ struct ntd_property {
 	char *name, *value;
 };
 
-struct ntd_properties {
-	struct ntd_property *list;
-	size_t count;
-};
+struct ntd_properties ntd_vec_members(struct ntd_property);
 
 void ntd_properties_free(struct ntd_properties *properties);
 /* The value of a property, of equal names the last one's; or NULL. */

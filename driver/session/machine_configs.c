@@ -55,8 +55,7 @@ const char *ntd_machine_configs_add(struct ntd_machine_configs *machines, const 
 		return "the start script is empty";
 	if (at >= NTD_MACHINES_MAX)
 		return "too many machines";
-	machines->items = ntd_realloc(machines->items, (at + 1) * sizeof *machines->items);
-	machines->count++;
+	ntd_vec_push(machines, (struct ntd_machine_config){0});
 	for (; at && strcmp(machines->items[at - 1].name, name) > 0; at--)
 		machines->items[at] = machines->items[at - 1];
 	machines->items[at] = (struct ntd_machine_config){

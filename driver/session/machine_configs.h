@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/error.h"
+#include "base/vec.h"
 
 /* More than any test has; keeps a wrong file from costing time that grows with its square. */
 #define NTD_MACHINES_MAX 1000
@@ -12,10 +13,8 @@ struct ntd_machine_config {
 	char *start_script; /* a command for /bin/sh, to which arguments are appended */
 };
 
-struct ntd_machine_configs {
-	struct ntd_machine_config *items; /* sorted by name */
-	size_t count;
-};
+/* Sorted by name. */
+struct ntd_machine_configs ntd_vec_members(struct ntd_machine_config);
 
 /* Adds a machine. Returns NULL, or what is wrong with the name or script, for a message. */
 const char *ntd_machine_configs_add(struct ntd_machine_configs *machines, const char *name,

@@ -110,17 +110,17 @@ int ntd_session_open(struct ntd_session *session, const struct ntd_config *confi
 
 void ntd_session_close(struct ntd_session *session)
 {
-	for (size_t i = 0; i < session->machine_count; i++)
-		ntd_machine_free(session->machines[i]);
-	free(session->machines);
+	for (size_t i = 0; i < session->machines.count; i++)
+		ntd_machine_free(session->machines.items[i]);
+	ntd_vec_free(&session->machines);
 	ntd_close_fd(&session->out_fd);
-	free(session->vlans);
+	ntd_vec_free(&session->vlans);
 	ntd_children_free(session->children);
 	ntd_loop_free(session->loop);
 	ntd_report_free(session->report);
-	for (size_t i = 0; i < session->report_count; i++)
-		ntd_report_free(session->reports[i]);
-	free(session->reports);
+	for (size_t i = 0; i < session->reports.count; i++)
+		ntd_report_free(session->reports.items[i]);
+	ntd_vec_free(&session->reports);
 	if (session->sockets.temporary)
 		ntd_tree_remove(session->sockets.path, NULL);
 	ntd_claim_leave(&session->claim);
@@ -162,9 +162,7 @@ struct ntd_vlan *ntd_session_add_vlan(struct ntd_session *session, int number, c
 	add_tap(session, vlan, report ? report : session->report);
 	ntd_environment_export(session->environment, variable, directory);
 	pthread_mutex_lock(&session->mutex);
-	session->vlans =
-		ntd_realloc(session->vlans, (session->vlan_count + 1) * sizeof *session->vlans);
-	session->vlans[session->vlan_count++] = vlan;
+	ntd_vec_push(&session->vlans, vlan);
 	pthread_mutex_unlock(&session->mutex);
 	return vlan;
 }
@@ -174,10 +172,10 @@ struct ntd_vlan *ntd_session_take_vlan(struct ntd_session *session, const struct
 	struct ntd_vlan *found = NULL;
 
 	pthread_mutex_lock(&session->mutex);
-	for (size_t i = session->vlan_count; i-- > 0 && !found;)
-		if (!vlan || session->vlans[i] == vlan) {
-			found = session->vlans[i];
-			session->vlans[i] = session->vlans[--session->vlan_count];
+	for (size_t i = session->vlans.count; i-- > 0 && !found;)
+		if (!vlan || session->vlans.items[i] == vlan) {
+			found = session->vlans.items[i];
+			ntd_vec_remove(&session->vlans, i);
 		}
 	pthread_mutex_unlock(&session->mutex);
 	return found;
@@ -243,9 +241,7 @@ struct ntd_machine *ntd_session_add_machine(struct ntd_session *session,
 		return NULL;
 	ntd_machine_sweep_sockets(machine, session->keeper);
 	pthread_mutex_lock(&session->mutex);
-	session->machines = ntd_realloc(session->machines, (session->machine_count + 1) *
-								   sizeof(struct ntd_machine *));
-	session->machines[session->machine_count++] = machine;
+	ntd_vec_push(&session->machines, machine);
 	pthread_mutex_unlock(&session->mutex);
 	return machine;
 }
@@ -255,10 +251,10 @@ struct ntd_machine **ntd_session_machines(struct ntd_session *session, size_t *c
 	struct ntd_machine **copy;
 
 	pthread_mutex_lock(&session->mutex);
-	*count = session->machine_count;
+	*count = session->machines.count;
 	copy = ntd_calloc(*count + 1, sizeof *copy);
 	for (size_t i = 0; i < *count; i++)
-		copy[i] = session->machines[i];
+		copy[i] = session->machines.items[i];
 	pthread_mutex_unlock(&session->mutex);
 	return copy;
 }
@@ -270,9 +266,7 @@ struct ntd_report *ntd_session_new_report(struct ntd_session *session, struct nt
 	if (!report)
 		return NULL;
 	pthread_mutex_lock(&session->mutex);
-	session->reports = ntd_realloc(session->reports,
-				       (session->report_count + 1) * sizeof(struct ntd_report *));
-	session->reports[session->report_count++] = report;
+	ntd_vec_push(&session->reports, report);
 	pthread_mutex_unlock(&session->mutex);
 	return report;
 }
@@ -285,8 +279,8 @@ static struct ntd_report *report_at(struct ntd_session *session, size_t i)
 	if (!i)
 		return session->report;
 	pthread_mutex_lock(&session->mutex);
-	if (i <= session->report_count)
-		report = session->reports[i - 1];
+	if (i <= session->reports.count)
+		report = session->reports.items[i - 1];
 	pthread_mutex_unlock(&session->mutex);
 	return report;
 }
@@ -349,9 +343,9 @@ static int by_name(const void *left, const void *right)
 static void sort_machines(struct ntd_session *session)
 {
 	pthread_mutex_lock(&session->mutex);
-	if (session->machine_count)
-		qsort(session->machines, session->machine_count, sizeof *session->machines,
-		      by_name);
+	if (session->machines.count)
+		qsort(session->machines.items, session->machines.count,
+		      sizeof *session->machines.items, by_name);
 	pthread_mutex_unlock(&session->mutex);
 }
 

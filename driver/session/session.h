@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "base/vec.h"
 #include "machine/machine.h"
 #include "net/vlan.h"
 #include "report/sinks.h"
@@ -49,13 +50,10 @@ struct ntd_session {
 
 	/* Guards the lists. Whoever has it waits for nothing: who wants it may have the GIL. */
 	pthread_mutex_t mutex;
-	struct ntd_machine **machines;
-	size_t machine_count;
-	struct ntd_vlan **vlans;
-	size_t vlan_count;
+	ntd_vec(struct ntd_machine *) machines;
+	ntd_vec(struct ntd_vlan *) vlans;
 	struct ntd_ssh_backdoor *ssh_backdoor; /* NULL: none */
-	struct ntd_report **reports;           /* beside `report` */
-	size_t report_count;
+	ntd_vec(struct ntd_report *) reports;  /* beside `report` */
 
 	struct ntd_deadline deadline;
 

@@ -22,8 +22,7 @@ enum {
 struct ntd_ssh_backdoor {
 	struct ntd_ssh_backdoor_context context;
 	char *directory; /* of the sockets, mode 0700; NULL: not made yet */
-	char **sockets;  /* all of them */
-	size_t socket_count;
+	char **sockets;  /* all of them, or NULL */
 
 	struct ntd_process *process; /* loop thread */
 	_Atomic(enum ntd_process_state) state;
@@ -91,10 +90,7 @@ static char *add_socket(struct ntd_ssh_backdoor *backdoor, const char *machine, 
 {
 	char *path = ntd_asprintf("%s/%s.%s", backdoor->directory, machine, side);
 
-	backdoor->sockets = ntd_realloc(backdoor->sockets,
-					(backdoor->socket_count + 2) * sizeof *backdoor->sockets);
-	backdoor->sockets[backdoor->socket_count++] = path;
-	backdoor->sockets[backdoor->socket_count] = NULL;
+	ntd_strv_give(&backdoor->sockets, path);
 	return path;
 }
 
@@ -161,8 +157,8 @@ static int is_ready(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_
 
 	if (backdoor->state > NTD_PROCESS_RUNNING)
 		return failure(backdoor, err);
-	for (size_t i = 0; i < backdoor->socket_count; i++)
-		if (stat(backdoor->sockets[i], &info) < 0 || !S_ISSOCK(info.st_mode))
+	for (char **path = backdoor->sockets; path && *path; path++)
+		if (stat(*path, &info) < 0 || !S_ISSOCK(info.st_mode))
 			return 0;
 	return 1;
 }

@@ -9,8 +9,7 @@
 
 void ntd_numbers_free(struct ntd_numbers *numbers)
 {
-	free(numbers->items);
-	*numbers = (struct ntd_numbers){0};
+	ntd_vec_free(numbers);
 }
 
 void ntd_numbers_add(struct ntd_numbers *numbers, int number)
@@ -18,8 +17,7 @@ void ntd_numbers_add(struct ntd_numbers *numbers, int number)
 	for (size_t i = 0; i < numbers->count; i++)
 		if (numbers->items[i] == number)
 			return;
-	numbers->items = ntd_realloc(numbers->items, (numbers->count + 1) * sizeof *numbers->items);
-	numbers->items[numbers->count++] = number;
+	ntd_vec_push(numbers, number);
 }
 
 /* A decimal number at the start of `text`, where strtod would also take 0x10, inf and white

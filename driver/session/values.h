@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/error.h"
+#include "base/vec.h"
 
 #include <stdbool.h>
 
@@ -9,10 +10,7 @@
 #define NTD_VLAN_MAX 4095
 
 /* A set of numbers in the order of their first mention. */
-struct ntd_numbers {
-	int *items;
-	size_t count;
-};
+struct ntd_numbers ntd_vec_members(int);
 
 void ntd_numbers_free(struct ntd_numbers *numbers);
 /* Adds a number unless it is there. */

@@ -46,8 +46,8 @@ static int fill_lists(struct py_driver *self, struct py_state *state)
 		    PyList_Append(self->lists[PY_DRIVER_ALL_MACHINES].list, machine) < 0)
 			return -1;
 	}
-	for (size_t i = 0; i < session->vlan_count; i++) {
-		_cleanup_pyref_ PyObject *vlan = py_vlan_object(state, session->vlans[i]);
+	for (size_t i = 0; i < session->vlans.count; i++) {
+		_cleanup_pyref_ PyObject *vlan = py_vlan_object(state, session->vlans.items[i]);
 
 		if (!vlan || PyList_Append(self->vlans, vlan) < 0)
 			return -1;

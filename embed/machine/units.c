@@ -69,8 +69,8 @@ static PyObject *properties_dict(const struct ntd_properties *properties)
 	PyObject *dict = PyDict_New();
 
 	for (size_t i = 0; dict && i < properties->count; i++) {
-		_cleanup_pyref_ PyObject *name = py_text_of(properties->list[i].name);
-		_cleanup_pyref_ PyObject *value = py_text_of(properties->list[i].value);
+		_cleanup_pyref_ PyObject *name = py_text_of(properties->items[i].name);
+		_cleanup_pyref_ PyObject *value = py_text_of(properties->items[i].value);
 
 		if (!name || !value || PyDict_SetItem(dict, name, value) < 0)
 			Py_CLEAR(dict);

@@ -23,8 +23,8 @@ static void assert_parsed(const char *text, const struct expected *expected, siz
 
 	assert_int_equal(properties.count, count);
 	for (size_t i = 0; i < count; i++) {
-		assert_string_equal(properties.list[i].name, expected[i].name);
-		assert_string_equal(properties.list[i].value, expected[i].value);
+		assert_string_equal(properties.items[i].name, expected[i].name);
+		assert_string_equal(properties.items[i].value, expected[i].value);
 		assert_string_equal(ntd_properties_get(&properties, expected[i].name),
 				    expected[i].value);
 	}
@@ -142,9 +142,9 @@ static void any_bytes_give_something_sound(void **state)
 		_cleanup_properties_ struct ntd_properties properties = parse(text, len);
 
 		for (size_t k = 0; k < properties.count; k++) {
-			assert_int_equal(strcspn(properties.list[k].name, "= \t\n"),
-					 strlen(properties.list[k].name));
-			assert_null(strchr(properties.list[k].value, '\n'));
+			assert_int_equal(strcspn(properties.items[k].name, "= \t\n"),
+					 strlen(properties.items[k].name));
+			assert_null(strchr(properties.items[k].value, '\n'));
 		}
 	}
 }
