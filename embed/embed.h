@@ -275,8 +275,9 @@ void py_driver_cancel_own_timer(PyObject *object);
 /* A context manager for a step in a log; takes `attributes`. NULL for the report: NULL. */
 PyObject *py_step_object(struct ntd_report *report, const char *machine, const char *text,
 			 char **attributes, bool subtest);
-/* Enters the step that a log's nested() returns, as `with` does; NULL with an exception. */
-PyObject *py_step_enter(PyObject *logger, const char *text);
+/* Enters the step that a log's nested() returns, as `with` does; NULL with an exception. In the
+ * events it is a step of that kind, unless nested() is a script's. */
+PyObject *py_step_enter(PyObject *logger, enum ntd_step kind, const char *text);
 /* Leaves it, with the exception that is set, if one is, and which stays; drops the reference. */
 void py_step_leave(PyObject *step);
 /* Whether a subtest has failed of the exception, and has logged it. */

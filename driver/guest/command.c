@@ -124,7 +124,8 @@ static struct ntd_nest step(struct ntd_machine *machine, const char *what, struc
 {
 	_cleanup_free_ char *shown = ntd_shown(command.data, command.len);
 
-	return ntd_nest_begin(machine->context.report, machine->name, "%s: %s", what, shown);
+	return ntd_nest_begin(machine->context.report, NTD_STEP_COMMAND, machine->name, "%s: %s",
+			      what, shown);
 }
 
 /* What did not come out as it must; -1. */

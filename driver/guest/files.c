@@ -210,7 +210,7 @@ static int copy_via_shell(struct ntd_machine *machine, const char *source, const
 int ntd_machine_copy_via_shell(struct ntd_machine *machine, const char *source, const char *target,
 			       struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	struct ntd_nest nest = ntd_nest_begin(machine->context.report, machine->name,
+	struct ntd_nest nest = ntd_nest_begin(machine->context.report, NTD_STEP_FILE, machine->name,
 					      "copying %s to %s by the root shell", source, target);
 	int result = copy_via_shell(machine, source, target, waiter, err);
 

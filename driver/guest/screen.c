@@ -90,8 +90,8 @@ int ntd_machine_send_key(struct ntd_machine *machine, const char *key, double de
 	int result;
 
 	if (log)
-		nest = ntd_nest_begin(machine->context.report, machine->name, "sending key '%s'",
-				      name);
+		nest = ntd_nest_begin(machine->context.report, NTD_STEP_KEYS, machine->name,
+				      "sending key '%s'", name);
 	result = press(machine, name, delay, waiter, err);
 	ntd_nest_end(&nest, result < 0);
 	return result;
@@ -115,8 +115,8 @@ static int press_each(struct ntd_machine *machine, const char *text, double dela
 int ntd_machine_send_chars(struct ntd_machine *machine, const char *text, const char *shown,
 			   double delay, struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	struct ntd_nest nest =
-		ntd_nest_begin(machine->context.report, machine->name, "sending keys %s", shown);
+	struct ntd_nest nest = ntd_nest_begin(machine->context.report, NTD_STEP_KEYS, machine->name,
+					      "sending keys %s", shown);
 	int result = press_each(machine, text, delay, waiter, err);
 
 	ntd_nest_end(&nest, result < 0);

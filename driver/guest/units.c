@@ -305,7 +305,7 @@ int ntd_machine_require_unit_state(struct ntd_machine *machine, const char *unit
 				   struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	struct ntd_nest nest =
-		ntd_nest_begin(machine->context.report, machine->name,
+		ntd_nest_begin(machine->context.report, NTD_STEP_CHECK, machine->name,
 			       "checking if unit '%s' has reached state '%s'", unit, state);
 	struct unit_wait wait = {.wait = {.attempt = try_state,
 					  .arg = &wait,

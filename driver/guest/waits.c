@@ -8,8 +8,8 @@
 
 int ntd_machine_wait(const struct ntd_wait *wait, struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	struct ntd_nest nest = ntd_nest_begin(wait->machine->context.report, wait->machine->name,
-					      "%s", wait->step);
+	struct ntd_nest nest = ntd_nest_begin(wait->machine->context.report, NTD_STEP_WAIT,
+					      wait->machine->name, "%s", wait->step);
 	int result = ntd_retry(wait, waiter, err);
 
 	ntd_nest_end(&nest, result < 0);

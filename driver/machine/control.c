@@ -282,7 +282,7 @@ int ntd_machine_connect(struct ntd_machine *machine, struct ntd_waiter *waiter,
 				     "root_shell is False; what works without one: the console, "
 				     "the screen, keys, the monitor, QMP and forwarded ports",
 				     machine->name);
-	nest = ntd_machine_step_begin(machine, machine->kind->boot_step);
+	nest = ntd_machine_step_begin(machine, NTD_STEP_BOOT, machine->kind->boot_step);
 	result = connect_now(machine, waiter, err);
 	ntd_nest_end(&nest, result < 0);
 	return result;
@@ -331,7 +331,7 @@ static int wait_for_end(struct ntd_machine *machine, unsigned number, int64_t de
 		return 0;
 	if (!has_end(machine, &status)) /* its last processes may not have ended */
 		return ntd_life_wait(machine, &wait, deadline, waiter, err);
-	nest = ntd_machine_step_begin(machine, machine->kind->end_step);
+	nest = ntd_machine_step_begin(machine, NTD_STEP_STOP, machine->kind->end_step);
 	result = ntd_life_wait(machine, &wait, deadline, waiter, err);
 	if (result == 0) {
 		feed(machine, NTD_MACHINE_FORGET);

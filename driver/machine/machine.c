@@ -129,11 +129,12 @@ void ntd_machine_say(struct ntd_machine *machine, const char *fmt, ...)
 		ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name, "%s", text);
 }
 
-struct ntd_nest ntd_machine_step_begin(struct ntd_machine *machine, const char *step)
+struct ntd_nest ntd_machine_step_begin(struct ntd_machine *machine, enum ntd_step step,
+				       const char *text)
 {
 	if (machine->muted)
 		return (struct ntd_nest){0};
-	return ntd_nest_begin(machine->context.report, machine->name, "%s", step);
+	return ntd_nest_begin(machine->context.report, step, machine->name, "%s", text);
 }
 
 /* ---- its end */

@@ -161,7 +161,8 @@ char *ntd_machine_cause_of_death(struct ntd_machine *machine);
 /* Whether what is always said of starts, boots and ends is left to the caller. */
 void ntd_machine_mute(struct ntd_machine *machine, bool muted);
 /* Any thread: a step under its name, unless it is muted. */
-struct ntd_nest ntd_machine_step_begin(struct ntd_machine *machine, const char *step);
+struct ntd_nest ntd_machine_step_begin(struct ntd_machine *machine, enum ntd_step step,
+				       const char *text);
 
 /* ---- life; blocking */
 /* Returns when monitor, shell socket and QMP are connected, or when a container's start script

@@ -25,12 +25,22 @@ struct entry {
 	char *machine, *text, **attributes;
 };
 
+/* A step that has begun and not ended. */
+struct open_step {
+	uint64_t id, parent;
+	unsigned thread;
+	enum ntd_step step;
+};
+
 struct ntd_report {
 	pthread_mutex_t queue_mutex;
 	pthread_cond_t queued, written;
 	struct entry *first, **last;
 	size_t queued_bytes, limit, dropped;
 	uint64_t queued_count, written_count; /* of events, since the beginning */
+	uint64_t last_id;
+	struct open_step *open; /* in the order of their beginnings */
+	size_t open_count, open_capacity;
 	bool closing, closed;
 	int64_t began;
 
@@ -71,9 +81,78 @@ static void entry_free(struct entry *entry)
 	free(entry);
 }
 
+/* ---- steps that are open; all with queue_mutex */
+
+static unsigned this_thread(void)
+{
+	static atomic_uint count;
+	static _Thread_local unsigned number;
+
+	if (!number)
+		number = ++count;
+	return number;
+}
+
+static uint64_t parent_of(const struct ntd_report *report, const struct ntd_event *event)
+{
+	size_t i = report->open_count;
+
+	if (event->kind == NTD_EVENT_SERIAL)
+		return 0;
+	while (i && report->open[i - 1].thread != event->thread)
+		i--;
+	return i ? report->open[i - 1].id : 0;
+}
+
+static void open_step(struct ntd_report *report, const struct ntd_event *event)
+{
+	if (report->open_count == report->open_capacity) {
+		report->open_capacity = report->open_capacity ? report->open_capacity * 2 : 16;
+		report->open =
+			ntd_realloc(report->open, report->open_capacity * sizeof *report->open);
+	}
+	report->open[report->open_count++] = (struct open_step){
+		.id = event->id,
+		.parent = event->parent,
+		.thread = event->thread,
+		.step = event->step,
+	};
+}
+
+/* Another thread than the one that has begun the step may end it. */
+static void close_step(struct ntd_report *report, struct ntd_event *event)
+{
+	size_t i = report->open_count;
+
+	while (i && report->open[i - 1].id != event->id)
+		i--;
+	if (!i)
+		return;
+	event->parent = report->open[i - 1].parent;
+	event->step = report->open[i - 1].step;
+	memmove(report->open + i - 1, report->open + i,
+		(report->open_count - i) * sizeof *report->open);
+	report->open_count--;
+}
+
+/* Gives the event its place among the others. */
+static void place(struct ntd_report *report, struct ntd_event *event)
+{
+	event->thread = this_thread();
+	if (event->kind == NTD_EVENT_NEST_END || event->kind == NTD_EVENT_SUBTEST_END) {
+		close_step(report, event);
+		return;
+	}
+	event->id = ++report->last_id;
+	event->parent = parent_of(report, event);
+	if (event->kind == NTD_EVENT_NEST_BEGIN || event->kind == NTD_EVENT_SUBTEST_BEGIN)
+		open_step(report, event);
+}
+
 /* ---- the queue */
 
-static void append(struct ntd_report *report, struct entry *entry)
+/* Returns the event's id; 0: it was dropped. */
+static uint64_t append(struct ntd_report *report, struct entry *entry)
 {
 	size_t cost = sizeof *entry + entry->event.text_len;
 
@@ -81,17 +160,20 @@ static void append(struct ntd_report *report, struct entry *entry)
 	if (report->queued_bytes + cost > report->limit && entry->event.kind == NTD_EVENT_SERIAL) {
 		report->dropped++;
 		entry_free(entry);
-		return;
+		return 0;
 	}
+	place(report, &entry->event);
 	report->queued_bytes += cost;
 	*report->last = entry;
 	report->last = &entry->next;
+	return entry->event.id;
 }
 
 struct batch {
 	struct entry *first;
 	size_t dropped;
-	uint64_t count; /* of events queued up to its end */
+	uint64_t notice; /* the id of the message about those */
+	uint64_t count;  /* of events queued up to its end */
 };
 
 static struct batch take_all(struct ntd_report *report)
@@ -99,7 +181,10 @@ static struct batch take_all(struct ntd_report *report)
 	struct batch batch;
 
 	pthread_mutex_lock(&report->queue_mutex);
-	batch = (struct batch){report->first, report->dropped, report->queued_count};
+	batch = (struct batch){
+		.first = report->first, .dropped = report->dropped, .count = report->queued_count};
+	if (batch.dropped)
+		batch.notice = ++report->last_id;
 	report->first = NULL;
 	report->last = &report->first;
 	report->queued_bytes = 0;
@@ -114,13 +199,15 @@ static void deliver(struct ntd_report *report, const struct ntd_event *event)
 		sink->event(sink, event);
 }
 
-static void deliver_dropped(struct ntd_report *report, size_t dropped)
+static void deliver_dropped(struct ntd_report *report, const struct batch *batch)
 {
 	_cleanup_free_ char *text = ntd_asprintf(
-		"%zu console lines are not shown here: this log was not read fast enough", dropped);
-
+		"%zu console lines are not shown here: this log was not read fast enough",
+		batch->dropped);
 	struct entry *notice = entry_new(&(struct ntd_event){.kind = NTD_EVENT_MESSAGE,
 							     .level = NTD_LEVEL_WARNING,
+							     .id = batch->notice,
+							     .thread = this_thread(),
 							     .text = text,
 							     .text_len = strlen(text)});
 
@@ -142,7 +229,7 @@ static void drain(struct ntd_report *report)
 		entry = next;
 	}
 	if (batch.dropped)
-		deliver_dropped(report, batch.dropped);
+		deliver_dropped(report, &batch);
 	for (struct ntd_sink *sink = report->sinks; sink; sink = sink->next)
 		if (sink->flush)
 			sink->flush(sink);
@@ -270,6 +357,7 @@ void ntd_report_free(struct ntd_report *report)
 	pthread_cond_destroy(&report->written);
 	pthread_mutex_destroy(&report->queue_mutex);
 	pthread_mutex_destroy(&report->sink_mutex);
+	free(report->open);
 	free(report);
 }
 
@@ -317,17 +405,19 @@ void ntd_report_settle(struct ntd_report *report)
 	ntd_background_settle(report->background);
 }
 
-void ntd_report_emit(struct ntd_report *report, const struct ntd_event *event)
+uint64_t ntd_report_emit(struct ntd_report *report, const struct ntd_event *event)
 {
 	struct entry *entry;
+	uint64_t id;
 
 	if (ntd_is_forked())
-		return;
+		return 0;
 	entry = entry_new(event);
 	pthread_mutex_lock(&report->queue_mutex);
-	append(report, entry);
+	id = append(report, entry);
 	pthread_cond_signal(&report->queued);
 	pthread_mutex_unlock(&report->queue_mutex);
+	return id;
 }
 
 void ntd_log(struct ntd_report *report, enum ntd_level level, const char *machine, const char *fmt,
@@ -388,13 +478,15 @@ void ntd_report_run_end(struct ntd_report *report, int status)
 
 /* ---- steps */
 
-static void emit_nest(const struct ntd_nest *nest, bool end, bool failed)
+static uint64_t emit_nest(const struct ntd_nest *nest, bool end, bool failed)
 {
 	enum ntd_event_kind kind = nest->subtest ? NTD_EVENT_SUBTEST_BEGIN : NTD_EVENT_NEST_BEGIN;
 
-	ntd_report_emit(
+	return ntd_report_emit(
 		nest->report,
 		&(struct ntd_event){.kind = kind + end,
+				    .step = nest->step,
+				    .id = nest->id,
 				    .level = NTD_LEVEL_ALWAYS,
 				    .machine = nest->machine,
 				    .text = nest->text,
@@ -404,21 +496,24 @@ static void emit_nest(const struct ntd_nest *nest, bool end, bool failed)
 				    .failed = failed});
 }
 
-struct ntd_nest ntd_nest_begin_full(struct ntd_report *report, const char *machine,
-				    const char *text, char **attributes, bool subtest)
+struct ntd_nest ntd_nest_begin_full(struct ntd_report *report, enum ntd_step step,
+				    const char *machine, const char *text, char **attributes,
+				    bool subtest)
 {
 	struct ntd_nest nest = {.report = report,
+				.step = step,
 				.machine = machine ? ntd_strdup(machine) : NULL,
 				.text = ntd_strdup(text),
 				.attributes = attributes,
 				.began = ntd_now(),
 				.subtest = subtest};
 
-	emit_nest(&nest, false, false);
+	nest.id = emit_nest(&nest, false, false);
 	return nest;
 }
 
-struct ntd_nest ntd_nest_begin(struct ntd_report *report, const char *machine, const char *fmt, ...)
+struct ntd_nest ntd_nest_begin(struct ntd_report *report, enum ntd_step step, const char *machine,
+			       const char *fmt, ...)
 {
 	_cleanup_free_ char *text = NULL;
 	va_list args;
@@ -426,7 +521,7 @@ struct ntd_nest ntd_nest_begin(struct ntd_report *report, const char *machine, c
 	va_start(args, fmt);
 	text = ntd_vasprintf(fmt, args);
 	va_end(args);
-	return ntd_nest_begin_full(report, machine, text, NULL, false);
+	return ntd_nest_begin_full(report, step, machine, text, NULL, false);
 }
 
 void ntd_nest_end(struct ntd_nest *nest, bool failed)

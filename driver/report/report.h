@@ -37,8 +37,34 @@ enum ntd_level {
 	NTD_LEVEL_COUNT
 };
 
+/* What kind of step an event begins or ends. */
+enum ntd_step {
+	NTD_STEP_NONE,    /* of events that are no steps */
+	NTD_STEP_RUN,     /* the test script, or all tests, as a whole */
+	NTD_STEP_TEST,    /* a test in pytest style */
+	NTD_STEP_SCRIPT,  /* what a script calls a step: nested(), subtest() */
+	NTD_STEP_START,   /* networks, helpers and machines are started */
+	NTD_STEP_BOOT,    /* a guest boots until commands can be run */
+	NTD_STEP_COMMAND, /* a command that must succeed, or fail */
+	NTD_STEP_CHECK,   /* what a guest is like is compared with what it must be */
+	NTD_STEP_WAIT,    /* until something is so in a guest */
+	NTD_STEP_FILE,    /* files are copied */
+	NTD_STEP_SCREEN,  /* a picture of the screen is taken */
+	NTD_STEP_KEYS,    /* keys are pressed */
+	NTD_STEP_STOP,    /* until machines have ended */
+	NTD_STEP_CLEANUP, /* what a run has started is ended and removed */
+	NTD_STEP_COUNT
+};
+
 struct ntd_event {
 	enum ntd_event_kind kind;
+	enum ntd_step step; /* of a step's beginning and end */
+	/* Filled in by the report. Ids count the events of a report in their order. The end of a
+	 * step has the id of its beginning. The parent is the innermost step that the event's
+	 * thread has begun and not ended; 0: none, as of all console lines. Threads are numbered in
+	 * the order of their first events in the process. */
+	uint64_t id, parent;
+	unsigned thread;
 	enum ntd_level level; /* of messages */
 	int64_t monotonic;    /* when it happened, ns; see base/clock.h */
 	int64_t wall;         /* the same moment, ns since 1970 */
@@ -86,8 +112,9 @@ bool ntd_report_flush(struct ntd_report *report, int64_t deadline);
  * may end at any moment. */
 bool ntd_report_end(struct ntd_report *report, int64_t deadline);
 
-/* Emits a copy of the event, without waiting; monotonic and wall are filled in when 0. */
-void ntd_report_emit(struct ntd_report *report, const struct ntd_event *event);
+/* Emits a copy of the event, without waiting, and returns its id. Of an end, `id` says which step
+ * it ends. The clocks are filled in when `monotonic` is 0. */
+uint64_t ntd_report_emit(struct ntd_report *report, const struct ntd_event *event);
 /* A message. `machine` may be NULL. */
 void ntd_log(struct ntd_report *report, enum ntd_level level, const char *machine, const char *fmt,
 	     ...) ntd_printf(4, 5);
@@ -101,16 +128,19 @@ void ntd_log_subtest_error(struct ntd_report *report, const char *text);
 /* A step around others: begin, then end with how it went. The value owns its texts. */
 struct ntd_nest {
 	struct ntd_report *report;
+	enum ntd_step step;
+	uint64_t id;
 	char *machine, *text, **attributes;
 	int64_t began;
 	bool subtest;
 };
 
-struct ntd_nest ntd_nest_begin(struct ntd_report *report, const char *machine, const char *fmt, ...)
-	ntd_printf(3, 4);
+struct ntd_nest ntd_nest_begin(struct ntd_report *report, enum ntd_step step, const char *machine,
+			       const char *fmt, ...) ntd_printf(4, 5);
 /* For texts with NULs or attributes, and subtests (text is the title). Takes `attributes`. */
-struct ntd_nest ntd_nest_begin_full(struct ntd_report *report, const char *machine,
-				    const char *text, char **attributes, bool subtest);
+struct ntd_nest ntd_nest_begin_full(struct ntd_report *report, enum ntd_step step,
+				    const char *machine, const char *text, char **attributes,
+				    bool subtest);
 void ntd_nest_end(struct ntd_nest *nest, bool failed);
 
 /* "debug", "info", "warning" or "error" as a level; -1 for anything else. */

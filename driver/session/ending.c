@@ -151,7 +151,7 @@ void ntd_session_clean_up(struct ntd_session *session)
 	struct ntd_nest nest;
 
 	ntd_session_yield_to_abort(session);
-	nest = ntd_nest_begin(session->report, NULL, "cleanup");
+	nest = ntd_nest_begin(session->report, NTD_STEP_CLEANUP, NULL, "cleanup");
 	/* The keeper's limit stays: it is for the end, too. */
 	ntd_loop_call(session->loop, cancel_deadline, &session->deadline);
 	release_machines(session, NTD_FOREVER);

@@ -190,7 +190,8 @@ void ntd_session_remove_vlan(struct ntd_session *session, struct ntd_vlan *vlan)
 static int start_vlans(struct ntd_session *session, struct ntd_error **err)
 {
 	const struct ntd_numbers *numbers = &session->config->vlans;
-	struct ntd_nest nest = ntd_nest_begin(session->report, NULL, "start all VLans");
+	struct ntd_nest nest =
+		ntd_nest_begin(session->report, NTD_STEP_START, NULL, "start all VLans");
 	int result = 0;
 
 	for (size_t i = 0; result == 0 && i < numbers->count; i++)

@@ -195,7 +195,8 @@ struct ntd_ssh_backdoor *ntd_ssh_backdoor_start(const struct ntd_ssh_backdoor_co
 						struct ntd_error **err)
 {
 	struct ntd_ssh_backdoor *backdoor = ntd_calloc(1, sizeof *backdoor);
-	struct ntd_nest nest = ntd_nest_begin(context->report, NULL, "start " PROGRAM);
+	struct ntd_nest nest =
+		ntd_nest_begin(context->report, NTD_STEP_START, NULL, "start " PROGRAM);
 	int result;
 
 	backdoor->context = *context;

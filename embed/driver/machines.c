@@ -44,7 +44,7 @@ PyObject *py_driver_start_all(PyObject *object, PyObject *unused)
 {
 	struct py_driver *self = py_driver_self(object);
 	_cleanup_pyref_ PyObject *list = py_driver_machines(self);
-	PyObject *step = py_step_enter(self->logger, "start all VMs");
+	PyObject *step = py_step_enter(self->logger, NTD_STEP_START, "start all VMs");
 
 	if (!step)
 		return NULL;
@@ -72,7 +72,7 @@ PyObject *py_driver_join_all(PyObject *object, PyObject *unused)
 {
 	struct py_driver *self = py_driver_self(object);
 	_cleanup_pyref_ PyObject *list = py_driver_machines(self);
-	PyObject *step = py_step_enter(self->logger, "wait for all VMs to finish");
+	PyObject *step = py_step_enter(self->logger, NTD_STEP_STOP, "wait for all VMs to finish");
 	int result = list && step ? 0 : -1;
 
 	if (!step)

@@ -34,8 +34,8 @@ static void foresee_containers(PyObject *machines)
 static int start_vlans(struct py_driver *self, PyObject *numbers)
 {
 	struct py_state *state = py_state();
-	struct ntd_nest nest =
-		ntd_nest_begin(py_logger_report(self->logger), NULL, "start all VLans");
+	struct ntd_nest nest = ntd_nest_begin(py_logger_report(self->logger), NTD_STEP_START, NULL,
+					      "start all VLans");
 	_cleanup_pyref_ PyObject *base = py_path(state->session->tmp_dir);
 	int result = base ? 0 : -1;
 
@@ -198,7 +198,7 @@ PyObject *py_driver_exit(PyObject *object, PyObject *args)
 
 	if (ntd_is_forked())
 		Py_RETURN_NONE;
-	step = py_step_enter(self->logger, "cleanup");
+	step = py_step_enter(self->logger, NTD_STEP_CLEANUP, "cleanup");
 	PyErr_Fetch(&type, &error,
 		    &traceback); /* of a log that fails: the machines end nevertheless */
 	machines = py_driver_machines(self);

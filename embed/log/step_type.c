@@ -7,6 +7,7 @@
 struct step_object {
 	struct py_object head;
 	struct ntd_report *report;
+	enum ntd_step kind; /* SCRIPT unless it is made by the driver */
 	char *machine, *text, **attributes;
 	bool subtest, entered;
 	struct ntd_nest nest;
@@ -23,6 +24,7 @@ PyObject *py_step_object(struct ntd_report *report, const char *machine, const c
 		return NULL;
 	}
 	self->report = report;
+	self->kind = NTD_STEP_SCRIPT;
 	self->machine = machine ? ntd_strdup(machine) : NULL;
 	self->text = ntd_strdup(text);
 	self->attributes = attributes;
@@ -71,18 +73,20 @@ static PyObject *step_enter(PyObject *object, PyObject *unused)
 		return NULL;
 	}
 	self->entered = true;
-	self->nest = ntd_nest_begin_full(self->report, self->machine, self->text,
+	self->nest = ntd_nest_begin_full(self->report, self->kind, self->machine, self->text,
 					 ntd_strv_copy(self->attributes), self->subtest);
 	py_log_deliver(py_state());
 	Py_RETURN_NONE;
 }
 
-PyObject *py_step_enter(PyObject *logger, const char *text)
+PyObject *py_step_enter(PyObject *logger, enum ntd_step kind, const char *text)
 {
 	_cleanup_pyref_ PyObject *step = PyObject_CallMethod(logger, "nested", "s", text);
-	_cleanup_pyref_ PyObject *entered =
-		step ? PyObject_CallMethod(step, "__enter__", NULL) : NULL;
+	_cleanup_pyref_ PyObject *entered = NULL;
 
+	if (step && Py_IS_TYPE(step, py_state()->step_type))
+		((struct step_object *)step)->kind = kind;
+	entered = step ? PyObject_CallMethod(step, "__enter__", NULL) : NULL;
 	return entered ? ntd_steal(&step) : NULL;
 }
 

@@ -145,8 +145,8 @@ static int take_screenshot(struct ntd_machine *machine, const char *path, struct
 
 	attributes[0] = ntd_strdup("image");
 	attributes[1] = ntd_strdup(strrchr(path, '/') ? strrchr(path, '/') + 1 : path);
-	nest = ntd_nest_begin_full(ntd_machine_context(machine)->report, ntd_machine_name(machine),
-				   step, attributes, false);
+	nest = ntd_nest_begin_full(ntd_machine_context(machine)->report, NTD_STEP_SCREEN,
+				   ntd_machine_name(machine), step, attributes, false);
 	result = ntd_machine_screenshot(machine, path, waiter, err);
 	ntd_nest_end(&nest, result < 0);
 	return result;

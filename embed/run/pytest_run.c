@@ -52,8 +52,8 @@ static int raise_signal(int number)
 int py_pytest_execute(struct py_state *state)
 {
 	const struct ntd_config *config = state->session->config;
-	struct ntd_nest nest =
-		ntd_nest_begin(state->session->report, NULL, "run the VM test script");
+	struct ntd_nest nest = ntd_nest_begin(state->session->report, NTD_STEP_RUN, NULL,
+					      "run the VM test script");
 	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("test_driver_pytest.run");
 	_cleanup_pyref_ PyObject *arguments = list_of(config->pytest_arguments);
 	_cleanup_pyref_ PyObject *path = PyUnicode_DecodeFSDefault(config->test_script);
@@ -92,7 +92,8 @@ static PyObject *begin_test(PyObject *self, PyObject *args)
 
 	if (!PyArg_ParseTuple(args, "s:begin_test", &title) || !is_prepared(state))
 		return NULL;
-	state->test = ntd_nest_begin_full(state->session->report, NULL, title, NULL, true);
+	state->test =
+		ntd_nest_begin_full(state->session->report, NTD_STEP_TEST, NULL, title, NULL, true);
 	py_log_deliver(state);
 	return PyLong_FromSize_t(ntd_recall_position(state->recall));
 }

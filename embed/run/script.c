@@ -172,7 +172,8 @@ int py_script_execute_code(PyObject *driver, PyObject *parts)
 {
 	struct py_state *state = py_state();
 	_cleanup_pyref_ PyObject *logger = PyObject_GetAttrString(driver, "logger");
-	PyObject *step = logger ? py_step_enter(logger, "run the VM test script") : NULL;
+	PyObject *step =
+		logger ? py_step_enter(logger, NTD_STEP_RUN, "run the VM test script") : NULL;
 	_cleanup_pyref_ PyObject *symbols = NULL;
 	_cleanup_pyref_ PyObject *kept = Py_NewRef(parts); /* the script may set another */
 	int result = -1;

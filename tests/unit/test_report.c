@@ -123,7 +123,7 @@ static void nests_say_how_long_they_took(void **state)
 	double seconds;
 
 	ntd_report_add(fixture->report, ntd_terminal_sink(fixture->write_fd, NTD_LEVEL_DEBUG));
-	nest = ntd_nest_begin(fixture->report, "server", "step %d", 1);
+	nest = ntd_nest_begin(fixture->report, NTD_STEP_WAIT, "server", "step %d", 1);
 	nest.began -= 3 * NTD_SECOND;
 	ntd_nest_end(&nest, false);
 	ntd_nest_end(&nest, false); /* has ended: nothing */
