@@ -1,9 +1,8 @@
 /* The inside of a console, for the files that make it up. All of it belongs to the loop thread. */
 #pragma once
 
+#include "base/list.h"
 #include "console/console.h"
-
-struct ntd_console_wait;
 
 struct ntd_console {
 	struct ntd_loop *loop;
@@ -20,7 +19,7 @@ struct ntd_console {
 	char *panic;
 	void (*panicked)(void *owner);
 	void *owner;
-	struct ntd_console_wait *waits;
+	struct ntd_list waits; /* of console_wait.c */
 };
 
 /* The partial line from its byte `from` on, as text. */

@@ -17,7 +17,7 @@ struct ntd_console_wait {
 	struct ntd_console *console;
 	struct ntd_console_news *news;
 	size_t limit;
-	struct ntd_console_wait *next;
+	struct ntd_list_link link;
 };
 
 /* Whole lines, up to `limit` bytes, but at least one; false when there is none. */
@@ -58,19 +58,12 @@ static bool show_partial(struct ntd_console *console, struct ntd_console_news *n
 
 void ntd_console_serve(struct ntd_console *console)
 {
-	struct ntd_console_wait **link = &console->waits;
-
-	while (*link) {
-		struct ntd_console_wait *wait = *link;
-
+	ntd_list_each (struct ntd_console_wait, wait, &console->waits, link)
 		if (take_lines(console, wait->news, wait->limit) ||
 		    show_partial(console, wait->news)) {
-			*link = wait->next;
+			ntd_list_unlink(&wait->link);
 			ntd_request_complete(&wait->request, NULL);
-		} else {
-			link = &wait->next;
 		}
-	}
 }
 
 void ntd_console_quiet(struct ntd_timer *timer)
@@ -80,13 +73,11 @@ void ntd_console_quiet(struct ntd_timer *timer)
 
 void ntd_console_fail_pending(struct ntd_console *console, const struct ntd_error *why)
 {
-	ntd_console_serve(console);
-	while (console->waits) {
-		struct ntd_console_wait *wait = console->waits;
+	struct ntd_console_wait *wait;
 
-		console->waits = wait->next;
+	ntd_console_serve(console);
+	while ((wait = ntd_list_take(&console->waits, struct ntd_console_wait, link)))
 		ntd_request_complete(&wait->request, ntd_error_copy(why));
-	}
 }
 
 /* ---- script threads */
@@ -95,7 +86,6 @@ static void wait_begin(struct ntd_request *request)
 {
 	struct ntd_console_wait *wait = ntd_container_of(request, struct ntd_console_wait, request);
 	struct ntd_console *console = wait->console;
-	struct ntd_console_wait **link = &console->waits;
 
 	if (take_lines(console, wait->news, wait->limit) || show_partial(console, wait->news)) {
 		ntd_request_complete(request, NULL);
@@ -104,21 +94,13 @@ static void wait_begin(struct ntd_request *request)
 			request,
 			ntd_error_new(NTD_E_DEAD, "machine '%s' is not running", console->machine));
 	} else {
-		while (*link)
-			link = &(*link)->next;
-		*link = wait;
+		ntd_list_append(&console->waits, &wait->link);
 	}
 }
 
 static void wait_abandon(struct ntd_request *request)
 {
-	struct ntd_console_wait *wait = ntd_container_of(request, struct ntd_console_wait, request);
-	struct ntd_console_wait **link = &wait->console->waits;
-
-	while (*link && *link != wait)
-		link = &(*link)->next;
-	if (*link)
-		*link = wait->next;
+	ntd_list_unlink(&ntd_container_of(request, struct ntd_console_wait, request)->link);
 }
 
 int ntd_console_take(struct ntd_console *console, struct ntd_console_news *news, size_t limit,

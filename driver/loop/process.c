@@ -17,7 +17,7 @@
 struct ntd_children {
 	struct ntd_loop *loop;
 	struct ntd_source reports;
-	struct ntd_process *first;
+	struct ntd_list processes; /* in the order of rising ids */
 	uint32_t last_id;
 	bool closed;
 };
@@ -31,11 +31,10 @@ static void change(struct ntd_process *process, enum ntd_process_state state)
 
 static struct ntd_process *find(struct ntd_children *children, uint32_t id)
 {
-	struct ntd_process *process = children->first;
-
-	while (process && process->id != id)
-		process = process->next;
-	return process;
+	ntd_list_each (struct ntd_process, process, &children->processes, link)
+		if (process->id == id)
+			return process;
+	return NULL;
 }
 
 static void send_signal(int pidfd, int signal)
@@ -116,26 +115,26 @@ static void handle(struct ntd_process *process, const struct ntd_keeper_report *
 	}
 }
 
-/* The first process after `id` in the table's order, which is that of falling ids. */
+/* The first process whose id is greater, or NULL. */
 static struct ntd_process *next_after(struct ntd_children *children, uint32_t id)
 {
-	struct ntd_process *process = children->first;
-
-	while (process && process->id >= id)
-		process = process->next;
-	return process;
+	ntd_list_each (struct ntd_process, process, &children->processes, link)
+		if (process->id > id)
+			return process;
+	return NULL;
 }
 
 /* Someone killed the keeper: every process goes with it. One without a guard is gone already. */
 static void keeper_gone(struct ntd_children *children)
 {
-	struct ntd_process *process = children->first;
+	struct ntd_process *process;
+	uint32_t id = 0;
+	bool guarded;
 
 	ntd_source_remove(&children->reports);
-	while (process) {
-		uint32_t id = process->id;
-		bool guarded = process->guard.loop;
-
+	while ((process = next_after(children, id))) {
+		id = process->id;
+		guarded = process->guard.loop;
 		if (process->state < NTD_PROCESS_ENDED) {
 			process->status = SIGKILL;
 			change(process, NTD_PROCESS_ENDED);
@@ -143,7 +142,6 @@ static void keeper_gone(struct ntd_children *children)
 		process = guarded ? NULL : find(children, id);
 		if (process && process->state == NTD_PROCESS_ENDED)
 			change(process, NTD_PROCESS_GONE);
-		process = next_after(children, id);
 	}
 }
 
@@ -241,11 +239,10 @@ struct ntd_process *ntd_process_spawn(struct ntd_children *children, const struc
 	*process = (struct ntd_process){.changed = changed,
 					.owner = owner,
 					.children = children,
-					.next = children->first,
 					.id = id,
 					.pidfd = -1,
 					.guard.fd = -1};
-	children->first = process;
+	ntd_list_append(&children->processes, &process->link);
 	return process;
 }
 
@@ -266,12 +263,8 @@ void ntd_process_kill_tree(struct ntd_process *process)
 
 void ntd_process_let_go(struct ntd_process *process)
 {
-	struct ntd_process **link = &process->children->first;
-
 	ntd_process_kill_tree(process);
-	while (*link != process)
-		link = &(*link)->next;
-	*link = process->next;
+	ntd_list_unlink(&process->link);
 	ntd_source_remove(&process->guard);
 	ntd_close_fd(&process->guard.fd);
 	ntd_close_fd(&process->pidfd);

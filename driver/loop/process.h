@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "base/list.h"
 #include "loop/keeper.h"
 #include "loop/loop.h"
 
@@ -39,7 +40,7 @@ struct ntd_process {
 	int status;      /* wait status, when ended */
 	int start_errno; /* when failed */
 	struct ntd_children *children;
-	struct ntd_process *next;
+	struct ntd_list_link link; /* in the table */
 	uint32_t id;
 	bool doomed;      /* to be killed when it has started */
 	int first_signal; /* to be sent then; 0: none */

@@ -9,6 +9,8 @@
  */
 #include "ocr/ocr.h"
 
+#include "base/list.h"
+
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -33,7 +35,7 @@ struct ntd_ocr {
 	pthread_mutex_t mutex; /* guards the rest */
 	pthread_cond_t work, unreferenced;
 	unsigned references;
-	struct ntd_ocr_job *queue;
+	struct ntd_list queue; /* jobs that no worker has taken */
 	size_t queued, idle;
 	pthread_t *workers;
 	size_t worker_count;
@@ -51,7 +53,7 @@ struct ntd_ocr_job {
 	int64_t took;
 	struct ntd_request *request; /* on the loop thread; NULL: nobody waits */
 	struct ntd_task tell;
-	struct ntd_ocr_job *next; /* in the queue, with the mutex */
+	struct ntd_list_link link; /* in the queue, with the mutex */
 };
 
 /* ---- one job */
@@ -182,24 +184,16 @@ static int recognize(struct ntd_ocr *ocr, struct TessBaseAPI **engine, struct nt
 
 static void enqueue(struct ntd_ocr *ocr, struct ntd_ocr_job *job)
 {
-	struct ntd_ocr_job **link = &ocr->queue;
-
-	while (*link)
-		link = &(*link)->next;
-	*link = job;
+	ntd_list_append(&ocr->queue, &job->link);
 	ocr->queued++;
 }
 
 /* Whether it was in the queue. */
-static bool dequeue(struct ntd_ocr *ocr, const struct ntd_ocr_job *job)
+static bool dequeue(struct ntd_ocr *ocr, struct ntd_ocr_job *job)
 {
-	struct ntd_ocr_job **link = &ocr->queue;
-
-	while (*link && *link != job)
-		link = &(*link)->next;
-	if (!*link)
+	if (!ntd_list_linked(&job->link))
 		return false;
-	*link = job->next;
+	ntd_list_unlink(&job->link);
 	ocr->queued--;
 	return true;
 }
@@ -211,10 +205,10 @@ static struct ntd_ocr_job *take(struct ntd_ocr *ocr)
 
 	pthread_mutex_lock(&ocr->mutex);
 	ocr->idle++;
-	while (!ocr->queue && !ocr->closing)
+	while (ntd_list_empty(&ocr->queue) && !ocr->closing)
 		pthread_cond_wait(&ocr->work, &ocr->mutex);
 	ocr->idle--;
-	job = ocr->closing ? NULL : ocr->queue;
+	job = ocr->closing ? NULL : ntd_list_first(&ocr->queue, struct ntd_ocr_job, link);
 	if (job)
 		dequeue(ocr, job);
 	pthread_mutex_unlock(&ocr->mutex);
@@ -335,17 +329,26 @@ static void refuse(struct ntd_ocr_job *job, enum ntd_errc code, const char *why)
 	finish(job);
 }
 
-/* Returns the jobs that nobody has begun to work on. */
-static struct ntd_ocr_job *stop(struct ntd_ocr *ocr)
+/* From now on no job is put into the queue, and no worker takes one from there. */
+static void stop(struct ntd_ocr *ocr)
 {
-	struct ntd_ocr_job *queue;
-
 	pthread_mutex_lock(&ocr->mutex);
 	ocr->closing = true;
 	pthread_cond_broadcast(&ocr->work);
-	queue = ntd_steal(&ocr->queue);
 	pthread_mutex_unlock(&ocr->mutex);
-	return queue;
+}
+
+/* Takes a job that no worker has taken from the queue; NULL when there is none. */
+static struct ntd_ocr_job *take_back(struct ntd_ocr *ocr)
+{
+	struct ntd_ocr_job *job;
+
+	pthread_mutex_lock(&ocr->mutex);
+	job = ntd_list_first(&ocr->queue, struct ntd_ocr_job, link);
+	if (job)
+		dequeue(ocr, job);
+	pthread_mutex_unlock(&ocr->mutex);
+	return job;
 }
 
 static void wait_for_users(struct ntd_ocr *ocr, int64_t deadline)
@@ -361,12 +364,11 @@ static void wait_for_users(struct ntd_ocr *ocr, int64_t deadline)
 
 void ntd_ocr_close(struct ntd_ocr *ocr)
 {
-	struct ntd_ocr_job *job, *next;
+	struct ntd_ocr_job *job;
 
-	for (job = stop(ocr); job; job = next) {
-		next = job->next;
+	stop(ocr);
+	while ((job = take_back(ocr)))
 		refuse(job, NTD_E_CANCELLED, AT_AN_END);
-	}
 	while (ocr->worker_count)
 		pthread_join(ocr->workers[--ocr->worker_count], NULL);
 	wait_for_users(ocr, ntd_after(USERS_PATIENCE));

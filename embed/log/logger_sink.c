@@ -8,34 +8,35 @@
  * shown and changes nothing.
  */
 #include "base/forked.h"
+#include "base/list.h"
 #include "log/py_log.h"
 
 #include <pthread.h>
 
 struct event {
 	struct ntd_event event; /* its pointers belong to it */
-	struct event *next;
+	struct ntd_list_link link;
 };
 
 /* A step that a logger has entered. */
 struct step {
 	PyObject *managers; /* list of (context manager), those entered */
 	char *machine, *text;
-	struct step *next;
+	struct ntd_list_link link;
 };
 
 /* Lives as long as the process: its thread may be waiting for the GIL at the end. */
 struct py_logger_sink {
 	struct ntd_sink sink;
-	PyObject *loggers;  /* list; may change at any time */
-	struct step *steps; /* the innermost first; of the delivering thread */
+	PyObject *loggers;     /* list; may change at any time */
+	struct ntd_list steps; /* the innermost first; of the delivering thread */
 	pthread_mutex_t delivering;
 	pthread_t deliverer; /* when it is locked */
 	_Atomic bool has_deliverer;
 
 	pthread_mutex_t mutex; /* guards the queue */
 	pthread_cond_t queued;
-	struct event *first, **last;
+	struct ntd_list events;
 	size_t queued_bytes, dropped; /* console lines */
 	struct py_logger_sink *next;
 };
@@ -64,8 +65,7 @@ static struct event *event_new(const struct ntd_event *event)
 static void append(struct py_logger_sink *self, struct event *event)
 {
 	self->queued_bytes += cost(&event->event);
-	*self->last = event;
-	self->last = &event->next;
+	ntd_list_append(&self->events, &event->link);
 }
 
 static void append_notice(struct py_logger_sink *self)
@@ -106,13 +106,9 @@ static struct event *take(struct py_logger_sink *self)
 	struct event *event;
 
 	pthread_mutex_lock(&self->mutex);
-	event = self->first;
-	if (event) {
-		self->first = event->next;
+	event = ntd_list_take(&self->events, struct event, link);
+	if (event)
 		self->queued_bytes -= cost(&event->event);
-	}
-	if (!self->first)
-		self->last = &self->first;
 	pthread_mutex_unlock(&self->mutex);
 	return event;
 }
@@ -191,8 +187,7 @@ static void enter(struct py_logger_sink *self, PyObject *loggers, const struct n
 	step->text = ntd_strdup(event->text);
 	step->machine = ntd_strdup(event->machine ? event->machine : "");
 	step->managers = PyList_New(0);
-	step->next = self->steps;
-	self->steps = step;
+	ntd_list_prepend(&self->steps, &step->link);
 	for (Py_ssize_t i = 0; step->managers && i < PyList_Size(loggers); i++) {
 		PyObject *logger = PyList_GetItem(loggers, i);
 		_cleanup_pyref_ PyObject *manager = call(logger, method, event);
@@ -226,17 +221,23 @@ static bool is_of(const struct step *step, const struct ntd_event *event)
 	       !strcmp(step->machine, event->machine ? event->machine : "");
 }
 
-/* Threads' steps may be interleaved: it is the innermost with the same text. */
+/* Threads' steps may be interleaved: it is the innermost with the same text. NULL: the step began
+ * before there was a logger. */
+static struct step *find_step(struct py_logger_sink *self, const struct ntd_event *event)
+{
+	ntd_list_each (struct step, step, &self->steps, link)
+		if (is_of(step, event))
+			return step;
+	return NULL;
+}
+
 static void leave(struct py_logger_sink *self, const struct ntd_event *event)
 {
-	struct step **link = &self->steps, *step;
+	struct step *step = find_step(self, event);
 
-	while (*link && !is_of(*link, event))
-		link = &(*link)->next;
-	step = *link;
 	if (!step)
-		return; /* it began before there was a logger */
-	*link = step->next;
+		return;
+	ntd_list_unlink(&step->link);
 	for (Py_ssize_t i = PyList_Size(step->managers); i-- > 0;)
 		leave_manager(PyList_GetItem(step->managers, i), event->failed);
 	Py_DECREF(step->managers);
@@ -316,7 +317,7 @@ static void *deliver_always(void *arg)
 		PyGILState_STATE gil;
 
 		pthread_mutex_lock(&self->mutex);
-		while (!self->first)
+		while (ntd_list_empty(&self->events))
 			pthread_cond_wait(&self->queued, &self->mutex);
 		pthread_mutex_unlock(&self->mutex);
 		gil = PyGILState_Ensure();
@@ -351,7 +352,6 @@ int py_logger_listen(struct py_state *state, struct ntd_report *report, PyObject
 	*self = (struct py_logger_sink){.sink = {.event = sink_event, .close = sink_close},
 					.loggers = Py_NewRef(loggers),
 					.next = state->logger_sinks};
-	self->last = &self->first;
 	pthread_mutex_init(&self->delivering, NULL);
 	pthread_mutex_init(&self->mutex, NULL);
 	pthread_cond_init(&self->queued, NULL);
