@@ -1,7 +1,9 @@
-/* A line of a machine's console as text: any bytes become UTF-8 that is valid by another reckoning
- * than the one under test, and nothing that is fine is lost.
+/* What a machine prints on its console. As text, any bytes become UTF-8 that is valid by another
+ * reckoning than the one under test, and nothing that is fine is lost. As lines, the bytes give the
+ * same whatever pieces they come in, and each line is taken once.
  */
 #include "base/text.h"
+#include "console/lines.h"
 
 #include <stdint.h>
 #include <string.h>
@@ -85,7 +87,7 @@ static void check_repr(const char *bytes, size_t len)
 		require(*c >= ' ' && *c <= '~');
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void check_text(const uint8_t *data, size_t size)
 {
 	_cleanup_free_ char *bytes = ntd_malloc(size), *expected = ntd_malloc(size);
 	_cleanup_free_ char *text = NULL, *again = NULL;
@@ -102,5 +104,122 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	again = ntd_console_text(text, len, &again_len);
 	require(again_len == len && !memcmp(text, again, len));
 	check_repr(bytes, size);
+}
+
+/* ---- lines */
+
+static void keep(void *owner, const char *text, size_t len, bool panic)
+{
+	ntd_buf_append(owner, text, len);
+	ntd_buf_append(owner, "\n", 1);
+}
+
+/* What the lines have to be, by splitting the whole input. Returns where its last line begins. */
+static size_t expect_lines(const char *bytes, size_t size, struct ntd_buf *lines)
+{
+	const char *at = bytes, *end;
+
+	while ((end = memchr(at, '\n', size - (size_t)(at - bytes)))) {
+		size_t len;
+		_cleanup_free_ char *text = ntd_console_text(at, (size_t)(end - at), &len);
+
+		ntd_buf_append(lines, text, len);
+		ntd_buf_append(lines, "\n", 1);
+		at = end + 1;
+	}
+	return (size_t)(at - bytes);
+}
+
+static void require_equal(const struct ntd_buf *a, const struct ntd_buf *b)
+{
+	require(a->len == b->len && !memcmp(ntd_buf_bytes(a), ntd_buf_bytes(b), a->len));
+}
+
+/* The line that has begun is text, too, and at its end at most white space is other than it will be
+ * when the line is complete. */
+static void check_partial(const struct ntd_lines *lines, const char *begun, size_t len)
+{
+	_cleanup_buf_ struct ntd_buf partial = {0};
+	_cleanup_free_ char *whole = ntd_console_text(begun, len, &len);
+
+	ntd_lines_copy_partial(lines, 0, &partial);
+	while (partial.len && ntd_buf_bytes(&partial)[partial.len - 1] == ' ')
+		partial.len--;
+	require(partial.len <= len && !memcmp(ntd_buf_bytes(&partial), whole, partial.len));
+}
+
+static void check_tails(const struct ntd_lines *lines)
+{
+	for (int count = 0; count < 4; count++) {
+		_cleanup_free_ char *tail = ntd_lines_tail(lines, count);
+		_cleanup_buf_ struct ntd_buf copy = {0};
+
+		ntd_lines_copy_tail(lines, count, &copy);
+		require(!*tail || !strncmp(tail, "    ", 4));
+	}
+}
+
+/* Lines in pieces, whose sizes are made of the bytes; whole lines are taken in between. */
+static void check_lines(const char *bytes, size_t size)
+{
+	_cleanup_buf_ struct ntd_buf told = {0}, taken = {0}, expected = {0};
+	struct ntd_lines lines = {.limit = 1 << 30, .complete = keep, .owner = &told};
+	size_t begun = expect_lines(bytes, size, &expected);
+
+	for (size_t at = 0; at < size;) {
+		size_t piece = 1 + (unsigned char)bytes[at] % 29;
+
+		piece = piece < size - at ? piece : size - at;
+		ntd_lines_add(&lines, bytes + at, piece);
+		at += piece;
+		if (piece % 3 == 0)
+			ntd_lines_take(&lines, piece, &taken);
+	}
+	require_equal(&told, &expected);
+	require_equal(&lines.log, &expected);
+	check_partial(&lines, bytes + begun, size - begun);
+	check_tails(&lines);
+	while (ntd_lines_unread(&lines))
+		require(ntd_lines_take(&lines, 7, &taken));
+	require(!ntd_lines_take(&lines, 7, &taken));
+	require_equal(&taken, &expected);
+	ntd_lines_free(&lines);
+}
+
+/* Lines of which the oldest go, while waits use the beginnings of lines and give lines back. */
+static void check_limited(const char *bytes, size_t size)
+{
+	_cleanup_buf_ struct ntd_buf told = {0}, taken = {0};
+	struct ntd_lines lines = {.limit = 40, .complete = keep, .owner = &told};
+
+	for (size_t at = 0; at < size; at++) {
+		unsigned line = lines.line;
+		size_t seen = lines.partial.len;
+		_cleanup_buf_ struct ntd_buf shown = {0};
+
+		ntd_lines_copy_partial(&lines, lines.partial_used, &shown);
+		ntd_lines_add(&lines, bytes + at, 1);
+		if (bytes[at] % 5 == 0)
+			ntd_lines_take_partial(&lines, line, seen, shown.len);
+		if (bytes[at] % 7 == 0)
+			ntd_lines_take(&lines, 1, &taken);
+		if (bytes[at] % 11 == 0)
+			ntd_lines_give_back(&lines, (unsigned char)bytes[at]);
+		/* the last line stays whole, however long it is */
+		require(lines.log.len <= lines.limit + size && lines.unread <= lines.log.len);
+	}
+	check_tails(&lines);
+	ntd_lines_end(&lines);
+	require(!lines.partial.len);
+	ntd_lines_forget(&lines);
+	require(!lines.log.len && !lines.unread && !lines.partial_used && !lines.panic);
+	ntd_lines_free(&lines);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	check_text(data, size);
+	check_lines((const char *)data, size);
+	check_limited((const char *)data, size);
 	return 0;
 }
