@@ -18,7 +18,9 @@ WERROR ?=
 ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -Idriver -pthread -ffile-prefix-map=$(CURDIR)=. \
 	$(CFLAGS) $(OPTIMISE) $(WARNINGS) $(WERROR)
 
-CORE_SOURCES := $(sort $(wildcard driver/*/*.c))
+# A program of the build, which prints the man page.
+MAN_SOURCE = driver/session/man_page.c
+CORE_SOURCES := $(filter-out $(MAN_SOURCE),$(sort $(wildcard driver/*/*.c)))
 EMBED_SOURCES := $(sort $(wildcard embed/*.c embed/*/*.c))
 CORE_OBJECTS := $(CORE_SOURCES:%.c=$(BUILD)/obj/%.o)
 EMBED_OBJECTS := $(EMBED_SOURCES:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/embed/machine/kvm_probe.o
@@ -34,7 +36,7 @@ EMBED_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PYTHON_CONFIG) 2>/dev/null) \
 EMBED_LIBS := $(shell $(PKG_CONFIG) --libs $(PYTHON_CONFIG) 2>/dev/null)
 
 .PHONY: all clean install
-all: $(BUILD)/nixos-test-driver $(BUILD)/generate-driver-symbols $(BUILD)/py
+all: $(BUILD)/nixos-test-driver $(BUILD)/generate-driver-symbols $(BUILD)/nixos-test-driver.1 $(BUILD)/py
 
 $(BUILD)/obj/driver/%.o: driver/%.c
 	@mkdir -p $(@D)
@@ -59,6 +61,13 @@ $(BUILD)/nixos-test-driver: $(EMBED_OBJECTS) $(BUILD)/libntd.a
 $(BUILD)/generate-driver-symbols: $(BUILD)/nixos-test-driver
 	ln -sf nixos-test-driver $@
 
+$(BUILD)/man-page: $(MAN_SOURCE) $(BUILD)/libntd.a
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -DNTD_VERSION='"$(VERSION)"' -MMD -MP -MF $@.d -o $@ $< $(BUILD)/libntd.a $(CORE_LIBS)
+
+$(BUILD)/nixos-test-driver.1: $(BUILD)/man-page
+	$(FIXED_ADDRESSES) $< >$@.new
+	mv $@.new $@
+
 # Made again in a build directory that was moved here from another tree.
 ifneq ($(realpath $(BUILD)/py),$(realpath embed/py))
 .PHONY: $(BUILD)/py
@@ -72,13 +81,16 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(BUILD)/nixos-test-driver $(DESTDIR)$(PREFIX)/bin/
 	ln -sf nixos-test-driver $(DESTDIR)$(PREFIX)/bin/generate-driver-symbols
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 $(BUILD)/nixos-test-driver.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	ln -sf nixos-test-driver.1 $(DESTDIR)$(PREFIX)/share/man/man1/generate-driver-symbols.1
 	cd embed/py && find . -type f ! -name '*.pyc' \
 		-exec install -D -m 644 {} $(abspath $(SITE_PACKAGES))/{} \;
 
 clean:
 	rm -rf $(BUILD)
 
--include $(CORE_OBJECTS:.o=.d) $(EMBED_OBJECTS:.o=.d)
+-include $(CORE_OBJECTS:.o=.d) $(EMBED_OBJECTS:.o=.d) $(BUILD)/man-page.d
 
 # ---- Tests and checks. `unit`, `tsan` and `fuzz` build the core once more, each with flags of its own
 # and a directory of its own below $(BUILD), by calling make again: the rules are the same.
@@ -87,7 +99,7 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,%,$(sort $(wildcard tests/unit/test_*.c)
 THREAD_TESTS := $(filter test_loop test_timer test_request test_report test_background test_switch test_net_% \
 	test_timeline test_life% test_qmp test_shell% test_script_socket test_console test_monitor test_retry test_environment,$(UNIT_TESTS))
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
-CHECKED_SOURCES = $(CORE_SOURCES) $(EMBED_SOURCES)
+CHECKED_SOURCES = $(CORE_SOURCES) $(MAN_SOURCE) $(EMBED_SOURCES)
 FORMATTED := $(sort $(wildcard driver/*/*.[ch] embed/*.[ch] embed/*/*.[ch] tests/*/*.[ch]))
 
 NM ?= nm

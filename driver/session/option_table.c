@@ -117,36 +117,47 @@ static const struct ntd_option_type
 
 #define FIELD(name) offsetof(struct ntd_options, name)
 
-/* The positional argument first; the rest in the order of --help. */
+/* The positional argument first; the rest in the order of --help and the man page. */
 const struct ntd_option ntd_option_table[] = {
-	{.type = &text, .field = FIELD(test_script), .value = "TESTSCRIPT",
+	{.heading = "Test script",
+	 .type = &text, .field = FIELD(test_script), .value = "TESTSCRIPT",
 	 .variable = "testScript", .with_config = NTD_OVERRIDES,
 	 .help = "the test script to run; required unless --config names one"},
 	{.name = "config", .letter = 'c', .type = &text, .field = FIELD(config), .value = "FILE",
-	 .help = "JSON configuration: machines, VLANs, time limit and test script. It takes the "
-		 "place of the start scripts, names and VLANs below and of their variables"},
+	 .help = "JSON configuration: machines, VLANs, time limit and test script. It replaces the "
+		 "options for start scripts, names and VLANs, and their variables"},
 	{.name = "script", .type = &text, .field = FIELD(test_script), .value = "FILE",
 	 .with_config = NTD_OVERRIDES,
-	 .help = "the test script, as the argument TESTSCRIPT; it takes the place of the one that "
-		 "--config names. After a change, reload() at the prompt reads it again"},
-	{.name = "output_directory", .letter = 'o', .type = &text, .field = FIELD(output_dir),
+	 .help = "the same as the argument TESTSCRIPT; with --config it replaces the test script that "
+		 "the configuration names. After a change to the file, reload() at the prompt reads "
+		 "it again"},
+	{.heading = "Output and state",
+	 .name = "output_directory", .letter = 'o', .type = &text, .field = FIELD(output_dir),
 	 .value = "DIR", .fallback = "the current directory",
-	 .help = "where screenshots, files copied from machines and reports go; it must exist. When "
-		 "the run fails, failure/NAME in it tells of each machine; and if this option is "
-		 "given, console-logs/NAME.log is its raw console"},
+	 .help = "where screenshots, files copied from machines and reports go; the directory must "
+		 "exist. After a failed run, failure/NAME in it describes the machine NAME. Only if "
+		 "this option is given, console-logs/NAME.log gets the machine's raw console"},
 	{.name = "keep-machine-state", .letter = 'K', .type = &on, .field = FIELD(keep_state),
 	 .help = "reuse the state of the machines from the last run, disks included, instead of "
 		 "deleting it at the start (also --keep-vm-state, the older name)"},
 	{.name = "keep-vm-state", .type = &on, .field = FIELD(keep_state)},
-	{.name = "interactive", .letter = 'I', .type = &on, .field = FIELD(interactive),
-	 .help = "start a Python prompt with the machines instead of running the test script, which "
-		 "test_script() does there; it is ptpython or IPython where Python finds one"},
+	{.heading = "Debugging",
+	 .name = "interactive", .letter = 'I', .type = &on, .field = FIELD(interactive),
+	 .help = "start a Python prompt with the machines instead of running the test script; "
+		 "test_script() at the prompt runs it. The prompt is ptpython or IPython if Python "
+		 "finds one of them"},
 	{.name = "no-interactive", .type = &off, .field = FIELD(interactive),
 	 .help = "run the test script; this is the default"},
 	{.name = "pause-on-failure", .type = &on, .field = FIELD(pause_on_failure),
-	 .help = "when the test script fails, keep the machines and start a Python prompt with its "
-		 "names, without a time limit; leaving it ends the run. Needs a terminal"},
-	{.name = "global-timeout", .type = &seconds, .field = FIELD(global_timeout),
+	 .help = "when the test script fails, keep the machines and start a Python prompt with the "
+		 "script's names and without a time limit; leaving the prompt ends the run. Needs a "
+		 "terminal"},
+	{.name = "debug-hook-attach", .type = &text, .field = FIELD(debug_hook_attach),
+	 .value = "PATH",
+	 .help = "make debug.breakpoint(), and failures, wait for a debugger; PATH is the program "
+		 "that attaches to the sandbox"},
+	{.heading = "Time limits",
+	 .name = "global-timeout", .type = &seconds, .field = FIELD(global_timeout),
 	 .value = "SECONDS", .variable = "globalTimeout", .fallback = "3600",
 	 .with_config = NTD_OVERRIDES,
 	 .help = "end the run with exit status 143 after this time; seconds, or a duration such "
@@ -154,26 +165,28 @@ const struct ntd_option ntd_option_table[] = {
 	{.name = "boot-timeout", .type = &seconds, .field = FIELD(boot_timeout),
 	 .value = "SECONDS",
 	 .help = "give up on a machine that takes longer to start, or then to show its root shell. By "
-		 "default it is given up after 300 seconds in which neither its console nor its shell "
-		 "has said anything; four times as long where QEMU emulates the processor (TCG)"},
+		 "default the driver gives up after 300 seconds without a word on the machine's "
+		 "console or shell; four times as long where QEMU emulates the processor (TCG)"},
 	{.name = "timeout-scale", .type = &factor, .field = FIELD(time_scale), .value = "FACTOR",
 	 .fallback = "1",
-	 .help = "multiply the time-outs of the machines' wait_* methods, those that the script gives "
-		 "included; auto: 4 where QEMU emulates the processor (TCG), else 1. Commands keep "
-		 "the time-outs of execute() and succeed(), functions that of retry()"},
-	{.name = "log-level", .type = &level, .field = FIELD(log_level), .value = "LEVEL",
+	 .help = "multiply the time-outs of the machines' wait_* methods, also where the script gives "
+		 "one; auto: by 4 where QEMU emulates the processor (TCG). The time-outs of execute(), "
+		 "succeed() and retry() stay as they are"},
+	{.heading = "Log and reports",
+	 .name = "log-level", .type = &level, .field = FIELD(log_level), .value = "LEVEL",
 	 .variable = "logLevel", .fallback = "info",
 	 .help = "debug, info, warning or error: messages below it are not shown"},
 	{.name = "quiet", .type = &on, .field = FIELD(quiet),
-	 .help = "show steps, warnings and errors only; of a failure also what was logged in the "
-		 "step that failed, and at the end the last console lines of every machine"},
+	 .help = "show steps, warnings and errors only; when a step fails, also what was logged in "
+		 "it, and after a failed run the last console lines of every machine"},
 	{.name = "junit-xml", .type = &text, .field = FIELD(junit_xml), .value = "PATH",
 	 .help = "write a JUnit report to this file, relative to the output directory"},
 	{.name = "events", .type = &text, .field = FIELD(events), .value = "FILE",
 	 .help = "write every event of the run as one JSON object a line to this file, relative to "
 		 "the output directory"},
-	{.name = "mode", .type = &mode, .field = FIELD(mode), .value = "MODE", .fallback = "auto",
-	 .help = "how the test script is meant: legacy (a program), pytest (functions such as "
+	{.heading = "Tests in pytest style",
+	 .name = "mode", .type = &mode, .field = FIELD(mode), .value = "MODE", .fallback = "auto",
+	 .help = "the style of the test script: legacy (a program), pytest (functions such as "
 		 "\"def test_ping(client, server)\", or a directory of test_*.py files), or auto: "
 		 "pytest if it defines tests and does nothing else at its top level. A first comment "
 		 "\"# nixos-test: pytest\" or legacy says the same in the script. Arguments after -- "
@@ -182,18 +195,15 @@ const struct ntd_option ntd_option_table[] = {
 	 .help = "run the Kth of N parts of the tests of a pytest script; which part a test is in "
 		 "depends on its name alone"},
 	{.name = "restart-dead", .type = &on, .field = FIELD(restart_dead),
-	 .help = "start a machine that has died again for the next test that uses it, instead of "
-		 "failing that test; @pytest.mark.restart_machines does it for single tests"},
+	 .help = "when a machine has died, start it again for the next test that uses it, instead of "
+		 "failing that test; @pytest.mark.restart_machines does this for one test"},
 	{.name = "no-skip", .type = &on, .field = FIELD(no_skip),
 	 .help = "fail tests whose @pytest.mark.requires is not met, instead of skipping them"},
-	{.name = "debug-hook-attach", .type = &text, .field = FIELD(debug_hook_attach),
-	 .value = "PATH",
-	 .help = "make debug.breakpoint(), and failures, wait for a debugger; PATH is the program "
-		 "that attaches to the sandbox"},
-	{.name = "vm-start-scripts", .type = &words, .field = FIELD(vm_start_scripts),
+	{.heading = "Machines and networks, without --config",
+	 .name = "vm-start-scripts", .type = &words, .field = FIELD(vm_start_scripts),
 	 .value = "SCRIPT...", .variable = "vmStartScripts", .with_config = NTD_EXCLUDED,
-	 .help = "commands that start the virtual machines. Each is named by the NAME in "
-		 "run-NAME-vm at its end, else \"machine\""},
+	 .help = "commands that start the virtual machines. A machine is called NAME if its command "
+		 "ends in run-NAME-vm, else \"machine\""},
 	{.name = "start-scripts", .type = &words, .field = FIELD(vm_start_scripts),
 	 .value = "SCRIPT...", .variable = "startScripts", .with_config = NTD_EXCLUDED,
 	 .help = "older name of --vm-start-scripts"},
@@ -210,10 +220,11 @@ const struct ntd_option ntd_option_table[] = {
 	{.name = "vlans", .type = &vlans, .field = FIELD(vlans), .value = "NUMBER...",
 	 .variable = "vlans", .fallback = "none", .with_config = NTD_EXCLUDED,
 	 .help = "the virtual networks to make, 0 to 4095 each"},
-	{.name = "dump-vsocks", .type = &number, .field = FIELD(dump_vsocks), .value = "OFFSET",
-	 .help = "print the ssh commands for machines that have the kernel's vsock device, with the "
-		 "number OFFSET+1 for the first machine by name, OFFSET+2 for the second and so on; "
-		 "0: do not"},
+	{.heading = "Other",
+	 .name = "dump-vsocks", .type = &number, .field = FIELD(dump_vsocks), .value = "OFFSET",
+	 .help = "print the ssh commands for machines that have a vsock device of the kernel; the "
+		 "device of the first machine by name has the number OFFSET+1, that of the second "
+		 "OFFSET+2 and so on; 0: do not"},
 	{.name = "help", .letter = 'h', .type = &on, .field = FIELD(help),
 	 .help = "print this text and exit"},
 	{.name = "version", .type = &on, .field = FIELD(version),

@@ -1,4 +1,5 @@
-/* The table of options, which drives parsing, --help and clean-up. Within session/ only. */
+/* The table of options, which drives parsing, --help, the man page and clean-up. Within session/
+ * only. */
 #pragma once
 
 #include "session/options.h"
@@ -31,6 +32,7 @@ struct ntd_option {
 	const char *variable; /* environment variable with the default, or NULL */
 	const char *fallback; /* the default as --help tells it, or NULL */
 	const char *help;     /* NULL: not listed */
+	const char *heading;  /* of a group of options that begins here, in the help; or NULL */
 	enum ntd_with_config with_config;
 	char letter; /* 0: none */
 };

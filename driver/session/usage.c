@@ -1,4 +1,6 @@
-/* The text of --help, and how a usage error is told. */
+/* The text of --help, and how a usage error is told. Any thread. */
+#include "session/usage.h"
+
 #include "session/option_table.h"
 
 #include <string.h>
@@ -6,32 +8,41 @@
 #define WIDTH 80
 #define INDENT 8
 
-/* What concerns the driver or the machines it starts, beside the variables of the option table. */
-static const struct {
-	const char *names, *help;
-} environment[] = {
+/* clang-format off */
+const char ntd_usage_summary[] =
+	"Starts virtual machines and networks, and runs a test script, in Python, against them.";
+
+const char ntd_usage_syntax[] =
+	"A long option may be cut short while it is unambiguous, and takes its value as --option "
+	"VALUE or --option=VALUE. Where several values are possible (...), it takes all words up to "
+	"the next option; -- ends it. An environment variable supplies the default; several values "
+	"in it are separated by white space.";
+
+const struct ntd_usage_variable ntd_usage_environment[] = {
 	{"LOGFILE", "write an XML log of the run to this file"},
 	{"XDG_RUNTIME_DIR, else TMPDIR, TEMP, TMP, else /tmp",
-	 "directory of everything that exists at run time only: the states of the machines "
-	 "(vm-state-NAME), sockets, files shared with the machines; a run that finds another in it "
-	 "makes itself a directory ntd-run-N there"},
+	 "the directory for the states of the machines (vm-state-NAME), sockets and the files "
+	 "shared with the machines; if another run uses it, the driver makes a directory ntd-run-N "
+	 "in it for its own"},
 	{"DISPLAY, WAYLAND_DISPLAY",
 	 "when one is set, QEMU opens windows; else it runs with -nographic"},
 	{"QEMU_OPTS, QEMU_NET_OPTS, QEMU_KERNEL_PARAMS, NIX_DISK_IMAGE",
 	 "read by the start scripts of virtual machines, which inherit the whole environment: more "
-	 "options for QEMU, for its first network card, for the kernel; the disk image"},
+	 "options for QEMU, for its first network card and for the kernel; the disk image"},
 };
 
-static const struct {
-	int status;
-	const char *help;
-} statuses[] = {
+const struct ntd_usage_status ntd_usage_statuses[] = {
 	{0, "the test script ended"},
 	{1, "it failed; sys.exit(N) in it gives N"},
 	{2, "wrong command line or configuration; nothing was started"},
 	{130, "interrupted (Ctrl-C)"},
 	{143, "the time limit passed, or SIGTERM"},
 };
+/* clang-format on */
+
+const size_t ntd_usage_environment_count =
+	sizeof ntd_usage_environment / sizeof *ntd_usage_environment;
+const size_t ntd_usage_status_count = sizeof ntd_usage_statuses / sizeof *ntd_usage_statuses;
 
 /* `text` in lines from column `indent` to WIDTH. */
 static void wrapped(struct ntd_buf *out, size_t indent, const char *text)
@@ -79,30 +90,24 @@ void ntd_options_help(struct ntd_buf *out)
 {
 	ntd_buf_puts(out, "usage: nixos-test-driver --config FILE [OPTION]...\n"
 			  "       nixos-test-driver [OPTION]... TESTSCRIPT\n\n");
-	wrapped(out, 0,
-		"Starts virtual machines and networks, and runs a test script, in "
-		"Python, "
-		"against them.");
-	ntd_buf_puts(out, "\nArguments and options:\n");
-	for (size_t i = 0; i < ntd_option_count; i++)
+	wrapped(out, 0, ntd_usage_summary);
+	for (size_t i = 0; i < ntd_option_count; i++) {
+		if (ntd_option_table[i].heading)
+			ntd_buf_printf(out, "\n%s:\n", ntd_option_table[i].heading);
 		if (ntd_option_table[i].help)
 			option_help(out, &ntd_option_table[i]);
+	}
 	ntd_buf_puts(out, "\n");
-	wrapped(out, 0,
-		"A long option may be cut short while it is unambiguous, and takes its value as "
-		"--option VALUE or --option=VALUE. Where several values are possible (...), it "
-		"takes all "
-		"words up to the next option; -- ends it. An environment variable supplies the "
-		"default; "
-		"several values in it are separated by white space.");
+	wrapped(out, 0, ntd_usage_syntax);
 	ntd_buf_puts(out, "\nEnvironment:\n");
-	for (size_t i = 0; i < sizeof environment / sizeof *environment; i++) {
-		ntd_buf_printf(out, "  %s\n", environment[i].names);
-		wrapped(out, INDENT, environment[i].help);
+	for (size_t i = 0; i < ntd_usage_environment_count; i++) {
+		ntd_buf_printf(out, "  %s\n", ntd_usage_environment[i].names);
+		wrapped(out, INDENT, ntd_usage_environment[i].help);
 	}
 	ntd_buf_puts(out, "\nExit status:\n");
-	for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++)
-		ntd_buf_printf(out, "  %-6d%s\n", statuses[i].status, statuses[i].help);
+	for (size_t i = 0; i < ntd_usage_status_count; i++)
+		ntd_buf_printf(out, "  %-6d%s\n", ntd_usage_statuses[i].status,
+			       ntd_usage_statuses[i].help);
 }
 
 char *ntd_usage_message(const struct ntd_error *error)

@@ -65,6 +65,9 @@ def test_what_is_installed(installed):
     assert (package / "py.typed").exists() and (package / "machine/__init__.pyi").exists()
     assert not list(installed.rglob("*.pyc"))
     assert os.readlink(installed / "bin/generate-driver-symbols") == "nixos-test-driver"
+    pages = installed / "share/man/man1"
+    assert "\n.SH OPTIONS\n" in (pages / "nixos-test-driver.1").read_text()
+    assert os.readlink(pages / "generate-driver-symbols.1") == "nixos-test-driver.1"
 
 
 def test_version(installed):
