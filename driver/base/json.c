@@ -5,6 +5,7 @@
  */
 #include "base/json.h"
 
+#include "base/fd.h"
 #include "base/text.h"
 
 #include <ctype.h>
@@ -255,34 +256,18 @@ cJSON *ntd_json_parse(const char *text, size_t len, const char *name, struct ntd
 	return tree;
 }
 
-/* Reads until the end of the file or one byte past the limit, so that the caller sees the
- * excess. */
-static int read_all(int fd, size_t limit, struct ntd_buf *out)
-{
-	while (out->len <= limit) {
-		ssize_t count = read(fd, ntd_buf_reserve(out, 65536), 65536);
-
-		if (count < 0 && errno == EINTR)
-			continue;
-		if (count <= 0)
-			return (int)count;
-		ntd_buf_added(out, (size_t)count);
-	}
-	return 0;
-}
-
 cJSON *ntd_json_load(const char *path, struct ntd_error **err)
 {
 	_cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC);
 	_cleanup_buf_ struct ntd_buf text = {0};
 
-	if (fd < 0 || read_all(fd, NTD_JSON_MAX, &text) < 0) {
-		ntd_error_set(err, NTD_E_USAGE, "cannot read %s: %s", path, strerror(errno));
-		return NULL;
-	}
-	if (text.len > NTD_JSON_MAX) {
-		ntd_error_set(err, NTD_E_USAGE, "%s: larger than %zu MiB", path,
-			      NTD_JSON_MAX >> 20);
+	if (fd < 0 || ntd_fd_read_all(fd, &text, NTD_JSON_MAX) < 0) {
+		if (errno == EFBIG)
+			ntd_error_set(err, NTD_E_USAGE, "%s: larger than %zu MiB", path,
+				      NTD_JSON_MAX >> 20);
+		else
+			ntd_error_set(err, NTD_E_USAGE, "cannot read %s: %s", path,
+				      strerror(errno));
 		return NULL;
 	}
 	return ntd_json_parse(ntd_buf_bytes(&text), text.len, path, err);

@@ -4,6 +4,8 @@
  */
 #include "base/tree.h"
 
+#include "base/fd.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -70,10 +72,11 @@ static int remove_entry(const struct removal *removal, int directory, const char
 
 static int remove_any(struct removal *removal, int directory, const char *name, int depth);
 
-/* Goes on past what cannot be removed; -1 with the errno of the first. */
+/* Removes what is in the directory `fd`, which is consumed. Goes on past what cannot be removed; -1
+ * with the errno of the first. */
 static int empty(struct removal *removal, int fd, int depth)
 {
-	DIR *entries = fdopendir(fd);
+	DIR *entries = ntd_fd_entries(fd);
 	struct dirent *entry;
 	int failed = entries ? 0 : errno;
 
@@ -97,7 +100,7 @@ static int empty_top(struct removal *removal, int fd)
 		int again = openat(fd, ".", NO_EFFECT | O_DIRECTORY);
 
 		removal->moved = false;
-		result = again < 0 ? -1 : empty(removal, again, 0);
+		result = empty(removal, again, 0);
 	} while (result == 0 && removal->moved);
 	removal->top = -1;
 	return result;

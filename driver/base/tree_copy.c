@@ -5,6 +5,8 @@
  */
 #include "base/tree.h"
 
+#include "base/fd.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -33,19 +35,6 @@ static int cannot_copy(const struct end *from, const struct end *to, struct ntd_
 
 /* ---- files */
 
-static int write_all(int fd, const char *bytes, size_t len)
-{
-	while (len) {
-		ssize_t written = write(fd, bytes, len);
-
-		if (written < 0)
-			return -1;
-		bytes += written;
-		len -= (size_t)written;
-	}
-	return 0;
-}
-
 /* A file that is shorter now is no error. */
 static int copy_data(int from, int to, off_t begin, off_t end)
 {
@@ -55,12 +44,12 @@ static int copy_data(int from, int to, off_t begin, off_t end)
 		return -1;
 	while (begin < end) {
 		off_t left = end - begin;
-		ssize_t got =
-			read(from, bytes, left < (off_t)sizeof bytes ? (size_t)left : sizeof bytes);
+		ssize_t got = ntd_fd_read(from, bytes,
+					  left < (off_t)sizeof bytes ? (size_t)left : sizeof bytes);
 
 		if (got <= 0)
 			return (int)got;
-		if (write_all(to, bytes, (size_t)got) < 0)
+		if (ntd_fd_write_all(to, bytes, (size_t)got) < 0)
 			return -1;
 		begin += got;
 	}
@@ -144,10 +133,9 @@ static int copy_directory(const struct copy *copy, int from_fd, const struct sta
 	    (to_fd = openat(to->directory, to->name,
 			    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) < 0)
 		return ntd_error_sys(err, errno, "cannot make directory %s", to->path);
-	entries = fdopendir(from_fd);
+	entries = ntd_fd_entries(ntd_steal_fd(&own));
 	if (!entries)
 		return ntd_error_sys(err, errno, "cannot read %s", from->path);
-	ntd_steal_fd(&own);
 	result = copy_entries(copy, entries, &(struct end){from_fd, NULL, from->path},
 			      &(struct end){to_fd, NULL, to->path}, err);
 	if (fchmod(to_fd, mode_of(copy, info)) < 0 && result == 0)

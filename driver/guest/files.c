@@ -3,6 +3,7 @@
  */
 #include "guest/files.h"
 
+#include "base/fd.h"
 #include "base/text.h"
 #include "base/tree.h"
 #include "machine/internal.h"
@@ -171,18 +172,12 @@ int ntd_machine_copy_from_guest(const struct ntd_copy *copy, const char *source,
 static int read_file(const char *path, struct ntd_buf *bytes, struct ntd_error **err)
 {
 	_cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t got = fd < 0 ? -1 : 1;
 
-	while (got > 0 && bytes->len <= FILE_LIMIT) {
-		got = read(fd, ntd_buf_reserve(bytes, 64 << 10), 64 << 10);
-		if (got > 0)
-			ntd_buf_added(bytes, (size_t)got);
-	}
-	if (got < 0)
-		return ntd_error_sys(err, errno, "cannot read %s", path);
-	if (bytes->len > FILE_LIMIT)
+	if (fd >= 0 && ntd_fd_read_all(fd, bytes, FILE_LIMIT) == 0)
+		return 0;
+	if (errno == EFBIG)
 		return ntd_error_set(err, NTD_E_VALUE, "%s is larger than 1 GiB", path);
-	return 0;
+	return ntd_error_sys(err, errno, "cannot read %s", path);
 }
 
 static int copy_via_shell(struct ntd_machine *machine, const char *source, const char *target,

@@ -4,6 +4,7 @@
  */
 #include "guest/screen_text.h"
 
+#include "base/fd.h"
 #include "guest/screen.h"
 #include "machine/internal.h"
 
@@ -11,33 +12,19 @@
 #include <fcntl.h>
 #include <string.h>
 
-enum { FILE_LIMIT = 256 << 20, READ_SIZE = 64 << 10 };
+enum { FILE_LIMIT = 256 << 20 };
 
 /* A picture of a few megapixels takes seconds; others may be in the queue before it. */
 #define READING_PATIENCE (900 * NTD_SECOND)
 
 /* ---- a picture of the screen */
 
-static int read_fd(int fd, struct ntd_buf *bytes)
-{
-	ssize_t got;
-
-	while ((got = read(fd, ntd_buf_reserve(bytes, READ_SIZE), READ_SIZE)) > 0) {
-		ntd_buf_added(bytes, (size_t)got);
-		if (bytes->len > FILE_LIMIT) {
-			errno = EFBIG;
-			return -1;
-		}
-	}
-	return (int)got;
-}
-
 static int read_picture(const struct ntd_machine *machine, const char *path,
 			struct ntd_buf *picture, struct ntd_error **err)
 {
 	_cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-	if (fd < 0 || read_fd(fd, picture) < 0)
+	if (fd < 0 || ntd_fd_read_all(fd, picture, FILE_LIMIT) < 0)
 		return ntd_error_sys(err, errno, "machine '%s': cannot read %s", machine->name,
 				     path);
 	return 0;

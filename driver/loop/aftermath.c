@@ -1,5 +1,6 @@
 #include "loop/aftermath.h"
 
+#include "base/fd.h"
 #include "base/tree.h"
 
 #include <dirent.h>
@@ -97,21 +98,6 @@ static int link_file(const struct ntd_errand *errand)
 	return linkat(AT_FDCWD, source, errand->directory, errand->path, AT_SYMLINK_FOLLOW);
 }
 
-static int write_all(int fd, const char *bytes, ssize_t len)
-{
-	while (len) {
-		ssize_t written = write(fd, bytes, (size_t)len);
-
-		if (written < 0 && errno != EINTR)
-			return -1;
-		if (written > 0) {
-			bytes += written;
-			len -= written;
-		}
-	}
-	return 0;
-}
-
 static int append_file(const struct ntd_errand *errand)
 {
 	_cleanup_fd_ int to = openat(errand->directory, errand->path,
@@ -123,7 +109,7 @@ static int append_file(const struct ntd_errand *errand)
 	if (to < 0)
 		return -1;
 	while ((got = pread(errand->file, bytes, sizeof bytes, at)) > 0) {
-		if (write_all(to, bytes, got) < 0)
+		if (ntd_fd_write_all(to, bytes, (size_t)got) < 0)
 			return -1;
 		at += got;
 	}

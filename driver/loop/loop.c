@@ -14,10 +14,9 @@
 #include "loop/loop.h"
 
 #include "base/forked.h"
+#include "base/thread.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
 
@@ -303,18 +302,6 @@ static void *loop_main(void *arg)
 	return NULL;
 }
 
-static int start_thread(struct ntd_loop *loop, struct ntd_error **err)
-{
-	sigset_t all, before;
-	int failed;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	failed = pthread_create(&loop->thread, NULL, loop_main, loop);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return failed ? ntd_error_sys(err, failed, "cannot start the loop thread") : 0;
-}
-
 static void dispose(struct ntd_loop *loop)
 {
 	ntd_close_fd(&loop->wake.fd);
@@ -339,7 +326,8 @@ struct ntd_loop *ntd_loop_new(struct ntd_error **err)
 		dispose(loop);
 		return NULL;
 	}
-	if (ntd_source_add(loop, &loop->wake, EPOLLIN, err) < 0 || start_thread(loop, err) < 0) {
+	if (ntd_source_add(loop, &loop->wake, EPOLLIN, err) < 0 ||
+	    ntd_thread_start(&loop->thread, "loop", loop_main, loop, err) < 0) {
 		dispose(loop);
 		return NULL;
 	}

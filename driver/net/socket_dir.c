@@ -5,10 +5,10 @@
  */
 #include "net/socket_dir.h"
 
+#include "base/fd.h"
 #include "base/forked.h"
 #include "net/vde.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -103,8 +103,7 @@ static bool is_socket(int dir_fd, const char *name)
 
 static void remove_sockets(const struct ntd_socket_dir *dir)
 {
-	int fd = openat(dir->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *stream = fd < 0 ? NULL : fdopendir(fd);
+	DIR *stream = ntd_fd_entries(openat(dir->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 	const struct dirent *entry;
 
 	if (!stream)

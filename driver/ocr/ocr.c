@@ -10,10 +10,9 @@
 #include "ocr/ocr.h"
 
 #include "base/list.h"
+#include "base/thread.h"
 
-#include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -242,13 +241,8 @@ static void *work(void *arg)
 /* With the mutex. A worker that cannot be started is one less. */
 static void start_worker(struct ntd_ocr *ocr)
 {
-	sigset_t all, before;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	if (pthread_create(&ocr->workers[ocr->worker_count], NULL, work, ocr) == 0)
+	if (ntd_thread_start(&ocr->workers[ocr->worker_count], "ocr", work, ocr, NULL) == 0)
 		ocr->worker_count++;
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 /* ---- all of it */

@@ -10,6 +10,7 @@
  * process that is still there END_PATIENCE after the limit of time or the beginning of such an end,
  * whatever it hangs in. The machines end with it.
  */
+#include "base/thread.h"
 #include "base/tree.h"
 #include "session/failure.h"
 
@@ -255,7 +256,6 @@ static void end_without_main_thread(struct ntd_session *session, int signal, int
 				    const char *reason)
 {
 	pthread_t thread;
-	sigset_t all, before;
 
 	if (atomic_exchange(&session->ending, true))
 		return;
@@ -263,12 +263,9 @@ static void end_without_main_thread(struct ntd_session *session, int signal, int
 	session->end_status = status;
 	session->end_reason = reason;
 	tell_keeper(session, ntd_earlier(session->gone_by, ntd_after(END_PATIENCE)));
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	if (pthread_create(&thread, NULL, end_main, session))
+	if (ntd_thread_start(&thread, "end", end_main, session, NULL) < 0)
 		leave(session);
 	pthread_detach(thread);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 void ntd_session_abort(struct ntd_session *session, int signal, const char *reason)

@@ -2,6 +2,7 @@
 #include "session/failure.h"
 
 #include "base/text.h"
+#include "base/thread.h"
 #include "guest/evidence.h"
 
 #include <dirent.h>
@@ -101,7 +102,6 @@ static struct collector *assign(struct ntd_session *session, struct collection *
 	return collectors;
 }
 
-/* All signals are blocked on the calling thread, and so on those that it makes. */
 static int run_collectors(struct collection *collection, struct collector *collectors, size_t count,
 			  struct ntd_waiter *waiter, struct ntd_error **err)
 {
@@ -109,8 +109,8 @@ static int run_collectors(struct collection *collection, struct collector *colle
 
 	collection->running = count;
 	for (size_t i = 0; i < count; i++) {
-		collectors[i].started = pthread_create(&collectors[i].thread, NULL, collector_main,
-						       &collectors[i]) == 0;
+		collectors[i].started = ntd_thread_start(&collectors[i].thread, "collect",
+							 collector_main, &collectors[i], NULL) == 0;
 		if (!collectors[i].started)
 			ntd_loop_call(collection->loop, ended, collection);
 	}

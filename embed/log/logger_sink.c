@@ -9,6 +9,7 @@
  */
 #include "base/forked.h"
 #include "base/list.h"
+#include "base/thread.h"
 #include "log/py_log.h"
 
 #include <pthread.h>
@@ -330,14 +331,8 @@ static void *deliver_always(void *arg)
 static int start_thread(struct py_logger_sink *self)
 {
 	pthread_t thread;
-	sigset_t all, before;
-	int failed;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	failed = pthread_create(&thread, NULL, deliver_always, self);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (failed) {
+	if (ntd_thread_start(&thread, "loggers", deliver_always, self, NULL) < 0) {
 		PyErr_SetString(PyExc_RuntimeError, "cannot start a thread for loggers");
 		return -1;
 	}

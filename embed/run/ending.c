@@ -10,9 +10,8 @@
  *
  * The state below is global because an end is the process's.
  */
+#include "base/thread.h"
 #include "embed.h"
-
-#include <pthread.h>
 
 /* How long Python's own end may take: a thread of the script that never ends must not keep us. */
 #define FINISH_PATIENCE (10 * NTD_SECOND)
@@ -96,16 +95,12 @@ static void *out_of_patience(void *arg)
 	return NULL;
 }
 
-static void start_thread(void *(*function)(void *), void *arg)
+static void start_thread(const char *name, void *(*function)(void *), void *arg)
 {
 	pthread_t thread;
-	sigset_t all, before;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	if (pthread_create(&thread, NULL, function, arg) == 0)
+	if (ntd_thread_start(&thread, name, function, arg, NULL) == 0)
 		pthread_detach(thread);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 static bool is_true(PyObject *object, const char *method)
@@ -169,7 +164,7 @@ void py_ending_finish_python(struct ntd_session *session, int status)
 	ntd_session_settle(session);
 	Py_END_ALLOW_THREADS
 	session->end_status = status;
-	start_thread(out_of_patience, session);
+	start_thread("patience", out_of_patience, session);
 	Py_XDECREF(call_if_imported("threading", "_shutdown"));
 	end_processes(session);
 	let_go();
@@ -217,7 +212,7 @@ void py_ending_finish_script(struct ntd_session *session, int64_t deadline)
 	finish->session = session;
 	pthread_mutex_init(&finish->mutex, NULL);
 	pthread_cond_init(&finish->done, NULL);
-	start_thread(finish_main, finish);
+	start_thread("finish", finish_main, finish);
 	pthread_mutex_lock(&finish->mutex);
 	while (!finish->is_done && !late)
 		late = pthread_cond_clockwait(&finish->done, &finish->mutex, CLOCK_MONOTONIC, &at);

@@ -1,0 +1,191 @@
+/* Whole reads and writes, with short counts, signals, limits and errors.
+ *
+ * A timer's signal, whose handler does not have system calls restarted, comes again and again, and
+ * its handler is the other end of the pipe: so the call under test sleeps until the signal ends it,
+ * however fast the machine is.
+ */
+#include "unit.h"
+
+#include "base/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+
+enum { ROUNDS = 20, CHUNK = 4096 };
+
+static int other_end; /* the handler's */
+static volatile sig_atomic_t rounds;
+static size_t drained;
+
+static void start_alarms(void (*handler)(int))
+{
+	struct sigaction action = {.sa_handler = handler};
+	struct itimerval often = {{0, 5000}, {0, 5000}};
+
+	rounds = 0;
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &often, NULL);
+}
+
+static void stop_alarms(void)
+{
+	setitimer(ITIMER_REAL, &(struct itimerval){0}, NULL);
+	signal(SIGALRM, SIG_IGN); /* one may be on its way */
+}
+
+/* Writes a byte, and closes the pipe in the last round. */
+static void feed(int signal)
+{
+	if (rounds < ROUNDS) {
+		if (write(other_end, "x", 1) != 1)
+			abort();
+	} else if (rounds == ROUNDS) {
+		close(other_end);
+	}
+	rounds++;
+}
+
+static void drain(int signal)
+{
+	static char bytes[CHUNK];
+	ssize_t got = read(other_end, bytes, sizeof bytes);
+
+	for (ssize_t i = 0; i < got; i++)
+		if (bytes[i] != (char)(drained++ % 251))
+			abort();
+	rounds++;
+}
+
+static void test_read_all_in_spite_of_signals(void **state)
+{
+	_cleanup_buf_ struct ntd_buf bytes = {0};
+	int fds[2];
+
+	assert_int_equal(pipe(fds), 0);
+	other_end = fds[1];
+	ntd_buf_puts(&bytes, "before ");
+	start_alarms(feed);
+	assert_int_equal(ntd_fd_read_all(fds[0], &bytes, 1000), 0);
+	stop_alarms();
+	assert_int_equal(bytes.len, strlen("before ") + ROUNDS);
+	assert_memory_equal(ntd_buf_bytes(&bytes), "before xxxxxxxxxxxxxxxxxxxx", bytes.len);
+	close(fds[0]);
+}
+
+static void test_read_in_spite_of_signals(void **state)
+{
+	char bytes[2 * ROUNDS] = "";
+	int fds[2];
+
+	assert_int_equal(pipe(fds), 0);
+	other_end = fds[1];
+	start_alarms(feed);
+	assert_int_equal(ntd_fd_read(fds[0], bytes, 5), 5);
+	assert_string_equal(bytes, "xxxxx");
+	assert_int_equal(ntd_fd_read(fds[0], bytes, sizeof bytes), ROUNDS - 5); /* the end */
+	stop_alarms();
+	assert_int_equal(ntd_fd_read(fds[0], bytes, sizeof bytes), 0);
+	close(fds[0]);
+}
+
+/* More than a pipe holds, which the handler makes room in bit by bit. */
+static void test_write_all_in_spite_of_signals(void **state)
+{
+	enum { SIZE = 200000 };
+	char *bytes = ntd_malloc(SIZE), rest[CHUNK];
+	int fds[2];
+
+	for (size_t i = 0; i < SIZE; i++)
+		bytes[i] = (char)(i % 251);
+	assert_int_equal(pipe(fds), 0);
+	other_end = fds[0];
+	drained = 0;
+	start_alarms(drain);
+	assert_int_equal(ntd_fd_write_all(fds[1], bytes, SIZE), 0);
+	stop_alarms();
+	assert_true(rounds > 1);
+	close(fds[1]);
+	while (read(fds[0], rest, 1) == 1)
+		assert_int_equal(rest[0], (char)(drained++ % 251));
+	assert_int_equal(drained, SIZE);
+	close(fds[0]);
+	free(bytes);
+}
+
+static void test_limit(void **state)
+{
+	_cleanup_fd_ int fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+	_cleanup_buf_ struct ntd_buf bytes = {0};
+	int fds[2];
+
+	assert_int_equal(ntd_fd_read_all(fd, &bytes, 100000), -1);
+	assert_int_equal(errno, EFBIG);
+	assert_true(bytes.len > 100000 && bytes.len < 300000);
+
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(write(fds[1], "1234", 4), 4);
+	close(fds[1]);
+	ntd_buf_clear(&bytes);
+	ntd_buf_puts(&bytes, "not counted");
+	assert_int_equal(ntd_fd_read_all(fds[0], &bytes, 4), 0); /* just as much as is allowed */
+	assert_int_equal(bytes.len, strlen("not counted") + 4);
+	close(fds[0]);
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(write(fds[1], "1234", 4), 4);
+	close(fds[1]);
+	assert_int_equal(ntd_fd_read_all(fds[0], &bytes, 3), -1);
+	assert_int_equal(errno, EFBIG);
+	close(fds[0]);
+}
+
+static void test_errors(void **state)
+{
+	_cleanup_buf_ struct ntd_buf bytes = {0};
+	_cleanup_fd_ int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+	char byte;
+
+	assert_int_equal(ntd_fd_read_all(-1, &bytes, 10), -1);
+	assert_int_equal(errno, EBADF);
+	assert_int_equal(ntd_fd_read(-1, &byte, 1), -1);
+	assert_int_equal(errno, EBADF);
+	assert_int_equal(ntd_fd_write_all(full, "x", 1), -1);
+	assert_int_equal(errno, ENOSPC);
+	assert_int_equal(ntd_fd_write_all(-1, "", 0), 0);
+}
+
+static void test_entries(void **state)
+{
+	int fd = open("/dev/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *entries = ntd_fd_entries(fd);
+	struct stat info;
+
+	assert_non_null(entries);
+	assert_non_null(readdir(entries));
+	closedir(entries);
+
+	fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	assert_null(ntd_fd_entries(fd));
+	assert_int_equal(errno, ENOTDIR);
+	assert_int_equal(fstat(fd, &info), -1); /* it is closed all the same */
+
+	errno = ENOENT;
+	assert_null(ntd_fd_entries(-1));
+	assert_int_equal(errno, ENOENT); /* that of the open() which has failed */
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_read_all_in_spite_of_signals),
+		cmocka_unit_test(test_read_in_spite_of_signals),
+		cmocka_unit_test(test_write_all_in_spite_of_signals),
+		cmocka_unit_test(test_limit),
+		cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_entries),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
