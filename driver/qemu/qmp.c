@@ -1,17 +1,25 @@
-/* QEMU writes one JSON object a line. Replies carry the id of their command and go to the request
- * that waits for it (a reply nobody waits for any more is dropped; one to what a script wrote by
- * itself is the script's); events are queued until someone asks.
+/* A QMP connection. The loop thread owns the socket and everything that is read from it; scripts'
+ * threads come by requests.
+ *
+ * QEMU writes one JSON object a line. A reply carries the id of its command and goes to the request
+ * that waits for it. When that request has been given up, its reply is dropped; a reply to what a
+ * script wrote to the socket by itself goes to the script. The core's listeners hear of an event
+ * first; then it is queued until a script takes it.
  */
 #include "qemu/qmp.h"
 
-#include "base/list.h"
 #include "loop/output.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 
-enum { READ_SIZE = 16 << 10, MESSAGE_LIMIT = 64 << 20, EVENT_LIMIT = 10000 };
+enum {
+	READ_SIZE = 16 << 10,
+	MESSAGE_LIMIT = 64 << 20,
+	EVENT_LIMIT = 10000, /* beyond it the oldest events are dropped */
+	DRAIN_ROUNDS = 256,  /* more than a socket holds */
+};
 
 struct ntd_qmp {
 	struct ntd_loop *loop;
@@ -21,7 +29,8 @@ struct ntd_qmp {
 	struct ntd_script_socket script;
 	struct ntd_list exchanges;   /* commands without a reply yet */
 	struct ntd_list event_waits; /* in the order in which events go to them */
-	cJSON *events;               /* array */
+	struct ntd_list listeners;   /* struct ntd_qmp_listener */
+	cJSON *events;               /* array: those that no script has taken yet */
 	unsigned last_id;
 	ntd_qmp_ready *ready; /* until the capabilities are negotiated */
 	void *owner;
@@ -61,34 +70,12 @@ static void send_command(struct ntd_qmp *qmp, const char *command, const cJSON *
 
 /* ---- receiving */
 
-bool ntd_qmp_take_message(struct ntd_buf *in, cJSON **message)
-{
-	const char *bytes = ntd_buf_bytes(in);
-	const char *end = in->len ? memchr(bytes, '\n', in->len) : NULL;
-
-	if (!end)
-		return false;
-	*message = cJSON_ParseWithLength(bytes, (size_t)(end - bytes));
-	if (cJSON_IsObject(*message)) {
-		/* Objects have no use for it, and it goes with them. */
-		(*message)->valuestring = ntd_strndup(bytes, (size_t)(end - bytes));
-	} else {
-		cJSON_Delete(*message);
-		*message = NULL;
-	}
-	ntd_buf_consume(in, (size_t)(end - bytes) + 1);
-	return true;
-}
-
-const char *ntd_qmp_text(const cJSON *message)
-{
-	return message->valuestring;
-}
-
 static void deliver_event(struct ntd_qmp *qmp, cJSON *event)
 {
-	struct exchange *wait = ntd_list_take(&qmp->event_waits, struct exchange, link);
+	struct exchange *wait;
 
+	ntd_qmp_tell(&qmp->listeners, event);
+	wait = ntd_list_take(&qmp->event_waits, struct exchange, link);
 	if (wait) {
 		wait->reply = event;
 		ntd_request_complete(&wait->request, NULL);
@@ -167,20 +154,31 @@ static void handle(struct ntd_qmp *qmp, cJSON *message)
 	}
 }
 
+/* Reads once and handles the messages that are complete. Returns what recv() has returned. */
+static ssize_t take_in(struct ntd_qmp *qmp)
+{
+	char *room = ntd_buf_reserve(&qmp->in, READ_SIZE);
+	ssize_t got = recv(qmp->socket.fd, room, READ_SIZE, MSG_DONTWAIT);
+	cJSON *message;
+
+	if (got <= 0)
+		return got;
+	ntd_buf_added(&qmp->in, (size_t)got);
+	/* A listener may close the connection. */
+	while (qmp->socket.fd >= 0 && ntd_qmp_take_message(&qmp->in, &message))
+		if (message)
+			handle(qmp, message);
+	return got;
+}
+
 static void socket_ready(struct ntd_source *source, uint32_t events)
 {
 	struct ntd_qmp *qmp = ntd_container_of(source, struct ntd_qmp, socket);
-	cJSON *message;
 	ssize_t got;
 
 	if (events & EPOLLOUT)
 		ntd_output_flush(&qmp->socket, &qmp->out);
-	got = recv(source->fd, ntd_buf_reserve(&qmp->in, READ_SIZE), READ_SIZE, MSG_DONTWAIT);
-	if (got > 0)
-		ntd_buf_added(&qmp->in, (size_t)got);
-	while (ntd_qmp_take_message(&qmp->in, &message))
-		if (message)
-			handle(qmp, message);
+	got = take_in(qmp);
 	if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR) ||
 	    qmp->in.len > MESSAGE_LIMIT) {
 		_cleanup_error_ struct ntd_error *error =
@@ -188,6 +186,17 @@ static void socket_ready(struct ntd_source *source, uint32_t events)
 
 		ntd_qmp_close(qmp, error);
 	}
+}
+
+void ntd_qmp_drain(struct ntd_qmp *qmp)
+{
+	for (int i = 0; i < DRAIN_ROUNDS && qmp->socket.fd >= 0 && take_in(qmp) > 0; i++)
+		;
+}
+
+void ntd_qmp_on(struct ntd_qmp *qmp, struct ntd_qmp_listener *listener)
+{
+	ntd_list_append(&qmp->listeners, &listener->link);
 }
 
 int ntd_qmp_open(struct ntd_qmp *qmp, int fd, ntd_qmp_ready *ready, void *owner,

@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "base/list.h"
 #include "channel/script_socket.h"
 #include "loop/request.h"
 
@@ -26,6 +27,9 @@ void ntd_qmp_free(struct ntd_qmp *qmp); /* closed before */
 typedef void ntd_qmp_ready(void *owner, const struct ntd_error *failure);
 int ntd_qmp_open(struct ntd_qmp *qmp, int fd, ntd_qmp_ready *ready, void *owner,
 		 struct ntd_error **err);
+/* Loop: handles what has arrived and has not been read yet, as when QEMU has ended; the connection
+ * stays open. */
+void ntd_qmp_drain(struct ntd_qmp *qmp);
 /* Loop: closes; pending commands and waits fail with a copy of `why`. */
 void ntd_qmp_close(struct ntd_qmp *qmp, const struct ntd_error *why);
 bool ntd_qmp_is_open(struct ntd_qmp *qmp);
@@ -49,6 +53,33 @@ cJSON *ntd_qmp_next_event(struct ntd_qmp *qmp, int64_t deadline, struct ntd_wait
 void ntd_qmp_ask(struct ntd_qmp *qmp, const char *command,
 		 void (*answered)(void *owner, const cJSON *reply), void *owner);
 
+/* ---- events for the core */
+
+/* A part of the driver that wants to hear of an event. The owner fills in all members but the link,
+ * and keeps the listener until it has unlinked it or the connection's structure is freed. */
+struct ntd_qmp_listener {
+	const char *name; /* of the event, such as "SHUTDOWN" */
+	/* Called on the loop thread for each event of that name, before scripts can see it, with
+	 * the whole message. It may unlink its own listener and no other; it may close the
+	 * connection, but not free it. */
+	void (*heard)(void *owner, const cJSON *event);
+	void *owner;
+	struct ntd_list_link link;
+};
+
+/* Adds a listener, for this connection and those that are opened later: on the loop thread, or on
+ * any other before the first is opened. Listeners are called in the order in which they were added.
+ * Events: https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html */
+void ntd_qmp_on(struct ntd_qmp *qmp, struct ntd_qmp_listener *listener);
+
+/* ---- qmp_message.c */
+
+/* Calls the listeners in a list of struct ntd_qmp_listener that are for this event. */
+void ntd_qmp_tell(const struct ntd_list *listeners, const cJSON *event);
+/* The value of an enumeration that the event's data have as `member`, such as "guest-shutdown" for
+ * "reason": 1 to 64 letters, digits, hyphens and underscores. NULL: there is none, or it is
+ * something else. It lives as long as the event. */
+const char *ntd_qmp_event_word(const cJSON *event, const char *member);
 /* A message as QEMU wrote it, with its id: cJSON's numbers are exact to 53 bits only, and do not
  * tell 1.0 from 1. */
 const char *ntd_qmp_text(const cJSON *message);

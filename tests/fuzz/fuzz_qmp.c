@@ -1,6 +1,7 @@
 /* The bytes of a QMP connection, taken apart into messages: all at once, and with the second part
  * arriving later, split where the first byte says. What is written from a message reads back the
- * same.
+ * same. Listeners hear of the events with their name and of no others, and words from an event are
+ * short and plain.
  */
 #include "qemu/qmp.h"
 
@@ -14,6 +15,53 @@ static void require(bool condition)
 	if (!condition)
 		abort();
 }
+
+/* ---- listeners */
+
+static const char *const names[] = {"SHUTDOWN", "RESET", "STOP", "RESUME", "GUEST_PANICKED"};
+static const char *const members[] = {"reason", "action", "guest"};
+enum { NAMES = sizeof names / sizeof *names, MEMBERS = sizeof members / sizeof *members };
+
+struct hearing {
+	struct ntd_qmp_listener listener;
+	struct ntd_buf *transcript;
+	size_t count;
+};
+
+static void heard(void *owner, const cJSON *event)
+{
+	struct hearing *hearing = owner;
+
+	hearing->count++;
+	for (size_t i = 0; i < MEMBERS; i++) {
+		const char *word = ntd_qmp_event_word(event, members[i]);
+
+		require(!word || (*word && strlen(word) <= 64));
+		for (const char *c = word; c && *c; c++)
+			require(*c > ' ' && *c < 127);
+		ntd_buf_puts(hearing->transcript, word ? word : "-");
+	}
+}
+
+static void tell(const cJSON *message, struct ntd_buf *transcript)
+{
+	const cJSON *name = cJSON_GetObjectItemCaseSensitive(message, "event");
+	struct ntd_list listeners = {0};
+	struct hearing hearings[NAMES];
+
+	for (size_t i = 0; i < NAMES; i++) {
+		hearings[i] = (struct hearing){
+			.listener = {.name = names[i], .heard = heard, .owner = &hearings[i]},
+			.transcript = transcript};
+		ntd_list_append(&listeners, &hearings[i].listener.link);
+	}
+	ntd_qmp_tell(&listeners, message);
+	for (size_t i = 0; i < NAMES; i++)
+		require(hearings[i].count ==
+			(cJSON_IsString(name) && !strcmp(name->valuestring, names[i])));
+}
+
+/* ---- messages */
 
 static void check(const cJSON *message, struct ntd_buf *transcript)
 {
@@ -37,8 +85,10 @@ static void take_all(struct ntd_buf *in, struct ntd_buf *transcript)
 	while (ntd_qmp_take_message(in, &message)) {
 		require(in->len < before);
 		before = in->len;
-		if (message)
+		if (message) {
 			check(message, transcript);
+			tell(message, transcript);
+		}
 		ntd_buf_puts(transcript, "\n");
 		cJSON_Delete(message);
 		message = NULL;
