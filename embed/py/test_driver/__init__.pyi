@@ -1,0 +1,1 @@
+# The stub of test_driver, which has no names for scripts.

@@ -1,8 +1,11 @@
-"""What is said about an assertion that did not hold: the test with the values of its operands, where these come
-from, and for two of a kind that are not equal how they differ."""
+"""The message of an assertion that failed: its test with the values of the operands, the source of each value, and
+how two unequal values of one type differ.
 
-_LONGEST = 400  # characters of a value
-_COMPARED = 20_000  # characters of two values
+assert_rewriting imports this module when the first assertion fails; it runs on the thread that asserts.
+"""
+
+_LONGEST = 400  # characters of a value's repr() in the message; the middle of a longer one is left out
+_COMPARED = 20_000  # characters of both repr() together; longer values are not compared, difflib would take too long
 
 
 def _shown(value):
@@ -16,6 +19,7 @@ def _shown(value):
 
 
 def explanation(assertion):
+    """Returns the message, of one or several lines, for `assertion`, an assert_rewriting.Assertion that failed."""
     values = {number: _shown(value) for number, value in assertion.values.items()}
 
     def part(of):
@@ -34,8 +38,8 @@ def explanation(assertion):
 
 
 def _difference(left, right):
-    """As unittest tells it, but for its first line, which has the values again. Only of containers and of text with
-    several lines, and only of a size that difflib can deal with."""
+    """The difference as unittest describes it, without unittest's first line, which repeats the values; "" for values
+    other than containers and text of several lines, and for values too long to compare."""
     if type(left) is not type(right) or not isinstance(left, (str, list, tuple, dict, set, frozenset)):
         return ""
     if isinstance(left, str) and "\n" not in left.strip() + right.strip():
@@ -54,6 +58,6 @@ def _difference(left, right):
     except Difference as error:
         first, _, rest = str(error).partition("\n")
         return "\n" + (rest if " != " in first else str(error)).strip("\n")
-    except Exception:  # the second comparison is none of the script
+    except Exception:  # the script did not ask for this second comparison, so its exceptions must not reach it
         pass
     return ""

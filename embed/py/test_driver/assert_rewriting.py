@@ -1,4 +1,4 @@
-"""A script's `assert` statements, so that they tell on failure what was compared.
+"""Rewrites the `assert` statements of a script so that a failure shows the compared values.
 
     assert left() == right, message
 
@@ -8,43 +8,51 @@ becomes
     if not @assertion.keep(0, left()) == @assertion.keep(1, right):
         raise @assertion.failure(message)
 
-with everything at its place in the source, so that tracebacks are as they were. Names with an @ cannot clash with
-those of a script. This module is imported for scripts with an `assert` only, and is short for their sake: what it takes
-to explain a failure is imported when there is one. Nodes come from _ast, which the interpreter has in it; `ast`
-would cost more than all the rest.
+where each new node keeps the place of the original in the source, so that tracebacks stay the same. Names with an @
+cannot clash with names of the script.
 
-Trees of Python objects take as long to make as twice the code. In a long script only the statements that have an
-assertion are rewritten, and compiled apart from what is between them.
+The C of embed/run imports this module, on the main thread, for a script that contains the word `assert`. Start-up time
+counts: the module is short, imports assert_explanation only when an assertion fails, and takes nodes from _ast, which
+is built into the interpreter; importing `ast` would take longer than all the rest.
+
+Making the tree of a script takes twice as long as compiling it. In a long script, therefore, only the statements that
+contain an assertion are rewritten, and the text between them is compiled separately.
 """
 
 import _ast
 import builtins
 
-_PLAIN = _ast.Name, _ast.Constant, _ast.List, _ast.Tuple, _ast.Dict, _ast.Set  # their values need no explanation
+# Operands of these kinds are shown by value alone: a "where VALUE = SOURCE" line would say nothing new.
+_PLAIN = _ast.Name, _ast.Constant, _ast.List, _ast.Tuple, _ast.Dict, _ast.Set
 _OPERATORS = {
     _ast.Eq: "==", _ast.NotEq: "!=", _ast.Lt: "<", _ast.LtE: "<=", _ast.Gt: ">", _ast.GtE: ">=",
     _ast.Is: "is", _ast.IsNot: "is not", _ast.In: "in", _ast.NotIn: "not in",
 }
 
-
-# What may be rewritten takes a fraction of the time in which other drivers start.
-MOST_TEXT = 128 * 1024
+# Limits of what is rewritten; at both limits rewriting takes a fraction of the start-up time of upstream's driver.
+MOST_TEXT = 128 * 1024  # characters
 MOST_ASSERTIONS = 1000
 
 
 class Assertion:
-    """One execution of a statement. `template`: the text of the test, with numbers for its operands; `sources`:
-    what the operands are in the script, "" for plain ones; `equality`: the test is `0 == 1`."""
+    """One execution of an assert statement.
+
+    template: the text of the test as a tuple of strings, with the number of an operand in place of the operand.
+    sources: for each operand its text in the script, or "" if the value explains itself.
+    equality: whether the test is `operand 0 == operand 1` and nothing else.
+    """
 
     def __init__(self, template, sources, equality):
         self.template, self.sources, self.equality = template, sources, equality
-        self.values = {}  # of the operands that have been evaluated
+        self.values = {}  # {number of an operand: value}, of the operands evaluated so far
 
     def keep(self, number, value):
+        """Notes and returns the value of operand `number`."""
         self.values[number] = value
         return value
 
     def failure(self, *message):
+        """Returns the AssertionError to raise; `message` is the statement's own message, if it has one."""
         from test_driver.assert_explanation import explanation
 
         return AssertionError("\n".join([*map(str, message), explanation(self)]))
@@ -68,27 +76,31 @@ class _Statement:
     """The rewriting of one statement."""
 
     def __init__(self, lines):
-        self.lines = lines  # of the source, in UTF-8, as the nodes count
+        self.lines = lines  # lines of the source as UTF-8 bytes, because nodes count columns in bytes
         self.template, self.sources = [], []
 
     def source(self, of):
+        """The text of node `of` in the script, on one line."""
         lines = self.lines[of.lineno - 1 : of.end_lineno]
         lines[-1] = lines[-1][: of.end_col_offset]
         lines[0] = lines[0][of.col_offset :]
         return b" ".join(line.strip() for line in lines).decode()
 
     def operand(self, of):
+        """Returns the node that evaluates operand `of` and keeps its value."""
         number = len(self.sources)
         self.sources.append("" if isinstance(of, _PLAIN) else self.source(of))
         self.template.append(number)
         return _call(of, "keep", _node(_ast.Constant, of, value=number), of)
 
     def joined(self, tests, word):
+        """Yields the rewritten `tests`; the template gets `word` between them."""
         for index, test in enumerate(tests):
             self.template.append(word if index else "")
             yield self.test(test)
 
     def test(self, of):
+        """Returns test `of` with its operands rewritten: `and`, `or`, `not` and comparisons are taken apart."""
         if isinstance(of, _ast.BoolOp):
             self.template.append("(")
             of.values = list(self.joined(of.values, " and " if isinstance(of.op, _ast.And) else " or "))
@@ -106,6 +118,7 @@ class _Statement:
         return of
 
     def rewritten(self, of):
+        """Returns the two statements that replace assert statement `of`."""
         test, at = self.test(of.test), of.test
         equality = isinstance(test, _ast.Compare) and self.template == [0, " == ", 1]
         constants = [_node(_ast.Constant, at, value=value)
@@ -120,8 +133,9 @@ class _Statement:
 
 
 def _rewrite_body(body, lines, in_class):
-    """Not in the body of a class itself, whose names are the class's attributes; nor tuples, which are always
-    true and have a warning of their own."""
+    """Rewrites the assertions of a list of statements in place. Assertions directly in a class body stay, because
+    `@assertion` would become an attribute of the class; so do asserted tuples, which are always true and get a
+    SyntaxWarning from Python."""
     for index in range(len(body) - 1, -1, -1):
         statement = body[index]
         if not isinstance(statement, _ast.Assert):
@@ -131,7 +145,7 @@ def _rewrite_body(body, lines, in_class):
 
 
 def _rewrite(statement, lines, in_class=False):
-    """Of a node with statements in it; others have no such fields."""
+    """Rewrites the assertions in all fields of a node that hold statements; other nodes have no such fields."""
     if isinstance(statement, (_ast.FunctionDef, _ast.AsyncFunctionDef, _ast.ClassDef)):
         in_class = isinstance(statement, _ast.ClassDef)
     for field in "body", "orelse", "finalbody":
@@ -155,17 +169,18 @@ def _rewritten(text, filename):
 
 
 def _begins_statement(text, at):
-    """Whether a line at this place begins a statement of the top level, by a guess. One that does not need not be
-    told from those that do, and one in the middle of something is found out: what is before it is no Python then."""
+    """Guesses whether the line at index `at` begins a statement of the top level. A beginning that is overlooked only
+    makes a part longer. A wrong beginning, inside a string or an expression, is noticed later, because the text before
+    it does not compile."""
     first = text[at : at + 3]
     return ((first[:1].isalpha() or first[:1] in ("_", "@"))
-            and "'" not in first and '"' not in first  # which could become a docstring
+            and "'" not in first and '"' not in first  # a string that begins a part could become its docstring
             and not text.startswith(("else", "elif", "except", "finally"), at)
             and not (at and text[text.rfind("\n", 0, at - 1) + 1] == "@"))
 
 
 def _statements(text):
-    """[start, end] of statements of the top level that have an assertion in them, neighbours joined."""
+    """Returns [start, end] of each top-level statement that contains an assertion; neighbours are joined."""
     found = []
     end = 0
     while (at := text.find("assert", end)) >= 0:
@@ -185,13 +200,14 @@ def _statements(text):
 
 
 def _moved(code, lines):
-    """The code some lines further down."""
+    """Returns the code object with its line numbers, and those of code in it, increased by `lines`."""
     constants = tuple(_moved(one, lines) if isinstance(one, type(code)) else one for one in code.co_consts)
     return code.replace(co_firstlineno=code.co_firstlineno + lines, co_consts=constants)
 
 
 def _compile_parts(text, filename, statements):
-    """What Python has to say about a part would name the wrong line, so warnings are errors here."""
+    """Compiles the text as several code objects, of which those of `statements` are rewritten. A warning would name a
+    line of the part instead of the script, so warnings are raised; the caller then compiles the text as a whole."""
     import warnings
 
     parts, done, lines = [], 0, 0
@@ -207,8 +223,12 @@ def _compile_parts(text, filename, statements):
 
 
 def compile_script(text, filename):
-    """A script as code objects, which are to be executed one after the other. Its assertions explain themselves
-    unless there is so much to rewrite that the script would begin later by it than under other drivers."""
+    """Compiles a script whose assertions explain themselves.
+
+    text: the script. filename: its name in tracebacks. Returns a tuple of code objects to execute one after the other.
+    Assertions stay as they are where rewriting would take too long: see MOST_TEXT and MOST_ASSERTIONS. SyntaxError
+    for a script that is not Python.
+    """
     setattr(builtins, "@Assertion", Assertion)
     if text.count("assert") > MOST_ASSERTIONS:
         return (_plain(text, filename),)
@@ -219,5 +239,5 @@ def compile_script(text, filename):
         try:
             return _compile_parts(text, filename, statements)
         except (SyntaxError, Warning):
-            pass  # Python's word on the whole follows
+            pass  # compiling the whole text shows the error or warning at its right line
     return (_plain(text, filename),)

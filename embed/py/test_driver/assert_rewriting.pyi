@@ -1,3 +1,5 @@
+# The types of test_driver.assert_rewriting for type checkers; the module documents the names.
+
 import types
 
 class Assertion:

@@ -1,24 +1,26 @@
-"""Finding a regular expression in a console's text as it arrives.
+"""Finds a regular expression in a console's text as the text arrives.
 
-It is searched for
+The pattern is searched for
 
 - in each line by itself, where `^` and `$` are the line's ends;
-- in the lines joined without separators, as scripts have always been able to: the new ones, and of those
-  before them as many as SPAN holds, so that what arrives is searched a bounded number of times;
-- in the same without what the kernel writes into the lines of others, when it has done so: without time
-  stamps in the middle of lines, and without kernel messages altogether.
+- in the lines joined without separators, because scripts rely on it: the new lines, preceded by as many earlier lines
+  as SPAN holds, so that each character is searched a bounded number of times;
+- in the joined lines without the kernel's output, if the kernel has written into the lines of other programs: once
+  without time stamps in the middle of lines, and once without whole kernel messages.
 
-The line that completes the first match and all before it are used up.
+A match uses up the line that completes it and all lines before.
+
+embed/machine imports this module for the first wait_for_console_text(). The thread that waits runs it, with the GIL.
 """
 
 import bisect
 import collections
 import re
 
-SPAN = 256 << 10  # characters
-_STAMP = re.compile(r"\[ *\d+\.\d{6}\] ?")
-_SHOWN_LINES = 10  # in the report of a failure
-_NEAR_LINES, _NEAR = 3, 0.5
+SPAN = 256 << 10  # characters of earlier lines that are kept
+_STAMP = re.compile(r"\[ *\d+\.\d{6}\] ?")  # a time stamp of the kernel: seconds since boot
+_SHOWN_LINES = 10  # last lines in the report of a failure
+_NEAR_LINES, _NEAR = 3, 0.5  # nearest lines in that report, and the share of the pattern that a near line has
 
 
 def _as_it_is(line):
@@ -26,36 +28,44 @@ def _as_it_is(line):
 
 
 def _without_stamps(line):
-    """Only those in its middle."""
+    """The line without time stamps, except for one at its start."""
     start = _STAMP.match(line)
     start = start.end() if start else 0
     return line[:start] + _STAMP.sub("", line[start:])
 
 
 def _without_kernel(line):
-    """What is left of it when a kernel message begins at the stamp."""
+    """The part of the line before the first time stamp, where a kernel message begins."""
     return _STAMP.split(line, 1)[0]
 
 
 def _is_broken(line):
+    """Whether the kernel has written into the middle of the line."""
     return _STAMP.search(line, 1) is not None
 
 
 def _search_form(regex):
-    """The pattern without `.*` at its start, which finds the same and takes quadratic time to do so."""
+    """Compiles the pattern, without `.*` at its start, which finds the same text in quadratic time. TypeError for a
+    pattern of bytes."""
     pattern = re.compile(regex)
-    pattern.search("")  # a TypeError for bytes
+    pattern.search("")  # raises the TypeError
     shorter = re.sub(r"\A(?:\.\*\??)+(?![+*?{])", "", pattern.pattern)
     return re.compile(shorter, pattern.flags) if shorter != pattern.pattern else pattern
 
 
 class ConsoleSearch:
+    """The search of one wait_for_console_text().
+
+    regex: the pattern, a str or a compiled pattern of str. re.error or TypeError for anything else.
+    """
+
     def __init__(self, regex):
         self.pattern = _search_form(regex)
-        self.before, self.length = collections.deque(), 0  # lines, and their length
+        self.before, self.length = collections.deque(), 0  # earlier lines, and the sum of their lengths
 
     def add(self, text):
-        """Whole lines, each with its newline: how many are used up by a match, 0 without one."""
+        """Searches new lines. `text` is whole lines, each with its newline. Returns how many of these lines a match
+        uses up, 0 if there is no match; then the lines are kept for searches together with later ones."""
         lines = text.split("\n")[:-1]
         search = self.pattern.search
         alone = next((index for index, line in enumerate(lines) if search(line)), len(lines))
@@ -65,11 +75,13 @@ class ConsoleSearch:
         return used
 
     def add_partial(self, text):
-        """A line that has begun: whether there is a match. It comes again, longer or whole."""
+        """Searches the unfinished last line and returns whether there is a match. The line is not kept: the caller
+        passes it again, longer or whole."""
         return bool(self.pattern.search(text) or self._joined(_as_it_is, [text]) or self._unbroken([text]))
 
     def _joined(self, view, lines):
-        """The number of lines, beside those before, that it takes to match; 0: all do not."""
+        """Searches the earlier lines and `lines`, joined and each passed through `view`. Returns how many of `lines`
+        the match needs, 0 if there is no match."""
         start = sum(len(view(line)) for line in self.before)
         texts = [view(line) for line in lines]
         text = "".join(map(view, self.before)) + "".join(texts)
@@ -83,6 +95,7 @@ class ConsoleSearch:
         return min(matches, len(lines) - 1) + 1
 
     def _unbroken(self, lines):
+        """As _joined(), without what the kernel has written into the lines; 0 if it has not written into any."""
         if not any(map(_is_broken, lines)) and not any(map(_is_broken, self.before)):
             return 0
         return self._joined(_without_stamps, lines) or self._joined(_without_kernel, lines)
@@ -94,7 +107,10 @@ class ConsoleSearch:
             self.length -= len(self.before.popleft())
 
     def report(self, console):
-        """Of the console, whose lines are given indented by four: the nearest to the pattern, and the last ones."""
+        """Returns a text for the error of a failed wait: the lines nearest to the pattern and the last lines.
+
+        console: recent lines of the console, each indented by four spaces.
+        """
         lines = [line[4:500] for line in console.splitlines()]
         near = [line + "  (used up by an earlier wait)" * bool(self.pattern.search(line))
                 for line in _nearest(self.pattern.pattern, lines)]
@@ -106,20 +122,20 @@ class ConsoleSearch:
 
 
 def _literal(regex):
-    """What is left of a regular expression without its syntax."""
+    """The literal characters of a regular expression; its syntax becomes spaces."""
     regex = re.sub(r"\(\?[a-zA-Z:=!<>-]*|\\[a-zA-Z0-9]|\[(?:\\.|[^]\\])*\]|\{[\d,]*\}", " ", regex)
     return re.sub(r"(?<!\\)[.^$*+?()|]|\\(?=\W)", " ", regex)
 
 
 def _pieces(text):
-    """All that stand in it three characters wide, in lower case; single spaces only."""
+    """The set of all substrings of three characters, in lower case and with runs of white space as one space."""
     text = " ".join(text.lower().split())
     return {text[at : at + 3] for at in range(len(text) - 2)}
 
 
 def _nearest(regex, lines):
-    """The lines that share at least half of the three-character pieces of the pattern's literal text; of these
-    the ones that share most, in the order of the console."""
+    """The up to three lines that share most, and at least half, of the three-character pieces of the pattern's literal
+    text, in the order of the console."""
     wanted = _pieces(_literal(regex))
     if not wanted:
         return []

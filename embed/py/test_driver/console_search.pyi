@@ -1,3 +1,5 @@
+# The types of test_driver.console_search for type checkers; the module documents the names.
+
 import collections
 import re
 

@@ -1,3 +1,5 @@
+# The types of test_driver.debug for type checkers; the module documents the names.
+
 from abc import ABC, abstractmethod
 
 from test_driver.driver import Driver

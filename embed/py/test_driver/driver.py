@@ -1,4 +1,7 @@
-"""The driver of a run, and its configuration as NixOS' test framework writes it."""
+"""The class Driver, re-exported, and the configuration of a run as NixOS' test framework writes it.
+
+embed/driver imports this module when a script uses `driver.config` or calls Driver() itself; scripts import it, too.
+"""
 
 import datetime
 import json
@@ -11,15 +14,24 @@ from _test_driver import Driver, current_driver, start_script_name
 
 @dataclass
 class MachineConfiguration:
+    """A machine of a configuration: its name and the path of its start script."""
+
     name: str
     start_script: Path
 
 
-NodeConfiguration = MachineConfiguration  # its name in some drivers of 2026
+NodeConfiguration = MachineConfiguration  # the class's name in some of upstream's drivers of 2026
 
 
 @dataclass
 class DriverConfiguration:
+    """The configuration of a run.
+
+    vms, containers: {name: MachineConfiguration}. vlans: the numbers of the VLANs, as int. global_timeout: the time
+    after which the run is ended. enable_ssh_backdoor: whether the virtual machines are reachable by SSH over vsock.
+    test_script: the path of the script.
+    """
+
     vms: dict
     containers: dict
     vlans: list
@@ -34,8 +46,8 @@ def _machines(table):
 
 
 def load_driver_configuration(file_path):
-    """Reads what the option --config takes. Keys that it does not know are ignored; KeyError for one that is
-    missing."""
+    """Reads the JSON file that the option --config takes and returns a DriverConfiguration. Unknown keys are ignored.
+    KeyError for a missing key, OSError for a file that cannot be read, ValueError for one that is not JSON."""
     with open(file_path, encoding="utf-8") as file:
         data = json.load(file)
     return DriverConfiguration(
@@ -49,7 +61,8 @@ def load_driver_configuration(file_path):
 
 
 def configuration(vms, containers, vlans, global_timeout, enable_ssh_backdoor, test_script):
-    """The configuration of a run: machines are (name, start script), the timeout is in seconds."""
+    """Makes the DriverConfiguration of a run. vms, containers: pairs (name, start script); vlans: numbers;
+    global_timeout: seconds; enable_ssh_backdoor: bool; test_script: a path. The driver calls it for the run's own."""
     return DriverConfiguration(
         vms={name: MachineConfiguration(name, Path(script)) for name, script in vms},
         containers={name: MachineConfiguration(name, Path(script)) for name, script in containers},
@@ -62,14 +75,14 @@ def configuration(vms, containers, vlans, global_timeout, enable_ssh_backdoor, t
 
 @dataclass
 class VsockPair:
-    """The sockets of a machine's vsock device, for QEMU and for the host."""
+    """The paths of the two sockets of a machine's vsock device: `guest` is for QEMU, `host` for programs here."""
 
     guest: Path
     host: Path
 
 
 class VHostDeviceVsock:
-    """The SSH backdoor of a run: what serves the machines' vsock devices."""
+    """The vsock devices of a run with the SSH backdoor: `sockets` is {machine name: VsockPair}."""
 
     def __init__(self, driver):
         self.sockets = {machine.name: VsockPair(machine.vsock_guest, machine.vsock_host)
@@ -78,13 +91,13 @@ class VHostDeviceVsock:
 
 @dataclass
 class DriverPlan:
-    """What Driver(...) makes of its arguments."""
+    """The arguments of Driver(...), whichever generation's signature the caller used, in one form for the C code."""
 
     config: DriverConfiguration
-    tests: str
-    start_scripts: list  # (name, start script, whether it is a container), by name
+    tests: str  # the text of the script
+    start_scripts: list  # of (name, start script, whether the machine is a container), in the order of names
     vlans: list
-    seconds: float
+    seconds: float  # the limit of the whole run
     out_dir: Path
     logger: object
     keep_machine_state: bool
@@ -108,6 +121,9 @@ def _plan(config, tests, out_dir, logger, keep_machine_state, debug):
                       Path(out_dir).absolute(), logger, keep_machine_state, debug)
 
 
+# One function for each signature that Driver() has had; each returns a DriverPlan.
+
+
 def _newest(config, out_dir, logger=None, keep_machine_state=False, debug=None, interactive=False):
     if not isinstance(config, DriverConfiguration):
         raise TypeError(f"Driver() argument 'config' must be a DriverConfiguration, not {type(config).__name__}")
@@ -115,7 +131,7 @@ def _newest(config, out_dir, logger=None, keep_machine_state=False, debug=None, 
     return _plan(config, tests, out_dir, logger, keep_machine_state, debug)
 
 
-_WEEK = 7 * 24 * 60 * 60
+_WEEK = 7 * 24 * 60 * 60  # the global time-out by default, in seconds
 
 
 def _with_containers(vm_names, vm_start_scripts, container_names, container_start_scripts, vlans, tests, out_dir,
@@ -135,7 +151,8 @@ def _oldest(start_scripts, vlans, tests, out_dir, logger=None, keep_vm_state=Fal
 
 
 def plan_from(*args, **kwargs):
-    """The arguments of Driver(), of whichever generation of the driver."""
+    """Returns the DriverPlan of the arguments of Driver(), which may be those of any generation of upstream's driver.
+    The C code of Driver() calls it. TypeError or ValueError for arguments that make no driver."""
     if "vm_start_scripts" in kwargs or len(args) > 3 and isinstance(args[3], list):
         return _with_containers(*args, **kwargs)
     if "start_scripts" in kwargs or args and isinstance(args[0], list):
@@ -147,17 +164,17 @@ def plan_from(*args, **kwargs):
 
 
 def get_tmp_dir():
-    """Where state directories are made."""
+    """Returns the Path of the directory that contains the machines' state directories."""
     return current_driver().tmp_dir
 
 
 def pythonize_name(name):
-    """The global name of a machine."""
+    """Returns the global name by which scripts see the machine `name`: other characters become `_`."""
     return re.sub("^[^A-Za-z_]|[^A-Za-z0-9_]", "_", name)
 
 
 def __getattr__(name):
-    if name != "AssertionTester":  # the class of `t`; what it is made from takes time to import
+    if name != "AssertionTester":  # the class of `t`, not imported above because importing unittest takes time
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from test_driver.assertions import Assertions
 

@@ -1,3 +1,5 @@
+# The types of test_driver.driver for type checkers; the module documents the names.
+
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass

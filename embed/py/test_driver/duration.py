@@ -1,4 +1,5 @@
-"""Durations as the driver's methods take them, for methods of one's own."""
+"""Durations in the form that machines' methods take, for scripts with methods of their own. Only scripts import this
+module."""
 
 import datetime
 
@@ -6,7 +7,7 @@ Duration = datetime.timedelta | int | float
 
 
 def as_timedelta(duration):
-    """A timedelta; numbers are seconds."""
+    """Returns `duration` as a timedelta; a number means seconds. TypeError for anything else."""
     if isinstance(duration, datetime.timedelta):
         return duration
     if isinstance(duration, bool) or not isinstance(duration, int | float):
@@ -15,4 +16,5 @@ def as_timedelta(duration):
 
 
 def as_seconds(duration):
+    """Returns `duration`, a timedelta or a number of seconds, as a float of seconds. TypeError for anything else."""
     return as_timedelta(duration).total_seconds()

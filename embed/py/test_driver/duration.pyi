@@ -1,3 +1,5 @@
+# The types of test_driver.duration for type checkers; the module documents the names.
+
 import datetime
 
 Duration = datetime.timedelta | int | float

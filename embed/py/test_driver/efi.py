@@ -1,9 +1,11 @@
-"""EFI variables of a machine that is stopped: its variable store, a file that OVMF has as flash memory.
+"""EFI variables of a stopped machine, in its variable store, a file that the firmware OVMF uses as flash memory.
+
+embed/machine imports this module when a script uses `machine.efi_vars` or a method for EFI variables.
 
 The file is a firmware volume (little-endian throughout):
 
     0         EFI_FIRMWARE_VOLUME_HEADER with one block map entry; its 16-bit words add up to 0
-    0x48      VARIABLE_STORE_HEADER: how many bytes belong to it, itself included
+    0x48      VARIABLE_STORE_HEADER: the size of the store in bytes, this header included
     0x64      variables, each at a multiple of 4: AUTHENTICATED_VARIABLE_HEADER, name (UTF-16, with its NUL),
               data; then 0xff up to the end of the store
     0x40000   event log, unused
@@ -11,9 +13,9 @@ The file is a firmware volume (little-endian throughout):
     0x42000   FTW's spare blocks
     0x84000   the end
 
-with the offsets of OVMF's 4 MB builds. Those of stores that are there already are read from their headers.
-Erased flash is 0xff, and bits are only ever cleared; thus a variable is changed by marking it as deleted and
-adding another one. Sources: EDK II's MdePkg/Include/Pi/PiFirmwareVolume.h,
+with the offsets of OVMF's 4 MB builds. The offsets of an existing store are read from its headers. Erased flash is
+0xff, and writing flash only clears bits; firmware therefore changes a variable by marking it as deleted and adding a
+new one. Sources: EDK II's MdePkg/Include/Pi/PiFirmwareVolume.h,
 MdeModulePkg/Include/Guid/{VariableFormat,SystemNvDataGuid}.h, OvmfPkg/Include/Fdf/VarStore.fdf.inc.
 """
 
@@ -29,16 +31,17 @@ _STORE = struct.Struct("<16s I B B 6x")
 _VARIABLE = struct.Struct("<H B x I Q 16s I I I 16s")
 _WORK_BLOCK = struct.Struct("<16s I B 3s Q")
 
+# Sizes and offsets of a new store, in bytes, and the values of its headers' fields.
 _VOLUME_SIZE, _STORE_SIZE, _BLOCK = 0x84000, 0x40000 - _VOLUME.size, 0x1000
 _WORK_OFFSET = 0x41000
 _VOLUME_ATTRIBUTES, _VOLUME_REVISION = 0x4FEFF, 2
 _FORMATTED, _HEALTHY = 0x5A, 0xFE
 _VARIABLE_START = 0x55AA
-_FILE_LIMIT = 64 << 20
+_FILE_LIMIT = 64 << 20  # bytes; a larger file is refused
 
 
 def _stored(text):
-    """A GUID's bytes as they are stored."""
+    """The bytes of a GUID in the order in which the store has them."""
     return uuid.UUID(text).bytes_le
 
 
@@ -65,7 +68,7 @@ _VENDORS = {
 
 
 class EfiGuid:
-    """Vendors by their names in EDK II, to be compared with `EfiVariable.vendorUUID`."""
+    """The vendors' GUIDs by their names in EDK II, for comparison with `EfiVariable.vendorUUID`."""
 
 
 for _name, _text in _VENDORS.items():
@@ -73,12 +76,20 @@ for _name, _text in _VENDORS.items():
 
 
 class EfiVariable:
-    """`vendor_uuid` is the vendor's GUID as it is written everywhere. `vendorUUID` is a UUID of the bytes as they
-    are stored, which looks different: its first three fields are reversed; that is what scripts compare with.
-    `flags` are from Flags; None: a variable for everyone that is kept. `state` is from State, or its complement
-    in 8 bits; None: there."""
+    """An EFI variable.
+
+    vendor_uuid: the vendor's GUID as it is usually written. The attribute `vendorUUID`, with which scripts compare, is
+        the UUID of the bytes in the order of the store: the first three fields are reversed.
+    name: str. data: bytes.
+    state: a value of State, or its complement in 8 bits; default: VAR_ADDED.
+    flags: values of Flags; default: non-volatile, accessible at boot and at run time.
+
+    TypeError or ValueError for an argument of a wrong type or range.
+    """
 
     class Flags:
+        """Attributes of a variable, as bits."""
+
         NON_VOLATILE = 0x1
         BOOTSERVICE_ACCESS = 0x2
         RUNTIME_ACCESS = 0x4
@@ -88,12 +99,13 @@ class EfiVariable:
         APPEND_WRITE = 0x40
 
     class State:
-        """Each step of a variable's life clears a bit: written in part, there, being replaced, deleted."""
+        """States of a variable. Each step of its life clears a bit: partly written, present, being replaced,
+        deleted."""
 
         VAR_HEADER_VALID_ONLY = 0x7F
         VAR_ADDED = 0x3F
-        VAR_IN_DELETED_TRANSITION = 0xFE  # to be combined with & with what it was before
-        VAR_DELETED = 0xFD
+        VAR_IN_DELETED_TRANSITION = 0xFE  # combined by & with the state before
+        VAR_DELETED = 0xFD  # likewise
 
     def __init__(self, vendor_uuid=None, name=None, data=None, state=None, flags=None):
         kept = self.Flags.NON_VOLATILE | self.Flags.BOOTSERVICE_ACCESS | self.Flags.RUNTIME_ACCESS
@@ -102,28 +114,31 @@ class EfiVariable:
         self.name = None if name is None else _typed("name", name, str)
         self.data = None if data is None else bytes(_typed("data", data, (bytes, bytearray, memoryview)))
         self.state = self.State.VAR_ADDED if state is None else _number("state", state, 0xFF)
-        if self.state & 0x80:  # never so in a header, so this is the complement
+        if self.state & 0x80:  # a header never has this bit, so the argument is the complement
             self.state ^= 0xFF
         self.flags = kept if flags is None else _number("flags", flags, 0xFFFFFFFF)
         self.monotonicCount, self.timestamp, self.pubKeyIdx = 0, bytes(16), 0
 
     @property
     def vendor_uuid(self):
+        """The vendor's GUID as it is usually written, a UUID, or None."""
         return None if self.vendorUUID is None else uuid.UUID(bytes_le=self.vendorUUID.bytes)
 
     @property
     def isDeleted(self):  # noqa: N802, the name that scripts know
-        """Whether firmware has deleted it."""
+        """Whether firmware has deleted the variable."""
         return not self.state & ~self.State.VAR_DELETED
 
     def serialize(self):
-        """Its bytes in a store, with those that fill up to a multiple of 4."""
+        """Returns the variable's bytes in a store, padded to a multiple of 4. ValueError for a variable that lacks
+        vendor, name or data."""
         content = _encode(self)
         return content + b"\xff" * (-len(content) % 4)
 
     @classmethod
     def deserialize(cls, file):
-        """The variable at the position of a binary file, which is behind it then; None where there is none."""
+        """Reads the variable at the position of a binary file and leaves the position behind the variable. Returns
+        None if no variable begins there. ValueError for a variable that does not end within the file."""
         offset = file.tell()
         header = file.read(_VARIABLE.size)
         if len(header) < _VARIABLE.size or header[:2] != _VARIABLE_START.to_bytes(2, "little"):
@@ -142,7 +157,7 @@ class EfiVariable:
         return variable
 
     def print(self):
-        """Prints it on standard output."""
+        """Prints the variable on standard output."""
         print(f"{self.name!r} of {_vendor_name(self)}, {' '.join(_names_of(self.Flags, self.flags)) or 'no flags'}")
         for line in _dump(self.data):
             print(f"    {line}")
@@ -195,7 +210,7 @@ def _names_of(namespace, flags):
 
 
 def _dump(data):
-    """Lines of 16 bytes, with those left out that repeat the one before."""
+    """Yields a hex dump, 16 bytes a line; `*` stands for lines that repeat the one before."""
     before = repeated = None
     for offset in range(0, len(data), 16):
         row = data[offset:offset + 16]
@@ -211,7 +226,7 @@ def _dump(data):
 
 
 def _encode(variable):
-    """A variable's bytes in the store, without what fills up to a multiple of 4."""
+    """The variable's bytes in the store, without padding."""
     for part in "vendorUUID", "name", "data":
         if getattr(variable, part) is None:
             raise ValueError(f"a variable without {part} cannot be written")
@@ -225,7 +240,7 @@ def _encode(variable):
 
 
 def _decode(area):
-    """All variables in the bytes behind the store's header, dead ones included."""
+    """Yields all variables, deleted ones included, in the bytes behind the store's header."""
     file = io.BytesIO(area)
     while (variable := EfiVariable.deserialize(file)) is not None:
         yield variable
@@ -236,8 +251,8 @@ def _key(variable):
 
 
 def _living(variables):
-    """Those that firmware would see. While one is being replaced, the old one counts until the new one is
-    there."""
+    """The variables that firmware would see. The old value of a variable that is being replaced counts until the new
+    value is present."""
     added, replaced = EfiVariable.State.VAR_ADDED, EfiVariable.State.VAR_IN_DELETED_TRANSITION
     variables = list(variables)
     there = {_key(variable) for variable in variables if variable.state == added}
@@ -250,6 +265,7 @@ def _fill(store, start, size, content):
 
 
 def _empty_store():
+    """The bytes of a store without variables."""
     store = bytearray(b"\xff" * _VOLUME_SIZE)
 
     def volume(checksum):
@@ -259,7 +275,7 @@ def _empty_store():
     store[:_VOLUME.size] = volume(-sum(struct.unpack(f"<{_VOLUME.size // 2}H", volume(0))) & 0xFFFF)
     _STORE.pack_into(store, _VOLUME.size, _STORE_GUID, _STORE_SIZE, _FORMATTED, _HEALTHY)
 
-    # Its checksum is that of the header before the state was written.
+    # The checksum is computed over the header with checksum and state still erased.
     def work_block(checksum, state):
         return _WORK_BLOCK.pack(_WORK_BLOCK_GUID, checksum, state, b"\xff" * 3, _BLOCK - _WORK_BLOCK.size)
 
@@ -269,7 +285,7 @@ def _empty_store():
 
 
 def _variable_area(store):
-    """Where variables are in a store, as a slice. ValueError if it is none."""
+    """The slice of a store's bytes that holds the variables. ValueError if the bytes are no store."""
     if len(store) < _VOLUME.size + _STORE.size:
         raise ValueError("it is too short")
     guid, _, signature, _, header_size, *_ = _VOLUME.unpack_from(store)
@@ -286,7 +302,8 @@ def _variable_area(store):
 
 
 def _forget_pending_writes(store):
-    """Firmware that was stopped while it rearranged variables would go on with it, over those of ours."""
+    """Erases the queue of fault-tolerant writes: firmware that was stopped while it rearranged variables would finish
+    that work at its next start and overwrite the new variables."""
     for offset in range(0, len(store) - _WORK_BLOCK.size, _BLOCK):
         guid, _, _, _, size = _WORK_BLOCK.unpack_from(store, offset)
         if guid == _WORK_BLOCK_GUID:
@@ -297,7 +314,7 @@ def _forget_pending_writes(store):
 
 
 def _put(store, variables):
-    """Makes `variables` all that are in the store."""
+    """Replaces all variables in the store by `variables`. ValueError if they do not fit."""
     area = _variable_area(store)
     content = b"".join(variable.serialize() for variable in variables)
     if len(content) > area.stop - area.start:
@@ -310,14 +327,19 @@ def _put(store, variables):
 
 
 class EfiVars:
-    """The store of a machine. Every method needs the machine to be stopped, as firmware keeps its own idea of the
-    store while it runs; else RequestedAssertionFailed."""
+    """The variable store of a machine.
+
+    state_path: the Path of the file. machine: the machine that uses it. All methods raise RequestedAssertionFailed
+    while the machine runs, because running firmware keeps its own copy of the variables, and MachineError for a file
+    that is no store.
+    """
 
     def __init__(self, state_path, machine):
         self.state_path = state_path
         self.machine = machine
 
     def create_empty(self):
+        """Makes a store without variables; RequestedAssertionFailed if there is a store already."""
         self._require_stopped()
         if self.state_path.exists():
             raise RequestedAssertionFailed(
@@ -325,13 +347,13 @@ class EfiVars:
         self.state_path.write_bytes(_empty_store())
 
     def read(self):
-        """The variables, in the order in which they are stored; none without a store."""
+        """Returns a list of the variables in the order of the store; without a store, an empty list."""
         store = self._load()
         return [] if store is None else self._checked(lambda: _living(_decode(bytes(store[_variable_area(store)]))))
 
     def read_content(self):
-        """The same by the vendors' names and theirs, None without a store: {"gEfiGlobalVariableGuid": {"Lang": ...}}.
-        A vendor without a name is its `vendorUUID` as text."""
+        """Returns the variables by vendor and name, such as {"gEfiGlobalVariableGuid": {"Lang": variable}}, or None
+        without a store. A vendor that EfiGuid does not name is called by its `vendorUUID` as text."""
         if self._load() is None:
             return None
         names = {getattr(EfiGuid, name): name for name in _VENDORS}
@@ -341,7 +363,8 @@ class EfiVars:
         return content
 
     def write(self, add):
-        """Adds variables, in place of those with the same name and vendor; makes the store if there is none."""
+        """Adds the variables of iterable `add` and removes those with the same name and vendor; makes the store if
+        there is none. ValueError for variables that are incomplete or do not fit."""
         add = {_key(_typed("a variable", variable, EfiVariable)): variable for variable in add}
         kept = [variable for variable in self.read() if _key(variable) not in add]
         store = self._load() or _empty_store()

@@ -1,3 +1,5 @@
+# The types of test_driver.efi for type checkers; the module documents the names.
+
 from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO, Self

@@ -1,4 +1,4 @@
-"""The exceptions of the test driver."""
+"""The exceptions of the test driver; they are made in C, in embed/bridge, which documents them."""
 
 from _test_driver import (
     MachineDied,

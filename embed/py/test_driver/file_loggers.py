@@ -1,6 +1,12 @@
-"""Loggers that write files, for a script's own: log.add_logger(XMLLogger(path)). The files that a run is asked for,
-by LOGFILE and --junit-xml, are written without them. What these have been told is in their files at the end of the
-run, or after close()."""
+"""Loggers that write files, for scripts that want more files than LOGFILE and --junit-xml, which C code writes:
+
+    log.add_logger(XMLLogger(path))
+
+A file is complete after close(), which is called at the end of the run at the latest.
+
+test_driver.logger imports this module when a script uses one of the classes. The methods run on the threads that
+deliver events to loggers, one at a time; see embed/log.
+"""
 
 import atexit
 import re
@@ -14,7 +20,10 @@ from test_driver.logger import LogWriter
 
 
 class XMLLogger(LogWriter):
-    """Lines in elements <line>, steps in <nest>, each with what it belongs to as attributes."""
+    """Writes lines as elements <line> and steps as <nest>, with the attributes of each.
+
+    outfile: the path of the file, which is replaced. OSError if it cannot be written.
+    """
 
     def __init__(self, outfile):
         super().__init__()
@@ -25,6 +34,7 @@ class XMLLogger(LogWriter):
         atexit.register(self.close)
 
     def close(self):
+        """Completes and closes the file; further events are ignored."""
         if not self.logfile_handle.closed:
             self.xml.endElement("logfile")
             self.xml.endDocument()
@@ -32,7 +42,7 @@ class XMLLogger(LogWriter):
 
     @staticmethod
     def sanitise(message):
-        """Without control characters, which cannot be in XML."""
+        """Returns the text without control characters, which XML does not allow."""
         return "".join(char for char in message if unicodedata.category(char)[0] != "C")
 
     def _write(self, element, message, attributes):
@@ -41,6 +51,7 @@ class XMLLogger(LogWriter):
         self.xml.endElement(element)
 
     def log_line(self, message, attributes):
+        """Writes an element <line>."""
         if not self.logfile_handle.closed:
             self._write("line", message, attributes)
 
@@ -64,10 +75,17 @@ class XMLLogger(LogWriter):
 
 
 class JunitXMLLogger(LogWriter):
-    """A test case a title of a subtest; and one for the rest, `main`, if there are no subtests or it has failed. All that
-    was logged is in the output of the suite. The time of a case is its own, without that of subtests in it."""
+    """Writes a JUnit report with a test case for each title of a subtest.
+
+    A case `main` stands for everything outside subtests, if there are no subtests or if it has failed. The output of
+    the suite has all that was logged. The time of a case excludes the time of subtests inside it.
+
+    outfile: the path of the file, which close() writes.
+    """
 
     class TestCaseState:
+        """The output, outcome and time of a test case."""
+
         def __init__(self):
             self.stdout = self.stderr = ""
             self.failure = False
@@ -117,6 +135,7 @@ class JunitXMLLogger(LogWriter):
             state.seconds += passed
 
     def close(self):
+        """Writes the file once; OSError if that fails."""
         if self._written:
             return
         self._written = True
@@ -136,7 +155,7 @@ class JunitXMLLogger(LogWriter):
 
 
 def _plain(text):
-    """Without what cannot be in XML."""
+    """The text without characters that XML does not allow."""
     return re.sub("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "", text)
 
 

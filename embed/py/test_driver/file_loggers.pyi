@@ -1,3 +1,5 @@
+# The types of test_driver.file_loggers for type checkers; the module documents the names.
+
 from contextlib import AbstractContextManager
 from os import PathLike
 from typing import BinaryIO

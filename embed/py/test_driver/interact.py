@@ -1,12 +1,16 @@
-"""machine.shell_interact() and machine.console_interact(): a person at a machine.
+"""machine.shell_interact() and machine.console_interact(): they connect a person's terminal to a machine.
 
-The shell for a person is not the root shell on hvc0, which stays free for commands. QEMU gets one more virtual
-console while it is used, and a shell is started on it in the guest with that console as its controlling
-terminal: so the guest's kernel edits lines, Ctrl-C becomes a signal there, and bash has job control.
+The person's shell is not the root shell on hvc0, which stays free for commands. The driver plugs one more virtual
+console into QEMU for the time of the interaction and has the guest start a shell with that console as its controlling
+terminal. Thus the guest's kernel edits lines and turns Ctrl-C into a signal, and bash has job control.
 
-Which /dev/hvcN the new console is in the guest, nobody says. So something is written to all of them but hvc0,
-until it arrives here. When the shell ends, the guest writes to the console; that ends the interaction. When
-the person leaves before, the console is unplugged, which hangs up on the shell.
+Nothing tells which /dev/hvcN the new console is in the guest. The driver therefore has the guest write a mark with the
+name of each console but hvc0 to that console, until a mark arrives at the driver's end. When the shell ends, the guest
+writes another mark, which ends the interaction. If the person leaves first, the driver unplugs the console, and the
+guest's kernel sends the shell SIGHUP.
+
+embed/machine imports this module for the first such call; it runs on the script's thread that calls, usually the main
+thread at a prompt.
 """
 
 import codecs
@@ -25,19 +29,20 @@ from _test_driver import show_serial
 from test_driver.errors import MachineError
 
 LEAVE = b"\x1d"  # Ctrl-]
-MARK = b"\x1e"  # begins what the guest says to us, not to the person
-ATTACH_SECONDS = 30
-WRITE_SECONDS = 5  # a guest that takes no keys for so long loses them
-CHUNK = 1 << 16
-BACKLOG = 64 << 20  # what a terminal that is slower than the guest is behind with, at most
+MARK = b"\x1e"  # begins the guest's messages to the driver, which the person does not see
+ATTACH_SECONDS = 30  # limit of each command in the guest and of each answer
+WRITE_SECONDS = 5  # a guest that takes no keys for this long loses them
+CHUNK = 1 << 16  # bytes of one read
+BACKLOG = 64 << 20  # bytes of output that wait for a slow terminal; beyond, the guest has to wait
 
 
 # ---- the person's side
 
 
 class _Terminal:
-    """The terminal that is standard input, in a mode in which every key is the guest's, and without console lines
-    of the log. It is opened anew: what makes it non-blocking here must not concern other programs that use it."""
+    """The terminal at standard input. Within the `with` block every key goes to the guest, and the log shows no console
+    lines. The terminal is opened a second time, because O_NONBLOCK on the inherited descriptor would reach the other
+    programs that share it."""
 
     def __enter__(self):
         self.fd = os.open("/proc/self/fd/0", os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -51,8 +56,8 @@ class _Terminal:
 
     def __exit__(self, *_):
         show_serial(self.shown)
-        with contextlib.suppress(OSError, termios.error):  # it may be gone
-            os.write(self.fd, b"\x1b[?2004l\r\n")  # pasted text was marked for the guest's bash
+        with contextlib.suppress(OSError, termios.error):  # the terminal may be gone
+            os.write(self.fd, b"\x1b[?2004l\r\n")  # turns off bracketed paste, which the guest's bash turned on
             termios.tcsetattr(self.fd, termios.TCSADRAIN, self.mode)
         os.close(self.fd)
 
@@ -60,6 +65,7 @@ class _Terminal:
         return os.get_terminal_size(self.fd)
 
     def read(self):
+        """Returns the keys that were pressed, perhaps none; LEAVE when the terminal is gone."""
         try:
             return os.read(self.fd, CHUNK) or LEAVE
         except BlockingIOError:
@@ -68,7 +74,7 @@ class _Terminal:
             return LEAVE  # hung up
 
     def write(self, data):
-        """Returns what is left of it."""
+        """Writes as much of `data` as the terminal takes now and returns the rest."""
         try:
             return data[os.write(self.fd, data):]
         except BlockingIOError:
@@ -81,7 +87,11 @@ def _need_terminal(machine, what):
 
 
 def _exchange(terminal, guest):
-    """Passes bytes to and fro until the person leaves (True) or the guest's side ends (False)."""
+    """Passes bytes to and fro until the person leaves (returns True) or the guest's side ends (returns False).
+
+    terminal: a _Terminal. guest: an object with read(), write(keys), resize(size), `ended`, `fd` (None: nothing to
+    poll) and `interval` (milliseconds after which the guest and the terminal's size are looked at again).
+    """
     pending, size = b"", terminal.size()
     while pending or not guest.ended:
         listens = not guest.ended and len(pending) <= BACKLOG
@@ -109,14 +119,15 @@ def _exchange(terminal, guest):
 
 
 class _Console:
-    """One more virtual console of a machine that is connected."""
+    """One more virtual console of a connected machine, plugged in for the time of the `with` block."""
 
-    interval = 1000  # ms; the terminal's size is looked at this often
+    interval = 1000  # ms; see _exchange()
 
     def __init__(self, machine):
         self.machine, self.id = machine, f"interact-{secrets.token_hex(4)}"
         self.mark = f"{MARK.decode()}{secrets.token_hex(8)} "
-        self.tty, self.held, self.ended = None, b"", False
+        self.tty = None  # the console's path in the guest
+        self.held, self.ended = b"", False  # bytes received but not yet handed out; whether the shell has ended
 
     def __enter__(self):
         path = self.machine.shell_path
@@ -139,14 +150,14 @@ class _Console:
         return self
 
     def __exit__(self, *_):
-        """The guest's shell is hung up on."""
+        """Unplugs the console, so that the guest's shell gets SIGHUP."""
         self.socket.close()
         with contextlib.suppress(Exception):  # QEMU, or the device, may be gone
             self._qmp("device_del", id=self.id)
         for _ in range(50):
             try:
                 return self._qmp("chardev-remove", id=self.id)
-            except Exception:  # busy: QEMU frees the device a little later
+            except Exception:  # the character device is busy until QEMU has freed the console, a little later
                 if not self.machine.booted:
                     return
                 time.sleep(0.02)
@@ -158,7 +169,7 @@ class _Console:
         client.send(command, arguments)
 
     def _find(self):
-        """Which one it is in the guest."""
+        """Finds the console's name in the guest. MachineError if it does not appear in time."""
         end = time.monotonic() + ATTACH_SECONDS
         while not (name := self._heard(0.1)):
             if time.monotonic() > end:
@@ -170,7 +181,7 @@ class _Console:
         self.tty = name
 
     def _heard(self, seconds):
-        """The word that the guest says behind a mark, or None when it says none for that long."""
+        """Returns the word that the guest sends behind a mark, or None if none arrives within `seconds`."""
         end = time.monotonic() + seconds
         while b";" not in self.held.partition(self.mark.encode())[2]:
             self.socket.settimeout(max(end - time.monotonic(), 0.001))
@@ -188,8 +199,9 @@ class _Console:
         return self.machine.execute(command, timeout=ATTACH_SECONDS)
 
     def start(self, shell, mode):
-        """Starts it as the leader of a session on the console, and says so here when it has ended. The terminal is
-        held open: its mode is lost when nobody has it open."""
+        """Has the guest start the command `shell` as the leader of a session on the console, set up by the stty words
+        `mode`, and write a mark when the shell has ended. The guest keeps the console open all the time, since a
+        terminal that no process has open loses its mode. MachineError if the shell does not start in time."""
         self._run(f"""set +e
             (exec < {self.tty} > {self.tty} 2>&1
             unset PS1 PAGER; export TERM={shlex.quote(os.environ.get("TERM", "linux"))}
@@ -210,6 +222,7 @@ class _Console:
         return self.socket.fileno()
 
     def read(self):
+        """Returns the shell's output, perhaps none, and notes in `ended` that the shell or the machine has ended."""
         mark = self.mark.encode()
         with contextlib.suppress(BlockingIOError):
             try:
@@ -220,13 +233,13 @@ class _Console:
             self.held += data
         data, found, _ = self.held.partition(mark)
         self.ended |= bool(found)
-        at = data.rfind(MARK)  # the beginning of a mark may be at the end
+        at = data.rfind(MARK)  # a mark may have arrived in part, at the end of the data
         cut = at if at >= 0 and mark.startswith(data[at:]) else len(data)
         self.held = data[cut:]
         return data[:cut]
 
     def write(self, keys):
-        with contextlib.suppress(OSError):  # the end of the connection is seen by reading
+        with contextlib.suppress(OSError):  # read() notices the end of the connection
             self.socket.settimeout(WRITE_SECONDS)
             self.socket.sendall(keys)
         self.socket.setblocking(False)
@@ -238,6 +251,8 @@ class _Console:
 
 
 def shell(machine):
+    """Connects the terminal to a new shell in the guest until the person or the shell leaves: shell_interact() without
+    an address. MachineError without a terminal or if the shell cannot be started."""
     _need_terminal(machine, "shell_interact() without an address")
     machine.connect()
     with _Console(machine) as console:
@@ -250,7 +265,9 @@ def shell(machine):
 
 
 def shell_at(machine, address):
-    """A shell without prompt and echo, for a program or another terminal: at an address of socat's."""
+    """Connects socat's address `address` to a new shell in the guest, without prompt and echo, for a program or another
+    terminal. Returns when either side has ended or on Ctrl-C. MachineError without socat or if the shell cannot be
+    started."""
     if not shutil.which("socat"):
         raise MachineError(f"machine '{machine.name}': shell_interact() with an address needs the program socat, which "
                            "is not on PATH")
@@ -258,7 +275,7 @@ def shell_at(machine, address):
     with _Console(machine) as console:
         console.start(f"bash --norc {console.tty}", "raw -echo")
         console.socket.setblocking(True)
-        with contextlib.suppress(KeyboardInterrupt):  # ends this, not the test
+        with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C ends the interaction, not the test
             subprocess.run(["socat", address, f"FD:{console.fd}"], pass_fds=[console.fd])
 
 
@@ -266,9 +283,9 @@ def shell_at(machine, address):
 
 
 class _Serial:
-    """Its output is what the driver writes to the console's file."""
+    """The serial console of a machine. Its output is read from the file that the driver writes it to."""
 
-    fd, interval = None, 30  # ms
+    fd, interval = None, 30  # ms; see _exchange()
     ended = False
 
     def __init__(self, machine):
@@ -279,7 +296,7 @@ class _Serial:
         self.file = open(self.machine.state_dir / "console.log", "rb", buffering=0)
         end = self.file.seek(0, os.SEEK_END)
         self.file.seek(max(0, end - 4096))
-        begun = self.file.read(4096).rpartition(b"\n")[2]  # such as a prompt
+        begun = self.file.read(4096).rpartition(b"\n")[2]  # the unfinished last line, such as a prompt
         self.file.seek(end - len(begun))
         return self
 
@@ -287,7 +304,7 @@ class _Serial:
         self.file.close()
 
     def read(self):
-        booted = self.machine.booted  # looked at first: what the machine wrote before its end is not lost
+        booted = self.machine.booted  # before reading, so that output up to the machine's end is not lost
         data = self.file.read(CHUNK)
         self.ended = not (data or booted)
         return data
@@ -301,6 +318,8 @@ class _Serial:
 
 
 def serial(machine):
+    """Connects the terminal to the serial console until the person leaves or the machine ends: console_interact().
+    MachineError without a terminal or if the machine does not run."""
     if not machine.booted:
         raise MachineError(f"machine '{machine.name}' is not running")
     _need_terminal(machine, "console_interact()")

@@ -1,3 +1,5 @@
+# The types of test_driver.interact for type checkers; the module documents the names.
+
 from test_driver.machine import QemuMachine
 
 LEAVE: bytes

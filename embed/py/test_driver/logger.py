@@ -1,4 +1,9 @@
-"""The log of the run."""
+"""The log of a run, and base classes for loggers of scripts.
+
+embed/log imports this module when a script uses `log.nested()` as a decorator or imports the module itself. Methods of
+a script's loggers run on the threads that deliver events to loggers, one event at a time, in the order of the log: on
+a script's thread when it comes back from a call of the driver, else on a thread of the driver's own.
+"""
 
 import sys
 import time
@@ -11,6 +16,8 @@ from _test_driver import CompositeLogger, current_driver
 
 
 class LogLevel(IntEnum):
+    """Levels of the log; set_log_level() leaves out lines below a level."""
+
     DEBUG = 1
     INFO = 2
     WARNING = 3
@@ -18,58 +25,63 @@ class LogLevel(IntEnum):
 
 
 class AbstractLogger(ABC):
-    """What every logger can do; the driver's own is one. A script's, given to log.add_logger(), is told of what
-    is logged from then on: nested() and subtest() are context managers, the attribute "machine" is a name.
+    """The interface of loggers, which the run's own log has, too.
+
+    A script passes a logger of its own to log.add_logger(), and the driver calls its methods for all that is logged
+    from then on. nested() and subtest() return context managers. `attributes` is a dict of str; its key "machine" has
+    the name of the machine that a line is about. Exceptions of a logger are shown and change nothing.
+
+    debug(), log_test_error() and set_log_level() are not abstract, because loggers that were written for drivers
+    before 2026 lack them.
     """
 
     @abstractmethod
     def log(self, message, attributes={}):
-        pass
+        """Takes a line of the log, of no level."""
 
     @abstractmethod
     def subtest(self, name, attributes={}):
-        pass
+        """Returns a context manager for a subtest: its log is between its beginning and end."""
 
     @abstractmethod
     def nested(self, message, attributes={}):
-        pass
+        """Returns a context manager for a step of the log, with the title `message`."""
 
     def debug(self, message, attributes={}):
-        pass
+        """Takes a line of the level DEBUG."""
 
     @abstractmethod
     def info(self, message, attributes={}):
-        pass
+        """Takes a line of the level INFO."""
 
     @abstractmethod
     def warning(self, message, attributes={}):
-        pass
+        """Takes a line of the level WARNING."""
 
     @abstractmethod
     def error(self, message, attributes={}):
-        pass
+        """Takes a line of the level ERROR."""
 
     def log_test_error(self, message, attributes={}):
+        """Takes the message of a failed test, of one or several lines."""
         self.log(message, attributes)
 
     @abstractmethod
     def log_serial(self, message, machine):
-        pass
+        """Takes a line of a console. message: the line, without its newline. machine: the name of the machine."""
 
     @abstractmethod
     def print_serial_logs(self, enable):
-        pass
+        """Has the logger show console lines, or leave them out. enable: bool."""
 
     def set_log_level(self, level):
-        pass
-
-    # debug, log_test_error and set_log_level are not abstract: loggers that were written for drivers before
-    # 2026 do not have them.
+        """Has the logger leave out lines below a LogLevel."""
 
 
 class LogWriter(AbstractLogger):
-    """What loggers have in common that write down what they are told: one method for all but console lines, and
-    whether these and lines below a level are left out."""
+    """A base class of loggers that write lines. A subclass defines log() for all lines but console lines,
+    _write_serial() for console lines, and nested(). Lines below the log level, INFO by default, are left out, and so
+    are console lines after print_serial_logs(False)."""
 
     def __init__(self):
         self._serial = True
@@ -77,6 +89,7 @@ class LogWriter(AbstractLogger):
 
     @staticmethod
     def maybe_prefix(message, attributes):
+        """Returns the message, prefixed with the machine's name if the line is about a machine."""
         return f"{attributes['machine']}: {message}" if "machine" in attributes else message
 
     def _at(self, level, message, attributes):
@@ -110,7 +123,7 @@ class LogWriter(AbstractLogger):
 
 
 class TerminalLogger(LogWriter):
-    """Writes to standard error, for logs of one's own; the run's log is on the terminal without it."""
+    """Writes to standard error, for logs that a script makes itself. The driver shows the run's log without it."""
 
     def log(self, message, attributes={}):
         print(self.maybe_prefix(message, attributes), file=sys.stderr)
@@ -133,7 +146,8 @@ AbstractLogger.register(CompositeLogger)
 
 
 def _in_step(step, function):
-    """The function, each call of which is a step of its own like `step`."""
+    """Returns `function` such that each call is a step of the log of its own, with the text of `step`. The C code of
+    `@log.nested(...)` and `@subtest(...)` uses it."""
 
     @wraps(function)
     def inner(*args, **kwargs):
@@ -143,13 +157,13 @@ def _in_step(step, function):
     return inner
 
 
-Logger = CompositeLogger  # its name in drivers before 2024-11
+Logger = CompositeLogger  # the class's name in drivers before 2024-11
 
 
 def __getattr__(name):
     if name == "rootlog":  # the run's log in drivers before 2024-11
         return current_driver().logger
-    if name in ("JunitXMLLogger", "XMLLogger"):  # what they need takes time to import
+    if name in ("JunitXMLLogger", "XMLLogger"):  # imported late, because the XML modules take time to import
         from test_driver import file_loggers
 
         return getattr(file_loggers, name)

@@ -1,3 +1,5 @@
+# The types of test_driver.logger for type checkers; the module documents the names.
+
 from abc import ABC, ABCMeta, abstractmethod
 from contextlib import AbstractContextManager
 from enum import IntEnum

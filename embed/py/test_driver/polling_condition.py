@@ -1,4 +1,8 @@
-"""Conditions that are watched while a script does other things."""
+"""Polling conditions: functions that are checked while a script does other things.
+
+embed/driver imports this module when a script uses polling_condition() or imports the module. A condition runs on the
+script's thread that is about to run a command or waits for something, with the GIL.
+"""
 
 import time
 import warnings
@@ -8,11 +12,12 @@ from _test_driver import Driver, current_driver, retry, watch
 
 
 class PollingConditionError(Exception):
-    """A condition stopped holding inside its `with` block."""
+    """A condition has stopped holding inside its `with` block."""
 
 
 def _one_of(what, older, newer, default):
-    """What was given by one of two names."""
+    """Returns the argument that was given by its older or its newer name, `default` if neither was. TypeError if both
+    were given."""
     if older is not None and newer is not None:
         raise TypeError(f"{what} was given by its older and its newer name")
     return default if older is newer is None else older if newer is None else newer
@@ -23,12 +28,17 @@ def _seconds(duration):
 
 
 class PollingCondition:
-    """A function that tells whether something holds; None means yes, an exception no.
+    """A function that tells whether a condition holds: a true value or None means yes, an exception means no.
 
-    Inside `with condition:` it is checked before each command on any machine, and by a thread that waits
-    for anything, if more than the interval has passed since its last check; when it does not hold,
-    PollingConditionError. In place of the driver, whose log it writes to, there may be another log; the driver then is
-    that of the run. Such a condition may also be appended to driver.polling_conditions.
+    Inside `with condition:` the function is called before each command on any machine, and by each thread that waits
+    for something, if more than the interval has passed since the last call. If the condition does not hold,
+    PollingConditionError is raised there.
+
+    condition: the function, without arguments.
+    logger: the Driver, to whose log the checks are written. It may also be another logger; then the condition belongs
+        to the run's driver and may be put into force by appending it to driver.polling_conditions.
+    interval: seconds or a timedelta between checks, default 2 s; seconds_interval is the older name.
+    description: the condition's name in the log, default: the docstring or the name of the function.
     """
 
     def __init__(self, condition, logger, interval=None, description=None, *, seconds_interval=None):
@@ -49,14 +59,17 @@ class PollingCondition:
 
     @property
     def entry_count(self):
+        """1 while the function runs, else 0."""
         return int(self.entered)
 
     @property
     def overdue(self):
+        """Whether more than the interval has passed since the last check."""
         return self.last_called + self.interval < time.monotonic()
 
     def check(self, force=False):
-        """Whether the condition holds; asked only when due (or with force), never from within itself."""
+        """Calls the function and returns whether the condition holds. Returns True without a call if the check is not
+        due and not forced, and if the function itself, by a command, has led to this check."""
         if self.entered or not (self.overdue or force):
             return True
         with self.logger.nested(self.nested_message):
@@ -67,17 +80,18 @@ class PollingCondition:
         return held
 
     def due(self):
-        """Seconds until the next check."""
+        """Returns the seconds until the next check, at least 0.01, so that a wait also does its own work."""
         left = self.last_called + self.interval - time.monotonic()
-        return max(left, 0.01)  # a wait is not to do nothing else
+        return max(left, 0.01)
 
     def maybe_raise(self):
+        """Checks the condition; PollingConditionError if it does not hold."""
         if not self.check():
             raise PollingConditionError(self.status_message(False))
 
     def wait(self, timeout=None, timeout_seconds=None):
-        """Waits until the condition holds, asking every second, for 900 seconds unless given. timeout_seconds is the
-        older name of timeout."""
+        """Waits until the condition holds and calls the function once a second. timeout: seconds or a timedelta,
+        default 900 s; timeout_seconds is the older name. RequestedAssertionFailed when the time is over."""
 
         def attempt(last):
             if last:
@@ -93,6 +107,7 @@ class PollingCondition:
             retry(attempt, limit)
 
     def _ask(self):
+        """Calls the function and returns whether the condition holds."""
         self.entered = True
         try:
             held = self.condition()
@@ -104,10 +119,12 @@ class PollingCondition:
         return held is None or bool(held)
 
     def status_message(self, status):
+        """Returns the line that the log gets after a check; `status` tells whether the condition holds."""
         return f"Polling condition {'succeeded' if status else 'failed'}: {self.description}"
 
     @property
     def nested_message(self):
+        """The title of a check in the log."""
         return f"Checking polling condition {self.description!r}"
 
     def __enter__(self):
@@ -120,17 +137,17 @@ class PollingCondition:
         assert last is self, "polling conditions are left in the reverse order of entering them"
 
 
-_watched = []  # the drivers with conditions in force
+_watched = []  # the drivers that have conditions in force
 
 
 def check_all(driver):
-    """Checks the conditions in force; PollingConditionError for the first that does not hold."""
+    """Checks the driver's conditions in force; PollingConditionError for the first that does not hold."""
     for condition in list(driver.polling_conditions):
         condition.maybe_raise()
 
 
 class _Check:
-    """The callback on machines. One a driver, so that it can be recognised."""
+    """The callback on machines that checks a driver's conditions. It is a class so that _watch() recognises it."""
 
     def __init__(self, driver):
         self.driver = driver
@@ -140,7 +157,8 @@ class _Check:
 
 
 def check_while_waiting():
-    """The same of all drivers, from within a wait: seconds until the next one is due, None when none can be."""
+    """Checks the conditions in force of all drivers; the C code of waits calls it. Returns the seconds until the next
+    condition is due, None if there is none. PollingConditionError as check_all()."""
     for driver in list(_watched):
         check_all(driver)
     conditions = [condition for driver in _watched for condition in driver.polling_conditions]
@@ -148,12 +166,12 @@ def check_while_waiting():
 
 
 def _watch(driver):
-    """Sees to it that the configured machines and waits call us; without conditions they need not."""
+    """Makes the driver's machines and all waits check conditions; without conditions they save the time."""
     if driver not in _watched:
         _watched.append(driver)
     watch(check_while_waiting)
     for machine in driver.machines:
-        callbacks = getattr(machine, "callbacks", [])  # other objects with the methods of a machine need not have any
+        callbacks = getattr(machine, "callbacks", [])  # an object that a script uses as a machine may lack callbacks
         if not any(isinstance(callback, _Check) for callback in callbacks):
             callbacks.append(_Check(driver))
 
@@ -166,7 +184,8 @@ def _unwatch(driver):
 
 
 def polling_condition(driver):
-    """The decorator as scripts see it, with or without arguments."""
+    """Returns the decorator polling_condition of scripts, which makes a PollingCondition of a function. It takes no
+    arguments or, by name, those of PollingCondition. driver: the Driver that the conditions belong to."""
     def decorator(fun=None, *, seconds_interval=None, interval=None, description=None):
         wanted = _one_of("interval", seconds_interval, interval, 2.0)
         if seconds_interval is not None:

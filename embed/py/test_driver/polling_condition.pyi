@@ -1,3 +1,5 @@
+# The types of test_driver.polling_condition for type checkers; the module documents the names.
+
 from collections.abc import Callable
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""The older name of test_driver.machine.qmp."""
+"""The older name of test_driver.machine.qmp; only scripts import it."""
 
 from test_driver.machine.qmp import QMPAPIError, QMPSession
 

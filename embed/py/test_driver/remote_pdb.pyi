@@ -1,3 +1,5 @@
+# The types of test_driver.remote_pdb for type checkers; the module documents the names.
+
 from collections.abc import Callable
 from pdb import Pdb
 

@@ -1,7 +1,9 @@
 """The interactive session: a Python prompt with a script's global names.
 
-On a terminal it is ptpython's or IPython's where one can be imported, else the standard one. What comes from
-a pipe or a file is executed line by line as the standard prompt does, without prompts.
+On a terminal the prompt is that of ptpython or IPython, whichever can be imported first, else Python's own. Input from
+a pipe or a file is executed line by line as by Python's own prompt, but without prompts in the output.
+
+embed/run imports this module for --interactive and --pause-on-failure; it runs on the main thread.
 """
 
 import code
@@ -10,8 +12,11 @@ import sys
 
 from _test_driver import printable
 
-HISTORY = ".nixos-test-history"
-HISTORY_LINES = 10_000
+HISTORY = ".nixos-test-history"  # a file in the current directory
+HISTORY_LINES = 10_000  # lines of the history that Python's own prompt reads
+
+
+# A function for each kind of prompt. It returns a function that runs the prompt; ImportError if the kind is missing.
 
 
 def _ptpython(symbols, history):
@@ -28,7 +33,7 @@ def _ipython(symbols, history):
     from traitlets.config import Config
 
     config = Config()
-    config.HistoryManager.hist_file = f"{history}.sqlite"  # a format of its own
+    config.HistoryManager.hist_file = f"{history}.sqlite"  # IPython has a history format of its own
     config.TerminalIPythonApp.display_banner = False
     config.TerminalInteractiveShell.confirm_exit = False
     return lambda: start_ipython(argv=[], user_ns=symbols, config=config)
@@ -50,16 +55,16 @@ def _standard(symbols, history):
     return run
 
 
-# ---- the history, in the file format of ptpython: "+LINE" for each line of an entry
+# ---- the history of Python's own prompt, in ptpython's file format: "+LINE" for each line of an entry
 
 
 def _read_history(readline, path):
-    """Returns the number of entries."""
+    """Loads the history into readline and returns the number of entries."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             lines = [line[1:].rstrip("\n") for line in file if line.startswith("+")]
     except OSError:
-        lines = []  # none yet
+        lines = []  # there is no history yet
     readline.clear_history()
     for line in lines[-HISTORY_LINES:]:
         readline.add_history(line)
@@ -67,6 +72,7 @@ def _read_history(readline, path):
 
 
 def _write_history(readline, path, known):
+    """Appends to the file the entries of readline after the first `known` ones."""
     new = [readline.get_history_item(i + 1) for i in range(known, readline.get_current_history_length())]
     try:
         with open(path, "a", encoding="utf-8", errors="replace") as file:
@@ -79,6 +85,8 @@ def _write_history(readline, path, known):
 
 
 class _Console(code.InteractiveConsole):
+    """Python's own prompt. An open block at the end of the input is executed, and output is made printable."""
+
     ended = False
 
     def raw_input(self, prompt=""):
@@ -87,11 +95,11 @@ class _Console(code.InteractiveConsole):
         except EOFError:
             if self.ended or not self.buffer:
                 raise
-            self.ended = True  # the end of the input is the end of the block that is open
+            self.ended = True  # the end of the input also ends the open block
             return ""
 
     def write(self, data):
-        """Tracebacks may quote what a guest printed."""
+        """Writes text without control sequences, since a traceback may quote a guest's output."""
         super().write(printable(data, False))
 
 
@@ -105,6 +113,7 @@ def _piped(symbols):
 
 
 def _best(symbols):
+    """Returns a function that runs the best prompt that standard input and the installed packages allow."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         return lambda: _piped(symbols)
     history = os.path.join(os.getcwd(), HISTORY)
@@ -113,11 +122,15 @@ def _best(symbols):
             return prompt(symbols, history)
         except ImportError:
             pass
-    return lambda: _interact(symbols)  # a Python without readline
+    return lambda: _interact(symbols)  # this Python has no readline
 
 
 def start(symbols, banner):
-    """Runs the best prompt there is until the user leaves it. SystemExit for exit()."""
+    """Runs the best available prompt until the user leaves it.
+
+    symbols: {name: value}, the prompt's global names, which it may change. banner: a text to show first on a terminal.
+    SystemExit when the user calls exit().
+    """
     run = _best(symbols)
     if sys.stdin.isatty():
         print(banner)

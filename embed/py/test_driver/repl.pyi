@@ -1,3 +1,5 @@
+# The types of test_driver.repl for type checkers; the module documents the names.
+
 from typing import Any
 
 HISTORY: str

@@ -1,12 +1,14 @@
-"""Machines that tests make for themselves: from a start script, a disk image or an ISO, with names of their own.
+"""Machines that a test makes itself, from a start script, a disk image or an ISO, with unique names.
 
     with TestVMManager(image="disk.qcow2") as vms:
         vm = vms.create(memory=2048)
         vm.wait_for_console_text("login:")
 
-Clean-up is arranged when a machine is made, not when it is needed: its processes belong to the driver's session and
-its state directory, with the overlay of a disk, is swept by the keeper process. So both go at the end of the run,
-however it ends, and earlier by delete_test_vm() or the end of the manager.
+Clean-up is arranged when a machine is made: its processes belong to the driver's session, and the keeper process
+removes its state directory, with the overlay of a disk. Both therefore end with the run, however the run ends;
+delete_test_vm() or the end of the manager's `with` block ends them earlier.
+
+Scripts and test_driver_pytest import this module. All functions may be called from several of the script's threads.
 """
 
 import os
@@ -25,6 +27,9 @@ from test_driver.machine import QemuMachine
 
 
 def _from_environment(variable, default):
+    """The field of a dataclass whose default is the number in an environment variable, else `default`. ValueError, when
+    an instance is made, if the variable is no number."""
+
     def value():
         text = os.environ.get(variable)
         if not text:
@@ -42,19 +47,22 @@ def _from_environment(variable, default):
 
 @dataclass
 class Timeouts:
-    """All that limits test machines in time, in seconds. What is not given is taken from the environment."""
+    """Limits of test machines, in seconds. A limit that is not given comes from the environment, else from here.
+    ValueError for an environment variable that is no number from 0 on."""
 
-    # QEMU's start, and again the root shell; None: as for other machines, see --boot-timeout
+    # the start of QEMU, and again the time until the root shell; None: the run's --boot-timeout
     boot: float | None = _from_environment("TEST_VM_BOOT_TIMEOUT", None)
-    # shutdown() by the power button
+    # shutdown() by the power button, for a guest without a root shell
     stop: float = _from_environment("TEST_VM_STOP_TIMEOUT", 60)
+    # the check whether KVM works
     kvm_probe: float = _from_environment("TEST_VM_KVM_PROBE_TIMEOUT", 10)
+    # how often QEMU is started, a number
     start_tries: float = _from_environment("TEST_VM_START_TRIES", 3)
-    # before the second try; then twice as long, and so on
+    # the pause before the second try; each further pause is twice as long
     start_pause: float = _from_environment("TEST_VM_START_PAUSE", 1)
 
 
-# What QEMU says when a start failed for a cause that may pass. Anything else would fail again.
+# (cause, QEMU's message), of the failures that may not happen again a moment later.
 _TRANSIENT = (
     ("a port is taken", r"Address already in use|Could not set up host forwarding rule"),
     ("KVM is busy", r"(?i:kvm).*Device or resource busy"),
@@ -63,7 +71,7 @@ _TRANSIENT = (
 
 
 def transient_cause(text):
-    """Why a start that failed with this text may work a moment later; None if it will not."""
+    """Returns why a start that failed with the message `text` may succeed a moment later, or None if it will not."""
     return next((cause for cause, pattern in _TRANSIENT if re.search(pattern, text)), None)
 
 
@@ -71,23 +79,25 @@ def transient_cause(text):
 
 
 def _duration(seconds):
-    """As methods of machines want them: they warn of bare numbers."""
+    """Seconds as a timedelta, because methods of machines warn of bare numbers."""
     return timedelta(seconds=seconds) if isinstance(seconds, (int, float)) else seconds
 
 
 class TestVM(QemuMachine):
-    """A machine that is also its name: str(vm), f"{vm}" and os.fspath(vm) are the name, and vm == name, with the same
-    hash, so that either finds what was put into a dict under the other.
+    """A machine that a test has made, see create_test_vm(). It can be used as its name: str(vm), f"{vm}" and
+    os.fspath(vm) are the name, vm == name, and both have the same hash, so that a dict finds either under the other.
 
-    With a `user`, execute() runs commands as that user, in a login session (`su -l`) that the root shell begins, and
-    so does what is made of it: succeed, wait_for_file and so on. `vm.user = None` is root again. ssh_command() logs in
-    as the user.
+    With a `user`, execute() and all methods that run commands by it, such as succeed() and wait_for_file(), run them as
+    that user, in a login session (`su -l`) that the root shell begins. After `vm.user = None` they run as root.
+    ssh_command() logs in as the user.
 
-    A guest without a root shell (`root_shell` False) has its console, screen, keys, monitor, QMP and forwarded ports;
-    what needs the shell fails at once and says so.
+    A guest without a root shell (`root_shell` False) still has its console, screen, keys, monitor, QMP and forwarded
+    ports; methods that need the shell fail at once.
+
+    timeouts: a Timeouts, default: Timeouts().
     """
 
-    __test__ = False  # not a class of tests, for pytest
+    __test__ = False  # keeps pytest from collecting the class as tests
 
     def __init__(self, driver, name, start_command, user=None, timeouts=None):
         super().__init__(driver.out_dir, driver.tmp_dir, start_command, driver.logger, name)
@@ -117,7 +127,8 @@ class TestVM(QemuMachine):
     # ---- life
 
     def start(self, allow_reboot=False):
-        """Starts QEMU. Causes that may pass (a port is taken, KVM is busy, not enough memory) are tried again."""
+        """Starts QEMU, and again if the cause of a failure may pass (a port is taken, KVM is busy, not enough memory);
+        MachineDied when the last try has failed. allow_reboot: see QemuMachine.start()."""
         tries, pause = max(int(self.timeouts.start_tries), 1), self.timeouts.start_pause
         for number in range(1, tries + 1):
             try:
@@ -136,14 +147,15 @@ class TestVM(QemuMachine):
         self._note_accelerator()
 
     def _note_accelerator(self):
+        """Notes the accelerator that the start command has found, so that the next start need not look for it."""
         arch, session = getattr(self.start_command, "arch", None), self.qmp_client
         if arch and arch not in vm_image.accelerators.known and session and not self.start_command.accel:
             enabled = session.send("query-kvm")["return"]["enabled"]
             vm_image.accelerators.known[arch] = "kvm" if enabled else "tcg"
 
     def shutdown(self):
-        """Powers the guest off and waits for the end. Without a root shell by the power button; QEMU is ended when
-        that has not worked within the stop time-out."""
+        """Powers the guest off and waits for the end. A guest without a root shell is sent the power button; if it has
+        not powered off within `timeouts.stop` seconds, QEMU is ended."""
         import subprocess
 
         if self.root_shell or not self.booted:
@@ -157,7 +169,7 @@ class TestVM(QemuMachine):
             self.crash()
 
     def delete(self):
-        """As delete_test_vm() does."""
+        """Ends the machine and removes its state directory, as delete_test_vm() does."""
         if self._gone.is_set():
             return
         self._gone.set()
@@ -171,14 +183,15 @@ class TestVM(QemuMachine):
     # ---- SSH
 
     def _forwarded_port(self, guest_port):
+        """The port of 127.0.0.1 that QEMU forwards to `guest_port`, or None."""
         table = self.send_monitor_command("info usernet")
         match = re.search(rf"TCP\[HOST_FORWARD\] +\d+ +127\.0\.0\.1 +(\d+) +\S+ +{guest_port} ", table)
         return int(match[1]) if match else None
 
     @property
     def ssh_port(self):
-        """The port of 127.0.0.1 that leads to the guest's port 22, chosen by the kernel when it is first asked for.
-        The machine must be started and have a user network."""
+        """The port of 127.0.0.1 that leads to the guest's port 22. The kernel chooses it when it is first asked for.
+        MachineError if the machine does not run or has no user network."""
         port = self._forwarded_port(22)
         if port is None:
             said = self.send_monitor_command("hostfwd_add tcp:127.0.0.1:0-:22")
@@ -189,8 +202,9 @@ class TestVM(QemuMachine):
         return port
 
     def ssh_command(self, *words, key=None):
-        """The words of an ssh command, for subprocess: as `user`, or root, with the private key in the file `key`.
-        Host keys are not checked, nor noted."""
+        """Returns the list of words of an ssh command, for subprocess. words: the command to run in the guest. key: the
+        path of a private key; default: ssh's own choice. It logs in as `user`, or as root without one, and neither
+        checks nor notes host keys. MachineError as for ssh_port."""
         options = [f"-o{option}" for option in ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null",
                                                 "LogLevel=ERROR", "BatchMode=yes")]
         options += [f"-i{os.fspath(key)}", "-oIdentitiesOnly=yes"] if key else []
@@ -198,7 +212,8 @@ class TestVM(QemuMachine):
 
 
 class _UserTestVM(TestVM):
-    """One with a user: the others need no call of Python for each command."""
+    """A test machine that was made with a user. The class is apart, so that commands of other test machines are run by
+    the C code without a call of Python."""
 
     def execute(self, command, check_return=True, check_output=True, timeout=900):
         if self.user:
@@ -209,18 +224,19 @@ class _UserTestVM(TestVM):
 
 # ---- making and deleting
 
-_vms = {}  # by name: those that have not been deleted
-_lock = threading.Lock()
+_vms = {}  # {name: machine}, of the machines that have not been deleted
+_lock = threading.Lock()  # guards _vms
 
 
 def _unique_name(prefix):
+    """A name that no machine of any process has. ValueError for a prefix that cannot be part of a file name."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,40}", prefix):
         raise ValueError(f"name_prefix {prefix!r}: letters, digits, '.', '_' and '-' are possible, 41 of them at most")
-    return f"{prefix}-{os.urandom(5).hex()}"  # among the names of all processes
+    return f"{prefix}-{os.urandom(5).hex()}"
 
 
 def _start_command(name, image, hardware, driver, timeouts):
-    """The command, and whether a root shell is to be expected."""
+    """Returns (the start command, whether the guest is expected to have a root shell)."""
     kind = vm_image.kind_of(image)
     if kind == "script":
         return vm_image.script_line(image, hardware), True
@@ -230,16 +246,23 @@ def _start_command(name, image, hardware, driver, timeouts):
 
 def create_test_vm(image=None, name_prefix="test-vm", arch=None, user=None, start=True, *, memory=None, cpus=None,
                    accel=None, qemu_options=(), root_shell=None, timeouts=None):
-    """A machine, started unless start=False; it goes at the end of the run at the latest.
+    """Makes a TestVM, which is deleted at the end of the run at the latest, and returns it.
 
-    image: a start script, a disk (qcow2, raw) of which an overlay is used, or an ISO; default: TEST_VM_IMAGE in the
-    environment. arch: of a disk or ISO, x86_64, i386 or aarch64; default: the host's. user: see TestVM. memory: MiB,
-    1024 for disks and ISOs. accel: "kvm" or "tcg"; default: TEST_VM_ACCEL, else KVM if it works. qemu_options: further
-    options for QEMU. root_shell: whether the guest has the root shell of NixOS tests; default: start scripts have it,
-    disks and ISOs do not. timeouts: a Timeouts.
+    image: the path of a start script, of a disk (qcow2 or raw), which is only read, since the guest writes to an
+        overlay, or of an ISO; default: TEST_VM_IMAGE in the environment.
+    name_prefix: the beginning of the machine's name.
+    arch: x86_64, i386 or aarch64, for a disk or ISO; default: the host's.
+    user: the user that commands run as, see TestVM; default: root.
+    start: whether the machine is started.
+    memory: MiB; default: 1024 for a disk or ISO, a start script's own choice.
+    cpus: a number; default: 1 for a disk or ISO, a start script's own choice.
+    accel: "kvm" or "tcg", for a disk or ISO; default: TEST_VM_ACCEL in the environment, else KVM if it works.
+    qemu_options: further options of QEMU, as words.
+    root_shell: whether the guest has the root shell of NixOS tests; default: True for a start script, else False.
+    timeouts: a Timeouts.
 
-    ValueError or OSError for an image that cannot be used. A start that fails is tried again if its cause may pass;
-    when it fails for good, the machine is deleted.
+    ValueError or OSError for an image that cannot be used. TestVM.start() says when a failed start is tried again; a
+    machine that cannot be started is deleted, and the exception of the last try is raised.
     """
     image = image or os.environ.get("TEST_VM_IMAGE")
     if not image:
@@ -261,14 +284,14 @@ def create_test_vm(image=None, name_prefix="test-vm", arch=None, user=None, star
 
 
 def living_vms():
-    """Those that have not been deleted."""
+    """Returns a list of the test machines that have not been deleted."""
     with _lock:
         return list(_vms.values())
 
 
 def delete_test_vm(vm):
-    """Ends the machine, given itself or by its name, at once and removes its state directory. Once it is deleted,
-    deleting the object again does nothing; KeyError for a name that no machine has."""
+    """Ends a test machine at once and removes its state directory. vm: the machine or its name. Deleting the same
+    object again does nothing. KeyError for a name that no test machine has."""
     with _lock:
         found = _vms.pop(str(vm), vm)
         names = ", ".join(_vms) or "none"
@@ -278,6 +301,7 @@ def delete_test_vm(vm):
 
 
 def _each_in_a_thread(function, vms):
+    """Calls function(vm) for all machines at the same time and waits for the calls to end."""
     threads = [threading.Thread(target=function, args=(vm,), daemon=True) for vm in vms]
     for thread in threads:
         thread.start()
@@ -286,19 +310,20 @@ def _each_in_a_thread(function, vms):
 
 
 class TestVMManager:
-    """Machines that are deleted together: at the end of the `with` block, or by delete_all().
+    """Makes test machines and deletes them together, at the end of its `with` block or by delete_all().
 
-    The arguments are defaults for those of create_test_vm(). The manager can be called like its method create().
+    defaults: arguments of create_test_vm() for all machines. vm = manager(...) is the same as vm = manager.create(...).
     """
 
-    __test__ = False
+    __test__ = False  # keeps pytest from collecting the class as tests
 
     def __init__(self, **defaults):
         self.defaults, self.vms = defaults, []
         self._closed, self._lock = False, threading.Lock()
 
     def create(self, image=None, **options):
-        """As create_test_vm()."""
+        """Makes a machine and returns it, as create_test_vm(). The arguments take precedence over the manager's
+        defaults. MachineError after the end of the manager's `with` block."""
         options = {**self.defaults, **options}
         start = options.pop("start", True)
         if image is not None:
@@ -325,7 +350,8 @@ class TestVMManager:
             raise
 
     def create_many(self, count, image=None, **options):
-        """`count` machines, started at the same time; a list. If one fails, none is left."""
+        """Makes `count` machines, starts them at the same time, and returns them in a list. The other arguments are
+        those of create(). If one cannot be started, all are deleted, and MachineError has the causes."""
         start = options.pop("start", self.defaults.get("start", True))
         vms = []
         try:
@@ -342,6 +368,7 @@ class TestVMManager:
 
     @staticmethod
     def _start_all(vms):
+        """Starts the machines at the same time and returns the exceptions of those that failed."""
         failures = []
 
         def start(vm):
@@ -354,17 +381,17 @@ class TestVMManager:
         return failures
 
     def delete(self, vm):
-        """As delete_test_vm(), for one of this manager's machines."""
+        """Deletes one of this manager's machines, as delete_test_vm()."""
         with self._lock:
             self.vms = [one for one in self.vms if one != vm]
         delete_test_vm(vm)
 
     def _delete_all(self, vms):
-        """At the same time: each may take a second."""
+        """Deletes the machines at the same time, because each may take a second."""
         _each_in_a_thread(self.delete, vms)
 
     def delete_all(self):
-        """Deletes the machines there are."""
+        """Deletes all machines of this manager; more can be made."""
         with self._lock:
             vms = list(self.vms)
         self._delete_all(vms)

@@ -1,3 +1,5 @@
+# The types of test_driver.test_vm for type checkers; the module documents the names.
+
 from collections.abc import Iterable
 from dataclasses import dataclass
 from os import PathLike

@@ -1,3 +1,5 @@
+# The types of test_driver.vlan for type checkers; the module documents the names.
+
 from os import PathLike
 from pathlib import Path
 

@@ -1,12 +1,12 @@
-"""What a test machine is made from, and the command that starts it.
+"""The images of test machines, and the commands that start them; test_driver.test_vm imports this module.
 
-A start script is run as it is. A disk image or an ISO gets a QEMU of its own: the image itself is only read, a
-disk is an overlay on it (disk.qcow2 in the machine's state directory, which is where start commands run).
+A start script is run as it is. For a disk image or an ISO the driver starts a QEMU itself. The image is only read: the
+guest's disk is an overlay on it, disk.qcow2 in the machine's state directory, the working directory of start commands.
 
-Whether KVM works is seen by using it: the first start runs a boot sector with it, which turns on 64-bit mode, counts
-to 50 million and ends QEMU with a status of its own. /dev/kvm alone says little: there are hosts where QEMU then
-aborts, where firmware never gets to the boot sector, and where 64-bit code is so slow that no guest gets up. This is
-part of the start command, so that the process belongs to the machine and ends with it.
+Whether KVM works is found out by use: the first start runs a boot sector under KVM, which turns on 64-bit mode, counts
+to 50 million and ends QEMU with a certain exit status. The presence of /dev/kvm is not enough: on some hosts QEMU then
+aborts, firmware never reaches the boot sector, or 64-bit code is so slow that no guest boots. This probe is part of
+the start command, so that its process belongs to the machine and ends with it.
 """
 
 import os
@@ -20,27 +20,29 @@ from _test_driver import kvm_probe
 from test_driver.errors import MachineError
 from test_driver.machine import QemuStartCommand
 
+# First bytes of files that are no start script, disk or ISO which QEMU can use.
 _OTHER_FORMATS = {b"KDMV": "VMDK", b"vhdxfile": "VHDX", b"conectix": "VHD", b"<<< ": "VDI", b"QED\0": "QED"}
 _COMPRESSED = (b"\x1f\x8b", b"\xfd7zXZ\0", b"(\xb5/\xfd", b"BZh")
-_SECTOR = 512
-_ISO_ID, _ISO_ID_OFFSET = b"CD001", 0x8001
+_SECTOR = 512  # bytes
+_ISO_ID, _ISO_ID_OFFSET = b"CD001", 0x8001  # ECMA-119, the first volume descriptor
 
 
 def _command(*words):
+    """A shell command of words of any type."""
     return " ".join(shlex.quote(str(word)) for word in words)
 
 
 def _option_path(path):
-    """Inside an option of QEMU's, where a comma ends a value."""
+    """A path as a value in an option of QEMU, where a single comma would end it."""
     return str(path).replace(",", ",,")
 
 
-# ---- what a file is
+# ---- the kind of an image
 
 
 def kind_of(path):
-    """"script", "iso", or the format of a disk: "qcow2", "raw". ValueError for anything else, OSError for what
-    cannot be read."""
+    """Returns the kind of an image: "script", "iso", "qcow2" or "raw". ValueError for a file of another kind, OSError
+    for one that cannot be read."""
     path = Path(path)
     if path.is_dir():
         raise ValueError(f"image {path} is a directory; a start script, a disk image or an ISO is needed")
@@ -74,8 +76,11 @@ def kind_of(path):
 
 @dataclass(frozen=True)
 class Arch:
-    """Of guests. `cdrom`: options for a drive called "cdrom"; `firmware`: files, of which the first one that exists
-    is taken, the last without looking: QEMU knows where its own files are."""
+    """How guests of an architecture are started.
+
+    qemu: the program. machine: the argument of -machine. cdrom: options that connect a drive called "cdrom". firmware:
+    files for -bios; the first one that exists is taken, else the last one, which QEMU finds in its own directory.
+    """
 
     qemu: str
     machine: str
@@ -95,7 +100,8 @@ _ALIASES = {"amd64": "x86_64", "i686": "i386", "arm64": "aarch64"}
 
 
 def arch_name(arch=None):
-    """The name that ARCHES has for it; "x86_64-linux" and "amd64" are x86_64. None: this host's."""
+    """Returns the name that ARCHES has for an architecture; "x86_64-linux" and "amd64" are x86_64. arch: default: the
+    host's. ValueError for an unknown architecture."""
     name = str(arch or platform.machine()).removesuffix("-linux")
     name = _ALIASES.get(name, name)
     if name not in ARCHES:
@@ -104,38 +110,44 @@ def arch_name(arch=None):
 
 
 def _need(program):
+    """MachineError if the program is not in PATH."""
     if not shutil.which(program):
         raise MachineError(f"{program} is not in PATH; disk images and ISOs are started with it")
 
 
 # ---- KVM
 
-_PROBE_STATUS = 85  # what the boot sector says: kvm_probe.S
+_PROBE_STATUS = 85  # QEMU's exit status when the boot sector has run; see embed/machine/kvm_probe.S
 _PROBE_COMMAND = ("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-machine", "q35",
                   "-accel", "kvm", "-cpu", "max", "-drive", "file=kvm-probe.img,format=raw,if=virtio,readonly=on",
                   "-device", "isa-debug-exit,iobase=0xf4,iosize=1")
+
+
 def _write_probe(directory):
-    os.makedirs(directory, mode=0o700, exist_ok=True)  # the user may have removed it after the last start
+    """Writes the disk with the boot sector into a machine's state directory."""
+    os.makedirs(directory, mode=0o700, exist_ok=True)  # a script may have removed it after the last start
     with open(Path(directory) / "kvm-probe.img", "wb") as file:
         file.write(kvm_probe())
         file.truncate(1 << 20)  # firmware does not boot from disks of one sector
 
 
 def _probe_line(qemu, seconds):
-    """Sets the shell's variable `accel`."""
+    """Shell code that sets the variable `accel` to kvm or tcg. seconds: the limit of the probe."""
     probe = _command("timeout", "-k", 1, f"{seconds:g}", qemu, *_PROBE_COMMAND)
     return (f"accel=tcg; if [ -r /dev/kvm ] && [ -w /dev/kvm ]; then "
             f"(ulimit -c 0; {probe}; exit) > /dev/null 2>&1 < /dev/null; [ $? != {_PROBE_STATUS} ] || accel=kvm; fi; ")
 
 
 class Accelerators:
-    """What was found for each architecture, so that only the first start has to look."""
+    """The accelerators that start commands have found: `known` is {architecture: "kvm" or "tcg"}. Only the first start
+    has to look."""
 
     def __init__(self):
         self.known = {}
 
     def choose(self, arch, seconds, directory):
-        """(shell code that comes first, the accelerator as shell code)."""
+        """Returns (shell code to run before QEMU, the argument of -accel as shell code). arch: a name of ARCHES.
+        seconds: the limit of the probe. directory: the machine's state directory."""
         if arch in self.known:
             return "", self.known[arch]
         if arch != "x86_64" or not kvm_probe():
@@ -152,7 +164,7 @@ accelerators = Accelerators()
 
 @dataclass
 class Hardware:
-    """Of a machine. `memory` in MiB; `accel` None: TEST_VM_ACCEL, else KVM if it works; `qemu_options` come last."""
+    """The hardware of a test machine; create_test_vm() documents the fields."""
 
     arch: str | None = None
     memory: int | None = None
@@ -162,7 +174,12 @@ class Hardware:
 
 
 class ImageStartCommand(QemuStartCommand):
-    """Starts a QEMU with the image as its disk or CD-ROM."""
+    """Starts a QEMU with the image as its disk or CD-ROM.
+
+    name: the machine's. image: a path. kind: see kind_of(). hardware: a Hardware. state_dir: the machine's state
+    directory. probe_seconds: the limit of the probe for KVM. MachineError if a program is missing, ValueError for an
+    unknown architecture.
+    """
 
     def __init__(self, name, image, kind, hardware, state_dir, probe_seconds):
         self._name, self._image, self._kind, self._hardware = name, Path(image).resolve(), kind, hardware
@@ -195,6 +212,7 @@ class ImageStartCommand(QemuStartCommand):
 
     @property
     def _cmd(self):
+        """The shell command, to which QemuStartCommand.cmd() appends the options for the driver's sockets."""
         hardware, arch = self._hardware, ARCHES[self.arch]
         if self.accel:
             first, accel = "", shlex.quote(self.accel)
@@ -207,7 +225,8 @@ class ImageStartCommand(QemuStartCommand):
 
 
 def script_line(script, hardware):
-    """A start script's command line: what it takes are QEMU's options."""
+    """Returns the command line of a start script, which accepts options of QEMU. hardware: a Hardware; ValueError if
+    it has an architecture or an accelerator, which the start script chooses itself."""
     if hardware.arch or hardware.accel:
         raise ValueError(f"image {script} is a start script, which chooses QEMU and its accelerator itself: "
                          "arch and accel are for disk images and ISOs")

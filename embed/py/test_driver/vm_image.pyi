@@ -1,3 +1,5 @@
+# The types of test_driver.vm_image for type checkers; the module documents the names.
+
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path

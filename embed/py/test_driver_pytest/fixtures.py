@@ -1,22 +1,24 @@
-"""What tests can take as arguments: machines and networks by name, and the other names of scripts."""
+"""The fixtures of a run: machines and VLANs by name, and the other global names of scripts. `run` imports this
+module."""
 
 import builtins
 import types
 
 import pytest
 
-# Fixtures of pytest itself, whose names a machine cannot have at the same time.
+# The names of pytest's own fixtures. A machine of such a name gets no fixture.
 RESERVED = {
     "cache", "capfd", "capfdbinary", "caplog", "capsys", "capsysbinary", "capteesys", "doctest_namespace",
     "monkeypatch", "pytestconfig", "pytester", "record_property", "record_testsuite_property",
     "record_xml_attribute", "recwarn", "request", "subtests", "testdir", "tmp_path", "tmp_path_factory", "tmpdir",
     "tmpdir_factory",
 }
+# The global names of scripts that are fixtures, too.
 NAMES = ("driver", "log", "start_all", "subtest", "retry", "t", "polling_condition", "create_machine")
 
 
 def values(driver, crew):
-    """{fixture name: value}."""
+    """Returns {fixture name: value} for the run's Driver and its machines.Crew."""
     symbols = driver.test_symbols()
     networks = {name: symbols[name] for name in symbols if name.startswith("vlan") and name[4:].isdigit()}
     return {
@@ -29,6 +31,8 @@ def values(driver, crew):
 
 
 def _fixture(name, value):
+    """A fixture of the session whose value is known."""
+
     @pytest.fixture(scope="session", name=name)
     def fixture():
         return value
@@ -37,7 +41,7 @@ def _fixture(name, value):
 
 
 def plugin(driver, crew):
-    """A plugin, which is a module, with one fixture a name."""
+    """Returns a pytest plugin, in the form of a module, with a fixture for each of values()."""
     module = types.ModuleType("machine_fixtures")
     for name, value in values(driver, crew).items():
         setattr(module, f"fixture_{name}", _fixture(name, value))
@@ -45,8 +49,8 @@ def plugin(driver, crew):
 
 
 class ScriptNames:
-    """While it is entered, the names of legacy scripts are known in every module, so that helpers can be shared
-    between both styles."""
+    """A context manager within which the global names of legacy scripts are built-in names, so that a helper module can
+    be shared by scripts of both styles."""
 
     def __init__(self, driver):
         self.names = {name: value for name, value in driver.test_symbols().items() if not hasattr(builtins, name)}

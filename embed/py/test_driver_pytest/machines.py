@@ -1,4 +1,4 @@
-"""The machines of a session: which tests need which, starting them together, and those that have died."""
+"""The machines of a pytest session: which tests use them, their start, and their death. `run` imports this module."""
 
 import threading
 
@@ -7,7 +7,8 @@ from test_driver.machine import BaseMachine
 
 
 class Machines(list):
-    """All machines, sorted by name; also by their name: machines["server"]."""
+    """The fixture `machines`: a list of all machines, sorted by name. An index may also be a name,
+    machines["server"]; KeyError for an unknown one."""
 
     def __getitem__(self, key):
         if not isinstance(key, str):
@@ -19,17 +20,21 @@ class Machines(list):
 
 
 class Crew:
-    """`by_name`: {name in scripts: machine}."""
+    """The machines of a run.
+
+    driver: the run's Driver. Attributes: `by_name`, {name in scripts: machine}; `all`, a Machines; `failures`,
+    {machine: why its last start failed}.
+    """
 
     def __init__(self, driver):
         symbols = driver.test_symbols()
         self.by_name = {name: value for name, value in symbols.items() if isinstance(value, BaseMachine)}
         self.all = Machines(driver.machines)
-        self.failures = {}  # machine: why it did not start
+        self.failures = {}
 
     def of(self, item):
-        """The machines that the test asks for, each once."""
-        names = getattr(item, "fixturenames", ())  # of a test that is a function
+        """Returns a list of the machines that test `item` takes as fixtures."""
+        names = getattr(item, "fixturenames", ())  # only tests that are functions have the attribute
         if "machines" in names:
             return list(self.all)
         found = []
@@ -40,7 +45,8 @@ class Crew:
         return found
 
     def start(self, machines):
-        """Starts them at the same time. Failures are kept for the tests that need the machine."""
+        """Starts the machines that do not run, at the same time, each on a thread of its own. `failures` keeps the
+        reason of a failure for the tests that use the machine."""
         threads = [threading.Thread(target=self._start_one, args=(one,), daemon=True)
                    for one in machines if not one.booted]
         for thread in threads:
@@ -56,6 +62,6 @@ class Crew:
             self.failures[machine] = str(error)
 
     def dead(self, machines):
-        """[(machine, cause)] of those that cannot be used."""
+        """Returns [(machine, cause)] of those of `machines` that have died or could not be started."""
         causes = ((one, cause_of_death(one) or self.failures.get(one)) for one in machines if not one.booted)
         return [(one, cause) for one, cause in causes if cause]

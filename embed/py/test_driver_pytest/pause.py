@@ -1,4 +1,4 @@
-"""--pause-on-failure: a prompt at the test that failed."""
+"""--pause-on-failure: a prompt at a test that has failed. `run` imports this module if the option is given."""
 
 import os
 import sys
@@ -14,7 +14,8 @@ import pdb; pdb.pm() looks at the failure."""
 
 
 class Terminal:
-    """Standard input, output and error as they were before pytest put files in their place."""
+    """Standard input, output and error as they were before pytest redirected them to files. Make an instance before
+    pytest starts."""
 
     def __init__(self):
         self.files = [os.dup(number) for number in range(3)]
@@ -29,6 +30,7 @@ class Terminal:
 
     @contextmanager
     def entered(self):
+        """A context manager within which the process has the original files again."""
         files, streams = [os.dup(number) for number in range(3)], (sys.stdin, sys.stdout, sys.stderr)
         self._exchange(self.files, self.streams)
         try:
@@ -39,12 +41,14 @@ class Terminal:
                 os.close(file)
 
     def close(self):
+        """Closes the kept descriptors."""
         for file in self.files:
             os.close(file)
 
 
 def _names(driver, node, error):
-    """Those of a script, of the test's module, its fixtures and its variables."""
+    """Returns {name: value} for the prompt: the global names of scripts, those of the test's module, its fixtures, and
+    its local variables at the failure."""
     names = {**driver.test_symbols(), **getattr(getattr(node, "module", None), "__dict__", {}),
              **getattr(node, "funcargs", {})}
     code = getattr(getattr(node, "function", None), "__code__", None)
@@ -57,7 +61,7 @@ def _names(driver, node, error):
 
 
 class Pause:
-    """The plugin."""
+    """The pytest plugin that shows the prompt. driver: the run's Driver. terminal: a Terminal."""
 
     def __init__(self, driver, terminal):
         self.driver, self.terminal = driver, terminal

@@ -1,4 +1,8 @@
-"""The pytest plugin of a run. Each test is a subtest of the driver's log, so that every report has it."""
+"""The pytest plugin of a run. It makes each test a subtest of the driver's log, so that all reports contain the tests;
+starts the machines that the tests use; and adds logs and evidence to pytest's report of a failure.
+
+`run` imports this module. pytest calls the plugin's hooks on the main thread.
+"""
 
 import inspect
 import os
@@ -13,6 +17,7 @@ from test_driver.test_vm import living_vms
 from test_driver_pytest import reports, requirements
 from test_driver_pytest.fixtures import RESERVED
 
+# The lines that `pytest --markers` shows.
 MARKS = (
     "machines(start=True): start=False: the test starts the machines that it uses itself",
     "restart_machines: machines that have died are started again for this test",
@@ -23,22 +28,33 @@ MARKS = (
 
 
 def _write_printable(writer):
-    """What guests printed is in reports, too. Colours pass where pytest writes its own."""
+    """Makes pytest's terminal writer remove control sequences, since reports contain output of guests. Colours pass if
+    pytest itself writes in colour."""
     write = writer.write
     writer.write = lambda text, **named: write(printable(text, writer.hasmarkup), **named)
 
 
 class Plugin:
+    """The plugin.
+
+    driver: the run's Driver. crew: its machines.Crew. shard: (index, count) of --shard, count 0 without the option.
+    restart_dead: whether machines that have died are started again for the next test. no_skip: whether an unmet
+    requirement is a failure. Attributes for `run`: `interrupted` (Ctrl-C ended the run), `left_out` (how many tests
+    belong to other shards).
+    """
+
     def __init__(self, driver, crew, shard, restart_dead, no_skip):
         self.driver, self.crew = driver, crew
         self.shard, self.restart_dead, self.no_skip = shard, restart_dead, no_skip
         self.times, self.left_out = reports.Times(), 0
-        self.interrupted = False  # by Ctrl-C
+        self.interrupted = False
         self.config, self.in_summary = None, False
-        self.shared_output = os.path.sameopenfile(1, 2)  # pytest's lines and those of the log
-        # of the present test: where its log begins, its outcome, and what the collection of evidence took; of its
-        # present attempt: whether that was collected, and whether a requirement of it is not met
+        self.shared_output = os.path.sameopenfile(1, 2)  # pytest's lines and the log go to the same place
+        # The current test: where its log begins, whether it has failed, why it was skipped, and the seconds of boot,
+        # waiting and commands that the collection of evidence took.
         self.position, self.failed, self.skipped, self.aside = 0, False, None, (0, 0, 0)
+        # The current attempt at it (pytest-rerunfailures may repeat a test): whether evidence has been collected, and
+        # whether a requirement is not met.
         self.told = self.unmet = False
 
     # ---- the session
@@ -53,7 +69,7 @@ class Plugin:
         for mark in MARKS:
             config.addinivalue_line("markers", mark)
         self.config, options = config, config.option
-        options.verbose = getattr(options, "verbose", 0) or 1  # a line a test, if nothing else is said
+        options.verbose = getattr(options, "verbose", 0) or 1  # a line for each test, unless an option says otherwise
         if getattr(options, "reportchars", None) == "fE":  # pytest's default
             options.reportchars = "fEsx"
         if getattr(options, "numprocesses", None) or getattr(options, "tx", None):
@@ -86,19 +102,21 @@ class Plugin:
             raise session.Interrupted(signal.Signals(ending()).name) from None
 
     def pytest_keyboard_interrupt(self, excinfo):
-        if excinfo.type is KeyboardInterrupt:  # pytest's own kinds are other reasons to stop
+        if excinfo.type is KeyboardInterrupt:  # pytest also calls the hook with exceptions of its own, as for -x
             self.interrupted = True
 
     # ---- one test
 
     @staticmethod
     def _starts(item):
+        """Whether the plugin starts the machines of the test: unless it is marked machines(start=False)."""
         mark = item.get_closest_marker("machines")
         return not mark or mark.kwargs.get("start", True)
 
     @staticmethod
     def _why_skipped(item):
-        """The first requirement that is not met; None for those that cannot be judged: the test will tell."""
+        """The first requirement that the host does not meet, or None. A mark that is wrong counts as met here; the
+        set-up of the test reports it."""
         for mark in item.iter_markers("requires"):
             try:
                 reason = requirements.missing(mark)
@@ -137,6 +155,7 @@ class Plugin:
         self._revive(item)
 
     def _refuse_ambiguous_names(self, item):
+        """Fails a test that takes an argument which is both a fixture of pytest and a machine's name."""
         function = getattr(item, "function", None)
         code = getattr(function, "__code__", None)
         names = code.co_varnames[:code.co_argcount + code.co_kwonlyargcount] if code else ()
@@ -146,12 +165,12 @@ class Plugin:
                             f"and use machines[{self.crew.by_name[name].name!r}]", pytrace=False)
 
     def pytest_pyfunc_call(self, pyfuncitem):
-        """Runs tests that are coroutines; a plugin for them comes before this. There is no asyncio.run(), since that
-        keeps a Ctrl-C to itself."""
+        """Runs a test that is a coroutine, unless another plugin, such as pytest-asyncio, has run it. asyncio.run() is
+        not used, because it handles Ctrl-C itself."""
         function = pyfuncitem.obj
         if not inspect.iscoroutinefunction(function):
             return None
-        import asyncio  # which takes a while
+        import asyncio  # imported late, because it takes time
 
         loop = asyncio.new_event_loop()
         try:
@@ -162,6 +181,8 @@ class Plugin:
         return True
 
     def _revive(self, item):
+        """Starts dead machines of the test again if the run or the test wants that; fails the test if a machine cannot
+        be used."""
         machines = self.crew.of(item)
         dead = self.crew.dead(machines) if self._starts(item) else []
         if dead and (self.restart_dead or item.get_closest_marker("restart_machines")):
@@ -178,7 +199,7 @@ class Plugin:
         report = outcome.get_result()
         if report.skipped:
             self.skipped = self._reason(report)
-            if self.unmet:  # then the test is the place, and not this plugin
+            if self.unmet:  # report the place of the test instead of the line in this plugin
                 path, line, _ = item.reportinfo()
                 report.longrepr = str(path), (line or 0) + 1, f"Skipped: {self.skipped}"
         if report.failed and ending():
@@ -189,12 +210,14 @@ class Plugin:
 
     @staticmethod
     def _reason(report):
+        """Why the test was skipped."""
         if hasattr(report, "wasxfail"):
             return f"expected to fail: {report.wasxfail}"
         text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         return text.removeprefix("Skipped: ")
 
     def _collect(self, item, report):
+        """Adds logs and evidence about the test's machines, or else about all that run, to the report of a failure."""
         before = spent()
         machines = self.crew.of(item) or [machine for machine in self.driver.machines if machine.booted]
         machines += [vm for vm in living_vms() if vm.booted]
@@ -215,7 +238,7 @@ class Plugin:
     # ---- what the terminal shows
 
     def _begin_line(self):
-        """The log follows, on lines of its own."""
+        """Ends pytest's unfinished line before a line of the log follows, if both go to the same place."""
         terminal = self.config.pluginmanager.get_plugin("terminalreporter")
         if terminal and self.shared_output and self.config.option.verbose > 0:
             terminal.ensure_newline()

@@ -1,4 +1,5 @@
-"""What is told of a test that failed, and where its time went."""
+"""Additions to pytest's report: logs and evidence of tests that failed, and a table of where time went. `plugin`
+imports this module."""
 
 import re
 import zlib
@@ -7,12 +8,13 @@ from pathlib import Path
 
 from _test_driver import collect, recall
 
-CONSOLE_LINES, LOG_LINES, NAME_LENGTH = 100, 200, 120
+CONSOLE_LINES, LOG_LINES, NAME_LENGTH = 100, 200, 120  # most lines of a section, most characters of a directory's name
+# The whole output of journalctl when there is no journal.
 NO_JOURNAL = re.compile(r"(No journal files were found\.\n|-- No entries --\n)*")
 
 
 def directory_name(nodeid):
-    """A file name for each test, readable as far as it can be."""
+    """Returns a unique name for a test's directory, similar to pytest's id of the test."""
     plain = nodeid.replace("/", "-").replace("::", "-").lstrip(".-")
     safe = re.sub(r"[^\w.\[\]=+-]", "_", plain, flags=re.ASCII)
     if safe == plain and len(safe) <= NAME_LENGTH:
@@ -27,7 +29,8 @@ def _last_lines(text, count):
 
 
 def add_sections(report, position, machines):
-    """The log and the consoles since the test began."""
+    """Adds the last lines of the log and of the machines' consoles since the test began as sections of the report.
+    position: where the test's log begins, from begin_test()."""
     log = recall(position, None)
     if log.strip():
         report.sections.append(("log of this test", _last_lines(log, LOG_LINES)))
@@ -39,7 +42,8 @@ def add_sections(report, position, machines):
 
 
 def add_artifacts(report, out_dir, nodeid, machines):
-    """Files about each machine, in OUT/failure/TEST/MACHINE."""
+    """Collects files about the machines in OUT_DIR/failure/TEST/MACHINE, for all machines at the same time on threads
+    of their own, and adds the journals and the path as sections of the report."""
     base = Path(out_dir) / "failure" / directory_name(nodeid)
     with ThreadPoolExecutor(len(machines) or 1) as pool:
         list(pool.map(lambda machine: collect(machine, str(base / machine.name)), machines))
@@ -53,7 +57,7 @@ def add_artifacts(report, out_dir, nodeid, machines):
 
 
 class Times:
-    """Seconds by what they were spent on, a row a test."""
+    """The table of the tests' times: seconds of each test by what they were spent on (KINDS, and the rest)."""
 
     KINDS = ("boot", "waiting", "commands")
 
@@ -61,9 +65,11 @@ class Times:
         self.rows = []
 
     def add(self, nodeid, total, spent):
+        """Adds a test. total: its seconds. spent: its seconds of each of KINDS."""
         self.rows.append((nodeid, total, *spent, max(total - sum(spent), 0.0)))
 
     def write(self, terminal, shown=50):
+        """Writes the `shown` slowest tests, in the order of their runs, to pytest's terminal reporter."""
         if not self.rows:
             return
         of = f" (the {shown} slowest tests)" if len(self.rows) > shown else ""

@@ -1,4 +1,4 @@
-"""A run of pytest on one script or on a directory of tests."""
+"""Runs pytest on one script or on a directory of tests, inside the driver's process. embed/run imports this module."""
 
 import os
 import re
@@ -14,17 +14,18 @@ from _test_driver import ending
 MISSING = (f"the test script is pytest style, but pytest is not there for {sys.executable} "
            f"(Python {sys.version.split()[0]}): install it, for NixOS tests by extraPythonPackages = p: [ p.pytest ]")
 
-
-# PEP 263's, of another encoding than UTF-8.
+# A coding cookie (PEP 263) for another encoding than UTF-8.
 CODING_COOKIE = re.compile(r"\A(?P<before>(?:[ \t\f]*(?:#.*)?\n)?[ \t\f]*#.*?coding)[:=](?![ \t]*utf[-_]?8\b)", re.I)
 
 
 class Target:
-    """What pytest is to collect: a directory or a .py file as it is, anything else as a copy with such a name.
+    """A context manager whose value is the path that pytest collects: a directory or a .py file itself, for another
+    file a copy with the name test_script.py.
 
-    A script is UTF-8 whatever a coding cookie in it says: one that says something else is copied without, and finds
-    the files beside it there. Files that pytest reads itself, those of a directory and conftest.py among them, are
-    modules of Python, which heeds their cookies."""
+    The driver reads scripts as UTF-8. A .py file with a coding cookie for another encoding is therefore copied without
+    the cookie, to a directory with links to the files beside it. Files that pytest finds itself, such as those of a
+    directory and conftest.py, are Python modules, whose cookies Python heeds.
+    """
 
     def __init__(self, script):
         self.copy, self.path = None, script
@@ -50,7 +51,7 @@ class Target:
 
 
 def _forget_modules(directory):
-    """A second run reads the files again."""
+    """Removes modules of `directory` from sys.modules, so that a second run at the prompt reads the files again."""
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
         if file and Path(directory) in Path(file).parents:
@@ -58,6 +59,7 @@ def _forget_modules(directory):
 
 
 def _arguments(path, out_dir, arguments):
+    """The command line for pytest: those of the user and, unless they name tests, the path."""
     directory = path if os.path.isdir(path) else os.path.dirname(path)
     named = any("::" in word or os.path.exists(word) for word in arguments if not word.startswith("-"))
     return [f"--rootdir={directory}", "-o", f"cache_dir={out_dir}/.pytest_cache",
@@ -66,7 +68,7 @@ def _arguments(path, out_dir, arguments):
 
 @contextmanager
 def _pausing(driver, wanted):
-    """The plugins of --pause-on-failure."""
+    """A context manager whose value is a list of plugins: the one of --pause-on-failure if it is `wanted`."""
     if not wanted:
         yield []
         return
@@ -77,8 +79,12 @@ def _pausing(driver, wanted):
 
 
 def run(driver, script, arguments, shard, restart_dead, no_skip, pause):
-    """Runs the tests with what the command line gave to pytest. Returns the exit status, or -N when the run was
-    ended by signal N."""
+    """Runs the tests.
+
+    driver: the run's Driver. script: the path of a file or directory. arguments: words for pytest. shard, restart_dead,
+    no_skip: see plugin.Plugin. pause: whether a failure shows a prompt. Returns the exit status, or -N if signal N has
+    ended the run.
+    """
     try:
         import pytest
     except ImportError:
@@ -102,5 +108,5 @@ def run(driver, script, arguments, shard, restart_dead, no_skip, pause):
     if ending() or plugin.interrupted:
         return -(ending() or signal.SIGINT)
     if status == pytest.ExitCode.NO_TESTS_COLLECTED and plugin.left_out:
-        return 0  # all are in other parts
+        return 0  # all tests belong to other shards
     return int(status)

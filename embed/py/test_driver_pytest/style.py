@@ -1,15 +1,15 @@
-"""Which syntax a test script has.
+"""Tells whether a test script is in pytest style or in legacy style. embed/run imports this module.
 
-Pytest style is a top level that defines at least one test and does nothing: imports, definitions, constants,
-docstrings, and `if` around those. Anything that acts there makes the script legacy, however its functions are
-called: real legacy scripts have helpers named test_something(machine), and call them.
+A script is in pytest style if its top level defines at least one test and otherwise has only imports, definitions,
+constants, docstrings, and `if` statements around these. A top level that does anything else makes the script legacy,
+whatever its functions are called: legacy scripts do have helpers named test_something(machine), and call them.
 """
 
 import ast
 import re
 
-PIECE = 16 * 1024  # characters
-COMMENT = re.compile(r"#\s*nixos-test:\s*(\w+)")
+PIECE = 16 * 1024  # characters of a script that are parsed at a time
+COMMENT = re.compile(r"#\s*nixos-test:\s*(\w+)")  # the comment by which a script chooses its style
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 IMPORTS = (ast.Import, ast.ImportFrom)
 ACTS = (ast.Call, ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr, ast.ListComp, ast.SetComp, ast.DictComp,
@@ -17,7 +17,7 @@ ACTS = (ast.Call, ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr, ast.ListCo
 
 
 def _comment(text):
-    """What the comments before the first line of code say, or None."""
+    """The style that a comment before the first line of code chooses, or None."""
     for line in text.splitlines():
         line = line.strip()
         if line and not line.startswith("#"):
@@ -31,20 +31,21 @@ def _comment(text):
 
 
 def _of_pytest(node):
-    """pytest.mark.slow, pytest.param(...): calls that only describe."""
+    """Whether a node is an attribute or call of `pytest`, such as pytest.mark.slow(), which only describes tests."""
     while isinstance(node, (ast.Attribute, ast.Call)):
         node = node.func if isinstance(node, ast.Call) else node.value
     return isinstance(node, ast.Name) and node.id == "pytest"
 
 
 def _is_constant(node):
+    """Whether an expression is made without acting; None is no expression."""
     if node is None or (isinstance(node, ast.Call) and _of_pytest(node)):
         return True
     return not isinstance(node, ACTS) and all(map(_is_constant, ast.iter_child_nodes(node)))
 
 
 def _acts(node):
-    """The first statement that does something, or None."""
+    """The first statement in `node`, or `node` itself, that does something; None if none does."""
     if isinstance(node, DEFINITIONS + IMPORTS + (ast.Pass,)):
         return None
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
@@ -57,6 +58,7 @@ def _acts(node):
 
 
 def _tests(body):
+    """Yields the names of the tests that the statements define."""
     for node in body:
         if isinstance(node, DEFINITIONS):
             if node.name.startswith("Test" if isinstance(node, ast.ClassDef) else "test_"):
@@ -66,9 +68,9 @@ def _tests(body):
 
 
 def _statements(text):
-    """(lines before it, node) of each statement of the top level, read in pieces, so that not all of a long script
-    need be read. A piece ends where a line looks like one of the top level; where that is wrong, what comes before
-    it is no Python."""
+    """Yields (the number of lines to add to the node's, node) for each statement of the top level. The text is parsed
+    in pieces, so that a long script need not be parsed to its end. A piece ends before a line that looks like one of
+    the top level. If the line is inside a string or an expression, the piece is no Python: SyntaxError."""
     done = lines = 0
     while done < len(text):
         end = text.find("\n", done + PIECE) + 1
@@ -81,6 +83,7 @@ def _statements(text):
 
 
 def _judge(statements):
+    """Returns (style, reason) by the statements of _statements()."""
     tests = []
     for lines, node in statements:
         act = _acts(node)
@@ -94,12 +97,13 @@ def _judge(statements):
 
 
 def style_of(text):
-    """("legacy" or "pytest", why). SyntaxError for a script that is not Python."""
+    """Returns (style, reason): the style is "legacy" or "pytest", the reason a text. SyntaxError for a script that is
+    not Python."""
     said = _comment(text)
     if said:
         return said, "its first comment says so"
     try:
         return _judge(_statements(text))
     except SyntaxError:
-        pass  # perhaps of a piece only
+        pass  # perhaps only a piece is no Python
     return _judge((0, node) for node in ast.parse(text, "<string>").body)

@@ -1,5 +1,5 @@
-"""Fixtures for machines that tests make for themselves (test_driver.test_vm). Each test's own: they are deleted when it
-has ended, however."""
+"""Fixtures for machines that a test makes itself (test_driver.test_vm). The machines of a test are deleted at its end,
+whatever its outcome. `run` imports this module, which is a pytest plugin."""
 
 import pytest
 
@@ -7,6 +7,7 @@ from test_driver.test_vm import TestVMManager
 
 
 def _ready(vm):
+    """Waits for the root shell of a machine that has one, and returns the machine."""
     if vm.booted and vm.root_shell:
         vm.connect()
     return vm
@@ -14,25 +15,26 @@ def _ready(vm):
 
 @pytest.fixture(scope="session")
 def test_vm_options():
-    """What create_test_vm() is called with unless a test says otherwise, a dict. It is for conftest.py, modules and
-    classes to replace: return {"image": "disk.qcow2", "memory": 2048}."""
+    """A dict of default arguments of create_test_vm(), empty by itself. A conftest.py, module or class may replace the
+    fixture by one that returns, for example, {"image": "disk.qcow2", "memory": 2048}."""
     return {}
 
 
 @pytest.fixture
 def test_vm_manager(test_vm_options):
-    """A TestVMManager, which can be called: test_vm_manager(image=..., ...) is a machine."""
+    """A TestVMManager: vm = test_vm_manager(image=..., ...) makes a machine."""
     with TestVMManager(**test_vm_options) as manager:
         yield manager
 
 
 @pytest.fixture
 def test_vm(test_vm_manager):
-    """A machine that runs; its root shell is there, if it has one."""
+    """A machine that runs and whose root shell, if it has one, is ready."""
     return _ready(test_vm_manager.create())
 
 
 @pytest.fixture
 def vm_pool(test_vm_manager):
-    """vm_pool(count, ...): so many machines like test_vm, started at the same time, in a list."""
+    """A function: vm_pool(count, ...) starts `count` machines like test_vm at the same time and returns them in a
+    list."""
     return lambda count, **options: [*map(_ready, test_vm_manager.create_many(count, **options))]

@@ -1,3 +1,5 @@
+# The types of test_driver.machine for type checkers; the module documents the names.
+
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from datetime import timedelta

@@ -1,14 +1,20 @@
-"""The sockets of a machine's shell, monitor and QMP, for scripts that speak to them by themselves."""
+"""Sockets through which scripts speak to a machine's shell, monitor or QMP themselves.
+
+embed/machine imports this module when a script first uses `machine.shell`, `machine.monitor` or `qmp_client.sock`.
+"""
 
 import socket
 
 
 class Connection(socket.socket):
-    """Receives what is no answer to the driver; what is sent goes to the guest or to QEMU, before what the driver sends
-    after that. A time-out also bounds how long the driver waits for an answer at this place: its commands then raise
-    TimeoutError. Closing it closes the script's end; the driver's own connection stays."""
+    """The script's end of a socket pair; the driver passes bytes between the other end and its own connection.
 
-    _limit = None
+    The script receives all bytes that are not an answer to the driver. Bytes that the script sends reach the guest or
+    QEMU before anything that the driver sends later. A time-out of the socket also limits how long the driver waits
+    for answers on its connection: commands then raise TimeoutError. close() closes only the script's end.
+    """
+
+    _limit = None  # a function that tells the driver of the time-out, in seconds; 0: none
 
     def settimeout(self, value):
         super().settimeout(value)
@@ -20,6 +26,7 @@ class Connection(socket.socket):
 
 
 def connection(fileno, limit=None):
+    """Makes the Connection of descriptor `fileno`, which it owns from then on. limit: see Connection._limit."""
     made = Connection(fileno=fileno)
     made._limit = limit
     return made

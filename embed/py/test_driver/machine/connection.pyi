@@ -1,3 +1,5 @@
+# The types of test_driver.machine.connection for type checkers; the module documents the names.
+
 from collections.abc import Callable
 from socket import socket
 

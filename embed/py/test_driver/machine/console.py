@@ -1,4 +1,7 @@
-"""The serial console as older drivers show it: a queue of lines, a thread that reads them."""
+"""The serial console in the form of older drivers: a queue of lines, and a thread that seems to read them.
+
+embed/machine imports this module when a script uses `machine.last_lines` or `machine.serial_thread`.
+"""
 
 import queue
 import subprocess
@@ -6,14 +9,15 @@ from datetime import timedelta
 
 
 class LastLines(queue.Queue):
-    """The console's lines that nothing has used yet; machine.wait_for_console_text() takes them from here, too."""
+    """`machine.last_lines`: the console's lines that have not been used yet. A line is used by get() here or by
+    machine.wait_for_console_text(), whichever comes first."""
 
     def __init__(self, machine):
         super().__init__()
         self._machine = machine
 
     def get(self, block=True, timeout=None):
-        if super().qsize():  # put there by the script
+        if super().qsize():  # lines that the script has put into the queue
             return super().get(block, timeout)
         line = self._machine._take_console_line(timeout if block else 0)
         if line is None:
@@ -31,7 +35,8 @@ class LastLines(queue.Queue):
 
 
 def adopt(machine, lines):
-    """What a script sets as machine.last_lines: an ordinary queue gets the lines from now on."""
+    """Takes over the object that a script sets as machine.last_lines, and returns it. The lines so far count as used;
+    a plain queue.Queue gets the lines that come later."""
     if type(lines) is queue.Queue:
         lines.__class__ = LastLines
         lines._machine = machine
@@ -41,7 +46,8 @@ def adopt(machine, lines):
 
 
 class SerialThread:
-    """What reads the console, for as long as QEMU runs."""
+    """`machine.serial_thread`: alive for as long as the QEMU of one start runs. There is no such thread; the loop
+    thread reads the console."""
 
     def __init__(self, machine):
         self._process = machine.process

@@ -1,3 +1,5 @@
+# The types of test_driver.machine.console for type checkers; the module documents the names.
+
 from queue import Queue
 
 from test_driver.machine import QemuMachine

@@ -1,4 +1,9 @@
-"""The methods of machines, for when a script has put something of its own in the place of one that they call."""
+"""The methods of machines in Python, used when a script has replaced a method that they call.
+
+Scripts override methods of machines or replace them by mocks, and expect other methods to call the replacement. The
+methods in C do not call each other by name. When a script calls a method and has replaced one that upstream's method
+would call, embed/machine/calls.c imports this module and calls the method here instead, on the script's thread.
+"""
 
 import os
 import re
@@ -14,12 +19,13 @@ from pathlib import Path
 from test_driver.errors import MachineDied, MachineError, RequestedAssertionFailed
 from test_driver.machine import key_name, make_command
 
-_LONGEST_ARGUMENT = 100_000  # of a process in the guest; 128 KiB with all around it
+_LONGEST_ARGUMENT = 100_000  # bytes of an argument of a process in the guest; Linux allows 128 KiB
 
 
 @contextmanager
 def _muted(machine):
-    """What the core says of starts and ends is said by the caller."""
+    """Keeps the core from logging starts, ends and waits of the machine; the methods here log them through replaceable
+    methods."""
     machine._mute(True)
     try:
         yield
@@ -36,7 +42,7 @@ def _of_user(user, text):
 
 
 def _png_of(ppm):
-    """A picture in PPM format as PNG."""
+    """Returns a picture in PPM format (P6, 8 bits a colour) as PNG. MachineError for anything else."""
     header = re.match(rb"P6\s+(?:#.*\n)?(\d+)\s+(\d+)\s+255\s", ppm)
     if not header:
         raise MachineError("Cannot convert screenshot: it is no PPM picture")
@@ -49,8 +55,9 @@ def _png_of(ppm):
 
 
 class _Calls:
-    """Each calls the machine's others as the table in embed/machine_calls.c says, with upstream's arguments; `own` is
-    the same method in C, which calls none of them. Waits look once a second, as upstream's do."""
+    """The methods. Each has the parameters, steps and calls of upstream's method of that name; the table in
+    embed/machine/calls.c lists the calls. `own`: the method in C, which calls no other method. `self`: the machine.
+    Waits look once a second, as upstream's do. The docstrings of the methods in C document the parameters."""
 
     # ---- the log
 
@@ -150,11 +157,14 @@ class _Calls:
         return output
 
     def _until(self, step, limit, attempt):
-        """Waits until attempt(whether it is the last) is true."""
+        """Waits until attempt(last) is true; `last` tells it that the time is over. step: the text in the log. limit:
+        the time-out, see retry()."""
         with self.nested(step):
             self._retry(step, attempt, limit)
 
     def _until_status(self, step, limit, command, succeeds, **named):
+        """Waits until `command` succeeds, or fails if `succeeds` is False; returns the output of its last run. named:
+        further arguments of execute()."""
         output = ""
 
         def attempt(last):
@@ -223,7 +233,7 @@ class _Calls:
             except RequestedAssertionFailed as error:
                 if last or "produced invalid output" not in str(error):
                     raise
-                return False  # nothing was said of the unit: a bus that starts anew, for one
+                return False  # systemctl printed nothing about the unit, as while the bus starts again
             if state == "failed":
                 raise RequestedAssertionFailed(f'unit "{unit}" reached state "{state}"')
             if state == "inactive" and "No jobs" in self.systemctl("list-jobs --full 2>&1", user)[1]:
@@ -316,7 +326,7 @@ class _Calls:
         self.monitor.send(f"{command}\n".encode())
         try:
             return self.wait_for_monitor_prompt()
-        except MachineDied:  # of the command
+        except MachineDied:  # the command has ended QEMU
             return ""
 
     def forward_port(own, self, host_port=8080, guest_port=80):

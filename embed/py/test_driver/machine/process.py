@@ -1,4 +1,8 @@
-"""The process of one start of a machine, as subprocess.Popen shows it. The driver starts, watches and ends it."""
+"""`machine.process`: the process of one start of a machine, in the form of a subprocess.Popen.
+
+The driver's C code starts, watches and ends the process; the classes here only ask it. embed/machine imports this
+module when a script first uses `machine.process`.
+"""
 
 import subprocess
 from datetime import timedelta
@@ -7,7 +11,8 @@ from test_driver.errors import MachineError
 
 
 class SerialInput:
-    """The process's standard input: for QEMU, the guest's serial port."""
+    """The process's standard input; QEMU passes it to the guest's serial port. ValueError after close(),
+    BrokenPipeError after the end of the process."""
 
     def __init__(self, process):
         self._process = process
@@ -28,19 +33,21 @@ class SerialInput:
 
 
 class SerialOutput:
-    """The process's standard output, which the driver reads: the lines that nothing has used yet."""
+    """The process's standard output as far as lines have not been used yet: the driver reads the output itself, and
+    machine.wait_for_console_text() and machine.last_lines take lines from the same store."""
 
     def __init__(self, process):
         self._process = process
         self.closed = False
 
     def _take(self, seconds):
+        """Waits for a line for that long (None: without limit) and returns it, b"" without one."""
         machine = self._process._machine
         if self.closed or machine.process is not self._process:
             return b""
         try:
             line = machine._take_console_line(seconds)
-        except MachineError:  # the end
+        except MachineError:  # the machine has ended
             line = None
         return b"" if line is None else line.encode() + b"\n"
 
@@ -58,7 +65,11 @@ class SerialOutput:
 
 
 class Process(subprocess.Popen):
-    """A machine's process, QEMU's or systemd-nspawn's. It stays what it is when the machine is started again."""
+    """The process of one start of a machine: QEMU or systemd-nspawn. After another start of the machine the object
+    still stands for the old process.
+
+    machine: the machine. number: the number of the start, from the C code.
+    """
 
     def __init__(self, machine, number):
         self._machine, self._number = machine, number
@@ -68,27 +79,30 @@ class Process(subprocess.Popen):
 
     @property
     def returncode(self):
-        """The exit status, or minus the signal; None while the process runs."""
+        """The exit status, or minus the number of the signal that ended the process; None while the process runs."""
         return self._machine._describe_process(self._number)[2]
 
     def poll(self):
+        """Returns `returncode`."""
         return self.returncode
 
     def wait(self, timeout=None):
-        """Waits for the end, and does nothing to the machine: the exit status."""
+        """Waits for the end of the process and returns `returncode`; the machine's state does not change. timeout:
+        seconds or a timedelta, None for no limit. subprocess.TimeoutExpired after that time."""
         seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
         if not self._machine._wait_for_process(self._number, -1 if seconds is None else max(seconds, 0)):
             raise subprocess.TimeoutExpired(self.args, seconds)
         return self.returncode
 
     def communicate(self, input=None, timeout=None):
-        """Writes `input`, waits for the end, and returns the output that nothing has used yet."""
+        """Writes the bytes `input`, waits like wait(), and returns (the output that has not been used yet, None)."""
         if input:
             self.stdin.write(input)
         self.wait(timeout)
         return self.stdout.read() if self.stdout else None, None
 
     def send_signal(self, sig):
+        """Sends signal number `sig` to the process; does nothing after its end."""
         self._machine._signal_process(self._number, sig)
 
 

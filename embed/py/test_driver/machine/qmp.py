@@ -1,4 +1,8 @@
-"""QEMU's machine protocol."""
+"""QMP, QEMU's machine protocol: the session, implemented in C, its error, and a queue of its events.
+
+embed/machine imports this module when QEMU first refuses a command of a script or a script uses
+`qmp_client.pending_events`. Protocol: https://www.qemu.org/docs/master/interop/qmp-spec.html
+"""
 
 import queue
 from datetime import timedelta
@@ -7,7 +11,7 @@ from _test_driver import QMPSession
 
 
 class QMPAPIError(RuntimeError):
-    """QEMU refused a command. Made from its reply, {"error": {"class": ..., "desc": ...}}."""
+    """QEMU has refused a command. message: QEMU's reply, {"error": {"class": ..., "desc": ...}, "id": ...}."""
 
     def __init__(self, message):
         super().__init__(message)
@@ -20,7 +24,8 @@ class QMPAPIError(RuntimeError):
 
 
 class EventQueue(queue.Queue):
-    """The events that nobody has taken yet; wait_for_event() and events() take them from here, too."""
+    """`qmp_client.pending_events`: the events that have not been taken yet. An event is taken by get() here, or by
+    wait_for_event() or events() of the session, whichever comes first."""
 
     def __init__(self, session):
         super().__init__()
@@ -33,7 +38,7 @@ class EventQueue(queue.Queue):
         return not self.qsize()
 
     def get(self, block=True, timeout=None):
-        if super().qsize():  # put there by the script
+        if super().qsize():  # events that the script has put into the queue
             return super().get(block, timeout)
         if self.empty() and not block:
             raise queue.Empty

@@ -1,3 +1,5 @@
+# The types of test_driver.machine.qmp for type checkers; the module documents the names.
+
 from collections.abc import Iterator
 from datetime import timedelta
 from os import PathLike

@@ -1,3 +1,5 @@
+# The types of test_driver.machine.screen for type checkers; the module documents the names.
+
 from contextlib import AbstractContextManager
 from pathlib import Path
 
