@@ -4,7 +4,7 @@
  * wrong with the input is found before anything is started.
  */
 #include "base/forked.h"
-#include "embed.h"
+#include "py_program.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -80,9 +80,9 @@ static int run_driver(struct py_state *state)
 {
 	state->driver = py_driver_object(state);
 	if (!state->driver)
-		return py_script_report_exception(state);
+		return py_report_exception(state);
 	if (tell_about_ssh(state) < 0)
-		return py_script_report_exception(state);
+		return py_report_exception(state);
 	return state->session->config->interactive ? py_prompt_run(state) : py_script_run(state);
 }
 
@@ -94,26 +94,26 @@ static int run_in_python(struct ntd_session *session, char **argv)
 	int status;
 	bool failed;
 
-	if (py_python_start(argv, &error) < 0)
+	if (py_python_start(argv, PY_MODULE_NAME, py_module_init, &error) < 0)
 		return fail(error);
-	module = PyImport_ImportModule("_test_driver");
+	module = PyImport_ImportModule(PY_MODULE_NAME);
 	if (!module) {
 		PyErr_Print();
 		return 1;
 	}
-	state = PyModule_GetState(module);
+	state = py_state();
 	state->session = session;
 	session->finish_script = py_ending_finish_script;
 	if (py_signals_install(session, &error) < 0 || py_forked_watch(state, &error) < 0)
 		return fail(error);
 	if (py_script_compile(state) < 0)
-		return py_script_report_exception(state);
+		return py_report_exception(state);
 	if (py_style_check(state, &error) < 0)
 		return fail(error);
 	failed = ntd_session_set_up(session, &error) < 0;
 	ntd_session_settle(session); /* before the error, or the symbols, are printed */
 	status = failed ? fail(error) : run_driver(state);
-	py_forked_leave(status);
+	py_ending_leave_forked(status);
 	if (state->driver)
 		py_driver_release_others(state->driver);
 	Py_BEGIN_ALLOW_THREADS

@@ -1,7 +1,7 @@
 /* generate-driver-symbols: writes the global names of every script, joined by commas, to the file
  * driver-symbols in the current directory. Nix builds read it to lint scripts.
  */
-#include "embed.h"
+#include "py_program.h"
 
 #include <errno.h>
 
@@ -25,13 +25,13 @@ int py_symbols_generate(char **argv)
 	struct py_state *state;
 	int status = 1;
 
-	if (py_python_start(argv, &error) < 0) {
+	if (py_python_start(argv, PY_MODULE_NAME, py_module_init, &error) < 0) {
 		fprintf(stderr, "generate-driver-symbols: %s\n", error->message);
 		ntd_error_free(error);
 		return 1;
 	}
-	module = PyImport_ImportModule("_test_driver");
-	state = module ? PyModule_GetState(module) : NULL;
+	module = PyImport_ImportModule(PY_MODULE_NAME);
+	state = module ? py_state() : NULL;
 	if (state) {
 		state->session = &empty;
 		state->driver = py_driver_object(state);

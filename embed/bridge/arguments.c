@@ -1,7 +1,7 @@
 /* Arguments of methods: PyArg_ParseTupleAndKeywords() with errors that name the parameter, and with
  * the warning about durations that are bare numbers, for all methods alike.
  */
-#include "embed.h"
+#include "bridge/py_bridge.h"
 
 #include <ctype.h>
 
@@ -26,26 +26,12 @@ static PyObject *given(PyObject *args, PyObject *kwargs, char *const *names, Py_
 
 /* ---- errors */
 
-/* What an object that a converter refused is remembered as, on the exception. */
-static const char refused_attribute[] = "refused_";
-
-int py_refuse(PyObject *object, PyObject *type, const char *message)
-{
-	_cleanup_pyref_ PyObject *text = PyUnicode_FromString(message);
-	_cleanup_pyref_ PyObject *error = text ? PyObject_CallOneArg(type, text) : NULL;
-
-	if (error && PyObject_SetAttrString(error, refused_attribute, object) == 0)
-		PyErr_SetObject(type, error);
-	return 0;
-}
-
 /* The parameter for which the object was given. */
 static const char *name_of_refused(PyObject *args, PyObject *kwargs, char *const *names,
 				   PyObject *error)
 {
-	_cleanup_pyref_ PyObject *object = PyObject_GetAttrString(error, refused_attribute);
+	_cleanup_pyref_ PyObject *object = py_refused(error);
 
-	PyErr_Clear();
 	for (Py_ssize_t i = 0; object && names[i]; i++)
 		if (given(args, kwargs, names, i) == object)
 			return names[i];

@@ -1,5 +1,6 @@
+/* Errors of the core as exceptions, and exceptions as errors of the core. */
 #include "base/printable.h"
-#include "embed.h"
+#include "bridge/py_bridge.h"
 
 #include <assert.h>
 
@@ -92,4 +93,27 @@ PyObject *py_raise(struct py_state *state, struct ntd_error *error)
 int py_error_from_python(struct ntd_error **err)
 {
 	return ntd_error_set(err, NTD_E_CANCELLED, "a Python exception was raised");
+}
+
+/* ---- objects that converters refuse */
+
+/* What an object that a converter refused is remembered as, on the exception. */
+static const char refused_attribute[] = "refused_";
+
+int py_refuse(PyObject *object, PyObject *type, const char *message)
+{
+	_cleanup_pyref_ PyObject *text = PyUnicode_FromString(message);
+	_cleanup_pyref_ PyObject *error = text ? PyObject_CallOneArg(type, text) : NULL;
+
+	if (error && PyObject_SetAttrString(error, refused_attribute, object) == 0)
+		PyErr_SetObject(type, error);
+	return 0;
+}
+
+PyObject *py_refused(PyObject *exception)
+{
+	PyObject *object = PyObject_GetAttrString(exception, refused_attribute);
+
+	PyErr_Clear();
+	return object;
 }

@@ -4,7 +4,7 @@
  * that its parent has made. All of this runs on the thread that forked.
  */
 #include "base/forked.h"
-#include "embed.h"
+#include "bridge/py_bridge.h"
 
 bool py_forked_refuse(void)
 {
@@ -44,19 +44,4 @@ int py_forked_watch(struct py_state *state, struct ntd_error **err)
 		return 0;
 	PyErr_Clear();
 	return ntd_error_set(err, NTD_E_MACHINE, "cannot watch for processes that are forked");
-}
-
-void py_forked_leave(int status)
-{
-	if (!ntd_is_forked())
-		return;
-	py_ending_write_files();
-	_exit(status);
-}
-
-/* In a forked process: ends it as Python ends a program, telling of the exception if one is set. */
-void py_forked_end(struct py_state *state)
-{
-	if (ntd_is_forked())
-		py_forked_leave(PyErr_Occurred() ? py_script_report_exception(state) : 0);
 }

@@ -4,7 +4,7 @@
  *
  * Attributes, `__class__` among them, are those of the object, so that isinstance() sees its class.
  */
-#include "embed.h"
+#include "bridge/py_bridge.h"
 
 struct lazy_object {
 	struct py_object head;
@@ -28,7 +28,7 @@ static PyObject *made(PyObject *object)
 	struct lazy_object *self = (struct lazy_object *)object;
 
 	if (!self->made) {
-		PyObject *new = self->make(py_state_of(object));
+		PyObject *new = self->make(py_state());
 
 		if (self->made)
 			Py_XDECREF(new);
@@ -78,7 +78,7 @@ static PyObject *lazy_copy(PyObject *object, PyObject *unused)
 	return target ? py_call("copy", "copy", "(O)", target) : NULL;
 }
 
-int py_add_lazy_type(PyObject *module, struct py_state *state)
+int py_lazy_add_type(PyObject *module, struct py_state *state)
 {
 	static PyMethodDef methods[] = {
 		{"__copy__", lazy_copy, METH_NOARGS, "A copy of what it stands for."},

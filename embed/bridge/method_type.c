@@ -8,7 +8,7 @@
  * Python that calls them (machine_calls.c). That gets the method in C as its first argument, for
  * its own part of the work.
  */
-#include "embed.h"
+#include "bridge/py_bridge.h"
 
 #include <structmember.h>
 
@@ -46,12 +46,12 @@ static PyObject *call_in_python(const struct method_object *self, PyObject *cons
 static PyObject *call(PyObject *object, PyObject *const *args, size_t flags, PyObject *names)
 {
 	const struct method_object *self = self_of(object);
+	const struct py_state *state = py_state();
 
 	if (!self->special && py_forked_refuse())
 		return NULL;
 	if (self->calls && PyVectorcall_NARGS(flags) &&
-	    py_machine_calls_are_replaced(PyType_GetModuleState(Py_TYPE(object)), args[0],
-					  self->calls))
+	    state->calls_are_replaced(state, args[0], self->calls))
 		return call_in_python(self, args, flags, names);
 	return PyObject_Vectorcall(self->descriptor, args, flags, names);
 }
@@ -74,8 +74,8 @@ bool py_method_is(const struct py_state *state, PyObject *object, PyObject *name
 	return Py_TYPE(object) == state->method_type && self_of(object)->name == name;
 }
 
-void py_method_calls(const struct py_state *state, PyTypeObject *type, PyObject *name,
-		     uint64_t calls)
+void py_method_set_calls(const struct py_state *state, PyTypeObject *type, PyObject *name,
+			 uint64_t calls)
 {
 	_cleanup_pyref_ PyObject *method = PyObject_GetAttr((PyObject *)type, name);
 
@@ -140,7 +140,7 @@ static PyObject *get_signature(PyObject *object, void *closure)
 	return py_call("inspect", "signature", "(O)", self_of(object)->descriptor);
 }
 
-int py_add_method_type(PyObject *module, struct py_state *state)
+int py_method_add_type(PyObject *module, struct py_state *state)
 {
 	static PyMemberDef members[] = {
 		{"__vectorcalloffset__", T_PYSSIZET, offsetof(struct method_object, call), READONLY,
@@ -173,5 +173,5 @@ int py_add_method_type(PyObject *module, struct py_state *state)
 		.slots = slots,
 	};
 
-	return py_add_type(module, &spec, NULL, NULL, &state->method_type);
+	return py_object_add_subtype(module, &spec, NULL, &state->method_type);
 }

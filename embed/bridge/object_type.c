@@ -3,7 +3,7 @@
  * collection when they refer to each other. All of this runs on threads that hold the GIL.
  */
 #include "base/forked.h"
-#include "embed.h"
+#include "bridge/py_bridge.h"
 
 #include <structmember.h>
 
@@ -97,35 +97,17 @@ PyObject *py_object_finish_copy(PyObject *object, PyObject *copy)
 
 /* ---- types */
 
-static int add_methods(struct py_state *state, PyTypeObject *type, PyMethodDef *methods)
+int py_object_add_subtype(PyObject *module, PyType_Spec *spec, PyTypeObject *base,
+			  PyTypeObject **place)
 {
-	for (; methods->ml_name; methods++) {
-		_cleanup_pyref_ PyObject *method = methods->ml_flags & METH_CLASS
-							   ? PyDescr_NewClassMethod(type, methods)
-							   : py_method_object(state, type, methods);
+	PyObject *type = PyType_FromModuleAndSpec(
+		module, spec, (PyObject *)(base ? base : py_state()->object_type));
 
-		if (!method ||
-		    PyObject_SetAttrString((PyObject *)type, methods->ml_name, method) < 0)
-			return -1;
-	}
-	return 0;
+	*place = (PyTypeObject *)type;
+	return type ? PyModule_AddType(module, *place) : -1;
 }
 
-int py_add_type(PyObject *module, PyType_Spec *spec, PyTypeObject *base,
-		PyMethodDef *const *methods, PyTypeObject **place)
-{
-	struct py_state *state = PyModule_GetState(module);
-	PyTypeObject *type = (PyTypeObject *)PyType_FromModuleAndSpec(
-		module, spec, (PyObject *)(base ? base : state->object_type));
-
-	*place = type;
-	for (; type && methods && *methods; methods++)
-		if (add_methods(state, type, *methods) < 0)
-			return -1;
-	return type ? PyModule_AddType(module, type) : -1;
-}
-
-int py_add_object_type(PyObject *module, struct py_state *state)
+int py_object_add_type(PyObject *module, struct py_state *state)
 {
 	static PyMemberDef members[] = {
 		{"__dictoffset__", T_PYSSIZET, offsetof(struct py_object, dict), READONLY, NULL},
@@ -155,5 +137,5 @@ int py_add_object_type(PyObject *module, struct py_state *state)
 		.slots = slots,
 	};
 
-	return py_add_type(module, &spec, NULL, NULL, &state->object_type);
+	return py_object_add_subtype(module, &spec, NULL, &state->object_type);
 }

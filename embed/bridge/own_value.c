@@ -4,7 +4,7 @@
  * mock.patch.object() does, brings the driver's back. All of this runs on threads that hold the
  * GIL.
  */
-#include "embed.h"
+#include "bridge/py_bridge.h"
 
 PyObject *py_value_own(PyObject *object, const char *name)
 {
@@ -13,7 +13,7 @@ PyObject *py_value_own(PyObject *object, const char *name)
 	return dict ? PyDict_GetItemString(dict, name) : NULL;
 }
 
-int py_value_set_own(PyObject *object, const char *name, PyObject *value)
+static int set_own(PyObject *object, const char *name, PyObject *value)
 {
 	struct py_object *self = (struct py_object *)object;
 
@@ -40,5 +40,5 @@ int py_value_set(PyObject *object, PyObject *to, void *closure)
 {
 	const struct py_value *value = closure;
 
-	return py_value_set_own(object, value->name, to);
+	return set_own(object, value->name, to);
 }

@@ -2,7 +2,7 @@
  * driver is a Python program: PYTHONPATH reaches scripts, standard output is text. What differs:
  * the current directory and the user's site directory are not searched, and no bytecode is written.
  */
-#include "embed.h"
+#include "bridge/py_bridge.h"
 
 #include <limits.h>
 
@@ -54,12 +54,13 @@ static int set_line_buffering(void)
 	return result ? 0 : -1;
 }
 
-int py_python_start(char *const *argv, struct ntd_error **err)
+int py_python_start(char *const *argv, const char *module, PyObject *(*init)(void),
+		    struct ntd_error **err)
 {
 	PyConfig config;
 	PyStatus status;
 
-	PyImport_AppendInittab("_test_driver", py_module_init);
+	PyImport_AppendInittab(module, init);
 	PyConfig_InitPythonConfig(&config);
 	config.safe_path = 1;
 	config.user_site_directory = 0;

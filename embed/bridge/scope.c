@@ -1,14 +1,61 @@
-/* A wait must end at a Ctrl-C at once. Signals are blocked on the waiting thread from before the
+/* Leaving Python for a call into the core that can block, and coming back.
+ *
+ * A wait must end at a Ctrl-C at once. Signals are blocked on the waiting thread from before the
  * GIL is released until after it is taken back, except in ppoll() itself, which lets them in
  * atomically; so none can be handled between a look at Python's flags and the sleep. The C handler
  * only sets flags (signals.c); Python's handler runs in PyErr_CheckSignals(), on the main thread
  * only.
  */
-#include "embed.h"
+#include "bridge/py_bridge.h"
+
+/* ---- between the two worlds */
+
+static void block_signals(sigset_t *before)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, before);
+}
+
+static void release_gil(struct py_blocking *blocking)
+{
+	blocking->began = ntd_now();
+	blocking->thread = PyEval_SaveThread();
+}
+
+static void take_gil(struct py_blocking *blocking)
+{
+	ntd_session_settle(blocking->session);
+	/* What a call returns while the run is being ended is not for the script to see, but its
+	 * atexit functions, which need the GIL, run. */
+	ntd_session_yield_to_abort(blocking->session);
+	PyEval_RestoreThread(blocking->thread);
+	pthread_sigmask(SIG_SETMASK, &blocking->signals, NULL);
+	py_state()->blocked += ntd_now() - blocking->began;
+	py_state()->deliver_log(py_state());
+}
+
+/* Releases the GIL again inside the scope; false when a signal's handler raised an exception. */
+static bool go_back(struct py_blocking *blocking)
+{
+	bool raised;
+
+	block_signals(NULL);
+	raised = !PyErr_Occurred() && PyErr_CheckSignals() < 0;
+	release_gil(blocking);
+	return !raised;
+}
+
+/* The scope of a waiter that a script's thread gave to the core, which may have copied it. */
+static struct py_blocking *scope_of(const struct ntd_waiter *waiter)
+{
+	return waiter->owner;
+}
 
 static bool interrupted(struct ntd_waiter *waiter)
 {
-	struct py_blocking *blocking = py_blocking_of(waiter);
+	struct py_blocking *blocking = scope_of(waiter);
 	bool raised;
 
 	PyEval_RestoreThread(blocking->thread);
@@ -19,28 +66,29 @@ static bool interrupted(struct ntd_waiter *waiter)
 
 /* ---- looking at something now and then */
 
-const char py_watch_doc[] =
-	"watch(function, /)\n--\n\n"
-	"Has waiting threads call a function, which returns the seconds until the next call\n"
-	"or None; what it raises ends the wait. watch(None) ends this.";
-
-PyObject *py_watch_function(PyObject *self, PyObject *function)
+static PyObject *watch(PyObject *self, PyObject *function)
 {
-	struct py_state *state = PyModule_GetState(self);
-
-	Py_XSETREF(state->watch, function == Py_None ? NULL : Py_NewRef(function));
+	Py_XSETREF(py_state()->watch, function == Py_None ? NULL : Py_NewRef(function));
 	Py_RETURN_NONE;
 }
+
+PyMethodDef py_scope_functions[] = {
+	{"watch", watch, METH_O,
+	 "watch(function, /)\n--\n\n"
+	 "Has waiting threads call a function: at once, and then after as many seconds as it\n"
+	 "returned; None: not again. What it raises ends the wait. watch(None) ends this."},
+	{NULL, NULL, 0, NULL},
+};
 
 /* When to look again; -1 with an exception. */
 static int64_t look_in_python(void)
 {
 	struct py_state *state = py_state();
-	_cleanup_pyref_ PyObject *watch = state->watch ? Py_NewRef(state->watch) : NULL;
-	_cleanup_pyref_ PyObject *left = watch ? PyObject_CallNoArgs(watch) : NULL;
+	_cleanup_pyref_ PyObject *function = Py_XNewRef(state->watch);
+	_cleanup_pyref_ PyObject *left = function ? PyObject_CallNoArgs(function) : NULL;
 	double seconds;
 
-	if (!watch)
+	if (!function)
 		return NTD_FOREVER;
 	if (!left || left == Py_None)
 		return left ? NTD_FOREVER : -1;
@@ -50,24 +98,21 @@ static int64_t look_in_python(void)
 
 static bool look(struct ntd_waiter *waiter)
 {
-	struct py_blocking *blocking = py_blocking_of(waiter);
+	struct py_blocking *blocking = scope_of(waiter);
 
-	py_into_python(blocking);
+	take_gil(blocking);
 	waiter->look_at = look_in_python();
-	return !py_back(blocking) || waiter->look_at < 0;
+	return !go_back(blocking) || waiter->look_at < 0;
 }
 
-/* ---- the scope */
+/* ---- the scopes */
 
 bool py_block(struct py_blocking *blocking)
 {
-	sigset_t all;
-
 	if (py_forked_refuse())
 		return false;
 	py_signals_keep();
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &blocking->signals);
+	block_signals(&blocking->signals);
 	blocking->session = py_state()->session;
 	blocking->waiter = (struct ntd_waiter){.owner = blocking,
 					       .interrupted = interrupted,
@@ -77,37 +122,28 @@ bool py_block(struct py_blocking *blocking)
 		pthread_sigmask(SIG_SETMASK, &blocking->signals, NULL);
 		return false;
 	}
-	blocking->began = ntd_now();
-	blocking->thread = PyEval_SaveThread();
+	release_gil(blocking);
 	return true;
 }
 
 void py_unblock(struct py_blocking *blocking)
 {
-	ntd_session_settle(blocking->session);
-	/* What a call returns while the run is being ended is not for the script to see, but its
-	 * atexit functions, which need the GIL, run. */
-	ntd_session_yield_to_abort(blocking->session);
-	PyEval_RestoreThread(blocking->thread);
-	pthread_sigmask(SIG_SETMASK, &blocking->signals, NULL);
-	py_state()->blocked += ntd_now() - blocking->began;
-	py_log_deliver(py_state());
+	take_gil(blocking);
 }
 
-void py_into_python(struct py_blocking *blocking)
+struct py_blocking *py_enter_python(const struct ntd_waiter *waiter)
 {
-	py_unblock(blocking);
+	struct py_blocking *blocking = scope_of(waiter);
+
+	take_gil(blocking);
+	return blocking;
 }
 
-bool py_back(struct py_blocking *blocking)
+int py_leave_python(struct py_blocking *blocking, int result, struct ntd_error **err)
 {
-	sigset_t all;
-	bool raised;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, NULL);
-	raised = !PyErr_Occurred() && PyErr_CheckSignals() < 0;
-	blocking->began = ntd_now();
-	blocking->thread = PyEval_SaveThread();
-	return !raised;
+	if (result < 0)
+		py_error_from_python(err);
+	if (!go_back(blocking) && result >= 0)
+		return py_error_from_python(err);
+	return result;
 }

@@ -9,7 +9,7 @@
  *
  * The state below is global because a signal's handler has no argument.
  */
-#include "embed.h"
+#include "bridge/py_bridge.h"
 
 #include <errno.h>
 #include <stdatomic.h>

@@ -23,7 +23,7 @@ static int drop(PyObject *list, PyObject *one)
 }
 
 /* Machines that a script took out of one list leave the others. */
-static int drop_missing(struct py_driver *self, const struct py_machine_list *changed)
+static int drop_missing(struct py_driver *self, const struct py_driver_machines *changed)
 {
 	for (Py_ssize_t i = 0; i < PyList_Size(changed->seen); i++) {
 		PyObject *one = PyList_GetItem(changed->seen, i);
@@ -76,7 +76,7 @@ static int put_everywhere(struct py_driver *self, PyObject *one)
 	return 0;
 }
 
-static int put_new(struct py_driver *self, const struct py_machine_list *changed)
+static int put_new(struct py_driver *self, const struct py_driver_machines *changed)
 {
 	for (Py_ssize_t i = 0; i < PyList_Size(changed->list); i++) {
 		_cleanup_pyref_ PyObject *one = Py_NewRef(PyList_GetItem(changed->list, i));
@@ -131,7 +131,7 @@ static const char *const names[PY_DRIVER_LISTS] = {
 	[PY_DRIVER_NSPAWN_MACHINES] = "machines_nspawn",
 };
 
-static struct py_machine_list *list_called(PyObject *object, const char *name)
+static struct py_driver_machines *list_called(PyObject *object, const char *name)
 {
 	size_t i = 0;
 

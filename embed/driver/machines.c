@@ -3,7 +3,6 @@
  * called by these.
  */
 #include "driver/py_driver.h"
-#include "machine/py_machine.h"
 
 static bool call_method(PyObject *machine, const char *method)
 {
@@ -80,7 +79,7 @@ PyObject *py_driver_join_all(PyObject *object, PyObject *unused)
 	for (Py_ssize_t i = 0; result == 0 && i < PyList_Size(list); i++)
 		result = join(PyList_GetItem(list, i));
 	if (result == 0)
-		py_driver_time(object, "cancel");
+		py_driver_cancel_timer(object);
 	py_step_leave(step);
 	return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
 }
@@ -196,8 +195,8 @@ static struct ntd_machine *add_machine(struct py_driver *self, const struct crea
 	if (!machine)
 		py_raise(state, error);
 	else if (state->session->ssh_backdoor)
-		ntd_log(new.report, NTD_LEVEL_WARNING, name,
-			"the SSH backdoor does not reach machines made by create_machine()");
+		py_log(new.report, NTD_LEVEL_WARNING, name,
+		       "the SSH backdoor does not reach machines made by create_machine()");
 	py_log_deliver(state);
 	return machine;
 }
@@ -226,12 +225,44 @@ PyObject *py_driver_create_machine(PyObject *object, PyObject *args, PyObject *k
 		keywords = keywords_from(dict, kwargs);
 		if (!keywords || !parse(none, keywords, &creation))
 			return NULL;
-		ntd_log(py_logger_report(self->logger), NTD_LEVEL_WARNING, NULL,
-			"create_machine() with a dict is deprecated: pass the start command and "
-			"keywords");
-		py_log_deliver(py_state());
+		py_log(py_logger_report(self->logger), NTD_LEVEL_WARNING, NULL,
+		       "create_machine() with a dict is deprecated: pass the start command and "
+		       "keywords");
 	} else if (!parse(args, kwargs, &creation)) {
 		return NULL;
 	}
 	return create(self, &creation);
+}
+
+/* ---- dump_machine_ssh */
+
+PyObject *py_driver_dump_machine_ssh(PyObject *object, PyObject *unused)
+{
+	struct ntd_session *session = py_state()->session;
+	size_t configured = session->config->vms.count + session->config->containers.count, all;
+	_cleanup_free_ struct ntd_machine **machines = ntd_session_machines(session, &all);
+	int width = 0;
+
+	for (size_t i = 0; i < configured; i++)
+		if ((int)strlen(ntd_machine_name(machines[i])) > width)
+			width = (int)strlen(ntd_machine_name(machines[i]));
+	if (!session->ssh_backdoor && !session->config->dump_vsocks) {
+		PySys_FormatStdout("The SSH backdoor is not enabled in the configuration.\n");
+		Py_RETURN_NONE;
+	}
+	PySys_FormatStdout(
+		"SSH backdoor enabled, the machines can be accessed like this:\n"
+		"Note: ssh finds them by systemd-ssh-proxy(1), which has to be set up on "
+		"this host.\n");
+	for (size_t i = 0; i < configured; i++) {
+		const struct ntd_machine *machine = machines[i];
+		const char *name = ntd_machine_name(machine);
+		_cleanup_free_ char *text = py_machine_ssh_command(session, machine);
+		_cleanup_free_ char *line =
+			ntd_asprintf("    %s:%*s%s\n", name, width - (int)strlen(name) + 2, "",
+				     text ? text : "");
+
+		PySys_FormatStdout("%s", line);
+	}
+	Py_RETURN_NONE;
 }

@@ -4,7 +4,6 @@
  */
 #include "base/forked.h"
 #include "driver/py_driver.h"
-#include "machine/py_machine.h"
 
 /* ---- Driver(...) */
 
@@ -34,11 +33,12 @@ static void foresee_containers(PyObject *machines)
 static int start_vlans(struct py_driver *self, PyObject *numbers)
 {
 	struct py_state *state = py_state();
-	struct ntd_nest nest = ntd_nest_begin(py_logger_report(self->logger), NTD_STEP_START, NULL,
-					      "start all VLans");
 	_cleanup_pyref_ PyObject *base = py_path(state->session->tmp_dir);
 	int result = base ? 0 : -1;
+	struct ntd_nest nest;
 
+	py_log_begin(&nest, py_logger_report(self->logger), NTD_STEP_START, NULL, "start all VLans",
+		     NULL, false);
 	for (Py_ssize_t i = 0; result == 0 && i < PyList_Size(numbers); i++) {
 		_cleanup_pyref_ PyObject *vlan = PyObject_CallFunctionObjArgs(
 			(PyObject *)state->vlan_type, PyList_GetItem(numbers, i), base,
@@ -47,8 +47,7 @@ static int start_vlans(struct py_driver *self, PyObject *numbers)
 		if (!vlan || PyList_Append(self->vlans, vlan) < 0)
 			result = -1;
 	}
-	ntd_nest_end(&nest, result < 0);
-	py_log_deliver(py_state());
+	py_log_end(&nest, result < 0);
 	return result;
 }
 
@@ -173,8 +172,7 @@ static void call_each(struct py_driver *self, PyObject *list, const char *method
 		text = PyUnicode_FromFormat("Error during cleanup of %R: %S", one, error);
 		shown = text ? py_shown_text(text) : NULL;
 		if (shown)
-			ntd_log(py_logger_report(self->logger), NTD_LEVEL_ERROR, NULL, "%s", shown);
-		py_log_deliver(py_state());
+			py_log(py_logger_report(self->logger), NTD_LEVEL_ERROR, NULL, "%s", shown);
 		PyErr_Clear();
 		Py_XDECREF(type);
 		Py_XDECREF(error);
@@ -204,7 +202,7 @@ PyObject *py_driver_exit(PyObject *object, PyObject *args)
 	machines = py_driver_machines(self);
 	vlans = PyList_GetSlice(self->vlans, 0, PY_SSIZE_T_MAX);
 	ntd_deadline_stop(self->deadline);
-	py_driver_cancel_own_timer(object);
+	py_script_cancel_own_timer(object);
 	call_each(self, machines, "release", true);
 	call_each(self, vlans, "stop", true);
 	if (!step) {

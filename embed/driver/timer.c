@@ -21,27 +21,32 @@ PyObject *py_driver_get_race_timer(PyObject *object, void *closure)
 	return (PyObject *)self;
 }
 
-int py_driver_time(PyObject *object, const char *method)
+/* Calls the method of a driver.race_timer that a script has set. 1: there is none; -1 with an
+ * exception. */
+static int call_own(PyObject *object, const char *method)
 {
-	PyObject *own = py_value_own(object, "race_timer");
-	struct ntd_deadline *deadline = py_driver_self(object)->deadline;
-	_cleanup_pyref_ PyObject *kept = Py_XNewRef(own), *result = NULL;
+	_cleanup_pyref_ PyObject *own = Py_XNewRef(py_value_own(object, "race_timer"));
+	_cleanup_pyref_ PyObject *result = own ? PyObject_CallMethod(own, method, NULL) : NULL;
 
-	if (kept) {
-		result = PyObject_CallMethod(kept, method, NULL);
-		return result ? 0 : -1;
-	}
-	if (!strcmp(method, "start"))
-		ntd_deadline_start(deadline);
-	else
-		ntd_deadline_stop(deadline);
-	return 0;
+	return !own ? 1 : result ? 0 : -1;
 }
 
-void py_driver_cancel_own_timer(PyObject *object)
+int py_driver_start_timer(PyObject *object)
 {
-	if (py_value_own(object, "race_timer") && py_driver_time(object, "cancel") < 0)
-		PyErr_WriteUnraisable(object);
+	int called = call_own(object, "start");
+
+	if (called > 0)
+		ntd_deadline_start(py_driver_self(object)->deadline);
+	return called < 0 ? -1 : 0;
+}
+
+int py_driver_cancel_timer(PyObject *object)
+{
+	int called = call_own(object, "cancel");
+
+	if (called > 0)
+		ntd_deadline_stop(py_driver_self(object)->deadline);
+	return called < 0 ? -1 : 0;
 }
 
 PyObject *py_driver_terminate_test(PyObject *object, PyObject *unused)
@@ -89,7 +94,7 @@ static PyObject *get_interval(PyObject *object, void *closure)
 	return PyFloat_FromDouble(deadline_of(object)->seconds);
 }
 
-int py_add_timer_type(PyObject *module, struct py_state *state)
+int py_driver_add_timer_type(PyObject *module, struct py_state *state)
 {
 	static PyMethodDef methods[] = {
 		{"start", timer_start, METH_NOARGS,

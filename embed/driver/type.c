@@ -1,240 +1,5 @@
-/* `driver`: the run as scripts see it. */
+/* The type Driver: its methods and attributes. */
 #include "driver/py_driver.h"
-
-/* ---- what is written in Python */
-
-static PyObject *make_assertions(struct py_state *state)
-{
-	return py_call("test_driver.assertions", "Assertions", "()");
-}
-
-static PyObject *make_debug(struct py_state *state)
-{
-	return py_call("test_driver.debug", "for_run", "(Oz)", state->driver,
-		       state->session->config->debug_hook_attach);
-}
-
-/* Attributes that cost nothing until they are used. */
-int py_driver_add_assertions(PyObject *object)
-{
-	_cleanup_pyref_ PyObject *assertions = py_lazy_object(py_state_of(object), make_assertions);
-
-	return assertions ? PyObject_SetAttrString(object, "t", assertions) : -1;
-}
-
-static int add_lazy(PyObject *object)
-{
-	_cleanup_pyref_ PyObject *debug = py_lazy_object(py_state_of(object), make_debug);
-
-	if (!debug || py_driver_add_assertions(object) < 0)
-		return -1;
-	return PyObject_SetAttrString(object, "debug", debug);
-}
-
-/* ---- the object */
-
-static int fill_lists(struct py_driver *self, struct py_state *state)
-{
-	struct ntd_session *session = state->session;
-	size_t count;
-	_cleanup_free_ struct ntd_machine **machines = ntd_session_machines(session, &count);
-
-	for (size_t i = 0; i < count; i++) {
-		_cleanup_pyref_ PyObject *machine = py_machine_object(state, machines[i]);
-
-		if (!machine ||
-		    PyList_Append(self->lists[PY_DRIVER_ALL_MACHINES].list, machine) < 0)
-			return -1;
-	}
-	for (size_t i = 0; i < session->vlans.count; i++) {
-		_cleanup_pyref_ PyObject *vlan = py_vlan_object(state, session->vlans.items[i]);
-
-		if (!vlan || PyList_Append(self->vlans, vlan) < 0)
-			return -1;
-	}
-	return 0;
-}
-
-/* An empty one, as it is before a script's __init__. */
-static PyObject *driver_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
-{
-	struct py_state *state = py_state();
-	struct py_driver *self = (struct py_driver *)PyType_GenericAlloc(type, 0);
-
-	if (!self)
-		return NULL;
-	self->vlans = PyList_New(0);
-	self->polling_conditions = PyList_New(0);
-	self->logger = py_logger_object(state);
-	self->deadline = &state->session->deadline;
-	if (!py_driver_make_lists(self) || !self->vlans || !self->polling_conditions ||
-	    !self->logger)
-		Py_CLEAR(self);
-	return (PyObject *)self;
-}
-
-PyObject *py_driver_object(struct py_state *state)
-{
-	_cleanup_pyref_ PyObject *object = driver_new(state->driver_type, NULL, NULL);
-	const struct ntd_config *config = state->session->config;
-
-	if (!object || fill_lists(py_driver_self(object), state) < 0 || add_lazy(object) < 0)
-		return NULL;
-	py_driver_self(object)->keep_machine_state = config && config->keep_state;
-	return ntd_steal(&object);
-}
-
-static PyObject **reference(struct py_driver *self, size_t index)
-{
-	struct py_machine_list *lists = self->lists;
-	PyObject **const references[] = {&lists[PY_DRIVER_ALL_MACHINES].list,
-					 &lists[PY_DRIVER_ALL_MACHINES].seen,
-					 &lists[PY_DRIVER_QEMU_MACHINES].list,
-					 &lists[PY_DRIVER_QEMU_MACHINES].seen,
-					 &lists[PY_DRIVER_NSPAWN_MACHINES].list,
-					 &lists[PY_DRIVER_NSPAWN_MACHINES].seen,
-					 &self->vlans,
-					 &self->logger,
-					 &self->polling_conditions,
-					 &self->out_dir,
-					 &self->config,
-					 &self->tests,
-					 &self->code};
-
-	return index < sizeof references / sizeof *references ? references[index] : NULL;
-}
-
-static int driver_traverse(PyObject *object, visitproc visit, void *arg)
-{
-	PyObject **place;
-
-	for (size_t i = 0; (place = reference(py_driver_self(object), i)); i++)
-		Py_VISIT(*place);
-	Py_VISIT(py_driver_self(object)->original);
-	return py_object_traverse(object, visit, arg);
-}
-
-/* Not the original: whether there is one tells whose the deadline is. */
-static int driver_clear(PyObject *object)
-{
-	PyObject **place;
-
-	for (size_t i = 0; (place = reference(py_driver_self(object), i)); i++)
-		Py_CLEAR(*place);
-	return py_object_clear(object);
-}
-
-static void driver_dealloc(PyObject *object)
-{
-	struct py_driver *self = py_driver_self(object);
-
-	if (!py_object_end(object))
-		return;
-	if (self->is_own && !self->original) {
-		ntd_deadline_stop(self->deadline);
-		free(self->deadline);
-	}
-	Py_CLEAR(self->original);
-	py_object_free(object);
-}
-
-static PyObject *driver_copy(PyObject *object, PyObject *unused)
-{
-	struct py_driver *self = py_driver_self(object);
-	struct py_driver *copy = (struct py_driver *)py_object_like(object);
-	PyObject **place;
-
-	if (!copy)
-		return NULL;
-	for (size_t i = 0; (place = reference(copy, i)); i++)
-		*place = Py_XNewRef(*reference(self, i));
-	copy->original = Py_NewRef(object);
-	copy->deadline = self->deadline;
-	copy->keep_machine_state = self->keep_machine_state;
-	copy->is_own = self->is_own;
-	return py_object_finish_copy(object, (PyObject *)copy);
-}
-
-/* ---- the script */
-
-/* At a prompt the end that a script makes of itself is not that of the session. */
-static bool script_exited(struct py_state *state)
-{
-	_cleanup_pyref_ PyObject *type = NULL, *exception = NULL, *traceback = NULL;
-
-	if (!py_signals_are_attended() || py_signals_ending() ||
-	    !PyErr_ExceptionMatches(PyExc_SystemExit))
-		return false;
-	PyErr_Fetch(&type, &exception, &traceback);
-	PyErr_NormalizeException(&type, &exception, &traceback);
-	ntd_log(state->session->report, NTD_LEVEL_ALWAYS, NULL,
-		"the test script ended with exit status %d", py_script_exit_status(exception));
-	py_log_deliver(state);
-	return true;
-}
-
-static int execute(PyObject *object)
-{
-	struct py_state *state = py_state_of(object);
-	struct py_driver *self = py_driver_self(object);
-
-	if (self->tests && !self->code && !(self->code = py_script_code(self->tests)))
-		return -1;
-	return self->code ? py_script_execute_code(object, self->code) : py_script_execute(state);
-}
-
-static PyObject *test_script(PyObject *object, PyObject *unused)
-{
-	struct py_state *state = py_state_of(object);
-
-	if (execute(object) < 0 && !script_exited(state))
-		return NULL;
-	Py_RETURN_NONE;
-}
-
-static PyObject *reload(PyObject *object, PyObject *unused)
-{
-	struct py_state *state = py_state_of(object);
-
-	if (py_script_compile(state) < 0 || py_script_remember(state) < 0)
-		return NULL;
-	Py_RETURN_NONE;
-}
-
-static bool announce_limit(const struct py_driver *self)
-{
-	_cleanup_free_ char *seconds = ntd_float_text(self->deadline->seconds);
-	_cleanup_free_ char *text =
-		ntd_asprintf("Test will time out and terminate in %s seconds", seconds);
-	_cleanup_pyref_ PyObject *told = PyObject_CallMethod(self->logger, "info", "s", text);
-
-	return told;
-}
-
-static PyObject *run_tests(PyObject *object, PyObject *unused)
-{
-	struct py_driver *self = py_driver_self(object);
-	_cleanup_pyref_ PyObject *result = NULL;
-
-	if (!announce_limit(self) || py_driver_time(object, "start") < 0)
-		return NULL;
-	result = PyObject_CallMethod(object, "test_script", NULL);
-	if (py_signals_are_attended()) /* the limit is the test's, not the session's */
-		ntd_deadline_stop(self->deadline);
-	if (!result)
-		return NULL;
-	/* A test that failed may have left a shell that is busy for good. */
-	if (!py_state_of(object)->pytest_status && py_driver_sync_all(self) < 0)
-		return NULL;
-	Py_RETURN_NONE;
-}
-
-static PyObject *check_polling_conditions(PyObject *object, PyObject *unused)
-{
-	if (!PyList_Size(py_driver_self(object)->polling_conditions))
-		Py_RETURN_NONE;
-	return py_call("test_driver.polling_condition", "check_all", "(O)", object);
-}
 
 static PyObject *subtest(PyObject *object, PyObject *args, PyObject *kwargs)
 {
@@ -273,13 +38,13 @@ static PyObject *serial_stdout_off(PyObject *object, PyObject *unused)
 	return serial_stdout(object, false);
 }
 
-/* ---- the type */
+/* ---- attributes */
 
 static PyObject *get_out_dir(PyObject *object, void *closure)
 {
 	PyObject *own = py_driver_self(object)->out_dir;
 
-	return own ? Py_NewRef(own) : py_path(py_state_of(object)->session->config->output_dir);
+	return own ? Py_NewRef(own) : py_path(py_state()->session->config->output_dir);
 }
 
 static int set_out_dir(PyObject *object, PyObject *value, void *closure)
@@ -299,13 +64,13 @@ static int set_out_dir(PyObject *object, PyObject *value, void *closure)
 
 static PyObject *get_tmp_dir(PyObject *object, void *closure)
 {
-	return py_path(py_state_of(object)->session->tmp_dir);
+	return py_path(py_state()->session->tmp_dir);
 }
 
 static PyObject *get_tests(PyObject *object, void *closure)
 {
 	PyObject *own = py_driver_self(object)->tests;
-	PyObject *text = own ? own : py_state_of(object)->script_text;
+	PyObject *text = own ? own : py_state()->script_text;
 
 	return text ? Py_NewRef(text) : PyUnicode_FromString("");
 }
@@ -357,9 +122,8 @@ static int set_logger(PyObject *object, PyObject *value, void *closure)
 {
 	if (!py_logger_report(value ? value : Py_None))
 		return -1;
-	Py_XSETREF(py_driver_self(object)->logger, value && value != Py_None
-							   ? Py_NewRef(value)
-							   : py_logger_object(py_state_of(object)));
+	Py_XSETREF(py_driver_self(object)->logger,
+		   value && value != Py_None ? Py_NewRef(value) : py_logger_object(py_state()));
 	return 0;
 }
 
@@ -392,13 +156,15 @@ static const struct py_value own_timer = {"race_timer", py_driver_get_race_timer
 static const size_t vlans_at = offsetof(struct py_driver, vlans),
 		    conditions_at = offsetof(struct py_driver, polling_conditions);
 
+/* ---- the type */
+
 static const char driver_doc[] =
 	"Driver(config, out_dir, logger=None, keep_machine_state=False, debug=None, interactive=False)\n--\n\n"
 	"A run: its machines, networks and script. A script's own, `with Driver(...) as\n"
 	"inner:`, has machines that are released with the block. The arguments of older\n"
 	"drivers are taken, too: start_scripts, vlans, tests, out_dir, logger, ...";
 
-int py_add_driver_type(PyObject *module, struct py_state *state)
+int py_driver_add_type(PyObject *module, struct py_state *state)
 {
 	static PyMethodDef methods[] = {
 		{"start_all", py_driver_start_all, METH_NOARGS,
@@ -411,14 +177,6 @@ int py_add_driver_type(PyObject *module, struct py_state *state)
 			"A machine that is not part of the configuration. The command is run by a shell;\n"
 			"its name is the NAME of run-NAME-vm at the end, unless given. keep_vm_state is the\n"
 			"older name of keep_machine_state."),
-		{"test_script", test_script, METH_NOARGS,
-		 "test_script($self)\n--\n\nRuns the script."},
-		{"reload", reload, METH_NOARGS,
-		 "reload($self)\n--\n\n"
-		 "Reads the script's file again, for test_script(). With a syntax error in it, the\n"
-		 "text stays as it was. The machines stay as they are."},
-		{"run_tests", run_tests, METH_NOARGS,
-		 "run_tests($self)\n--\n\nRuns the script under the global time limit."},
 		PY_METHOD("subtest", subtest,
 			  "subtest($self, name)\n--\n\n"
 			  "A context manager: a part of the test with a title."),
@@ -434,12 +192,9 @@ int py_add_driver_type(PyObject *module, struct py_state *state)
 		{"dump_machine_ssh", py_driver_dump_machine_ssh, METH_NOARGS,
 		 "dump_machine_ssh($self)\n--\n\n"
 		 "Prints the commands by which this host reaches the machines' sshd."},
-		{"check_polling_conditions", check_polling_conditions, METH_NOARGS,
-		 "check_polling_conditions($self)\n--\n\n"
-		 "PollingConditionError unless those in force hold."},
 		{"terminate_test", py_driver_terminate_test, METH_NOARGS,
 		 "terminate_test($self)\n--\n\nEnds the run as its limit of time does."},
-		{"__copy__", driver_copy, METH_NOARGS,
+		{"__copy__", py_driver_copy, METH_NOARGS,
 		 "__copy__($self)\n--\n\nAnother object for the same run, with the same lists."},
 		{"__enter__", py_driver_enter, METH_NOARGS, "__enter__($self)\n--\n\nThe driver."},
 		{"__exit__", py_driver_exit, METH_VARARGS,
@@ -479,10 +234,10 @@ int py_add_driver_type(PyObject *module, struct py_state *state)
 		{NULL, NULL, NULL, NULL, NULL},
 	};
 	static PyType_Slot slots[] = {
-		{Py_tp_doc, (void *)driver_doc},   {Py_tp_new, driver_new},
-		{Py_tp_init, py_driver_init},      {Py_tp_dealloc, driver_dealloc},
-		{Py_tp_traverse, driver_traverse}, {Py_tp_clear, driver_clear},
-		{Py_tp_getset, attributes},        {0, NULL},
+		{Py_tp_doc, (void *)driver_doc},      {Py_tp_new, py_driver_new},
+		{Py_tp_init, py_driver_init},         {Py_tp_dealloc, py_driver_dealloc},
+		{Py_tp_traverse, py_driver_traverse}, {Py_tp_clear, py_driver_clear},
+		{Py_tp_getset, attributes},           {0, NULL},
 	};
 	static PyType_Spec spec = {
 		.name = "test_driver.driver.Driver",
@@ -491,7 +246,7 @@ int py_add_driver_type(PyObject *module, struct py_state *state)
 		.slots = slots,
 	};
 
-	PyMethodDef *const lists[] = {methods, NULL};
+	PyMethodDef *const lists[] = {methods, py_driver_script_methods, NULL};
 
 	return py_add_type(module, &spec, NULL, lists, &state->driver_type);
 }

@@ -1,5 +1,5 @@
 /* `vlanN`, and VLan(...) in scripts: a virtual network, served by this process. */
-#include "embed.h"
+#include "driver/py_driver.h"
 
 struct vlan_object {
 	struct py_object head;
@@ -174,7 +174,7 @@ static const struct py_value plug_process = {"plug_process", get_none, NULL};
 static const struct py_value tap_name = {"tap_name", get_tap_name, NULL};
 static const struct py_value own_logger = {"logger", get_logger, NULL};
 
-int py_add_vlan_type(PyObject *module, struct py_state *state)
+int py_vlan_add_type(PyObject *module, struct py_state *state)
 {
 	static PyMethodDef methods[] = {
 		{"stop", stop, METH_NOARGS,

@@ -287,27 +287,16 @@ static void deliver(struct py_logger_sink *self)
 	pthread_mutex_unlock(&self->delivering);
 }
 
-void py_log_deliver(struct py_state *state)
+void py_logger_deliver(struct py_state *state)
 {
 	PyObject *type, *error, *traceback;
 
-	if (!ntd_session_is_settled(state->session)) {
-		Py_BEGIN_ALLOW_THREADS
-		ntd_session_settle(state->session);
-		Py_END_ALLOW_THREADS
-	}
 	if (!state->logger_sinks || ntd_is_forked())
 		return;
 	PyErr_Fetch(&type, &error, &traceback);
 	for (struct py_logger_sink *sink = state->logger_sinks; sink; sink = sink->next)
 		deliver(sink);
 	PyErr_Restore(type, error, traceback);
-}
-
-void py_log_emit(struct ntd_report *report, const struct ntd_event *event)
-{
-	ntd_report_emit(report, event);
-	py_log_deliver(py_state());
 }
 
 static void *deliver_always(void *arg)

@@ -326,7 +326,7 @@ static PyObject *logger_subtest(PyObject *self, PyObject *args, PyObject *kwargs
 	return py_step_object(report_of(self), NULL, name, list, true);
 }
 
-int py_add_logger_type(PyObject *module, struct py_state *state)
+int py_logger_add_type(PyObject *module, struct py_state *state)
 {
 	static PyMethodDef methods[] = {
 		PY_METHOD("log", logger_log,
@@ -392,5 +392,6 @@ int py_add_logger_type(PyObject *module, struct py_state *state)
 
 	PyMethodDef *const lists[] = {methods, NULL};
 
+	state->deliver_log = py_log_deliver;
 	return py_add_type(module, &spec, NULL, lists, &state->logger_type);
 }

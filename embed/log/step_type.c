@@ -2,12 +2,12 @@
  * contextlib it is a decorator, too: each call of the function is a step. All of this runs on
  * threads that hold the GIL, except for writing the log.
  */
-#include "embed.h"
+#include "log/py_log.h"
 
 struct step_object {
 	struct py_object head;
 	struct ntd_report *report;
-	enum ntd_step kind; /* SCRIPT unless it is made by the driver */
+	enum ntd_step kind; /* SCRIPT unless the step is made by the driver */
 	char *machine, *text, **attributes;
 	bool subtest, entered;
 	struct ntd_nest nest;
@@ -39,7 +39,7 @@ static void step_dealloc(PyObject *object)
 	if (!py_object_end(object))
 		return;
 	if (self->entered)
-		ntd_nest_end(&self->nest, true);
+		ntd_nest_end(&self->nest, true); /* written later: no Python runs in here */
 	free(self->machine);
 	free(self->text);
 	ntd_strv_free(self->attributes);
@@ -73,9 +73,8 @@ static PyObject *step_enter(PyObject *object, PyObject *unused)
 		return NULL;
 	}
 	self->entered = true;
-	self->nest = ntd_nest_begin_full(self->report, self->kind, self->machine, self->text,
-					 ntd_strv_copy(self->attributes), self->subtest);
-	py_log_deliver(py_state());
+	py_log_begin(&self->nest, self->report, self->kind, self->machine, self->text,
+		     ntd_strv_copy(self->attributes), self->subtest);
 	Py_RETURN_NONE;
 }
 
@@ -129,7 +128,7 @@ static int report_failure(struct step_object *self, PyObject *exception)
 	if (!text)
 		return -1;
 	line = ntd_asprintf("Test \"%s\" failed with error: \"%s\"", self->text, text);
-	ntd_log_test_error(self->nest.report, line);
+	py_log_test_error(self->nest.report, line, false);
 	if (PyObject_SetAttrString(exception, told_attribute, Py_True) < 0)
 		PyErr_Clear(); /* it takes no attributes */
 	return 0;
@@ -150,13 +149,12 @@ static PyObject *step_exit(PyObject *object, PyObject *args)
 	failed = exception != Py_None;
 	if (failed && report_failure(self, exception) < 0)
 		return NULL;
-	ntd_nest_end(&self->nest, failed);
 	self->entered = false;
-	py_log_deliver(py_state());
+	py_log_end(&self->nest, failed);
 	Py_RETURN_FALSE;
 }
 
-int py_add_step_type(PyObject *module, struct py_state *state)
+int py_step_add_type(PyObject *module, struct py_state *state)
 {
 	static PyMethodDef methods[] = {
 		{"__enter__", step_enter, METH_NOARGS, "Logs the beginning of the step."},

@@ -18,14 +18,6 @@ PyObject *py_machine_object(struct py_state *state, struct ntd_machine *machine)
 	return (PyObject *)self;
 }
 
-struct ntd_machine *py_machine_of(PyObject *object)
-{
-	if (PyObject_TypeCheck(object, py_state()->base_machine_type))
-		return py_machine_self(object)->machine;
-	PyErr_Format(PyExc_TypeError, "expected a machine, not %s", Py_TYPE(object)->tp_name);
-	return NULL;
-}
-
 static int machine_traverse(PyObject *object, visitproc visit, void *arg)
 {
 	Py_VISIT(py_machine_self(object)->callbacks);
@@ -79,7 +71,7 @@ static PyObject *machine_copy(PyObject *object, PyObject *unused)
 	copy->original = Py_NewRef(object);
 	copy->callbacks_seen = self->callbacks_seen;
 	copy->released = self->released;
-	for (size_t i = 0; i < PY_KEPT_COUNT; i++)
+	for (size_t i = 0; i < PY_MACHINE_KEPT_COUNT; i++)
 		copy->kept[i] = (struct py_machine_kept_value){
 			.value = Py_XNewRef(self->kept[i].value), .start = self->kept[i].start};
 	return py_object_finish_copy(object, (PyObject *)copy);
@@ -99,14 +91,6 @@ static PyObject *machine_repr(PyObject *object)
 static struct ntd_machine_status status_of(PyObject *object)
 {
 	return ntd_machine_status(py_machine_self(object)->machine);
-}
-
-PyTypeObject *py_machine_class_of(PyObject *object)
-{
-	struct py_state *state = py_state();
-
-	return PyObject_TypeCheck(object, state->nspawn_machine_type) ? state->nspawn_machine_type
-								      : state->qemu_machine_type;
 }
 
 static PyObject *get_name(PyObject *object, void *closure)
@@ -225,18 +209,16 @@ static PyObject *get_logger(PyObject *object, void *closure)
 {
 	PyObject *logger = py_machine_self(object)->logger;
 
-	return logger ? Py_NewRef(logger) : py_logger_object(py_state_of(object));
+	return logger ? Py_NewRef(logger) : py_logger_object(py_state());
 }
 
-static const struct py_machine_kept_attribute process = {.slot = PY_KEPT_PROCESS,
+static const struct py_machine_kept_attribute process = {.slot = PY_MACHINE_KEPT_PROCESS,
 							 .make = py_machine_make_process};
-const struct py_machine_kept_attribute py_machine_kept_pid = {
-	.slot = PY_KEPT_PID, .make = py_machine_make_pid, .passing = true};
 
 /* Of a container there is none when its end has been noted. */
 static PyObject *get_process(PyObject *object, void *closure)
 {
-	if (py_machine_class_of(object) == py_state_of(object)->nspawn_machine_type &&
+	if (py_machine_class_of(object) == py_state()->nspawn_machine_type &&
 	    status_of(object).state == NTD_MACHINE_DOWN)
 		Py_RETURN_NONE;
 	return py_machine_get_kept(object, closure);
@@ -245,8 +227,7 @@ static PyObject *get_process(PyObject *object, void *closure)
 /* Of a container, None says that it is down. */
 static int set_process(PyObject *object, PyObject *value, void *closure)
 {
-	if (value == Py_None &&
-	    py_machine_class_of(object) == py_state_of(object)->nspawn_machine_type)
+	if (value == Py_None && py_machine_class_of(object) == py_state()->nspawn_machine_type)
 		ntd_machine_set_booted(py_machine_self(object)->machine, false);
 	return py_machine_set_kept(object, value, closure);
 }
@@ -299,7 +280,7 @@ static PyMethodDef own_methods[] = {
 	{NULL, NULL, 0, NULL},
 };
 
-int py_add_base_machine_type(PyObject *module, struct py_state *state)
+int py_machine_add_base_type(PyObject *module, struct py_state *state)
 {
 	static PyType_Slot slots[] = {
 		{Py_tp_doc, (void *)"A machine of any kind."},
@@ -320,8 +301,10 @@ int py_add_base_machine_type(PyObject *module, struct py_state *state)
 	PyMethodDef *const lists[] = {own_methods,
 				      py_machine_life_methods,
 				      py_machine_command_methods,
+				      py_machine_retry_methods,
 				      py_machine_unit_methods,
 				      py_machine_file_methods,
+				      py_machine_message_methods,
 				      py_machine_desktop_methods,
 				      py_machine_ssh_methods,
 				      py_machine_process_methods,

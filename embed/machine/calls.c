@@ -5,7 +5,6 @@
  * (test_driver/machine/overridden.py), whose methods call each other as the table says. All of this
  * runs on threads that hold the GIL.
  */
-#include "log/py_log.h"
 #include "machine/py_machine.h"
 
 /* What a method calls stands above it. What is said of `logger` are methods of the machine's
@@ -97,43 +96,6 @@ static size_t row_of(const char *name, size_t end)
 	return ROWS;
 }
 
-/* All that the row's method calls, itself or by what it calls. */
-static uint64_t calls_of(const struct py_state *state, size_t row)
-{
-	uint64_t calls = 0;
-
-	for (size_t i = 0; i < sizeof table->callees / sizeof *table->callees; i++) {
-		const char *callee = table[row].callees[i];
-		size_t above = callee ? row_of(callee, row) : ROWS;
-
-		assert(!callee || above < ROWS);
-		if (callee)
-			calls |= UINT64_C(1) << above | state->calls[above];
-	}
-	return calls;
-}
-
-int py_machine_add_calls(struct py_state *state)
-{
-	PyTypeObject *const types[] = {state->base_machine_type, state->qemu_machine_type,
-				       state->nspawn_machine_type};
-
-	state->calls = ntd_calloc(ROWS, sizeof *state->calls);
-	state->call_names = PyTuple_New(ROWS);
-	for (size_t row = 0; state->call_names && row < ROWS; row++) {
-		const char *name = table[row].caller;
-		PyObject *interned = PyUnicode_InternFromString(
-			is_of_logger(row) ? name + sizeof logger_prefix - 1 : name);
-
-		if (!interned || PyTuple_SetItem(state->call_names, (Py_ssize_t)row, interned) < 0)
-			return -1;
-		state->calls[row] = calls_of(state, row);
-		for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-			py_method_calls(state, types[i], interned, state->calls[row]);
-	}
-	return state->call_names ? 0 : -1;
-}
-
 /* ---- looking */
 
 /* A method of ours that was put on its object, as one does who takes a mock away again. */
@@ -188,7 +150,7 @@ static bool any_is_replaced(const struct py_state *state, PyObject *object, uint
 	return false;
 }
 
-bool py_machine_calls_are_replaced(const struct py_state *state, PyObject *object, uint64_t calls)
+static bool calls_are_replaced(const struct py_state *state, PyObject *object, uint64_t calls)
 {
 	return PyObject_TypeCheck(object, state->base_machine_type) &&
 	       any_is_replaced(state, object, calls);
@@ -201,4 +163,44 @@ bool py_machine_is_plain(PyObject *object, const char *method)
 
 	return PyObject_TypeCheck(object, state->base_machine_type) &&
 	       !any_is_replaced(state, object, UINT64_C(1) << row | state->calls[row]);
+}
+
+/* ---- the table as sets */
+
+/* All that the row's method calls, itself or by what it calls. */
+static uint64_t calls_of(const struct py_state *state, size_t row)
+{
+	uint64_t calls = 0;
+
+	for (size_t i = 0; i < sizeof table->callees / sizeof *table->callees; i++) {
+		const char *callee = table[row].callees[i];
+		size_t above = callee ? row_of(callee, row) : ROWS;
+
+		assert(!callee || above < ROWS);
+		if (callee)
+			calls |= UINT64_C(1) << above | state->calls[above];
+	}
+	return calls;
+}
+
+int py_machine_add_calls(struct py_state *state)
+{
+	PyTypeObject *const types[] = {state->base_machine_type, state->qemu_machine_type,
+				       state->nspawn_machine_type};
+
+	state->calls_are_replaced = calls_are_replaced;
+	state->calls = ntd_calloc(ROWS, sizeof *state->calls);
+	state->call_names = PyTuple_New(ROWS);
+	for (size_t row = 0; state->call_names && row < ROWS; row++) {
+		const char *name = table[row].caller;
+		PyObject *interned = PyUnicode_InternFromString(
+			is_of_logger(row) ? name + sizeof logger_prefix - 1 : name);
+
+		if (!interned || PyTuple_SetItem(state->call_names, (Py_ssize_t)row, interned) < 0)
+			return -1;
+		state->calls[row] = calls_of(state, row);
+		for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+			py_method_set_calls(state, types[i], interned, state->calls[row]);
+	}
+	return state->call_names ? 0 : -1;
 }

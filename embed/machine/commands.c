@@ -180,8 +180,5 @@ PyMethodDef py_machine_command_methods[] = {
 	PY_METHOD("sleep", sleep_in_guest,
 		  "sleep($self, secs=None, duration=None)\n--\n\n"
 		  "Sleeps, by the guest's clock. duration is the newer name of secs."),
-	{"_retry", py_machine_retry, METH_VARARGS,
-	 "_retry($self, step, fn, timeout, /)\n--\n\n"
-	 "retry() as a wait for the machine, whose error names the step."},
 	{NULL, NULL, 0, NULL},
 };

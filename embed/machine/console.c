@@ -49,7 +49,7 @@ static PyObject *send_console(PyObject *object, PyObject *args, PyObject *kwargs
 	    !(text = PyUnicode_AsUTF8AndSize(chars, &len)))
 		return NULL;
 	if (ntd_console_write(ntd_machine_console(machine), text, (size_t)len, &error) < 0)
-		return py_raise(py_state_of(object), error);
+		return py_raise(py_state(), error);
 	Py_RETURN_NONE;
 }
 

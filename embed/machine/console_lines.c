@@ -35,7 +35,7 @@ static PyObject *take_console_line(PyObject *object, PyObject *args, PyObject *k
 		line.len -= 1; /* the newline */
 		return py_text(&line);
 	}
-	if (!PyErr_ExceptionMatches(py_state_of(object)->machine_timeout))
+	if (!PyErr_ExceptionMatches(py_state()->machine_timeout))
 		return NULL;
 	PyErr_Clear();
 	Py_RETURN_NONE;

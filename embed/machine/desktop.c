@@ -17,7 +17,7 @@ static PyObject *wait_for_x(PyObject *object, PyObject *args, PyObject *kwargs)
 	Py_RETURN_NONE;
 }
 
-static int fetch_windows(const struct py_text_wait *wait, struct ntd_buf *text,
+static int fetch_windows(const struct py_machine_text_wait *wait, struct ntd_buf *text,
 			 struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	return ntd_machine_succeed(
@@ -28,7 +28,7 @@ static int fetch_windows(const struct py_text_wait *wait, struct ntd_buf *text,
 
 static PyObject *get_window_names(PyObject *object, PyObject *unused)
 {
-	struct py_text_wait windows = {.machine = py_machine_self(object)->machine};
+	struct py_machine_text_wait windows = {.machine = py_machine_self(object)->machine};
 	_cleanup_buf_ struct ntd_buf names = {0};
 	_cleanup_pyref_ PyObject *text = NULL;
 	int result;
@@ -42,9 +42,9 @@ static PyObject *get_window_names(PyObject *object, PyObject *unused)
 static PyObject *wait_for_window(PyObject *object, PyObject *args, PyObject *kwargs)
 {
 	static char *names[] = {"regexp", "timeout", NULL};
-	struct py_text_wait wait = {.machine = py_machine_self(object)->machine,
-				    .fetch = fetch_windows,
-				    .by_line = true};
+	struct py_machine_text_wait wait = {.machine = py_machine_self(object)->machine,
+					    .fetch = fetch_windows,
+					    .by_line = true};
 	_cleanup_free_ char *shown = NULL, *last_chance = NULL;
 	double timeout = NTD_DEFAULT_TIMEOUT;
 	PyObject *regexp;
@@ -59,7 +59,7 @@ static PyObject *wait_for_window(PyObject *object, PyObject *args, PyObject *kwa
 				   "contains: ",
 				   shown);
 	wait.last_chance = last_chance;
-	return py_text_wait_run(&wait, regexp, "waiting for a window to appear", timeout);
+	return py_machine_wait_for_match(&wait, regexp, "waiting for a window to appear", timeout);
 }
 
 PyMethodDef py_machine_desktop_methods[] = {

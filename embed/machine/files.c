@@ -1,4 +1,4 @@
-/* Copying files; and logging under the machine's name. */
+/* Copying files. */
 #include "guest/files.h"
 #include "machine/py_machine.h"
 
@@ -58,22 +58,20 @@ static PyObject *copy_from_vm(PyObject *object, PyObject *args, PyObject *kwargs
 	return copy_from_machine(object, args, kwargs);
 }
 
+static int call(PyObject *function, struct ntd_bytes command)
+{
+	_cleanup_pyref_ PyObject *text =
+		PyUnicode_DecodeUTF8(command.data, (Py_ssize_t)command.len, "surrogateescape");
+	_cleanup_pyref_ PyObject *output = text ? PyObject_CallOneArg(function, text) : NULL;
+
+	return output ? 0 : -1;
+}
+
 /* For a copy whose commands are run by a function in Python. */
-static int succeed_in_python(void *arg, struct ntd_bytes command, struct ntd_waiter *waiter,
+static int succeed_in_python(void *function, struct ntd_bytes command, struct ntd_waiter *waiter,
 			     struct ntd_error **err)
 {
-	struct py_blocking *blocking = py_blocking_of(waiter);
-	PyObject *text, *output = NULL;
-	int result;
-
-	py_into_python(blocking);
-	text = PyUnicode_DecodeUTF8(command.data, (Py_ssize_t)command.len, "surrogateescape");
-	if (text)
-		output = PyObject_CallOneArg(arg, text);
-	Py_XDECREF(text);
-	result = output ? 0 : py_error_from_python(err);
-	Py_XDECREF(output);
-	return py_back(blocking) || result < 0 ? result : py_error_from_python(err);
+	return PY_IN_PYTHON(waiter, err, call(function, command));
 }
 
 /* _copy_by(succeed, from_host, source, target): copy_from_host() or copy_from_machine() with
@@ -95,56 +93,6 @@ static PyObject *copy_by(PyObject *object, PyObject *args)
 	Py_RETURN_NONE;
 }
 
-static PyObject *log_message(PyObject *object, PyObject *args, PyObject *kwargs)
-{
-	static char *names[] = {"msg", NULL};
-	struct ntd_machine *machine = py_machine_self(object)->machine;
-	_cleanup_free_ char *text = NULL;
-	PyObject *message;
-
-	if (!py_parse(args, kwargs, "O:log", names, &message) || !(text = py_shown_text(message)))
-		return NULL;
-	ntd_log(ntd_machine_context(machine)->report, NTD_LEVEL_ALWAYS, ntd_machine_name(machine),
-		"%s", text);
-	py_log_deliver(py_state_of(object));
-	Py_RETURN_NONE;
-}
-
-static PyObject *log_serial(PyObject *object, PyObject *args, PyObject *kwargs)
-{
-	static char *names[] = {"msg", NULL};
-	struct ntd_machine *machine = py_machine_self(object)->machine;
-	_cleanup_free_ char *text = NULL;
-	PyObject *message;
-
-	if (!py_parse(args, kwargs, "O:log_serial", names, &message) ||
-	    !(text = py_shown_text(message)))
-		return NULL;
-	py_log_emit(ntd_machine_context(machine)->report,
-		    &(struct ntd_event){.kind = NTD_EVENT_SERIAL,
-					.level = NTD_LEVEL_ALWAYS,
-					.machine = ntd_machine_name(machine),
-					.text = text,
-					.text_len = strlen(text)});
-	Py_RETURN_NONE;
-}
-
-static PyObject *nested(PyObject *object, PyObject *args, PyObject *kwargs)
-{
-	static char *names[] = {"msg", "attrs", NULL};
-	PyObject *attributes = NULL;
-	_cleanup_free_ char *message = NULL;
-	char **list;
-
-	if (!py_parse(args, kwargs, "O&|O:nested", names, py_convert_message, &message,
-		      &attributes) ||
-	    py_convert_attributes(attributes, &list) < 0)
-		return NULL;
-	return py_step_object(ntd_machine_context(py_machine_self(object)->machine)->report,
-			      ntd_machine_name(py_machine_self(object)->machine), message, list,
-			      false);
-}
-
 PyMethodDef py_machine_file_methods[] = {
 	PY_METHOD("copy_from_host", copy_from_host,
 		  "copy_from_host($self, source, target)\n--\n\n"
@@ -160,13 +108,6 @@ PyMethodDef py_machine_file_methods[] = {
 	PY_METHOD("copy_from_vm", copy_from_vm,
 		  "copy_from_vm($self, source, target_dir='')\n--\n\n"
 		  "Older name of copy_from_machine()."),
-	PY_METHOD("log", log_message,
-		  "log($self, msg)\n--\n\nLogs a line under the machine's name."),
-	PY_METHOD("log_serial", log_serial,
-		  "log_serial($self, msg)\n--\n\nLogs a line as if it came from the console."),
-	PY_METHOD("nested", nested,
-		  "nested($self, msg, attrs={})\n--\n\n"
-		  "A context manager: a step in the log, under the machine's name."),
 	{"_copy_by", copy_by, METH_VARARGS,
 	 "_copy_by($self, succeed, from_host, source, target, /)\n--\n\n"
 	 "copy_from_host() or copy_from_machine(), with succeed(command) in the guest."},

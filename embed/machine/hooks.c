@@ -28,17 +28,7 @@ int py_machine_run_callbacks(struct py_machine *self)
 
 static int before_command(void *owner, struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	struct py_blocking *blocking = py_blocking_of(waiter);
-	struct py_machine *self = owner;
-	int result;
-
-	py_into_python(blocking);
-	result = py_machine_run_callbacks(self);
-	if (result < 0)
-		py_error_from_python(err);
-	if (!py_back(blocking) && result == 0)
-		result = py_error_from_python(err);
-	return result;
+	return PY_IN_PYTHON(waiter, err, py_machine_run_callbacks(owner));
 }
 
 /* ---- starts */
@@ -131,17 +121,7 @@ static int ask_start_command(struct py_machine *self, bool allow_reboot,
 static int start_command(void *owner, bool allow_reboot, struct ntd_start_order *order,
 			 struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	struct py_blocking *blocking = py_blocking_of(waiter);
-	struct py_machine *self = owner;
-	int result;
-
-	py_into_python(blocking);
-	result = ask_start_command(self, allow_reboot, order);
-	if (result < 0)
-		py_error_from_python(err);
-	if (!py_back(blocking) && result == 0)
-		result = py_error_from_python(err);
-	return result;
+	return PY_IN_PYTHON(waiter, err, ask_start_command(owner, allow_reboot, order));
 }
 
 /* ---- after release() */

@@ -3,17 +3,13 @@
  */
 #include "machine/py_machine.h"
 
-const char py_show_serial_doc[] = "show_serial(shown, /)\n--\n\n"
-				  "Shows console lines on the terminal or not; whether they were.";
-
-PyObject *py_show_serial_function(PyObject *self, PyObject *shown)
+static PyObject *show_serial(PyObject *self, PyObject *shown)
 {
 	int truth = PyObject_IsTrue(shown);
 
 	if (truth < 0)
 		return NULL;
-	return PyBool_FromLong(
-		ntd_terminal_show_serial(py_state_of(self)->session->terminal, truth));
+	return PyBool_FromLong(ntd_terminal_show_serial(py_state()->session->terminal, truth));
 }
 
 static PyObject *shell_interact(PyObject *object, PyObject *args, PyObject *kwargs)
@@ -43,5 +39,12 @@ PyMethodDef py_machine_interact_methods[] = {
 	{"console_interact", console_interact, METH_NOARGS,
 	 "console_interact($self)\n--\n\n"
 	 "The guest's serial console on this terminal; Ctrl-] leaves it."},
+	{NULL, NULL, 0, NULL},
+};
+
+PyMethodDef py_machine_interact_functions[] = {
+	{"show_serial", show_serial, METH_O,
+	 "show_serial(shown, /)\n--\n\n"
+	 "Shows console lines on the terminal or not; whether they were shown before."},
 	{NULL, NULL, 0, NULL},
 };

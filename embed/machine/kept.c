@@ -66,13 +66,13 @@ int py_machine_set_kept(PyObject *object, PyObject *value, void *closure)
 
 int py_machine_traverse_kept(struct py_machine *self, visitproc visit, void *arg)
 {
-	for (size_t i = 0; i < PY_KEPT_COUNT; i++)
+	for (size_t i = 0; i < PY_MACHINE_KEPT_COUNT; i++)
 		Py_VISIT(self->kept[i].value);
 	return 0;
 }
 
 void py_machine_clear_kept(struct py_machine *self)
 {
-	for (size_t i = 0; i < PY_KEPT_COUNT; i++)
+	for (size_t i = 0; i < PY_MACHINE_KEPT_COUNT; i++)
 		Py_CLEAR(self->kept[i].value);
 }

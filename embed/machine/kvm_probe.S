@@ -3,7 +3,7 @@
  * It is data of the program, nothing at all on other processors than x86-64.
  */
 #define ORIGIN 0x7c00 /* where firmware puts it */
-#define AT(label) (label - py_kvm_probe + ORIGIN)
+#define AT(label) (label - py_machine_kvm_probe + ORIGIN)
 #define TABLES 0x1000 /* three pages: the page tables, which map the first 2 MB to themselves */
 #define PRESENT_WRITABLE 3
 #define BIG_PAGE 0x80
@@ -17,8 +17,8 @@
 #define EXIT_CODE 42
 
 	.section .rodata
-	.globl py_kvm_probe, py_kvm_probe_size
-py_kvm_probe:
+	.globl py_machine_kvm_probe, py_machine_kvm_probe_size
+py_machine_kvm_probe:
 #ifdef __x86_64__
 	.code16
 	cli
@@ -65,11 +65,11 @@ descriptor:
 	.word descriptor - segments - 1
 	.long AT(segments)
 
-	.org py_kvm_probe + 510
+	.org py_machine_kvm_probe + 510
 	.word 0xaa55 /* by which firmware knows a boot sector */
 #endif
-py_kvm_probe_end:
+py_machine_kvm_probe_end:
 	.balign 4
-py_kvm_probe_size:
-	.long py_kvm_probe_end - py_kvm_probe
+py_machine_kvm_probe_size:
+	.long py_machine_kvm_probe_end - py_machine_kvm_probe
 	.section .note.GNU-stack, "", %progbits

@@ -107,7 +107,7 @@ static PyObject *wait_for_shutdown(PyObject *object, PyObject *args, PyObject *k
 {
 	static char *names[] = {"timeout", NULL};
 	struct ntd_machine *machine = py_machine_self(object)->machine;
-	struct py_state *state = py_state_of(object);
+	struct py_state *state = py_state();
 	double timeout = NTD_NO_TIMEOUT;
 	int64_t began = ntd_now(), deadline;
 	int result;
@@ -140,7 +140,7 @@ static PyObject *release(PyObject *object, PyObject *unused)
 	grace = ntd_machine_release(machine, NTD_SECOND, NTD_FOREVER);
 	ntd_machine_wait_gone(machine, ntd_after(grace + 5 * NTD_SECOND));
 	Py_END_ALLOW_THREADS
-	py_log_deliver(py_state_of(object));
+	py_log_deliver(py_state());
 	Py_RETURN_NONE;
 }
 
@@ -184,7 +184,7 @@ static PyObject *cleanup_statedir(PyObject *object, PyObject *unused)
 	Py_BEGIN_ALLOW_THREADS
 	ntd_machine_cleanup_state_dir(machine);
 	Py_END_ALLOW_THREADS
-	py_log_deliver(py_state_of(object));
+	py_log_deliver(py_state());
 	Py_RETURN_NONE;
 }
 
@@ -197,7 +197,7 @@ static PyObject *run_callbacks(PyObject *object, PyObject *unused)
 
 static PyObject *sweep_statedir(PyObject *object, PyObject *unused)
 {
-	ntd_keeper_sweep_tree(py_state_of(object)->session->keeper,
+	ntd_keeper_sweep_tree(py_state()->session->keeper,
 			      ntd_machine_state_dir(py_machine_self(object)->machine));
 	Py_RETURN_NONE;
 }
@@ -251,7 +251,7 @@ PyMethodDef py_machine_life_methods[] = {
 	{NULL, NULL, 0, NULL},
 };
 
-PyMethodDef py_qemu_life_methods[] = {
+PyMethodDef py_machine_qemu_life_methods[] = {
 	PY_METHOD(
 		"start", start,
 		"start($self, allow_reboot=False)\n--\n\n"
@@ -269,7 +269,7 @@ PyMethodDef py_qemu_life_methods[] = {
 	{NULL, NULL, 0, NULL},
 };
 
-PyMethodDef py_nspawn_life_methods[] = {
+PyMethodDef py_machine_nspawn_life_methods[] = {
 	{"start", start_container, METH_NOARGS,
 	 "start($self)\n--\n\n"
 	 "Runs the start script, unless it runs; returns before the container has booted."},

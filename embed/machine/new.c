@@ -55,11 +55,6 @@ PyObject *py_machine_new_object(PyTypeObject *type, PyObject *args, PyObject *kw
 	return (PyObject *)self;
 }
 
-bool py_machine_is_born(PyObject *object)
-{
-	return py_machine_self(object)->machine != py_state()->unborn;
-}
-
 /* ---- __init__ */
 
 struct arguments {
@@ -149,14 +144,6 @@ static char *name_of(const struct class *class, const struct arguments *given, c
 	if (name && !text && !PyErr_Occurred())
 		PyErr_Format(PyExc_TypeError, "name must be a str, not %s", Py_TYPE(name)->tp_name);
 	return text ? ntd_strdup(text) : NULL;
-}
-
-bool py_machine_check_name(const char *name)
-{
-	if (*name && !strchr(name, '/'))
-		return true;
-	PyErr_Format(PyExc_ValueError, "name: '%s' cannot be the name of a machine", name);
-	return false;
 }
 
 /* Sockets of a process of the script's own that serves a vsock device. */

@@ -50,7 +50,7 @@ static const char machine_doc[] =
 	"other arguments are those of QemuMachine. Commands run at the same time do not\n"
 	"wait for each other.";
 
-int py_add_nspawn_machine_type(PyObject *module, struct py_state *state)
+int py_machine_add_nspawn_type(PyObject *module, struct py_state *state)
 {
 	static PyGetSetDef attributes[] = {
 		{"start_command", get_start_command, set_start_command, "str: what starts it.",
@@ -79,7 +79,7 @@ int py_add_nspawn_machine_type(PyObject *module, struct py_state *state)
 		.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, /* collected as the base */
 		.slots = slots,
 	};
-	PyMethodDef *const lists[] = {py_nspawn_life_methods, NULL};
+	PyMethodDef *const lists[] = {py_machine_nspawn_life_methods, NULL};
 
 	return py_add_type(module, &spec, state->base_machine_type, lists,
 			   &state->nspawn_machine_type);

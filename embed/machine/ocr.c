@@ -31,15 +31,14 @@ static int close_at_exit(PyObject *capsule)
 
 static PyObject *make_engines(PyObject *module)
 {
-	struct py_state *state = PyModule_GetState(module);
+	struct py_state *state = py_state();
 	_cleanup_error_ struct ntd_error *error = NULL;
 	struct ntd_ocr *ocr = ntd_ocr_new(state->session->loop, ntd_ocr_default_workers(), &error);
 	_cleanup_pyref_ PyObject *capsule = NULL;
 
 	if (!ocr) { /* scripts know this text; the reason is for people */
-		ntd_log(state->session->report, NTD_LEVEL_WARNING, NULL, "no OCR: %s",
-			error->message);
-		py_log_deliver(state);
+		py_log(state->session->report, NTD_LEVEL_WARNING, NULL, "no OCR: %s",
+		       error->message);
 		PyErr_SetString(state->machine_error,
 				"OCR requested but `tesseract` is not available");
 		return NULL;
@@ -112,12 +111,12 @@ static int found_in(const struct search *search, const struct ntd_screen_text *t
 		PyObject_CallMethod(search->pattern, "search", "O", string);
 
 	if (match && match != Py_None)
-		ntd_log(ntd_machine_context(search->machine)->report, NTD_LEVEL_ALWAYS,
-			ntd_machine_name(search->machine),
-			"text found in the %s picture of the screen, after %.2f seconds (%.2f to "
-			"read it)",
-			ntd_picture_variant_name(text->variant),
-			ntd_seconds(ntd_now() - search->began), text->seconds);
+		py_log(ntd_machine_context(search->machine)->report, NTD_LEVEL_ALWAYS,
+		       ntd_machine_name(search->machine),
+		       "text found in the %s picture of the screen, after %.2f seconds (%.2f to "
+		       "read it)",
+		       ntd_picture_variant_name(text->variant),
+		       ntd_seconds(ntd_now() - search->began), text->seconds);
 	return match ? match != Py_None : -1;
 }
 
@@ -133,16 +132,7 @@ static int look_at(const struct search *search, const struct ntd_screen_text *te
 static int reader(void *arg, const struct ntd_screen_text *text, struct ntd_waiter *waiter,
 		  struct ntd_error **err)
 {
-	struct py_blocking *blocking = py_blocking_of(waiter);
-	int found;
-
-	py_into_python(blocking);
-	found = look_at(arg, text);
-	if (found < 0)
-		py_error_from_python(err);
-	if (!py_back(blocking) && found >= 0)
-		found = py_error_from_python(err);
-	return found;
+	return PY_IN_PYTHON(waiter, err, look_at(arg, text));
 }
 
 static int read_texts(struct search *search, struct ntd_waiter *waiter, struct ntd_error **err)
@@ -193,36 +183,30 @@ static PyObject *read_picture(PyObject *object, PyObject *args)
 
 /* ---- waiting */
 
-static void log_failure(struct search *search)
+static int log_failure(struct search *search)
 {
 	_cleanup_pyref_ PyObject *shown = PyObject_Repr(search->texts);
 	const char *text = shown ? PyUnicode_AsUTF8(shown) : NULL;
 
 	if (text)
-		ntd_log(ntd_machine_context(search->machine)->report, NTD_LEVEL_ALWAYS,
-			ntd_machine_name(search->machine), "Last OCR attempt failed. Text was: %s",
-			text);
+		py_log(ntd_machine_context(search->machine)->report, NTD_LEVEL_ALWAYS,
+		       ntd_machine_name(search->machine), "Last OCR attempt failed. Text was: %s",
+		       text);
 	free(search->seen);
 	search->seen = text ? ntd_strdup(text) : NULL;
 	PyErr_Clear(); /* the wait fails anyway */
+	return 0;
 }
 
 static int attempt(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	struct py_blocking *blocking = py_blocking_of(waiter);
 	struct search *search = arg;
 	int found;
 
-	py_into_python(blocking);
-	PyList_SetSlice(search->texts, 0, PY_SSIZE_T_MAX, NULL);
-	if (!py_back(blocking))
-		return py_error_from_python(err);
+	if (PY_IN_PYTHON(waiter, err, PyList_SetSlice(search->texts, 0, PY_SSIZE_T_MAX, NULL)) < 0)
+		return -1;
 	found = ntd_machine_read_screen(search->machine, &search->look, waiter, err);
-	if (found || !last)
-		return found;
-	py_into_python(blocking);
-	log_failure(search);
-	return py_back(blocking) ? 0 : py_error_from_python(err);
+	return found || !last ? found : PY_IN_PYTHON(waiter, err, log_failure(search));
 }
 
 static char *observed(const void *arg)

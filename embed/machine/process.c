@@ -10,7 +10,7 @@ PyObject *py_machine_make_process(PyObject *object, unsigned number)
 	return py_call("test_driver.machine.process", "Process", "(OI)", object, number);
 }
 
-PyObject *py_machine_make_pid(PyObject *object, unsigned number)
+static PyObject *make_pid(PyObject *object, unsigned number)
 {
 	pid_t pid = ntd_machine_status(py_machine_self(object)->machine).pid;
 
@@ -18,6 +18,9 @@ PyObject *py_machine_make_pid(PyObject *object, unsigned number)
 		Py_RETURN_NONE;
 	return PyLong_FromLong(pid);
 }
+
+const struct py_machine_kept_attribute py_machine_kept_pid = {
+	.slot = PY_MACHINE_KEPT_PID, .make = make_pid, .passing = true};
 
 /* The exit status, or minus the signal; None while it runs. */
 static PyObject *return_code(const struct ntd_machine_process *process)
@@ -70,7 +73,7 @@ static PyObject *wait_for_process(PyObject *object, PyObject *args)
 				     seconds < 0 ? NTD_FOREVER : ntd_after(ntd_span(seconds)),
 				     waiter, error)))
 		Py_RETURN_TRUE;
-	if (!PyErr_ExceptionMatches(py_state_of(object)->machine_timeout))
+	if (!PyErr_ExceptionMatches(py_state()->machine_timeout))
 		return NULL;
 	PyErr_Clear();
 	Py_RETURN_FALSE;
@@ -91,7 +94,7 @@ static PyObject *write_to_process(PyObject *object, PyObject *bytes)
 	result = ntd_console_write(ntd_machine_console(machine), view.buf, (size_t)len, &error);
 	Py_END_ALLOW_THREADS
 	PyBuffer_Release(&view);
-	return result < 0 ? py_raise(py_state_of(object), error) : PyLong_FromSsize_t(len);
+	return result < 0 ? py_raise(py_state(), error) : PyLong_FromSsize_t(len);
 }
 
 PyMethodDef py_machine_process_methods[] = {

@@ -101,18 +101,18 @@ static int set_root_shell(PyObject *object, PyObject *value, void *closure)
 }
 
 static const struct py_machine_kept_attribute serial_thread = {
-	.slot = PY_KEPT_SERIAL_THREAD, .make = py_machine_make_serial_thread};
+	.slot = PY_MACHINE_KEPT_SERIAL_THREAD, .make = py_machine_make_serial_thread};
 
-static const struct py_machine_kept_attribute shell = {.slot = PY_KEPT_SHELL,
+static const struct py_machine_kept_attribute shell = {.slot = PY_MACHINE_KEPT_SHELL,
 						       .make = py_machine_make_shell};
-static const struct py_machine_kept_attribute monitor = {.slot = PY_KEPT_MONITOR,
+static const struct py_machine_kept_attribute monitor = {.slot = PY_MACHINE_KEPT_MONITOR,
 							 .make = py_machine_make_monitor};
-static const struct py_machine_kept_attribute qmp_client = {.slot = PY_KEPT_QMP_CLIENT,
+static const struct py_machine_kept_attribute qmp_client = {.slot = PY_MACHINE_KEPT_QMP_CLIENT,
 							    .make = py_machine_make_qmp_client};
 
 static const struct py_machine_kept_attribute last_lines = {
-	.slot = PY_KEPT_LAST_LINES, .make = py_machine_make_last_lines, .before = true};
-static const struct py_machine_kept_attribute console_log = {.slot = PY_KEPT_CONSOLE_LOG};
+	.slot = PY_MACHINE_KEPT_LAST_LINES, .make = py_machine_make_last_lines, .before = true};
+static const struct py_machine_kept_attribute console_log = {.slot = PY_MACHINE_KEPT_CONSOLE_LOG};
 static const struct py_value efi_vars = {"efi_vars", get_efi_vars, NULL};
 
 static PyGetSetDef attributes[] = {
@@ -168,7 +168,7 @@ static const char machine_doc[] =
 	"and vsock_host are the sockets of a process that serves a vsock device, for QEMU\n"
 	"and for this host.";
 
-int py_add_qemu_machine_type(PyObject *module, struct py_state *state)
+int py_machine_add_qemu_type(PyObject *module, struct py_state *state)
 {
 	static PyType_Slot slots[] = {
 		{Py_tp_doc, (void *)machine_doc},
@@ -183,7 +183,7 @@ int py_add_qemu_machine_type(PyObject *module, struct py_state *state)
 		.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, /* collected as the base */
 		.slots = slots,
 	};
-	PyMethodDef *const lists[] = {py_qemu_life_methods,
+	PyMethodDef *const lists[] = {py_machine_qemu_life_methods,
 				      py_machine_console_methods,
 				      py_machine_console_line_methods,
 				      py_machine_screen_methods,

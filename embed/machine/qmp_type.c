@@ -25,7 +25,7 @@ PyObject *py_machine_make_qmp_client(PyObject *object, unsigned start)
 
 	if (!ntd_qmp_is_open(qmp) && ntd_machine_status(py_machine_self(object)->machine).pid)
 		Py_RETURN_NONE;
-	self = (struct qmp_object *)PyType_GenericAlloc(py_state_of(object)->qmp_type, 0);
+	self = (struct qmp_object *)PyType_GenericAlloc(py_state()->qmp_type, 0);
 	if (!self)
 		return NULL;
 	self->owner = Py_NewRef(object);
@@ -378,7 +378,7 @@ PyObject *py_machine_wait_for_qmp_event(PyObject *object, PyObject *args, PyObje
 	}
 }
 
-int py_add_qmp_type(PyObject *module, struct py_state *state)
+int py_machine_add_qmp_type(PyObject *module, struct py_state *state)
 {
 	static PyMethodDef methods[] = {
 		PY_METHOD(

@@ -71,7 +71,7 @@ static PyObject *get_tty_text(PyObject *object, PyObject *args, PyObject *kwargs
 	return py_text(&text);
 }
 
-static int fetch_tty(const struct py_text_wait *wait, struct ntd_buf *text,
+static int fetch_tty(const struct py_machine_text_wait *wait, struct ntd_buf *text,
 		     struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	return ntd_machine_tty_text(wait->machine, wait->argument, text, waiter, err);
@@ -80,8 +80,8 @@ static int fetch_tty(const struct py_text_wait *wait, struct ntd_buf *text,
 static PyObject *wait_until_tty_matches(PyObject *object, PyObject *args, PyObject *kwargs)
 {
 	static char *names[] = {"tty", "regexp", "timeout", NULL};
-	struct py_text_wait wait = {.machine = py_machine_self(object)->machine,
-				    .fetch = fetch_tty};
+	struct py_machine_text_wait wait = {.machine = py_machine_self(object)->machine,
+					    .fetch = fetch_tty};
 	_cleanup_pyref_ PyObject *name = NULL;
 	_cleanup_free_ char *shown = NULL, *step = NULL, *last_chance = NULL;
 	double timeout = NTD_DEFAULT_TIMEOUT;
@@ -99,7 +99,7 @@ static PyObject *wait_until_tty_matches(PyObject *object, PyObject *args, PyObje
 	last_chance = ntd_asprintf("Last chance to match /%s/ on TTY%s, which currently contains: ",
 				   shown, wait.argument);
 	wait.last_chance = last_chance;
-	return py_text_wait_run(&wait, regexp, step, timeout);
+	return py_machine_wait_for_match(&wait, regexp, step, timeout);
 }
 
 static PyObject *dump_tty_contents(PyObject *object, PyObject *args, PyObject *kwargs)

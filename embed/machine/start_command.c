@@ -1,14 +1,10 @@
 /* How machines are started and keys are called, for test_driver.machine. */
-#include "embed.h"
+#include "qemu/start_command.h"
+#include "machine/py_machine.h"
 
 #include "guest/screen.h"
 
-const char py_start_command_line_doc[] =
-	"start_command_line(command, monitor, qmp, shell, allow_reboot, vsock=None)\n--\n\n"
-	"The shell command that starts a machine: `command` with QEMU's options for the\n"
-	"sockets.";
-
-PyObject *py_start_command_line_function(PyObject *self, PyObject *args)
+static PyObject *start_command_line(PyObject *self, PyObject *args)
 {
 	_cleanup_path_ struct py_path_arg monitor = {0}, qmp = {0}, shell = {0}, vsock = {0};
 	PyObject *vsock_path = Py_None;
@@ -30,10 +26,7 @@ PyObject *py_start_command_line_function(PyObject *self, PyObject *args)
 	return PyUnicode_DecodeFSDefault(line);
 }
 
-const char py_key_name_doc[] =
-	"key_name(character)\n--\n\nQEMU's name of the key, as send_key() translates it.";
-
-PyObject *py_key_name_function(PyObject *self, PyObject *args)
+static PyObject *key_name(PyObject *self, PyObject *args)
 {
 	_cleanup_free_ char *name = NULL;
 	const char *character;
@@ -44,11 +37,7 @@ PyObject *py_key_name_function(PyObject *self, PyObject *args)
 	return py_text_of(name);
 }
 
-const char py_start_script_name_doc[] =
-	"start_script_name(command, suffix='-vm')\n--\n\n"
-	"The NAME of a command that ends in run-NAME and the suffix, or \"machine\".";
-
-PyObject *py_start_script_name_function(PyObject *self, PyObject *args)
+static PyObject *start_script_name(PyObject *self, PyObject *args)
 {
 	_cleanup_free_ char *name = NULL;
 	const char *command, *suffix = "-vm";
@@ -60,13 +49,25 @@ PyObject *py_start_script_name_function(PyObject *self, PyObject *args)
 }
 
 /* kvm_probe.S */
-extern const char py_kvm_probe[];
-extern const uint32_t py_kvm_probe_size;
+extern const char py_machine_kvm_probe[];
+extern const uint32_t py_machine_kvm_probe_size;
 
-const char py_kvm_probe_doc[] =
-	"kvm_probe()\n--\n\nA boot sector that sees whether KVM works; empty where there is none.";
-
-PyObject *py_kvm_probe_function(PyObject *self, PyObject *unused)
+static PyObject *kvm_probe(PyObject *self, PyObject *unused)
 {
-	return PyBytes_FromStringAndSize(py_kvm_probe, py_kvm_probe_size);
+	return PyBytes_FromStringAndSize(py_machine_kvm_probe, py_machine_kvm_probe_size);
 }
+
+PyMethodDef py_machine_start_functions[] = {
+	{"start_command_line", start_command_line, METH_VARARGS,
+	 "start_command_line(command, monitor, qmp, shell, allow_reboot, vsock=None)\n--\n\n"
+	 "The shell command that starts a machine: `command` with QEMU's options for the\n"
+	 "sockets."},
+	{"key_name", key_name, METH_VARARGS,
+	 "key_name(character)\n--\n\nQEMU's name of the key, as send_key() translates it."},
+	{"start_script_name", start_script_name, METH_VARARGS,
+	 "start_script_name(command, suffix='-vm')\n--\n\n"
+	 "The NAME of a command that ends in run-NAME and the suffix, or \"machine\"."},
+	{"kvm_probe", kvm_probe, METH_NOARGS,
+	 "kvm_probe()\n--\n\nA boot sector that sees whether KVM works; empty where there is none."},
+	{NULL, NULL, 0, NULL},
+};

@@ -2,14 +2,14 @@
 #include "machine/py_machine.h"
 
 /* Whether the pattern is found; -1 with an exception. */
-static int found_in(const struct py_text_wait *wait, PyObject *text)
+static int found_in(const struct py_machine_text_wait *wait, PyObject *text)
 {
 	_cleanup_pyref_ PyObject *match = PyObject_CallMethod(wait->pattern, "search", "O", text);
 
 	return match ? match != Py_None : -1;
 }
 
-static int found_in_a_line(const struct py_text_wait *wait, PyObject *text)
+static int found_in_a_line(const struct py_machine_text_wait *wait, PyObject *text)
 {
 	_cleanup_pyref_ PyObject *lines = PyObject_CallMethod(text, "splitlines", NULL);
 	int found = lines ? 0 : -1;
@@ -20,7 +20,7 @@ static int found_in_a_line(const struct py_text_wait *wait, PyObject *text)
 }
 
 /* -1 with an exception. */
-static int log_last_chance(const struct py_text_wait *wait, PyObject *text)
+static int log_last_chance(const struct py_machine_text_wait *wait, PyObject *text)
 {
 	_cleanup_pyref_ PyObject *lines = PyObject_CallMethod(text, "splitlines", NULL);
 	_cleanup_pyref_ PyObject *comma = PyUnicode_FromString(", ");
@@ -29,12 +29,12 @@ static int log_last_chance(const struct py_text_wait *wait, PyObject *text)
 
 	if (!shown)
 		return -1;
-	ntd_log(ntd_machine_context(wait->machine)->report, NTD_LEVEL_ALWAYS,
-		ntd_machine_name(wait->machine), "%s%s", wait->last_chance, shown);
+	py_log(ntd_machine_context(wait->machine)->report, NTD_LEVEL_ALWAYS,
+	       ntd_machine_name(wait->machine), "%s%s", wait->last_chance, shown);
 	return 0;
 }
 
-static int look(const struct py_text_wait *wait, const struct ntd_buf *bytes, bool last)
+static int look(const struct py_machine_text_wait *wait, const struct ntd_buf *bytes, bool last)
 {
 	_cleanup_pyref_ PyObject *text = py_text(bytes);
 
@@ -49,20 +49,14 @@ static int look(const struct py_text_wait *wait, const struct ntd_buf *bytes, bo
  * drawn. */
 static int attempt(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	struct py_blocking *blocking = py_blocking_of(waiter);
-	struct py_text_wait *wait = arg;
+	struct py_machine_text_wait *wait = arg;
 	int found, status;
 
 	ntd_buf_clear(&wait->seen);
 	status = wait->fetch(wait, &wait->seen, waiter, err);
 	if (status < 0)
 		return (*err)->code == NTD_E_ASSERTION ? NTD_CANNOT_TELL : -1;
-	py_into_python(blocking);
-	found = look(wait, &wait->seen, last);
-	if (found < 0)
-		py_error_from_python(err);
-	if (!py_back(blocking) && found >= 0)
-		found = py_error_from_python(err);
+	found = PY_IN_PYTHON(waiter, err, look(wait, &wait->seen, last));
 	if (found <= 0)
 		return found;
 	return status ? NTD_NOT_YET : ntd_glance_again(&wait->glance, &wait->seen);
@@ -70,14 +64,14 @@ static int attempt(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_e
 
 static char *observed(const void *arg)
 {
-	const struct py_text_wait *wait = arg;
+	const struct py_machine_text_wait *wait = arg;
 	_cleanup_free_ char *excerpt = ntd_excerpt(ntd_buf_bytes(&wait->seen), wait->seen.len);
 
 	return ntd_asprintf("%s%s", *excerpt ? "the text" : "no text", excerpt);
 }
 
-PyObject *py_text_wait_run(struct py_text_wait *wait, PyObject *regexp, const char *step,
-			   double timeout)
+PyObject *py_machine_wait_for_match(struct py_machine_text_wait *wait, PyObject *regexp,
+				    const char *step, double timeout)
 {
 	_cleanup_pyref_ PyObject *pattern = py_regex(regexp, "regexp");
 	const struct ntd_wait how = {.step = step,

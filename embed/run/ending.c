@@ -10,8 +10,9 @@
  *
  * The state below is global because an end is the process's.
  */
+#include "base/forked.h"
 #include "base/thread.h"
-#include "embed.h"
+#include "run/py_run.h"
 
 /* How long Python's own end may take: a thread of the script that never ends must not keep us. */
 #define FINISH_PATIENCE (10 * NTD_SECOND)
@@ -128,8 +129,8 @@ static void end_process(struct ntd_session *session, PyObject *process, int64_t 
 		if (join(process, deadline))
 			return;
 		if (!i)
-			ntd_log(session->report, NTD_LEVEL_WARNING, NULL,
-				"a process of the test script does not end; it is terminated");
+			py_log(session->report, NTD_LEVEL_WARNING, NULL,
+			       "a process of the test script does not end; it is terminated");
 		Py_XDECREF(PyObject_CallMethod(process, methods[i], NULL));
 		deadline = ntd_after(TERMINATE_PATIENCE);
 	}
@@ -217,4 +218,14 @@ void py_ending_finish_script(struct ntd_session *session, int64_t deadline)
 	while (!finish->is_done && !late)
 		late = pthread_cond_clockwait(&finish->done, &finish->mutex, CLOCK_MONOTONIC, &at);
 	pthread_mutex_unlock(&finish->mutex);
+}
+
+/* ---- in a process that the script has forked */
+
+void py_ending_leave_forked(int status)
+{
+	if (!ntd_is_forked())
+		return;
+	py_ending_write_files();
+	_exit(status);
 }

@@ -4,7 +4,7 @@
  * An exception of what is typed, KeyboardInterrupt included, is shown by the prompt, which goes on;
  * a signal that ends the run comes through it as SystemExit.
  */
-#include "embed.h"
+#include "run/py_run.h"
 
 /* Shows the prompt with these names, and `reload` unless the script has one; -1 with SystemExit for
  * exit(). */
@@ -16,7 +16,7 @@ static int prompt(struct py_state *state, PyObject *symbols, const char *banner)
 	_cleanup_pyref_ PyObject *result = NULL;
 
 	if (!repl || !name || !reload || !PyDict_SetDefault(symbols, name, reload) ||
-	    py_script_remember(state) < 0)
+	    py_report_remember_script(state) < 0)
 		return -1;
 	py_log_deliver(state);
 	py_signals_attended(true);
@@ -33,9 +33,9 @@ int py_prompt_run(struct py_state *state)
 	_cleanup_pyref_ PyObject *symbols =
 		PyObject_CallMethod(state->driver, "test_symbols", NULL);
 
-	if (!symbols || py_script_print_symbols(state->driver, symbols) < 0 ||
+	if (!symbols || py_names_print(state->driver, symbols) < 0 ||
 	    prompt(state, symbols, banner) < 0)
-		return py_script_report_exception(state);
+		return py_report_exception(state);
 	return 0;
 }
 
@@ -49,9 +49,9 @@ static bool has_terminal(void)
 void py_prompt_announce_pause(struct py_state *state)
 {
 	if (state->session->config->pause_on_failure && !has_terminal())
-		ntd_log(state->session->report, NTD_LEVEL_WARNING, NULL,
-			"--pause-on-failure needs a terminal as standard input and output; without "
-			"one, a failure ends the run");
+		py_log(state->session->report, NTD_LEVEL_WARNING, NULL,
+		       "--pause-on-failure needs a terminal as standard input and output; without "
+		       "one, a failure ends the run");
 }
 
 /* Whether the exception is a failure of the script. Who ends the run with a signal wants it to
@@ -105,8 +105,8 @@ bool py_prompt_pause_wanted(struct py_state *state)
 int py_prompt_pause_at(struct py_state *state, PyObject *symbols, const char *banner)
 {
 	ntd_session_stop_timer(state->session);
-	ntd_log(state->session->report, NTD_LEVEL_ALWAYS, NULL,
-		"the test failed; the run is paused, its time limit is off");
+	py_log(state->session->report, NTD_LEVEL_ALWAYS, NULL,
+	       "the test failed; the run is paused, its time limit is off");
 	return prompt(state, symbols, banner);
 }
 
@@ -123,13 +123,13 @@ int py_prompt_pause(struct py_state *state, int status)
 	Py_BEGIN_ALLOW_THREADS
 	ntd_session_yield_to_abort(state->session);
 	Py_END_ALLOW_THREADS
-	ntd_log(state->session->report, NTD_LEVEL_ALWAYS, NULL,
-		"the test script failed; the run is paused, its time limit is off");
+	py_log(state->session->report, NTD_LEVEL_ALWAYS, NULL,
+	       "the test script failed; the run is paused, its time limit is off");
 	if (!state->script_symbols)
 		return status;
 	result = prompt(state, state->script_symbols, banner);
 	if (result < 0 && py_signals_ending())
-		return py_script_report_exception(state);
+		return py_report_exception(state);
 	PyErr_Clear(); /* exit() */
 	return status;
 }

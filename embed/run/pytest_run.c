@@ -2,9 +2,9 @@
 #include "base/forked.h"
 #include "base/printable.h"
 #include "guest/evidence.h"
-#include "machine/py_machine.h"
 #include "report/recall.h"
 #include "report/times.h"
+#include "run/py_run.h"
 
 enum { RECALL_LIMIT = 16 << 20 };
 
@@ -52,14 +52,14 @@ static int raise_signal(int number)
 int py_pytest_execute(struct py_state *state)
 {
 	const struct ntd_config *config = state->session->config;
-	struct ntd_nest nest = ntd_nest_begin(state->session->report, NTD_STEP_RUN, NULL,
-					      "run the VM test script");
 	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("test_driver_pytest.run");
 	_cleanup_pyref_ PyObject *arguments = list_of(config->pytest_arguments);
 	_cleanup_pyref_ PyObject *path = PyUnicode_DecodeFSDefault(config->test_script);
 	_cleanup_pyref_ PyObject *status = NULL;
+	struct ntd_nest nest;
 
-	py_log_deliver(state);
+	py_log_begin(&nest, state->session->report, NTD_STEP_RUN, NULL, "run the VM test script",
+		     NULL, false);
 	prepare(state);
 	if (module && arguments && path)
 		status = PyObject_CallMethod(module, "run", "OOO(ii)OOO", state->driver, path,
@@ -67,8 +67,7 @@ int py_pytest_execute(struct py_state *state)
 					     config->restart_dead ? Py_True : Py_False,
 					     config->no_skip ? Py_True : Py_False,
 					     py_prompt_can_pause(state) ? Py_True : Py_False);
-	ntd_nest_end(&nest, !status);
-	py_log_deliver(state);
+	py_log_end(&nest, !status);
 	state->pytest_status = status ? (int)PyLong_AsLong(status) : 1;
 	if (state->pytest_status < 0 && !PyErr_Occurred())
 		return raise_signal(-state->pytest_status);
@@ -92,9 +91,7 @@ static PyObject *begin_test(PyObject *self, PyObject *args)
 
 	if (!PyArg_ParseTuple(args, "s:begin_test", &title) || !is_prepared(state))
 		return NULL;
-	state->test =
-		ntd_nest_begin_full(state->session->report, NTD_STEP_TEST, NULL, title, NULL, true);
-	py_log_deliver(state);
+	py_log_begin(&state->test, state->session->report, NTD_STEP_TEST, NULL, title, NULL, true);
 	return PyLong_FromSize_t(ntd_recall_position(state->recall));
 }
 
@@ -110,8 +107,7 @@ static PyObject *end_test(PyObject *self, PyObject *args)
 		ntd_strv_add(&state->test.attributes, "skipped");
 		ntd_strv_add(&state->test.attributes, skipped);
 	}
-	ntd_nest_end(&state->test, failed);
-	py_log_deliver(state);
+	py_log_end(&state->test, failed);
 	Py_RETURN_NONE;
 }
 
@@ -186,7 +182,7 @@ static PyObject *leave_if_forked(PyObject *self, PyObject *exception)
 		Py_RETURN_NONE;
 	if (exception != Py_None)
 		PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
-	py_forked_end(py_state());
+	py_report_end_forked(py_state());
 	Py_UNREACHABLE();
 }
 

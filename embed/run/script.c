@@ -1,10 +1,7 @@
-/* Running a test script, and telling how it went: exit status and the report of a failure. */
-#include "base/forked.h"
-#include "driver/py_driver.h"
-
-#include <fcntl.h>
-
-static const char script_name[] = "<string>"; /* what tracebacks have always shown */
+/* Reading, compiling and running a test script. All of this runs on the main thread, or on a thread
+ * of the script, with the GIL held.
+ */
+#include "run/py_run.h"
 
 /* ---- compiling */
 
@@ -45,8 +42,8 @@ static PyObject *compile_text(PyObject *text)
 
 	if (utf8 && has_assert(utf8))
 		return py_call("test_driver.assert_rewriting", "compile_script", "(Os)", text,
-			       script_name);
-	code = utf8 ? compile_plainly(text, script_name) : NULL;
+			       PY_SCRIPT_NAME);
+	code = utf8 ? compile_plainly(text, PY_SCRIPT_NAME) : NULL;
 	return code ? PyTuple_Pack(1, code) : NULL;
 }
 
@@ -107,55 +104,6 @@ int py_script_compile(struct py_state *state)
 
 /* ---- running */
 
-static PyObject *names_of(PyObject *objects, const char *prefix, const char *attribute)
-{
-	_cleanup_pyref_ PyObject *names = PyList_New(0), *separator = PyUnicode_FromString(", ");
-
-	for (Py_ssize_t i = 0; names && i < PyList_Size(objects); i++) {
-		_cleanup_pyref_ PyObject *name =
-			PyObject_GetAttrString(PyList_GetItem(objects, i), attribute);
-		_cleanup_pyref_ PyObject *full =
-			name ? PyUnicode_FromFormat("%s%S", prefix, name) : NULL;
-
-		if (!full || PyList_Append(names, full) < 0)
-			return NULL;
-	}
-	return names && separator ? PyUnicode_Join(separator, names) : NULL;
-}
-
-/* The names that are neither machines nor VLANs, in the order in which they were added. */
-static PyObject *general_names(PyObject *symbols)
-{
-	_cleanup_pyref_ PyObject *names = PyList_New(0), *separator = PyUnicode_FromString(", ");
-	struct py_state *state = py_state();
-	PyObject *name, *value;
-	Py_ssize_t position = 0;
-
-	while (names && PyDict_Next(symbols, &position, &name, &value))
-		if (!PyObject_TypeCheck(value, state->base_machine_type) &&
-		    !PyObject_TypeCheck(value, state->vlan_type) && PyList_Append(names, name) < 0)
-			return NULL;
-	return names && separator ? PyUnicode_Join(separator, names) : NULL;
-}
-
-int py_script_print_symbols(PyObject *driver, PyObject *symbols)
-{
-	bool quiet = py_state()->session->config->quiet;
-	_cleanup_pyref_ PyObject *machines = PyObject_GetAttrString(driver, "machines");
-	_cleanup_pyref_ PyObject *vlans = PyObject_GetAttrString(driver, "vlans");
-	_cleanup_pyref_ PyObject *machine_names = machines ? names_of(machines, "", "name") : NULL;
-	_cleanup_pyref_ PyObject *vlan_names = vlans ? names_of(vlans, "vlan", "nr") : NULL;
-	_cleanup_pyref_ PyObject *others = general_names(symbols);
-
-	if (!machine_names || !vlan_names || !others)
-		return -1;
-	if (quiet)
-		return 0;
-	PySys_FormatStdout("additionally exposed symbols:\n    %U,\n    %U,\n    %U\n",
-			   machine_names, vlan_names, others);
-	return PyErr_Occurred() ? -1 : 0;
-}
-
 static int execute_parts(PyObject *symbols, PyObject *parts)
 {
 	for (Py_ssize_t i = 0; i < PyTuple_Size(parts); i++) {
@@ -181,13 +129,13 @@ int py_script_execute_code(PyObject *driver, PyObject *parts)
 	if (!step)
 		return -1;
 	symbols = PyObject_CallMethod(driver, "test_symbols", NULL);
-	if (symbols && py_script_print_symbols(driver, symbols) == 0 &&
+	if (symbols && py_names_print(driver, symbols) == 0 &&
 	    PyDict_SetItemString(symbols, "__builtins__", PyEval_GetBuiltins()) == 0) {
 		if (state->session->config->pause_on_failure)
 			Py_XSETREF(state->script_symbols, Py_NewRef(symbols));
-		py_driver_warn_of_alias(symbols, parts);
+		py_names_warn_of_alias(symbols, parts);
 		result = execute_parts(symbols, parts);
-		py_forked_end(state);
+		py_report_end_forked(state);
 	}
 	py_step_leave(step);
 	return PyErr_Occurred() ? -1 : result; /* also when the step has not been left */
@@ -200,213 +148,14 @@ int py_script_execute(struct py_state *state)
 		       : py_script_execute_code(state->driver, state->script_code);
 }
 
-/* ---- telling about a failure */
-
-static long line_of(PyObject *traceback)
+void py_script_cancel_own_timer(PyObject *driver)
 {
-	_cleanup_pyref_ PyObject *number = PyObject_GetAttrString(traceback, "tb_lineno");
-	long line = number ? PyLong_AsLong(number) : 0;
+	_cleanup_pyref_ PyObject *timer = Py_XNewRef(py_value_own(driver, "race_timer"));
+	_cleanup_pyref_ PyObject *result =
+		timer ? PyObject_CallMethod(timer, "cancel", NULL) : NULL;
 
-	PyErr_Clear();
-	return line;
-}
-
-/* The frame's file and function; false when they cannot be had. */
-static bool place_of(PyObject *traceback, PyObject **file, PyObject **function)
-{
-	_cleanup_pyref_ PyObject *frame = PyObject_GetAttrString(traceback, "tb_frame");
-	_cleanup_pyref_ PyObject *code = frame ? PyObject_GetAttrString(frame, "f_code") : NULL;
-
-	*file = code ? PyObject_GetAttrString(code, "co_filename") : NULL;
-	*function = code ? PyObject_GetAttrString(code, "co_name") : NULL;
-	return *file && *function;
-}
-
-/* Of an error that a subtest has told this is the traceback only. */
-static void log_error(struct py_state *state, PyObject *exception, const char *text)
-{
-	if (py_step_told_by_subtest(exception))
-		ntd_log_subtest_error(state->session->report, text);
-	else
-		ntd_log_test_error(state->session->report, text);
-}
-
-static char *source_line(struct py_state *state, long number)
-{
-	_cleanup_pyref_ PyObject *lines =
-		PyObject_CallMethod(state->script_text, "splitlines", NULL);
-	PyObject *line = lines && number >= 1 ? PyList_GetItem(lines, number - 1) : NULL;
-	_cleanup_pyref_ PyObject *stripped = line ? PyObject_CallMethod(line, "strip", NULL) : NULL;
-	const char *text = stripped ? PyUnicode_AsUTF8(stripped) : NULL;
-
-	PyErr_Clear();
-	return ntd_strdup(text ? text : "");
-}
-
-/* The frames of the script itself, each with its source line. */
-static void report_frames(struct py_state *state, PyObject *exception)
-{
-	_cleanup_pyref_ PyObject *traceback = PyException_GetTraceback(exception);
-
-	while (traceback && traceback != Py_None) {
-		_cleanup_pyref_ PyObject *file = NULL, *function = NULL;
-		long number = line_of(traceback);
-
-		if (place_of(traceback, &file, &function) &&
-		    PyUnicode_CompareWithASCIIString(file, script_name) == 0) {
-			_cleanup_free_ char *source = source_line(state, number);
-			_cleanup_free_ char *text =
-				ntd_asprintf("  File \"%s\", line %ld, in %s\n    %s", script_name,
-					     number, PyUnicode_AsUTF8(function), source);
-
-			log_error(state, exception, text);
-		}
-		PyErr_Clear();
-		Py_SETREF(traceback, PyObject_GetAttrString(traceback, "tb_next"));
-	}
-	PyErr_Clear();
-}
-
-static void report_assertion(struct py_state *state, PyObject *exception)
-{
-	_cleanup_free_ char *message = py_shown_text(exception);
-	_cleanup_pyref_ PyObject *name =
-		PyObject_GetAttrString((PyObject *)Py_TYPE(exception), "__name__");
-	_cleanup_free_ char *text = NULL;
-
-	log_error(state, exception, "Traceback (most recent call last):");
-	report_frames(state, exception);
-	text = ntd_asprintf("\n%s: %s", name ? PyUnicode_AsUTF8(name) : "", message ? message : "");
-	PyErr_Clear();
-	log_error(state, exception, text);
-	py_log_deliver(state);
-}
-
-int py_script_remember(struct py_state *state)
-{
-	_cleanup_pyref_ PyObject *linecache = NULL, *cache = NULL, *lines = NULL, *entry = NULL;
-
-	if (!state->script_text) /* it is a directory */
-		return 0;
-	linecache = PyImport_ImportModule("linecache");
-	cache = linecache ? PyObject_GetAttrString(linecache, "cache") : NULL;
-	lines = cache ? PyObject_CallMethod(state->script_text, "splitlines", "i", true) : NULL;
-	entry = lines ? Py_BuildValue("(nOOs)", PyUnicode_GetLength(state->script_text), Py_None,
-				      lines, script_name)
-		      : NULL;
-	return entry ? PyMapping_SetItemString(cache, script_name, entry) : -1;
-}
-
-/* The whole traceback as text, or NULL without one. */
-static char *whole_traceback(struct py_state *state, PyObject *exception)
-{
-	_cleanup_pyref_ PyObject *lines = NULL, *text = NULL;
-	_cleanup_pyref_ PyObject *empty = PyUnicode_FromString("");
-	char *shown;
-
-	if (py_script_remember(state) < 0)
-		PyErr_Clear();
-	lines = py_call("traceback", "format_exception", "(O)", exception);
-	text = lines && empty ? PyUnicode_Join(empty, lines) : NULL;
-	shown = text ? py_shown_text(text) : NULL;
-	PyErr_Clear();
-	return shown;
-}
-
-static void report_whole(struct py_state *state, PyObject *exception, bool test_error)
-{
-	_cleanup_free_ char *text = whole_traceback(state, exception);
-	size_t len = text ? strlen(text) : 0;
-
-	if (!text)
-		return;
-	if (test_error) {
-		if (len && text[len - 1] == '\n')
-			text[len - 1] = '\0';
-		log_error(state, exception, text);
-		py_log_deliver(state);
-	} else {
-		PySys_FormatStderr("%s", text);
-	}
-}
-
-/* ---- exit status */
-
-/* sys.exit(n): n; None: 0; anything else is printed, and 1. */
-int py_script_exit_status(PyObject *exception)
-{
-	_cleanup_pyref_ PyObject *code = PyObject_GetAttrString(exception, "code");
-	long status = 1;
-
-	if (code == Py_None)
-		return 0;
-	if (code && PyLong_Check(code))
-		status = PyLong_AsLong(code);
-	else if (code)
-		PySys_FormatStderr("%S\n", code);
-	PyErr_Clear();
-	return (int)(status & 0xff);
-}
-
-/* Of a run that failed by itself, what the machines can still tell is kept. Returns the exit
- * status: another one when this is ended by a signal. */
-static int collect_evidence(struct py_state *state, int status)
-{
-	int result;
-
-	if (!status || status == 128 + SIGINT || py_signals_ending() || ntd_is_forked() ||
-	    state->session->config->interactive)
-		return status;
-	if (!PY_BLOCKING_CALL(result, ntd_session_collect(state->session, waiter, error)))
-		return py_script_report_exception(state);
-	return status;
-}
-
-/* With --debug-hook-attach, a debugger may look at the failure while the machines still run.
- * Returns the exit status: another one when the wait for it is ended by a signal. */
-static int break_after(struct py_state *state, PyObject *exception, int status)
-{
-	_cleanup_pyref_ PyObject *debug = NULL, *result = NULL;
-
-	if (!state->driver || !state->session->config->debug_hook_attach || ntd_is_forked() ||
-	    !PyErr_GivenExceptionMatches(exception, PyExc_Exception))
-		return status;
-	debug = PyObject_GetAttrString(state->driver, "debug");
-	result = debug ? PyObject_CallMethod(debug, "post_mortem", "O", exception) : NULL;
-	if (!result && !PyErr_ExceptionMatches(PyExc_Exception))
-		return py_script_report_exception(state);
-	if (!result)
-		PyErr_Print();
-	return status;
-}
-
-int py_script_report_exception(struct py_state *state)
-{
-	PyObject *type, *exception, *traceback;
-	int status = 1, collected;
-
-	PyErr_Fetch(&type, &exception, &traceback);
-	PyErr_NormalizeException(&type, &exception, &traceback);
-	if (traceback)
-		PyException_SetTraceback(exception, traceback);
-	if (PyErr_GivenExceptionMatches(exception, PyExc_SystemExit)) {
-		status = py_script_exit_status(exception);
-	} else if (PyErr_GivenExceptionMatches(exception, state->requested_assertion_failed) &&
-		   !ntd_is_forked()) {
-		report_assertion(state, exception);
-	} else {
-		report_whole(state, exception,
-			     PyErr_GivenExceptionMatches(exception, state->machine_error) &&
-				     !ntd_is_forked());
-		if (PyErr_GivenExceptionMatches(exception, PyExc_KeyboardInterrupt))
-			status = 128 + SIGINT;
-	}
-	collected = collect_evidence(state, status);
-	status = collected == status ? break_after(state, exception, status) : collected;
-	Py_XDECREF(type);
-	Py_XDECREF(exception);
-	Py_XDECREF(traceback);
-	return status;
+	if (timer && !result)
+		PyErr_WriteUnraisable(driver);
 }
 
 int py_script_run(struct py_state *state)
@@ -418,15 +167,14 @@ int py_script_run(struct py_state *state)
 	result = PyObject_CallMethod(state->driver, "run_tests", NULL);
 	if (!result) {
 		bool pause = py_prompt_pause_wanted(state);
-		int status = py_script_report_exception(state);
+		int status = py_report_exception(state);
 
-		py_driver_cancel_own_timer(state->driver);
+		py_script_cancel_own_timer(state->driver);
 		return pause ? py_prompt_pause(state, status) : status;
 	}
-	py_driver_cancel_own_timer(state->driver);
+	py_script_cancel_own_timer(state->driver);
 	if (!state->pytest_status)
-		ntd_log(state->session->report, NTD_LEVEL_INFO, NULL,
-			"test script finished in %.2fs", ntd_seconds(ntd_now() - began));
-	py_log_deliver(state);
+		py_log(state->session->report, NTD_LEVEL_INFO, NULL,
+		       "test script finished in %.2fs", ntd_seconds(ntd_now() - began));
 	return state->pytest_status;
 }

@@ -3,7 +3,7 @@
  * Most scripts are programs, and start without a look at their syntax: only where a line defines
  * something that could be a test, or a comment says the style, is test_driver_pytest.style asked.
  */
-#include "embed.h"
+#include "run/py_run.h"
 
 #include <sys/stat.h>
 
@@ -39,9 +39,8 @@ static int decide(struct py_state *state, enum ntd_mode mode, enum ntd_level lev
 	state->mode = mode;
 	free(state->mode_reason);
 	state->mode_reason = ntd_strdup(why);
-	ntd_log(state->session->report, level, NULL, "the test script is %s style: %s", names[mode],
-		why);
-	py_log_deliver(state);
+	py_log(state->session->report, level, NULL, "the test script is %s style: %s", names[mode],
+	       why);
 	return 0;
 }
 

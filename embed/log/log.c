@@ -1,0 +1,63 @@
+/* How embed/ logs. Emitting an event waits for nothing; the wait for the log to be written comes
+ * after it, without the GIL, so that lines of the log keep their place among what the script itself
+ * prints, and a log that nobody reads stops the thread that logs and no other.
+ */
+#include "log/py_log.h"
+
+void py_log_deliver(struct py_state *state)
+{
+	if (!ntd_session_is_settled(state->session)) {
+		Py_BEGIN_ALLOW_THREADS
+		ntd_session_settle(state->session);
+		Py_END_ALLOW_THREADS
+	}
+	py_logger_deliver(state);
+}
+
+void py_log_emit(struct ntd_report *report, const struct ntd_event *event)
+{
+	ntd_report_emit(report, event);
+	py_log_deliver(py_state());
+}
+
+void py_log(struct ntd_report *report, enum ntd_level level, const char *machine, const char *fmt,
+	    ...)
+{
+	_cleanup_free_ char *text = NULL;
+	va_list args;
+
+	va_start(args, fmt);
+	text = ntd_vasprintf(fmt, args);
+	va_end(args);
+	ntd_log(report, level, machine, "%s", text);
+	py_log_deliver(py_state());
+}
+
+void py_log_test_error(struct ntd_report *report, const char *text, bool told)
+{
+	if (told)
+		ntd_log_subtest_error(report, text);
+	else
+		ntd_log_test_error(report, text);
+	py_log_deliver(py_state());
+}
+
+void py_log_begin(struct ntd_nest *nest, struct ntd_report *report, enum ntd_step step,
+		  const char *machine, const char *text, char **attributes, bool subtest)
+{
+	*nest = ntd_nest_begin_full(report, step, machine, text, attributes, subtest);
+	py_log_deliver(py_state());
+}
+
+void py_log_begin_of(struct ntd_nest *nest, struct ntd_machine *machine, enum ntd_step step,
+		     const char *text)
+{
+	*nest = ntd_machine_step_begin(machine, step, text);
+	py_log_deliver(py_state());
+}
+
+void py_log_end(struct ntd_nest *nest, bool failed)
+{
+	ntd_nest_end(nest, failed);
+	py_log_deliver(py_state());
+}
