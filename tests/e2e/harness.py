@@ -33,6 +33,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 DRIVER = Path(os.environ.get("NTD_DRIVER", ROOT / "build/nixos-test-driver")).resolve()
+IS_SANITIZED = bool(re.search(rb"__(asan|tsan)_init", DRIVER.read_bytes()))  # then it takes several times as long
 SANDBOX = ROOT / "tests/guests/container/sandbox"
 MARK = "NTD_E2E"
 LEAVE_SECONDS = 2

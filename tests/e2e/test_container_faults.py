@@ -53,10 +53,14 @@ def test_its_environment_has_three_variables(box, tmp_path):
 @pytest.mark.parametrize("actions, text", [
     (("print=cannot do it", "exit=3"), r"it exited with code 3 before the container had booted; last console lines:\n.*cannot do it"),
     (("die=9",), r"it was killed by signal 9 \(Killed\) before"),
-    ((*BOOTED, "exit=0"), "it exited with code 0"),
+    ((*BOOTED, "wait={go}", "exit=0"), "it exited with code 0"),
 ])
-def test_its_end_is_told(box, actions, text):
-    result = harness.run('box.succeed("sleep 1000")', containers=box(*actions), status=1)
+def test_its_end_is_told(box, tmp_path, actions, text):
+    """A container that has booted ends only once a command runs: a command that begins after the end but before the
+    driver has noticed it has another message."""
+    go = shlex.quote(str(tmp_path / "go"))
+    actions = [action.replace("{go}", str(tmp_path / "go")) for action in actions]
+    result = harness.run(f"box.succeed({f'touch {go}; sleep 1000'!r})", containers=box(*actions), status=1)
     assert re.search("machine 'box': systemd-nspawn process exited unexpectedly: " + text, result.log, re.S)
 
 
