@@ -103,7 +103,7 @@ static int run_in_python(struct ntd_session *session, char **argv)
 	}
 	state = py_state();
 	state->session = session;
-	session->finish_script = py_ending_finish_script;
+	session->ending.finish_script = py_ending_finish_script;
 	if (py_signals_install(session, &error) < 0 || py_forked_watch(state, &error) < 0)
 		return fail(error);
 	if (py_script_compile(state) < 0)

@@ -13,6 +13,7 @@
 #include "base/thread.h"
 #include "base/tree.h"
 #include "session/failure.h"
+#include "session/session.h"
 
 #include <assert.h>
 #include <signal.h>
@@ -34,80 +35,46 @@ static_assert(EVIDENCE_PATIENCE + CONTAINER_GRACE + GONE_PATIENCE + SCRIPT_PATIE
 		      END_PATIENCE,
 	      "the steps of an end have time enough");
 
-/* ---- limits of time */
-
-static void deadline_expired(struct ntd_timer *timer)
+/* Tells the keeper when to kill this process. */
+static void set_gone_by(struct ntd_session *session, int64_t gone_by)
 {
-	struct ntd_deadline *deadline = ntd_container_of(timer, struct ntd_deadline, timer);
-
-	deadline->running = false;
-	deadline->session->timed_out = true;
-	ntd_session_abort(deadline->session, SIGTERM, NTD_TIMEOUT_REACHED);
-}
-
-static void tell_keeper(struct ntd_session *session, int64_t gone_by)
-{
-	session->gone_by = gone_by;
+	session->ending.gone_by = gone_by;
 	ntd_keeper_limit(session->keeper, gone_by);
 }
 
-/* What a script does to its limit does not prolong an end that has begun. */
-static void set_limit(const struct ntd_deadline *deadline, int64_t gone_by)
+void ntd_session_expect_end(struct ntd_session *session, int64_t at)
 {
-	struct ntd_session *session = deadline->session;
-
-	if (deadline == &session->deadline && !session->ending)
-		tell_keeper(session, gone_by);
+	if (!session->ending.begun)
+		set_gone_by(session,
+			    at < NTD_FOREVER - END_PATIENCE ? at + END_PATIENCE : NTD_FOREVER);
 }
 
-static void set_deadline(void *arg)
+void ntd_ending_init(struct ntd_ending *ending)
 {
-	struct ntd_deadline *deadline = arg;
-	int64_t span = ntd_span(deadline->seconds);
-
-	deadline->timer.expired = deadline_expired;
-	ntd_timer_set(deadline->session->loop, &deadline->timer, ntd_after(span));
-	deadline->running = true;
-	set_limit(deadline, span == NTD_FOREVER ? NTD_FOREVER : ntd_after(span + END_PATIENCE));
-}
-
-static void cancel_deadline(void *arg)
-{
-	struct ntd_deadline *deadline = arg;
-
-	ntd_timer_cancel(&deadline->timer);
-	deadline->running = false;
-}
-
-static void lift_deadline(void *arg)
-{
-	struct ntd_deadline *deadline = arg;
-
-	cancel_deadline(deadline);
-	set_limit(deadline, NTD_FOREVER);
-}
-
-void ntd_deadline_start(struct ntd_deadline *deadline)
-{
-	ntd_loop_call(deadline->session->loop, set_deadline, deadline);
-}
-
-void ntd_deadline_stop(struct ntd_deadline *deadline)
-{
-	ntd_loop_call(deadline->session->loop, lift_deadline, deadline);
-}
-
-void ntd_session_stop_timer(struct ntd_session *session)
-{
-	ntd_deadline_stop(&session->deadline);
+	*ending = (struct ntd_ending){.gone_by = NTD_FOREVER};
+	ending->has_terminal = tcgetattr(STDIN_FILENO, &ending->terminal_mode) == 0;
 }
 
 /* ---- steps of both ends */
 
+int ntd_session_collect(struct ntd_session *session, struct ntd_waiter *waiter,
+			struct ntd_error **err)
+{
+	struct ntd_failure failure = {.loop = session->loop,
+				      .report = session->report,
+				      .output_dir = session->config->output_dir};
+	_cleanup_free_ struct ntd_machine **machines = NULL;
+
+	if (atomic_exchange(&session->ending.collected, true))
+		return 0;
+	failure.machines = machines = ntd_session_machines(session, &failure.count);
+	return ntd_failure_collect(&failure, waiter, err);
+}
+
 void ntd_session_restore_terminal(const struct ntd_session *session)
 {
-	if (session->has_terminal && tcgetpgrp(STDIN_FILENO) == getpgrp())
-		tcsetattr(STDIN_FILENO, TCSANOW, &session->terminal_mode);
+	if (session->ending.has_terminal && tcgetpgrp(STDIN_FILENO) == getpgrp())
+		tcsetattr(STDIN_FILENO, TCSANOW, &session->ending.terminal_mode);
 }
 
 /* A thread of the script may still be at work, and would start its machine again; one that it makes
@@ -143,8 +110,17 @@ static void stop_networks(struct ntd_session *session)
 
 void ntd_session_tell_status(struct ntd_session *session, int status)
 {
-	if (!atomic_exchange(&session->status_told, true))
+	if (!atomic_exchange(&session->ending.status_told, true))
 		ntd_report_run_end(session->report, status);
+}
+
+/* The keeper's limit stays: it is for the end, too. */
+static void cancel_deadline(void *arg)
+{
+	struct ntd_deadline *deadline = arg;
+
+	ntd_timer_cancel(&deadline->timer);
+	deadline->running = false;
 }
 
 void ntd_session_clean_up(struct ntd_session *session)
@@ -153,7 +129,6 @@ void ntd_session_clean_up(struct ntd_session *session)
 
 	ntd_session_yield_to_abort(session);
 	nest = ntd_nest_begin(session->report, NTD_STEP_CLEANUP, NULL, "cleanup");
-	/* The keeper's limit stays: it is for the end, too. */
 	ntd_loop_call(session->loop, cancel_deadline, &session->deadline);
 	release_machines(session, NTD_FOREVER);
 	stop_networks(session);
@@ -165,14 +140,15 @@ void ntd_session_clean_up(struct ntd_session *session)
 
 static int status_of(const struct ntd_session *session)
 {
-	return session->end_signal ? 128 + session->end_signal : session->end_status;
+	return session->ending.signal ? 128 + session->ending.signal : session->ending.status;
 }
 
 static void tell_why(struct ntd_session *session)
 {
-	if (session->end_reason)
-		ntd_log(session->report, session->end_signal ? NTD_LEVEL_ERROR : NTD_LEVEL_WARNING,
-			NULL, "%s", session->end_reason);
+	if (session->ending.reason)
+		ntd_log(session->report,
+			session->ending.signal ? NTD_LEVEL_ERROR : NTD_LEVEL_WARNING, NULL, "%s",
+			session->ending.reason);
 }
 
 static void collect_evidence(struct ntd_session *session)
@@ -180,7 +156,7 @@ static void collect_evidence(struct ntd_session *session)
 	struct ntd_waiter waiter = {.deadline = ntd_after(EVIDENCE_PATIENCE)};
 	_cleanup_error_ struct ntd_error *error = NULL;
 
-	if (session->timed_out)
+	if (session->ending.timed_out)
 		ntd_session_collect(session, &waiter, &error);
 }
 
@@ -191,8 +167,8 @@ static void release_soon(struct ntd_session *session)
 
 static void finish_script(struct ntd_session *session)
 {
-	if (session->finish_script)
-		session->finish_script(session, ntd_after(SCRIPT_PATIENCE));
+	if (session->ending.finish_script)
+		session->ending.finish_script(session, ntd_after(SCRIPT_PATIENCE));
 }
 
 static void remove_sockets(struct ntd_session *session)
@@ -209,7 +185,7 @@ static void end_report(struct ntd_session *session)
 
 static void stop_keeper(struct ntd_session *session)
 {
-	ntd_keeper_stop(session->keeper, session->gone_by);
+	ntd_keeper_stop(session->keeper, session->ending.gone_by);
 }
 
 static void restore_terminal(struct ntd_session *session)
@@ -233,12 +209,12 @@ __attribute__((noreturn)) static void leave(const struct ntd_session *session)
 	struct sigaction deadly = {.sa_handler = SIG_DFL};
 	sigset_t set;
 
-	if (session->end_signal) {
-		sigaction(session->end_signal, &deadly, NULL);
+	if (session->ending.signal) {
+		sigaction(session->ending.signal, &deadly, NULL);
 		sigemptyset(&set);
-		sigaddset(&set, session->end_signal);
+		sigaddset(&set, session->ending.signal);
 		pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-		kill(getpid(), session->end_signal);
+		kill(getpid(), session->ending.signal);
 	}
 	_exit(status_of(session));
 }
@@ -257,12 +233,12 @@ static void end_without_main_thread(struct ntd_session *session, int signal, int
 {
 	pthread_t thread;
 
-	if (atomic_exchange(&session->ending, true))
+	if (atomic_exchange(&session->ending.begun, true))
 		return;
-	session->end_signal = signal;
-	session->end_status = status;
-	session->end_reason = reason;
-	tell_keeper(session, ntd_earlier(session->gone_by, ntd_after(END_PATIENCE)));
+	session->ending.signal = signal;
+	session->ending.status = status;
+	session->ending.reason = reason;
+	set_gone_by(session, ntd_earlier(session->ending.gone_by, ntd_after(END_PATIENCE)));
 	if (ntd_thread_start(&thread, "end", end_main, session, NULL) < 0)
 		leave(session);
 	pthread_detach(thread);
@@ -280,7 +256,7 @@ void ntd_session_leave(struct ntd_session *session, int status, const char *reas
 
 void ntd_session_yield_to_abort(struct ntd_session *session)
 {
-	while (session->ending &&
-	       !(session->has_finisher && pthread_equal(session->finisher, pthread_self())))
+	while (session->ending.begun && !(session->ending.has_finisher &&
+					  pthread_equal(session->ending.finisher, pthread_self())))
 		pause();
 }

@@ -27,22 +27,22 @@ struct collector {
 
 /* ---- where to */
 
-static char *failure_directory(const struct ntd_session *session)
+static char *failure_directory(const char *output_dir)
 {
-	return ntd_asprintf("%s/failure", session->config->output_dir);
+	return ntd_asprintf("%s/failure", output_dir);
 }
 
-/* The name, unless it would lead elsewhere; machines of one name get numbers. */
-static char *machine_directory(const struct ntd_session *session,
-			       struct ntd_machine *const *machines, size_t index)
+/* Named after the machine, unless that name would lead elsewhere; machines of one name get
+ * numbers. */
+static char *machine_directory(const struct ntd_failure *failure, size_t index)
 {
-	const char *name = ntd_machine_name(machines[index]);
-	_cleanup_free_ char *base = failure_directory(session);
+	const char *name = ntd_machine_name(failure->machines[index]);
+	_cleanup_free_ char *base = failure_directory(failure->output_dir);
 	const char *dot = *name == '.' ? "_" : "";
 	size_t same = 1;
 
 	for (size_t i = 0; i < index; i++)
-		same += !strcmp(ntd_machine_name(machines[i]), name);
+		same += !strcmp(ntd_machine_name(failure->machines[i]), name);
 	if (same > 1)
 		return ntd_asprintf("%s/%s%s-%zu", base, dot, name, same);
 	return ntd_asprintf("%s/%s%s", base, dot, name);
@@ -84,21 +84,18 @@ static void *collector_main(void *arg)
 }
 
 /* One for each machine that was started, *count in all. */
-static struct collector *assign(struct ntd_session *session, struct collection *collection,
+static struct collector *assign(const struct ntd_failure *failure, struct collection *collection,
 				size_t *count)
 {
-	size_t machine_count;
-	_cleanup_free_ struct ntd_machine **machines =
-		ntd_session_machines(session, &machine_count);
-	struct collector *collectors = ntd_calloc(machine_count, sizeof *collectors);
+	struct collector *collectors = ntd_calloc(failure->count, sizeof *collectors);
 
 	*count = 0;
-	for (size_t i = 0; i < machine_count; i++)
-		if (ntd_machine_was_started(machines[i]))
-			collectors[(*count)++] = (struct collector){
-				.collection = collection,
-				.machine = machines[i],
-				.directory = machine_directory(session, machines, i)};
+	for (size_t i = 0; i < failure->count; i++)
+		if (ntd_machine_was_started(failure->machines[i]))
+			collectors[(*count)++] =
+				(struct collector){.collection = collection,
+						   .machine = failure->machines[i],
+						   .directory = machine_directory(failure, i)};
 	return collectors;
 }
 
@@ -122,22 +119,20 @@ static int run_collectors(struct collection *collection, struct collector *colle
 	return result;
 }
 
-int ntd_session_collect(struct ntd_session *session, struct ntd_waiter *waiter,
+int ntd_failure_collect(const struct ntd_failure *failure, struct ntd_waiter *waiter,
 			struct ntd_error **err)
 {
-	_cleanup_free_ char *directory = failure_directory(session);
+	_cleanup_free_ char *directory = failure_directory(failure->output_dir);
 	_cleanup_free_ struct collector *collectors = NULL;
 	struct collection collection = {.request = {.begin = begin, .abandon = abandon},
-					.loop = session->loop};
+					.loop = failure->loop};
 	size_t count;
 	int result = 0;
 
-	if (atomic_exchange(&session->collected, true))
-		return 0;
 	collection.limits.cancel_fd = eventfd(0, EFD_CLOEXEC);
-	collectors = assign(session, &collection, &count);
+	collectors = assign(failure, &collection, &count);
 	if (count && collection.limits.cancel_fd >= 0) {
-		ntd_log(session->report, NTD_LEVEL_INFO, NULL,
+		ntd_log(failure->report, NTD_LEVEL_INFO, NULL,
 			"collecting what is known of the machines in %s", directory);
 		result = run_collectors(&collection, collectors, count, waiter, err);
 	}
@@ -180,13 +175,11 @@ static void remove_evidence(const char *path)
 	clear(path, ntd_evidence_remove);
 }
 
-void ntd_session_forget_last_run(const struct ntd_session *session)
+void ntd_failure_forget(const char *output_dir)
 {
-	_cleanup_free_ char *failure = failure_directory(session);
-	_cleanup_free_ char *logs = ntd_asprintf("%s/console-logs", session->config->output_dir);
+	_cleanup_free_ char *failure = failure_directory(output_dir);
+	_cleanup_free_ char *logs = ntd_asprintf("%s/console-logs", output_dir);
 
-	if (!session->config->output_given)
-		return;
 	clear(failure, remove_evidence);
 	clear(logs, remove_log);
 }

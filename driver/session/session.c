@@ -1,14 +1,13 @@
-#include "session/failure.h"
+/* The beginning and the last end of a run, on the main thread: places, report and sinks, loop; then
+ * VLANs and machines as the configuration has them.
+ */
+#include "session/session.h"
 
-#include "base/forked.h"
-#include "base/text.h"
 #include "base/tree.h"
-#include "guest/retry.h"
+#include "session/failure.h"
 #include "session/sandbox.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 #include <sys/stat.h>
 
 /* ---- opening */
@@ -52,13 +51,8 @@ static int open_sinks(struct ntd_session *session, struct ntd_error **err)
 	return config->events ? open_events(session, err) : 0;
 }
 
-static void save_terminal(struct ntd_session *session)
-{
-	session->has_terminal = tcgetattr(STDIN_FILENO, &session->terminal_mode) == 0;
-}
-
-/* In the run-time directory itself, or in a part of it while other runs use that, too. State that
- * is kept is where it was left, or is another run's. */
+/* Finds the directories of sockets and state: the run-time directory itself, or a part of it while
+ * another run uses that. State that is kept stays where it was left, unless another run has it. */
 static int find_place(struct ntd_session *session, struct ntd_error **err)
 {
 	const struct ntd_config *config = session->config;
@@ -85,15 +79,14 @@ int ntd_session_open(struct ntd_session *session, const struct ntd_config *confi
 	*session = (struct ntd_session){
 		.config = config,
 		.keeper = keeper,
-		.gone_by = NTD_FOREVER,
 		.deadline = {.session = session, .seconds = config->global_timeout},
 		.claim = {.fd = -1},
 		.out_fd = -1};
-	pthread_mutex_init(&session->mutex, NULL);
+	ntd_ending_init(&session->ending);
+	pthread_mutex_init(&session->members.mutex, NULL);
 	session->environment = ntd_environment_new(environ);
 	if (config->output_given)
 		session->out_fd = open(config->output_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	save_terminal(session);
 	if (find_place(session, err) < 0)
 		return -1;
 	if (session->sockets.temporary)
@@ -110,17 +103,12 @@ int ntd_session_open(struct ntd_session *session, const struct ntd_config *confi
 
 void ntd_session_close(struct ntd_session *session)
 {
-	for (size_t i = 0; i < session->machines.count; i++)
-		ntd_machine_free(session->machines.items[i]);
-	ntd_vec_free(&session->machines);
+	ntd_members_free_machines(&session->members);
 	ntd_close_fd(&session->out_fd);
-	ntd_vec_free(&session->vlans);
 	ntd_children_free(session->children);
 	ntd_loop_free(session->loop);
 	ntd_report_free(session->report);
-	for (size_t i = 0; i < session->reports.count; i++)
-		ntd_report_free(session->reports.items[i]);
-	ntd_vec_free(&session->reports);
+	ntd_members_free_reports(&session->members);
 	if (session->sockets.temporary)
 		ntd_tree_remove(session->sockets.path, NULL);
 	ntd_claim_leave(&session->claim);
@@ -129,63 +117,10 @@ void ntd_session_close(struct ntd_session *session)
 	ntd_environment_free(session->environment);
 	free(session->elsewhere);
 	ntd_claim_close(&session->claim);
-	pthread_mutex_destroy(&session->mutex);
+	pthread_mutex_destroy(&session->members.mutex);
 }
 
-/* ---- VLANs and machines */
-
-/* Without it containers still reach each other, which may be all that a test needs. */
-static void add_tap(struct ntd_session *session, struct ntd_vlan *vlan, struct ntd_report *report)
-{
-	_cleanup_error_ struct ntd_error *error = NULL;
-
-	if (session->taps && ntd_vlan_add_tap(vlan, &error) < 0)
-		ntd_log(report, NTD_LEVEL_WARNING, NULL, "vlan %d: %s", ntd_vlan_number(vlan),
-			error->message);
-}
-
-struct ntd_vlan *ntd_session_add_vlan(struct ntd_session *session, int number, const char *base,
-				      struct ntd_report *report, struct ntd_error **err)
-{
-	_cleanup_free_ char *directory =
-		ntd_asprintf("%s/vde%d.ctl", base ? base : session->sockets.path, number);
-	_cleanup_free_ char *variable = ntd_asprintf("QEMU_VDE_SOCKET_%d", number);
-	struct ntd_vlan *vlan;
-
-	ntd_keeper_sweep(session->keeper, directory); /* which leaves one that is in use */
-	vlan = ntd_vlan_new(session->loop, report ? report : session->report, number, directory,
-			    err);
-	if (!vlan) {
-		ntd_error_wrap(err, "vlan %d", number);
-		return NULL;
-	}
-	add_tap(session, vlan, report ? report : session->report);
-	ntd_environment_export(session->environment, variable, directory);
-	pthread_mutex_lock(&session->mutex);
-	ntd_vec_push(&session->vlans, vlan);
-	pthread_mutex_unlock(&session->mutex);
-	return vlan;
-}
-
-struct ntd_vlan *ntd_session_take_vlan(struct ntd_session *session, const struct ntd_vlan *vlan)
-{
-	struct ntd_vlan *found = NULL;
-
-	pthread_mutex_lock(&session->mutex);
-	for (size_t i = session->vlans.count; i-- > 0 && !found;)
-		if (!vlan || session->vlans.items[i] == vlan) {
-			found = session->vlans.items[i];
-			ntd_vec_remove(&session->vlans, i);
-		}
-	pthread_mutex_unlock(&session->mutex);
-	return found;
-}
-
-void ntd_session_remove_vlan(struct ntd_session *session, struct ntd_vlan *vlan)
-{
-	if (vlan && ntd_session_take_vlan(session, vlan))
-		ntd_vlan_free(vlan);
-}
+/* ---- setting up */
 
 static int start_vlans(struct ntd_session *session, struct ntd_error **err)
 {
@@ -198,110 +133,6 @@ static int start_vlans(struct ntd_session *session, struct ntd_error **err)
 		result = ntd_session_add_vlan(session, numbers->items[i], NULL, NULL, err) ? 0 : -1;
 	ntd_nest_end(&nest, result < 0);
 	return result;
-}
-
-/* Sockets are made beside the state directory unless their paths would be too long there. */
-static const char *socket_directory(const struct ntd_session *session,
-				    const struct ntd_new_machine *new)
-{
-	if (!new->tmp_dir ||
-	    strlen(new->tmp_dir) + strlen("/vm-state-") + strlen(new->name) + strlen("/monitor") >
-		    NTD_SOCKET_PATH_MAX)
-		return session->sockets.path;
-	return new->tmp_dir;
-}
-
-struct ntd_machine *ntd_session_add_machine(struct ntd_session *session,
-					    const struct ntd_new_machine *new,
-					    struct ntd_error **err)
-{
-	struct ntd_machine_context context = {
-		.loop = session->loop,
-		.children = session->children,
-		.report = new->report ? new->report : session->report,
-		.environment = session->environment,
-		.tmp_dir = new->tmp_dir ? new->tmp_dir : session->tmp_dir,
-		.socket_dir = socket_directory(session, new),
-		.out_dir = new->out_dir ? new->out_dir : session->config->output_dir,
-		.keeper = session->out_fd < 0 ? NULL : session->keeper,
-		.out_fd = session->out_fd,
-		.boot_timeout = session->config->boot_timeout,
-		.boot_silence = NTD_BOOT_SILENCE,
-		.time_scale = session->config->time_scale};
-	const struct ntd_machine_kind *kind = new->kind ? new->kind : &ntd_qemu_kind;
-	struct ntd_machine *machine;
-
-	if (!new->bare && !strcmp(context.tmp_dir, session->claim.base) &&
-	    ntd_claim_state(&session->claim, new->name, err) < 0)
-		return NULL;
-	machine = new->bare ? ntd_machine_new_bare(&context, kind, new->name, new->script)
-			    : ntd_machine_new(&context, kind, new->name, new->script,
-					      new->keep_state, err);
-
-	if (!machine)
-		return NULL;
-	ntd_machine_sweep_sockets(machine, session->keeper);
-	pthread_mutex_lock(&session->mutex);
-	ntd_vec_push(&session->machines, machine);
-	pthread_mutex_unlock(&session->mutex);
-	return machine;
-}
-
-struct ntd_machine **ntd_session_machines(struct ntd_session *session, size_t *count)
-{
-	struct ntd_machine **copy;
-
-	pthread_mutex_lock(&session->mutex);
-	*count = session->machines.count;
-	copy = ntd_calloc(*count + 1, sizeof *copy);
-	for (size_t i = 0; i < *count; i++)
-		copy[i] = session->machines.items[i];
-	pthread_mutex_unlock(&session->mutex);
-	return copy;
-}
-
-struct ntd_report *ntd_session_new_report(struct ntd_session *session, struct ntd_error **err)
-{
-	struct ntd_report *report = ntd_report_new(err);
-
-	if (!report)
-		return NULL;
-	pthread_mutex_lock(&session->mutex);
-	ntd_vec_push(&session->reports, report);
-	pthread_mutex_unlock(&session->mutex);
-	return report;
-}
-
-/* The run's, and then the others; NULL when there is no such. */
-static struct ntd_report *report_at(struct ntd_session *session, size_t i)
-{
-	struct ntd_report *report = NULL;
-
-	if (!i)
-		return session->report;
-	pthread_mutex_lock(&session->mutex);
-	if (i <= session->reports.count)
-		report = session->reports.items[i - 1];
-	pthread_mutex_unlock(&session->mutex);
-	return report;
-}
-
-bool ntd_session_is_settled(struct ntd_session *session)
-{
-	struct ntd_report *report;
-	bool settled = true;
-
-	for (size_t i = 0; settled && (report = report_at(session, i)); i++)
-		settled = ntd_report_is_settled(report);
-	return settled;
-}
-
-void ntd_session_settle(struct ntd_session *session)
-{
-	struct ntd_report *report;
-
-	for (size_t i = 0; !ntd_is_forked() && (report = report_at(session, i)); i++)
-		ntd_report_settle(report);
 }
 
 static int start_ssh_backdoor(struct ntd_session *session, struct ntd_error **err)
@@ -334,22 +165,6 @@ static int add_machines(struct ntd_session *session, const struct ntd_machine_ki
 	return 0;
 }
 
-static int by_name(const void *left, const void *right)
-{
-	struct ntd_machine *const *a = left, *const *b = right;
-
-	return strcmp(ntd_machine_name(*a), ntd_machine_name(*b));
-}
-
-static void sort_machines(struct ntd_session *session)
-{
-	pthread_mutex_lock(&session->mutex);
-	if (session->machines.count)
-		qsort(session->machines.items, session->machines.count,
-		      sizeof *session->machines.items, by_name);
-	pthread_mutex_unlock(&session->mutex);
-}
-
 int ntd_session_set_up(struct ntd_session *session, struct ntd_error **err)
 {
 	const struct ntd_config *config = session->config;
@@ -362,8 +177,9 @@ int ntd_session_set_up(struct ntd_session *session, struct ntd_error **err)
 	if (session->elsewhere)
 		ntd_log(session->report, NTD_LEVEL_INFO, NULL, "%s; this run is in %s",
 			session->elsewhere, session->sockets.path);
-	ntd_session_forget_last_run(session);
-	session->taps = config->containers.count;
+	if (config->output_given)
+		ntd_failure_forget(config->output_dir);
+	session->members.taps = config->containers.count;
 	if (start_vlans(session, err) < 0)
 		return -1;
 	/* The backdoor is for virtual machines only, so it comes before there are others. */
@@ -372,6 +188,6 @@ int ntd_session_set_up(struct ntd_session *session, struct ntd_error **err)
 	     start_ssh_backdoor(session, err) < 0) ||
 	    add_machines(session, &ntd_container_kind, &config->containers, err) < 0)
 		return -1;
-	sort_machines(session);
+	ntd_session_sort_machines(session);
 	return 0;
 }

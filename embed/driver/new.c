@@ -27,7 +27,7 @@ static void foresee_containers(PyObject *machines)
 {
 	for (Py_ssize_t i = 0; i < PyList_Size(machines); i++)
 		if (is_container(PyList_GetItem(machines, i)))
-			py_state()->session->taps = true;
+			py_state()->session->members.taps = true;
 }
 
 static int start_vlans(struct py_driver *self, PyObject *numbers)

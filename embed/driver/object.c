@@ -38,8 +38,9 @@ static int add_lazy(PyObject *object)
 static int fill_lists(struct py_driver *self, struct py_state *state)
 {
 	struct ntd_session *session = state->session;
-	size_t count;
+	size_t count, vlan_count;
 	_cleanup_free_ struct ntd_machine **machines = ntd_session_machines(session, &count);
+	_cleanup_free_ struct ntd_vlan **vlans = ntd_session_vlans(session, &vlan_count);
 
 	for (size_t i = 0; i < count; i++) {
 		_cleanup_pyref_ PyObject *machine = py_machine_object(state, machines[i]);
@@ -48,8 +49,8 @@ static int fill_lists(struct py_driver *self, struct py_state *state)
 		    PyList_Append(self->lists[PY_DRIVER_ALL_MACHINES].list, machine) < 0)
 			return -1;
 	}
-	for (size_t i = 0; i < session->vlans.count; i++) {
-		_cleanup_pyref_ PyObject *vlan = py_vlan_object(state, session->vlans.items[i]);
+	for (size_t i = 0; i < vlan_count; i++) {
+		_cleanup_pyref_ PyObject *vlan = py_vlan_object(state, vlans[i]);
 
 		if (!vlan || PyList_Append(self->vlans, vlan) < 0)
 			return -1;

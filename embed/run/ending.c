@@ -91,7 +91,7 @@ static void *out_of_patience(void *arg)
 
 	ntd_wait_until(ntd_after(FINISH_PATIENCE), NULL, NULL);
 	if (!atomic_exchange(&decided, true))
-		ntd_session_leave(session, session->end_status,
+		ntd_session_leave(session, session->ending.status,
 				  "a thread of the test script does not end; leaving without it");
 	return NULL;
 }
@@ -164,7 +164,7 @@ void py_ending_finish_python(struct ntd_session *session, int status)
 	Py_BEGIN_ALLOW_THREADS
 	ntd_session_settle(session);
 	Py_END_ALLOW_THREADS
-	session->end_status = status;
+	session->ending.status = status;
 	start_thread("patience", out_of_patience, session);
 	Py_XDECREF(call_if_imported("threading", "_shutdown"));
 	end_processes(session);
@@ -192,8 +192,8 @@ static void *finish_main(void *arg)
 	struct finish *finish = arg;
 	PyGILState_STATE gil;
 
-	finish->session->finisher = pthread_self();
-	finish->session->has_finisher = true;
+	finish->session->ending.finisher = pthread_self();
+	finish->session->ending.has_finisher = true;
 	gil = PyGILState_Ensure();
 	let_go();
 	PyGILState_Release(gil);

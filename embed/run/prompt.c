@@ -98,13 +98,13 @@ bool py_prompt_pause_wanted(struct py_state *state)
 	remember_exception(type, exception, traceback);
 	PyErr_Restore(type, exception, traceback);
 	if (wanted) /* also while the failure is looked into, before the prompt */
-		ntd_session_stop_timer(state->session);
+		ntd_deadline_stop(&state->session->deadline);
 	return wanted;
 }
 
 int py_prompt_pause_at(struct py_state *state, PyObject *symbols, const char *banner)
 {
-	ntd_session_stop_timer(state->session);
+	ntd_deadline_stop(&state->session->deadline);
 	py_log(state->session->report, NTD_LEVEL_ALWAYS, NULL,
 	       "the test failed; the run is paused, its time limit is off");
 	return prompt(state, symbols, banner);

@@ -3,7 +3,6 @@
  */
 #include "base/forked.h"
 #include "run/py_run.h"
-#include "session/failure.h"
 
 static long line_of(PyObject *traceback)
 {
