@@ -172,7 +172,7 @@ check: format-check layers tidy cppcheck unit
 
 # The floors of the code, lowest first: a file includes and uses what is on its own floor and on those below.
 FLOORS = $(addprefix driver/,base loop report net console channel qemu ocr machine guest session) \
-	$(addprefix embed/,bridge log machine run driver module symbols main)
+	$(addprefix embed/,bridge log machine run driver py_program module symbols main)
 
 layers: $(CORE_OBJECTS) $(EMBED_OBJECTS)
 	@NM="$(NM)" tests/layers --floors "$(FLOORS)" --objects $(BUILD)/obj $^
