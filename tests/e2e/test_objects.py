@@ -51,6 +51,36 @@ def test_objects_that_refer_to_each_other_are_collected(fake):
     """.replace("MACHINE", MACHINE.format("a")), fake)
 
 
+def test_objects_that_refer_to_themselves_through_a_machine_are_collected(fake):
+    run("""
+        import gc, weakref
+        gc.disable()  # nothing is collected before the end
+
+        class Check:
+            def __init__(self, where):
+                self.machine = MACHINE
+                where(self)
+            def holds(self):
+                pass
+
+        def callback(self): self.machine.callbacks.append(self.holds)
+        def attribute(self): self.machine.check = self
+        def start_command(self): self.machine.start_command = self
+        def shell(self): self.machine.shell = self
+        def method(self): self.machine.succeed = self.holds
+        def step(self):
+            self.machine.step = self.machine.nested("x")
+            self.machine.step.check = self
+        Check.cmd = lambda self, *arguments: "true"
+
+        places = [callback, attribute, start_command, shell, method, step]
+        references = [(place.__name__, weakref.ref(Check(place))) for place in places]
+        assert all(reference() for name, reference in references)
+        gc.collect()
+        assert [name for name, reference in references if reference()] == []
+    """.replace("MACHINE", MACHINE.format("a")), fake)
+
+
 def test_attributes_of_a_scripts_own(fake):
     run("""
         for one in machine, driver, vlan1, log, t, debug, subtest("x"):

@@ -22,18 +22,28 @@ SCRIPT = """
             except Exception:
                 pass
 
+    def count():
+        global counted
+        while flooding:
+            counted += 1
+            time.sleep(0)  # gives the GIL away
+
     def read():
         with open("stuck", "rb", buffering=0) as pipe:
             while pipe.read(1 << 20):
                 pass
 
-    calls, flooding = 0, True
-    flooder = threading.Thread(target=flood)
+    calls, counted, flooding = 0, 0, True
+    flooder, counter = threading.Thread(target=flood), threading.Thread(target=count)
     flooder.start()
+    counter.start()
     before = -1
     while select.select([], [2], [], 0)[1] or before != calls:  # there is room in the pipe
         before = calls
         time.sleep(0.1)  # gives the GIL away and wants it back
+    seen = counted
+    while counted == seen:  # while one thread is stuck, another goes on beside this one
+        time.sleep(0)
     print("went on", flooder.is_alive(), flush=True)
     flooding = False
     threading.Thread(target=read, daemon=True).start()
