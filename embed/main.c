@@ -1,4 +1,5 @@
-/* The program: options, configuration, session, interpreter, script, clean-up.
+/* The program: options, configuration, session, interpreter, script, clean-up. All of this runs on
+ * the main thread.
  *
  * The keeper is forked while the process has one thread and little memory. Everything that can be
  * wrong with the input is found before anything is started.
@@ -28,7 +29,7 @@ static int usage_error(const struct ntd_error *error)
 	return EXIT_USAGE;
 }
 
-/* Returns an exit status, or -1 to go on. */
+/* Reads the command line and the configuration. Returns an exit status, or -1 to go on. */
 static int read_command_line(struct ntd_options *options, struct ntd_config *config, int argc,
 			     char **argv)
 {
@@ -64,7 +65,7 @@ static int fail(struct ntd_error *error)
 	return status;
 }
 
-/* A user looks for the commands at the beginning of the log. */
+/* Prints how to reach the machines by ssh, at the beginning of the log, where users look for it. */
 static int tell_about_ssh(struct py_state *state)
 {
 	const struct ntd_session *session = state->session;
@@ -123,7 +124,8 @@ static int run_in_python(struct ntd_session *session, char **argv)
 	return status;
 }
 
-/* As a program that had no handler: a shell sees 130, and a script that runs us stops, too. */
+/* Ends the process as one without a handler ends: a shell sees 130, and a script that runs the
+ * driver stops, too. */
 static void die_of(int number)
 {
 	sigset_t set;
@@ -153,7 +155,8 @@ static int run(const struct ntd_config *config, struct ntd_keeper *keeper, char 
 	return status;
 }
 
-/* A full VLAN alone takes 512 descriptors, half of the usual limit. */
+/* Raises the limit of open files: a full VLAN alone takes 512 descriptors, half of the usual
+ * limit. */
 static void allow_many_files(void)
 {
 	struct rlimit limit;
@@ -181,8 +184,10 @@ int main(int argc, char **argv)
 		if (ntd_keeper_start(&keeper, &error) < 0) {
 			status = fail(error);
 		} else {
-			ntd_forked_prepare(); /* for processes of the script: the keeper is none */
-			allow_many_files();   /* the driver alone: children keep their limit */
+			/* for processes that the script forks; the keeper is none of these */
+			ntd_forked_prepare();
+			/* of the driver alone: its children keep their limit */
+			allow_many_files();
 			status = run(&config, &keeper, argv);
 			ntd_keeper_stop(&keeper, ntd_after(KEEPER_PATIENCE));
 		}

@@ -1,9 +1,9 @@
 /* The module _test_driver, which the package test_driver re-exports: its definition, and the list
- * of its types and functions.
+ * of its types and functions. It is made on the main thread.
  */
 #include "py_program.h"
 
-/* The types in an order in which each comes after those that it needs. */
+/* The types; each comes after those that it needs. */
 static int (*const types[])(PyObject *module, struct py_state *state) = {
 	py_add_exceptions,        py_object_add_type,         py_method_add_type,
 	py_lazy_add_type,         py_step_add_type,           py_logger_add_type,
@@ -34,7 +34,7 @@ static PyMethodDef *const functions[] = {
 	py_pytest_functions,
 };
 
-/* A module that is made after the first has the objects of the first. */
+/* A script may have the module made again; that module gets the objects of the first one. */
 static int module_exec(PyObject *module)
 {
 	PyObject *first = py_state_set(module);

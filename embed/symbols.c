@@ -1,5 +1,6 @@
-/* generate-driver-symbols: writes the global names of every script, joined by commas, to the file
- * driver-symbols in the current directory. Nix builds read it to lint scripts.
+/* The program generate-driver-symbols: writes the global names of every script, joined by commas,
+ * to the file driver-symbols in the current directory. Nix builds read that file to lint scripts.
+ * All of this runs on the main thread.
  */
 #include "py_program.h"
 

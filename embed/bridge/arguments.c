@@ -1,11 +1,13 @@
-/* Arguments of methods: PyArg_ParseTupleAndKeywords() with errors that name the parameter, and with
- * the warning about durations that are bare numbers, for all methods alike.
+/* The arguments of methods: PyArg_ParseTupleAndKeywords() with errors that name the parameter, and
+ * with the warning about durations that are bare numbers, for all methods alike. All of this runs
+ * on threads that hold the GIL.
  */
 #include "bridge/py_bridge.h"
 
 #include <ctype.h>
 
-/* Parameters that take a duration. Those whose name says that they are seconds give no warning. */
+/* Parameters that take a duration. Parameters whose name says that they are seconds give no
+ * warning. */
 static const char *const durations[] = {"timeout", "delay", "duration", "interval"};
 
 static bool is_duration(const char *name)
@@ -16,7 +18,7 @@ static bool is_duration(const char *name)
 	return false;
 }
 
-/* What was given for a parameter, or NULL; borrowed. */
+/* The argument for a parameter, borrowed; NULL without an exception if there is none. */
 static PyObject *given(PyObject *args, PyObject *kwargs, char *const *names, Py_ssize_t index)
 {
 	if (index < PyTuple_Size(args))
@@ -26,7 +28,7 @@ static PyObject *given(PyObject *args, PyObject *kwargs, char *const *names, Py_
 
 /* ---- errors */
 
-/* The parameter for which the object was given. */
+/* The parameter for which py_refuse() refused an object; NULL for another exception. */
 static const char *name_of_refused(PyObject *args, PyObject *kwargs, char *const *names,
 				   PyObject *error)
 {
@@ -38,7 +40,7 @@ static const char *name_of_refused(PyObject *args, PyObject *kwargs, char *const
 	return NULL;
 }
 
-/* The parameter of which CPython's message says "argument 2"; *rest follows that. */
+/* The parameter of CPython's message "argument 2 ..."; *rest becomes what follows the number. */
 static const char *name_of_number(const char *message, char *const *names, const char **rest)
 {
 	const char *at = strstr(message, "argument ");
@@ -50,8 +52,8 @@ static const char *name_of_number(const char *message, char *const *names, const
 	return NULL;
 }
 
-/* The only one whose type is that of CPython's message "'str' object cannot be interpreted as an
- * integer". */
+/* The parameter of CPython's message "'str' object cannot be interpreted as an integer": the only
+ * one that was given an object of this type. */
 static const char *name_of_type(PyObject *args, PyObject *kwargs, char *const *names,
 				const char *message)
 {
@@ -71,7 +73,7 @@ static const char *name_of_type(PyObject *args, PyObject *kwargs, char *const *n
 	return found;
 }
 
-/* A str with a NUL, which CPython refuses without saying which it is. */
+/* The parameter that was given a str with a NUL, which CPython refuses without naming it. */
 static const char *name_of_nul(PyObject *args, PyObject *kwargs, char *const *names)
 {
 	for (Py_ssize_t i = 0; names[i]; i++) {
@@ -126,7 +128,7 @@ int py_warn_of_number(PyObject *value, const char *function)
 		return 0;
 	if (!state->warned)
 		state->warned = PyDict_New();
-	/* One place for all: by default Python shows each text once a place. */
+	/* All warnings come from one place: by default Python shows each text once a place. */
 	text = ntd_asprintf("%s(): passing a bare int/float as a duration is deprecated. "
 			    "Use datetime.timedelta instead.",
 			    function);

@@ -1,4 +1,6 @@
-/* Arguments of methods as values of C: converters for "O&", and attributes of events. */
+/* Arguments of methods as values of C: converters for "O&", and attributes of events. All of this
+ * runs on threads that hold the GIL.
+ */
 #include "bridge/py_bridge.h"
 #include "guest/command.h"
 
@@ -75,8 +77,8 @@ int py_convert_port(PyObject *object, void *port)
 
 /* ---- durations */
 
-/* Seconds as the text of a number, after which may be a unit of sleep's and timeout's; NULL for no
- * such text. */
+/* Parses a number, with or without a unit of sleep(1) and timeout(1) after it; a float, in seconds.
+ * NULL without an exception for other texts. */
 static PyObject *seconds_in(PyObject *text)
 {
 	static const struct {
@@ -130,7 +132,8 @@ int py_convert_duration(PyObject *object, void *seconds)
 		return 0;
 	if (isnan(value))
 		return py_refuse(object, PyExc_ValueError, "a duration must be a number, not nan");
-	*(double *)seconds = value > 0 ? value : 0; /* a time already over: one last attempt */
+	/* after a time that is over, one last attempt is made */
+	*(double *)seconds = value > 0 ? value : 0;
 	return 1;
 }
 

@@ -1,12 +1,14 @@
-/* Errors of the core as exceptions, and exceptions as errors of the core. */
+/* Errors of the core as exceptions, and exceptions as errors of the core. All of this runs on
+ * threads that hold the GIL.
+ */
 #include "base/printable.h"
 #include "bridge/py_bridge.h"
 
 #include <assert.h>
 
-/* The exceptions. All bases of each are what scripts may catch: MachineError for trouble with the
- * machine, and the builtins that say what kind of trouble; that of a connection to what has ended
- * is upstream's. */
+/* The bases of each exception are what scripts may catch: MachineError for trouble with the
+ * machine, and the builtin that says what kind of trouble. BrokenPipeError is what upstream's
+ * driver raises when a connection has ended. */
 int py_add_exceptions(PyObject *module, struct py_state *state)
 {
 	const struct {
@@ -68,8 +70,8 @@ static PyObject *exception_for(struct py_state *state, enum ntd_errc code)
 	return table[code];
 }
 
-/* Messages quote what guests printed, and Python shows them without the driver: at the prompt, of
- * threads. */
+/* Messages quote what guests printed. Python itself shows them at the prompt and for exceptions of
+ * threads, so what commands a terminal is taken out here. */
 PyObject *py_raise(struct py_state *state, struct ntd_error *error)
 {
 	PyObject *type = exception_for(state, error->code);
@@ -97,7 +99,7 @@ int py_error_from_python(struct ntd_error **err)
 
 /* ---- objects that converters refuse */
 
-/* What an object that a converter refused is remembered as, on the exception. */
+/* The attribute of the exception that holds the refused object. */
 static const char refused_attribute[] = "refused_";
 
 int py_refuse(PyObject *object, PyObject *type, const char *message)

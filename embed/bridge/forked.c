@@ -1,7 +1,8 @@
-/* Processes that the script forks: os.fork(), multiprocessing. The driver does not exist in them
- * (base/forked.h): its calls raise, and when such a process comes to the end of the script, it ends
- * itself and nothing else. At that end it calls no atexit function, and no finalizer of an object
- * that its parent has made. All of this runs on the thread that forked.
+/* Processes that the script forks: by os.fork() or multiprocessing. The driver does not exist in
+ * such a process (base/forked.h): its calls raise, and when the process comes to the end of the
+ * script, it ends itself and nothing else (run/ending.c). At that end it calls no atexit function,
+ * and no finalizer of an object that its parent has made. All of this runs on the thread that
+ * forked.
  */
 #include "base/forked.h"
 #include "bridge/py_bridge.h"
@@ -17,7 +18,7 @@ bool py_forked_refuse(void)
 	return true;
 }
 
-/* Called by Python in the new process. Objects that are there already are taken out of garbage
+/* Called by Python in the new process. Takes the objects that exist already out of garbage
  * collection: their ends are the parent's. */
 static PyObject *begin(PyObject *self, PyObject *unused)
 {

@@ -1,15 +1,16 @@
-/* An object that is made when a script first does something with it: `t` and `debug`. What they are
- * made from is written in Python, and importing it costs more than the rest of the start; most
- * scripts use neither.
+/* Lazy: an object that is made when a script first does something with it, as `t` and `debug` are.
+ * Their modules are written in Python, and importing these takes longer than the rest of the start;
+ * most scripts use neither.
  *
- * Attributes, `__class__` among them, are those of the object, so that isinstance() sees its class.
+ * Attributes of a Lazy, `__class__` among them, are those of the object it stands for, so that
+ * isinstance() sees that object's class. All of this runs on threads that hold the GIL.
  */
 #include "bridge/py_bridge.h"
 
 struct lazy_object {
 	struct py_object head;
 	PyObject *(*make)(struct py_state *state);
-	PyObject *made; /* NULL: not yet */
+	PyObject *made; /* NULL until a script uses it */
 };
 
 PyObject *py_lazy_object(struct py_state *state, PyObject *(*make)(struct py_state *state))
@@ -22,7 +23,8 @@ PyObject *py_lazy_object(struct py_state *state, PyObject *(*make)(struct py_sta
 	return (PyObject *)self;
 }
 
-/* A borrowed reference. Making it lets other threads run; the first one's is kept. */
+/* The object that this one stands for, borrowed. `make` may let other threads run; if two threads
+ * make an object, the first one stays. */
 static PyObject *made(PyObject *object)
 {
 	struct lazy_object *self = (struct lazy_object *)object;

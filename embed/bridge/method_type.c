@@ -1,12 +1,13 @@
-/* Method: a method of a type of ours, in its class. It is a function as far as scripts can tell,
- * and binds as one: machine.succeed is a types.MethodType with __self__ and __func__.
- * weakref.WeakMethod needs that, and so does unittest.mock for knowing the signature and what to do
+/* Method: the methods of the driver's types, as their classes hold them. To scripts a Method is a
+ * function, and it binds as one: machine.succeed is a types.MethodType with __self__ and __func__.
+ * weakref.WeakMethod needs that, and unittest.mock takes the signature from it and knows what to do
  * with `self`. A call by its name makes no bound method. All of this runs on threads that hold the
  * GIL.
  *
- * A method of a machine that calls others, one of which is not ours any more, is done by the one in
- * Python that calls them (machine_calls.c). That gets the method in C as its first argument, for
- * its own part of the work.
+ * A script may replace a method of a machine. A method that calls the replaced one is then done by
+ * its counterpart in Python (class _Calls, test_driver/machine/overridden.py), which makes that
+ * call by name (machine/calls.c). The counterpart gets the method in C as its first argument, for
+ * the method's own part of the work.
  */
 #include "bridge/py_bridge.h"
 
@@ -15,10 +16,10 @@
 struct method_object {
 	struct py_object head;
 	vectorcallfunc call;
-	PyObject *descriptor; /* what CPython makes of a PyMethodDef */
+	PyObject *descriptor; /* what CPython makes of the PyMethodDef */
 	PyObject *name;       /* interned */
-	uint64_t calls;       /* what it calls; see machine_calls.c */
-	bool special;         /* such as __exit__ */
+	uint64_t calls;       /* the set of methods that it calls; see machine/calls.c */
+	bool special;         /* its name begins with __, as __exit__ */
 };
 
 static struct method_object *self_of(PyObject *object)
@@ -41,8 +42,8 @@ static PyObject *call_in_python(const struct method_object *self, PyObject *cons
 	return function ? PyObject_Vectorcall(function, with_own, count + 1, names) : NULL;
 }
 
-/* What `with` and the like call does nothing in a process that the script has forked; the rest
- * raises there. */
+/* In a process that the script has forked, methods raise, except for special ones, which `with` and
+ * the like call: these do nothing there. */
 static PyObject *call(PyObject *object, PyObject *const *args, size_t flags, PyObject *names)
 {
 	const struct method_object *self = self_of(object);
@@ -126,7 +127,7 @@ static PyObject *get_module(PyObject *object, void *closure)
 	return class ? PyObject_GetAttrString(class, "__module__") : NULL;
 }
 
-/* A function has one, whose flags tell that it is no coroutine. */
+/* mock looks at the flags of a function's code, which tell that it is no coroutine. */
 static PyObject *get_code(PyObject *object, void *closure)
 {
 	_cleanup_pyref_ PyObject *name = get(object, (void *)"__name__");

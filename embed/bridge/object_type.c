@@ -1,6 +1,6 @@
 /* Object: the base of the types that scripts see. It makes their objects ordinary ones of Python,
- * which have attributes of a script's own, can be referred to weakly, and are found by the garbage
- * collection when they refer to each other. All of this runs on threads that hold the GIL.
+ * which can have attributes of the script's own, can be referred to weakly, and are found by the
+ * garbage collection when they refer to each other. All of this runs on threads that hold the GIL.
  */
 #include "base/forked.h"
 #include "bridge/py_bridge.h"
@@ -43,8 +43,8 @@ void py_object_free(PyObject *object)
 	Py_DECREF(type);
 }
 
-/* In a process that the script has forked there is no driver, but names such as __class__ are any
- * object's. */
+/* In a process that the script has forked, attributes raise, except for names such as __class__,
+ * which any object has. */
 static PyObject *object_getattro(PyObject *object, PyObject *name)
 {
 	const char *text = ntd_is_forked() ? PyUnicode_AsUTF8(name) : NULL;
@@ -62,7 +62,7 @@ static void object_dealloc(PyObject *object)
 
 /* ---- copies */
 
-/* The values in the __slots__ of subclasses. */
+/* Copies the values in the __slots__ of subclasses. */
 static int copy_slots(PyObject *object, PyObject *copy)
 {
 	_cleanup_pyref_ PyObject *names =
@@ -76,7 +76,7 @@ static int copy_slots(PyObject *object, PyObject *copy)
 		if (value ? PyObject_SetAttr(copy, name, value) < 0
 			  : !PyErr_ExceptionMatches(PyExc_AttributeError))
 			return -1;
-		PyErr_Clear(); /* a slot that has no value */
+		PyErr_Clear(); /* a slot without a value */
 	}
 	return names ? 0 : -1;
 }

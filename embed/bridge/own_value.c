@@ -1,8 +1,7 @@
-/* Attributes whose value is the driver's until a script sets one of its own, which is then what the
- * attribute is: they are plain attributes in upstream's drivers. The script's value is in the
- * object's __dict__, where those of its own are, too; to delete it, as the end of a
- * mock.patch.object() does, brings the driver's back. All of this runs on threads that hold the
- * GIL.
+/* Attributes that have the driver's value until a script sets one: they are plain attributes in
+ * upstream's drivers. The script's value is in the object's __dict__, beside the attributes that
+ * the script has added; to delete it, as the end of a mock.patch.object() does, brings the driver's
+ * value back. All of this runs on threads that hold the GIL.
  */
 #include "bridge/py_bridge.h"
 

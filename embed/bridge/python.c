@@ -1,6 +1,7 @@
-/* Starting the interpreter. It behaves as if the script were run by python3, because upstream's
- * driver is a Python program: PYTHONPATH reaches scripts, standard output is text. What differs:
- * the current directory and the user's site directory are not searched, and no bytecode is written.
+/* How the interpreter is started, by the main thread. It behaves as if the script were run by
+ * python3, because upstream's driver is a Python program: PYTHONPATH reaches scripts, standard
+ * output is text. It differs in that the current directory and the user's site directory are not
+ * searched, and no bytecode is written.
  */
 #include "bridge/py_bridge.h"
 
@@ -10,8 +11,9 @@
 #error "NTD_PYTHON must be the path of the python3 that the program is linked with"
 #endif
 
-/* Where the Python files of the driver are: beside a program in its build directory, or in the
- * installation that the program belongs to. Found from the program, so that both can be moved. */
+/* Adds the directory of the driver's Python files: beside a program in its build directory, or in
+ * the installation that the program belongs to. Found from the program, so that both can be
+ * moved. */
 static int add_search_path(struct ntd_error **err)
 {
 	char program[PATH_MAX];
@@ -39,7 +41,7 @@ static int add_search_path(struct ntd_error **err)
 		program, program);
 }
 
-/* Lines appear when they are written, on a pipe too: they stand between lines of the log. */
+/* Has each line appear when it is written, on a pipe too: lines of the log stand between them. */
 static int set_line_buffering(void)
 {
 	PyObject *out = PySys_GetObject("stdout");

@@ -27,8 +27,8 @@ static void release_gil(struct py_blocking *blocking)
 static void take_gil(struct py_blocking *blocking)
 {
 	ntd_session_settle(blocking->session);
-	/* What a call returns while the run is being ended is not for the script to see, but its
-	 * atexit functions, which need the GIL, run. */
+	/* While the run is being ended, the script does not get to see what the call returns; but
+	 * its atexit functions run, for which this thread gives up the GIL. */
 	ntd_session_yield_to_abort(blocking->session);
 	PyEval_RestoreThread(blocking->thread);
 	pthread_sigmask(SIG_SETMASK, &blocking->signals, NULL);
@@ -80,7 +80,8 @@ PyMethodDef py_scope_functions[] = {
 	{NULL, NULL, 0, NULL},
 };
 
-/* When to look again; -1 with an exception. */
+/* Calls the script's function. The time to call it again, NTD_FOREVER for never; -1 with an
+ * exception. */
 static int64_t look_in_python(void)
 {
 	struct py_state *state = py_state();

@@ -1,10 +1,10 @@
 /* SIGINT becomes KeyboardInterrupt, SIGTERM and SIGHUP become SystemExit(128 + n), on the main
- * thread, so that `finally` and clean-up run. The C handler does three things that are safe in one:
- * it sees to it that the main thread is interrupted (a wait sleeps there in ppoll), marks the
- * signal for Python, and writes to the loop.
+ * thread, so that `finally` and clean-up run. The C handler does three things that a handler may
+ * do: it has the main thread interrupted (a wait sleeps there in ppoll), marks the signal for
+ * Python, and writes to the loop's eventfd.
  *
- * The loop gives the main thread TERM_PATIENCE to end; then the run is ended without it. Three
- * SIGINTs in a row do the same, unless a user sits at a prompt. The loop's thread leaves these
+ * The loop thread gives the main thread TERM_PATIENCE to end, then ends the run without it. Three
+ * SIGINTs in a row do the same, unless a user sits at a prompt. The loop thread leaves these
  * signals unblocked, so that they arrive even while every other thread has them blocked.
  *
  * The state below is global because a signal's handler has no argument.
@@ -48,7 +48,7 @@ static void on_signal(int number)
 	errno = saved;
 }
 
-/* ---- the loop's side */
+/* ---- on the loop thread */
 
 static void out_of_patience(struct ntd_timer *timer)
 {
@@ -108,7 +108,7 @@ static void stop_watch(void *arg)
 	ntd_source_remove(&watch.source);
 }
 
-/* ---- Python's side */
+/* ---- on the main thread */
 
 static PyObject *raise_system_exit(PyObject *self, PyObject *args)
 {
@@ -124,7 +124,7 @@ static PyObject *raise_system_exit(PyObject *self, PyObject *args)
 	return NULL;
 }
 
-/* signal.signal(); the handler that was, or NULL with an exception. */
+/* signal.signal(): the previous handler, or NULL with an exception. */
 static PyObject *set_handler(int number, PyObject *handler)
 {
 	return handler ? py_call("_signal", "signal", "(iO)", number, handler) : NULL;
@@ -157,8 +157,8 @@ static bool is_ours(PyObject *handler)
 
 static _Thread_local sigset_t before_fork;
 
-/* A signal to the new process must not reach our handler there: that would tell the loop of this
- * one. */
+/* A signal that comes to the new process must not reach this handler there: the handler would tell
+ * the loop of the parent. */
 static void hold_all(void)
 {
 	sigset_t all;
@@ -172,7 +172,7 @@ static void let_through(void)
 	pthread_sigmask(SIG_SETMASK, &before_fork, NULL);
 }
 
-/* SIGINT stays what Python makes of it. */
+/* Python's handler of SIGINT stays. */
 static void in_child(void)
 {
 	struct sigaction action;
@@ -187,7 +187,7 @@ static void in_child(void)
 	let_through();
 }
 
-/* The handlers that Python knows, of which those stay that the script has installed. */
+/* Of the handlers that Python knows, those that the script has installed stay. */
 void py_signals_forked(void)
 {
 	for (int i = 0; i < HANDLED; i++) {
@@ -220,7 +220,7 @@ int py_signals_install(struct ntd_session *session, struct ntd_error **err)
 	}
 	for (int i = 0; i < HANDLED; i++) {
 		sigaction(handled[i], NULL, &before);
-		if (before.sa_handler != SIG_IGN) /* as a background job of a shell has SIGINT */
+		if (before.sa_handler != SIG_IGN) /* a background job of a shell ignores SIGINT */
 			sigaction(handled[i], &action, NULL);
 	}
 	ntd_loop_call(session->loop, start_watch, session);

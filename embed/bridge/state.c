@@ -23,7 +23,7 @@ PyObject *py_state_set(PyObject *module)
 	return the_module;
 }
 
-/* The places of the references in the state, one after the other; NULL after the last. */
+/* The places of the references in the state; NULL after the last. */
 static PyObject **reference(struct py_state *state, size_t index)
 {
 	PyObject **const places[] = {&state->machine_error,

@@ -1,4 +1,6 @@
-/* Texts of C as objects of Python and back, and calls of functions written in Python. */
+/* Texts of C as objects of Python and back, and calls of functions written in Python. All of this
+ * runs on threads that hold the GIL.
+ */
 #include "bridge/py_bridge.h"
 
 PyObject *py_text(const struct ntd_buf *bytes)
@@ -35,7 +37,8 @@ char *py_shown_text(PyObject *object)
 	return utf8 ? ntd_shown(PyBytes_AsString(utf8), (size_t)PyBytes_Size(utf8)) : NULL;
 }
 
-/* Whether str() of the object is more than its repr(): it is text for its class. */
+/* Whether the object's class defines str() otherwise than as repr(): then the object stands for
+ * text. */
 static bool has_text(PyObject *object)
 {
 	PyObject *class = (PyObject *)Py_TYPE(object);

@@ -1,4 +1,6 @@
-/* Types that scripts see, with their methods. */
+/* How the types that scripts see get their methods. Runs on the main thread, when the module is
+ * made.
+ */
 #include "bridge/py_bridge.h"
 
 static int add_methods(struct py_state *state, PyTypeObject *type, PyMethodDef *methods)

@@ -1,11 +1,14 @@
-/* The global names of a script. */
+/* The global names of a script, as driver.test_symbols() returns them. All of this runs on threads
+ * that hold the GIL.
+ */
 #include "driver/py_driver.h"
 
-/* What every script has, in the order in which it is listed, and where it comes from. */
+/* The names that every script has, in the order in which they are listed, and where their values
+ * come from. */
 static const struct {
 	const char *name;
 	enum { OF_DRIVER, OF_MODULE, AN_IMPORT, THE_DRIVER } source;
-	const char *attribute; /* NULL: the same as name */
+	const char *attribute; /* of the driver; NULL: the same as name */
 } general[] = {
 	{"start_all", OF_DRIVER, NULL},
 	{"test_script", OF_DRIVER, NULL},

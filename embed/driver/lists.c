@@ -1,10 +1,12 @@
-/* The lists of a driver's machines: all, the virtual ones, and the containers. Drivers before 2026
- * have the first, to which scripts append machines that they made; in later ones scripts append to
- * the others. Here all three are lists that the script may change, and what is changed in one is
- * changed in the others, before the driver looks at any. All of this runs on threads that hold the
+/* The lists of a driver's machines: all machines, the virtual ones, and the containers. Drivers
+ * before 2026 have the first, to which scripts append machines that they made; in later drivers
+ * scripts append to the others. Here the script may change all three: before the driver looks at a
+ * list, it carries changes in one over to the others. All of this runs on threads that hold the
  * GIL.
  */
 #include "driver/py_driver.h"
+
+#include <assert.h>
 
 static bool holds(PyObject *list, PyObject *one)
 {
@@ -22,7 +24,7 @@ static int drop(PyObject *list, PyObject *one)
 	return 0;
 }
 
-/* Machines that a script took out of one list leave the others. */
+/* Takes the machines that a script took out of one list out of the others. */
 static int drop_missing(struct py_driver *self, const struct py_driver_machines *changed)
 {
 	for (Py_ssize_t i = 0; i < PyList_Size(changed->seen); i++) {
@@ -37,7 +39,7 @@ static int drop_missing(struct py_driver *self, const struct py_driver_machines 
 	return 0;
 }
 
-/* Where a machine goes in a list that is sorted by name. */
+/* The index for a machine in a list that is sorted by name. */
 static Py_ssize_t place_of(PyObject *list, PyObject *one)
 {
 	_cleanup_pyref_ PyObject *name = PyObject_GetAttrString(one, "name");
@@ -125,11 +127,12 @@ bool py_driver_make_lists(struct py_driver *self)
 
 /* ---- attributes; the closure is a list's name */
 
-static const char *const names[PY_DRIVER_LISTS] = {
+static const char *const names[] = {
 	[PY_DRIVER_ALL_MACHINES] = "machines",
 	[PY_DRIVER_QEMU_MACHINES] = "machines_qemu",
 	[PY_DRIVER_NSPAWN_MACHINES] = "machines_nspawn",
 };
+static_assert(sizeof names / sizeof *names == PY_DRIVER_LISTS, "every list has a name");
 
 static struct py_driver_machines *list_called(PyObject *object, const char *name)
 {

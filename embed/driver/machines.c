@@ -1,6 +1,7 @@
-/* What a driver does with its machines: start_all, join_all, create_machine. The script may put
- * others into its lists: machines of subclasses, and other objects with the same methods, are
- * called by these.
+/* What a driver does with all its machines, and how it makes one: start_all, join_all,
+ * create_machine, dump_machine_ssh. The script may put other objects into the driver's lists:
+ * methods of subclasses, and of other objects that have these methods, are called by name. All of
+ * this runs on threads that hold the GIL.
  */
 #include "driver/py_driver.h"
 
@@ -115,8 +116,8 @@ int py_driver_sync_all(struct py_driver *self)
 
 /* ---- create_machine */
 
-/* Older scripts pass one dict: startCommand, name, keep_vm_state. Returns the keywords to call
- * with. */
+/* Older scripts pass one dict: startCommand, name, keep_vm_state. Returns the keywords of the newer
+ * call. */
 static PyObject *keywords_from(PyObject *dict, PyObject *given)
 {
 	static const char *const keys[][2] = {{"startCommand", "start_command"},

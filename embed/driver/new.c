@@ -1,13 +1,14 @@
 /* Driver(...) in a script: a driver within the session of the one that runs the script, with a
  * script, machines, networks and a limit of time of its own. Its machines end with its `with`
- * block, or with the run.
+ * block, or with the run. All of this runs on threads that hold the GIL.
  */
 #include "base/forked.h"
 #include "driver/py_driver.h"
 
 /* ---- Driver(...) */
 
-/* The arguments of whichever generation, as a DriverPlan of test_driver.driver. */
+/* The arguments, whichever generation of drivers they are for, as a DriverPlan of
+ * test_driver.driver. */
 static PyObject *plan_from(PyObject *args, PyObject *kwargs)
 {
 	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("test_driver.driver");
@@ -22,7 +23,8 @@ static bool is_container(PyObject *machine)
 	return PyObject_IsTrue(PyTuple_GetItem(machine, 2)) == 1;
 }
 
-/* VLANs that are there already, of other drivers, stay as they are. */
+/* Has VLANs made with tap interfaces if there are containers to be. VLANs of other drivers, which
+ * exist already, stay as they are. */
 static void foresee_containers(PyObject *machines)
 {
 	for (Py_ssize_t i = 0; i < PyList_Size(machines); i++)
@@ -83,7 +85,7 @@ static int make_machines(PyObject *object, PyObject *scripts)
 	return 0;
 }
 
-/* An attribute of the plan, moved into its place. */
+/* Moves an attribute of the plan into its place. */
 static bool take(PyObject *plan, const char *name, PyObject **place)
 {
 	PyObject *value = PyObject_GetAttrString(plan, name);
@@ -100,7 +102,7 @@ static int set_deadline(struct py_driver *self, PyObject *seconds)
 	if (PyErr_Occurred())
 		return -1;
 	self->is_own = true;
-	Py_CLEAR(self->original); /* a copy may be of an object before its __init__() */
+	Py_CLEAR(self->original); /* the object may be a copy, made before its __init__() */
 	self->deadline = ntd_calloc(1, sizeof *self->deadline);
 	*self->deadline = (struct ntd_deadline){.session = py_state()->session, .seconds = limit};
 	return 0;
@@ -153,8 +155,8 @@ PyObject *py_driver_enter(PyObject *object, PyObject *unused)
 	return Py_NewRef(object);
 }
 
-/* Calls a method of each object in the list: of `all`, or of those only whose method is a script's.
- * What it raises is logged, and the next object gets its turn. */
+/* Calls a method of each object in the list; without `all`, only if the method is a script's. What
+ * the method raises is logged, and the next object gets its turn. */
 static void call_each(struct py_driver *self, PyObject *list, const char *method, bool all)
 {
 	for (Py_ssize_t i = 0; list && i < PyList_Size(list); i++) {
@@ -198,7 +200,7 @@ PyObject *py_driver_exit(PyObject *object, PyObject *args)
 		Py_RETURN_NONE;
 	step = py_step_enter(self->logger, NTD_STEP_CLEANUP, "cleanup");
 	PyErr_Fetch(&type, &error,
-		    &traceback); /* of a log that fails: the machines end nevertheless */
+		    &traceback); /* when the log fails, the machines end nevertheless */
 	machines = py_driver_machines(self);
 	vlans = PyList_GetSlice(self->vlans, 0, PY_SSIZE_T_MAX);
 	ntd_deadline_stop(self->deadline);

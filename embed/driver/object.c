@@ -3,7 +3,7 @@
  */
 #include "driver/py_driver.h"
 
-/* ---- what is written in Python */
+/* ---- attributes that are written in Python */
 
 static PyObject *make_assertions(struct py_state *state)
 {
@@ -16,7 +16,6 @@ static PyObject *make_debug(struct py_state *state)
 		       state->session->config->debug_hook_attach);
 }
 
-/* Attributes that cost nothing until they are used. */
 int py_driver_add_assertions(PyObject *object)
 {
 	_cleanup_pyref_ PyObject *assertions = py_lazy_object(py_state(), make_assertions);
@@ -58,7 +57,6 @@ static int fill_lists(struct py_driver *self, struct py_state *state)
 	return 0;
 }
 
-/* An empty one, as it is before a script's __init__. */
 PyObject *py_driver_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
 	struct py_state *state = py_state();
@@ -117,7 +115,7 @@ int py_driver_traverse(PyObject *object, visitproc visit, void *arg)
 	return py_object_traverse(object, visit, arg);
 }
 
-/* Not the original: whether there is one tells whose the deadline is. */
+/* Keeps the original: it tells that the deadline belongs to another object. */
 int py_driver_clear(PyObject *object)
 {
 	PyObject **place;

@@ -3,7 +3,8 @@
  */
 #include "driver/py_driver.h"
 
-/* At a prompt the end that a script makes of itself is not that of the session. */
+/* At a prompt, a script's sys.exit() ends the script but not the session; then true, and the
+ * exception is cleared. */
 static bool script_exited(struct py_state *state)
 {
 	_cleanup_pyref_ PyObject *type = NULL, *exception = NULL, *traceback = NULL;
@@ -68,7 +69,7 @@ static PyObject *run_tests(PyObject *object, PyObject *unused)
 		ntd_deadline_stop(self->deadline);
 	if (!result)
 		return NULL;
-	/* A test that failed may have left a shell that is busy for good. */
+	/* A test that failed may have left a shell that is busy for ever. */
 	if (!py_state()->pytest_status && py_driver_sync_all(self) < 0)
 		return NULL;
 	Py_RETURN_NONE;
@@ -82,15 +83,20 @@ static PyObject *check_polling_conditions(PyObject *object, PyObject *unused)
 }
 
 PyMethodDef py_driver_script_methods[] = {
-	{"test_script", test_script, METH_NOARGS, "test_script($self)\n--\n\nRuns the script."},
+	{"test_script", test_script, METH_NOARGS,
+	 "test_script($self)\n--\n\n"
+	 "Runs the script, or the tests of a pytest style script."},
 	{"reload", reload, METH_NOARGS,
 	 "reload($self)\n--\n\n"
-	 "Reads the script's file again, for test_script(). With a syntax error in it, the\n"
-	 "text stays as it was. The machines stay as they are."},
+	 "Reads the script's file again, for test_script(). The machines stay as they are.\n"
+	 "SyntaxError for a syntax error in the file; then the driver keeps the previous\n"
+	 "text."},
 	{"run_tests", run_tests, METH_NOARGS,
-	 "run_tests($self)\n--\n\nRuns the script under the global time limit."},
+	 "run_tests($self)\n--\n\n"
+	 "Runs test_script() under the global time limit, then has the machines that are\n"
+	 "up write their disks."},
 	{"check_polling_conditions", check_polling_conditions, METH_NOARGS,
 	 "check_polling_conditions($self)\n--\n\n"
-	 "PollingConditionError unless those in force hold."},
+	 "Checks the polling conditions in force. PollingConditionError unless they hold."},
 	{NULL, NULL, 0, NULL},
 };

@@ -1,9 +1,11 @@
-/* driver.race_timer: the limit of time of a driver, with what scripts use of threading.Timer. */
+/* driver.race_timer: the limit of time of a driver, with the methods of threading.Timer that
+ * scripts use. All of this runs on threads that hold the GIL.
+ */
 #include "driver/py_driver.h"
 
 struct timer_object {
 	struct py_object head;
-	PyObject *driver; /* keeps the deadline */
+	PyObject *driver; /* keeps the deadline, which is the driver's */
 };
 
 static struct ntd_deadline *deadline_of(PyObject *object)
@@ -21,7 +23,7 @@ PyObject *py_driver_get_race_timer(PyObject *object, void *closure)
 	return (PyObject *)self;
 }
 
-/* Calls the method of a driver.race_timer that a script has set. 1: there is none; -1 with an
+/* Calls the method of a driver.race_timer that a script has set. 1 if there is none; -1 with an
  * exception. */
 static int call_own(PyObject *object, const char *method)
 {
@@ -98,10 +100,10 @@ int py_driver_add_timer_type(PyObject *module, struct py_state *state)
 {
 	static PyMethodDef methods[] = {
 		{"start", timer_start, METH_NOARGS,
-		 "start($self)\n--\n\nStarts the time, or starts it again."},
-		{"cancel", timer_cancel, METH_NOARGS, "cancel($self)\n--\n\nLifts the limit."},
+		 "start($self)\n--\n\nStarts the time limit, or starts it again from zero."},
+		{"cancel", timer_cancel, METH_NOARGS, "cancel($self)\n--\n\nLifts the time limit."},
 		{"is_alive", timer_is_alive, METH_NOARGS,
-		 "is_alive($self)\n--\n\nWhether the time is running."},
+		 "is_alive($self)\n--\n\nReturns whether the time limit is running."},
 		{NULL, NULL, 0, NULL},
 	};
 	static PyGetSetDef attributes[] = {

@@ -1,4 +1,5 @@
-/* The type Driver: its methods and attributes. */
+/* The type Driver: its methods and attributes. All of this runs on threads that hold the GIL.
+ */
 #include "driver/py_driver.h"
 
 static PyObject *subtest(PyObject *object, PyObject *args, PyObject *kwargs)
@@ -11,7 +12,7 @@ static PyObject *subtest(PyObject *object, PyObject *args, PyObject *kwargs)
 	return PyObject_CallMethod(py_driver_self(object)->logger, "subtest", "O", name);
 }
 
-/* The class is written in Python, and imported when a script uses it. */
+/* The class is written in Python; its module is imported when a script uses it. */
 static PyObject *polling_condition(PyObject *object, PyObject *args, PyObject *kwargs)
 {
 	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("test_driver.polling_condition");
@@ -75,7 +76,7 @@ static PyObject *get_tests(PyObject *object, void *closure)
 	return text ? Py_NewRef(text) : PyUnicode_FromString("");
 }
 
-/* The next test_script() runs it. */
+/* The next test_script() runs the new text. */
 static int set_tests(PyObject *object, PyObject *value, void *closure)
 {
 	struct py_driver *self = py_driver_self(object);
@@ -99,7 +100,7 @@ static PyObject *get_global_timeout(PyObject *object, void *closure)
 	return PyFloat_FromDouble(py_driver_self(object)->deadline->seconds);
 }
 
-/* The next start of the limit counts it. */
+/* The next start of the limit takes the new length. */
 static int set_global_timeout(PyObject *object, PyObject *value, void *closure)
 {
 	double seconds = NTD_NO_TIMEOUT;
@@ -127,7 +128,7 @@ static int set_logger(PyObject *object, PyObject *value, void *closure)
 	return 0;
 }
 
-/* A list of the driver's, at an offset in its object. */
+/* The list whose offset in the object is the closure. */
 static PyObject **list_at(PyObject *object, void *closure)
 {
 	return (PyObject **)((char *)object + *(const size_t *)closure);
@@ -161,47 +162,58 @@ static const size_t vlans_at = offsetof(struct py_driver, vlans),
 static const char driver_doc[] =
 	"Driver(config, out_dir, logger=None, keep_machine_state=False, debug=None, interactive=False)\n--\n\n"
 	"A run: its machines, networks and script. A script's own, `with Driver(...) as\n"
-	"inner:`, has machines that are released with the block. The arguments of older\n"
-	"drivers are taken, too: start_scripts, vlans, tests, out_dir, logger, ...";
+	"inner:`, has machines that are released at the end of the block. The arguments\n"
+	"of older drivers are taken, too: start_scripts, vlans, tests, out_dir, logger,\n"
+	"...";
 
 int py_driver_add_type(PyObject *module, struct py_state *state)
 {
 	static PyMethodDef methods[] = {
 		{"start_all", py_driver_start_all, METH_NOARGS,
-		 "start_all($self)\n--\n\nStarts all machines, at the same time."},
+		 "start_all($self)\n--\n\n"
+		 "Starts all machines at the same time; returns before they have booted."},
 		{"join_all", py_driver_join_all, METH_NOARGS,
-		 "join_all($self)\n--\n\nWaits until all machines have ended; without time limit."},
+		 "join_all($self)\n--\n\n"
+		 "Waits until all machines have ended, without a time limit; then lifts the limit\n"
+		 "of the run."},
 		PY_METHOD(
 			"create_machine", py_driver_create_machine,
 			"create_machine($self, start_command, *, name=None, keep_machine_state=False, keep_vm_state=False)\n--\n\n"
-			"A machine that is not part of the configuration. The command is run by a shell;\n"
-			"its name is the NAME of run-NAME-vm at the end, unless given. keep_vm_state is the\n"
-			"older name of keep_machine_state."),
+			"Returns a machine that is not part of the configuration. start_command is run by\n"
+			"a shell; without a name the machine is called NAME if the command ends in\n"
+			"run-NAME-vm, else `machine`. With keep_machine_state (keep_vm_state is its older\n"
+			"name) the state directory is not emptied. ValueError for a name that no machine\n"
+			"can have."),
 		PY_METHOD("subtest", subtest,
 			  "subtest($self, name)\n--\n\n"
-			  "A context manager: a part of the test with a title."),
+			  "Returns a context manager: a part of the test with a title."),
 		PY_METHOD(
 			"polling_condition", polling_condition,
 			"polling_condition($self, fun=None, *, seconds_interval=None, interval=None, description=None)\n--\n\n"
-			"A decorator: a function that must hold while other things are done, as a context\n"
-			"manager, and that can be waited for."),
+			"A decorator for a function that must hold while other things are done. It\n"
+			"returns a context manager, which checks the function every seconds_interval\n"
+			"seconds (interval is the newer name) and can be waited for."),
 		{"serial_stdout_on", serial_stdout_on, METH_NOARGS,
-		 "serial_stdout_on($self)\n--\n\nShows console lines in the log."},
+		 "serial_stdout_on($self)\n--\n\nShows the lines of consoles in the log."},
 		{"serial_stdout_off", serial_stdout_off, METH_NOARGS,
-		 "serial_stdout_off($self)\n--\n\nHides console lines from the log."},
+		 "serial_stdout_off($self)\n--\n\nHides the lines of consoles from the log."},
 		{"dump_machine_ssh", py_driver_dump_machine_ssh, METH_NOARGS,
 		 "dump_machine_ssh($self)\n--\n\n"
 		 "Prints the commands by which this host reaches the machines' sshd."},
 		{"terminate_test", py_driver_terminate_test, METH_NOARGS,
-		 "terminate_test($self)\n--\n\nEnds the run as its limit of time does."},
+		 "terminate_test($self)\n--\n\n"
+		 "Ends the run as its time limit does; does not return."},
 		{"__copy__", py_driver_copy, METH_NOARGS,
-		 "__copy__($self)\n--\n\nAnother object for the same run, with the same lists."},
-		{"__enter__", py_driver_enter, METH_NOARGS, "__enter__($self)\n--\n\nThe driver."},
+		 "__copy__($self)\n--\n\n"
+		 "Returns another object for the same run, with the same lists."},
+		{"__enter__", py_driver_enter, METH_NOARGS,
+		 "__enter__($self)\n--\n\n"
+		 "Returns the driver."},
 		{"__exit__", py_driver_exit, METH_VARARGS,
 		 "__exit__($self, *exception)\n--\n\n"
 		 "Releases the machines and stops the networks."},
 		{"test_symbols", py_driver_test_symbols, METH_NOARGS,
-		 "test_symbols($self)\n--\n\nThe global names of a script, as a new dict."},
+		 "test_symbols($self)\n--\n\nReturns the global names of a script, as a new dict."},
 		{NULL, NULL, 0, NULL},
 	};
 	static PyGetSetDef attributes[] = {

@@ -1,10 +1,12 @@
-/* `vlanN`, and VLan(...) in scripts: a virtual network, served by this process. */
+/* VLan: `vlanN`, and what VLan(...) in scripts returns; a virtual network, which the driver itself
+ * serves. All of this runs on threads that hold the GIL.
+ */
 #include "driver/py_driver.h"
 
 struct vlan_object {
 	struct py_object head;
 	int number;
-	char *directory;       /* copied: scripts may hold the object after the network is gone */
+	char *directory;       /* a copy: scripts may hold the object when the network is gone */
 	struct ntd_vlan *vlan; /* the session's; NULL: stopped */
 	PyObject *logger;      /* NULL: the run's */
 };
@@ -14,8 +16,8 @@ static struct vlan_object *self_of(PyObject *object)
 	return (struct vlan_object *)object;
 }
 
-/* For scripts that read it, as upstream's do: os.environ writes through to the process's
- * environment, which only Python may change. */
+/* Sets QEMU_VDE_SOCKET_N for scripts that read it, as upstream's driver does. os.environ writes
+ * through to the environment of the process, which only Python may change. */
 static int export(const struct vlan_object *self)
 {
 	_cleanup_free_ char *name = ntd_asprintf("QEMU_VDE_SOCKET_%d", self->number);
@@ -44,7 +46,8 @@ PyObject *py_vlan_object(struct py_state *state, struct ntd_vlan *vlan)
 	return ntd_steal(&object);
 }
 
-/* Stopped by stop() or by the end of the run, not with the object: machines may be plugged in. */
+/* A network is stopped by stop() or by the end of the run, not when its object is freed: machines
+ * may be plugged in. */
 static int vlan_init(PyObject *object, PyObject *args, PyObject *kwargs)
 {
 	static char *names[] = {"nr", "tmp_dir", "logger", NULL};
@@ -125,7 +128,7 @@ static PyObject *stop(PyObject *object, PyObject *unused)
 	struct py_state *state = py_state();
 	struct ntd_vlan *vlan = self_of(object)->vlan;
 
-	self_of(object)->vlan = NULL; /* another network may get its address */
+	self_of(object)->vlan = NULL; /* cleared first: other threads may stop it, too */
 	Py_BEGIN_ALLOW_THREADS
 	ntd_session_remove_vlan(state->session, vlan);
 	Py_END_ALLOW_THREADS
@@ -165,7 +168,8 @@ static PyObject *get_none(PyObject *object, void *closure)
 	Py_RETURN_NONE;
 }
 
-/* What they tell is decided when the network is made. */
+/* What these attributes tell is decided when the network is made; to set them changes nothing
+ * else. */
 static const struct py_value number = {"nr", get_number, NULL};
 static const struct py_value socket_dir = {"socket_dir", get_socket_dir, NULL};
 static const struct py_value pid = {"pid", get_pid, NULL};
@@ -178,9 +182,10 @@ int py_vlan_add_type(PyObject *module, struct py_state *state)
 {
 	static PyMethodDef methods[] = {
 		{"stop", stop, METH_NOARGS,
-		 "stop($self)\n--\n\nDisconnects all machines and ends the network."},
+		 "stop($self)\n--\n\n"
+		 "Disconnects all machines and ends the network; does nothing if it has ended."},
 		{"__copy__", vlan_copy, METH_NOARGS,
-		 "__copy__($self)\n--\n\nAnother object for the same network."},
+		 "__copy__($self)\n--\n\nReturns another object for the same network."},
 		{NULL, NULL, 0, NULL},
 	};
 	static PyGetSetDef attributes[] = {
@@ -203,8 +208,9 @@ int py_vlan_add_type(PyObject *module, struct py_state *state)
 	static PyType_Slot slots[] = {
 		{Py_tp_doc,
 		 (void *)"VLan(nr, tmp_dir, logger=None)\n--\n\n"
-			 "A virtual network between machines. Its sockets are in tmp_dir/vdeNR.ctl, which\n"
-			 "start scripts find by the variable QEMU_VDE_SOCKET_NR."},
+			 "A virtual network between machines. nr is from 0 to 4095; the sockets of the\n"
+			 "network are in tmp_dir/vdeNR.ctl, which start scripts find by the variable\n"
+			 "QEMU_VDE_SOCKET_NR. Its messages go to logger; None: the log of the run."},
 		{Py_tp_new, PyType_GenericNew},
 		{Py_tp_init, vlan_init},
 		{Py_tp_dealloc, vlan_dealloc},

@@ -1,6 +1,6 @@
-/* How embed/ logs. Emitting an event waits for nothing; the wait for the log to be written comes
- * after it, without the GIL, so that lines of the log keep their place among what the script itself
- * prints, and a log that nobody reads stops the thread that logs and no other.
+/* How embed/ logs, on threads that hold the GIL. Emitting an event waits for nothing. The wait for
+ * the log to be written follows without the GIL: so lines of the log keep their place among what
+ * the script itself prints, and a log that nobody reads stops the thread that logs and no other.
  */
 #include "log/py_log.h"
 

@@ -1,17 +1,19 @@
-/* Loggers written in Python: a sink that keeps events until they can be handed to them.
+/* Loggers written in Python: a sink of a report that keeps events until they can be handed to these
+ * loggers.
  *
  * A sink is called by whichever thread writes the report, and must not wait for the GIL: the thread
- * that has it may be waiting for the report. So events are queued here, and delivered by threads
- * that have the GIL: by a script's when it comes back from the core, so that its loggers know what
- * the call has logged, and by a thread of the sink's own, so that they hear of console lines while
- * the script waits. One thread delivers at a time; the order is the report's. What loggers raise is
- * shown and changes nothing.
+ * that holds it may be waiting for the report. So events are queued here, and delivered by threads
+ * that hold the GIL: by a thread of the script when it comes back from the core, so that its
+ * loggers know what the call has logged; and by a thread of the sink's own, so that loggers hear of
+ * console lines while the script waits. One thread delivers at a time; the order is the report's.
+ * What loggers raise is shown and changes nothing.
  */
 #include "base/forked.h"
 #include "base/list.h"
 #include "base/thread.h"
 #include "log/py_log.h"
 
+#include <assert.h>
 #include <pthread.h>
 
 struct event {
@@ -21,7 +23,7 @@ struct event {
 
 /* A step that a logger has entered. */
 struct step {
-	PyObject *managers; /* list of (context manager), those entered */
+	PyObject *managers; /* list: the context managers that have been entered */
 	char *machine, *text;
 	struct ntd_list_link link;
 };
@@ -29,20 +31,20 @@ struct step {
 /* Lives as long as the process: its thread may be waiting for the GIL at the end. */
 struct py_logger_sink {
 	struct ntd_sink sink;
-	PyObject *loggers;     /* list; may change at any time */
-	struct ntd_list steps; /* the innermost first; of the delivering thread */
+	PyObject *loggers;     /* list; the script may change it at any time */
+	struct ntd_list steps; /* the innermost first; only the delivering thread looks at them */
 	pthread_mutex_t delivering;
-	pthread_t deliverer; /* when it is locked */
+	pthread_t deliverer; /* the thread that holds `delivering` */
 	_Atomic bool has_deliverer;
 
 	pthread_mutex_t mutex; /* guards the queue */
 	pthread_cond_t queued;
 	struct ntd_list events;
-	size_t queued_bytes, dropped; /* console lines */
+	size_t queued_bytes, dropped; /* dropped console lines, since the last notice */
 	struct py_logger_sink *next;
 };
 
-/* What may wait for Python; console lines beyond are counted, not kept. */
+/* Bytes that may wait for Python. Console lines beyond are counted, not kept. */
 enum { QUEUE_LIMIT = 64 << 20 };
 
 /* ---- the queue */
@@ -124,7 +126,7 @@ static void event_free(struct event *event)
 
 /* ---- calling loggers */
 
-/* {"machine": NAME, ...} */
+/* The attributes as a dict, with the machine's name under "machine". */
 static PyObject *attributes_of(const struct ntd_event *event)
 {
 	PyObject *dict = PyDict_New();
@@ -141,7 +143,7 @@ static PyObject *attributes_of(const struct ntd_event *event)
 	return dict;
 }
 
-/* logger.METHOD(TEXT), with the attributes if there are any. */
+/* Calls logger.METHOD(TEXT), with the attributes if there are any. */
 static PyObject *call(PyObject *logger, const char *method, const struct ntd_event *event)
 {
 	_cleanup_pyref_ PyObject *text =
@@ -170,6 +172,7 @@ static PyObject *tell(PyObject *logger, const struct ntd_event *event)
 		[NTD_LEVEL_WARNING] = "warning", [NTD_LEVEL_ERROR] = "error",
 		[NTD_LEVEL_ALWAYS] = "log",
 	};
+	static_assert(sizeof methods / sizeof *methods == NTD_LEVEL_COUNT, "every level has one");
 
 	if (event->kind == NTD_EVENT_SERIAL)
 		return call_serial(logger, event);
@@ -200,7 +203,8 @@ static void enter(struct py_logger_sink *self, PyObject *loggers, const struct n
 	}
 }
 
-/* As the `with` statement does; of an exception, loggers get to know its kind only. */
+/* Leaves it as the `with` statement does. Of an exception, loggers get to know only that there was
+ * one. */
 static void leave_manager(PyObject *manager, bool failed)
 {
 	_cleanup_pyref_ PyObject *text = PyUnicode_FromString("the step has failed");
@@ -222,8 +226,8 @@ static bool is_of(const struct step *step, const struct ntd_event *event)
 	       !strcmp(step->machine, event->machine ? event->machine : "");
 }
 
-/* Threads' steps may be interleaved: it is the innermost with the same text. NULL: the step began
- * before there was a logger. */
+/* The innermost step with the same text: steps of several threads may be interleaved. NULL: the
+ * step began before there was a logger. */
 static struct step *find_step(struct py_logger_sink *self, const struct ntd_event *event)
 {
 	ntd_list_each (struct step, step, &self->steps, link)

@@ -1,6 +1,6 @@
-/* CompositeLogger: `log`, the run's, and those that scripts make. Each writes to a report of its
- * own, whose sinks are the core's (the terminal and files, of the run's log) and the loggers in
- * logger_list.
+/* CompositeLogger: `log`, which is the run's, and the logs that scripts make. Each writes to a
+ * report of its own, whose sinks are those of the core (for the run's log the terminal and files)
+ * and the loggers in logger_list. All of this runs on threads that hold the GIL.
  */
 #include "log/py_log.h"
 
@@ -9,7 +9,6 @@ static struct py_logger *self_of(PyObject *object)
 	return (struct py_logger *)object;
 }
 
-/* The run's; one object. */
 PyObject *py_logger_object(struct py_state *state)
 {
 	if (!state->logger) {
@@ -48,7 +47,7 @@ static int logger_init(PyObject *object, PyObject *args, PyObject *kwargs)
 	return py_logger_listen(state, self->report, list);
 }
 
-/* An object that has no report yet: a subclass's before super().__init__(). */
+/* NULL with a RuntimeError before super().__init__() of a subclass. */
 static struct ntd_report *report_of(PyObject *object)
 {
 	struct ntd_report *report = self_of(object)->report;
@@ -77,7 +76,7 @@ struct ntd_report *py_logger_report(PyObject *logger)
 	return wrapped ? self_of(wrapped)->report : NULL;
 }
 
-/* Whoever has the list may add to it, so from now on it is looked at. */
+/* Whoever has the list may add to it, so from now on the loggers in it are told of events. */
 static PyObject *get_logger_list(PyObject *object, void *closure)
 {
 	struct py_logger *self = self_of(object);
@@ -90,7 +89,7 @@ static PyObject *get_logger_list(PyObject *object, void *closure)
 	return PyErr_Occurred() ? NULL : Py_NewRef(self->list);
 }
 
-/* The list stays the same one, with other loggers in it. */
+/* The list stays the same object, with other loggers in it. */
 static int set_logger_list(PyObject *object, PyObject *value, void *closure)
 {
 	_cleanup_pyref_ PyObject *list = get_logger_list(object, closure);
@@ -329,43 +328,59 @@ static PyObject *logger_subtest(PyObject *self, PyObject *args, PyObject *kwargs
 int py_logger_add_type(PyObject *module, struct py_state *state)
 {
 	static PyMethodDef methods[] = {
-		PY_METHOD("log", logger_log,
-			  "log($self, message, attributes={})\n--\n\n"
-			  "Logs a line, whatever the level."),
-		PY_METHOD("debug", logger_debug,
-			  "debug($self, message, attributes={})\n--\n\n"
-			  "Logs a line if the log level is debug."),
-		PY_METHOD("info", logger_info,
-			  "info($self, message, attributes={})\n--\n\n"
-			  "Logs a line if the log level is info or below."),
-		PY_METHOD("warning", logger_warning,
-			  "warning($self, message, attributes={})\n--\n\n"
-			  "Logs a line if the log level is warning or below."),
-		PY_METHOD("error", logger_error,
-			  "error($self, message, attributes={})\n--\n\n"
-			  "Logs a line, then ends the run with exit status 1."),
+		PY_METHOD(
+			"log", logger_log,
+			"log($self, message, attributes={})\n--\n\n"
+			"Logs a line, whatever the log level. attributes is a dict; its \"machine\" names\n"
+			"the machine that the line is of."),
+		PY_METHOD(
+			"debug", logger_debug,
+			"debug($self, message, attributes={})\n--\n\n"
+			"Logs a line if the log level is debug. The arguments are those of log()."),
+		PY_METHOD(
+			"info", logger_info,
+			"info($self, message, attributes={})\n--\n\n"
+			"Logs a line if the log level is info or below. The arguments are those of log()."),
+		PY_METHOD(
+			"warning", logger_warning,
+			"warning($self, message, attributes={})\n--\n\n"
+			"Logs a line if the log level is warning or below. The arguments are those of\n"
+			"log()."),
+		PY_METHOD(
+			"error", logger_error,
+			"error($self, message, attributes={})\n--\n\n"
+			"Logs a line as log() does, then raises SystemExit: the run ends with exit status\n"
+			"1."),
 		PY_METHOD("log_test_error", logger_log_test_error,
 			  "log_test_error($self, message, attributes={})\n--\n\n"
-			  "Logs a line of a failed test's report, marked with !!!."),
-		PY_METHOD("log_serial", logger_log_serial,
-			  "log_serial($self, message, machine)\n--\n\n"
-			  "Logs a line as if it came from a machine's console."),
-		PY_METHOD("nested", logger_nested,
-			  "nested($self, message, attributes={})\n--\n\n"
-			  "A context manager: a step that contains others."),
-		PY_METHOD("subtest", logger_subtest,
-			  "subtest($self, name, attributes={})\n--\n\n"
-			  "A context manager: a part of the test with a title."),
+			  "Logs each line of a failed test's report, marked with !!!."),
+		PY_METHOD(
+			"log_serial", logger_log_serial,
+			"log_serial($self, message, machine)\n--\n\n"
+			"Logs a line as if it came from the console of the machine with this name."),
+		PY_METHOD(
+			"nested", logger_nested,
+			"nested($self, message, attributes={})\n--\n\n"
+			"Returns a context manager, which is a decorator, too: a step in the log that\n"
+			"contains others. The arguments are those of log()."),
+		PY_METHOD(
+			"subtest", logger_subtest,
+			"subtest($self, name, attributes={})\n--\n\n"
+			"Returns a context manager, which is a decorator, too: a part of the test with a\n"
+			"title. An exception that leaves it is logged with that title, and passes."),
 		{"print_serial_logs", logger_print_serial_logs, METH_O,
 		 "print_serial_logs($self, enable, /)\n--\n\n"
-		 "Shows console lines in the log, or not."},
+		 "Shows the lines of consoles in the log if enable is true, hides them if not."},
 		{"set_log_level", logger_set_log_level, METH_O,
-		 "set_log_level($self, level, /)\n--\n\nHides messages below the level."},
+		 "set_log_level($self, level, /)\n--\n\n"
+		 "Hides messages below the level: a LogLevel, or its name (debug, info, warning,\n"
+		 "error). ValueError for other names."},
 		{"add_logger", logger_add_logger, METH_O,
 		 "add_logger($self, logger, /)\n--\n\n"
-		 "Has another logger, an AbstractLogger, told of everything."},
+		 "Has another logger, an AbstractLogger, told of all events of this log from now\n"
+		 "on. TypeError for an object without log() and nested()."},
 		{"__copy__", logger_copy, METH_NOARGS,
-		 "__copy__($self)\n--\n\nAnother object for the same log."},
+		 "__copy__($self)\n--\n\nReturns another object for the same log."},
 		{NULL, NULL, 0, NULL},
 	};
 	static PyGetSetDef attributes[] = {
@@ -374,8 +389,9 @@ int py_logger_add_type(PyObject *module, struct py_state *state)
 		{NULL, NULL, NULL, NULL, NULL},
 	};
 	static PyType_Slot slots[] = {
-		{Py_tp_doc, (void *)"CompositeLogger(logger_list)\n--\n\n"
-				    "A log that is written by the loggers in a list."},
+		{Py_tp_doc,
+		 (void *)"CompositeLogger(logger_list)\n--\n\n"
+			 "A log that is written by the loggers in a list. The list may change later."},
 		{Py_tp_new, PyType_GenericNew},
 		{Py_tp_init, logger_init},
 		{Py_tp_traverse, logger_traverse},

@@ -1,6 +1,6 @@
-/* The context manager that log.nested(), machine.nested() and subtest() return. Like those of
- * contextlib it is a decorator, too: each call of the function is a step. All of this runs on
- * threads that hold the GIL, except for writing the log.
+/* Step: the context manager that log.nested(), machine.nested() and subtest() return. Like those of
+ * contextlib it is a decorator, too: each call of the decorated function is a step. All of this
+ * runs on threads that hold the GIL, except for writing the log.
  */
 #include "log/py_log.h"
 
@@ -109,7 +109,7 @@ void py_step_leave(PyObject *step)
 	Py_DECREF(step);
 }
 
-/* What an exception that has failed a subtest is marked with. */
+/* The attribute that marks an exception as one that has failed a subtest. */
 static const char told_attribute[] = "told_by_subtest_";
 
 bool py_step_told_by_subtest(PyObject *exception)
@@ -117,7 +117,8 @@ bool py_step_told_by_subtest(PyObject *exception)
 	return PyObject_HasAttrString(exception, told_attribute);
 }
 
-/* "Test "TITLE" failed with error: "E"", for errors but not for an exit or an interruption. */
+/* Logs 'Test "TITLE" failed with error: "ERROR"' for a subtest. An exit or an interruption is no
+ * error. */
 static int report_failure(struct step_object *self, PyObject *exception)
 {
 	_cleanup_free_ char *text = NULL, *line = NULL;
@@ -130,7 +131,7 @@ static int report_failure(struct step_object *self, PyObject *exception)
 	line = ntd_asprintf("Test \"%s\" failed with error: \"%s\"", self->text, text);
 	py_log_test_error(self->nest.report, line, false);
 	if (PyObject_SetAttrString(exception, told_attribute, Py_True) < 0)
-		PyErr_Clear(); /* it takes no attributes */
+		PyErr_Clear(); /* the exception takes no attributes */
 	return 0;
 }
 
@@ -157,10 +158,11 @@ static PyObject *step_exit(PyObject *object, PyObject *args)
 int py_step_add_type(PyObject *module, struct py_state *state)
 {
 	static PyMethodDef methods[] = {
-		{"__enter__", step_enter, METH_NOARGS, "Logs the beginning of the step."},
+		{"__enter__", step_enter, METH_NOARGS,
+		 "Logs the beginning of the step. RuntimeError when it has been entered already."},
 		{"__exit__", step_exit, METH_VARARGS,
-		 "Logs the end of the step, unless an exception passes."},
-		{"_again", step_again, METH_NOARGS, "Another step like this one."},
+		 "Logs the end of the step; an exception passes."},
+		{"_again", step_again, METH_NOARGS, "Returns another step like this one."},
 		{NULL, NULL, 0, NULL},
 	};
 	static PyType_Slot slots[] = {

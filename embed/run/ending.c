@@ -1,32 +1,34 @@
-/* What the end of a Python program does that can be seen: joining threads and child processes,
- * atexit functions, `finally` of generators, and writing what is left in files' buffers. The
- * interpreter itself is left as it is. Finalizing it aborts the process when a daemon thread is
- * writing to stderr just then; as it is, such threads wait for the GIL until the process is gone.
+/* What the end of a Python program does that can be seen: it joins threads and child processes,
+ * calls atexit functions, runs `finally` of generators, and writes what is in the buffers of files.
+ * The interpreter itself is not finalized: that aborts the process when a daemon thread is writing
+ * to stderr just then. Without it, such threads wait for the GIL until the process is gone.
  *
  * The main thread does all this, and has FINISH_PATIENCE for it. When the run cannot wait for the
- * main thread, another thread does as much of it as can be done beside that one, in an end that has
- * a time limit (session/ending.c): a thread of the script that holds the GIL for ever costs that
- * time, and nothing else.
+ * main thread, another thread does as much of it as can be done beside the main thread, in an end
+ * that has a time limit (session/ending.c): a thread of the script that holds the GIL for ever
+ * costs that time, and nothing else.
  *
- * The state below is global because an end is the process's.
+ * The state below is global because the process ends once.
  */
 #include "base/forked.h"
 #include "base/thread.h"
 #include "run/py_run.h"
 
-/* How long Python's own end may take: a thread of the script that never ends must not keep us. */
+/* How long Python's own end may take: a thread of the script that never ends must not keep the
+ * process. */
 #define FINISH_PATIENCE (10 * NTD_SECOND)
-/* The same for processes of the script, and once they have been told to end. */
+/* How long processes of the script may take to end, before and after they have been told to. */
 #define PROCESS_PATIENCE (3 * NTD_SECOND)
 #define TERMINATE_PATIENCE (1 * NTD_SECOND)
 
-static atomic_bool
-	decided; /* how the process ends: regularly, or by leaving without the main thread */
+/* A thread has decided how the process ends: regularly, or without the main thread. */
+static atomic_bool decided;
 static atomic_bool functions; /* the atexit functions have been called */
 
 /* ---- what the script leaves */
 
-/* Calls a function of a module if the script has imported it; what it raises is shown. */
+/* Calls a function of a module if the script has imported the module; what the function raises is
+ * shown. */
 static PyObject *call_if_imported(const char *module_name, const char *function)
 {
 	_cleanup_pyref_ PyObject *name = PyUnicode_FromString(module_name);
@@ -44,8 +46,8 @@ static void call_exit_functions(void)
 		Py_XDECREF(call_if_imported("atexit", "_run_exitfuncs"));
 }
 
-/* Calls the method of each object that is a `kind`. Objects may lie about their class; types do
- * not. */
+/* Calls the method of each object that is a `kind`. An object may lie about its class; its type
+ * does not. */
 static void call_each(PyTypeObject *kind, const char *method)
 {
 	_cleanup_pyref_ PyObject *objects = py_call("gc", "get_objects", "()");
@@ -61,8 +63,7 @@ static void call_each(PyTypeObject *kind, const char *method)
 	PyErr_Clear();
 }
 
-/* Flushes all files twice: what the first flush of one file wrote may be in the buffer of
- * another. */
+/* Flushes all files twice: what the first flush wrote may be in the buffer of another file. */
 void py_ending_write_files(void)
 {
 	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("_io");
@@ -75,7 +76,7 @@ void py_ending_write_files(void)
 
 static void let_go(void)
 {
-	py_ending_write_files(); /* first, since what follows may hang */
+	py_ending_write_files(); /* first, because what follows may hang */
 	call_exit_functions();
 	PyGC_Collect();
 	call_each(&PyGen_Type, "close");
@@ -111,7 +112,7 @@ static bool is_true(PyObject *object, const char *method)
 	return value && PyObject_IsTrue(value) > 0;
 }
 
-/* Returns whether the process has ended. */
+/* Waits for the process; returns whether it has ended. */
 static bool join(PyObject *process, int64_t deadline)
 {
 	_cleanup_pyref_ PyObject *joined = NULL;
@@ -136,8 +137,8 @@ static void end_process(struct ntd_session *session, PyObject *process, int64_t 
 	}
 }
 
-/* Python would wait for ever for the processes that multiprocessing has started, unless they are
- * daemons. */
+/* Ends the processes that multiprocessing has started, unless they are daemons: Python would wait
+ * for them for ever. */
 static void end_processes(struct ntd_session *session)
 {
 	_cleanup_pyref_ PyObject *children =
@@ -177,7 +178,7 @@ void py_ending_finish_python(struct ntd_session *session, int status)
 	Py_END_ALLOW_THREADS
 }
 
-/* ---- beside it */
+/* ---- beside the main thread */
 
 /* Lives as long as the process: its thread may wait for the GIL until then. */
 struct finish {

@@ -19,7 +19,8 @@ static PyObject *names_of(PyObject *objects, const char *prefix, const char *att
 	return names && separator ? PyUnicode_Join(separator, names) : NULL;
 }
 
-/* The names that are neither machines nor VLANs, in the order in which they were added. */
+/* The names that are neither machines nor VLANs, in the order in which they were added to the
+ * dict. */
 static PyObject *general_names(PyObject *symbols)
 {
 	_cleanup_pyref_ PyObject *names = PyList_New(0), *separator = PyUnicode_FromString(", ");
@@ -52,7 +53,7 @@ int py_names_print(PyObject *driver, PyObject *symbols)
 	return PyErr_Occurred() ? -1 : 0;
 }
 
-/* ---- the alias of an only machine */
+/* ---- the name `machine` of an only machine */
 
 static bool has_name(PyObject *names, const char *name)
 {

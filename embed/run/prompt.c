@@ -1,13 +1,14 @@
 /* The Python prompt: in place of the script (--interactive) or after its failure
- * (--pause-on-failure). The prompt itself is test_driver/repl.py.
+ * (--pause-on-failure). The prompt itself is test_driver/repl.py. All of this runs on the main
+ * thread, with the GIL held.
  *
- * An exception of what is typed, KeyboardInterrupt included, is shown by the prompt, which goes on;
- * a signal that ends the run comes through it as SystemExit.
+ * The prompt shows the exception of what a user types, KeyboardInterrupt included, and goes on; a
+ * signal that ends the run comes through the prompt as SystemExit.
  */
 #include "run/py_run.h"
 
-/* Shows the prompt with these names, and `reload` unless the script has one; -1 with SystemExit for
- * exit(). */
+/* Shows the prompt with these names, and with `reload` unless the script has a name like that. -1
+ * with SystemExit for exit(). */
 static int prompt(struct py_state *state, PyObject *symbols, const char *banner)
 {
 	_cleanup_pyref_ PyObject *repl = PyImport_ImportModule("test_driver.repl");
@@ -22,7 +23,8 @@ static int prompt(struct py_state *state, PyObject *symbols, const char *banner)
 	py_signals_attended(true);
 	result = PyObject_CallMethod(repl, "start", "Os", symbols, banner);
 	py_signals_attended(false);
-	ntd_session_restore_terminal(state->session); /* IPython leaves it raw after SystemExit */
+	/* IPython leaves the terminal raw after SystemExit */
+	ntd_session_restore_terminal(state->session);
 	return result ? 0 : -1;
 }
 
@@ -54,8 +56,8 @@ void py_prompt_announce_pause(struct py_state *state)
 		       "one, a failure ends the run");
 }
 
-/* Whether the exception is a failure of the script. Who ends the run with a signal wants it to
- * end. */
+/* Whether the exception is a failure of the script. A signal that ends the run is none: its sender
+ * wants the run to end. */
 static bool is_failure(PyObject *exception)
 {
 	_cleanup_pyref_ PyObject *code = NULL;
@@ -71,7 +73,8 @@ static bool is_failure(PyObject *exception)
 	return !success;
 }
 
-/* As the interpreter does after an exception that nobody handled, for pdb.pm(). */
+/* Sets sys.last_value and its kin for pdb.pm(), as the interpreter does after an exception that
+ * nothing has handled. */
 static void remember_exception(PyObject *type, PyObject *exception, PyObject *traceback)
 {
 	if (PySys_SetObject("last_type", type) < 0 ||
@@ -97,7 +100,7 @@ bool py_prompt_pause_wanted(struct py_state *state)
 	wanted = is_failure(exception);
 	remember_exception(type, exception, traceback);
 	PyErr_Restore(type, exception, traceback);
-	if (wanted) /* also while the failure is looked into, before the prompt */
+	if (wanted) /* the limit is off while the failure is reported, too */
 		ntd_deadline_stop(&state->session->deadline);
 	return wanted;
 }
@@ -130,6 +133,6 @@ int py_prompt_pause(struct py_state *state, int status)
 	result = prompt(state, state->script_symbols, banner);
 	if (result < 0 && py_signals_ending())
 		return py_report_exception(state);
-	PyErr_Clear(); /* exit() */
+	PyErr_Clear(); /* of exit() */
 	return status;
 }

@@ -1,4 +1,6 @@
-/* A run of pytest style tests: what test_driver_pytest needs of the core. */
+/* A run of pytest style tests: what the package test_driver_pytest needs of the core. All of this
+ * runs on the main thread, or on a thread of the script, with the GIL held.
+ */
 #include "base/forked.h"
 #include "base/printable.h"
 #include "guest/evidence.h"
@@ -37,7 +39,7 @@ static PyObject *list_of(char *const *strings)
 	return list;
 }
 
-/* The signal that ended the run goes on as if the script itself had met it. */
+/* Raises what the signal that ended the run raises in a script. */
 static int raise_signal(int number)
 {
 	_cleanup_pyref_ PyObject *code = PyLong_FromLong(128 + number);
@@ -76,7 +78,7 @@ int py_pytest_execute(struct py_state *state)
 
 /* ---- functions of _test_driver */
 
-/* Whether this is a run of pytest style tests; false with an exception. */
+/* Whether this is a run of pytest style tests; false with a RuntimeError. */
 static bool is_prepared(const struct py_state *state)
 {
 	if (!state->recall)
@@ -220,32 +222,37 @@ static PyObject *printable(PyObject *self, PyObject *args)
 
 PyMethodDef py_pytest_functions[] = {
 	{"begin_test", begin_test, METH_VARARGS,
-	 "begin_test(title)\n--\n\nA test begins; returns where the log is, for recall()."},
+	 "begin_test(title)\n--\n\n"
+	 "Logs the beginning of a test; returns the position of the log, for recall()."},
 	{"end_test", end_test, METH_VARARGS,
 	 "end_test(failed, skipped)\n--\n\n"
-	 "The test has ended; `skipped` is why it was skipped, or None."},
+	 "Logs the end of the test. skipped says why it was skipped, or is None."},
 	{"recall", recall, METH_VARARGS,
 	 "recall(position, machine)\n--\n\n"
-	 "What was logged since then: the lines of a machine's console, or, without a\n"
-	 "machine, messages and steps."},
+	 "Returns what was logged since that position: the lines of the console of a\n"
+	 "machine, or, with None for the machine, messages and steps."},
 	{"spent", spent, METH_NOARGS,
-	 "spent()\n--\n\nSeconds until now: (boot, waiting, commands)."},
+	 "spent()\n--\n\nReturns the seconds until now as (boot, waiting, commands)."},
 	{"cause_of_death", cause_of_death, METH_O,
 	 "cause_of_death(machine)\n--\n\n"
-	 "Why QEMU ended though nobody had asked it to; None when it has not."},
+	 "Says why QEMU ended though it had not been asked to; None when it has not ended."},
 	{"collect", collect, METH_VARARGS,
 	 "collect(machine, directory)\n--\n\n"
-	 "Writes what the machine can still tell to files; of the journal what is of this\n"
-	 "test."},
+	 "Writes what the machine can still tell to files in the directory; of the\n"
+	 "journal, the part since the test began."},
 	{"leave_if_forked", leave_if_forked, METH_O,
 	 "leave_if_forked(exception)\n--\n\n"
-	 "In a process that a test has forked: ends it, as the exception or None says."},
+	 "In a process that a test has forked: ends it, with the exit status that the\n"
+	 "exception (or None) means."},
 	{"ending", ending, METH_NOARGS,
-	 "ending()\n--\n\nThe signal that has come to end the run, SIGTERM or SIGHUP, or 0."},
+	 "ending()\n--\n\n"
+	 "Returns the signal that has come to end the run, SIGTERM or SIGHUP; 0 without\n"
+	 "one."},
 	{"printable", printable, METH_VARARGS,
 	 "printable(text, colours)\n--\n\n"
-	 "The text without what commands a terminal; colours may stay."},
+	 "Returns the text without what commands a terminal; colours stay if `colours` is\n"
+	 "true."},
 	{"pause", pause_run, METH_VARARGS,
-	 "pause(names, banner)\n--\n\nA prompt with these names; SystemExit for exit()."},
+	 "pause(names, banner)\n--\n\nShows a prompt with these names. SystemExit for exit()."},
 	{NULL, NULL, 0, NULL},
 };

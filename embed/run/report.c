@@ -13,7 +13,7 @@ static long line_of(PyObject *traceback)
 	return line;
 }
 
-/* The frame's file and function; false when they cannot be had. */
+/* Gets the file and the function of a frame; false without an exception when there are none. */
 static bool place_of(PyObject *traceback, PyObject **file, PyObject **function)
 {
 	_cleanup_pyref_ PyObject *frame = PyObject_GetAttrString(traceback, "tb_frame");
@@ -24,7 +24,7 @@ static bool place_of(PyObject *traceback, PyObject **file, PyObject **function)
 	return *file && *function;
 }
 
-/* Of an error that a subtest has told, this is the traceback only. */
+/* Logs a part of the traceback; for an error that a subtest has told there is only this. */
 static void log_error(struct py_state *state, PyObject *exception, const char *text)
 {
 	py_log_test_error(state->session->report, text, py_step_told_by_subtest(exception));
@@ -42,7 +42,7 @@ static char *source_line(struct py_state *state, long number)
 	return ntd_strdup(text ? text : "");
 }
 
-/* The frames of the script itself, each with its source line. */
+/* Logs the frames of the script itself, each with its source line. */
 static void report_frames(struct py_state *state, PyObject *exception)
 {
 	_cleanup_pyref_ PyObject *traceback = PyException_GetTraceback(exception);
@@ -84,7 +84,7 @@ int py_report_remember_script(struct py_state *state)
 {
 	_cleanup_pyref_ PyObject *linecache = NULL, *cache = NULL, *lines = NULL, *entry = NULL;
 
-	if (!state->script_text) /* it is a directory */
+	if (!state->script_text) /* the script is a directory */
 		return 0;
 	linecache = PyImport_ImportModule("linecache");
 	cache = linecache ? PyObject_GetAttrString(linecache, "cache") : NULL;
@@ -129,7 +129,7 @@ static void report_whole(struct py_state *state, PyObject *exception, bool test_
 
 /* ---- exit status */
 
-/* sys.exit(n): n; None: 0; anything else is printed, and 1. */
+/* sys.exit(n): n; sys.exit(None): 0. Anything else is printed, and the status is 1. */
 int py_report_exit_status(PyObject *exception)
 {
 	_cleanup_pyref_ PyObject *code = PyObject_GetAttrString(exception, "code");
@@ -145,8 +145,8 @@ int py_report_exit_status(PyObject *exception)
 	return (int)(status & 0xff);
 }
 
-/* Of a run that failed by itself, what the machines can still tell is kept. Returns the exit
- * status: another one when this is ended by a signal. */
+/* Of a run that failed by itself, keeps what the machines can still tell. Returns the exit status:
+ * another one when a signal ends the collection. */
 static int collect_evidence(struct py_state *state, int status)
 {
 	int result;
@@ -159,8 +159,8 @@ static int collect_evidence(struct py_state *state, int status)
 	return status;
 }
 
-/* With --debug-hook-attach, a debugger may look at the failure while the machines still run.
- * Returns the exit status: another one when the wait for it is ended by a signal. */
+/* With --debug-hook-attach, waits for a debugger to look at the failure while the machines still
+ * run. Returns the exit status: another one when a signal ends the wait. */
 static int break_after(struct py_state *state, PyObject *exception, int status)
 {
 	_cleanup_pyref_ PyObject *debug = NULL, *result = NULL;

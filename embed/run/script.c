@@ -5,7 +5,7 @@
 
 /* ---- compiling */
 
-/* The text, without a byte order mark, and with \n at the end of each line. */
+/* The text of the script, without a byte order mark, and with \n at the end of each line. */
 static PyObject *read_script(const char *path)
 {
 	_cleanup_pyref_ PyObject *file =
@@ -16,7 +16,8 @@ static PyObject *read_script(const char *path)
 	return closed ? ntd_steal(&text) : NULL;
 }
 
-/* A statement, or a word in a comment: then the cost is a few milliseconds. */
+/* Whether the script may have an assertion. A word in a comment costs a few milliseconds, no
+ * more. */
 static bool has_assert(const char *script)
 {
 	while ((script = strstr(script, "assert"))) {
@@ -27,9 +28,9 @@ static bool has_assert(const char *script)
 	return false;
 }
 
-/* By Python's compile(), for which a script is text: a coding cookie in it means nothing, and a NUL
- * is an error, where functions of C would take a cookie at its word and the text as over at a NUL.
- */
+/* Compiles by Python's compile(), which takes the script as text: a coding cookie in it means
+ * nothing, and a NUL is an error. C functions would follow the cookie, and end the text at the
+ * NUL. */
 static PyObject *compile_plainly(PyObject *text, const char *file_name)
 {
 	return py_call("builtins", "compile", "(Ossii)", text, file_name, "exec", 0, true);
@@ -47,7 +48,8 @@ static PyObject *compile_text(PyObject *text)
 	return code ? PyTuple_Pack(1, code) : NULL;
 }
 
-/* Of garbage collection, which would look at the nodes of a growing tree again and again. */
+/* Garbage collection would look at the nodes of a growing tree again and again, so it is off while
+ * a script is compiled. */
 static void resume_collection(int *was_enabled)
 {
 	if (*was_enabled)
@@ -61,7 +63,8 @@ PyObject *py_script_code(PyObject *text)
 	return compile_text(text);
 }
 
-/* pytest compiles its scripts itself, but what is wrong with them is found here. */
+/* pytest compiles its scripts itself; here their syntax errors are found before anything is
+ * started. */
 static PyObject *compile_by_style(struct py_state *state, PyObject *text)
 {
 	if (py_style_choose(state, text) < 0)
@@ -71,7 +74,7 @@ static PyObject *compile_by_style(struct py_state *state, PyObject *text)
 		       : py_script_code(text);
 }
 
-/* SyntaxError if there is a NUL: what looks at the text in C would take it as over there. */
+/* SyntaxError if there is a NUL: C functions that look at the text would end there. */
 static bool is_text(PyObject *text)
 {
 	Py_ssize_t at = PyUnicode_FindChar(text, 0, 0, PyUnicode_GetLength(text), 1);
@@ -123,7 +126,8 @@ int py_script_execute_code(PyObject *driver, PyObject *parts)
 	PyObject *step =
 		logger ? py_step_enter(logger, NTD_STEP_RUN, "run the VM test script") : NULL;
 	_cleanup_pyref_ PyObject *symbols = NULL;
-	_cleanup_pyref_ PyObject *kept = Py_NewRef(parts); /* the script may set another */
+	/* the script may set driver.tests to another */
+	_cleanup_pyref_ PyObject *kept = Py_NewRef(parts);
 	int result = -1;
 
 	if (!step)
@@ -138,7 +142,7 @@ int py_script_execute_code(PyObject *driver, PyObject *parts)
 		py_report_end_forked(state);
 	}
 	py_step_leave(step);
-	return PyErr_Occurred() ? -1 : result; /* also when the step has not been left */
+	return PyErr_Occurred() ? -1 : result; /* leaving the step may raise, too */
 }
 
 int py_script_execute(struct py_state *state)

@@ -1,23 +1,26 @@
-/* Which syntax a test script has: a program, executed from top to bottom, or tests for pytest.
+/* Which syntax a test script has: a program, executed from top to bottom, or tests for pytest. All
+ * of this runs on the main thread, with the GIL held.
  *
- * Most scripts are programs, and start without a look at their syntax: only where a line defines
- * something that could be a test, or a comment says the style, is test_driver_pytest.style asked.
+ * Most scripts are programs, and start without a look at their syntax: test_driver_pytest.style is
+ * asked only where a line defines something that could be a test, or a comment names the style.
  */
 #include "run/py_run.h"
 
+#include <assert.h>
 #include <sys/stat.h>
 
 static const char *const names[] = {
 	[NTD_MODE_LEGACY] = "legacy",
 	[NTD_MODE_PYTEST] = "pytest",
 };
+static_assert(sizeof names / sizeof *names == NTD_MODE_PYTEST + 1, "every style has a name");
 
 static bool begins(const char *line, const char *word)
 {
 	return !strncmp(line, word, strlen(word));
 }
 
-/* Whether any line could make it more than a plain program. */
+/* Whether any line could make the script more than a plain program. */
 static bool may_have_style(const char *text)
 {
 	static const char *const words[] = {"def test", "async def test", "class Test", "#"};
@@ -33,7 +36,7 @@ static bool may_have_style(const char *text)
 	return false;
 }
 
-/* `level`: of the line that says so. */
+/* Sets the style, and logs it at this level. */
 static int decide(struct py_state *state, enum ntd_mode mode, enum ntd_level level, const char *why)
 {
 	state->mode = mode;
@@ -44,7 +47,8 @@ static int decide(struct py_state *state, enum ntd_mode mode, enum ntd_level lev
 	return 0;
 }
 
-/* Who wrote the script has nothing to do with the way to its error. */
+/* Takes the traceback from a SyntaxError: it shows the way through the driver, which says nothing
+ * about the script. */
 static void forget_traceback(void)
 {
 	PyObject *type, *exception, *traceback;
@@ -56,7 +60,7 @@ static void forget_traceback(void)
 	PyErr_Restore(type, exception, NULL);
 }
 
-/* By its text; -1 with a SyntaxError, too. */
+/* Chooses the style by the script's text; the exception may be a SyntaxError. */
 static int by_text(struct py_state *state, PyObject *text)
 {
 	const char *utf8 = PyUnicode_AsUTF8(text), *name, *reason;
