@@ -1,4 +1,4 @@
-"""What the README shows is what runs, and what it names is there."""
+"""What the READMEs show is what runs, and what they name is there."""
 
 import re
 import subprocess
@@ -8,11 +8,14 @@ import boot_images
 import harness
 
 ROOT = harness.ROOT
-README = (ROOT / "README.md").read_text()
+NAMES = ["README.md", "driver/README.md", "embed/README.md", "nix/README.md", "tests/README.md", ".github/CONTRIBUTING.md"]
+TEXTS = {name: (ROOT / name).read_text() for name in NAMES}
+ALL = "\n".join(TEXTS.values())
 
 
 def section(title):
-    return re.search(rf"^###? {title}\n(.*?)(?=^##|\Z)", README, re.M | re.S)[1]
+    """Of the text for people who write tests."""
+    return re.search(rf"^## {title}\n(.*?)(?=^##|\Z)", TEXTS["embed/README.md"], re.M | re.S)[1]
 
 
 def example(title):
@@ -24,8 +27,10 @@ def example(title):
 
 
 def test_the_readme_shows_the_example_scripts():
-    blocks = re.findall(r"```python\n(.*?)```", README, re.S)
-    assert blocks == [(ROOT / "tests/e2e/examples" / name).read_text() for name in ("ping.py", "ping_pytest.py")]
+    for name, script in ("README.md", "ping.py"), ("embed/README.md", "ping_pytest.py"):
+        blocks = re.findall(r"```python\n(.*?)```", TEXTS[name], re.S)
+        assert blocks == [(ROOT / "tests/e2e/examples" / script).read_text()]
+    assert ALL.count("```python") == 2
 
 
 def test_make_demo_runs_the_example():
@@ -33,6 +38,19 @@ def test_make_demo_runs_the_example():
     assert done.returncode == 0, done.stdout + done.stderr
     assert "the server is called server" in done.stdout
     assert "subtest: the client reaches the server" in done.stderr
+
+
+def test_the_command_of_the_demo():
+    """README says what `make demo` calls."""
+    shown = re.search(r"^    (build/nixos-test-driver .*?\.py)$", TEXTS["README.md"], re.M | re.S)[1]
+    recipe = (ROOT / "Makefile").read_text().partition("\ndemo:\n")[2].partition("\n\n")[0]
+    called = recipe[recipe.index("$(BUILD)/nixos-test-driver"):].replace("$(BUILD)", "build")
+    called = re.sub(r"(build/vms/tiny/run)-client-vm \\\n\s*\1-server-vm", r"\1-*-vm", called)
+    assert shown.replace("\\\n", " ").split() == called.replace("\\\n", " ").split()
+
+
+def test_a_command_in_a_script(fakes):
+    harness.run(example("In a script"), fakes("server"))
 
 
 def test_machines_that_a_test_makes(tmp_path, fakes):
@@ -63,14 +81,27 @@ assert router.qmp_client.send("query-memory-size-summary")["return"]["base-memor
 # ---- names
 
 
-def test_names_of_scripts(fake):
-    rows = "".join(re.findall(r"^\| (.*?) \|", section("In a script") + section("Interactive"), re.M))
-    names = set(re.findall(r"`(?:machine\.)?(\w+)(?:\(.*?\))?(?:\.\w+\(.*?\))?`", rows)) - {"server", "client"}
-    assert len(names) > 40
+def test_names_at_the_prompt(fake):
+    rows = "".join(re.findall(r"^\| (.*?) \|", section("At the prompt"), re.M))
+    names = set(re.findall(r"`(?:machine\.)?(\w+)\(", rows))
+    assert len(names) >= 8
     result = harness.run(f"""
         print([name for name in {sorted(names)!r} if name not in driver.test_symbols() and not hasattr(machine, name)])
-    """, fake, vlans=[1])
-    assert result.lines == ["['reload']"] and "reload()" in harness.run("", arguments=["--help"]).out  # at a prompt
+    """, fake)
+    assert result.lines == ["['help', 'reload']"]  # which are there at a prompt
+    assert "reload()" in harness.run("", arguments=["--help"]).out
+
+
+def test_links():
+    """To files, and to headings of them as GitHub calls these."""
+    for name, text in TEXTS.items():
+        links = re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", text)
+        for path, anchor in links:
+            target = (ROOT / name).parent / path if path else ROOT / name
+            assert target.exists(), (name, path)
+            if anchor:
+                titles = re.findall(r"^#+ (.*)", target.read_text(), re.M)
+                assert anchor in [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles], anchor
 
 
 def unknown_options(program, texts):
@@ -85,14 +116,34 @@ OPTION = r"(?<![\w-])--[a-z][\w-]+"
 
 
 def test_options():
-    lines = re.findall(r"^ .*(?:nixos-test-driver|--output_directory|--vm-start-scripts) .*", README.partition("## Build it")[2], re.M)
-    assert unknown_options(harness.DRIVER, re.findall(r"`(--[^`]+)`", README) + lines) == set()
-    assert unknown_options(ROOT / "tests/guests/make-vm", re.findall(r"`tests/guests/make-vm ([^`]+)`", README)) == set()
+    lines = re.findall(r"^ .*(?:nixos-test-driver|--output_directory|--vm-start-scripts) .*", ALL, re.M)
+    lines = [line for line in lines if "nix " not in line and "nix-" not in line and "--print-out" not in line]
+    quoted = [words for words in re.findall(r"`(--[^`]+)`", ALL) if not words.startswith(GIT_OPTIONS)]
+    assert unknown_options(harness.DRIVER, quoted + lines) == set()
+    assert unknown_options(ROOT / "tests/guests/make-vm", re.findall(r"`tests/guests/make-vm ([^`]+)`", ALL)) == set()
+
+
+GIT_OPTIONS = ("--stat", "--help")
 
 
 def test_targets_and_files():
     makefile = (ROOT / "Makefile").read_text()
-    for target in re.findall(r"(?:`|^    )make ([a-z][\w-]*)", README, re.M):
-        assert re.search(rf"^{target}:", makefile, re.M), target
-    paths = re.findall(r"\]\((?!https?:)([^)]+)\)", README) + re.findall(r"`((?:driver|embed|tests)/[\w/.-]*\.?\w*)[ `]", README)
-    assert len(paths) > 10 and [path for path in paths if not (ROOT / path).exists()] == []
+    for target in re.findall(r"(?:`|^    )make ([a-z][\w-]*)", ALL, re.M):
+        assert re.search(rf"^{target}:|^\.PHONY:.*\b{target}\b", makefile, re.M), target
+    found = 0
+    for name, text in TEXTS.items():
+        here = (ROOT / name).parent
+        for path in re.findall(r"`((?:\.?[\w-]+/)+[\w.-]*)[ `]", text):
+            if not re.search(r"NAME|^OUT/|^result/|^build/|^/|^vm-state", path):
+                assert (ROOT / path).exists() or (here / path).exists(), (name, path)
+                found += 1
+        for word, path in re.findall(r"`(\w+)` (?:in|of) `([\w/-]+\.(?:[chS]|py))`", text):
+            assert re.search(rf"\b{word}\b", (here / path).read_text()), (name, word)
+    assert found > 100
+
+
+def test_the_example_of_the_tests(fake):
+    code = re.search(r"^    import harness\n(?:\n|    .*\n)+", TEXTS["tests/README.md"], re.M)[0]
+    names = {}
+    exec(textwrap.dedent(code), names)
+    names["test_a_command"](fake)

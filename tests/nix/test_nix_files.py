@@ -108,11 +108,29 @@ def test_ports_opened_by_hand_are_enough():
 
 
 
-def test_the_readme_is_for_users_of_nixos():
-    readme = (toolchain.ROOT / "README.md").read_text()
-    section = readme.partition("\n## With NixOS\n")[2].partition("\n## ")[0]
-    titles = ["Try it on one test.", "Switch a whole flake.", "Write pytest style.", "Use containers.", "Debug interactively.",
-              "Go back."]
-    assert re.findall(r"^\*\*(.+?)\*\*", section, re.M) == titles
-    options = re.findall(r"^    (\w+) = mkOption", (toolchain.ROOT / "nix/test-module.nix").read_text(), re.M)
-    assert len(options) >= 8 and [name for name in options if f"`testing.{name}`" not in section] == []
+# ---- what the READMEs say of Nix
+
+
+def readme(name):
+    return (toolchain.ROOT / name).read_text()
+
+
+def test_the_readme_of_nix():
+    text = readme("nix/README.md")
+    titles = ["Try it on one test", "Switch a whole flake", "Options of the module", "Write pytest style", "Use containers",
+              "Debug interactively", "Go back", "The checks of this flake"]
+    assert re.findall(r"^## (.+)", text, re.M) == titles
+    options = re.findall(r"^    (\w+) = mkOption", readme("nix/test-module.nix"), re.M)
+    assert len(options) >= 8 and [name for name in options if f"| `testing.{name}` |" not in text] == []
+    for path in (toolchain.ROOT / "nix").iterdir():
+        assert f"`{path.name}{'/' * path.is_dir()}`" in text or path.name in ("README.md", "checks", "checks-module.nix")
+
+
+@pytest.mark.parametrize("name", ["README.md", "nix/README.md"])
+def test_the_examples_parse(name):
+    """Expressions, or definitions of an attribute set."""
+    blocks = re.findall(r"```nix\n(.*?)```", readme(name), re.S)
+    assert blocks
+    for block in blocks:
+        body = block if block.startswith("test.extend") else f"{{ {block} }}"
+        toolchain.run("nix-instantiate", "--parse", "--expr", f"names: with names; {body}")

@@ -1,4 +1,4 @@
-# Containers beside a virtual machine, on two networks. What a host needs for it is in README.md, "Use containers".
+# Containers beside a virtual machine, on two networks. What a host needs for it is in nix/README.md, "Use containers".
 {
   name = "containers";
 

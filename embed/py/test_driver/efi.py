@@ -167,7 +167,8 @@ class EfiVariable:
 
 
 def _flag_property(flag, wanted=True):
-    return property(lambda variable: bool(variable.flags & flag) is wanted)
+    return property(lambda variable: bool(variable.flags & flag) is wanted,
+                    doc=f"bool: the flag {flag:#x} is {'set' if wanted else 'not set'}.")
 
 
 for _name, _property in {
