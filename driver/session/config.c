@@ -65,7 +65,7 @@ static int add_machines(struct ntd_machine_configs *machines, char **scripts, ch
 				     ntd_strv_count(names), kind, count, kind);
 	for (size_t i = 0; i < count; i++) {
 		_cleanup_free_ char *name =
-			names ? ntd_strdup(names[i]) : ntd_start_script_name(scripts[i], suffix);
+			names ? ntd_strdup(names[i]) : ntd_machine_configs_name(scripts[i], suffix);
 		const char *fault = ntd_machine_configs_add(machines, name, scripts[i]);
 
 		if (fault)
@@ -113,7 +113,8 @@ static int check_script(char **script, struct ntd_error **err)
 
 	if (stat(path, &info) < 0 || access(path, R_OK) < 0)
 		fault = strerror(errno);
-	*script = ntd_absolute(path); /* the script may change the directory, and be read again */
+	*script = ntd_directories_absolute(
+		path); /* the script may change the directory, and be read again */
 	return fault ? ntd_error_set(err, NTD_E_USAGE, "cannot read the test script %s: %s", path,
 				     fault)
 		     : 0;
@@ -127,7 +128,7 @@ static int set_report(const struct ntd_config *config, const char *given, const 
 		return 0;
 	*path = *given == '/' ? ntd_strdup(given)
 			      : ntd_asprintf("%s/%s", config->output_dir, given);
-	if (ntd_check_writable_file(*path, err) < 0)
+	if (ntd_directories_check_file(*path, err) < 0)
 		return ntd_error_wrap(err, "argument %s", option);
 	return 0;
 }
@@ -137,7 +138,7 @@ static int set_output(struct ntd_config *config, const struct ntd_options *optio
 {
 	const char *path = options->output_dir ? options->output_dir : ".";
 
-	if (ntd_check_writable(path, err) < 0)
+	if (ntd_directories_check(path, err) < 0)
 		return ntd_error_wrap(err, options->output_dir ? "argument -o/--output_directory"
 							       : "output directory");
 	config->output_given = options->output_dir;
@@ -152,7 +153,7 @@ static int set_output(struct ntd_config *config, const struct ntd_options *optio
 static int set_log_file(struct ntd_config *config, struct ntd_error **err)
 {
 	config->log_file = copy(getenv("LOGFILE"));
-	if (config->log_file && ntd_check_writable_file(config->log_file, err) < 0)
+	if (config->log_file && ntd_directories_check_file(config->log_file, err) < 0)
 		return ntd_error_wrap(err, "environment variable LOGFILE");
 	return 0;
 }

@@ -73,9 +73,9 @@ static int read_timeout(double *seconds, const struct ntd_json *root, struct ntd
 	if (status <= 0)
 		return status;
 	if (cJSON_IsString(value.value))
-		status = ntd_parse_seconds(value.value->valuestring, seconds, err);
+		status = ntd_values_parse_seconds(value.value->valuestring, seconds, err);
 	else
-		status = ntd_check_seconds(value.value->valuedouble, seconds, err);
+		status = ntd_values_check_seconds(value.value->valuedouble, seconds, err);
 	return status < 0 ? ntd_error_wrap(err, "%s", value.key) : 0;
 }
 

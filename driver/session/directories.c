@@ -31,7 +31,7 @@ static bool can_create(const char *path)
 	return true;
 }
 
-int ntd_check_writable(const char *path, struct ntd_error **err)
+int ntd_directories_check(const char *path, struct ntd_error **err)
 {
 	struct stat info;
 
@@ -45,13 +45,13 @@ int ntd_check_writable(const char *path, struct ntd_error **err)
 	return 0;
 }
 
-int ntd_check_writable_file(const char *path, struct ntd_error **err)
+int ntd_directories_check_file(const char *path, struct ntd_error **err)
 {
 	_cleanup_free_ char *parent = ntd_strdup(path);
 	struct stat info = {0};
 
 	if (stat(path, &info) < 0 && errno == ENOENT)
-		return ntd_check_writable(dirname(parent), err);
+		return ntd_directories_check(dirname(parent), err);
 	if (access(path, W_OK) < 0)
 		return ntd_error_set(err, NTD_E_USAGE, "%s is not writable: %s", path,
 				     strerror(errno));
@@ -74,17 +74,17 @@ static const char *base_variable(const char **value)
 	return NULL;
 }
 
-char *ntd_absolute(const char *path)
+char *ntd_directories_absolute(const char *path)
 {
 	_cleanup_free_ char *here = *path == '/' ? NULL : getcwd(NULL, 0);
 
 	return here ? ntd_asprintf("%s/%s", here, path) : ntd_strdup(path);
 }
 
-char *ntd_runtime_base(struct ntd_error **err)
+char *ntd_directories_runtime_base(struct ntd_error **err)
 {
 	const char *value, *variable = base_variable(&value);
-	_cleanup_free_ char *path = ntd_absolute(value);
+	_cleanup_free_ char *path = ntd_directories_absolute(value);
 	int status = 0;
 
 	for (size_t len = strlen(path); len > 1 && path[len - 1] == '/'; len--)
@@ -93,7 +93,7 @@ char *ntd_runtime_base(struct ntd_error **err)
 		status = ntd_error_set(err, NTD_E_USAGE, "%s cannot be created: %s", path,
 				       strerror(errno));
 	else
-		status = ntd_check_writable(path, err);
+		status = ntd_directories_check(path, err);
 	if (status < 0 && variable)
 		ntd_error_wrap(err, "run-time directory (from %s)", variable);
 	else if (status < 0)
@@ -111,8 +111,8 @@ static size_t longest_path(const char *base, size_t name)
 	       (machine_path + name > vlan_path ? machine_path + name : vlan_path);
 }
 
-int ntd_socket_directory(struct ntd_socket_directory *directory, const char *base,
-			 size_t longest_name, struct ntd_error **err)
+int ntd_directories_for_sockets(struct ntd_socket_directory *directory, const char *base,
+				size_t longest_name, struct ntd_error **err)
 {
 	_cleanup_free_ char *path = ntd_strdup(SHORT_DIRECTORY);
 	size_t needed = longest_path(path, longest_name);

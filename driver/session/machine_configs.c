@@ -19,7 +19,7 @@ void ntd_machine_configs_free(struct ntd_machine_configs *machines)
 	*machines = (struct ntd_machine_configs){0};
 }
 
-char *ntd_start_script_name(const char *command, const char *suffix)
+char *ntd_machine_configs_name(const char *command, const char *suffix)
 {
 	const char *slash = strrchr(command, '/');
 	const char *run = strstr(slash ? slash + 1 : command, "run-");
@@ -70,7 +70,7 @@ void ntd_machine_configs_resolve(struct ntd_machine_configs *machines)
 {
 	for (size_t i = 0; i < machines->count; i++) {
 		char **script = &machines->items[i].start_script;
-		_cleanup_free_ char *path = ntd_absolute(*script);
+		_cleanup_free_ char *path = ntd_directories_absolute(*script);
 
 		/* Without a slash the shell would look it up in PATH. */
 		if (!strchr(*script, '/') || access(path, F_OK) < 0)

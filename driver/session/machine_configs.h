@@ -31,4 +31,4 @@ int ntd_machine_configs_check(const struct ntd_machine_configs *vms,
 
 /* The name in a start script: NAME where the last path component of `command` ends in run-NAME
  * and the suffix, "-vm" or "-nspawn"; else "machine". A new string. */
-char *ntd_start_script_name(const char *command, const char *suffix);
+char *ntd_machine_configs_name(const char *command, const char *suffix);

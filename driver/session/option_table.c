@@ -48,7 +48,7 @@ static int add_vlan(void *field, const char *word, struct ntd_error **err)
 {
 	int number;
 
-	if (ntd_parse_number(word, NTD_VLAN_MAX, &number, err) < 0)
+	if (ntd_values_parse_number(word, NTD_VLAN_MAX, &number, err) < 0)
 		return -1;
 	ntd_numbers_add(field, number);
 	return 0;
@@ -56,17 +56,17 @@ static int add_vlan(void *field, const char *word, struct ntd_error **err)
 
 static int add_seconds(void *field, const char *word, struct ntd_error **err)
 {
-	return ntd_parse_seconds(word, field, err);
+	return ntd_values_parse_seconds(word, field, err);
 }
 
 static int add_factor(void *field, const char *word, struct ntd_error **err)
 {
-	return ntd_parse_factor(word, field, err);
+	return ntd_values_parse_factor(word, field, err);
 }
 
 static int add_number(void *field, const char *word, struct ntd_error **err)
 {
-	return ntd_parse_number(word, INT32_MAX, field, err);
+	return ntd_values_parse_number(word, INT32_MAX, field, err);
 }
 
 static int add_level(void *field, const char *word, struct ntd_error **err)
@@ -98,7 +98,7 @@ static int add_mode(void *field, const char *word, struct ntd_error **err)
 
 static int add_shard(void *field, const char *word, struct ntd_error **err)
 {
-	return ntd_parse_shard(word, field, err);
+	return ntd_values_parse_shard(word, field, err);
 }
 
 /* clang-format off */

@@ -57,7 +57,7 @@ static int find_place(struct ntd_session *session, struct ntd_error **err)
 {
 	const struct ntd_config *config = session->config;
 	_cleanup_strv_ char **machines = ntd_config_machine_names(config);
-	_cleanup_free_ char *base = ntd_runtime_base(err), *place = NULL;
+	_cleanup_free_ char *base = ntd_directories_runtime_base(err), *place = NULL;
 
 	if (!base || ntd_claim_open(&session->claim, base, err) < 0)
 		return -1;
@@ -66,8 +66,8 @@ static int find_place(struct ntd_session *session, struct ntd_error **err)
 			return -1;
 	place = ntd_claim_place(&session->claim, config->keep_state ? NULL : machines,
 				&session->elsewhere, err);
-	if (!place || ntd_socket_directory(&session->sockets, place,
-					   ntd_config_longest_name(config), err) < 0)
+	if (!place || ntd_directories_for_sockets(&session->sockets, place,
+						  ntd_config_longest_name(config), err) < 0)
 		return -1;
 	session->tmp_dir = ntd_steal(config->keep_state ? &base : &place);
 	return 0;

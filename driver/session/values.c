@@ -64,7 +64,7 @@ static bool iso_duration(const char *at, double *seconds)
 	return !*at;
 }
 
-int ntd_check_seconds(double number, double *value, struct ntd_error **err)
+int ntd_values_check_seconds(double number, double *value, struct ntd_error **err)
 {
 	if (!isfinite(number) || number <= 0)
 		return ntd_error_set(err, NTD_E_USAGE, "%g is not a time above 0 seconds", number);
@@ -72,7 +72,7 @@ int ntd_check_seconds(double number, double *value, struct ntd_error **err)
 	return 0;
 }
 
-int ntd_parse_seconds(const char *text, double *value, struct ntd_error **err)
+int ntd_values_parse_seconds(const char *text, double *value, struct ntd_error **err)
 {
 	double number = 0;
 	char *end;
@@ -82,7 +82,7 @@ int ntd_parse_seconds(const char *text, double *value, struct ntd_error **err)
 		good = iso_duration(text + 1, &number);
 	else
 		good = decimal(text, &number, &end) && !*end;
-	if (!good || ntd_check_seconds(number, value, NULL) < 0)
+	if (!good || ntd_values_check_seconds(number, value, NULL) < 0)
 		return ntd_error_set(err, NTD_E_USAGE,
 				     "'%s' is not a time above 0: seconds, or a duration such "
 				     "as PT1H",
@@ -90,7 +90,7 @@ int ntd_parse_seconds(const char *text, double *value, struct ntd_error **err)
 	return 0;
 }
 
-int ntd_parse_factor(const char *text, struct ntd_factor *value, struct ntd_error **err)
+int ntd_values_parse_factor(const char *text, struct ntd_factor *value, struct ntd_error **err)
 {
 	double number = 0;
 	char *end = NULL;
@@ -104,7 +104,7 @@ int ntd_parse_factor(const char *text, struct ntd_factor *value, struct ntd_erro
 	return 0;
 }
 
-int ntd_parse_number(const char *text, int max, int *value, struct ntd_error **err)
+int ntd_values_parse_number(const char *text, int max, int *value, struct ntd_error **err)
 {
 	long number = LONG_MAX;
 
@@ -118,15 +118,15 @@ int ntd_parse_number(const char *text, int max, int *value, struct ntd_error **e
 	return 0;
 }
 
-int ntd_parse_shard(const char *text, struct ntd_shard *shard, struct ntd_error **err)
+int ntd_values_parse_shard(const char *text, struct ntd_shard *shard, struct ntd_error **err)
 {
 	const char *slash = strchr(text, '/');
 	_cleanup_free_ char *index = slash ? ntd_strndup(text, (size_t)(slash - text)) : NULL;
 	struct ntd_shard parsed = {0};
 
-	if (!slash || ntd_parse_number(index, INT32_MAX, &parsed.index, NULL) < 0 ||
-	    ntd_parse_number(slash + 1, INT32_MAX, &parsed.count, NULL) < 0 || !parsed.index ||
-	    parsed.index > parsed.count)
+	if (!slash || ntd_values_parse_number(index, INT32_MAX, &parsed.index, NULL) < 0 ||
+	    ntd_values_parse_number(slash + 1, INT32_MAX, &parsed.count, NULL) < 0 ||
+	    !parsed.index || parsed.index > parsed.count)
 		return ntd_error_set(err, NTD_E_USAGE,
 				     "'%s' is not K/N, such as 1/4 for the first of four parts",
 				     text);

@@ -31,12 +31,12 @@ struct ntd_shard {
 
 /* A time longer than none, in seconds: a decimal number, or an ISO 8601 duration of weeks, days,
  * hours, minutes and seconds such as PT1H30M (pydantic's form of a timedelta). */
-int ntd_parse_seconds(const char *text, double *value, struct ntd_error **err);
+int ntd_values_parse_seconds(const char *text, double *value, struct ntd_error **err);
 /* The same for a number that was read already. */
-int ntd_check_seconds(double number, double *value, struct ntd_error **err);
+int ntd_values_check_seconds(double number, double *value, struct ntd_error **err);
 /* A decimal number above 0 and of everyday size, or "auto". */
-int ntd_parse_factor(const char *text, struct ntd_factor *value, struct ntd_error **err);
+int ntd_values_parse_factor(const char *text, struct ntd_factor *value, struct ntd_error **err);
 /* Digits only, 0 to `max`. */
-int ntd_parse_number(const char *text, int max, int *value, struct ntd_error **err);
+int ntd_values_parse_number(const char *text, int max, int *value, struct ntd_error **err);
 /* "K/N", 1 <= K <= N. */
-int ntd_parse_shard(const char *text, struct ntd_shard *shard, struct ntd_error **err);
+int ntd_values_parse_shard(const char *text, struct ntd_shard *shard, struct ntd_error **err);

@@ -187,7 +187,7 @@ static struct ntd_machine *add_machine(struct py_driver *self, const struct crea
 	new.out_dir = out_dir.text;
 	new.script = PyBytes_AS_STRING(bytes);
 	new.name = name = creation->name ? ntd_strdup(creation->name)
-					 : ntd_start_script_name(new.script, "-vm");
+					 : ntd_machine_configs_name(new.script, "-vm");
 	if (!py_machine_check_name(name))
 		return NULL;
 	Py_BEGIN_ALLOW_THREADS

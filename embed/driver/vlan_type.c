@@ -70,7 +70,7 @@ static int vlan_init(PyObject *object, PyObject *args, PyObject *kwargs)
 	report = py_logger_report(logger);
 	if (!report)
 		return -1;
-	absolute = ntd_absolute(base.text);
+	absolute = ntd_directories_absolute(base.text);
 	Py_BEGIN_ALLOW_THREADS
 	vlan = ntd_session_add_vlan(state->session, number, absolute, report, &error);
 	Py_END_ALLOW_THREADS

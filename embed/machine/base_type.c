@@ -152,7 +152,7 @@ static int set_directory(PyObject *object, PyObject *value, void *closure)
 			     Py_TYPE(value)->tp_name);
 		return -1;
 	}
-	absolute = ntd_absolute(path.text);
+	absolute = ntd_directories_absolute(path.text);
 	if (!strcmp(which, "state"))
 		ntd_machine_set_state_dir(machine, absolute);
 	else if (!strcmp(which, "shared"))

@@ -138,7 +138,7 @@ static char *name_of(const struct class *class, const struct arguments *given, c
 	const char *text;
 
 	if (given->name == Py_None && *script)
-		return ntd_start_script_name(script, class->suffix);
+		return ntd_machine_configs_name(script, class->suffix);
 	name = given->name == Py_None ? name_from(given->start_command) : Py_NewRef(given->name);
 	text = name && PyUnicode_Check(name) ? py_utf8(name, "name") : NULL;
 	if (name && !text && !PyErr_Occurred())
@@ -163,8 +163,8 @@ static int set_vsock(struct py_machine *self, const struct arguments *given)
 static int make(struct py_machine *self, const struct class *class, const struct arguments *given)
 {
 	struct py_state *state = py_state();
-	_cleanup_free_ char *tmp_dir = ntd_absolute(given->tmp_dir.text);
-	_cleanup_free_ char *out_dir = ntd_absolute(given->out_dir.text);
+	_cleanup_free_ char *tmp_dir = ntd_directories_absolute(given->tmp_dir.text);
+	_cleanup_free_ char *out_dir = ntd_directories_absolute(given->out_dir.text);
 	_cleanup_free_ char *script = script_of(class, given->start_command);
 	_cleanup_free_ char *name = script ? name_of(class, given, script) : NULL;
 	struct ntd_new_machine new = {.kind = class->kind,

@@ -44,7 +44,7 @@ static int set_path(PyObject *object, PyObject *value, void *closure)
 
 	if (!convert_path(value, closure, &path))
 		return -1;
-	absolute = ntd_absolute(path.text);
+	absolute = ntd_directories_absolute(path.text);
 	ntd_machine_set_path(py_machine_self(object)->machine, closure, absolute);
 	return 0;
 }

@@ -44,7 +44,7 @@ static PyObject *start_script_name(PyObject *self, PyObject *args)
 
 	if (!PyArg_ParseTuple(args, "s|s:start_script_name", &command, &suffix))
 		return NULL;
-	name = ntd_start_script_name(command, suffix);
+	name = ntd_machine_configs_name(command, suffix);
 	return PyUnicode_DecodeFSDefault(name);
 }
 

@@ -337,7 +337,7 @@ static void test_start_script_names(void **state)
 
 	for (size_t i = 0; i < unit_count(table); i++) {
 		_cleanup_free_ char *name =
-			ntd_start_script_name(table[i].command, table[i].suffix);
+			ntd_machine_configs_name(table[i].command, table[i].suffix);
 
 		assert_string_equal(name, table[i].name);
 	}

@@ -39,7 +39,7 @@ static void write_file(const char *path)
 static void assert_base(const char *expected)
 {
 	struct ntd_error *err = NULL;
-	_cleanup_free_ char *base = ntd_runtime_base(&err);
+	_cleanup_free_ char *base = ntd_directories_runtime_base(&err);
 
 	assert_no_error(err);
 	assert_string_equal(base, expected);
@@ -49,7 +49,7 @@ static void assert_no_base(const char *message)
 {
 	struct ntd_error *err = NULL;
 
-	assert_null(ntd_runtime_base(&err));
+	assert_null(ntd_directories_runtime_base(&err));
 	assert_non_null(err);
 	assert_string_equal(err->message, message);
 	assert_string_equal(ntd_errc_name(err->code), "usage");
@@ -102,7 +102,7 @@ static void test_base_refused(void **state)
 
 static void assert_not_writable(const char *path, const char *message)
 {
-	assert_fails(ntd_check_writable(path, &err), NTD_E_USAGE, message);
+	assert_fails(ntd_directories_check(path, &err), NTD_E_USAGE, message);
 }
 
 /* Root may write where the mode says no, so that is looked at with another user's eyes; and where
@@ -119,7 +119,7 @@ static void test_not_writable(void **state)
 		assert_not_writable("locked",
 				    "locked is not a writable directory: Permission denied");
 		assert_int_equal(seteuid(0), 0);
-		assert_int_equal(ntd_check_writable("locked", NULL), 0);
+		assert_int_equal(ntd_directories_check("locked", NULL), 0);
 	}
 	assert_not_writable("/proc", "/proc is not a writable directory: ");
 	assert_not_writable("none", "none: No such file or directory");
@@ -128,7 +128,7 @@ static void test_not_writable(void **state)
 /* The check leaves nothing behind. */
 static void test_writable(void **state)
 {
-	assert_int_equal(ntd_check_writable(".", NULL), 0);
+	assert_int_equal(ntd_directories_check(".", NULL), 0);
 	assert_int_equal(chdir("/") | rmdir(*state), 0);
 	assert_int_equal(mkdir(*state, 0700), 0); /* for tear_down */
 }
@@ -136,20 +136,21 @@ static void test_writable(void **state)
 static void test_writable_file(void **state)
 {
 	write_file("there");
-	assert_int_equal(ntd_check_writable_file("there", NULL), 0);
-	assert_int_equal(ntd_check_writable_file("new", NULL), 0);
+	assert_int_equal(ntd_directories_check_file("there", NULL), 0);
+	assert_int_equal(ntd_directories_check_file("new", NULL), 0);
 	assert_int_equal(access("new", F_OK), -1);
-	assert_int_equal(ntd_check_writable_file("/dev/null", NULL), 0);
-	assert_fails(ntd_check_writable_file(".", &err), NTD_E_USAGE, ". is a directory");
-	assert_fails(ntd_check_writable_file("none/new", &err), NTD_E_USAGE,
+	assert_int_equal(ntd_directories_check_file("/dev/null", NULL), 0);
+	assert_fails(ntd_directories_check_file(".", &err), NTD_E_USAGE, ". is a directory");
+	assert_fails(ntd_directories_check_file("none/new", &err), NTD_E_USAGE,
 		     "none: No such file or directory");
-	assert_fails(ntd_check_writable_file("there/new", &err), NTD_E_USAGE,
+	assert_fails(ntd_directories_check_file("there/new", &err), NTD_E_USAGE,
 		     "there/new is not writable: Not a directory");
 }
 
 static void test_absolute(void **state)
 {
-	_cleanup_free_ char *same = ntd_absolute("/a/b"), *below = ntd_absolute("a/b");
+	_cleanup_free_ char *same = ntd_directories_absolute("/a/b"),
+			    *below = ntd_directories_absolute("a/b");
 	_cleanup_free_ char *expected = ntd_asprintf("%s/a/b", (char *)*state);
 
 	assert_string_equal(same, "/a/b");
@@ -178,7 +179,7 @@ static void test_sockets_fit(void **state)
 		struct ntd_socket_directory directory;
 		struct stat info;
 
-		assert_int_equal(ntd_socket_directory(&directory, base, 20, NULL), 0);
+		assert_int_equal(ntd_directories_for_sockets(&directory, base, 20, NULL), 0);
 		assert_int_equal(directory.temporary, len + strlen(tail) > limit);
 		if (directory.temporary) {
 			assert_true(ntd_has_prefix(directory.path, "/tmp/ntd-"));
@@ -198,10 +199,10 @@ static void test_vlan_sockets_fit(void **state)
 	_cleanup_free_ char *fits = base_of(107 - 13 - 20), *too_long = base_of(107 - 13);
 	struct ntd_socket_directory directory;
 
-	assert_int_equal(ntd_socket_directory(&directory, fits, 1, NULL), 0);
+	assert_int_equal(ntd_directories_for_sockets(&directory, fits, 1, NULL), 0);
 	assert_false(directory.temporary);
 	free(directory.path);
-	assert_int_equal(ntd_socket_directory(&directory, too_long, 1, NULL), 0);
+	assert_int_equal(ntd_directories_for_sockets(&directory, too_long, 1, NULL), 0);
 	assert_true(directory.temporary);
 	assert_int_equal(rmdir(directory.path), 0);
 	free(directory.path);
@@ -214,7 +215,7 @@ static void test_sockets_behind_link(void **state)
 	struct ntd_socket_directory directory;
 
 	assert_int_equal(mkdir(long_name + 1, 0700) | symlink(long_name + 1, "link"), 0);
-	assert_int_equal(ntd_socket_directory(&directory, "link", 1, NULL), 0);
+	assert_int_equal(ntd_directories_for_sockets(&directory, "link", 1, NULL), 0);
 	assert_true(directory.temporary);
 	assert_int_equal(rmdir(directory.path), 0);
 	free(directory.path);
@@ -225,11 +226,11 @@ static void test_no_place_for_sockets(void **state)
 	_cleanup_free_ char *base = base_of(80);
 	struct ntd_socket_directory directory;
 
-	assert_fails(ntd_socket_directory(&directory, base, 75, &err), NTD_E_USAGE,
+	assert_fails(ntd_directories_for_sockets(&directory, base, 75, &err), NTD_E_USAGE,
 		     "a machine's name of 75 bytes is too long: at most 74 fit the path of a "
 		     "socket");
 	assert_null(directory.path);
-	assert_int_equal(ntd_socket_directory(&directory, base, 74, NULL), 0);
+	assert_int_equal(ntd_directories_for_sockets(&directory, base, 74, NULL), 0);
 	assert_true(directory.temporary);
 	assert_int_equal(rmdir(directory.path), 0);
 	free(directory.path);

@@ -356,7 +356,7 @@ static void test_seconds(void **state)
 
 	for (size_t i = 0; i < unit_count(table); i++) {
 		double seconds = -1;
-		int status = ntd_parse_seconds(table[i].text, &seconds, NULL);
+		int status = ntd_values_parse_seconds(table[i].text, &seconds, NULL);
 
 		if (table[i].seconds > 0 ? status < 0 || seconds != table[i].seconds : !status)
 			fail_msg("%s: %d, %g", table[i].text, status, seconds);
