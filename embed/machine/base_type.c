@@ -1,4 +1,6 @@
-/* The type BaseMachine: the object of every machine, and what all kinds have. */
+/* The type BaseMachine: the object of every machine, and the attributes that all kinds of machines
+ * have. All of this runs on threads that hold the GIL.
+ */
 #include "machine/py_machine.h"
 
 /* ---- the object */
@@ -29,7 +31,7 @@ static int machine_traverse(PyObject *object, visitproc visit, void *arg)
 	return py_object_traverse(object, visit, arg);
 }
 
-/* Not the original: whether there is one tells whose the machine is. */
+/* Keeps the original: it tells that the machine belongs to another object. */
 static int machine_clear(PyObject *object)
 {
 	Py_CLEAR(py_machine_self(object)->callbacks);
@@ -39,7 +41,7 @@ static int machine_clear(PyObject *object)
 	return py_object_clear(object);
 }
 
-/* What the core asks is from now on asked of the object that this is a copy of, or of none. */
+/* Has the core ask the original from now on; of an object that is no copy, has it ask none. */
 static void unhook(struct py_machine *self)
 {
 	if (self->original)
@@ -98,7 +100,7 @@ static PyObject *get_name(PyObject *object, void *closure)
 	return py_text_of(ntd_machine_name(py_machine_self(object)->machine));
 }
 
-/* Subclasses set it to what it is already. */
+/* Subclasses set the name to the one that it has already. */
 static int set_name(PyObject *object, PyObject *value, void *closure)
 {
 	_cleanup_pyref_ PyObject *name = get_name(object, closure);
@@ -215,7 +217,7 @@ static PyObject *get_logger(PyObject *object, void *closure)
 static const struct py_machine_kept_attribute process = {.slot = PY_MACHINE_KEPT_PROCESS,
 							 .make = py_machine_make_process};
 
-/* Of a container there is none when its end has been noted. */
+/* A container has no process any more when its end has been noted. */
 static PyObject *get_process(PyObject *object, void *closure)
 {
 	if (py_machine_class_of(object) == py_state()->nspawn_machine_type &&
@@ -224,7 +226,7 @@ static PyObject *get_process(PyObject *object, void *closure)
 	return py_machine_get_kept(object, closure);
 }
 
-/* Of a container, None says that it is down. */
+/* Setting a container's process to None says that the container is down. */
 static int set_process(PyObject *object, PyObject *value, void *closure)
 {
 	if (value == Py_None && py_machine_class_of(object) == py_state()->nspawn_machine_type)
@@ -232,34 +234,34 @@ static int set_process(PyObject *object, PyObject *value, void *closure)
 	return py_machine_set_kept(object, value, closure);
 }
 
-/* These attributes tell of what was done when the machine was made; setting them changes nothing of
- * that. */
+/* What these attributes tell is decided when the machine is made; to set them changes nothing
+ * else. */
 static const struct py_value tmp_dir = {"tmp_dir", get_directory, (void *)"tmp"};
 static const struct py_value keeps_state = {"keep_machine_state", get_keeps_state, NULL};
 
 static PyGetSetDef attributes[] = {
 	{"name", get_name, set_name, "str: the name of the machine.", NULL},
 	{"booted", get_booted, set_booted,
-	 "bool: it runs. Set it to False when it is not to be waited for or asked any more: the "
-	 "next "
-	 "start begins anew.",
+	 "bool: the machine runs. Set it to False when the machine is not to be waited for\n"
+	 "or asked any more: the next start begins anew.",
 	 NULL},
 	{"process", get_process, set_process,
-	 "Process | None: the last start's process, QEMU's or systemd-nspawn's.", (void *)&process},
+	 "Process | None: the process of the last start, QEMU or systemd-nspawn.",
+	 (void *)&process},
 	{"pid", py_machine_get_kept, py_machine_set_kept,
-	 "int | None: the process id while it runs.", (void *)&py_machine_kept_pid},
+	 "int | None: the process id while the machine runs.", (void *)&py_machine_kept_pid},
 	{"out_dir", get_directory, set_directory, "Path: where files for the user go.",
 	 (void *)"out"},
-	{"tmp_dir", py_value_get, py_value_set, "Path: where its state directory was made.",
-	 (void *)&tmp_dir},
+	{"tmp_dir", py_value_get, py_value_set,
+	 "Path: the directory in which its state directory was made.", (void *)&tmp_dir},
 	{"state_dir", get_directory, set_directory,
 	 "Path: the machine's own directory. Can be set before a start.", (void *)"state"},
 	{"shared_dir", get_directory, set_directory, "Path: /tmp/shared of all machines.",
 	 (void *)"shared"},
 	{"boot_timeout", get_boot_timeout, set_boot_timeout,
-	 "float: the most seconds that it may take to start, and again to boot. Until it is set, "
-	 "without\n"
-	 "--boot-timeout: the most that it may say nothing meanwhile, four times as many with TCG.",
+	 "float: the most seconds that the machine may take to start, and again to boot.\n"
+	 "Without --boot-timeout, and until it is set: the most seconds that the machine may\n"
+	 "print nothing meanwhile, four times as many with TCG.",
 	 NULL},
 	{"callbacks", py_machine_get_callbacks, py_machine_set_callbacks,
 	 "list: functions that are called before each command.", NULL},
@@ -276,14 +278,15 @@ static PyGetSetDef attributes[] = {
 
 static PyMethodDef own_methods[] = {
 	{"__copy__", machine_copy, METH_NOARGS,
-	 "__copy__($self)\n--\n\nAnother object for the same machine."},
+	 "__copy__($self)\n--\n\nReturns another object for the same machine."},
 	{NULL, NULL, 0, NULL},
 };
 
 int py_machine_add_base_type(PyObject *module, struct py_state *state)
 {
 	static PyType_Slot slots[] = {
-		{Py_tp_doc, (void *)"A machine of any kind."},
+		{Py_tp_doc,
+		 (void *)"A machine of any kind. QemuMachine and NspawnMachine derive from it."},
 		{Py_tp_dealloc, machine_dealloc},
 		{Py_tp_traverse, machine_traverse},
 		{Py_tp_clear, machine_clear},

@@ -1,14 +1,14 @@
-/* Who calls whom among the methods of machines. Scripts know that succeed() calls execute(): they
- * override methods in subclasses, put mocks and wrappers on objects and classes, and expect each to
- * be seen by whatever calls it. Methods in C need not call each other by name, and do not as long
- * as all that they call is ours. Else the call takes the way through class _Calls
+/* Which methods of machines call which. Scripts know that succeed() calls execute(): they override
+ * methods in subclasses, put mocks and wrappers on objects and classes, and expect each to be seen
+ * by the methods that call it. Methods in C do not call each other by name as long as all methods
+ * that they call are the driver's. Else the call takes the way through class _Calls
  * (test_driver/machine/overridden.py), whose methods call each other as the table says. All of this
  * runs on threads that hold the GIL.
  */
 #include "machine/py_machine.h"
 
-/* What a method calls stands above it. What is said of `logger` are methods of the machine's
- * log. */
+/* A method stands below those that it calls. Names that begin with `logger.` are methods of the
+ * machine's log. */
 static const struct {
 	const char *caller, *callees[4];
 } table[] = {
@@ -87,7 +87,7 @@ static bool is_of_logger(size_t row)
 	return !strncmp(table[row].caller, logger_prefix, sizeof logger_prefix - 1);
 }
 
-/* ROWS: there is no such row above `end`. */
+/* The row of the name above `end`; ROWS if there is none. */
 static size_t row_of(const char *name, size_t end)
 {
 	for (size_t row = 0; row < end; row++)
@@ -96,9 +96,10 @@ static size_t row_of(const char *name, size_t end)
 	return ROWS;
 }
 
-/* ---- looking */
+/* ---- whether a script has replaced a method */
 
-/* A method of ours that was put on its object, as one does who takes a mock away again. */
+/* Whether the value is the driver's method, put on its object as attribute: so do scripts that take
+ * a mock away again. */
 static bool is_own_method(const struct py_state *state, PyObject *value, PyObject *object,
 			  PyObject *name)
 {
@@ -120,7 +121,8 @@ static bool is_replaced(const struct py_state *state, PyObject *object, PyObject
 	return found && !py_method_is(state, found, name);
 }
 
-/* A log that is no CompositeLogger is told of everything by one that is; see py_logger_report(). */
+/* The log whose methods a script may have replaced. A log that is no CompositeLogger is told of all
+ * events by one that is (py_logger_report()), so nothing in it counts as replaced: then NULL. */
 static PyObject *logger_of(const struct py_state *state, PyObject *object)
 {
 	PyObject *logger = py_machine_self(object)->logger;
@@ -140,7 +142,7 @@ static bool row_is_replaced(const struct py_state *state, PyObject *object, size
 
 static bool any_is_replaced(const struct py_state *state, PyObject *object, uint64_t calls)
 {
-	/* A class that finds attributes in a way of its own may find anything. */
+	/* A class with a __getattribute__ of its own may find anything. */
 	if (PyType_GetSlot(Py_TYPE(object), Py_tp_getattro) !=
 	    PyType_GetSlot(state->object_type, Py_tp_getattro))
 		return true;
@@ -167,7 +169,7 @@ bool py_machine_is_plain(PyObject *object, const char *method)
 
 /* ---- the table as sets */
 
-/* All that the row's method calls, itself or by what it calls. */
+/* All methods that the row's method calls, directly or by others. */
 static uint64_t calls_of(const struct py_state *state, size_t row)
 {
 	uint64_t calls = 0;

@@ -1,7 +1,9 @@
-/* execute, succeed, fail and waiting for either. */
+/* The methods that run commands: execute, succeed, fail, waiting for either, and sleep. They run on
+ * threads that hold the GIL, which PY_BLOCKING_CALL releases for calls that can block.
+ */
 #include "machine/py_machine.h"
 
-/* A command's text, or a TypeError. The bytes belong to *owner. */
+/* Gets a command's text; false with a TypeError. The bytes belong to *owner. */
 static bool command_text(PyObject *object, PyObject **owner, struct ntd_bytes *bytes)
 {
 	Py_ssize_t len;
@@ -60,7 +62,7 @@ typedef int check_function(struct ntd_machine *machine, struct ntd_bytes command
 			   struct ntd_buf *output, struct ntd_waiter *waiter,
 			   struct ntd_error **err);
 
-/* succeed(*commands, timeout=None) and fail() alike: the outputs, one after the other. */
+/* Does succeed() and fail(): runs each command, and returns the outputs joined. */
 static PyObject *check_all(PyObject *object, PyObject *args, PyObject *kwargs, const char *format,
 			   check_function *check)
 {
@@ -127,7 +129,8 @@ static PyObject *wait_until_fails(PyObject *object, PyObject *args, PyObject *kw
 	return wait_until(object, args, kwargs, "O|O&:wait_until_fails", true);
 }
 
-/* sleep(secs), newest also sleep(duration=): in the guest, whose clock may be slower. */
+/* sleep(secs) and, in the newest drivers, sleep(duration=): sleeps in the guest, whose clock may be
+ * slower. */
 static PyObject *sleep_in_guest(PyObject *object, PyObject *args, PyObject *kwargs)
 {
 	static char *names[] = {"secs", "duration", NULL};
@@ -155,30 +158,40 @@ PyMethodDef py_machine_command_methods[] = {
 	PY_METHOD(
 		"execute", execute,
 		"execute($self, command, check_return=True, check_output=True, timeout=900)\n--\n\n"
-		"Runs a bash command as root; (exit status, standard output). Output is complete\n"
-		"when every process has closed it. The guest ends the command after timeout seconds\n"
-		"with status 124. Without check_return the status is -1; without check_output the\n"
-		"command is only sent, and the result is (-2, '')."),
+		"Runs a bash command as root; returns (exit status, standard output). The output\n"
+		"is complete when every process has closed it. After timeout seconds (None:\n"
+		"never) the guest ends the command, and the status is 124. Without check_return\n"
+		"the status is -1; without check_output the command is only sent, and the result\n"
+		"is (-2, ''). MachineError when the machine ends or breaks the protocol."),
 	PY_METHOD(
 		"_execute", execute_only,
 		"_execute($self, command, check_return=True, check_output=True, timeout=900)\n--\n\n"
-		"The same without callbacks."),
-	PY_METHOD("succeed", succeed,
-		  "succeed($self, *commands, timeout=None)\n--\n\n"
-		  "Runs commands, each of which must exit with 0; their outputs as one str."),
-	PY_METHOD("fail", fail,
-		  "fail($self, *commands, timeout=None)\n--\n\n"
-		  "Runs commands, each of which must exit with another status than 0."),
+		"Does what execute() does, without calling the callbacks."),
 	PY_METHOD(
-		"wait_until_succeeds", wait_until_succeeds,
-		"wait_until_succeeds($self, command, timeout=900)\n--\n\n"
-		"Repeats a command every second until it succeeds; its last output. The time bounds\n"
-		"the waiting and each attempt."),
+		"succeed", succeed,
+		"succeed($self, *commands, timeout=None)\n--\n\n"
+		"Runs commands, each of which must exit with 0; returns their outputs as one str.\n"
+		"timeout bounds each command, in seconds; None: no limit.\n"
+		"RequestedAssertionFailed for another exit status."),
+	PY_METHOD(
+		"fail", fail,
+		"fail($self, *commands, timeout=None)\n--\n\n"
+		"Runs commands, each of which must not exit with 0; returns their outputs as one\n"
+		"str. timeout bounds each command, in seconds; None: no limit.\n"
+		"RequestedAssertionFailed for the exit status 0."),
+	PY_METHOD("wait_until_succeeds", wait_until_succeeds,
+		  "wait_until_succeeds($self, command, timeout=900)\n--\n\n"
+		  "Repeats a command every second until it exits with 0; returns its last output.\n"
+		  "timeout, in seconds, bounds the waiting and each attempt.\n"
+		  "RequestedAssertionFailed when the time is over."),
 	PY_METHOD("wait_until_fails", wait_until_fails,
 		  "wait_until_fails($self, command, timeout=900)\n--\n\n"
-		  "Repeats a command every second until it fails; its last output."),
+		  "Repeats a command every second until it does not exit with 0; returns its last\n"
+		  "output. timeout is as in wait_until_succeeds(). RequestedAssertionFailed when\n"
+		  "the time is over."),
 	PY_METHOD("sleep", sleep_in_guest,
 		  "sleep($self, secs=None, duration=None)\n--\n\n"
-		  "Sleeps, by the guest's clock. duration is the newer name of secs."),
+		  "Sleeps for some seconds, by the guest's clock. duration is the newer name of\n"
+		  "secs."),
 	{NULL, NULL, 0, NULL},
 };

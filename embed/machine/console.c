@@ -1,4 +1,6 @@
-/* The serial console and the monitor. */
+/* The methods that are about the serial console and QEMU's monitors. They run on threads that hold
+ * the GIL, which PY_BLOCKING_CALL releases for calls that can block.
+ */
 #include "machine/py_machine.h"
 
 static PyObject *get_console_log(PyObject *object, PyObject *unused)
@@ -71,7 +73,7 @@ static PyObject *forward_port(PyObject *object, PyObject *args, PyObject *kwargs
 	Py_RETURN_NONE;
 }
 
-/* The second network card is the first VLAN's. */
+/* Sets the link of the second network card, which is the first VLAN's. */
 static PyObject *set_link(PyObject *object, const char *line)
 {
 	struct ntd_machine *machine = py_machine_self(object)->machine;
@@ -95,31 +97,40 @@ static PyObject *unblock(PyObject *object, PyObject *unused)
 }
 
 PyMethodDef py_machine_console_methods[] = {
-	PY_METHOD(
-		"wait_for_console_text", py_machine_wait_for_console_text,
-		"wait_for_console_text($self, regex, timeout=None)\n--\n\n"
-		"Waits until what the console has shown since the last such wait matches a regular\n"
-		"expression: a line, also one that has just begun (a prompt), or lines joined\n"
-		"without newlines. Messages of the kernel in the middle of a line do not hide it.\n"
-		"The time that the expression itself takes is the script's own affair: what a guest\n"
-		"prints can keep one that backtracks without bound busy for ever."),
+	PY_METHOD("wait_for_console_text", py_machine_wait_for_console_text,
+		  "wait_for_console_text($self, regex, timeout=None)\n--\n\n"
+		  "Waits until what the console has shown since the last such wait matches a\n"
+		  "regular expression: a line, even one that has just begun (a prompt), or lines\n"
+		  "joined without newlines. Messages of the kernel in the middle of a line do not\n"
+		  "hide it. timeout is in seconds; None: no limit. RequestedAssertionFailed when\n"
+		  "the time is over, re.error for a bad expression. The time that the expression\n"
+		  "itself takes is the script's own affair: what a guest prints can keep one that\n"
+		  "backtracks without bound busy for ever."),
 	{"get_console_log", get_console_log, METH_NOARGS,
-	 "get_console_log($self)\n--\n\nAll console lines since the machine was started."},
+	 "get_console_log($self)\n--\n\n"
+	 "Returns all console lines since the start of the machine, as one str."},
 	PY_METHOD("send_monitor_command", send_monitor_command,
 		  "send_monitor_command($self, command)\n--\n\n"
-		  "Runs a command on QEMU's monitor; its reply, with echo and prompt."),
+		  "Runs a command on QEMU's monitor; returns its reply, with echo and prompt."),
 	PY_METHOD("wait_for_qmp_event", py_machine_wait_for_qmp_event,
 		  "wait_for_qmp_event($self, event_filter, timeout=600)\n--\n\n"
-		  "The next QMP event for which event_filter(event) is true; others are dropped."),
+		  "Returns the next QMP event, a dict, for which event_filter(event) is true;\n"
+		  "others are dropped. timeout is in seconds; TimeoutError when the time is over,\n"
+		  "RuntimeError when the machine has no QMP connection yet."),
 	{"wait_for_monitor_prompt", wait_for_monitor_prompt, METH_NOARGS,
-	 "wait_for_monitor_prompt($self)\n--\n\nWaits for QEMU's monitor to prompt; what it said."},
+	 "wait_for_monitor_prompt($self)\n--\n\n"
+	 "Waits for QEMU's monitor to prompt; returns what it has said."},
 	PY_METHOD("send_console", send_console,
-		  "send_console($self, chars)\n--\n\nWrites text to the guest's serial port."),
+		  "send_console($self, chars)\n--\n\n"
+		  "Writes text to the guest's serial port. MachineError when the machine does not\n"
+		  "run."),
 	PY_METHOD("forward_port", forward_port,
 		  "forward_port($self, host_port=8080, guest_port=80)\n--\n\n"
-		  "Forwards a TCP port of the host to the guest."),
+		  "Forwards a TCP port of the host to a port of the guest."),
 	{"block", block, METH_NOARGS,
 	 "block($self)\n--\n\nPulls the cable of the first VLAN's network card."},
-	{"unblock", unblock, METH_NOARGS, "unblock($self)\n--\n\nPlugs that cable in again."},
+	{"unblock", unblock, METH_NOARGS,
+	 "unblock($self)\n--\n\n"
+	 "Plugs the cable that block() has pulled in again."},
 	{NULL, NULL, 0, NULL},
 };

@@ -1,9 +1,11 @@
-/* The console as attributes of a machine: last_lines, full_console_log, serial_thread, and what
- * these are made of. The classes are in test_driver.machine.console.
+/* The console as attributes of a machine: last_lines, full_console_log, serial_thread, and the
+ * methods that these objects use. Their classes are in test_driver.machine.console. All of this
+ * runs on threads that hold the GIL.
  */
 #include "machine/py_machine.h"
 
-/* Lines that have only begun are shown, too, and not taken. */
+/* Takes the next whole line. The core hands over lines that have only begun, too; they are not
+ * taken. */
 static int take_line(struct ntd_console *console, struct ntd_buf *line, int64_t deadline)
 {
 	struct ntd_console_news news = {0};
@@ -17,7 +19,7 @@ static int take_line(struct ntd_console *console, struct ntd_buf *line, int64_t 
 	return result;
 }
 
-/* The next line that nobody has used yet, waited for at most `seconds`; None at the end of that
+/* _take_console_line(seconds): the next line that nothing has used yet; None when there is none in
  * time. */
 static PyObject *take_console_line(PyObject *object, PyObject *args, PyObject *kwargs)
 {
@@ -47,7 +49,7 @@ static PyObject *count_console_lines(PyObject *object, PyObject *unused)
 		ntd_console_unread(ntd_machine_console(py_machine_self(object)->machine)));
 }
 
-/* An object of the class `name`, made of the machine. */
+/* Makes an object of the class `name` for the machine. */
 static PyObject *made_of(PyObject *object, const char *name)
 {
 	return py_call("test_driver.machine.console", name, "(O)", object);
@@ -58,7 +60,7 @@ PyObject *py_machine_make_last_lines(PyObject *object, unsigned start)
 	return made_of(object, "LastLines");
 }
 
-/* From then on the lines go to the script's queue. */
+/* From then on the console's lines go to the script's queue. */
 int py_machine_set_last_lines(PyObject *object, PyObject *value, void *closure)
 {
 	_cleanup_pyref_ PyObject *adopted =
@@ -87,7 +89,7 @@ static PyObject *lines_of_console(PyObject *object)
 	return text && newline ? PyUnicode_Split(text, newline, -1) : NULL;
 }
 
-/* What a script has set comes before the lines since then. */
+/* The list that a script has set, and after it the lines since then. */
 PyObject *py_machine_get_full_console_log(PyObject *object, void *closure)
 {
 	PyObject *kept = py_machine_kept(object, closure);
@@ -114,10 +116,13 @@ int py_machine_set_full_console_log(PyObject *object, PyObject *value, void *clo
 }
 
 PyMethodDef py_machine_console_line_methods[] = {
-	PY_METHOD("_take_console_line", take_console_line,
-		  "_take_console_line($self, seconds)\n--\n\n"
-		  "The next console line that nobody has used yet; None if there is none in time."),
+	PY_METHOD(
+		"_take_console_line", take_console_line,
+		"_take_console_line($self, seconds)\n--\n\n"
+		"Returns the next console line that nothing has used yet; None when there is none\n"
+		"in so many seconds."),
 	{"_count_console_lines", count_console_lines, METH_NOARGS,
-	 "_count_console_lines($self)\n--\n\nHow many of them there are."},
+	 "_count_console_lines($self)\n--\n\n"
+	 "Returns the number of console lines that nothing has used yet."},
 	{NULL, NULL, 0, NULL},
 };

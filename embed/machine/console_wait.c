@@ -1,21 +1,23 @@
-/* Waiting for text on the serial console. The core hands over lines as they arrive; whether they
- * match is for the class ConsoleSearch, in Python, whose regular expressions they are.
+/* wait_for_console_text(): waiting for text on the serial console. The core hands over lines as
+ * they arrive; whether they match is decided by the class ConsoleSearch, in Python, with the
+ * script's regular expression. All of this runs on threads that hold the GIL, which
+ * PY_BLOCKING_CALL releases for calls that can block.
  */
 #include "guest/retry.h"
 #include "machine/py_machine.h"
 
 enum {
-	TAKE_LIMIT = 256 << 10, /* what is searched at a time */
-	REPORTED_LINES = 2000   /* looked through for near misses */
+	TAKE_LIMIT = 256 << 10, /* bytes searched at a time */
+	REPORTED_LINES = 2000   /* lines looked through for near misses */
 };
 
 #define GRACE (10 * NTD_SECOND)
 
 struct search {
-	struct ntd_wait wait; /* for its limit and its error */
+	struct ntd_wait wait; /* of it, only the limit and the error are used */
 	PyObject *object;     /* a ConsoleSearch */
 	struct ntd_console_news news;
-	bool over; /* the time is; then so many lines are still to be looked at */
+	bool over; /* the time is over; then `left` lines are still to be searched */
 	size_t left;
 	char *report;
 };
@@ -28,7 +30,7 @@ static PyObject *new_search(PyObject *regex)
 		       : NULL;
 }
 
-/* Gives back the lines after the first `used`. */
+/* Gives the lines after the first `used` back to the console. */
 static void give_back(struct search *search, Py_ssize_t used)
 {
 	const char *bytes = ntd_buf_bytes(&search->news.lines);
@@ -83,7 +85,7 @@ static char *observed(const void *arg)
 	return ntd_strdup(*search->report ? search->report : "nothing on the console");
 }
 
-/* -1, with the exception of a wait whose time is over. */
+/* Raises the exception of a wait whose time is over; -1. */
 static int timed_out(struct search *search, int64_t waited)
 {
 	_cleanup_free_ char *tail =
@@ -108,8 +110,9 @@ static int64_t deadline_of(const struct search *search, int64_t began)
 	return limit == NTD_FOREVER ? NTD_FOREVER : began + limit;
 }
 
-/* What had arrived when the time was over still counts, as far as it can be searched in as much
- * time again; but a console that never stops does not keep the wait from ending. */
+/* Whether to give up. Lines that had arrived when the time was over still count, as far as they can
+ * be searched in as much time again; but a console that never stops does not keep the wait from
+ * ending. */
 static bool is_over(struct search *search, int64_t began)
 {
 	int64_t deadline = deadline_of(search, began), now = ntd_now();
@@ -140,7 +143,8 @@ static int search_console(struct search *search)
 				return -1;
 			PyErr_Clear();
 		}
-		if (!found && is_over(search, began)) /* a limit may have become longer */
+		/* the limit may have become longer meanwhile */
+		if (!found && is_over(search, began))
 			return timed_out(search, ntd_now() - began);
 	}
 	return found < 0 ? -1 : 0;

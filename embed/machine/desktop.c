@@ -1,4 +1,6 @@
-/* The X server and its windows. */
+/* The methods that are about the X server and its windows. They run on threads that hold the GIL,
+ * which PY_BLOCKING_CALL releases for calls that can block.
+ */
 #include "machine/py_machine.h"
 
 static const char list_windows[] =
@@ -68,15 +70,15 @@ PyMethodDef py_machine_desktop_methods[] = {
 		"wait_for_x($self, timeout=900)\n--\n\n"
 		"Waits until a graphical session and its X server are there: systemd has reached\n"
 		"the session's target, and the server has its socket, where clients wait until it\n"
-		"answers."),
+		"answers. timeout is in seconds. RequestedAssertionFailed when the time is over."),
 	{"get_window_names", get_window_names, METH_NOARGS,
-	 "get_window_names($self)\n--\n\nThe titles of all X windows, as a list."},
+	 "get_window_names($self)\n--\n\nReturns the titles of all X windows, as a list."},
 	PY_METHOD(
 		"wait_for_window", wait_for_window,
 		"wait_for_window($self, regexp, timeout=900)\n--\n\n"
-		"Waits until the title of an X window matches a regular expression. One that\n"
+		"Waits until the title of an X window matches a regular expression. A window that\n"
 		"appears meanwhile counts when the windows have stayed the same for a moment, at\n"
 		"the latest after a second. A server that does not answer is asked again for 5\n"
-		"seconds."),
+		"seconds. timeout is in seconds. RequestedAssertionFailed when the time is over."),
 	{NULL, NULL, 0, NULL},
 };

@@ -1,9 +1,9 @@
-/* EFI variables of a machine that is stopped. The format of their store is written in Python
- * (test_driver/efi.py), which is imported when a script uses it.
+/* The methods that are about the EFI variables of a stopped machine. The format of their store is
+ * written in Python (test_driver/efi.py), whose module is imported when a script uses it. All of
+ * this runs on threads that hold the GIL.
  */
 #include "machine/py_machine.h"
 
-/* machine.efi_vars: a test_driver.efi.EfiVars. */
 PyObject *py_machine_efi_store(PyObject *object)
 {
 	PyObject *own = py_value_own(object, "efi_vars");
@@ -52,13 +52,15 @@ PyMethodDef py_machine_efi_methods[] = {
 	{"create_efi_vars", create_efi_vars, METH_NOARGS,
 	 "create_efi_vars($self)\n--\n\n"
 	 "Makes an empty store of EFI variables, of the size that OVMF's 4 MB builds have.\n"
-	 "This and the next three need a machine that is stopped."},
+	 "This and the next three methods raise RequestedAssertionFailed while the machine\n"
+	 "runs."},
 	PY_METHOD(
 		"write_efi_vars", write_efi_vars,
 		"write_efi_vars($self, variables)\n--\n\n"
 		"Adds EfiVariables to the store, in place of those with the same name and vendor."),
 	{"read_efi_vars", read_efi_vars, METH_NOARGS,
-	 "read_efi_vars($self)\n--\n\nThe EFI variables in the store, as a list of EfiVariable."},
+	 "read_efi_vars($self)\n--\n\n"
+	 "Returns the EFI variables in the store, as a list of EfiVariable."},
 	{"dump_efi_vars", dump_efi_vars, METH_NOARGS,
 	 "dump_efi_vars($self)\n--\n\nPrints the EFI variables in the store."},
 	{NULL, NULL, 0, NULL},

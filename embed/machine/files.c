@@ -1,4 +1,6 @@
-/* Copying files. */
+/* The methods that copy files. They run on threads that hold the GIL, which PY_BLOCKING_CALL
+ * releases for calls that can block.
+ */
 #include "guest/files.h"
 #include "machine/py_machine.h"
 
@@ -67,15 +69,14 @@ static int call(PyObject *function, struct ntd_bytes command)
 	return output ? 0 : -1;
 }
 
-/* For a copy whose commands are run by a function in Python. */
+/* Runs a command of a copy by a function in Python. */
 static int succeed_in_python(void *function, struct ntd_bytes command, struct ntd_waiter *waiter,
 			     struct ntd_error **err)
 {
 	return PY_IN_PYTHON(waiter, err, call(function, command));
 }
 
-/* _copy_by(succeed, from_host, source, target): copy_from_host() or copy_from_machine() with
- * succeed(command). */
+/* _copy_by(): copy_from_host() or copy_from_machine(), whose commands succeed(command) runs. */
 static PyObject *copy_by(PyObject *object, PyObject *args)
 {
 	struct ntd_copy how = {.machine = py_machine_self(object)->machine,
@@ -94,9 +95,10 @@ static PyObject *copy_by(PyObject *object, PyObject *args)
 }
 
 PyMethodDef py_machine_file_methods[] = {
-	PY_METHOD("copy_from_host", copy_from_host,
-		  "copy_from_host($self, source, target)\n--\n\n"
-		  "Copies a file or a tree from the host to a path in the guest."),
+	PY_METHOD(
+		"copy_from_host", copy_from_host,
+		"copy_from_host($self, source, target)\n--\n\n"
+		"Copies a file or a tree from the host (source) to a path in the guest (target)."),
 	PY_METHOD(
 		"copy_from_host_via_shell", copy_from_host_via_shell,
 		"copy_from_host_via_shell($self, source, target)\n--\n\n"
@@ -104,12 +106,14 @@ PyMethodDef py_machine_file_methods[] = {
 	PY_METHOD(
 		"copy_from_machine", copy_from_machine,
 		"copy_from_machine($self, source, target_dir='')\n--\n\n"
-		"Copies a file or a tree from the guest into target_dir below the output directory."),
+		"Copies a file or a tree (source) from the guest into target_dir below the output\n"
+		"directory."),
 	PY_METHOD("copy_from_vm", copy_from_vm,
 		  "copy_from_vm($self, source, target_dir='')\n--\n\n"
-		  "Older name of copy_from_machine()."),
+		  "The older name of copy_from_machine(). DeprecationWarning."),
 	{"_copy_by", copy_by, METH_VARARGS,
 	 "_copy_by($self, succeed, from_host, source, target, /)\n--\n\n"
-	 "copy_from_host() or copy_from_machine(), with succeed(command) in the guest."},
+	 "Does copy_from_host() or copy_from_machine(), with succeed(command) for each\n"
+	 "command in the guest."},
 	{NULL, NULL, 0, NULL},
 };

@@ -1,6 +1,6 @@
 /* What the core asks of Python about a machine: its callbacks before each command, the environment
- * and the start command before each start. The core calls on script threads, inside a scope of
- * py_block().
+ * and the start command before each start. The core calls these hooks on script threads, without
+ * the GIL, which PY_IN_PYTHON takes for them. The attributes are used by threads that hold the GIL.
  */
 #include "machine/py_machine.h"
 
@@ -33,7 +33,7 @@ static int before_command(void *owner, struct ntd_waiter *waiter, struct ntd_err
 
 /* ---- starts */
 
-/* os.environ writes through to environ; with the GIL held nobody is writing. */
+/* os.environ writes through to environ. No thread writes there while this one holds the GIL. */
 static char **environment(void *owner)
 {
 	PyGILState_STATE gil = PyGILState_Ensure();
@@ -43,8 +43,8 @@ static char **environment(void *owner)
 	return copy;
 }
 
-/* A function of test_driver.machine asks the start command, which may be one that was made for
- * older drivers. */
+/* Asks the start command for its line by a function of test_driver.machine: the object may be one
+ * that was made for older drivers. */
 static char *line_of(PyObject *command, const struct ntd_machine *machine, bool allow_reboot)
 {
 	const char *guest = ntd_machine_vsock_guest(machine);
@@ -68,7 +68,7 @@ static char *line_of(PyObject *command, const struct ntd_machine *machine, bool 
 	return PyUnicode_FSConverter(line, &bytes) ? ntd_strdup(PyBytes_AS_STRING(bytes)) : NULL;
 }
 
-/* {str: str} in the form of environ. */
+/* A {str: str} dict in the form of environ. */
 static char **environment_from(PyObject *dict)
 {
 	PyObject *key, *value;
@@ -94,7 +94,8 @@ static char **environment_from(PyObject *dict)
 	return ntd_steal(&env);
 }
 
-/* NULL without an exception where the start command leaves it to the driver. */
+/* Asks the start command for the environment. NULL without an exception where it leaves that to the
+ * driver. */
 static char **environment_of(PyObject *command, const struct ntd_machine *machine)
 {
 	_cleanup_pyref_ PyObject *state = py_path(ntd_machine_state_dir(machine));
@@ -152,8 +153,8 @@ void py_machine_note_release(struct py_machine *self)
 							  .owner = self});
 }
 
-/* Without callbacks or an object for the start command the core need not take the GIL for them. The
- * machine of objects whose __init__ has not been called is not theirs alone. */
+/* Without callbacks or an object for the start command there is nothing to ask, and the core need
+ * not take the GIL. Objects before __init__ share one machine, which none of them hooks. */
 void py_machine_hook(struct py_machine *self)
 {
 	if (self->released || !py_machine_is_born((PyObject *)self))
@@ -171,7 +172,7 @@ void py_machine_hook(struct py_machine *self)
 
 PyObject *py_machine_get_callbacks(PyObject *object, void *closure)
 {
-	/* Whoever has the list may change it, so from now on it is looked at before each
+	/* Whoever has the list may change it, so from now on the core asks for it before each
 	 * command. */
 	struct py_machine *self = py_machine_self(object);
 
@@ -196,7 +197,7 @@ int py_machine_set_callbacks(PyObject *object, PyObject *value, void *closure)
 	return 0;
 }
 
-/* The object is made when a script first looks at it. */
+/* The QemuStartCommand is made when a script first looks at it. */
 PyObject *py_machine_get_start_command(PyObject *object, void *closure)
 {
 	struct py_machine *self = py_machine_self(object);
@@ -217,7 +218,8 @@ PyObject *py_machine_get_start_command(PyObject *object, void *closure)
 	return Py_NewRef(self->start_command);
 }
 
-/* Processes are the driver's, so that none is left behind: run() of a subclass would be ignored. */
+/* Whether a subclass overrides run(). It would not be called: the driver starts all processes, so
+ * that none is left behind. */
 static bool has_own_run(PyObject *command)
 {
 	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("test_driver.machine");

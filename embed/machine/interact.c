@@ -1,5 +1,6 @@
-/* A person at a machine: its shell, its console. Written in Python (test_driver/interact.py), which
- * is imported when it is used.
+/* A user at a machine: shell and console on the terminal. These are written in Python
+ * (test_driver/interact.py), whose module is imported when a script uses it. All of this runs on
+ * threads that hold the GIL.
  */
 #include "machine/py_machine.h"
 
@@ -33,18 +34,20 @@ PyMethodDef py_machine_interact_methods[] = {
 	PY_METHOD(
 		"shell_interact", shell_interact,
 		"shell_interact($self, address=None)\n--\n\n"
-		"A root shell of the guest on this terminal; Ctrl-] leaves it, all other keys are\n"
-		"the guest's. Starts the machine if necessary. With an address of socat's, a shell\n"
-		"without prompt and echo there, such as \"tcp:127.0.0.1:4444\"."),
+		"Opens a root shell of the guest on this terminal; Ctrl-] leaves it, all other\n"
+		"keys are the guest's. Starts the machine if necessary. With an address of\n"
+		"socat's, such as \"tcp:127.0.0.1:4444\", serves a shell without prompt and echo\n"
+		"there."),
 	{"console_interact", console_interact, METH_NOARGS,
 	 "console_interact($self)\n--\n\n"
-	 "The guest's serial console on this terminal; Ctrl-] leaves it."},
+	 "Connects this terminal to the guest's serial console; Ctrl-] leaves it."},
 	{NULL, NULL, 0, NULL},
 };
 
 PyMethodDef py_machine_interact_functions[] = {
 	{"show_serial", show_serial, METH_O,
 	 "show_serial(shown, /)\n--\n\n"
-	 "Shows console lines on the terminal or not; whether they were shown before."},
+	 "Shows console lines on the terminal or hides them; returns whether they were\n"
+	 "shown before."},
 	{NULL, NULL, 0, NULL},
 };

@@ -1,12 +1,12 @@
 /* Attributes of a machine that belong to one of its starts: the process, connections, the console's
- * lines. What stands for them is made when a script first asks, and stays until the next start,
- * whatever becomes of the process; what a script puts in its place stays as long, unless the script
+ * lines. An object for them is made when a script first asks, and stays until the next start,
+ * whatever becomes of the process. A value that a script sets stays as long, unless the script
  * deletes it, as the end of a mock.patch.object() does. All of this runs on threads that hold the
  * GIL.
  */
 #include "machine/py_machine.h"
 
-/* Of a copy, the slots are those of the object that was copied first. */
+/* The slot of the attribute. Copies use the slots of the object that was copied first. */
 static struct py_machine_kept_value *slot_of(PyObject *object,
 					     const struct py_machine_kept_attribute *attribute)
 {

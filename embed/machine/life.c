@@ -1,10 +1,12 @@
-/* start, connect, shutdown, crash, reboot and their kin. */
+/* The methods about a machine's life: start, connect, shutdown, crash, reboot and their kin. They
+ * run on threads that hold the GIL, which PY_BLOCKING_CALL releases for calls that can block.
+ */
 #include "base/forked.h"
 #include "guest/retry.h"
 #include "guest/units.h"
 #include "machine/py_machine.h"
 
-/* A call that returns nothing. */
+/* Makes a call that can block; returns None, or NULL with its exception. */
 #define RETURN_NONE_AFTER(call)                                                                    \
 	do {                                                                                       \
 		int result_;                                                                       \
@@ -82,7 +84,8 @@ static PyObject *reboot(PyObject *object, PyObject *unused)
 	RETURN_NONE_AFTER(ntd_machine_reboot(machine, waiter, error));
 }
 
-/* What there is to say is a note, for the exception has a text of its own. */
+/* Raises subprocess.TimeoutExpired. What the driver has to say becomes a note, for that exception
+ * has a text of its own. */
 static PyObject *raise_timeout_expired(struct ntd_machine *machine, double timeout, int64_t waited)
 {
 	_cleanup_free_ char *stretched = ntd_stretched(machine);
@@ -144,7 +147,7 @@ static PyObject *release(PyObject *object, PyObject *unused)
 	Py_RETURN_NONE;
 }
 
-/* From the initrd's root shell to that of the booted system. */
+/* Switches from the initrd's root shell to that of the booted system. */
 static int switch_to_root(struct ntd_machine *machine, struct ntd_waiter *waiter,
 			  struct ntd_error **err)
 {
@@ -207,7 +210,7 @@ static PyObject *enter(PyObject *object, PyObject *unused)
 	return Py_NewRef(object);
 }
 
-/* By its method, which a subclass may have overridden. */
+/* Calls release() by name: a subclass may have overridden it. */
 static PyObject *leave(PyObject *object, PyObject *args)
 {
 	if (ntd_is_forked())
@@ -218,36 +221,42 @@ static PyObject *leave(PyObject *object, PyObject *args)
 PyMethodDef py_machine_life_methods[] = {
 	{"shutdown", shutdown, METH_NOARGS,
 	 "shutdown($self)\n--\n\n"
-	 "Powers the guest off and waits for the end; nothing if it is down."},
+	 "Powers the guest off and waits for its end; does nothing if it is down."},
 	PY_METHOD("wait_for_shutdown", wait_for_shutdown,
 		  "wait_for_shutdown($self, timeout=None)\n--\n\n"
-		  "Waits until the machine has ended. subprocess.TimeoutExpired after timeout."),
+		  "Waits until the machine has ended. timeout is in seconds; None: no limit.\n"
+		  "subprocess.TimeoutExpired when the time is over."),
 	{"release", release, METH_NOARGS,
 	 "release($self)\n--\n\n"
 	 "Ends the machine and what belongs to it, without the guest's help, for good;\n"
-	 "nothing if it is down."},
+	 "does nothing if it is down. Starts and commands then raise MachineDied."},
 	{"is_up", is_up, METH_NOARGS,
 	 "is_up($self)\n--\n\n"
-	 "Whether QEMU runs and the root shell is there; whether a container runs."},
+	 "Returns whether QEMU runs and the root shell is there; for a container, whether\n"
+	 "it runs."},
 	{"cleanup_statedir", cleanup_statedir, METH_NOARGS,
 	 "cleanup_statedir($self)\n--\n\nRemoves the state directory."},
 	{"sweep_statedir", sweep_statedir, METH_NOARGS,
 	 "sweep_statedir($self)\n--\n\n"
-	 "Lets the state directory go with the driver, however this ends."},
-	{"__enter__", enter, METH_NOARGS, "__enter__($self)\n--\n\nThe machine, as it is."},
+	 "Registers the state directory with the keeper, which removes it when the driver\n"
+	 "has ended."},
+	{"__enter__", enter, METH_NOARGS, "__enter__($self)\n--\n\nReturns the machine, as it is."},
 	{"__exit__", leave, METH_VARARGS,
 	 "__exit__($self, *exception)\n--\n\nReleases the machine."},
 	{"run_callbacks", run_callbacks, METH_NOARGS,
-	 "run_callbacks($self)\n--\n\nCalls the functions in `callbacks`."},
+	 "run_callbacks($self)\n--\n\n"
+	 "Calls the functions in `callbacks`. What one raises passes; the rest is not\n"
+	 "called."},
 	{"_begin_end", begin_end, METH_O,
 	 "_begin_end($self, power_off, /)\n--\n\n"
-	 "Has the machine power off, or not; its end is expected from now on. Whether it\n"
-	 "runs."},
+	 "Has the machine power off, or not; from now on its end is expected. Returns\n"
+	 "whether the machine runs."},
 	{"_has_end", has_end, METH_NOARGS,
-	 "_has_end($self)\n--\n\nWhether a wait for its end is a step in the log."},
+	 "_has_end($self)\n--\n\n"
+	 "Returns whether a wait for the end of the machine is a step in the log."},
 	{"_mute", mute, METH_O,
 	 "_mute($self, muted, /)\n--\n\n"
-	 "Whether what is always logged of starts and ends is left to the caller."},
+	 "Says whether the caller logs what is always logged of starts and ends."},
 	{NULL, NULL, 0, NULL},
 };
 
@@ -256,14 +265,17 @@ PyMethodDef py_machine_qemu_life_methods[] = {
 		"start", start,
 		"start($self, allow_reboot=False)\n--\n\n"
 		"Starts QEMU, unless it runs; returns when it does, before the guest has booted.\n"
-		"Without allow_reboot a reboot of the guest ends QEMU."),
+		"Without allow_reboot a reboot of the guest ends QEMU. MachineError when QEMU does\n"
+		"not start."),
 	{"connect", connect, METH_NOARGS,
 	 "connect($self)\n--\n\n"
-	 "Starts the machine if necessary and waits for the guest's root shell."},
+	 "Starts the machine if necessary and waits for the guest's root shell.\n"
+	 "MachineError when the guest does not boot in time."},
 	{"crash", crash, METH_NOARGS,
-	 "crash($self)\n--\n\nEnds QEMU at once, like a power cut; nothing if it is down."},
+	 "crash($self)\n--\n\nEnds QEMU at once, like a power cut; does nothing if it is down."},
 	{"reboot", reboot, METH_NOARGS,
-	 "reboot($self)\n--\n\nPresses Ctrl-Alt-Delete. Needs start(allow_reboot=True)."},
+	 "reboot($self)\n--\n\n"
+	 "Presses Ctrl-Alt-Delete in the guest. Needs start(allow_reboot=True)."},
 	{"switch_root", switch_root, METH_NOARGS,
 	 "switch_root($self)\n--\n\nLeaves the initrd and connects to the booted system."},
 	{NULL, NULL, 0, NULL},
@@ -272,6 +284,6 @@ PyMethodDef py_machine_qemu_life_methods[] = {
 PyMethodDef py_machine_nspawn_life_methods[] = {
 	{"start", start_container, METH_NOARGS,
 	 "start($self)\n--\n\n"
-	 "Runs the start script, unless it runs; returns before the container has booted."},
+	 "Runs the start script, unless the container runs; returns before it has booted."},
 	{NULL, NULL, 0, NULL},
 };

@@ -1,4 +1,5 @@
-/* Logging under the name of a machine. */
+/* The methods that log under the name of a machine. All of this runs on threads that hold the GIL.
+ */
 #include "machine/py_machine.h"
 
 static PyObject *log_message(PyObject *object, PyObject *args, PyObject *kwargs)
@@ -52,11 +53,15 @@ static PyObject *nested(PyObject *object, PyObject *args, PyObject *kwargs)
 
 PyMethodDef py_machine_message_methods[] = {
 	PY_METHOD("log", log_message,
-		  "log($self, msg)\n--\n\nLogs a line under the machine's name."),
+		  "log($self, msg)\n--\n\n"
+		  "Logs a line under the machine's name. A message of any type is logged as its\n"
+		  "str()."),
 	PY_METHOD("log_serial", log_serial,
-		  "log_serial($self, msg)\n--\n\nLogs a line as if it came from the console."),
+		  "log_serial($self, msg)\n--\n\n"
+		  "Logs a line as if it came from the machine's console."),
 	PY_METHOD("nested", nested,
 		  "nested($self, msg, attrs={})\n--\n\n"
-		  "A context manager: a step in the log, under the machine's name."),
+		  "Returns a context manager, which is a decorator, too: a step in the log, under\n"
+		  "the machine's name. attrs are the attributes of the step, a dict."),
 	{NULL, NULL, 0, NULL},
 };

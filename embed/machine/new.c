@@ -2,8 +2,8 @@
  * subclass of theirs.
  *
  * Between a subclass's __new__ and its call of super().__init__() the object has a machine that
- * cannot be started, one for all such objects, so that methods called too early have something to
- * fail on.
+ * cannot be started, one for all such objects, so that methods which are called too early have a
+ * machine to fail on. All of this runs on threads that hold the GIL.
  */
 #include "machine/py_machine.h"
 #include "session/sandbox.h"
@@ -64,12 +64,12 @@ struct arguments {
 	PyObject *vsock_guest, *vsock_host;
 };
 
-/* What the two classes differ in here. */
+/* What differs between the two classes. */
 static const struct class
 {
 	const struct ntd_machine_kind *kind;
 	const char *format, *suffix;
-	/* of arguments: the older one of keep_machine_state, and what is QEMU's */
+	/* arguments: the older name of keep_machine_state, and those of QEMU only */
 	char *more_names[4];
 } qemu_class = {&ntd_qemu_kind,
 		"O&O&O|OOpOpOO:QemuMachine",
@@ -106,7 +106,7 @@ static bool parse(const struct class *class, PyObject *args, PyObject *kwargs,
 			&given->keep_vm_state, &given->vsock_guest, &given->vsock_host);
 }
 
-/* The command's text, and the object if it is one; a str otherwise, as newer generations take. */
+/* The text of the start command; "" for an object with a cmd(). A TypeError for other types. */
 static char *script_of(const struct class *class, PyObject *start_command)
 {
 	_cleanup_pyref_ PyObject *path = NULL, *bytes = NULL;
@@ -123,7 +123,7 @@ static char *script_of(const struct class *class, PyObject *start_command)
 	return NULL;
 }
 
-/* The name that a start command in Python has for its machine. */
+/* The name that a start command written in Python gives to its machine. */
 static PyObject *name_from(PyObject *start_command)
 {
 	PyObject *name = PyObject_GetAttrString(start_command, "machine_name");
@@ -146,7 +146,7 @@ static char *name_of(const struct class *class, const struct arguments *given, c
 	return text ? ntd_strdup(text) : NULL;
 }
 
-/* Sockets of a process of the script's own that serves a vsock device. */
+/* Sets the sockets of a process of the script's own that serves a vsock device. */
 static int set_vsock(struct py_machine *self, const struct arguments *given)
 {
 	_cleanup_path_ struct py_path_arg guest = {0}, host = {0};
@@ -191,7 +191,7 @@ static int make(struct py_machine *self, const struct class *class, const struct
 		return -1;
 	}
 	self->machine = machine;
-	Py_CLEAR(self->original); /* a copy may be of an object without a machine */
+	Py_CLEAR(self->original); /* the object may be a copy of one without a machine */
 	py_machine_hook(self);
 	if (set_vsock(self, given) < 0)
 		return -1;

@@ -1,4 +1,5 @@
-/* The type NspawnMachine: what only containers have. */
+/* The type NspawnMachine: what only containers have. All of this runs on threads that hold the GIL.
+ */
 #include "machine/py_machine.h"
 
 static PyObject *get_start_command(PyObject *object, void *closure)
@@ -18,7 +19,7 @@ static int set_start_command(PyObject *object, PyObject *value, void *closure)
 	return 0;
 }
 
-/* Waits until it is known. */
+/* Waits until the process is known. */
 static PyObject *get_systemd_process(PyObject *object, void *closure)
 {
 	struct ntd_machine *machine = py_machine_self(object)->machine;
@@ -47,8 +48,8 @@ static const char machine_doc[] =
 	"A container, started by systemd-nspawn and released at the end of the run; needs\n"
 	"root. start_command is a script that runs it in the directory RUN_NSPAWN_ROOT_DIR,\n"
 	"as NixOS' run-NAME-nspawn does; without a name the machine has that NAME. The\n"
-	"other arguments are those of QemuMachine. Commands run at the same time do not\n"
-	"wait for each other.";
+	"other arguments are those of QemuMachine. Commands of several threads do not wait\n"
+	"for each other.";
 
 int py_machine_add_nspawn_type(PyObject *module, struct py_state *state)
 {
@@ -65,7 +66,8 @@ int py_machine_add_nspawn_type(PyObject *module, struct py_state *state)
 		 (PyCFunction)(void (*)(void))name_from_start_command,
 		 METH_VARARGS | METH_KEYWORDS | METH_STATIC,
 		 "machine_name_from_start_command(start_command)\n--\n\n"
-		 "The NAME of run-NAME-nspawn in the command; AssertionError without one."},
+		 "Returns the NAME of run-NAME-nspawn in the command. AssertionError for a command\n"
+		 "without one."},
 		{NULL, NULL, 0, NULL},
 	};
 	static PyType_Slot slots[] = {

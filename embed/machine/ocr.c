@@ -1,5 +1,6 @@
-/* The text on the screen. The engines that read it belong to the module; they are made when a
- * script first wants them, and closed by atexit.
+/* The methods that read the text on the screen. The engines that read it belong to the module; they
+ * are made when a script first wants them, and closed by atexit. They run on threads that hold the
+ * GIL, which PY_BLOCKING_CALL releases for calls that can block.
  */
 #include "guest/retry.h"
 #include "guest/screen_text.h"
@@ -36,7 +37,7 @@ static PyObject *make_engines(PyObject *module)
 	struct ntd_ocr *ocr = ntd_ocr_new(state->session->loop, ntd_ocr_default_workers(), &error);
 	_cleanup_pyref_ PyObject *capsule = NULL;
 
-	if (!ocr) { /* scripts know this text; the reason is for people */
+	if (!ocr) { /* scripts look for the text of the exception; the reason is for people */
 		py_log(state->session->report, NTD_LEVEL_WARNING, NULL, "no OCR: %s",
 		       error->message);
 		PyErr_SetString(state->machine_error,
@@ -50,7 +51,7 @@ static PyObject *make_engines(PyObject *module)
 	return Py_NewRef(capsule);
 }
 
-/* The engines, which are the module's; NULL with an exception. */
+/* The engines; NULL with an exception. */
 static struct ntd_ocr *engines(void)
 {
 	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("_test_driver");
@@ -65,21 +66,21 @@ static struct ntd_ocr *engines(void)
 
 /* ---- texts */
 
-/* A reader that works in Python on the texts. */
+/* A search of the screen, whose readings are looked at in Python. */
 struct search {
 	struct ntd_machine *machine;
 	struct ntd_screen_look look;
 	struct ntd_screen_memory memory;
-	PyObject *texts;   /* list: of the present look */
-	PyObject *pattern; /* NULL: none is searched for */
+	PyObject *texts;   /* list: the readings of the present look */
+	PyObject *pattern; /* NULL: no pattern is searched for */
 	const char *shown; /* the pattern, for the log */
 	double timeout;
 	int64_t began;
 	char *seen; /* NULL: nothing has been read in the last attempt */
 };
 
-/* Works with the engines, without the GIL; false with an exception. The reference to them is given
- * back without the GIL, too: at the end of the program, threads that are left do not get it any
+/* Calls `work` without the GIL; false with an exception. The reference to the engines is given back
+ * without the GIL, too: at the end of the program, remaining threads do not get the GIL any
  * more. */
 static bool with_engines(struct search *search,
 			 int (*work)(struct search *search, struct ntd_waiter *waiter,
@@ -140,7 +141,7 @@ static int read_texts(struct search *search, struct ntd_waiter *waiter, struct n
 	return ntd_machine_read_screen(search->machine, &search->look, waiter, err);
 }
 
-/* The list of the first so many variants' texts. */
+/* A list of the texts read from the first so many variants of the picture. */
 static PyObject *texts_of_screen(PyObject *object, size_t variants, const char *file)
 {
 	struct search search = {
@@ -170,7 +171,7 @@ static PyObject *get_screen_text_variants(PyObject *object, PyObject *unused)
 	return texts_of_screen(object, NTD_PICTURE_VARIANT_COUNT, NULL);
 }
 
-/* _read_picture(path, all variants): the same list of the picture in a file. */
+/* _read_picture(path, all_variants): such a list for the picture in a file. */
 static PyObject *read_picture(PyObject *object, PyObject *args)
 {
 	_cleanup_path_ struct py_path_arg path = {0};
@@ -266,16 +267,19 @@ static PyObject *wait_for_text(PyObject *object, PyObject *args, PyObject *kwarg
 PyMethodDef py_machine_ocr_methods[] = {
 	{"get_screen_text", get_screen_text, METH_NOARGS,
 	 "get_screen_text($self)\n--\n\n"
-	 "The text on the screen, by optical character recognition."},
+	 "Returns the text on the screen, by optical character recognition. MachineError\n"
+	 "when there is none on this host."},
 	{"get_screen_text_variants", get_screen_text_variants, METH_NOARGS,
 	 "get_screen_text_variants($self)\n--\n\n"
-	 "The text on the screen as read from its picture and from two that were made\n"
-	 "clearer."},
-	PY_METHOD("wait_for_text", wait_for_text,
-		  "wait_for_text($self, regex, timeout=900)\n--\n\n"
-		  "Waits until a reading of the screen's text matches a regular expression."),
+	 "Returns a list of the text on the screen as read from its picture and from two\n"
+	 "that were made clearer. MachineError as in get_screen_text()."},
+	PY_METHOD(
+		"wait_for_text", wait_for_text,
+		"wait_for_text($self, regex, timeout=900)\n--\n\n"
+		"Waits until a reading of the screen's text matches a regular expression. timeout\n"
+		"is in seconds. RequestedAssertionFailed when the time is over."),
 	{"_read_picture", read_picture, METH_VARARGS,
 	 "_read_picture($self, path, all_variants, /)\n--\n\n"
-	 "The readings of a picture in a file, as a list."},
+	 "Returns the readings of a picture in a file, as a list."},
 	{NULL, NULL, 0, NULL},
 };

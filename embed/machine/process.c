@@ -1,5 +1,6 @@
-/* What machine.process is made of: methods on one of the processes that a machine has had, by its
- * number. The class is in test_driver.machine.process.
+/* The methods that machine.process uses, on one of the processes that a machine has had; a process
+ * is known by the number of its start. The class is in test_driver.machine.process. They run on
+ * threads that hold the GIL, which PY_BLOCKING_CALL releases for calls that can block.
  */
 #include "machine/py_machine.h"
 
@@ -22,7 +23,7 @@ static PyObject *make_pid(PyObject *object, unsigned number)
 const struct py_machine_kept_attribute py_machine_kept_pid = {
 	.slot = PY_MACHINE_KEPT_PID, .make = make_pid, .passing = true};
 
-/* The exit status, or minus the signal; None while it runs. */
+/* The exit status, or minus the number of a signal; None while the process runs. */
 static PyObject *return_code(const struct ntd_machine_process *process)
 {
 	if (!process->ended)
@@ -100,15 +101,18 @@ static PyObject *write_to_process(PyObject *object, PyObject *bytes)
 PyMethodDef py_machine_process_methods[] = {
 	{"_describe_process", describe_process, METH_VARARGS,
 	 "_describe_process($self, number, /)\n--\n\n"
-	 "The process id, what the shell ran, and the exit status, minus the signal, or\n"
-	 "None."},
+	 "Returns the process id, the command that the shell ran, and the exit status:\n"
+	 "minus the number of a signal, or None while the process runs."},
 	{"_signal_process", signal_process, METH_VARARGS,
-	 "_signal_process($self, number, signal, /)\n--\n\nSends a signal if the process runs."},
+	 "_signal_process($self, number, signal, /)\n--\n\n"
+	 "Sends a signal to the process if it runs."},
 	{"_wait_for_process", wait_for_process, METH_VARARGS,
 	 "_wait_for_process($self, number, seconds, /)\n--\n\n"
-	 "Waits for its end, for ever when seconds are negative: whether it has come."},
+	 "Waits for the end of the process, for so many seconds, or for ever if they are\n"
+	 "negative; returns whether it has ended."},
 	{"_write_to_process", write_to_process, METH_O,
 	 "_write_to_process($self, data, /)\n--\n\n"
-	 "Writes bytes to the standard input of the one that runs; their number."},
+	 "Writes bytes to the standard input of the process that runs; returns their\n"
+	 "number."},
 	{NULL, NULL, 0, NULL},
 };

@@ -1,4 +1,6 @@
-/* The type QemuMachine: what only virtual machines have. */
+/* The type QemuMachine: what only virtual machines have. All of this runs on threads that hold the
+ * GIL.
+ */
 #include "machine/py_machine.h"
 
 static PyObject *get_connected(PyObject *object, void *closure)
@@ -24,7 +26,7 @@ static PyObject *get_socket_path(PyObject *object, void *closure)
 	return py_path(ntd_machine_socket_path(py_machine_self(object)->machine, closure));
 }
 
-/* Of the attribute `closure`. */
+/* Converts the path for the attribute `name`; false with an exception. */
 static bool convert_path(PyObject *value, const char *name, struct py_path_arg *path)
 {
 	if (!value)
@@ -117,12 +119,13 @@ static const struct py_value efi_vars = {"efi_vars", get_efi_vars, NULL};
 
 static PyGetSetDef attributes[] = {
 	{"connected", get_connected, set_connected,
-	 "bool: the guest's root shell is there. Set it to False when the guest begins anew.",
+	 "bool: the guest's root shell is there. Set it to False when the guest boots again.",
 	 NULL},
 	{"qmp_client", py_machine_get_kept, py_machine_set_kept,
-	 "QMPSession | None: QEMU's QMP monitor, of the last start.", (void *)&qmp_client},
+	 "QMPSession | None: QEMU's QMP monitor, of the last start. None before QMP can be used.",
+	 (void *)&qmp_client},
 	{"monitor_path", get_socket_path, set_path,
-	 "Path: socket of the monitor. It, as the next two, can be set before a start.",
+	 "Path: socket of the monitor. This and the next two can be set before a start.",
 	 (void *)"monitor"},
 	{"qmp_path", get_socket_path, set_path, "Path: socket of QMP.", (void *)"qmp"},
 	{"shell_path", get_socket_path, set_path, "Path: socket of the root shell.",
@@ -134,24 +137,23 @@ static PyGetSetDef attributes[] = {
 	{"efi_vars", py_value_get, py_value_set, "EfiVars: the store of EFI variables.",
 	 (void *)&efi_vars},
 	{"efi_vars_path", get_efi_vars_path, set_path,
-	 "Path: its file, NIX_EFI_VARS of start scripts.", (void *)"efi_vars"},
+	 "Path: the file of that store, NIX_EFI_VARS of start scripts.", (void *)"efi_vars"},
 	{"root_shell", get_root_shell, set_root_shell,
-	 "bool: whether the guest has a root shell for the driver. Set it to False for one that "
-	 "has "
-	 "none.",
+	 "bool: the guest has a root shell for the driver. Set it to False for a guest without\n"
+	 "one.",
 	 NULL},
 	{"start_command", py_machine_get_start_command, py_machine_set_start_command,
 	 "QemuStartCommand: how the machine is started from the next start on.", NULL},
 	{"shell", py_machine_get_kept, py_machine_set_kept,
-	 "Connection | None: the root shell's, of the last start.", (void *)&shell},
+	 "Connection | None: that of the root shell, of the last start.", (void *)&shell},
 	{"monitor", py_machine_get_kept, py_machine_set_kept,
-	 "Connection | None: QEMU's monitor, of the last start.", (void *)&monitor},
+	 "Connection | None: that of QEMU's monitor, of the last start.", (void *)&monitor},
 	{"last_lines", py_machine_get_kept, py_machine_set_last_lines,
 	 "Queue: the console's lines that nothing has used yet.", (void *)&last_lines},
 	{"full_console_log", py_machine_get_full_console_log, py_machine_set_full_console_log,
 	 "list: the console's lines since the start; a new list each time.", (void *)&console_log},
 	{"serial_thread", py_machine_get_kept, py_machine_set_kept,
-	 "SerialThread | None: what reads the console, since the last start.",
+	 "SerialThread | None: stands for the thread that reads the console since the last start.",
 	 (void *)&serial_thread},
 	{NULL, NULL, NULL, NULL, NULL},
 };
@@ -161,12 +163,13 @@ static PyGetSetDef attributes[] = {
 static const char machine_doc[] =
 	"QemuMachine(out_dir, tmp_dir, start_command, logger=None, name=None, keep_machine_state=False, callbacks=None, keep_vm_state=False, vsock_guest=None, vsock_host=None)\n--\n\n"
 	"A QEMU virtual machine, released at the end of the run. start_command is a str or\n"
-	"a QemuStartCommand; its state directory is made below tmp_dir, files for the user\n"
-	"go to out_dir. Without a name it is the NAME of run-NAME-vm at the end of the\n"
-	"command. logger: where its messages and console go. callbacks are called before\n"
-	"each command. keep_vm_state is the older name of keep_machine_state. vsock_guest\n"
-	"and vsock_host are the sockets of a process that serves a vsock device, for QEMU\n"
-	"and for this host.";
+	"a QemuStartCommand. The state directory is made below tmp_dir, files for the user\n"
+	"go to out_dir. Without a name the machine is called NAME if the command ends in\n"
+	"run-NAME-vm, else `machine`. Its messages and its console go to logger; None: the\n"
+	"log of the run. With keep_machine_state (keep_vm_state is its older name) the state\n"
+	"directory is not emptied. callbacks is a list of functions to call before each\n"
+	"command. vsock_guest and vsock_host are the sockets of a process that serves a\n"
+	"vsock device, for QEMU and for this host.";
 
 int py_machine_add_qemu_type(PyObject *module, struct py_state *state)
 {

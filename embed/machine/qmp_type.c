@@ -1,5 +1,7 @@
-/* machine.qmp_client, and connections of a script's own: commands and events of QMP. Python's json
- * converts between the two worlds of objects; it is imported when a script first uses QMP.
+/* QMPSession: machine.qmp_client, and connections of a script's own; commands and events of QMP.
+ * Python's json converts between the objects of Python and cJSON's; it is imported when a script
+ * first uses QMP. All of this runs on threads that hold the GIL, which PY_BLOCKING_CALL releases
+ * for calls that can block.
  */
 #include "guest/retry.h"
 #include "machine/py_machine.h"
@@ -9,15 +11,16 @@
 
 struct qmp_object {
 	struct py_object head;
-	PyObject *owner;                           /* the machine object, or NULL */
-	unsigned start;                            /* of the machine, to which it belongs */
+	PyObject *owner; /* the machine object, or NULL */
+	/* the start of the machine to which the connection belongs */
+	unsigned start;
 	PyObject *sock, *pending_events, *results; /* NULL until a script asks */
 	struct ntd_loop *loop;
-	struct ntd_qmp *qmp; /* the machine's; without one, ours */
+	struct ntd_qmp *qmp; /* the owner's; this object's own without an owner */
 	bool closed;
 };
 
-/* None before QMP can be used. */
+/* Returns None before QMP can be used. */
 PyObject *py_machine_make_qmp_client(PyObject *object, unsigned start)
 {
 	struct ntd_qmp *qmp = ntd_machine_qmp(py_machine_self(object)->machine);
@@ -34,7 +37,8 @@ PyObject *py_machine_make_qmp_client(PyObject *object, unsigned start)
 	return (PyObject *)self;
 }
 
-/* The driver itself needs a machine's connection, which stays open. */
+/* Closes a connection of a script's own. That of a machine stays open: the driver itself needs
+ * it. */
 static void close_client(struct qmp_object *self)
 {
 	if (!self->owner && !self->closed)
@@ -53,7 +57,7 @@ static int qmp_traverse(PyObject *object, visitproc visit, void *arg)
 	return py_object_traverse(object, visit, arg);
 }
 
-/* Not the owner: whether there is one tells whose the connection is. */
+/* Keeps the owner: it tells that the connection belongs to a machine. */
 static int qmp_clear(PyObject *object)
 {
 	struct qmp_object *self = (struct qmp_object *)object;
@@ -77,7 +81,7 @@ static void qmp_dealloc(PyObject *object)
 	py_object_free(object);
 }
 
-/* NULL with a ValueError, as that of a closed file, after close(). */
+/* After close(), NULL with a ValueError, as that of a closed file. */
 static struct ntd_qmp *client_of(PyObject *object)
 {
 	const struct qmp_object *self = (struct qmp_object *)object;
@@ -134,7 +138,7 @@ static PyObject *qmp_count_events(PyObject *object, PyObject *unused)
 
 /* ---- conversions */
 
-/* Whether a text in JSON has a NUL in it, at which cJSON's strings end. */
+/* Whether a text in JSON has a NUL in it, where cJSON's strings end. */
 static bool has_nul(const char *json)
 {
 	while ((json = strchr(json, '\\'))) {
@@ -163,7 +167,7 @@ static cJSON *json_of(PyObject *object)
 	return strcmp(utf8, "{}") ? cJSON_CreateRaw(utf8) : cJSON_CreateObject();
 }
 
-/* Without the id, which is the driver's. */
+/* The message as a dict, without the id, which is the driver's. */
 static PyObject *python_of_message(const cJSON *message)
 {
 	_cleanup_pyref_ PyObject *text = py_text_of(ntd_qmp_text(message));
@@ -222,7 +226,7 @@ static PyObject *qmp_send(PyObject *object, PyObject *args, PyObject *kwargs)
 								: python_of_message(reply);
 }
 
-/* The next event within `timeout` seconds, or NULL with TimeoutError. */
+/* The next event within so many seconds (negative: no limit), or NULL with TimeoutError. */
 static PyObject *next_event(struct ntd_qmp *qmp, double timeout)
 {
 	int64_t deadline = timeout < 0 ? NTD_FOREVER : ntd_after(ntd_span(timeout));
@@ -247,7 +251,7 @@ static PyObject *qmp_wait_for_event(PyObject *object, PyObject *args, PyObject *
 	return next_event(qmp, timeout);
 }
 
-/* What is queued, as an iterator. */
+/* events(): an iterator over the events that are queued. */
 static PyObject *qmp_events(PyObject *object, PyObject *args, PyObject *kwargs)
 {
 	static char *names[] = {"timeout", NULL};
@@ -308,7 +312,7 @@ static PyObject *qmp_close(PyObject *object, PyObject *unused)
 	Py_RETURN_NONE;
 }
 
-/* Negative: no end. */
+/* The seconds left of a wait; negative: no limit. */
 static double seconds_left(const struct ntd_wait *wait, int64_t began)
 {
 	double left = ntd_wait_limit(wait) - ntd_seconds(ntd_now() - began);
@@ -318,7 +322,7 @@ static double seconds_left(const struct ntd_wait *wait, int64_t began)
 	return left > 0 ? left : 0;
 }
 
-/* TimeoutError; `last` is the last event that was refused, or NULL. */
+/* Raises TimeoutError; `last` is the last event that the filter refused, or NULL. */
 static PyObject *no_event(const struct ntd_wait *wait, int64_t waited, PyObject *last)
 {
 	_cleanup_free_ char *stretched = ntd_stretched(wait->machine);
@@ -384,33 +388,38 @@ int py_machine_add_qmp_type(PyObject *module, struct py_state *state)
 		PY_METHOD(
 			"send", qmp_send,
 			"send($self, cmd, args={})\n--\n\n"
-			"Executes a QMP command: the whole reply as a dict, {'return': ...}. QMPAPIError\n"
-			"when QEMU refuses it."),
-		PY_METHOD("wait_for_event", qmp_wait_for_event,
-			  "wait_for_event($self, timeout=10)\n--\n\n"
-			  "The next event as a dict; TimeoutError when none comes."),
+			"Executes a QMP command with its arguments, a dict; returns the whole reply as a\n"
+			"dict, {'return': ...}. QMPAPIError when QEMU refuses it, ValueError after\n"
+			"close()."),
+		PY_METHOD(
+			"wait_for_event", qmp_wait_for_event,
+			"wait_for_event($self, timeout=10)\n--\n\n"
+			"Returns the next event, as a dict. timeout is in seconds; TimeoutError when none\n"
+			"comes in time."),
 		PY_METHOD("events", qmp_events,
-			  "events($self, timeout=10)\n--\n\nAn iterator over the events so far."),
+			  "events($self, timeout=10)\n--\n\n"
+			  "Returns an iterator over the events so far. timeout is not used."),
 		{"read_pending_messages", qmp_read_pending_messages, METH_NOARGS,
 		 "read_pending_messages($self)\n--\n\n"
-		 "Nothing: messages are read as they come, without it."},
+		 "Does nothing: messages are read as they come."},
 		{"close", qmp_close, METH_NOARGS,
 		 "close($self)\n--\n\n"
-		 "Ends this session; what is called afterwards is a ValueError. A machine's own\n"
-		 "connection stays, for the driver."},
+		 "Ends this session; its methods raise ValueError afterwards. A machine's own\n"
+		 "connection stays open for the driver."},
 		{"from_path", (PyCFunction)(void (*)(void))qmp_from_path,
 		 METH_VARARGS | METH_KEYWORDS | METH_CLASS,
 		 "from_path($type, path)\n--\n\n"
-		 "A session with the QMP socket at a path, other than that of a machine."},
+		 "Returns a session with the QMP socket at a path, other than that of a machine."},
 		{"_count_events", qmp_count_events, METH_NOARGS,
-		 "_count_events($self)\n--\n\nHow many events nobody has taken yet."},
+		 "_count_events($self)\n--\n\n"
+		 "Returns the number of events that nothing has taken yet."},
 		{NULL, NULL, 0, NULL},
 	};
 	static PyGetSetDef attributes[] = {
 		{"sock", get_sock, NULL,
-		 "Connection: for what is written by hand; receives the replies to that.", NULL},
+		 "Connection: for commands written by hand; receives the replies to them.", NULL},
 		{"pending_events", get_pending_events, NULL,
-		 "Queue: the events that nobody has taken yet.", NULL},
+		 "Queue: the events that nothing has taken yet.", NULL},
 		{"results", get_results, NULL, "Queue: empty; send() returns each reply.", NULL},
 		{NULL, NULL, NULL, NULL, NULL},
 	};

@@ -1,4 +1,6 @@
-/* retry(fn): the same retrying that the driver's own waits use, around a Python function. */
+/* retry(fn): the retrying of the driver's own waits, around a function in Python. The function is
+ * called with the GIL.
+ */
 #include "machine/py_machine.h"
 
 /* What fn(last) returns as a truth value; -1 with an exception. */
@@ -60,14 +62,14 @@ PyMethodDef py_machine_retry_functions[] = {
 		"retry(fn, timeout_seconds=900, timeout=None)\n--\n\n"
 		"Calls fn(False) at once and then every second until it returns something true;\n"
 		"when the time is over, fn(True) once more, which with a time of 0 is the only\n"
-		"call. Then RequestedAssertionFailed. Exceptions of fn pass. timeout_seconds is the\n"
-		"older name of timeout."),
+		"call. Then RequestedAssertionFailed. Exceptions of fn pass. timeout, in seconds,\n"
+		"is the newer name of timeout_seconds."),
 	{NULL, NULL, 0, NULL},
 };
 
 PyMethodDef py_machine_retry_methods[] = {
 	{"_retry", retry_method, METH_VARARGS,
 	 "_retry($self, step, fn, timeout, /)\n--\n\n"
-	 "retry() as a wait for the machine, whose error names the step."},
+	 "Does what retry() does as a wait for the machine; the error names the step."},
 	{NULL, NULL, 0, NULL},
 };

@@ -1,4 +1,6 @@
-/* Keyboard, text consoles and screen. */
+/* The methods about keyboard, text consoles and pictures of the screen. They run on threads that
+ * hold the GIL, which PY_BLOCKING_CALL releases for calls that can block.
+ */
 #include "guest/screen.h"
 #include "machine/py_machine.h"
 
@@ -42,7 +44,7 @@ static PyObject *send_chars(PyObject *object, PyObject *args, PyObject *kwargs)
 
 /* ---- text consoles */
 
-/* A tty is named by a str or a number. */
+/* The name of a tty, which is given as a str or a number. */
 static PyObject *tty_name(PyObject *object)
 {
 	PyObject *text = PyLong_Check(object) ? PyObject_Str(object) : py_formatted(object);
@@ -125,7 +127,8 @@ static PyObject *dump_tty_contents(PyObject *object, PyObject *args, PyObject *k
 
 /* ---- pictures */
 
-/* A bare name is a file in the output directory; without a dot it gets ".png". */
+/* The path of a picture: a bare name is a file in the output directory, and gets ".png" if it has
+ * no dot. */
 static char *picture_path(struct ntd_machine *machine, const char *name)
 {
 	const char *suffix = strchr(name, '.') ? "" : ".png";
@@ -178,12 +181,15 @@ PyMethodDef py_machine_screen_methods[] = {
 		"send_key", send_key,
 		"send_key($self, key, delay=0.01, log=True)\n--\n\n"
 		"Presses a key by its QEMU name (such as ctrl-alt-f2) or a single character, then\n"
-		"waits delay seconds. A key that QEMU does not know is not sent, with a warning."),
+		"waits delay seconds. A key that QEMU does not know is not sent, with a warning.\n"
+		"Without log there is no step in the log."),
 	PY_METHOD("send_chars", send_chars,
 		  "send_chars($self, chars, delay=0.01)\n--\n\n"
 		  "Types a text on a US keyboard, with delay seconds after each key."),
-	PY_METHOD("get_tty_text", get_tty_text,
-		  "get_tty_text($self, tty)\n--\n\nThe text on a virtual console, such as 1."),
+	PY_METHOD(
+		"get_tty_text", get_tty_text,
+		"get_tty_text($self, tty)\n--\n\n"
+		"Returns the text on a virtual console, which is given by its number, such as 1."),
 	PY_METHOD("dump_tty_contents", dump_tty_contents,
 		  "dump_tty_contents($self, tty)\n--\n\n"
 		  "Writes the text on a virtual console to the guest's journal."),
@@ -192,13 +198,16 @@ PyMethodDef py_machine_screen_methods[] = {
 		"wait_until_tty_matches($self, tty, regexp, timeout=900)\n--\n\n"
 		"Waits until the text on a virtual console matches a regular expression. A match\n"
 		"that appears meanwhile counts when the text has stood still for a moment, at the\n"
-		"latest after a second: a script may be going to read the rest of it."),
+		"latest after a second: a script may be going to read the rest of it. timeout is\n"
+		"in seconds. RequestedAssertionFailed when the time is over."),
 	PY_METHOD(
 		"screenshot", screenshot,
 		"screenshot($self, filename)\n--\n\n"
-		"Writes a picture of the screen as PNG; a bare name goes to the output directory."),
+		"Writes a picture of the screen as PNG. A bare name goes to the output directory,\n"
+		"and gets \".png\" if it has no dot."),
 	{"_managed_screenshot", managed_screenshot, METH_NOARGS,
 	 "_managed_screenshot($self)\n--\n\n"
-	 "A context manager: the path of a picture of the screen as PPM, for a while."},
+	 "Returns a context manager: the path of a picture of the screen as PPM, which is\n"
+	 "removed at its end."},
 	{NULL, NULL, 0, NULL},
 };

@@ -1,5 +1,6 @@
-/* machine.shell, machine.monitor and qmp_client.sock: sockets of Python's, whose other end is the
- * driver's. The class is in test_driver.machine.connection.
+/* machine.shell, machine.monitor and qmp_client.sock: sockets of Python, the other end of which is
+ * the driver's. The class is in test_driver.machine.connection. All of this runs on threads that
+ * hold the GIL.
  */
 #include "machine/py_machine.h"
 
@@ -30,7 +31,7 @@ PyObject *py_machine_connection(struct ntd_script_socket *socket, PyObject *limi
 	return made;
 }
 
-/* The socket calls `limit` with the time-out that a script sets on its end. */
+/* Makes the socket. It calls `limit` with the time-out that a script sets on its end. */
 static PyObject *make(PyObject *object, const char *name, unsigned start)
 {
 	_cleanup_pyref_ PyObject *method = PyObject_GetAttrString(object, "_limit_answers");
@@ -52,7 +53,8 @@ PyObject *py_machine_make_monitor(PyObject *object, unsigned start)
 	return make(object, "monitor", start);
 }
 
-/* A time-out that a script sets on the socket of an earlier start does not bound this one. */
+/* _limit_answers(): a time-out that a script sets on the socket of an earlier start does not bound
+ * this start. */
 static PyObject *limit_answers(PyObject *object, PyObject *args)
 {
 	struct ntd_machine *machine = py_machine_self(object)->machine;
@@ -70,6 +72,7 @@ static PyObject *limit_answers(PyObject *object, PyObject *args)
 PyMethodDef py_machine_socket_methods[] = {
 	{"_limit_answers", limit_answers, METH_VARARGS,
 	 "_limit_answers($self, name, start, seconds, /)\n--\n\n"
-	 "How long the driver waits for an answer at the shell or the monitor; 0: for ever."},
+	 "Sets how many seconds the driver waits for an answer of the shell or the\n"
+	 "monitor; 0: for ever."},
 	{NULL, NULL, 0, NULL},
 };

@@ -1,10 +1,10 @@
-/* How this host reaches a machine by ssh without the network. The device is one that the driver has
- * served (session/ssh_backdoor.h) or, with --dump-vsocks, one of the kernel's that the start
- * scripts ask QEMU for.
+/* How this host reaches a machine by ssh without the network. The vsock device is one that the
+ * driver serves (session/ssh_backdoor.h) or, with --dump-vsocks, one of the kernel's that the start
+ * scripts ask QEMU for. All of this runs on threads that hold the GIL.
  */
 #include "machine/py_machine.h"
 
-/* Which of the configured virtual machines it is, from 1; 0: none of them. */
+/* The number of the machine among the configured virtual ones, from 1; 0 for other machines. */
 static size_t number_of(const struct ntd_session *session, const struct ntd_machine *machine)
 {
 	for (size_t i = 0; i < session->config->vms.count; i++)
@@ -54,11 +54,11 @@ static PyObject *ssh_backdoor_command(PyObject *object, PyObject *args, PyObject
 }
 
 PyMethodDef py_machine_ssh_methods[] = {
-	PY_METHOD(
-		"ssh_backdoor_command", ssh_backdoor_command,
-		"ssh_backdoor_command($self, index=None)\n--\n\n"
-		"The command by which this host reaches the guest's sshd without the network: by\n"
-		"systemd-ssh-proxy(1), or by a container's socket. index is the number of a vsock\n"
-		"device of the kernel, for a machine that the driver does not know to have one."),
+	PY_METHOD("ssh_backdoor_command", ssh_backdoor_command,
+		  "ssh_backdoor_command($self, index=None)\n--\n\n"
+		  "Returns the command by which this host reaches the guest's sshd without the\n"
+		  "network: by systemd-ssh-proxy(1), or by a container's socket. index is the\n"
+		  "number of a vsock device of the kernel, for a machine that the driver does not\n"
+		  "know to have one. MachineError for a machine without an SSH backdoor."),
 	{NULL, NULL, 0, NULL},
 };

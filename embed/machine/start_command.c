@@ -1,4 +1,6 @@
-/* How machines are started and keys are called, for test_driver.machine. */
+/* Functions of the module about how machines are started and how keys are called, for
+ * test_driver.machine. All of this runs on threads that hold the GIL.
+ */
 #include "qemu/start_command.h"
 #include "machine/py_machine.h"
 
@@ -60,14 +62,18 @@ static PyObject *kvm_probe(PyObject *self, PyObject *unused)
 PyMethodDef py_machine_start_functions[] = {
 	{"start_command_line", start_command_line, METH_VARARGS,
 	 "start_command_line(command, monitor, qmp, shell, allow_reboot, vsock=None)\n--\n\n"
-	 "The shell command that starts a machine: `command` with QEMU's options for the\n"
-	 "sockets."},
+	 "Returns the shell command that starts a machine: `command` with QEMU's options\n"
+	 "for the sockets."},
 	{"key_name", key_name, METH_VARARGS,
-	 "key_name(character)\n--\n\nQEMU's name of the key, as send_key() translates it."},
+	 "key_name(character)\n--\n\n"
+	 "Returns QEMU's name of the key for a character, as send_key() translates it."},
 	{"start_script_name", start_script_name, METH_VARARGS,
 	 "start_script_name(command, suffix='-vm')\n--\n\n"
-	 "The NAME of a command that ends in run-NAME and the suffix, or \"machine\"."},
+	 "Returns the NAME of a command that ends in run-NAME and the suffix, or\n"
+	 "\"machine\"."},
 	{"kvm_probe", kvm_probe, METH_NOARGS,
-	 "kvm_probe()\n--\n\nA boot sector that sees whether KVM works; empty where there is none."},
+	 "kvm_probe()\n--\n\n"
+	 "Returns a boot sector that sees whether KVM works, as bytes; empty on processors\n"
+	 "that have none."},
 	{NULL, NULL, 0, NULL},
 };

@@ -1,7 +1,9 @@
-/* Waiting until some text in the guest matches a Python regular expression. */
+/* Waiting until some text in the guest matches a regular expression of Python. The text is got
+ * without the GIL, and searched with it.
+ */
 #include "machine/py_machine.h"
 
-/* Whether the pattern is found; -1 with an exception. */
+/* Whether the pattern is found in the text; -1 with an exception. */
 static int found_in(const struct py_machine_text_wait *wait, PyObject *text)
 {
 	_cleanup_pyref_ PyObject *match = PyObject_CallMethod(wait->pattern, "search", "O", text);
@@ -19,7 +21,7 @@ static int found_in_a_line(const struct py_machine_text_wait *wait, PyObject *te
 	return found;
 }
 
-/* -1 with an exception. */
+/* Logs the text at the last attempt; -1 with an exception. */
 static int log_last_chance(const struct py_machine_text_wait *wait, PyObject *text)
 {
 	_cleanup_pyref_ PyObject *lines = PyObject_CallMethod(text, "splitlines", NULL);
@@ -45,8 +47,8 @@ static int look(const struct py_machine_text_wait *wait, const struct ntd_buf *b
 	return wait->by_line ? found_in_a_line(wait, text) : found_in(wait, text);
 }
 
-/* A text that could not be had is none: no pattern is found in it. One that matches may be half
- * drawn. */
+/* In a text that could not be got no pattern is found. A text that matches may be half drawn, so it
+ * is looked at twice. */
 static int attempt(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	struct py_machine_text_wait *wait = arg;

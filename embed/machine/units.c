@@ -1,4 +1,6 @@
-/* systemd units, files, ports and sockets in the guest. */
+/* The methods about systemd units, files, ports and sockets in the guest. They run on threads that
+ * hold the GIL, which PY_BLOCKING_CALL releases for calls that can block.
+ */
 #include "guest/units.h"
 #include "machine/py_machine.h"
 
@@ -129,7 +131,7 @@ static PyObject *require_unit_state(PyObject *object, PyObject *args, PyObject *
 	Py_RETURN_NONE;
 }
 
-/* By its method, which a subclass may have overridden. */
+/* Calls wait_for_unit() by name: a subclass may have overridden it. */
 static PyObject *wait_for_job(PyObject *object, PyObject *args, PyObject *kwargs)
 {
 	static char *names[] = {"jobname", NULL};
@@ -205,48 +207,55 @@ static PyObject *wait_for_open_unix_socket(PyObject *object, PyObject *args, PyO
 PyMethodDef py_machine_unit_methods[] = {
 	PY_METHOD("systemctl", systemctl,
 		  "systemctl($self, q, user=None)\n--\n\n"
-		  "Runs `systemctl Q`, for a user if given: (exit status, output)."),
+		  "Runs `systemctl Q`, for a user if given; returns (exit status, output)."),
 	PY_METHOD("start_job", start_job,
 		  "start_job($self, jobname, user=None)\n--\n\n"
-		  "Runs `systemctl start`: (exit status, output)."),
+		  "Runs `systemctl start`; returns (exit status, output)."),
 	PY_METHOD("stop_job", stop_job,
 		  "stop_job($self, jobname, user=None)\n--\n\n"
-		  "Runs `systemctl stop`: (exit status, output)."),
+		  "Runs `systemctl stop`; returns (exit status, output)."),
 	PY_METHOD("wait_for_job", wait_for_job,
 		  "wait_for_job($self, jobname)\n--\n\nThe older name of wait_for_unit()."),
 	PY_METHOD(
 		"wait_for_unit", wait_for_unit,
 		"wait_for_unit($self, unit, user=None, timeout=900)\n--\n\n"
-		"Waits until a systemd unit is active, which for a service means what its Type=\n"
-		"says. RequestedAssertionFailed at once when it has failed, or is inactive and no\n"
-		"job is queued; an answer without the state says nothing, and a systemctl that\n"
-		"fails is asked again for 5 seconds."),
-	PY_METHOD(
-		"get_unit_info", get_unit_info,
-		"get_unit_info($self, unit, user=None)\n--\n\nA dict of all properties of a unit."),
+		"Waits until a systemd unit, of a user if given, is active; for a service its\n"
+		"Type= says what that means. RequestedAssertionFailed when timeout seconds are\n"
+		"over, and at once when the unit has failed, or is inactive and no job is queued.\n"
+		"An answer without the state says nothing, and a systemctl that fails is asked\n"
+		"again for 5 seconds."),
+	PY_METHOD("get_unit_info", get_unit_info,
+		  "get_unit_info($self, unit, user=None)\n--\n\n"
+		  "Returns a dict of all properties of a unit."),
 	PY_METHOD("get_unit_property", get_unit_property,
 		  "get_unit_property($self, unit, property, user=None)\n--\n\n"
-		  "One property of a unit."),
+		  "Returns one property of a unit."),
 	PY_METHOD("require_unit_state", require_unit_state,
 		  "require_unit_state($self, unit, require_state='active')\n--\n\n"
-		  "RequestedAssertionFailed unless the unit is in this state now."),
-	PY_METHOD(
-		"wait_for_file", wait_for_file,
-		"wait_for_file($self, filename, timeout=900)\n--\n\n"
-		"Waits until a file exists in the guest. The name is not quoted. What is there at\n"
-		"the first look counts at once, and so do directories, sockets, pipes and devices;\n"
-		"a regular file that appears meanwhile counts when two looks find it unchanged and\n"
-		"not empty, at the latest a second after it appeared, so that it can be read then."),
+		  "Looks at the state of the unit. RequestedAssertionFailed unless it is\n"
+		  "require_state now."),
+	PY_METHOD("wait_for_file", wait_for_file,
+		  "wait_for_file($self, filename, timeout=900)\n--\n\n"
+		  "Waits until a file exists in the guest. The name is not quoted: the shell\n"
+		  "expands it. A file that is there at the first look counts at once, and so do\n"
+		  "directories, sockets, pipes and devices. A regular file that appears meanwhile\n"
+		  "counts when two looks find it unchanged and not empty, at the latest a second\n"
+		  "after it appeared, so that it can be read then. timeout is in seconds.\n"
+		  "RequestedAssertionFailed when the time is over."),
 	PY_METHOD("wait_for_open_port", wait_for_open_port,
 		  "wait_for_open_port($self, port, addr='localhost', timeout=900)\n--\n\n"
 		  "Waits until something listens on a TCP port, as seen from the guest: until a\n"
-		  "connection is accepted, whatever is said on it then."),
-	PY_METHOD("wait_for_closed_port", wait_for_closed_port,
-		  "wait_for_closed_port($self, port, addr='localhost', timeout=900)\n--\n\n"
-		  "Waits until nothing listens on a TCP port, as seen from the guest."),
+		  "connection is accepted, whatever is said on it then. timeout is in seconds.\n"
+		  "RequestedAssertionFailed when the time is over."),
+	PY_METHOD(
+		"wait_for_closed_port", wait_for_closed_port,
+		"wait_for_closed_port($self, port, addr='localhost', timeout=900)\n--\n\n"
+		"Waits until nothing listens on a TCP port, as seen from the guest. timeout is in\n"
+		"seconds. RequestedAssertionFailed when the time is over."),
 	PY_METHOD("wait_for_open_unix_socket", wait_for_open_unix_socket,
 		  "wait_for_open_unix_socket($self, addr, is_datagram=False, timeout=900)\n--\n\n"
 		  "Waits until something listens on a Unix socket in the guest: until it can be\n"
-		  "connected to, not only until its file is there."),
+		  "connected to, not only until its file is there. timeout is in seconds.\n"
+		  "RequestedAssertionFailed when the time is over."),
 	{NULL, NULL, 0, NULL},
 };
