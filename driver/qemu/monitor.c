@@ -1,3 +1,8 @@
+/* The human monitor's connection. The loop thread owns the socket and the queue of commands;
+ * scripts' threads come by requests. One command is under way at a time, since only the prompt
+ * tells where its reply ends: after a command that was given up, `stale` holds the next one back
+ * until that prompt has come.
+ */
 #include "qemu/monitor.h"
 
 #include "base/list.h"
@@ -27,9 +32,9 @@ struct ntd_monitor {
 	struct ntd_script_socket script;
 	struct ntd_list commands; /* the first has been sent if `busy` */
 	bool busy;
-	bool stale; /* the reply to an abandoned command is still to come */
-	void (*prompted)(void *owner);
-	void *owner;
+	bool stale;                    /* the reply to an abandoned command is still to come */
+	void (*prompted)(void *owner); /* NULL: the first prompt has come */
+	void *owner;                   /* of `prompted` */
 };
 
 static struct command *first_command(const struct ntd_monitor *monitor)
@@ -37,7 +42,7 @@ static struct command *first_command(const struct ntd_monitor *monitor)
 	return ntd_list_first(&monitor->commands, struct command, link);
 }
 
-/* What has been read is the reply to the first command. */
+/* Ends the first command; what has been read is its reply. */
 static void finish_first(struct ntd_monitor *monitor)
 {
 	struct command *command = ntd_list_take(&monitor->commands, struct command, link);
@@ -55,7 +60,7 @@ static bool at_prompt(const struct ntd_buf *text)
 	return text->len >= len && !memcmp(ntd_buf_bytes(text) + text->len - len, prompt, len);
 }
 
-/* Sends the first command when nothing is under way. */
+/* Sends the first command, unless one is under way or the monitor is not ready. */
 static void pump(struct ntd_monitor *monitor)
 {
 	const struct command *command = first_command(monitor);
@@ -68,8 +73,9 @@ static void pump(struct ntd_monitor *monitor)
 		ntd_buf_puts(&monitor->out, command->line);
 		ntd_buf_puts(&monitor->out, "\n");
 		ntd_output_flush(&monitor->socket, &monitor->out);
-	} else { /* what has come is the beginning of a reply to a script's own command, or all of
-		    it */
+	} else {
+		/* The script has sent a command by itself. What has come is the beginning of its
+		 * reply, or all of it. */
 		ntd_script_socket_take(&monitor->script, &monitor->in);
 		if (at_prompt(&monitor->in))
 			finish_first(monitor);

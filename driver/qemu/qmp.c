@@ -23,7 +23,7 @@ enum {
 
 struct ntd_qmp {
 	struct ntd_loop *loop;
-	char *who;                /* for errors */
+	char *who;                /* the beginning of errors */
 	struct ntd_source socket; /* fd -1: closed */
 	struct ntd_buf out, in;
 	struct ntd_script_socket script;
@@ -32,21 +32,22 @@ struct ntd_qmp {
 	struct ntd_list listeners;   /* struct ntd_qmp_listener */
 	cJSON *events;               /* array: those that no script has taken yet */
 	unsigned last_id;
-	ntd_qmp_ready *ready; /* until the capabilities are negotiated */
-	void *owner;
-	unsigned asked; /* id of the driver's own command; 0: none */
+	ntd_qmp_ready *ready; /* NULL: it has been called */
+	void *owner;          /* of `ready` */
+	unsigned asked;       /* the id of the command of ntd_qmp_ask(); 0: none is pending */
 	void (*answered)(void *owner, const cJSON *reply);
 	void *asker;
 };
 
-/* One command and its reply, or one wait for an event. */
+/* One command of a script and its reply, or one wait for an event. It is on the stack of the
+ * script's thread. */
 struct exchange {
 	struct ntd_request request;
 	struct ntd_qmp *qmp;
 	struct ntd_list_link link;
-	const char *command; /* NULL: waits for an event */
+	const char *command; /* NULL: this is a wait for an event */
 	const cJSON *arguments;
-	cJSON *reply;
+	cJSON *reply; /* or the event; NULL: it has not come */
 	unsigned id;
 };
 
@@ -94,13 +95,14 @@ static void deliver_answer(struct ntd_qmp *qmp, const cJSON *id, const cJSON *re
 	qmp->answered(qmp->asker, reply);
 }
 
-/* Our commands have ids, and what a script sends by itself another or none. */
+/* Whether the reply is to a command of the driver: such commands have the ids from 0 to the last
+ * one, and what a script writes to the socket by itself has another id or none. */
 static bool is_ours(const struct ntd_qmp *qmp, const cJSON *id)
 {
 	return cJSON_IsNumber(id) && id->valuedouble >= 0 && id->valuedouble <= qmp->last_id;
 }
 
-/* As QEMU wrote it: cJSON would round large numbers. */
+/* The script gets the reply as QEMU wrote it: cJSON would round large numbers. */
 static void deliver_to_script(struct ntd_qmp *qmp, const cJSON *reply)
 {
 	const char *text = ntd_qmp_text(reply);
@@ -232,7 +234,7 @@ void ntd_qmp_close(struct ntd_qmp *qmp, const struct ntd_error *why)
 	fail_all(&qmp->exchanges, why);
 	fail_all(&qmp->event_waits, why);
 	if (ready)
-		ready(qmp->owner, why); /* the last: it may end in ntd_qmp_free() */
+		ready(qmp->owner, why); /* last, since the owner may call ntd_qmp_free() */
 }
 
 static void script_wrote(struct ntd_script_socket *socket, const char *bytes, size_t len)
@@ -303,7 +305,7 @@ static cJSON *run(struct ntd_qmp *qmp, const char *command, const cJSON *argumen
 
 	if (ntd_request_run(qmp->loop, &exchange.request, deadline, waiter, err) == 0)
 		return exchange.reply;
-	cJSON_Delete(exchange.reply); /* it may have come when the waiter was stopped */
+	cJSON_Delete(exchange.reply); /* which may have come just when the wait was given up */
 	ntd_error_wrap(err, "%s: %s%s", qmp->who,
 		       command ? "QMP command " : "waiting for a QMP event",
 		       command ? command : "");

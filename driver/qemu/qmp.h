@@ -1,4 +1,7 @@
-/* QMP, QEMU's JSON monitor: greeting, commands with ids, and a queue of events.
+/* QMP, QEMU's JSON monitor: greeting, commands with ids, a queue of events for scripts, and
+ * listeners of the driver's own. Functions that say "loop" are for the loop thread; the others may
+ * block and are for any other thread.
+ *
  * Protocol: https://www.qemu.org/docs/master/interop/qmp-spec.html
  */
 #pragma once
@@ -18,38 +21,47 @@ static inline void ntd_cleanup_json(cJSON **json)
 
 struct ntd_qmp;
 
-/* `who` is what errors begin with, such as "machine 'server'". */
+/* Makes a connection that is not open yet. `who` is what its errors begin with, such as "machine
+ * 'server'". */
 struct ntd_qmp *ntd_qmp_new(struct ntd_loop *loop, const char *who);
-void ntd_qmp_free(struct ntd_qmp *qmp); /* closed before */
+/* Frees a connection that is closed, or NULL. */
+void ntd_qmp_free(struct ntd_qmp *qmp);
 
-/* Loop: takes the connected socket. After the greeting the capabilities are negotiated; then
- * `ready` runs once, or, with a `failure`, when the connection has been closed before. */
+/* Loop: opens the connection on the connected socket `fd`, which it takes. `ready` is called once,
+ * on the loop thread: without a `failure` when the capabilities have been negotiated after QEMU's
+ * greeting, or with one when the connection was closed before. Events of an earlier connection are
+ * forgotten. */
 typedef void ntd_qmp_ready(void *owner, const struct ntd_error *failure);
 int ntd_qmp_open(struct ntd_qmp *qmp, int fd, ntd_qmp_ready *ready, void *owner,
 		 struct ntd_error **err);
 /* Loop: handles what has arrived and has not been read yet, as when QEMU has ended; the connection
  * stays open. */
 void ntd_qmp_drain(struct ntd_qmp *qmp);
-/* Loop: closes; pending commands and waits fail with a copy of `why`. */
+/* Loop: closes the connection, if it is open; pending commands and waits fail with a copy of `why`.
+ * Events that have come can still be taken. */
 void ntd_qmp_close(struct ntd_qmp *qmp, const struct ntd_error *why);
+/* Whether the capabilities have been negotiated and the connection is open. */
 bool ntd_qmp_is_open(struct ntd_qmp *qmp);
-/* For a script that speaks QMP by itself: replies to what is not a command of ours. */
+/* The socket for a script that speaks QMP by itself: it gets the replies to what is not a command
+ * of the driver. */
 struct ntd_script_socket *ntd_qmp_socket(struct ntd_qmp *qmp);
-/* How many events nobody has taken yet. */
+/* How many events have come that no script has taken yet. */
 size_t ntd_qmp_count_events(struct ntd_qmp *qmp);
 
-/* Executes a command. `arguments` may be NULL, or raw text, which is sent as it is; it stays the
- * caller's. Returns the whole reply object without its id ({"return": ...} or {"error": ...}),
- * owned by the caller; NULL when there is none. */
+/* Executes a command and waits for its reply. `arguments` stays the caller's; it may be NULL, or
+ * raw text, which is sent as it is. Returns the whole reply object without its id ({"return": ...}
+ * or {"error": ...}), owned by the caller. NULL with an error: NTD_E_DEAD when the connection is or
+ * was closed, NTD_E_TIMEOUT at the deadline, NTD_E_CANCELLED when the waiter was interrupted. */
 cJSON *ntd_qmp_execute(struct ntd_qmp *qmp, const char *command, const cJSON *arguments,
 		       int64_t deadline, struct ntd_waiter *waiter, struct ntd_error **err);
-/* The next event, in order of arrival, owned by the caller; waits for one until `deadline`. */
+/* Takes the next event, in order of arrival, owned by the caller; waits for one until `deadline`.
+ * Each event goes to one caller only. Errors are those of ntd_qmp_execute(). */
 cJSON *ntd_qmp_next_event(struct ntd_qmp *qmp, int64_t deadline, struct ntd_waiter *waiter,
 			  struct ntd_error **err);
 
-/* Loop: executes a command without arguments for the driver itself; `answered` gets the whole
- * reply, unless the connection is closed before. One at a time; from within `answered` the next may
- * be asked. */
+/* Loop: executes a command without arguments for the driver itself. `answered` is called on the
+ * loop thread with the whole reply, unless the connection is closed before. One command can be
+ * pending at a time; `answered` may ask the next. */
 void ntd_qmp_ask(struct ntd_qmp *qmp, const char *command,
 		 void (*answered)(void *owner, const cJSON *reply), void *owner);
 
@@ -80,8 +92,8 @@ void ntd_qmp_tell(const struct ntd_list *listeners, const cJSON *event);
  * "reason": 1 to 64 letters, digits, hyphens and underscores. NULL: there is none, or it is
  * something else. It lives as long as the event. */
 const char *ntd_qmp_event_word(const cJSON *event, const char *member);
-/* A message as QEMU wrote it, with its id: cJSON's numbers are exact to 53 bits only, and do not
- * tell 1.0 from 1. */
+/* The text of a message from ntd_qmp_take_message(), as QEMU wrote it: cJSON's numbers are exact to
+ * 53 bits only, and do not tell 1.0 from 1. */
 const char *ntd_qmp_text(const cJSON *message);
 
 /* Takes one message off the front of `in`: sets *message (NULL for a line that is not a JSON
@@ -90,10 +102,11 @@ bool ntd_qmp_take_message(struct ntd_buf *in, cJSON **message);
 
 /* ---- qmp_client.c */
 
-/* A socket connected to the one at `path`, or -1. */
+/* Returns a new socket that is connected to the one at `path`, or -1 with the error. */
 int ntd_qmp_dial(const char *path, struct ntd_error **err);
-/* Any other thread: a connection to the socket at `path`, ready for commands; NULL on failure. It
- * is to be hung up, which closes it, before it is freed. */
+/* Opens a connection to the socket at `path` and waits until it is ready for commands. NULL with
+ * the error on failure. The caller hangs up before freeing it. */
 struct ntd_qmp *ntd_qmp_connect(struct ntd_loop *loop, const char *path, int64_t deadline,
 				struct ntd_waiter *waiter, struct ntd_error **err);
+/* Closes a connection of ntd_qmp_connect(). */
 void ntd_qmp_hang_up(struct ntd_loop *loop, struct ntd_qmp *qmp);

@@ -1,4 +1,6 @@
-/* QMP connections that a script makes by itself, to sockets other than those of its machines. */
+/* QMP connections that a script makes by itself, to sockets other than those of its machines. The
+ * public functions run on the script's thread, which waits for the loop thread.
+ */
 #include "qemu/qmp.h"
 
 #include <errno.h>
@@ -27,7 +29,7 @@ struct greeting {
 	struct ntd_request request;
 	struct ntd_qmp *qmp;
 	int fd;
-	bool over; /* nobody waits any more */
+	bool over; /* the script's thread does not wait any more */
 };
 
 static void greeted(void *owner, const struct ntd_error *failure)
@@ -79,7 +81,8 @@ struct ntd_qmp *ntd_qmp_connect(struct ntd_loop *loop, const char *path, int64_t
 	if (ntd_request_run(loop, &greeting.request, deadline, waiter, err) == 0)
 		return greeting.qmp;
 	ntd_error_wrap(err, "%s: waiting for QEMU's greeting", who);
-	ntd_qmp_hang_up(loop, greeting.qmp); /* it may have come when the waiter was stopped */
+	/* The greeting may have come just when the wait was given up. */
+	ntd_qmp_hang_up(loop, greeting.qmp);
 	ntd_qmp_free(greeting.qmp);
 	return NULL;
 }

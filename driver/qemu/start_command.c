@@ -1,3 +1,4 @@
+/* The command line and the environment of a start script. Pure functions, for any thread. */
 #include "qemu/start_command.h"
 
 #include "base/text.h"
@@ -5,7 +6,8 @@
 #include <ctype.h>
 #include <string.h>
 
-/* A path inside an option of QEMU's, where a comma ends the value unless doubled, for the shell. */
+/* Appends an option of QEMU that has a path inside, quoted for the shell. QEMU takes a comma as the
+ * end of the value unless it is doubled. */
 static void option_with_path(struct ntd_buf *line, const char *before, const char *path,
 			     const char *after)
 {
@@ -19,12 +21,12 @@ static void option_with_path(struct ntd_buf *line, const char *before, const cha
 	ntd_shell_quote(line, ntd_buf_bytes(&option), option.len);
 }
 
-/* A program's path, then words, some of them in single quotes, and nothing else. */
+/* Whether the line is a program's path, then words, some of them in single quotes, and no more. */
 static bool is_plain(const char *line)
 {
 	const char *end = line + strcspn(line, " ");
 
-	/* A path: other words may be the shell's own. */
+	/* A first word without a slash may be the shell's own, such as `exit`. */
 	if (!memchr(line, '/', (size_t)(end - line)) || memchr(line, '=', (size_t)(end - line)) ||
 	    memchr(line, '\'', (size_t)(end - line)))
 		return false;

@@ -1,5 +1,6 @@
 /* How a QEMU machine is started: the command line and the environment that NixOS' run-NAME-vm
- * scripts and everything made after them rely on.
+ * scripts, and start scripts written like them, rely on. The functions are pure, or only look at
+ * files, and are for any thread.
  */
 #pragma once
 
@@ -8,20 +9,21 @@
 #include <stdbool.h>
 
 struct ntd_start_paths {
-	const char *state_dir, *shared_dir;
-	const char *monitor, *qmp, *shell; /* sockets */
-	const char *vsock;                 /* of who serves a vsock device; NULL: none */
-	const char *efi_vars;
+	const char *state_dir, *shared_dir; /* directories */
+	const char *monitor, *qmp, *shell;  /* sockets between QEMU and the driver */
+	const char *vsock;    /* the socket of the process that serves a vsock device; NULL: none */
+	const char *efi_vars; /* the file of EFI variables */
 };
 
-/* The line for /bin/sh -c: the start script with the driver's QEMU options. Without `allow_reboot`
- * a reboot of the guest ends QEMU; without `graphic`, QEMU opens no window. A new string. */
+/* Returns the line for /bin/sh -c, a new string: the start script with the driver's QEMU options.
+ * Without `allow_reboot` a reboot of the guest ends QEMU; without `graphic`, QEMU opens no
+ * window. */
 char *ntd_start_command_line(const char *script, const struct ntd_start_paths *paths,
 			     bool allow_reboot, bool graphic);
-/* The line after `exec`, if it is a program's path and plain words: then no shell stays between us
- * and the program. Some shells, such as dash, would. A new string. */
+/* Returns the line, a new string, with `exec` in front if it is a program's path and plain words.
+ * Then no shell stays between the driver and the program, as some, such as dash, would. */
 char *ntd_start_replacing_shell(const char *line);
-/* `env` (which it consumes) with TMPDIR, SHARED_DIR, USE_TMPDIR and NIX_EFI_VARS set. */
+/* Takes `env` and returns it with TMPDIR, SHARED_DIR, USE_TMPDIR and NIX_EFI_VARS set. */
 char **ntd_start_environment(char **env, const struct ntd_start_paths *paths);
 /* Whether `env` says that there is a display. */
 bool ntd_has_display(char *const *env);
