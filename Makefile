@@ -14,7 +14,7 @@ WARNINGS = -Wall -Wextra -Wswitch-enum -Werror=shadow -Werror=missing-prototypes
 	-Werror=strict-prototypes -Werror=format=2 -Werror=incompatible-pointer-types \
 	-Werror=return-type -Werror=implicit-function-declaration -Wno-unused-parameter
 WERROR ?=
-# What is built does not depend on the directory it was built in.
+# The result does not depend on the directory of the build.
 ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -Idriver -pthread -ffile-prefix-map=$(CURDIR)=. \
 	$(CFLAGS) $(OPTIMISE) $(WARNINGS) $(WERROR)
 
@@ -57,7 +57,7 @@ $(BUILD)/libntd.a: $(CORE_OBJECTS)
 $(BUILD)/nixos-test-driver: $(EMBED_OBJECTS) $(BUILD)/libntd.a
 	$(CC) -pthread $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CORE_LIBS) $(EMBED_LIBS)
 
-# The same program; what it does depends on its name.
+# The same program, which does another thing under this name.
 $(BUILD)/generate-driver-symbols: $(BUILD)/nixos-test-driver
 	ln -sf nixos-test-driver $@
 
@@ -68,14 +68,14 @@ $(BUILD)/nixos-test-driver.1: $(BUILD)/man-page
 	$(FIXED_ADDRESSES) $< >$@.new
 	mv $@.new $@
 
-# Made again in a build directory that was moved here from another tree.
+# The link is made again when the build directory was moved here from another tree.
 ifneq ($(realpath $(BUILD)/py),$(realpath embed/py))
 .PHONY: $(BUILD)/py
 endif
 $(BUILD)/py:
 	ln -sfn $(abspath embed/py) $@
 
-# The whole tree can be moved afterwards: the program finds its Python files from its own place.
+# The installed tree can be moved: the program looks for its Python files relative to itself.
 SITE_PACKAGES = $(DESTDIR)$(PREFIX)/lib/python$(PYTHON_VERSION)/site-packages
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin
@@ -124,8 +124,8 @@ fuzz:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz CC=$(CLANG) \
 		CFLAGS="$(SANITIZE) -fsanitize=fuzzer-no-link,address,undefined" run-fuzz
 
-# The tests of whole runs, or those of E2E (words for pytest), on the program built as the unit tests are.
-# Python frees nothing at the end, so leaks are not looked for. What is found aborts the program.
+# Runs tests/e2e, or the tests that E2E names (arguments of pytest), on a program with the sanitizers of the unit
+# tests. Python does not free all memory at its end, so leaks are not looked for. A finding aborts the program.
 E2E ?= tests/e2e
 e2e-asan:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan CFLAGS="$(SANITIZE) -fsanitize=address,undefined" all
@@ -133,8 +133,8 @@ e2e-asan:
 		UBSAN_OPTIONS=abort_on_error=1:print_stacktrace=1 \
 		$(FIXED_ADDRESSES) /usr/bin/python3 -m pytest -q -p no:cacheprovider $(E2E)
 
-# The same for the threads of a script, of the loop and of the log. CPython is not instrumented, but its locks are seen,
-# so what is found is about the driver's own memory.
+# The same with ThreadSanitizer. CPython is not instrumented, but the sanitizer sees its locks, so that findings are
+# about the driver's own memory.
 e2e-tsan:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/tsan CFLAGS="$(SANITIZE) -fsanitize=thread" all
 	NTD_DRIVER=$(BUILD)/tsan/nixos-test-driver TSAN_OPTIONS=halt_on_error=1:report_thread_leaks=0 \
@@ -147,8 +147,8 @@ $(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libntd.a
 # Sanitizers of some compilers crash at random where the kernel randomizes addresses in 32 bits.
 FIXED_ADDRESSES = $(shell setarch -R true 2>/dev/null && echo setarch -R)
 
-# All tests run, whatever fails. tests/run reads this output: a line "== PROGRAM" before each
-# program's own, and "== PROGRAM: exit status N" after it when it failed.
+# Runs all tests, whichever fail. tests/run reads the output: a line "== PROGRAM" before that of each program, and
+# "== PROGRAM: exit status N" after it if the program failed.
 run-unit: $(UNIT_TESTS:%=$(BUILD)/unit/%)
 	@failed=0; for program in $^; do \
 		echo "== $$program"; \
@@ -158,7 +158,7 @@ run-unit: $(UNIT_TESTS:%=$(BUILD)/unit/%)
 $(BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(BUILD)/libntd.a
 	$(CC) $(ALL_CFLAGS) $(CORE_CFLAGS) -fsanitize=fuzzer -MMD -MP -MF $@.d -o $@ $< $(BUILD)/libntd.a $(CORE_LIBS)
 
-# New inputs go below $(BUILD); those worth keeping are copied to tests/fuzz/corpus/NAME by hand.
+# The fuzzers write new inputs below $(BUILD)/corpus. Copy inputs worth keeping to tests/fuzz/corpus/NAME by hand.
 run-fuzz: $(FUZZERS:%=run-%)
 .PHONY: $(FUZZERS:%=run-%)
 $(FUZZERS:%=run-%): run-fuzz_%: $(BUILD)/fuzz_%
@@ -185,7 +185,7 @@ $(TIDIED): $(BUILD)/tidy/%.ok: %.c .clang-tidy $(filter %.h,$(FORMATTED))
 	@$(CLANG_TIDY) --quiet $< -- $(ALL_CFLAGS) $(CORE_CFLAGS) $(EMBED_CFLAGS) 2>$@.log || { cat $@.log; exit 1; }
 	@touch $@
 
-# Without Python's headers, its macros that return are not seen to.
+# cppcheck runs without Python's headers, so it does not know that some of their macros return.
 cppcheck:
 	@mkdir -p $(BUILD)/cppcheck
 	$(CPPCHECK) --quiet --error-exitcode=1 --inline-suppr --std=c11 --cppcheck-build-dir=$(BUILD)/cppcheck \
@@ -200,7 +200,7 @@ format-check:
 		$(CLANG_FORMAT) --dry-run --Werror "$$file" 2>/dev/null || { echo "to be formatted: $$file"; bad=1; }; \
 	done; exit $${bad:-0}
 
-# Set-up may install what the variables above come from, so the rest is done by another make.
+# tests/setup may install the packages that pkg-config is asked for above, so another make does the rest.
 test:
 	@tests/setup --for test
 	@$(MAKE) --no-print-directory WERROR=-Werror all
@@ -217,7 +217,7 @@ test-nix:
 	@$(MAKE) --no-print-directory WERROR=-Werror all
 	@tests/run nix framework
 
-# The checks of the flake that are about its test bed, by Nix. The quick ones boot nothing.
+# Builds the checks of the flake that are about its test bed. The quick ones boot nothing.
 NIX = nix --extra-experimental-features 'nix-command flakes'
 NIX_SYSTEM = $(shell uname -m)-linux
 QUICK_CHECKS = vm-config-integrity-test platform-validation-test vm-build-test
@@ -237,7 +237,7 @@ demo:
 	$(BUILD)/nixos-test-driver --vlans 1 --vm-start-scripts build/vms/tiny/run-client-vm \
 		build/vms/tiny/run-server-vm --output_directory $(BUILD)/demo tests/e2e/examples/ping.py
 
-# The scripts of tests/e2e/contract, by this driver or by the one that PEER names, which is to do the same.
+# Runs the scripts of tests/e2e/contract on this driver, or on the driver that PEER names, which must do the same.
 .PHONY: contract
 contract: all
 	PEER="$(PEER)" /usr/bin/python3 -m pytest -q -rs -p no:cacheprovider tests/e2e/test_contract.py

@@ -1,7 +1,7 @@
-# A derivation from what has to hold, without a machine: a list of
+# Makes a derivation of a list of checks that need no machine:
 #   { what = "the title"; hint = "what to do when it does not hold"; ok = a boolean; command = "a bash command"; }
-# of which `ok` (known when the flake is evaluated), `command` (run when it is built) or both decide. All are
-# looked at, then the derivation fails if one did not hold. Its output is a JUnit report.
+# A check holds if `ok` is true (known when the flake is evaluated) and `command` succeeds (run by the build); each
+# may be left out. The build looks at all checks, then fails if one does not hold. Its output is a JUnit report.
 { lib, runCommand }:
 {
   name,

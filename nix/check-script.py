@@ -4,8 +4,8 @@
         [--skip-type-check] PATH
 
 PATH is a script, or a directory of Python files. FILE holds the names that every script has, as
-generate-driver-symbols writes them. Names are pyflakes' business and types mypy's; mypy finds the package
-test_driver, whose stubs say what machines can do, by MYPYPATH.
+generate-driver-symbols writes them. pyflakes checks names and mypy checks types. MYPYPATH must lead to the package
+test_driver, whose stubs say what machines can do.
 
 Each fault is printed as `FILE:LINE:COLUMN: what` followed by the line itself. The exit status is 1 when there are
 any.
@@ -21,7 +21,7 @@ from pathlib import Path
 
 PRELUDE = "nixos_test_names"
 
-# Names of a script that are no methods of the driver object with the same name.
+# Names of a script that are not attributes of the driver object: how the prelude declares them.
 SPECIAL = {
     "os": "import os",
     "driver": "driver: Driver",
@@ -40,7 +40,7 @@ def prelude_of(symbols, vms, containers, vlans):
     kinds = [kind for kind, names in (("QemuMachine", vms), ("NspawnMachine", containers)) if names]
     special = SPECIAL | {"machines": f"machines: list[{' | '.join(kinds) or 'QemuMachine'}]"}
 
-    order = sorted(symbols, key=lambda name: name != "driver")  # others are taken from it
+    order = sorted(symbols, key=lambda name: name != "driver")  # the lines of other names use it
     lines = ["from test_driver.driver import Driver", "from test_driver.machine import NspawnMachine, QemuMachine",
              "from test_driver.vlan import VLan"]
     lines += [special.get(name, f"{name} = driver.{name}") for name in order]
@@ -98,7 +98,7 @@ def check_types(scripts, prelude):
         if match and match[1] in copies and match[4] == "error":
             faults.append(copies[match[1]].fault(int(match[2]) - 1, int(match[3] or 0), match[5]))
         elif not match or match[4] == "error":
-            faults.append(line)  # of the prelude, or mypy's own trouble
+            faults.append(line)  # a fault of the prelude or of mypy itself
     if done.returncode and not faults:
         faults.append(f"mypy ended with status {done.returncode}: {done.stdout}")
     return faults

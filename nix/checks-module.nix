@@ -1,4 +1,4 @@
-# What the tests of this flake have in common: their output has a JUnit report.
+# A module for the tests of this flake: each writes a JUnit report to its output.
 {
   extraDriverArgs = [ "--junit-xml=junit.xml" ];
 }

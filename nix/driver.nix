@@ -1,4 +1,5 @@
-# What `driver` of a test is: the program with the test's machines, networks and options, and its script checked.
+# The `driver` of a test: a wrapper that gives the program the test's machines, networks and options. Building it
+# checks the script.
 {
   config,
   lib,
@@ -18,7 +19,7 @@ let
 
   vms = lib.attrValues config.nodes;
 
-  # Frameworks of before March 2026 have none.
+  # Frameworks from before March 2026 have no containers.
   containers = lib.attrValues (config.containers or { });
 
   vlans = lib.unique (
@@ -102,7 +103,7 @@ let
       ":"
       "${config.qemu.package}/bin"
     ]
-    # After `--` they would take with them what the caller adds to the command line.
+    # Not after `--`: options that a caller appends to the command line would become pytest's, too.
     ++ lib.optionals (cfg.pytestArgs != [ ]) [
       "--prefix"
       "PYTEST_ADDOPTS"
@@ -114,7 +115,7 @@ let
       flag
     ]) (ownFlags ++ config.extraDriverArgs);
 
-  # As the driver makes identifiers of names.
+  # The name of a machine as an identifier of Python, made as the driver makes it.
   identifier =
     name:
     let

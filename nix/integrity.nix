@@ -1,4 +1,4 @@
-# What has to hold for the configuration of the test bed, as ./check-list.nix takes it.
+# The list of checks of the test bed's configuration, for ./check-list.nix.
 { config, lib }:
 let
   inherit (config) networking services users;
@@ -61,7 +61,7 @@ let
     }
   ];
 
-  # Those of NixOS itself, which would stop the build.
+  # Assertions of NixOS itself that fail, and would stop the build.
   nixos = map (assertion: {
     what = "an assertion of NixOS";
     ok = false;

@@ -1,5 +1,5 @@
-# A derivation that needs others which have `junit.xml` in their outputs: joins these reports into one, and lists
-# each with its result and time in `summary.txt`.
+# Makes a derivation that builds others, whose outputs have `junit.xml`, joins these reports into one, and lists
+# each member with its result and time in `summary.txt`.
 {
   lib,
   python3,

@@ -1,4 +1,4 @@
-# Tests that run on this driver, from the functions that nixpkgs has for its own.
+# Functions like those of nixpkgs that make a test, for tests on this driver.
 { nixpkgs }:
 let
   runWith =

@@ -1,8 +1,8 @@
 # The driver as a package. `override` takes what nixpkgs' test framework passes to its own driver, in any
 # release; arguments that this driver has no use for are ignored.
 #
-# Two derivations: the program, which depends on few of these arguments and takes a while to compile, and around
-# it the PATH that scripts have.
+# There are two derivations: the program, which depends on few of these arguments and takes a while to compile, and
+# a wrapper around it, which sets the PATH of scripts.
 {
   lib,
   stdenv,
@@ -20,11 +20,11 @@
   tesseract,
   # Serves the machines' vsock devices for the SSH backdoor; nixpkgs of 2025 and later have it.
   vhost-device-vsock ? null,
-  # Find text on screens: machine.wait_for_text(), get_screen_text().
+  # Character recognition, for machine.wait_for_text() and get_screen_text().
   enableOCR ? false,
-  # What scripts import, as a function of a Python package set.
+  # Packages for scripts to import, a function of a Python package set.
   extraPythonPackages ? _: [ ],
-  # Containers: journalctl follows their journals. nsenter, which runs their commands, is always there.
+  # Containers: journalctl, which follows their journals. nsenter, which runs their commands, is always there.
   enableNspawn ? false,
   # For scripts that call qemu-img; start scripts bring their own emulator.
   qemu_pkg ? null,
@@ -50,7 +50,7 @@ let
     pname = "nixos-test-driver-unwrapped";
     inherit version;
 
-    # Only what is compiled, installed or tested here: other changes do not rebuild it.
+    # Only files that are compiled, installed or tested here, so that other changes do not rebuild the program.
     src = fileset.toSource {
       root = ../.;
       fileset = fileset.unions [
@@ -89,7 +89,7 @@ let
       runHook postCheck
     '';
 
-    # The library is loaded when it is used, so nothing else tells the loader where it is.
+    # The program loads tesseract's library when it is used, so the linker has not recorded the path.
     postFixup = lib.optionalString enableOCR ''
       patchelf --add-rpath ${ocr}/lib $out/bin/nixos-test-driver
     '';

@@ -1,5 +1,5 @@
-# The parts of a test that is divided into `testing.shards`: each is the derivation that would run the whole test,
-# told to run its share.
+# The derivations of a test that is divided by `testing.shards`: each is the derivation of the whole test, with an
+# option that makes the driver run one part.
 { config, lib }:
 let
   count = config.testing.shards;

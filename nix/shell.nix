@@ -1,4 +1,4 @@
-# What `make`, `make check` and `make test` need, apart from Debian's guests.
+# The shell of `nix develop`: the tools of `make`, `make check` and `make test`, without Debian's guests.
 { pkgs, driver }:
 pkgs.mkShell {
   inputsFrom = [ driver.unwrapped ];

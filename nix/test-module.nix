@@ -20,11 +20,11 @@ let
   inherit (lib) mkOption types;
   cfg = config.testing;
 
-  # `testScript` has a definition of ours with this priority when there is a testDir.
+  # With a testDir, this module defines `testScript` with this priority.
   placeholderPriority = 2000;
   hasTestScript = options.testScript.highestPrio < placeholderPriority;
 
-  # What may be wrong with this test's settings; each text begins with the option's name.
+  # Settings that contradict each other; each text begins with the name of the option.
   rules = [
     {
       broken = cfg.testDir != null && hasTestScript;
@@ -57,7 +57,7 @@ in
     enable = mkOption {
       type = types.bool;
       default = true;
-      description = "Whether to run this test on the driver in C; otherwise the framework's own driver runs it.";
+      description = "Whether to run this test on the driver in C. Otherwise the framework's own driver runs it.";
     };
 
     package = mkOption {
@@ -78,8 +78,8 @@ in
       ];
       default = "auto";
       description = ''
-        How to read the test script: as one program (`legacy`), as functions that pytest collects (`pytest`), or
-        as what it looks like (`auto`).
+        The style of the test script: one program (`legacy`), functions that pytest collects (`pytest`), or
+        whichever of these it looks like (`auto`).
       '';
     };
 
@@ -90,22 +90,23 @@ in
         "-m"
         "not slow"
       ];
-      description = "Arguments for pytest. Those given on the command line come after them.";
+      description = "Arguments for pytest, before those of the command line.";
     };
 
     testDir = mkOption {
       type = types.nullOr types.path;
       default = null;
       example = lib.literalExpression "./tests";
-      description = "A directory of pytest files (`test_*.py`, `conftest.py`), in the place of `testScript`.";
+      description = "A directory of pytest files (`test_*.py`, `conftest.py`), instead of `testScript`.";
     };
 
     shards = mkOption {
       type = types.ints.positive;
       default = 1;
       description = ''
-        Into how many derivations to divide the tests of the script, each of which boots the machines that it needs.
-        They are `shards.shard1` and so on of the test, build independently, and the test itself joins their reports.
+        The number of derivations to divide the tests of the script into; each boots the machines that it needs.
+        They are the attributes `shards.shard1` and so on of the test and build independently; the test itself joins
+        their reports.
       '';
     };
 

@@ -1,4 +1,4 @@
-# The test bed as a whole system that could be installed, for checks that do not boot it.
+# The test bed as a system that could be installed, for checks that do not boot it.
 { nixpkgs, pkgs }:
 nixpkgs.lib.nixosSystem {
   modules = [

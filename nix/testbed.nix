@@ -1,5 +1,4 @@
-# The machine that the checks vm-build-test to vm-config-integrity-test are about: a small server with SSH, a user
-# and Docker. A NixOS module.
+# The test bed, a NixOS module: a small server with SSH, a user and Docker, which the members of vm-test-suite check.
 { lib, pkgs, ... }:
 {
   networking.hostName = lib.mkDefault "testbed";

@@ -1,4 +1,4 @@
-# The test bed fits the platforms that this flake has outputs for; known without building or booting it.
+# The test bed fits the platforms that this flake has outputs for. Nothing is built or booted to find out.
 {
   checkList,
   nixpkgs,

@@ -2,7 +2,7 @@
 { driver }:
 driver.unwrapped.overrideAttrs {
   pname = "nixos-test-driver-unit";
-  # Fortified functions hide from the sanitizers what they would see.
+  # Fortified functions would hide faults from the sanitizers.
   hardeningDisable = [ "fortify" ];
   dontBuild = true;
   doCheck = true;

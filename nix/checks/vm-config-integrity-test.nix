@@ -1,4 +1,4 @@
-# The configuration of the test bed is sound; known without building or booting it.
+# The configuration of the test bed is sound. Nothing is built or booted to find out.
 {
   checkList,
   pkgs,

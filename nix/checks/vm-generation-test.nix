@@ -1,4 +1,4 @@
-# A disk image of the test bed can be made. Making it boots a virtual machine that is nothing of the test bed's.
+# A disk image of the test bed can be made. The build boots a virtual machine for that, but not the test bed.
 {
   checkList,
   nixpkgs,

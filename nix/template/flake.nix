@@ -4,7 +4,7 @@
   inputs = {
     nixpkgs.url = "github:NixOS/nixpkgs/nixos-26.05";
     nixos-test-driver = {
-      url = "github:OWNER/nixos-test-driver"; # where you have it from
+      url = "github:OWNER/nixos-test-driver"; # replace OWNER
       inputs.nixpkgs.follows = "nixpkgs";
     };
   };
