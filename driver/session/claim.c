@@ -1,3 +1,7 @@
+/* Locks of bytes of a file, by fcntl(). The first byte is shared by all runs; the second is the
+ * lock of the directory itself, the next are those of the places in it, and far behind them is one
+ * for each state directory.
+ */
 #include "session/claim.h"
 
 #include <errno.h>
@@ -9,12 +13,13 @@
 
 #define PLACES_MAX 1000
 
-/* Bytes of the file. All runs share PRESENCE; who alone has it may remove the file. */
+/* Bytes of the file. All runs share the lock of PRESENCE; the run that gets it alone may remove the
+ * file. */
 enum { PRESENCE, BASE };
 
 /* ---- locks of bytes */
 
-/* Of another range than those of places. */
+/* The byte of a state directory: a hash of the name, beyond the bytes of the places. */
 static off_t byte_of_state(const char *machine)
 {
 	uint64_t hash = 0xcbf29ce484222325; /* FNV-1a */
@@ -29,7 +34,8 @@ static struct flock lock_of(off_t byte, short type)
 	return (struct flock){.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
 }
 
-/* *holder: who has it, 0 if that cannot be known. File systems that know no locks refuse none. */
+/* Locks a byte. When another process has it, *holder is the id of that process, or 0 if it cannot
+ * be known. On a file system that has no locks, all attempts succeed. */
 static bool take(const struct ntd_claim *claim, off_t byte, pid_t *holder)
 {
 	struct flock lock = lock_of(byte, F_WRLCK);
@@ -49,14 +55,14 @@ static void give_back(const struct ntd_claim *claim, off_t byte)
 	fcntl(claim->fd, F_SETLK, &lock);
 }
 
-static char *who(pid_t holder)
+static char *holder_name(pid_t holder)
 {
 	return holder > 0 ? ntd_asprintf("process %d", holder) : ntd_strdup("another process");
 }
 
 /* ---- the file */
 
-/* Waits for a run that is just about to remove the file. */
+/* Takes the shared lock of PRESENCE; waits for a run that is just about to remove the file. */
 static void be_present(const struct ntd_claim *claim)
 {
 	struct flock lock = lock_of(PRESENCE, F_RDLCK);
@@ -114,7 +120,7 @@ int ntd_claim_state(struct ntd_claim *claim, const char *machine, struct ntd_err
 
 	if (take(claim, byte_of_state(machine), &holder))
 		return 0;
-	holder_text = who(holder);
+	holder_text = holder_name(holder);
 	return ntd_error_set(err, NTD_E_USAGE,
 			     "the state of machine '%s', %s/vm-state-%s, is in use by %s", machine,
 			     claim->base, machine, holder_text);
@@ -122,7 +128,7 @@ int ntd_claim_state(struct ntd_claim *claim, const char *machine, struct ntd_err
 
 /* ---- places */
 
-/* Whose it is; -1: it does not exist. */
+/* The user id of a file's owner; -1: the file does not exist. */
 static int64_t owner_of(const char *path)
 {
 	struct stat info;
@@ -140,8 +146,8 @@ static bool is_strange(const char *path, char **why)
 	return true;
 }
 
-/* Whether one of the state directories is another's. What was taken is kept: it is the run's
- * own. */
+/* Locks the state directories of all machines. True, with the reason in *why, when another run or
+ * another user has one of them; what was locked until then stays locked. */
 static bool states_are_taken(struct ntd_claim *claim, char *const *machines, char **why)
 {
 	for (char *const *machine = machines; machine && *machine; machine++) {
@@ -167,7 +173,7 @@ static bool take_base(struct ntd_claim *claim, char *const *machines, char **why
 	if (is_strange(shared, why))
 		return false;
 	if (!take(claim, BASE, &holder)) {
-		holder_text = who(holder);
+		holder_text = holder_name(holder);
 		*why = ntd_asprintf("%s is in use by %s", claim->base, holder_text);
 		return false;
 	}

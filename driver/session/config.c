@@ -1,3 +1,4 @@
+/* The configuration from the command line and the environment; from a JSON file: config_json.c. */
 #include "session/config.h"
 
 #include "base/json.h"
@@ -7,7 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define DEFAULT_TIMEOUT 3600
+#define DEFAULT_TIMEOUT 3600 /* seconds */
 
 void ntd_config_free(struct ntd_config *config)
 {
@@ -52,7 +53,7 @@ size_t ntd_config_longest_name(const struct ntd_config *config)
 	return longest(&config->containers, longest(&config->vms, strlen("machine")));
 }
 
-/* Machines of one kind from the command line; `kind` is how its options begin. */
+/* Adds the machines of one kind from the command line; `kind` is the first word of its options. */
 static int add_machines(struct ntd_machine_configs *machines, char **scripts, char **names,
 			const char *kind, const char *suffix, struct ntd_error **err)
 {
@@ -113,8 +114,8 @@ static int check_script(char **script, struct ntd_error **err)
 
 	if (stat(path, &info) < 0 || access(path, R_OK) < 0)
 		fault = strerror(errno);
-	*script = ntd_directories_absolute(
-		path); /* the script may change the directory, and be read again */
+	/* The script may change the directory, and is read again for tracebacks. */
+	*script = ntd_directories_absolute(path);
 	return fault ? ntd_error_set(err, NTD_E_USAGE, "cannot read the test script %s: %s", path,
 				     fault)
 		     : 0;

@@ -1,5 +1,6 @@
-/* What a run consists of: machines, VLANs, script and limits, from the command line of older
- * drivers or from the JSON file of newer ones, checked before anything starts.
+/* What a run consists of: machines, VLANs, script and limits. They come from the command line, as
+ * for older drivers, or from a JSON file, as for newer ones, and are checked before anything
+ * starts. The main thread makes a configuration; nothing changes it afterwards.
  */
 #pragma once
 
@@ -12,15 +13,15 @@ struct ntd_config {
 	struct ntd_machine_configs vms, containers;
 	struct ntd_numbers vlans; /* unique, in the order given */
 	double global_timeout;    /* seconds, more than 0 */
-	double boot_timeout; /* of a machine: QEMU, and again its root shell; 0: by its silence */
-	double time_scale;   /* of the time-outs of waits; 0: by the machine's accelerator */
+	double boot_timeout; /* seconds for QEMU, and again for the root shell; 0: by its silence */
+	double time_scale;   /* factor for time-outs of waits; 0: by the machine's accelerator */
 	bool enable_ssh_backdoor;
 	char *test_script;       /* a file that can be read, or a directory; absolute */
 	char *output_dir;        /* absolute, links resolved; files can be created in it */
-	bool output_given;       /* it was asked for; else it is the current directory */
-	char *junit_xml;         /* absolute; NULL: none */
-	char *events;            /* the same */
-	char *log_file;          /* of the XML log; NULL: none */
+	bool output_given;       /* by an option; else output_dir is the current directory */
+	char *junit_xml;         /* absolute path of the report; NULL: none */
+	char *events;            /* absolute path of the list of events; NULL: none */
+	char *log_file;          /* path of the XML log; NULL: none */
 	char *debug_hook_attach; /* NULL: no breakpoints */
 	bool from_file;          /* machines and limits come from a JSON file */
 	bool keep_state, interactive, quiet;
@@ -33,20 +34,20 @@ struct ntd_config {
 	int dump_vsocks;         /* offset of vsock numbers; 0: do not list them */
 };
 
-/* The configuration that `options` describe, files and directories checked. Errors are NTD_E_USAGE;
- * the config is to be freed all the same. */
+/* Makes the configuration that `options` describe, and checks files and directories. All errors are
+ * NTD_E_USAGE; the configuration is to be freed after an error, too. */
 int ntd_config_load(struct ntd_config *config, const struct ntd_options *options,
 		    struct ntd_error **err);
 void ntd_config_free(struct ntd_config *config);
 
 /* Fills in what a JSON configuration says, without a look at any file; `name` begins every
- * message. Keys that may be absent leave their field as it is; test_script may be if the field
- * is set already. */
+ * message. A key that may be absent leaves its field as it is; test_script may be absent if the
+ * field is set already. Fails with NTD_E_USAGE. */
 int ntd_config_from_json(struct ntd_config *config, const struct cJSON *tree, const char *name,
 			 struct ntd_error **err);
 
-/* The names of all machines; a new list. */
+/* The names of all machines: a new list that ends with NULL; NULL when there are no machines. */
 char **ntd_config_machine_names(const struct ntd_config *config);
-/* Length of the longest machine name in bytes, counting "machine", the default name of machines
- * made while the script runs. */
+/* The length of the longest machine name in bytes. "machine" counts, too: it is the default name of
+ * machines that the script makes. */
 size_t ntd_config_longest_name(const struct ntd_config *config);

@@ -1,6 +1,7 @@
-/* The JSON configuration of driver generations since NixOS 26.05. Upstream's driver wants every
- * key; here those with an obvious default may be absent, so that a file written by hand stays
- * short. Unknown keys are ignored, as upstream does.
+/* The JSON configuration that the NixOS test framework writes since NixOS 26.05. Upstream's driver
+ * wants every key; here a key with an obvious default may be absent, so that a file written by hand
+ * stays short. Unknown keys are ignored, as by upstream's driver. The main thread reads it, before
+ * the loop starts.
  */
 #include "base/json.h"
 #include "session/config.h"
@@ -18,7 +19,7 @@ static int read_machine(struct ntd_machine_configs *machines, const struct ntd_j
 	return fault ? ntd_json_error(machine, err, "%s", fault) : 0;
 }
 
-/* The member `key` of the root: an object of machines by name. */
+/* Reads the member `key` of the root: an object of machines by name. */
 static int read_machines(struct ntd_machine_configs *machines, const struct ntd_json *root,
 			 const char *key, struct ntd_error **err)
 {
@@ -63,7 +64,7 @@ static int read_vlans(struct ntd_numbers *vlans, const struct ntd_json *root,
 	return 0;
 }
 
-/* A number of seconds, or the text of a duration, as pydantic takes for a timedelta. */
+/* Reads a number of seconds or the text of a duration, as pydantic does for a timedelta. */
 static int read_timeout(double *seconds, const struct ntd_json *root, struct ntd_error **err)
 {
 	struct ntd_json value;

@@ -1,4 +1,4 @@
-/* A limit of time, at which the run is ended: that of the run, and those that scripts make. */
+/* Limits of time, at which the run is ended: the session has one, and scripts may make others. */
 #pragma once
 
 #include "loop/loop.h"

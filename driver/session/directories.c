@@ -1,3 +1,6 @@
+/* Checks of directories, and the choice of the one for sockets. The main thread calls these before
+ * the loop starts.
+ */
 #include "session/directories.h"
 
 #include <errno.h>
@@ -13,8 +16,9 @@
 static const size_t machine_path = sizeof "/vm-state-/monitor" - 1;
 static const size_t vlan_path = sizeof "/vde4095.ctl/.4194304-0000000000" - 1;
 
-/* Whether a file can be made in the directory `path`. O_TMPFILE leaves no name behind even if we
- * are killed here; where the file system lacks it, a file is made and removed. Sets errno. */
+/* Whether a file can be made in the directory `path`; errno says why not. O_TMPFILE leaves no name
+ * behind even if the driver is killed here; where the file system lacks it, a file is made and
+ * removed. */
 static bool can_create(const char *path)
 {
 	_cleanup_free_ char *name = ntd_asprintf("%s/.nixos-test-driver-XXXXXX", path);
@@ -60,7 +64,8 @@ int ntd_directories_check_file(const char *path, struct ntd_error **err)
 	return 0;
 }
 
-/* The first of the variables that is set to something; *value: to what, or the default. */
+/* The name of the first variable that is set to something, or NULL; *value is what it is set to, or
+ * the default. */
 static const char *base_variable(const char **value)
 {
 	static const char *const names[] = {"XDG_RUNTIME_DIR", "TMPDIR", "TEMP", "TMP"};
@@ -101,7 +106,8 @@ char *ntd_directories_runtime_base(struct ntd_error **err)
 	return status < 0 ? NULL : ntd_steal(&path);
 }
 
-/* The longest socket path below `base`, as it is written and as libvdeplug does, links resolved. */
+/* The length of the longest socket path below `base`, as the driver writes it or as libvdeplug
+ * does, which resolves links. */
 static size_t longest_path(const char *base, size_t name)
 {
 	_cleanup_free_ char *resolved = realpath(base, NULL);

@@ -1,14 +1,14 @@
 /* The end of a run, in one of two ways.
  *
  * A run that ends by itself does so on the main thread: ntd_session_clean_up(), then Python's own
- * end (embed/), then ntd_session_close(). When that thread cannot be waited for, at the limit of
- * time, say, since it may be anywhere in the script, a thread of its own takes the steps in the
- * table below, and ends the process. The first that ends the run counts; the script's threads stop
- * where they next wait for the driver.
+ * end (embed/), then ntd_session_close(). Sometimes the main thread cannot be waited for: at the
+ * limit of time, for example, it may be anywhere in the script. Then a new thread takes the steps
+ * in the table below and ends the process. The first end that begins counts; the script's threads
+ * stop where they next wait for the driver.
  *
- * Each step is bounded, and all of them together by the keeper (loop/keeper.h), which kills a
- * process that is still there END_PATIENCE after the limit of time or the beginning of such an end,
- * whatever it hangs in. The machines end with it.
+ * Each step is bounded. The keeper (loop/keeper.h) bounds all of them together: it kills a process
+ * that is still there END_PATIENCE after the limit of time or the beginning of such an end,
+ * whatever the process hangs in. The machines end with it.
  */
 #include "base/thread.h"
 #include "base/tree.h"
@@ -18,14 +18,15 @@
 #include <assert.h>
 #include <signal.h>
 
-/* Then machines that the keeper has to end are gone within 30 s. */
+/* With this, machines that the keeper has to end are gone 30 s after the limit of time. */
 #define END_PATIENCE (25 * NTD_SECOND)
 #define EVIDENCE_PATIENCE (10 * NTD_SECOND)
-/* QEMU ends within 0.1 s of SIGTERM; what has not after this long is killed with all below it. */
+/* QEMU ends within 0.1 s of SIGTERM. A process that has not ended after this time is killed with
+ * all of its descendants. */
 #define RELEASE_GRACE (1 * NTD_SECOND)
 #define GONE_PATIENCE (5 * NTD_SECOND)
-/* The most that a container gets in an end without the main thread; else it is the time of its
- * kind. */
+/* The most time that a container gets to shut down in an end without the main thread. In the end on
+ * the main thread the machine's kind says how long it gets. */
 #define CONTAINER_GRACE (3 * NTD_SECOND)
 #define SCRIPT_PATIENCE (4 * NTD_SECOND)
 #define FLUSH_PATIENCE (2 * NTD_SECOND)
@@ -77,8 +78,8 @@ void ntd_session_restore_terminal(const struct ntd_session *session)
 		tcsetattr(STDIN_FILENO, TCSANOW, &session->ending.terminal_mode);
 }
 
-/* A thread of the script may still be at work, and would start its machine again; one that it makes
- * from now on has no process to wait for. */
+/* Ends all machines. A thread of the script may still be at work, so no process can be started any
+ * more: machines that the thread makes from now on have none to wait for. */
 static void release_machines(struct ntd_session *session, int64_t most)
 {
 	int64_t longest = 0, patience;
@@ -114,7 +115,7 @@ void ntd_session_tell_status(struct ntd_session *session, int status)
 		ntd_report_run_end(session->report, status);
 }
 
-/* The keeper's limit stays: it is for the end, too. */
+/* Stops the deadline of the run. The keeper's limit stays: it bounds this end, too. */
 static void cancel_deadline(void *arg)
 {
 	struct ntd_deadline *deadline = arg;
@@ -203,7 +204,8 @@ static void (*const steps[])(struct ntd_session *session) = {
 	remove_sockets, end_report,       stop_keeper,  leave_place,   restore_terminal,
 };
 
-/* By a signal's default action, so that a shell sees 128 + signal. */
+/* Ends the process, by a signal's default action if there is one, so that a shell sees 128 +
+ * signal. */
 __attribute__((noreturn)) static void leave(const struct ntd_session *session)
 {
 	struct sigaction deadly = {.sa_handler = SIG_DFL};

@@ -1,4 +1,8 @@
-/* A thread for each machine, for what is waited for there is waited for one after the other. */
+/* Evidence of all machines is collected at the same time, by a thread for each machine: collecting
+ * it from one machine is a sequence of waits. The calling thread waits for them by a request that
+ * completes when the last has ended; if that wait is interrupted, an eventfd cancels the waits of
+ * the threads.
+ */
 #include "session/failure.h"
 
 #include "base/text.h"
@@ -10,9 +14,9 @@
 #include <sys/eventfd.h>
 
 struct collection {
-	struct ntd_request request; /* complete when no thread runs any more */
+	struct ntd_request request; /* is complete when no thread runs any more */
 	struct ntd_loop *loop;
-	struct ntd_waiter limits; /* as far as they are the same for all */
+	struct ntd_waiter limits; /* what is the same for all threads */
 	size_t running;           /* loop thread */
 	bool begun;
 };
@@ -83,7 +87,7 @@ static void *collector_main(void *arg)
 	return NULL;
 }
 
-/* One for each machine that was started, *count in all. */
+/* Makes a collector for each machine that was started, *count in all. */
 static struct collector *assign(const struct ntd_failure *failure, struct collection *collection,
 				size_t *count)
 {
@@ -112,7 +116,8 @@ static int run_collectors(struct collection *collection, struct collector *colle
 			ntd_loop_call(collection->loop, ended, collection);
 	}
 	result = ntd_request_run(collection->loop, &collection->request, NTD_FOREVER, waiter, err);
-	eventfd_write(collection->limits.cancel_fd, 1); /* nothing, unless interrupted */
+	eventfd_write(collection->limits.cancel_fd,
+		      1); /* stops threads if this wait was interrupted */
 	for (size_t i = 0; i < count; i++)
 		if (collectors[i].started)
 			pthread_join(collectors[i].thread, NULL);
@@ -142,7 +147,7 @@ int ntd_failure_collect(const struct ntd_failure *failure, struct ntd_waiter *wa
 	return result;
 }
 
-/* ---- the last run's */
+/* ---- what an earlier run has left */
 
 static void remove_log(const char *path)
 {
@@ -150,7 +155,7 @@ static void remove_log(const char *path)
 		unlink(path);
 }
 
-/* Does `remove` with each entry of a directory, then removes it, if nothing is left in it. */
+/* Calls `remove` for each entry of a directory, then removes the directory if it is empty. */
 static void clear(const char *directory, void (*remove)(const char *path))
 {
 	DIR *entries = opendir(directory);
@@ -168,7 +173,7 @@ static void clear(const char *directory, void (*remove)(const char *path))
 	rmdir(directory);
 }
 
-/* Of a machine, or of a test, which has a directory for each machine. */
+/* Removes evidence of a machine, or of a test, which has a directory for each machine. */
 static void remove_evidence(const char *path)
 {
 	ntd_evidence_remove(path);

@@ -1,3 +1,4 @@
+/* Names and start scripts of machines, from options or from the JSON file, are checked here. */
 #include "session/machine_configs.h"
 
 #include "base/text.h"
@@ -5,7 +6,7 @@
 
 #include <string.h>
 
-/* Names are parts of file names, of at most 255 bytes, such as vm-state-NAME. */
+/* Names are parts of file names such as vm-state-NAME, which may have 255 bytes. */
 #define NAME_BYTES_MAX 200
 
 void ntd_machine_configs_free(struct ntd_machine_configs *machines)
@@ -72,7 +73,7 @@ void ntd_machine_configs_resolve(struct ntd_machine_configs *machines)
 		char **script = &machines->items[i].start_script;
 		_cleanup_free_ char *path = ntd_directories_absolute(*script);
 
-		/* Without a slash the shell would look it up in PATH. */
+		/* The shell looks a command without a slash up in PATH. */
 		if (!strchr(*script, '/') || access(path, F_OK) < 0)
 			continue;
 		free(*script);

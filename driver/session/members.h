@@ -1,7 +1,6 @@
 /* The machines, VLANs and reports of a run. Scripts add to them while they run.
  *
- * The functions may be called by any thread but the loop's: those that add something wait for the
- * loop thread.
+ * The functions may be called by any thread but the loop's: some wait for the loop thread.
  */
 #pragma once
 

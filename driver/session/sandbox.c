@@ -1,5 +1,5 @@
-/* A Nix build with the system feature uid-range is root in namespaces of its own, of users and
- * mounts, too; so what is mounted here ends with the build.
+/* Mounts and files for containers. A Nix build with the system feature uid-range is root in
+ * namespaces of its own, also of users and mounts, so what is mounted here ends with the build.
  */
 #include "session/sandbox.h"
 
@@ -50,7 +50,7 @@ static int cgroups(struct ntd_error **err)
 	return mount_at("/sys/fs/cgroup", "cgroup2", err);
 }
 
-/* systemd-nspawn looks for it to exist. */
+/* systemd-nspawn wants the file to exist; it may be empty. */
 static int os_release(struct ntd_error **err)
 {
 	_cleanup_fd_ int fd = open("/etc/os-release", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
@@ -60,7 +60,7 @@ static int os_release(struct ntd_error **err)
 		       : 0;
 }
 
-/* As machine-id(5) describes it: 32 digits, of a random UUID of version 4. */
+/* Writes a machine id as machine-id(5) describes it: 32 digits, of a random UUID of version 4. */
 static int machine_id(struct ntd_error **err)
 {
 	struct stat info;

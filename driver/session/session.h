@@ -1,8 +1,8 @@
 /* One run: its loop, report, machines and VLANs, its deadline and its end.
  *
- * The session has all machines, those that scripts make while they run too, and all of them are
- * released at the end, however the run ends: by ntd_session_clean_up(), or on a thread of its own
- * by ntd_session_abort() when the main thread cannot be waited for.
+ * All machines belong to the session, also machines that scripts make while they run. All of them
+ * are released at the end, however the run ends: by ntd_session_clean_up(), or on a thread of its
+ * own by ntd_session_abort() when the main thread cannot be waited for.
  *
  * The main thread opens, sets up and closes the session. The headers of the parts say which threads
  * may call what (session/members.h, session/deadline.h, session/ending.h).

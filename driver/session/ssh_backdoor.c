@@ -1,3 +1,6 @@
+/* The process vhost-device-vsock. The loop thread starts and watches it; the main thread waits for
+ * its sockets.
+ */
 #include "session/ssh_backdoor.h"
 
 #include "base/buf.h"
@@ -16,13 +19,13 @@
 enum {
 	FIRST_CID = 3, /* lower ones mean the host and the like */
 	READY_SECONDS = 10,
-	SWEPT_PATH_MAX = 255 /* what the keeper takes */
+	SWEPT_PATH_MAX = 255 /* the longest path that the keeper takes */
 };
 
 struct ntd_ssh_backdoor {
 	struct ntd_ssh_backdoor_context context;
-	char *directory; /* of the sockets, mode 0700; NULL: not made yet */
-	char **sockets;  /* all of them, or NULL */
+	char *directory; /* where the sockets are, mode 0700; NULL: not made yet */
+	char **sockets;  /* the paths of all sockets, ended by NULL; or NULL */
 
 	struct ntd_process *process; /* loop thread */
 	_Atomic(enum ntd_process_state) state;
@@ -94,7 +97,8 @@ static char *add_socket(struct ntd_ssh_backdoor *backdoor, const char *machine, 
 	return path;
 }
 
-/* The names of the sockets fit where those of a machine do: see session/directories.c. */
+/* Makes the directory of the sockets. Their paths are no longer than those of a machine's own
+ * sockets, for which session/directories.c has chosen the place. */
 static int make_directory(struct ntd_ssh_backdoor *backdoor, struct ntd_error **err)
 {
 	_cleanup_free_ char *path = ntd_asprintf("%s/ssh-XXXXXX", backdoor->context.socket_dir);
@@ -111,7 +115,7 @@ static int make_directory(struct ntd_ssh_backdoor *backdoor, struct ntd_error **
 	return 0;
 }
 
-/* The command line; the machines learn their sockets. */
+/* Makes the command line, and tells each machine the paths of its sockets. */
 static char **arguments(struct ntd_ssh_backdoor *backdoor, struct ntd_machine *const *machines,
 			size_t count, struct ntd_error **err)
 {
@@ -149,7 +153,8 @@ static int failure(const struct ntd_ssh_backdoor *backdoor, struct ntd_error **e
 	return ntd_error_set(err, NTD_E_MACHINE, PROGRAM " %s", how);
 }
 
-/* The sockets are not connected to: a connection is that of QEMU, which is served once. */
+/* Whether all sockets are there. They are not tried: the program serves one connection, which is to
+ * be QEMU's. */
 static int is_ready(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	const struct ntd_ssh_backdoor *backdoor = arg;

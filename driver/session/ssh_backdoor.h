@@ -1,6 +1,6 @@
-/* The SSH backdoor: sshd of the guests, reached over vsock without the network. One process, the
- * program vhost-device-vsock, serves the vsock devices of all configured machines: QEMU connects to
- * a machine's `guest` socket, ssh on this host to its `host` socket.
+/* The SSH backdoor: ssh on this host reaches sshd in the guests over vsock, without the network.
+ * One process, the program vhost-device-vsock, serves the vsock devices of all configured machines:
+ * QEMU connects to a machine's `guest` socket, ssh to its `host` socket.
  */
 #pragma once
 
@@ -15,13 +15,15 @@ struct ntd_ssh_backdoor_context {
 	struct ntd_keeper *keeper;
 	struct ntd_report *report;
 	struct ntd_environment *environment;
-	const char *socket_dir; /* a private directory for the sockets is made there */
+	const char *socket_dir; /* where a private directory for the sockets is made */
 };
 
-/* Starts it for these machines, none of which has been started, and waits until its sockets are
- * there. NULL with an error, which names the program where it is missing. */
+/* Starts the program for `count` machines, none of which has been started, and waits at most 10 s
+ * until its sockets are there. The main thread. NULL on error: NTD_E_MACHINE when the program is
+ * missing or ends, or when a path or a name cannot be given to it. */
 struct ntd_ssh_backdoor *ntd_ssh_backdoor_start(const struct ntd_ssh_backdoor_context *context,
 						struct ntd_machine *const *machines, size_t count,
 						struct ntd_error **err);
-/* Ends the process and removes the sockets; NULL is allowed. */
+/* Ends the process, removes the sockets and frees the backdoor; NULL is allowed. Any thread but the
+ * loop's. */
 void ntd_ssh_backdoor_stop(struct ntd_ssh_backdoor *backdoor);

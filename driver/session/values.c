@@ -1,3 +1,6 @@
+/* Parsers of values. They take less than strtod() and strtol() do: no white space, no hexadecimal
+ * numbers, no infinity.
+ */
 #include "session/values.h"
 
 #include <ctype.h>
@@ -20,8 +23,7 @@ void ntd_numbers_add(struct ntd_numbers *numbers, int number)
 	ntd_vec_push(numbers, number);
 }
 
-/* A decimal number at the start of `text`, where strtod would also take 0x10, inf and white
- * space. */
+/* Reads a decimal number at the start of `text`; *end is set to what follows it. */
 static bool decimal(const char *text, double *value, char **end)
 {
 	size_t len = strspn(text, "0123456789.");
@@ -37,7 +39,8 @@ struct unit {
 	double seconds;
 };
 
-/* Numbers with these units, each at most once and in this order; returns what comes after them. */
+/* Adds numbers with these units to *sum, each unit at most once and in this order; returns the text
+ * after them. */
 static const char *add_units(const char *at, const struct unit *units, size_t count, double *sum)
 {
 	double value;
@@ -52,7 +55,8 @@ static const char *add_units(const char *at, const struct unit *units, size_t co
 	return at;
 }
 
-/* An ISO 8601 duration after its P. Years and months are left out: they have no fixed length. */
+/* Reads an ISO 8601 duration after its P. Years and months are refused: they have no fixed length.
+ */
 static bool iso_duration(const char *at, double *seconds)
 {
 	static const struct unit days[] = {{'W', 604800}, {'D', 86400}};
