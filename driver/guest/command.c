@@ -46,6 +46,27 @@ static void note_pace(struct ntd_machine *machine, double seconds)
 	machine->pace = before > 0 && most < seconds ? most : seconds;
 }
 
+/* How much of a command's text the report gets. */
+enum { SHOWN_BYTES = 200 };
+
+static void report_end(const struct ntd_machine *machine, const struct ntd_command *command,
+		       const struct ntd_result *result, bool replied, double seconds)
+{
+	size_t len = command->text_len < SHOWN_BYTES ? command->text_len : SHOWN_BYTES;
+
+	/* Not within a character. */
+	while (len && len < command->text_len && (command->text[len] & 0xc0) == 0x80)
+		len--;
+	ntd_report_emit(machine->context.report,
+			&(struct ntd_event){.kind = NTD_EVENT_COMMAND_END,
+					    .machine = machine->name,
+					    .text = command->text,
+					    .text_len = len,
+					    .seconds = seconds,
+					    .status = replied ? result->status : -1,
+					    .bytes = result->output.len});
+}
+
 int ntd_machine_run_in_guest(struct ntd_machine *machine, const struct ntd_command *command,
 			     struct ntd_result *result, struct ntd_waiter *waiter,
 			     struct ntd_error **err)
@@ -53,13 +74,18 @@ int ntd_machine_run_in_guest(struct ntd_machine *machine, const struct ntd_comma
 	struct ntd_channel *channel = machine->kind->channel(machine);
 	_cleanup_error_ struct ntd_error *error = NULL;
 	int64_t began;
+	double seconds;
+	bool replied;
 
 	if (ntd_machine_connect(machine, waiter, err) < 0)
 		return -1;
 	began = ntd_now();
-	if (channel->ops->run(channel, command, result, waiter, &error) == 0) {
+	replied = channel->ops->run(channel, command, result, waiter, &error) == 0;
+	seconds = ntd_seconds(ntd_now() - began);
+	report_end(machine, command, result, replied, seconds);
+	if (replied) {
 		if (!command->no_reply)
-			note_pace(machine, ntd_seconds(ntd_now() - began));
+			note_pace(machine, seconds);
 		return 0;
 	}
 	/* A command whose status nobody wants may be the one that shuts the guest down. */

@@ -191,13 +191,31 @@ static void end(struct ntd_machine *machine)
 	ntd_life_finish_waits(machine, NTD_WAIT_CONNECT, ended);
 }
 
+/* Tells the report that the machine is in the state `next`, unless it was before. */
+static void enter_state(struct ntd_machine *machine, enum ntd_machine_state next)
+{
+	enum ntd_machine_state before = machine->state;
+	const char *to = ntd_machine_state_name(next);
+
+	if (next == before)
+		return;
+	machine->state = next;
+	ntd_report_emit(machine->context.report,
+			&(struct ntd_event){.kind = NTD_EVENT_STATE,
+					    .machine = machine->name,
+					    .text = to,
+					    .text_len = strlen(to),
+					    .from = ntd_machine_state_name(before),
+					    .to = to});
+}
+
 enum ntd_machine_action ntd_life_event(struct ntd_machine *machine, enum ntd_machine_event event)
 {
 	struct ntd_machine_step step = ntd_machine_step(machine->state, event);
 
 	if (step.action == NTD_ACTION_REFUSE)
 		return step.action;
-	machine->state = step.next;
+	enter_state(machine, step.next);
 	switch (step.action) {
 	case NTD_ACTION_LAUNCH:
 		ntd_life_launch(machine);

@@ -1,14 +1,31 @@
-/* Every event as one JSON object a line, for programs. Keys:
+/* Every event as one JSON object a line, for programs. The lines are described, and the tests check
+ * them, by events.schema.json, which is beside this file and is installed.
+ *
+ * The first line says which format the file has, in which version. A version that an older reader
+ * does not understand has a higher number; kinds and keys may be added without that.
+ *
+ *   format      of the first line only: nixos-test-driver-events
+ *   version     of the first line only
  *
  *   monotonic   seconds on CLOCK_MONOTONIC, nine decimals
  *   wall        the same moment in UTC, ISO 8601 with microseconds and Z
- *   kind        message, nest-begin, nest-end, subtest-begin, subtest-end, serial, test-error or
- *               run-end
- *   level       debug, info, warning, error or always; of messages only
+ *   kind        format, message, nest-begin, nest-end, subtest-begin, subtest-end, serial,
+ *               test-error, run-end, state or command-end
+ *   id          a number that counts the events of the file; the end of a step has the number of
+ *               its beginning
+ *   parent      the id of the step that contains the event, begun by the same thread; null: none
+ *   thread      the number of the thread that emitted it
+ *   step        of the beginning and the end of a step: run, test, script, start, boot, command,
+ *               check, wait, file, screen, keys, stop or cleanup (see enum ntd_step)
+ *   level       of a message: debug, info, warning, error or always
  *   machine     a name, or null for the run as a whole
  *   text        the message, step, bare subtest title or console line, without NULs; "exit status
- * N" seconds     how long a step, or the run, took; of nest-end, subtest-end and run-end only
- *   failed      whether an exception passed, or the exit status is not 0; likewise
+ * N"; the state that the machine has now; the beginning of the command seconds     how long the
+ * step, the run or the command took: of nest-end, subtest-end, run-end and command-end failed
+ * whether an exception passed, or the exit status is not 0: of nest-end, subtest-end and run-end
+ *   from, to    of state: down, starting, up, connected, stopping or dead
+ *   status      of command-end: the command's exit status; null: it is not known
+ *   bytes       of command-end: how long its output was
  *   attributes  an object of strings; only when there are some
  *
  * Each write() is of whole lines. Only one that a signal kills the driver in may end within a line;
@@ -19,7 +36,6 @@
 
 #include "base/buf.h"
 
-#include <assert.h>
 #include <cjson/cJSON.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -31,21 +47,10 @@ struct events {
 	struct ntd_buf pending;
 };
 
+#define FORMAT "nixos-test-driver-events"
+enum { VERSION = 1 };
+
 enum { WRITE_SIZE = 64 << 10 };
-
-static const char *const kinds[] = {
-	[NTD_EVENT_MESSAGE] = "message",         [NTD_EVENT_NEST_BEGIN] = "nest-begin",
-	[NTD_EVENT_NEST_END] = "nest-end",       [NTD_EVENT_SUBTEST_BEGIN] = "subtest-begin",
-	[NTD_EVENT_SUBTEST_END] = "subtest-end", [NTD_EVENT_SERIAL] = "serial",
-	[NTD_EVENT_TEST_ERROR] = "test-error",   [NTD_EVENT_RUN_END] = "run-end",
-};
-static_assert(sizeof kinds / sizeof *kinds == NTD_EVENT_KIND_COUNT, "every kind has a name");
-
-static const char *const levels[] = {
-	[NTD_LEVEL_DEBUG] = "debug", [NTD_LEVEL_INFO] = "info",     [NTD_LEVEL_WARNING] = "warning",
-	[NTD_LEVEL_ERROR] = "error", [NTD_LEVEL_ALWAYS] = "always",
-};
-static_assert(sizeof levels / sizeof *levels == NTD_LEVEL_COUNT, "every level has a name");
 
 static void add_text(cJSON *object, const char *key, const char *bytes, size_t len)
 {
@@ -87,24 +92,55 @@ static void add_attributes(cJSON *object, char **attributes)
 	}
 }
 
+static void add_place(cJSON *object, const struct ntd_event *event)
+{
+	cJSON_AddNumberToObject(object, "id", (double)event->id);
+	if (event->parent)
+		cJSON_AddNumberToObject(object, "parent", (double)event->parent);
+	else
+		cJSON_AddNullToObject(object, "parent");
+	cJSON_AddNumberToObject(object, "thread", event->thread);
+	if (ntd_event_begins_step(event->kind) || ntd_event_ends_step(event->kind))
+		cJSON_AddStringToObject(object, "step", ntd_step_name(event->step));
+}
+
+/* The keys of some kinds of events only. */
+static void add_results(cJSON *object, const struct ntd_event *event)
+{
+	bool ends = ntd_event_ends_step(event->kind) || event->kind == NTD_EVENT_RUN_END;
+
+	if (ends || event->kind == NTD_EVENT_COMMAND_END)
+		cJSON_AddNumberToObject(object, "seconds", event->seconds);
+	if (ends)
+		cJSON_AddBoolToObject(object, "failed", event->failed);
+	if (event->kind == NTD_EVENT_STATE) {
+		cJSON_AddStringToObject(object, "from", event->from);
+		cJSON_AddStringToObject(object, "to", event->to);
+	}
+	if (event->kind != NTD_EVENT_COMMAND_END)
+		return;
+	if (event->status >= 0)
+		cJSON_AddNumberToObject(object, "status", event->status);
+	else
+		cJSON_AddNullToObject(object, "status");
+	cJSON_AddNumberToObject(object, "bytes", (double)event->bytes);
+}
+
 static cJSON *event_object(const struct ntd_event *event)
 {
 	cJSON *object = cJSON_CreateObject();
 
 	add_times(object, event);
-	cJSON_AddStringToObject(object, "kind", kinds[event->kind]);
+	cJSON_AddStringToObject(object, "kind", ntd_event_kind_name(event->kind));
+	add_place(object, event);
 	if (event->kind == NTD_EVENT_MESSAGE)
-		cJSON_AddStringToObject(object, "level", levels[event->level]);
+		cJSON_AddStringToObject(object, "level", ntd_level_name(event->level));
 	if (event->machine)
 		add_text(object, "machine", event->machine, strlen(event->machine));
 	else
 		cJSON_AddNullToObject(object, "machine");
 	add_text(object, "text", event->text, event->text_len);
-	if (event->kind == NTD_EVENT_NEST_END || event->kind == NTD_EVENT_SUBTEST_END ||
-	    event->kind == NTD_EVENT_RUN_END) {
-		cJSON_AddNumberToObject(object, "seconds", event->seconds);
-		cJSON_AddBoolToObject(object, "failed", event->failed);
-	}
+	add_results(object, event);
 	add_attributes(object, event->attributes);
 	return object;
 }
@@ -117,10 +153,9 @@ static void events_flush(struct ntd_sink *sink)
 	ntd_buf_clear(&events->pending);
 }
 
-static void events_event(struct ntd_sink *sink, const struct ntd_event *event)
+/* Frees the object. */
+static void put_line(struct events *events, cJSON *object)
 {
-	struct events *events = ntd_container_of(sink, struct events, sink);
-	cJSON *object = event_object(event);
 	_cleanup_free_ char *line = cJSON_PrintUnformatted(object);
 
 	cJSON_Delete(object);
@@ -128,8 +163,31 @@ static void events_event(struct ntd_sink *sink, const struct ntd_event *event)
 		abort(); /* out of memory */
 	ntd_buf_puts(&events->pending, line);
 	ntd_buf_puts(&events->pending, "\n");
+}
+
+static void events_event(struct ntd_sink *sink, const struct ntd_event *event)
+{
+	struct events *events = ntd_container_of(sink, struct events, sink);
+
+	put_line(events, event_object(event));
 	if (events->pending.len >= WRITE_SIZE)
 		events_flush(sink);
+}
+
+/* The first line. */
+static cJSON *format_object(void)
+{
+	cJSON *object = cJSON_CreateObject();
+	struct timespec wall;
+
+	clock_gettime(CLOCK_REALTIME, &wall);
+	add_times(object,
+		  &(struct ntd_event){.monotonic = ntd_now(),
+				      .wall = (int64_t)wall.tv_sec * NTD_SECOND + wall.tv_nsec});
+	cJSON_AddStringToObject(object, "kind", "format");
+	cJSON_AddStringToObject(object, "format", FORMAT);
+	cJSON_AddNumberToObject(object, "version", VERSION);
+	return object;
 }
 
 static void events_close(struct ntd_sink *sink)
@@ -152,7 +210,11 @@ struct ntd_sink *ntd_events_sink(const char *path, struct ntd_error **err)
 		free(events);
 		return NULL;
 	}
-	events->sink = (struct ntd_sink){
-		.event = events_event, .flush = events_flush, .close = events_close};
+	events->sink = (struct ntd_sink){.timeline = true,
+					 .event = events_event,
+					 .flush = events_flush,
+					 .close = events_close};
+	put_line(events, format_object());
+	events_flush(&events->sink);
 	return &events->sink;
 }

@@ -21,6 +21,7 @@
 #include "report/sinks.h"
 
 #include "base/buf.h"
+#include "base/vec.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -48,19 +49,24 @@ struct test_case {
 	struct output out, err;
 };
 
+/* A subtest that has begun and not ended. */
+struct open_subtest {
+	uint64_t id;
+	struct test_case *test_case;
+};
+
 struct junit {
 	struct ntd_sink sink;
 	char *path;
 	bool replaceable;
 	struct test_case *first, **last; /* subtests */
 	struct test_case main;
-	struct output out, err;   /* of the suite */
-	atomic_bool tests_only;   /* no subtests are no reason to have `main` */
-	struct test_case **stack; /* open subtests, the innermost last */
-	size_t depth, capacity;
-	int64_t began, outside_since; /* main's time runs while no subtest is open */
-	int64_t write_at, not_before; /* when the file is to be replaced; when it may be */
-	struct ntd_error *error;      /* the latest attempt to write */
+	struct output out, err;            /* of the suite */
+	atomic_bool tests_only;            /* no subtests are no reason to have `main` */
+	ntd_vec(struct open_subtest) open; /* in the order of their beginnings */
+	int64_t began, outside_since;      /* main's time runs while no subtest is open */
+	int64_t write_at, not_before;      /* when the file is to be replaced; when it may be */
+	struct ntd_error *error;           /* the latest attempt to write */
 };
 
 /* ---- output of a case */
@@ -98,7 +104,8 @@ static void output_line(struct output *output, const char *machine, const char *
 
 static struct test_case *current(struct junit *junit)
 {
-	return junit->depth ? junit->stack[junit->depth - 1] : &junit->main;
+	return junit->open.count ? junit->open.items[junit->open.count - 1].test_case
+				 : &junit->main;
 }
 
 /* A line of the log. */
@@ -106,7 +113,7 @@ static void log_line(struct junit *junit, const char *separator, const char *bef
 		     const struct ntd_event *event, const char *after)
 {
 	output_line(&junit->out, event->machine, separator, before, event, after);
-	if (junit->depth)
+	if (junit->open.count)
 		output_line(&current(junit)->out, event->machine, separator, before, event, after);
 }
 
@@ -126,7 +133,8 @@ static struct test_case *find_or_add(struct junit *junit, const char *title)
 
 static double main_seconds(const struct junit *junit, int64_t now)
 {
-	return junit->main.seconds + (junit->depth ? 0 : ntd_seconds(now - junit->outside_since));
+	return junit->main.seconds +
+	       (junit->open.count ? 0 : ntd_seconds(now - junit->outside_since));
 }
 
 static double case_seconds(const struct test_case *test_case, int64_t now)
@@ -142,11 +150,7 @@ static void begin_subtest(struct junit *junit, const struct ntd_event *event)
 	struct test_case *test_case = find_or_add(junit, event->text);
 
 	junit->main.seconds = main_seconds(junit, event->monotonic);
-	if (junit->depth == junit->capacity) {
-		junit->capacity = junit->capacity ? junit->capacity * 2 : 8;
-		junit->stack = ntd_realloc(junit->stack, junit->capacity * sizeof *junit->stack);
-	}
-	junit->stack[junit->depth++] = test_case;
+	ntd_vec_push(&junit->open, (struct open_subtest){event->id, test_case});
 	test_case->open++;
 	test_case->since = event->monotonic;
 }
@@ -154,21 +158,21 @@ static void begin_subtest(struct junit *junit, const struct ntd_event *event)
 /* Subtests of several threads may end in any order. */
 static void end_subtest(struct junit *junit, const struct ntd_event *event)
 {
-	size_t i = junit->depth;
+	size_t i = junit->open.count;
 	struct test_case *test_case;
 
-	while (i && strcmp(junit->stack[i - 1]->title, event->text) != 0)
+	while (i && junit->open.items[i - 1].id != event->id)
 		i--;
 	if (!i)
 		return;
-	test_case = junit->stack[i - 1];
-	memmove(junit->stack + i - 1, junit->stack + i, (junit->depth - i) * sizeof *junit->stack);
-	if (!--junit->depth)
+	test_case = junit->open.items[i - 1].test_case;
+	ntd_vec_remove(&junit->open, i - 1);
+	if (!junit->open.count)
 		junit->outside_since = event->monotonic;
 	test_case->open--;
 	test_case->seconds += event->seconds;
 	if (i > 1)
-		junit->stack[i - 2]->seconds -= event->seconds;
+		junit->open.items[i - 2].test_case->seconds -= event->seconds;
 	test_case->failed |= event->failed;
 	for (char **pair = event->attributes; pair && *pair; pair += 2)
 		if (!strcmp(*pair, "skipped")) {
@@ -346,7 +350,7 @@ static void test_error(struct junit *junit, const struct ntd_event *event)
 {
 	output_line(&junit->err, event->machine, ": ", "", event, "");
 	junit->write_at = event->monotonic;
-	if (!junit->depth && event->failed)
+	if (!junit->open.count && event->failed)
 		return;
 	output_line(&current(junit)->err, event->machine, ": ", "", event, "");
 	current(junit)->failed = true;
@@ -408,6 +412,8 @@ static void junit_event(struct ntd_sink *sink, const struct ntd_event *event)
 		run_end(junit, event);
 		junit->write_at = event->monotonic;
 		break;
+	case NTD_EVENT_STATE:
+	case NTD_EVENT_COMMAND_END:
 	case NTD_EVENT_KIND_COUNT:
 	default:
 		break;
@@ -442,7 +448,7 @@ static void junit_free(struct junit *junit)
 	case_clear(&junit->main);
 	ntd_buf_free(&junit->out.text);
 	ntd_buf_free(&junit->err.text);
-	free(junit->stack);
+	ntd_vec_free(&junit->open);
 	free(junit->path);
 	free(junit);
 }

@@ -9,6 +9,7 @@
 #include "report/report.h"
 
 #include "base/forked.h"
+#include "report/places.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -25,27 +26,19 @@ struct entry {
 	char *machine, *text, **attributes;
 };
 
-/* A step that has begun and not ended. */
-struct open_step {
-	uint64_t id, parent;
-	unsigned thread;
-	enum ntd_step step;
-};
-
 struct ntd_report {
 	pthread_mutex_t queue_mutex;
 	pthread_cond_t queued, written;
 	struct entry *first, **last;
 	size_t queued_bytes, limit, dropped;
 	uint64_t queued_count, written_count; /* of events, since the beginning */
-	uint64_t last_id;
-	struct open_step *open; /* in the order of their beginnings */
-	size_t open_count, open_capacity;
+	struct ntd_places places;
 	bool closing, closed;
 	int64_t began;
 
 	pthread_mutex_t sink_mutex;
 	_Atomic(struct ntd_sink *) sinks; /* added without the mutex, at the head */
+	atomic_bool timeline;             /* a sink wants the events of the timeline */
 	pthread_t writer;
 	struct ntd_background *background;
 };
@@ -81,74 +74,6 @@ static void entry_free(struct entry *entry)
 	free(entry);
 }
 
-/* ---- steps that are open; all with queue_mutex */
-
-static unsigned this_thread(void)
-{
-	static atomic_uint count;
-	static _Thread_local unsigned number;
-
-	if (!number)
-		number = ++count;
-	return number;
-}
-
-static uint64_t parent_of(const struct ntd_report *report, const struct ntd_event *event)
-{
-	size_t i = report->open_count;
-
-	if (event->kind == NTD_EVENT_SERIAL)
-		return 0;
-	while (i && report->open[i - 1].thread != event->thread)
-		i--;
-	return i ? report->open[i - 1].id : 0;
-}
-
-static void open_step(struct ntd_report *report, const struct ntd_event *event)
-{
-	if (report->open_count == report->open_capacity) {
-		report->open_capacity = report->open_capacity ? report->open_capacity * 2 : 16;
-		report->open =
-			ntd_realloc(report->open, report->open_capacity * sizeof *report->open);
-	}
-	report->open[report->open_count++] = (struct open_step){
-		.id = event->id,
-		.parent = event->parent,
-		.thread = event->thread,
-		.step = event->step,
-	};
-}
-
-/* Another thread than the one that has begun the step may end it. */
-static void close_step(struct ntd_report *report, struct ntd_event *event)
-{
-	size_t i = report->open_count;
-
-	while (i && report->open[i - 1].id != event->id)
-		i--;
-	if (!i)
-		return;
-	event->parent = report->open[i - 1].parent;
-	event->step = report->open[i - 1].step;
-	memmove(report->open + i - 1, report->open + i,
-		(report->open_count - i) * sizeof *report->open);
-	report->open_count--;
-}
-
-/* Gives the event its place among the others. */
-static void place(struct ntd_report *report, struct ntd_event *event)
-{
-	event->thread = this_thread();
-	if (event->kind == NTD_EVENT_NEST_END || event->kind == NTD_EVENT_SUBTEST_END) {
-		close_step(report, event);
-		return;
-	}
-	event->id = ++report->last_id;
-	event->parent = parent_of(report, event);
-	if (event->kind == NTD_EVENT_NEST_BEGIN || event->kind == NTD_EVENT_SUBTEST_BEGIN)
-		open_step(report, event);
-}
-
 /* ---- the queue */
 
 /* Returns the event's id; 0: it was dropped. */
@@ -162,7 +87,7 @@ static uint64_t append(struct ntd_report *report, struct entry *entry)
 		entry_free(entry);
 		return 0;
 	}
-	place(report, &entry->event);
+	ntd_places_assign(&report->places, &entry->event);
 	report->queued_bytes += cost;
 	*report->last = entry;
 	report->last = &entry->next;
@@ -172,8 +97,8 @@ static uint64_t append(struct ntd_report *report, struct entry *entry)
 struct batch {
 	struct entry *first;
 	size_t dropped;
-	uint64_t notice; /* the id of the message about those */
-	uint64_t count;  /* of events queued up to its end */
+	struct ntd_event notice; /* about those */
+	uint64_t count;          /* of events queued up to its end */
 };
 
 static struct batch take_all(struct ntd_report *report)
@@ -183,8 +108,12 @@ static struct batch take_all(struct ntd_report *report)
 	pthread_mutex_lock(&report->queue_mutex);
 	batch = (struct batch){
 		.first = report->first, .dropped = report->dropped, .count = report->queued_count};
-	if (batch.dropped)
-		batch.notice = ++report->last_id;
+	if (batch.dropped) {
+		batch.notice =
+			(struct ntd_event){.kind = NTD_EVENT_MESSAGE, .level = NTD_LEVEL_WARNING};
+		ntd_places_assign(&report->places, &batch.notice);
+		batch.notice.parent = 0; /* it is of no step that this thread is in */
+	}
 	report->first = NULL;
 	report->last = &report->first;
 	report->queued_bytes = 0;
@@ -193,24 +122,28 @@ static struct batch take_all(struct ntd_report *report)
 	return batch;
 }
 
+static bool is_of_timeline(enum ntd_event_kind kind)
+{
+	return kind == NTD_EVENT_STATE || kind == NTD_EVENT_COMMAND_END;
+}
+
 static void deliver(struct ntd_report *report, const struct ntd_event *event)
 {
 	for (struct ntd_sink *sink = report->sinks; sink; sink = sink->next)
-		sink->event(sink, event);
+		if (sink->timeline || !is_of_timeline(event->kind))
+			sink->event(sink, event);
 }
 
-static void deliver_dropped(struct ntd_report *report, const struct batch *batch)
+static void deliver_dropped(struct ntd_report *report, struct batch *batch)
 {
 	_cleanup_free_ char *text = ntd_asprintf(
 		"%zu console lines are not shown here: this log was not read fast enough",
 		batch->dropped);
-	struct entry *notice = entry_new(&(struct ntd_event){.kind = NTD_EVENT_MESSAGE,
-							     .level = NTD_LEVEL_WARNING,
-							     .id = batch->notice,
-							     .thread = this_thread(),
-							     .text = text,
-							     .text_len = strlen(text)});
+	struct entry *notice;
 
+	batch->notice.text = text;
+	batch->notice.text_len = strlen(text);
+	notice = entry_new(&batch->notice);
 	deliver(report, &notice->event);
 	entry_free(notice);
 }
@@ -311,6 +244,8 @@ struct ntd_background *ntd_report_background(struct ntd_report *report)
 
 void ntd_report_add(struct ntd_report *report, struct ntd_sink *sink)
 {
+	if (sink->timeline)
+		report->timeline = true;
 	sink->next = report->sinks;
 	while (!atomic_compare_exchange_weak(&report->sinks, &sink->next, sink))
 		;
@@ -357,7 +292,7 @@ void ntd_report_free(struct ntd_report *report)
 	pthread_cond_destroy(&report->written);
 	pthread_mutex_destroy(&report->queue_mutex);
 	pthread_mutex_destroy(&report->sink_mutex);
-	free(report->open);
+	ntd_places_free(&report->places);
 	free(report);
 }
 
@@ -410,7 +345,7 @@ uint64_t ntd_report_emit(struct ntd_report *report, const struct ntd_event *even
 	struct entry *entry;
 	uint64_t id;
 
-	if (ntd_is_forked())
+	if (ntd_is_forked() || (is_of_timeline(event->kind) && !report->timeline))
 		return 0;
 	entry = entry_new(event);
 	pthread_mutex_lock(&report->queue_mutex);
@@ -418,49 +353,6 @@ uint64_t ntd_report_emit(struct ntd_report *report, const struct ntd_event *even
 	pthread_cond_signal(&report->queued);
 	pthread_mutex_unlock(&report->queue_mutex);
 	return id;
-}
-
-void ntd_log(struct ntd_report *report, enum ntd_level level, const char *machine, const char *fmt,
-	     ...)
-{
-	_cleanup_free_ char *text = NULL;
-	va_list args;
-
-	va_start(args, fmt);
-	text = ntd_vasprintf(fmt, args);
-	va_end(args);
-	ntd_report_emit(report, &(struct ntd_event){.kind = NTD_EVENT_MESSAGE,
-						    .level = level,
-						    .machine = machine,
-						    .text = text,
-						    .text_len = strlen(text)});
-}
-
-static void emit_error(struct ntd_report *report, const char *text, bool failed)
-{
-	for (;;) {
-		const char *end = strchrnul(text, '\n');
-		_cleanup_free_ char *line = ntd_strndup(text, (size_t)(end - text));
-
-		ntd_report_emit(report, &(struct ntd_event){.kind = NTD_EVENT_TEST_ERROR,
-							    .level = NTD_LEVEL_ALWAYS,
-							    .text = line,
-							    .text_len = strlen(line),
-							    .failed = failed});
-		if (!*end)
-			return;
-		text = end + 1;
-	}
-}
-
-void ntd_log_test_error(struct ntd_report *report, const char *text)
-{
-	emit_error(report, text, false);
-}
-
-void ntd_log_subtest_error(struct ntd_report *report, const char *text)
-{
-	emit_error(report, text, true);
 }
 
 void ntd_report_run_end(struct ntd_report *report, int status)
@@ -474,73 +366,4 @@ void ntd_report_run_end(struct ntd_report *report, int status)
 					    .text_len = strlen(text),
 					    .seconds = ntd_seconds(ntd_now() - report->began),
 					    .failed = status != 0});
-}
-
-/* ---- steps */
-
-static uint64_t emit_nest(const struct ntd_nest *nest, bool end, bool failed)
-{
-	enum ntd_event_kind kind = nest->subtest ? NTD_EVENT_SUBTEST_BEGIN : NTD_EVENT_NEST_BEGIN;
-
-	return ntd_report_emit(
-		nest->report,
-		&(struct ntd_event){.kind = kind + end,
-				    .step = nest->step,
-				    .id = nest->id,
-				    .level = NTD_LEVEL_ALWAYS,
-				    .machine = nest->machine,
-				    .text = nest->text,
-				    .text_len = strlen(nest->text),
-				    .attributes = nest->attributes,
-				    .seconds = end ? ntd_seconds(ntd_now() - nest->began) : 0,
-				    .failed = failed});
-}
-
-struct ntd_nest ntd_nest_begin_full(struct ntd_report *report, enum ntd_step step,
-				    const char *machine, const char *text, char **attributes,
-				    bool subtest)
-{
-	struct ntd_nest nest = {.report = report,
-				.step = step,
-				.machine = machine ? ntd_strdup(machine) : NULL,
-				.text = ntd_strdup(text),
-				.attributes = attributes,
-				.began = ntd_now(),
-				.subtest = subtest};
-
-	nest.id = emit_nest(&nest, false, false);
-	return nest;
-}
-
-struct ntd_nest ntd_nest_begin(struct ntd_report *report, enum ntd_step step, const char *machine,
-			       const char *fmt, ...)
-{
-	_cleanup_free_ char *text = NULL;
-	va_list args;
-
-	va_start(args, fmt);
-	text = ntd_vasprintf(fmt, args);
-	va_end(args);
-	return ntd_nest_begin_full(report, step, machine, text, NULL, false);
-}
-
-void ntd_nest_end(struct ntd_nest *nest, bool failed)
-{
-	if (!nest->report)
-		return;
-	emit_nest(nest, true, failed);
-	free(nest->machine);
-	free(nest->text);
-	ntd_strv_free(nest->attributes);
-	*nest = (struct ntd_nest){0};
-}
-
-int ntd_level_parse(const char *name)
-{
-	static const char *const names[] = {"debug", "info", "warning", "error"};
-
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		if (!strcmp(names[i], name))
-			return (int)i;
-	return -1;
 }

@@ -24,6 +24,8 @@ enum ntd_event_kind {
 	NTD_EVENT_SERIAL,        /* one line of a machine's console */
 	NTD_EVENT_TEST_ERROR,    /* one line of the report of a failed test */
 	NTD_EVENT_RUN_END,       /* the exit status is known: seconds, failed */
+	NTD_EVENT_STATE,         /* a machine's state has changed: from, to */
+	NTD_EVENT_COMMAND_END,   /* a script's command in a guest: status, bytes, seconds */
 	NTD_EVENT_KIND_COUNT
 };
 
@@ -56,6 +58,16 @@ enum ntd_step {
 	NTD_STEP_COUNT
 };
 
+static inline bool ntd_event_begins_step(enum ntd_event_kind kind)
+{
+	return kind == NTD_EVENT_NEST_BEGIN || kind == NTD_EVENT_SUBTEST_BEGIN;
+}
+
+static inline bool ntd_event_ends_step(enum ntd_event_kind kind)
+{
+	return kind == NTD_EVENT_NEST_END || kind == NTD_EVENT_SUBTEST_END;
+}
+
 struct ntd_event {
 	enum ntd_event_kind kind;
 	enum ntd_step step; /* of a step's beginning and end */
@@ -76,10 +88,16 @@ struct ntd_event {
 	char **attributes;
 	double seconds; /* of *_END */
 	bool failed;    /* of *_END: an exception passed; of TEST_ERROR: a subtest has told it */
+	const char *from, *to; /* of STATE: names of states; constants, which are not copied */
+	int status;            /* of COMMAND_END: the exit status; < 0: not known */
+	size_t bytes;          /* of COMMAND_END: how long the command's output was */
 };
 
 /* A sink is embedded in its implementation. Calls never overlap. */
 struct ntd_sink {
+	/* Wants the events that no log shows, STATE and COMMAND_END, too. They are not emitted
+	 * while no sink wants them. */
+	bool timeline;
 	void (*event)(struct ntd_sink *sink, const struct ntd_event *event);
 	void (*flush)(struct ntd_sink *sink); /* all queued events were delivered; may be NULL */
 	void (*close)(struct ntd_sink *sink); /* writes the rest and frees the sink */
@@ -143,5 +161,11 @@ struct ntd_nest ntd_nest_begin_full(struct ntd_report *report, enum ntd_step ste
 				    bool subtest);
 void ntd_nest_end(struct ntd_nest *nest, bool failed);
 
+/* ---- names.c; constants, such as "nest-begin", "warning" and "boot" */
+const char *ntd_event_kind_name(enum ntd_event_kind kind);
+const char *ntd_level_name(enum ntd_level level);
+const char *ntd_step_name(enum ntd_step step);
 /* "debug", "info", "warning" or "error" as a level; -1 for anything else. */
 int ntd_level_parse(const char *name);
+/* A kind of step by its name; -1 when there is none. */
+int ntd_step_parse(const char *name);

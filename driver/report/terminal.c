@@ -222,6 +222,8 @@ static void terminal_event(struct ntd_sink *sink, const struct ntd_event *event)
 		if (event->failed)
 			show_tails(terminal);
 		break;
+	case NTD_EVENT_STATE:
+	case NTD_EVENT_COMMAND_END:
 	case NTD_EVENT_KIND_COUNT:
 	default:
 		break;

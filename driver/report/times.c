@@ -1,50 +1,84 @@
-/* Steps are known by their texts, which scripts and CI systems match on and which therefore stay. A
- * boot that a wait had to begin with counts as boot.
+/* A step's time is its own, without that of the counted steps in it: a boot that a wait had to
+ * begin with counts as boot, and no second counts twice. Steps are in each other when the same
+ * thread has begun them. Sinks are called from one thread at a time, but the thread that asks for
+ * the sums may be another: hence the mutex.
  */
 #include "report/times.h"
 
-#include <pthread.h>
-#include <string.h>
+#include "base/vec.h"
 
-#define BOOT "waiting for the VM to finish booting"
-#define WAIT "waiting for "
+#include <pthread.h>
+
+enum total { BOOT, WAITING, TOTAL_COUNT, UNCOUNTED = TOTAL_COUNT };
+
+/* What the time of a kind of step counts as. */
+static const enum total totals[] = {
+	[NTD_STEP_NONE] = UNCOUNTED,    [NTD_STEP_RUN] = UNCOUNTED,     [NTD_STEP_TEST] = UNCOUNTED,
+	[NTD_STEP_SCRIPT] = UNCOUNTED,  [NTD_STEP_START] = UNCOUNTED,   [NTD_STEP_BOOT] = BOOT,
+	[NTD_STEP_COMMAND] = UNCOUNTED, [NTD_STEP_CHECK] = UNCOUNTED,   [NTD_STEP_WAIT] = WAITING,
+	[NTD_STEP_FILE] = UNCOUNTED,    [NTD_STEP_SCREEN] = UNCOUNTED,  [NTD_STEP_KEYS] = UNCOUNTED,
+	[NTD_STEP_STOP] = WAITING,      [NTD_STEP_CLEANUP] = UNCOUNTED,
+};
+static_assert(sizeof totals / sizeof *totals == NTD_STEP_COUNT, "every kind of step is judged");
+
+/* A counted step that has begun and not ended. */
+struct open_step {
+	uint64_t id;
+	unsigned thread;
+	double inner; /* seconds of the counted steps in it that have ended */
+};
 
 struct times {
 	struct ntd_sink sink;
-	pthread_mutex_t mutex; /* guards the sums */
-	double boot, waiting;
-	double boot_in_wait; /* of the present wait */
-	int depth;           /* waits that are open */
+	ntd_vec(struct open_step) open; /* in the order of their beginnings */
+	pthread_mutex_t mutex;          /* guards the sums */
+	double seconds[TOTAL_COUNT];
 };
 
-static bool begins(const struct ntd_event *event, const char *words)
+static void begin_step(struct times *times, const struct ntd_event *event)
 {
-	return !strncmp(event->text, words, strlen(words));
+	ntd_vec_push(&times->open, (struct open_step){.id = event->id, .thread = event->thread});
 }
 
-static void step_end(struct times *times, const struct ntd_event *event)
+/* The innermost step before the one at `index` of the same thread; NULL: none. */
+static struct open_step *around(struct times *times, size_t index)
 {
-	if (begins(event, BOOT)) {
-		times->boot += event->seconds;
-		times->boot_in_wait += times->depth ? event->seconds : 0;
-	} else if (begins(event, WAIT) && times->depth && !--times->depth) {
-		times->waiting += event->seconds - times->boot_in_wait;
-		times->boot_in_wait = 0;
-	}
+	unsigned thread = times->open.items[index].thread;
+
+	while (index--)
+		if (times->open.items[index].thread == thread)
+			return &times->open.items[index];
+	return NULL;
+}
+
+static void end_step(struct times *times, const struct ntd_event *event)
+{
+	size_t i = times->open.count;
+	struct open_step *outer;
+
+	while (i && times->open.items[i - 1].id != event->id)
+		i--;
+	if (!i--) /* it began before there was this sink */
+		return;
+	outer = around(times, i);
+	if (outer)
+		outer->inner += event->seconds;
+	pthread_mutex_lock(&times->mutex);
+	times->seconds[totals[event->step]] += event->seconds - times->open.items[i].inner;
+	pthread_mutex_unlock(&times->mutex);
+	ntd_vec_remove(&times->open, i);
 }
 
 static void times_event(struct ntd_sink *sink, const struct ntd_event *event)
 {
 	struct times *times = ntd_container_of(sink, struct times, sink);
 
-	if (event->kind != NTD_EVENT_NEST_BEGIN && event->kind != NTD_EVENT_NEST_END)
+	if (totals[event->step] == UNCOUNTED)
 		return;
-	pthread_mutex_lock(&times->mutex);
-	if (event->kind == NTD_EVENT_NEST_END)
-		step_end(times, event);
-	else if (begins(event, WAIT) && !begins(event, BOOT))
-		times->depth++;
-	pthread_mutex_unlock(&times->mutex);
+	if (ntd_event_begins_step(event->kind))
+		begin_step(times, event);
+	else if (ntd_event_ends_step(event->kind))
+		end_step(times, event);
 }
 
 static void times_close(struct ntd_sink *sink)
@@ -52,6 +86,7 @@ static void times_close(struct ntd_sink *sink)
 	struct times *times = ntd_container_of(sink, struct times, sink);
 
 	pthread_mutex_destroy(&times->mutex);
+	ntd_vec_free(&times->open);
 	free(times);
 }
 
@@ -69,7 +104,7 @@ void ntd_times(struct ntd_sink *sink, double *boot, double *waiting)
 	struct times *times = ntd_container_of(sink, struct times, sink);
 
 	pthread_mutex_lock(&times->mutex);
-	*boot = times->boot;
-	*waiting = times->waiting;
+	*boot = times->seconds[BOOT];
+	*waiting = times->seconds[WAITING];
 	pthread_mutex_unlock(&times->mutex);
 }

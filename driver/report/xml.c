@@ -138,6 +138,8 @@ static void xml_event(struct ntd_sink *sink, const struct ntd_event *event)
 		end_nest(xml, event, "subtest: ");
 		break;
 	case NTD_EVENT_RUN_END:
+	case NTD_EVENT_STATE:
+	case NTD_EVENT_COMMAND_END:
 	case NTD_EVENT_KIND_COUNT:
 	default:
 		break;

@@ -54,6 +54,19 @@ static PyObject *step_again(PyObject *object, PyObject *unused)
 			      ntd_strv_copy(self->attributes), self->subtest);
 }
 
+static PyObject *step_be(PyObject *object, PyObject *name)
+{
+	const char *text = PyUnicode_Check(name) ? py_utf8(name, "kind") : NULL;
+	int kind = text ? ntd_step_parse(text) : -1;
+
+	if (kind < 0)
+		return PyErr_Occurred()
+			       ? NULL
+			       : PyErr_Format(PyExc_ValueError, "no kind of step: %R", name);
+	((struct step_object *)object)->kind = (enum ntd_step)kind;
+	return Py_NewRef(object);
+}
+
 static PyObject *step_call(PyObject *object, PyObject *args, PyObject *kwargs)
 {
 	static char *names[] = {"func", NULL};
@@ -162,6 +175,9 @@ int py_step_add_type(PyObject *module, struct py_state *state)
 		 "Logs the beginning of the step. RuntimeError when it has been entered already."},
 		{"__exit__", step_exit, METH_VARARGS,
 		 "Logs the end of the step; an exception passes."},
+		{"_be", step_be, METH_O,
+		 "_be($self, kind, /)\n--\n\n"
+		 "Returns this step, whose events are of that kind from now on."},
 		{"_again", step_again, METH_NOARGS, "Returns another step like this one."},
 		{NULL, NULL, 0, NULL},
 	};

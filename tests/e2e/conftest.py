@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-pytest.register_assert_rewrite("harness")
+pytest.register_assert_rewrite("harness", "timeline")
 import harness  # noqa: E402
 
 

@@ -11,6 +11,7 @@ import textwrap
 import harness
 import pytest
 from terminal import Terminal
+from timeline import Timeline
 
 pytestmark = pytest.mark.skipif(bool(harness.obstacle_to_containers()),
                                 reason=f"no containers can be started here: {harness.obstacle_to_containers()}")
@@ -48,6 +49,20 @@ def test_its_environment_has_three_variables(box, tmp_path):
     names = {line.partition("=")[0] for line in lines if "=" in line} - {"PWD", "OLDPWD", "SHLVL", "_"}  # the shell's own
     assert names == {"RUN_NSPAWN_ROOT_DIR", "RUN_NSPAWN_SHARED_DIR", "NOTIFY_SOCKET"}
     assert "exited unexpectedly: it exited with code 7 before the container had booted; last console lines:" in result.log
+
+
+def test_its_boot_is_a_boot_in_the_table_of_pytest_and_in_the_events(box, tmp_path):
+    result = harness.run("""
+        def test_the_box(box):
+            box.wait_until_succeeds("true")
+    """, containers=box(BOOTED[0], "sleep=1", BOOTED[1]), options=["--events", tmp_path / "events"])
+    boot, waiting = map(float, re.search(r"^ +[\d.]+ +([\d.]+) +([\d.]+) +[\d.]+ +[\d.]+  \S+::test_the_box$", result.out, re.M).groups())
+    assert boot >= 1 > waiting
+    timeline = Timeline(tmp_path / "events")
+    wait = timeline.find("wait", "waiting for success: true")
+    assert [step.text for step in wait.steps()] == ["waiting for the container to finish booting"]
+    assert wait.steps()[0].kind == "boot" and wait.steps()[0].end["seconds"] >= 1
+    assert timeline.states["box"] == ["down", "starting", "up", "connected", "stopping", "down"]
 
 
 @pytest.mark.parametrize("actions, text", [

@@ -1,88 +1,14 @@
-"""Reports of a run: events, raw console logs, the quiet log, and JUnit and XML files however the run ends."""
+"""Reports of a run: raw console logs, the quiet log, and JUnit and XML files however the run ends."""
 
-import datetime
-import json
 import os
 import re
 import tempfile
-import time
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
 
 import harness
-
-
-def read_events(run):
-    text = (run.directory / "out/events.jsonl").read_text()
-    assert text.endswith("\n")
-    return [json.loads(line) for line in text.splitlines()]
-
-
-def run_with_events(script, vms, **named):
-    with harness.Run(script, vms, options=["--events", "events.jsonl"], **named) as run:
-        return run.finish(), read_events(run)
-
-
-# ---- events
-
-
-def test_events_tell_everything(fakes):
-    began, wall = time.monotonic(), time.time()
-    result, events = run_with_events("""
-        start_all()
-        with subtest("the title"):
-            a.succeed("echo from a >&2")
-        b.log("a \\"message\\"\\n\\033[1m")
-        b.wait_for_console_text("connecting")
-        log.warning("careful", {"key": "value"})
-        b.succeed("exit 3")
-    """, fakes("a", "b"))
-    assert result.status == 1
-    now, wall_now = time.monotonic(), time.time()
-    for event in events:
-        assert began <= event["monotonic"] <= now
-        at = datetime.datetime.fromisoformat(event["wall"].replace("Z", "+00:00")).timestamp()
-        assert wall - 0.001 <= at <= wall_now
-        assert event["machine"] in ("a", "b", None) and isinstance(event["text"], str)
-    described = [(event["kind"], event["machine"], event["text"]) for event in events]
-    for expected in [
-        ("nest-begin", None, "start all VMs"),
-        ("subtest-begin", None, "the title"),
-        ("nest-begin", "a", "must succeed: echo from a >&2"),
-        ("serial", "a", "from a"),
-        ("subtest-end", None, "the title"),
-        ("message", None, "careful"),
-        ("test-error", None, "RequestedAssertionFailed: command `exit 3` failed (exit code 3)"),
-        ("run-end", None, "exit status 1"),
-    ]:
-        assert expected in described
-    by_text = {event["text"]: event for event in events if event["kind"] != "nest-begin"}
-    assert by_text["careful"]["level"] == "warning" and by_text["careful"]["attributes"] == {"key": "value"}
-    assert by_text["must succeed: exit 3"]["failed"] is True
-    assert by_text["must succeed: echo from a >&2"]["failed"] is False
-    assert any(text.startswith('a "message"\n\033[1m') for _, machine, text in described if machine == "b")
-    assert events[-1]["kind"] == "run-end" and events[-1]["failed"] is True
-
-
-def test_events_where_they_are_wanted(fake, tmp_path):
-    harness.run("machine.start()", fake, options=["--events", tmp_path / "here"])
-    assert json.loads((tmp_path / "here").read_text().splitlines()[-1])["text"] == "exit status 0"
-    result = harness.run("machine.start()", fake, options=["--events", "no/such/directory"], status=2)
-    assert "argument --events: " in result.err and "No such file or directory" in result.err
-
-
-@pytest.mark.parametrize("after", [0.0, 0.05, 0.1, 0.2])
-def test_events_of_a_killed_driver_are_whole_lines(fake, after):
-    result, events = run_with_events(f"""
-        import threading
-        machine.connect()
-        threading.Timer({after}, os.kill, (os.getpid(), 9)).start()
-        machine.execute("while :; do echo a line of some length, as there are many; done >&2")
-    """, fake)
-    assert result.status == 137
-    assert {"starting vm", "connected to guest root shell"} <= {event["text"] for event in events}
 
 
 # ---- raw console logs

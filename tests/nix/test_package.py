@@ -1,5 +1,6 @@
 """What nix/package.nix does, by hand: compiled for another interpreter, installed, moved, used."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -64,6 +65,8 @@ def test_what_is_installed(installed):
     assert {path.name for path in (installed / "bin").iterdir()} == {"nixos-test-driver", "generate-driver-symbols"}
     assert (package / "py.typed").exists() and (package / "machine/__init__.pyi").exists()
     assert not list(installed.rglob("*.pyc"))
+    schema = json.loads((installed / "share/nixos-test-driver/events.schema.json").read_text())
+    assert schema["$defs"]["format"]["properties"]["version"] == {"const": 1}
     assert os.readlink(installed / "bin/generate-driver-symbols") == "nixos-test-driver"
     pages = installed / "share/man/man1"
     assert "\n.SH OPTIONS\n" in (pages / "nixos-test-driver.1").read_text()

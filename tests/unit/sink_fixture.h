@@ -55,10 +55,11 @@ static inline void add(struct fixture *fixture,
 	ntd_report_add(fixture->report, sink);
 }
 
-static inline void emit(struct fixture *fixture, struct ntd_event event)
+/* Returns the event's id. */
+static inline uint64_t emit(struct fixture *fixture, struct ntd_event event)
 {
 	event.text_len = event.text_len ? event.text_len : strlen(event.text);
-	ntd_report_emit(fixture->report, &event);
+	return ntd_report_emit(fixture->report, &event);
 }
 
 /* ---- XML read back */

@@ -4,16 +4,29 @@
 
 #define CASE(title) "/testsuites/testsuite/testcase[@name='" title "']"
 
-static void subtest(struct fixture *fixture, const char *title, double seconds, bool failed)
+static uint64_t begin(struct fixture *fixture, const char *title)
 {
-	emit(fixture, (struct ntd_event){.kind = NTD_EVENT_SUBTEST_BEGIN, .text = title});
-	emit(fixture, (struct ntd_event){.text = title, .machine = "m"});
-	if (failed)
-		ntd_log_test_error(fixture->report, "Test \"it\" failed\nwith <error>");
+	return emit(fixture, (struct ntd_event){.kind = NTD_EVENT_SUBTEST_BEGIN, .text = title});
+}
+
+static void finish(struct fixture *fixture, uint64_t id, const char *title, double seconds,
+		   bool failed)
+{
 	emit(fixture, (struct ntd_event){.kind = NTD_EVENT_SUBTEST_END,
+					 .id = id,
 					 .text = title,
 					 .seconds = seconds,
 					 .failed = failed});
+}
+
+static void subtest(struct fixture *fixture, const char *title, double seconds, bool failed)
+{
+	uint64_t id = begin(fixture, title);
+
+	emit(fixture, (struct ntd_event){.text = title, .machine = "m"});
+	if (failed)
+		ntd_log_test_error(fixture->report, "Test \"it\" failed\nwith <error>");
+	finish(fixture, id, title, seconds, failed);
 }
 
 static void junit_has_one_case_a_subtest(void **state)
@@ -70,13 +83,13 @@ static void junit_times_a_case_without_those_in_it(void **state)
 {
 	struct fixture *fixture = *state;
 	xmlDocPtr report;
+	uint64_t outer;
 
 	add(fixture, ntd_junit_sink);
-	emit(fixture, (struct ntd_event){.kind = NTD_EVENT_SUBTEST_BEGIN, .text = "outer"});
+	outer = begin(fixture, "outer");
 	subtest(fixture, "first", 2, false);
 	subtest(fixture, "second", 3, false);
-	emit(fixture,
-	     (struct ntd_event){.kind = NTD_EVENT_SUBTEST_END, .text = "outer", .seconds = 5.5});
+	finish(fixture, outer, "outer", 5.5, false);
 	end(fixture);
 	report = parse(fixture);
 	expect(report, CASE("outer") "/@time", "0.500");
@@ -107,9 +120,7 @@ static void junit_fails_a_subtest_that_gives_no_reason(void **state)
 	xmlDocPtr report;
 
 	add(fixture, ntd_junit_sink);
-	emit(fixture, (struct ntd_event){.kind = NTD_EVENT_SUBTEST_BEGIN, .text = "s"});
-	emit(fixture,
-	     (struct ntd_event){.kind = NTD_EVENT_SUBTEST_END, .text = "s", .failed = true});
+	finish(fixture, begin(fixture, "s"), "s", 0, true);
 	end(fixture);
 	report = parse(fixture);
 	expect(report, CASE("s") "/failure/@message", "test case failed");
@@ -214,8 +225,8 @@ static void junit_is_true_at_any_moment(void **state)
 
 	add(fixture, ntd_junit_sink);
 	subtest(fixture, "done", 1, false);
-	emit(fixture, (struct ntd_event){.kind = NTD_EVENT_SUBTEST_BEGIN, .text = "outer"});
-	emit(fixture, (struct ntd_event){.kind = NTD_EVENT_SUBTEST_BEGIN, .text = "inner"});
+	begin(fixture, "outer");
+	begin(fixture, "inner");
 	ntd_log_test_error(fixture->report, "time is up");
 	ntd_report_settle(fixture->report);
 	report = parse(fixture);
@@ -231,14 +242,15 @@ static void junit_subtests_may_end_in_any_order(void **state)
 {
 	struct fixture *fixture = *state;
 	xmlDocPtr report;
+	uint64_t a, b;
 
 	add(fixture, ntd_junit_sink);
-	emit(fixture, (struct ntd_event){.kind = NTD_EVENT_SUBTEST_BEGIN, .text = "a"});
-	emit(fixture, (struct ntd_event){.kind = NTD_EVENT_SUBTEST_BEGIN, .text = "b"});
-	emit(fixture, (struct ntd_event){.kind = NTD_EVENT_SUBTEST_END, .text = "a", .seconds = 1});
+	a = begin(fixture, "a");
+	b = begin(fixture, "b");
+	finish(fixture, a, "a", 1, false);
 	emit(fixture, (struct ntd_event){.text = "in b"});
-	emit(fixture, (struct ntd_event){.kind = NTD_EVENT_SUBTEST_END, .text = "b", .seconds = 2});
-	emit(fixture, (struct ntd_event){.kind = NTD_EVENT_SUBTEST_END, .text = "never begun"});
+	finish(fixture, b, "b", 2, false);
+	finish(fixture, b + 9, "never begun", 0, false);
 	emit(fixture, (struct ntd_event){.text = "in main"});
 	end(fixture);
 	report = parse(fixture);
@@ -247,6 +259,28 @@ static void junit_subtests_may_end_in_any_order(void **state)
 	expect(report, "//testsuite/system-out", "in b\nin main\n");
 	expect(report, "count(//testcase)", "2");
 	expect(report, "count(//failure)", "0");
+	xmlFreeDoc(report);
+}
+
+/* The outer one of two subtests with one title ends first: the inner one goes on. */
+static void junit_tells_subtests_of_one_title_apart(void **state)
+{
+	struct fixture *fixture = *state;
+	xmlDocPtr report;
+	uint64_t first, other, second;
+
+	add(fixture, ntd_junit_sink);
+	first = begin(fixture, "same");
+	other = begin(fixture, "other");
+	second = begin(fixture, "same");
+	finish(fixture, first, "same", 4, false);
+	finish(fixture, other, "other", 3, false);
+	emit(fixture, (struct ntd_event){.text = "in the second"});
+	finish(fixture, second, "same", 1, false);
+	end(fixture);
+	report = parse(fixture);
+	expect(report, CASE("same") "/system-out", "in the second\n");
+	expect(report, CASE("other") "/@time", "3.000");
 	xmlFreeDoc(report);
 }
 
@@ -304,6 +338,7 @@ int main(void)
 		test(junit_is_whole_without_any_event),
 		test(junit_is_true_at_any_moment),
 		test(junit_subtests_may_end_in_any_order),
+		test(junit_tells_subtests_of_one_title_apart),
 		test(junit_keeps_the_end_of_long_output),
 		test(junit_stays_where_it_was_put),
 	};

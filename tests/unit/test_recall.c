@@ -2,7 +2,6 @@
 
 #include "base/buf.h"
 #include "report/recall.h"
-#include "report/times.h"
 
 /* ---- what was logged */
 
@@ -104,41 +103,6 @@ static void an_event_that_is_too_long_is_not_kept(void **state)
 	expect_text(sink, 0, NULL, "again\n");
 }
 
-/* ---- what time was spent on */
-
-static void step(struct fixture *fixture, const char *text, double seconds)
-{
-	emit(fixture,
-	     (struct ntd_event){.kind = seconds ? NTD_EVENT_NEST_END : NTD_EVENT_NEST_BEGIN,
-				.text = text,
-				.machine = "m",
-				.seconds = seconds});
-}
-
-static void times_are_of_boots_and_of_other_waits(void **state)
-{
-	static const char boot[] = "waiting for the VM to finish booting";
-	struct fixture *fixture = *state;
-	struct ntd_sink *sink = ntd_times_sink();
-	double booting, waiting;
-
-	ntd_report_add(fixture->report, sink);
-	step(fixture, boot, 0);
-	step(fixture, boot, 8);
-	step(fixture, "waiting for unit sshd.service", 0);
-	step(fixture, boot, 0); /* a boot that a wait begins with */
-	step(fixture, boot, 2);
-	step(fixture, "must succeed: true", 0);
-	step(fixture, "must succeed: true", 1);
-	step(fixture, "waiting for unit sshd.service", 6);
-	step(fixture, "waiting for TCP port 22", 0);
-	step(fixture, "waiting for TCP port 22", 0.5);
-	flush(fixture);
-	ntd_times(sink, &booting, &waiting);
-	assert_float_equal(booting, 10, 1e-9);
-	assert_float_equal(waiting, 4.5, 1e-9);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -146,7 +110,6 @@ int main(void)
 		test(what_came_before_is_left_out),
 		test(the_oldest_makes_room),
 		test(an_event_that_is_too_long_is_not_kept),
-		test(times_are_of_boots_and_of_other_waits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

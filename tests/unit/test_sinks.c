@@ -188,19 +188,38 @@ static cJSON *read_events(struct fixture *fixture)
 	return events;
 }
 
+/* The file of a report that has ended, without its first line, which is checked here. */
+static char *read_lines(struct fixture *fixture)
+{
+	static const char format[] = "\"kind\":\"format\",\"format\":\"nixos-test-driver-events\","
+				     "\"version\":1}\n";
+	_cleanup_free_ char *text = read_file(fixture->path);
+	char *end = strchr(text, '\n') + 1;
+
+	assert_true((size_t)(end - text) > strlen(format));
+	assert_memory_equal(end - strlen(format), format, strlen(format));
+	return ntd_strdup(end);
+}
+
 static void events_are_objects_a_line(void **state)
 {
 	static const char wanted[] =
 		"{\"monotonic\":12.000000345,\"wall\":\"2001-09-09T01:46:40.000001Z\","
-		"\"kind\":\"message\",\"level\":\"warning\",\"machine\":\"m\","
+		"\"kind\":\"message\",\"id\":1,\"parent\":null,\"thread\":1,"
+		"\"level\":\"warning\",\"machine\":\"m\","
 		"\"text\":\"a \\\"b\\\"\\n\\u001b\xc3\xa9\xef\xbf\xbd\","
 		"\"attributes\":{\"k\":\"v\"}}\n"
+		"{\"monotonic\":1.000000000,\"wall\":\"1970-01-01T00:00:00.000000Z\","
+		"\"kind\":\"subtest-begin\",\"id\":2,\"parent\":null,\"thread\":1,"
+		"\"step\":\"test\",\"machine\":null,\"text\":\"title\"}\n"
 		"{\"monotonic\":9000000.999999999,\"wall\":\"1970-01-01T00:00:00.999999Z\","
-		"\"kind\":\"nest-end\",\"machine\":null,\"text\":\"step\","
+		"\"kind\":\"subtest-end\",\"id\":2,\"parent\":null,\"thread\":1,"
+		"\"step\":\"test\",\"machine\":null,\"text\":\"title\","
 		"\"seconds\":1.5,\"failed\":true}\n";
 	char *attributes[] = {"k", "old", "k", "v", NULL};
 	struct fixture *fixture = *state;
 	_cleanup_free_ char *text = NULL;
+	uint64_t id;
 
 	add(fixture, ntd_events_sink);
 	emit(fixture, (struct ntd_event){.level = NTD_LEVEL_WARNING,
@@ -210,38 +229,81 @@ static void events_are_objects_a_line(void **state)
 					 .text = "a \"b\"\n\x1b\xc3\xa9\xff\0",
 					 .text_len = 10,
 					 .attributes = attributes});
-	emit(fixture, (struct ntd_event){.kind = NTD_EVENT_NEST_END,
+	id = emit(fixture, (struct ntd_event){.kind = NTD_EVENT_SUBTEST_BEGIN,
+					      .step = NTD_STEP_TEST,
+					      .monotonic = NTD_SECOND,
+					      .text = "title"});
+	emit(fixture, (struct ntd_event){.kind = NTD_EVENT_SUBTEST_END,
+					 .id = id,
 					 .monotonic = 9000000 * NTD_SECOND + 999999999,
 					 .wall = 999999999,
-					 .text = "step",
+					 .text = "title",
 					 .seconds = 1.5,
 					 .failed = true});
 	end(fixture);
-	text = read_file(fixture->path);
+	text = read_lines(fixture);
+	assert_string_equal(text, wanted);
+}
+
+static void events_tell_of_states_and_commands(void **state)
+{
+	static const char wanted[] =
+		"{\"monotonic\":1.000000000,\"wall\":\"1970-01-01T00:00:00.000000Z\","
+		"\"kind\":\"state\",\"id\":1,\"parent\":null,\"thread\":1,\"machine\":\"m\","
+		"\"text\":\"up\",\"from\":\"starting\",\"to\":\"up\"}\n"
+		"{\"monotonic\":1.000000000,\"wall\":\"1970-01-01T00:00:00.000000Z\","
+		"\"kind\":\"command-end\",\"id\":2,\"parent\":null,\"thread\":1,"
+		"\"machine\":\"m\",\"text\":\"true\",\"seconds\":0.25,\"status\":0,"
+		"\"bytes\":12}\n"
+		"{\"monotonic\":1.000000000,\"wall\":\"1970-01-01T00:00:00.000000Z\","
+		"\"kind\":\"command-end\",\"id\":3,\"parent\":null,\"thread\":1,"
+		"\"machine\":\"m\",\"text\":\"true\",\"seconds\":0,\"status\":null,"
+		"\"bytes\":0}\n";
+	struct fixture *fixture = *state;
+	_cleanup_free_ char *text = NULL;
+
+	add(fixture, ntd_events_sink);
+	emit(fixture, (struct ntd_event){.kind = NTD_EVENT_STATE,
+					 .monotonic = NTD_SECOND,
+					 .machine = "m",
+					 .text = "up",
+					 .from = "starting",
+					 .to = "up"});
+	emit(fixture, (struct ntd_event){.kind = NTD_EVENT_COMMAND_END,
+					 .monotonic = NTD_SECOND,
+					 .machine = "m",
+					 .text = "true",
+					 .seconds = 0.25,
+					 .bytes = 12});
+	emit(fixture, (struct ntd_event){.kind = NTD_EVENT_COMMAND_END,
+					 .monotonic = NTD_SECOND,
+					 .machine = "m",
+					 .text = "true",
+					 .status = -1});
+	end(fixture);
+	text = read_lines(fixture);
 	assert_string_equal(text, wanted);
 }
 
 static void events_have_every_kind_and_the_time_of_emission(void **state)
 {
-	static const char *const kinds[] = {"message",       "nest-begin",  "nest-end",
-					    "subtest-begin", "subtest-end", "serial",
-					    "test-error",    "run-end"};
 	struct fixture *fixture = *state;
 	int64_t began = ntd_now();
 	cJSON *events;
 
 	add(fixture, ntd_events_sink);
 	for (enum ntd_event_kind kind = 0; kind < NTD_EVENT_KIND_COUNT; kind++)
-		emit(fixture, (struct ntd_event){.kind = kind, .text = "t"});
+		emit(fixture,
+		     (struct ntd_event){.kind = kind, .text = "t", .from = "up", .to = "dead"});
 	end(fixture);
 	events = read_events(fixture);
-	assert_int_equal(cJSON_GetArraySize(events), NTD_EVENT_KIND_COUNT);
+	assert_int_equal(cJSON_GetArraySize(events), 1 + NTD_EVENT_KIND_COUNT);
 	for (int i = 0; i < NTD_EVENT_KIND_COUNT; i++) {
-		cJSON *event = cJSON_GetArrayItem(events, i);
+		cJSON *event = cJSON_GetArrayItem(events, 1 + i);
 		double at = cJSON_GetNumberValue(cJSON_GetObjectItem(event, "monotonic"));
 
 		assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(event, "kind")),
-				    kinds[i]);
+				    ntd_event_kind_name((enum ntd_event_kind)i));
 		assert_true(at >= ntd_seconds(began) - 0.001 &&
 			    at <= ntd_seconds(ntd_now()) + 0.001);
 		assert_int_equal(cJSON_HasObjectItem(event, "level"), i == NTD_EVENT_MESSAGE);
@@ -250,6 +312,59 @@ static void events_have_every_kind_and_the_time_of_emission(void **state)
 					 i == NTD_EVENT_RUN_END);
 	}
 	cJSON_Delete(events);
+}
+
+static void every_kind_has_a_name_of_its_own(void **state)
+{
+	for (int i = 0; i < NTD_EVENT_KIND_COUNT; i++)
+		for (int j = 0; j < i; j++)
+			assert_string_not_equal(ntd_event_kind_name((enum ntd_event_kind)i),
+						ntd_event_kind_name((enum ntd_event_kind)j));
+	for (int i = 0; i < NTD_STEP_COUNT; i++)
+		assert_int_equal(ntd_step_parse(ntd_step_name((enum ntd_step)i)), i);
+	assert_int_equal(ntd_step_parse("bootx"), -1);
+	for (int i = 0; i < NTD_LEVEL_ALWAYS; i++)
+		assert_int_equal(ntd_level_parse(ntd_level_name((enum ntd_level)i)), i);
+	assert_int_equal(ntd_level_parse("always"), -1);
+}
+
+/* ---- what no log shows */
+
+struct counter {
+	struct ntd_sink sink;
+	int count;
+};
+
+static void count_event(struct ntd_sink *sink, const struct ntd_event *event)
+{
+	(void)event;
+	ntd_container_of(sink, struct counter, sink)->count++;
+}
+
+static void keep_counter(struct ntd_sink *sink)
+{
+	(void)sink; /* on the test's stack */
+}
+
+static void only_sinks_that_want_it_get_the_timeline(void **state)
+{
+	struct fixture *fixture = *state;
+	struct counter log = {.sink = {.event = count_event, .close = keep_counter}}, all = log;
+	struct ntd_event state_event = {.kind = NTD_EVENT_STATE, .text = "up"};
+	struct ntd_event command = {.kind = NTD_EVENT_COMMAND_END, .text = "true"};
+
+	ntd_report_add(fixture->report, &log.sink);
+	assert_int_equal(emit(fixture, state_event), 0);
+	assert_int_equal(emit(fixture, (struct ntd_event){.text = "message"}), 1);
+	ntd_report_settle(fixture->report);
+	all.sink.timeline = true;
+	ntd_report_add(fixture->report, &all.sink);
+	assert_int_equal(emit(fixture, state_event), 2);
+	assert_int_equal(emit(fixture, command), 3);
+	assert_int_equal(emit(fixture, (struct ntd_event){.text = "message"}), 4);
+	end(fixture);
+	assert_int_equal(log.count, 2);
+	assert_int_equal(all.count, 3);
 }
 
 int main(void)
@@ -263,7 +378,10 @@ int main(void)
 		test(devices_are_written_and_stay_devices),
 		test(a_full_disk_is_told_and_does_not_stop_the_run),
 		test(events_are_objects_a_line),
+		test(events_tell_of_states_and_commands),
 		test(events_have_every_kind_and_the_time_of_emission),
+		test(every_kind_has_a_name_of_its_own),
+		test(only_sinks_that_want_it_get_the_timeline),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 

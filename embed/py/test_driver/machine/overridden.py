@@ -33,6 +33,11 @@ def _muted(machine):
         machine._mute(False)
 
 
+def _step(kind, step):
+    """The step, which is of a kind in the events if it is the driver's own."""
+    return step._be(kind) if hasattr(step, "_be") else step
+
+
 def _seconds(duration):
     return duration.total_seconds() if hasattr(duration, "total_seconds") else float(duration or 0)
 
@@ -90,7 +95,7 @@ class _Calls:
     def connect(own, self):
         if self.connected:
             return
-        with self.nested("waiting for the VM to finish booting"):
+        with _step("boot", self.nested("waiting for the VM to finish booting")):
             self.start()
             began = time.monotonic()
             with _muted(self):
@@ -101,7 +106,8 @@ class _Calls:
     def wait_for_shutdown(own, self, timeout=None):
         if not self._has_end():
             return own(self, timeout)
-        with self.nested(f"waiting for the {'VM' if hasattr(self, 'connect') else 'container'} to power off"), _muted(self):
+        kind = "VM" if hasattr(self, "connect") else "container"
+        with _step("stop", self.nested(f"waiting for the {kind} to power off")), _muted(self):
             own(self, timeout)
 
     def shutdown(own, self):
@@ -138,7 +144,7 @@ class _Calls:
     def succeed(own, self, *commands, timeout=None):
         output = ""
         for command in commands:
-            with self.nested(f"must succeed: {command}"):
+            with _step("command", self.nested(f"must succeed: {command}")):
                 status, out = self.execute(command, timeout=timeout)
                 if status != 0:
                     self.log(f"output: {out}")
@@ -149,7 +155,7 @@ class _Calls:
     def fail(own, self, *commands, timeout=None):
         output = ""
         for command in commands:
-            with self.nested(f"must fail: {command}"):
+            with _step("command", self.nested(f"must fail: {command}")):
                 status, out = self.execute(command, timeout=timeout)
                 if status == 0:
                     raise RequestedAssertionFailed(f"command `{command}` unexpectedly succeeded")
@@ -159,7 +165,7 @@ class _Calls:
     def _until(self, step, limit, attempt):
         """Waits until attempt(last) is true; `last` tells it that the time is over. step: the text in the log. limit:
         the time-out, see retry()."""
-        with self.nested(step):
+        with _step("wait", self.nested(step)):
             self._retry(step, attempt, limit)
 
     def _until_status(self, step, limit, command, succeeds, **named):
@@ -220,7 +226,7 @@ class _Calls:
         return match[2]
 
     def require_unit_state(own, self, unit, require_state="active"):
-        with self.nested(f"checking if unit '{unit}' has reached state '{require_state}'"):
+        with _step("check", self.nested(f"checking if unit '{unit}' has reached state '{require_state}'")):
             state = self.get_unit_info(unit).get("ActiveState", "unknown")
             if state != require_state:
                 raise RequestedAssertionFailed(
@@ -316,7 +322,7 @@ class _Calls:
         _Calls._until(self, f"waiting for {regexp} to appear on tty {tty}", timeout, attempt)
 
     def wait_for_console_text(own, self, regex, timeout=None):
-        with self.nested(f"waiting for {regex} to appear on console"), _muted(self):
+        with _step("wait", self.nested(f"waiting for {regex} to appear on console")), _muted(self):
             own(self, regex, timeout)
 
     def send_monitor_command(own, self, command):
@@ -340,12 +346,12 @@ class _Calls:
 
     def send_key(own, self, key, delay=0.01, log=True):
         key = key_name(key)
-        with self.nested(f"sending key {key!r}") if log else nullcontext():
+        with _step("keys", self.nested(f"sending key {key!r}")) if log else nullcontext():
             self.send_monitor_command(f"sendkey {key}")
             time.sleep(_seconds(delay))
 
     def send_chars(own, self, chars, delay=0.01):
-        with self.nested(f"sending keys {chars!r}"):
+        with _step("keys", self.nested(f"sending keys {chars!r}")):
             for char in chars:
                 self.send_key(char, delay, log=False)
 
@@ -360,7 +366,7 @@ class _Calls:
         filename = os.fspath(filename)
         filename += "" if "." in filename else ".png"
         path = self.out_dir / filename if "/" not in filename else Path(filename)
-        with self.nested(f"making screenshot {path}", {"image": path.name}):
+        with _step("screen", self.nested(f"making screenshot {path}", {"image": path.name})):
             with self._managed_screenshot() as picture:
                 path.write_bytes(_png_of(picture.read_bytes()))
 

@@ -1,0 +1,65 @@
+/* There are as many open steps as scripts nest them, times the threads of a script: few. So they
+ * are in one array, which is searched from its end.
+ */
+#include "report/places.h"
+
+#include <stdatomic.h>
+
+/* The number is the thread's as long as it lives, whatever report it emits to, and no other thread
+ * gets it later. */
+static unsigned this_thread(void)
+{
+	static atomic_uint count;
+	static _Thread_local unsigned number;
+
+	if (!number)
+		number = ++count;
+	return number;
+}
+
+/* A console line comes from a guest, not from what a thread is doing. */
+static uint64_t parent_of(const struct ntd_places *places, const struct ntd_event *event)
+{
+	size_t i = places->open.count;
+
+	if (event->kind == NTD_EVENT_SERIAL)
+		return 0;
+	while (i && places->open.items[i - 1].thread != event->thread)
+		i--;
+	return i ? places->open.items[i - 1].id : 0;
+}
+
+/* Another thread than the one that has begun the step may end it. */
+static void close_step(struct ntd_places *places, struct ntd_event *event)
+{
+	size_t i = places->open.count;
+
+	while (i && places->open.items[i - 1].id != event->id)
+		i--;
+	if (!i)
+		return;
+	event->parent = places->open.items[i - 1].parent;
+	event->step = places->open.items[i - 1].step;
+	ntd_vec_remove(&places->open, i - 1);
+}
+
+void ntd_places_assign(struct ntd_places *places, struct ntd_event *event)
+{
+	event->thread = this_thread();
+	if (ntd_event_ends_step(event->kind)) {
+		close_step(places, event);
+		return;
+	}
+	event->id = ++places->last_id;
+	event->parent = parent_of(places, event);
+	if (ntd_event_begins_step(event->kind))
+		ntd_vec_push(&places->open, (struct ntd_open_step){.id = event->id,
+								   .parent = event->parent,
+								   .thread = event->thread,
+								   .step = event->step});
+}
+
+void ntd_places_free(struct ntd_places *places)
+{
+	ntd_vec_free(&places->open);
+}
