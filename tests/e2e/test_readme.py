@@ -134,7 +134,7 @@ def test_targets_and_files():
     for name, text in TEXTS.items():
         here = (ROOT / name).parent
         for path in re.findall(r"`((?:\.?[\w-]+/)+[\w.-]*)[ `]", text):
-            if not re.search(r"NAME|^OUT/|^result/|^build/|^/|^vm-state", path):
+            if not re.search(r"NAME|^OUT/|^PREFIX/|^result/|^build/|^/|^vm-state", path):
                 assert (ROOT / path).exists() or (here / path).exists(), (name, path)
                 found += 1
         for word, path in re.findall(r"`(\w+)` (?:in|of) `([\w/-]+\.(?:[chS]|py))`", text):
