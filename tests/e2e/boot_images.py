@@ -1,6 +1,5 @@
-"""Disks and ISOs that boot, for tests: real firmware runs a boot sector of ours, which has no use for an operating
-system. It says `hello from the image` on the serial port, then tries to write on the disk, and says `written` or `not
-written`."""
+"""Disks and ISOs that boot without an operating system: real firmware runs the boot sector below. The boot sector
+prints `hello from the image` on the serial port, tries to write on the disk, and prints `written` or `not written`."""
 
 import struct
 import subprocess
@@ -63,7 +62,8 @@ def make_qcow2(directory):
 
 
 def make_iso(directory):
-    """An image of the "El Torito" specification: sector 17 names the catalogue, whose only entry is our sector."""
+    """Makes an ISO by the "El Torito" specification: sector 17 names the catalogue, whose only entry is the boot
+    sector."""
     validation = struct.pack("<BBH24sHBB", 1, 0, 0, b"", 0, 0x55, 0xAA)
     checksum = -sum(struct.unpack("<16H", validation)) & 0xFFFF
     validation = validation[:28] + struct.pack("<H", checksum) + validation[30:]

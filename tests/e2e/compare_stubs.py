@@ -1,5 +1,6 @@
-"""A test script that compares the type stubs of test_driver (*.pyi) with what is there at run time: modules,
-classes, functions, their parameters with kinds and defaults, and attributes. Fails with a list of differences.
+"""A test script, run by the driver, that compares the type stubs of test_driver (*.pyi) with the package at run time:
+modules, classes, functions, their parameters with kinds and defaults, and attributes. It fails with a list of
+differences. test_python_package.py runs it.
 """
 
 import ast
@@ -12,9 +13,9 @@ import _test_driver
 import test_driver
 
 PACKAGE = Path(test_driver.__path__[0])
-EXAMPLES = {"Driver": driver}  # instances whose attributes count beside those of the class
-ABSTRACT = {"BaseMachine"}  # what it declares is compared with the classes derived from it
-INTERNAL = {"Lazy", "Method", "Object", "Step"}  # scripts see something else: what it stands for, a function, ..
+EXAMPLES = {"Driver": driver}  # {class: instance}, where attributes of the instance count, too
+ABSTRACT = {"BaseMachine"}  # classes whose stub is compared with the classes derived from them
+INTERNAL = {"Lazy", "Method", "Object", "Step"}  # classes whose instances look to scripts like something else
 OWN = {value for name, value in vars(_test_driver).items() if isinstance(value, type) and name != "__loader__"}
 differences, compared = [], set()
 
@@ -27,11 +28,11 @@ def public(names):
     return {name for name in names if not name.startswith("_")}
 
 
-# ---- what a stub says
+# ---- declarations of a stub
 
 
 def declared(body):
-    """{name: node} of what a module or class declares; of overloads, the last."""
+    """Returns {name: node} of the declarations of a module or class; the last one of overloads."""
     names = {}
     for node in body:
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
@@ -76,14 +77,14 @@ def compare_function(where, node, function, is_method):
         return differences.append(f"{where}: its docstring has no signature")
     if is_method:
         expected = expected[1:]
-        # A class method is bound to its class already.
+        # A class method is already bound to its class.
         actual = actual if isinstance(getattr(function, "__self__", None), type) else actual[1:]
     if expected != actual:
         differences.append(f"{where}: stub {expected}, run time {actual}")
 
 
 def compare_constructor(where, node, cls):
-    """Of a C type, whose docstring has the signature."""
+    """Compares the constructor of a C type, whose docstring has the signature."""
     expected = list(stub_parameters(node))[1:]
     actual = [(p.name, p.kind, p.default) for p in inspect.signature(cls).parameters.values()]
     if expected != actual:
@@ -93,7 +94,7 @@ def compare_constructor(where, node, cls):
 def has_attribute(cls, name):
     if cls in OWN:
         return hasattr(cls, name) or hasattr(EXAMPLES.get(cls.__name__), name)
-    # A class in Python may set it in any method.
+    # Any method of a class in Python may set the attribute.
     return hasattr(cls, name) or name in getattr(cls, "__dataclass_fields__", ()) or \
         any(f"self.{name}" in inspect.getsource(base) for base in cls.__mro__ if base.__module__ == cls.__module__)
 
@@ -101,7 +102,7 @@ def has_attribute(cls, name):
 def compare_class(where, node, cls, classes):
     compared.add(cls)
     names = {}
-    for base in reversed(node.bases):  # of this module
+    for base in reversed(node.bases):  # base classes of the same module
         names |= declared(classes[base.id].body) if isinstance(base, ast.Name) and base.id in classes else {}
     names |= declared(node.body)
     if node.name in ABSTRACT:
@@ -120,7 +121,7 @@ def compare_class(where, node, cls, classes):
             compare_function(f"{where}.{name}", member, getattr(cls, name), is_method=True)
     inherited = {name for base in cls.__mro__ if base.__module__.partition(".")[0] not in ("test_driver", "_test_driver")
                  for name in vars(base)}
-    for base in node.bases:  # of another module, where they are compared
+    for base in node.bases:  # base classes of another module, which are compared there
         if isinstance(base, ast.Name) and base.id not in classes:
             inherited.update(dir(getattr(sys.modules[cls.__module__], base.id, object)))
     there = {*dir(cls), *getattr(cls, "__dataclass_fields__", ()), *getattr(EXAMPLES.get(cls.__name__), "__dict__", ())}

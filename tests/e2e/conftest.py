@@ -1,4 +1,4 @@
-"""Fixtures: start scripts, {name: path}, of fake machines and of real guests."""
+"""Fixtures for all tests of this directory: start scripts, {name: path}, of fake machines and of real guests."""
 
 import functools
 import subprocess
@@ -10,15 +10,16 @@ import harness  # noqa: E402
 
 
 class Guests:
-    """Start scripts, made once a worker. What guests consist of is built under a lock by make-vm itself, in a
-    cache, so that workers do not get in each other's way."""
+    """Makes start scripts of real guests, each once in a worker of pytest-xdist. make-vm builds kernels and file
+    systems in a cache, under a lock, so that workers do not disturb each other."""
 
     def __init__(self, directory):
         self.directory = directory
         self.make = functools.cache(self._make)
 
     def _make(self, flavour, name, node, vlans, hosts=()):
-        out = "-".join([f"{self.directory}/{flavour}", str(node), *map(str, vlans)])  # scripts of one name differ
+        # A directory for each combination, since start scripts of the same name may differ.
+        out = "-".join([f"{self.directory}/{flavour}", str(node), *map(str, vlans)])
         command = [harness.ROOT / "tests/guests/make-vm", "--node", str(node), "--out", out]
         command += [word for vlan in vlans for word in ("--vlan", str(vlan))]
         command += [word for host in hosts for word in ("--host", host)]
@@ -32,7 +33,7 @@ class Guests:
         return self.make("systemd", name, node, tuple(vlans), tuple(hosts))
 
     def container(self, name, node=1, vlans=(), hosts=()):
-        """A container's, not a virtual machine's; `hosts` are NAME=ADDRESS."""
+        """The start script of a container. hosts: words NAME=ADDRESS."""
         if harness.obstacle_to_containers():
             pytest.skip(f"no containers can be started here: {harness.obstacle_to_containers()}")
         command = [harness.ROOT / "tests/guests/make-container", "--node", str(node), "--out", f"{self.directory}/containers"]
@@ -49,13 +50,13 @@ def guests(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def tiny(guests):
-    """Of one tiny guest."""
+    """{"machine": the start script of a tiny guest}."""
     return {"machine": guests.tiny()}
 
 
 @pytest.fixture(scope="session")
 def fakes(tmp_path_factory):
-    """A function from names to the start scripts of fake machines."""
+    """A function that takes names and returns {name: start script of a fake machine}."""
     directory = tmp_path_factory.mktemp("fakes")
 
     def scripts(*names):
@@ -70,13 +71,13 @@ def fakes(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def fake(fakes):
-    """Of one fake machine."""
+    """{"machine": the start script of a fake machine}."""
     return fakes("machine")
 
 
 @pytest.fixture(scope="session")
 def comma_locale(tmp_path_factory):
-    """The environment in which scripts can choose the locale de_DE.UTF-8, where numbers have commas."""
+    """The environment that a script needs to choose the locale de_DE.UTF-8, where numbers have commas."""
     directory = tmp_path_factory.mktemp("locales")
     try:
         subprocess.run(["localedef", "-i", "de_DE", "-f", "UTF-8", directory / "de_DE.UTF-8"], check=True)

@@ -1,18 +1,18 @@
-"""Runs the driver as users do, as a process, and looks at what it leaves behind.
+"""Runs the driver as a process, as users do, and checks that a run leaves nothing behind.
 
-    result = harness.run(script, vms)               to the end
-    with harness.Run(script, vms) as run:           with signals and so on while it runs
+    result = harness.run(script, vms)               a run to its end
+    with harness.Run(script, vms) as run:           a run that the test watches, signals and so on
         run.wait_for("booting"); run.signal(signal.SIGINT); result = run.finish()
-    with harness.Session(vms) as session:           many small tests on machines that were started once
+    with harness.Session(vms) as session:           many small tests with machines that are started once
         session("assert machine.succeed('echo a') == 'a\\n'")
 
-`vms` is {name: start script}. Each run has a directory of its own; the run-time directory is `tmp` in it and
-the output directory `out`. A run that takes too long is a failure, with the driver's output, and all that
-belongs to it is killed. After every run the following must be gone within 2 s:
+`vms` is {name: start script}. Each run has a directory of its own, with the run-time directory `tmp` and the output
+directory `out`. If a run takes too long, the test fails with the driver's output, and all processes of the run are
+killed. After every run the following must be gone within 2 s:
 
-- processes that have the run's mark in their environment, and orphans without one: they become children of
-  this process, which is a subreaper;
-- sockets, and directories of switches, below the run's directory.
+- processes with the run's mark in their environment, and orphans without the mark, which become children of this
+  process because it is a subreaper;
+- sockets, and directories of VLANs' switches, below the run's directory.
 """
 
 import ctypes
@@ -33,11 +33,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 DRIVER = Path(os.environ.get("NTD_DRIVER", ROOT / "build/nixos-test-driver")).resolve()
-IS_SANITIZED = bool(re.search(rb"__(asan|tsan)_init", DRIVER.read_bytes()))  # then it takes several times as long
+IS_SANITIZED = bool(re.search(rb"__(asan|tsan)_init", DRIVER.read_bytes()))  # such builds take several times as long
 SANDBOX = ROOT / "tests/guests/container/sandbox"
 MARK = "NTD_E2E"
 LEAVE_SECONDS = 2
-# What could change how the driver and its start scripts behave.
+# Names of variables that could change how the driver and its start scripts behave; runs do not inherit them.
 FOREIGN = re.compile(
     r"DISPLAY|WAYLAND_DISPLAY|LOGFILE|logLevel|XDG_RUNTIME_DIR|TEMP|TMP|PYTHON\w*|QEMU_\w+|TEST_VM_\w+|NIX_\w+|IN_NIX_SHELL"
     r"|\w*[sS]tartScripts|\w*Names|vlans|globalTimeout|testScript|FAKE_\w+|USE_TMPDIR|SHARED_DIR"
@@ -45,23 +45,23 @@ FOREIGN = re.compile(
 PR_SET_CHILD_SUBREAPER = 36
 
 ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-own_children = set()  # pids of what tests themselves started
+own_children = set()  # pids of processes that tests start themselves, which are no leftovers of a run
 
 
 @functools.cache
 def obstacle_to_containers():
-    """Why there can be none; "" where they can be."""
+    """Returns why containers cannot be started here, "" if they can."""
     if os.geteuid() != 0:
         return "they need root"
     tried = subprocess.run([SANDBOX, "systemd-nspawn", "--version"], capture_output=True, text=True)
     return tried.stderr.strip() if tried.returncode else ""
 
 
-# ---- processes and files that were left
+# ---- processes and files that a run has left
 
 
 def stat_of(pid):
-    """State and parent. Not every kernel has /proc/PID/task/TID/children."""
+    """Returns the state and the parent of a process. (Not every kernel has /proc/PID/task/TID/children.)"""
     try:
         state, parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:2]
         return state, int(parent)
@@ -78,7 +78,7 @@ def children_of(pid):
 
 
 def is_alive(pid):
-    """Whether it runs; a zombie that is ours to reap is reaped."""
+    """Whether a process runs. A zombie that is a child of this process is reaped."""
     state, parent = stat_of(pid)
     if state == "Z" and parent == os.getpid() and pid not in own_children:
         os.waitpid(pid, os.WNOHANG)
@@ -93,7 +93,7 @@ def has_mark(pid, mark):
 
 
 def left_processes(mark):
-    """{pid: command} of living processes."""
+    """Returns {pid: command} of the living processes of the run with this mark."""
     found = {pid for pid in processes() if has_mark(pid, mark) or stat_of(pid)[1] == os.getpid()}
     result = {}
     for pid in sorted(filter(is_alive, found - own_children - {os.getpid()})):
@@ -110,7 +110,7 @@ def left_files(directory):
 
 
 def wait_until(condition, seconds):
-    """The condition's first true value, or its last one."""
+    """Calls the condition until its value is true or the time is over, and returns its last value."""
     end = time.monotonic() + seconds
     while not (value := condition()) and time.monotonic() < end:
         time.sleep(0.01)
@@ -121,13 +121,14 @@ def wait_until(condition, seconds):
 
 
 def plain(text):
-    """Without the terminal's escape sequences for colours."""
+    """Returns the text without the escape sequences for colours."""
     return re.sub(r"\x1b\[\d*m", "", text)
 
 
 class Result:
-    """How a run ended: `status` as a shell shows it, `out` and `err`; `log` is `err` without colours, `lines` are
-    those which the script itself printed."""
+    """The end of a run. `status`: the exit status as a shell shows it. `out`, `err`: standard output and standard
+    error. `log`: `err` without colours. `lines`: the lines of `out` that the script printed. `seconds`: the
+    duration."""
 
     def __init__(self, status, out, err, seconds):
         self.status = status if status >= 0 else 128 - status
@@ -138,13 +139,18 @@ class Result:
 
 
 class Run:
+    """A run of the driver, which begins with the `with` block."""
+
     def __init__(self, script, vms=None, *, vlans=(), options=(), env=None, seconds=60, global_timeout=300,
                  style="json", arguments=None, stdin=subprocess.DEVNULL, directory=None, ignore_interrupts=False,
                  driver=(DRIVER,), containers=None):
-        """`arguments` replaces the whole command line after the program, with {dir} for the run's directory;
-        `style` is json or options: how it is made otherwise. `seconds` is the most that the run may take. `driver`
-        is another program, with its first arguments. `containers` are {name: start script}; with any the driver has
-        mounts and a network of its own."""
+        """style: json (a configuration file) or options (the older command line), for machines, VLANs and the script.
+        arguments: a whole command line instead, where {dir} stands for the run's directory.
+        options: further words for the command line.
+        seconds: the longest time that the run may take.
+        directory: the run's directory, which is kept; default: a new one, which is removed.
+        driver: another program, with its first arguments.
+        containers: {name: start script}. With containers the driver gets mount and network namespaces of its own."""
         self.directory = Path(directory or tempfile.mkdtemp(prefix="e2e-")).resolve()
         self.own_directory = not directory
         self.containers = containers or {}
@@ -189,7 +195,7 @@ class Run:
         with open(self.directory / "stdout", "wb") as out, open(self.directory / "stderr", "wb") as err:
             self.process = subprocess.Popen(
                 [*self.driver, *self.arguments], env=self.env, cwd=self.directory, stdin=self.stdin, stdout=out, stderr=err,
-                preexec_fn=lambda: signal.signal(signal.SIGINT, self.interrupts))  # which may be ignored here
+                preexec_fn=lambda: signal.signal(signal.SIGINT, self.interrupts))  # it may be ignored here
         own_children.add(self.process.pid)
         return self
 
@@ -215,12 +221,12 @@ class Run:
         return (self.directory / "stderr").read_text(errors="replace")
 
     def show(self):
-        """For the report of a failed test."""
+        """Prints the command line and the output for the report of a failed test."""
         print(f"--- {' '.join(map(str, self.process.args))}\n--- exit status {self.process.poll()}")
         print(f"--- standard output\n{self.out[-20_000:]}\n--- standard error\n{self.err[-20_000:]}")
 
     def kill(self):
-        """All that belongs to the run, by process id."""
+        """Kills all processes of the run, by process id."""
         for _ in range(20):
             left = {self.process.pid: ""} if self.process.poll() is None else left_processes(self.mark)
             if not left:
@@ -233,13 +239,14 @@ class Run:
             wait_until(lambda: self.process.poll() is not None and not any(map(is_alive, left)), 1)
 
     def fail(self, what):
-        raise AssertionError(what)  # the output follows from __exit__
+        raise AssertionError(what)  # __exit__() then prints the output
 
     def signal(self, number):
         os.kill(self.process.pid, number)
 
     def wait_for(self, pattern, seconds=60):
-        """Until the log, without colours, or the standard output matches the regular expression."""
+        """Waits until the standard output, or the log without colours, matches the regular expression. Returns the
+        match."""
         regex = re.compile(pattern, re.M)
 
         def found():
@@ -253,7 +260,8 @@ class Run:
         return match
 
     def finish(self, seconds=None, leaves_nothing=True):
-        """Waits for the end and checks that nothing is left. `seconds` from now on; default: what the run has."""
+        """Waits for the end of the run, checks that nothing is left, and returns the Result. seconds: the limit from
+        now on; default: the rest of the run's time."""
         limit = self.began + self.seconds - time.monotonic() if seconds is None else seconds
         try:
             self.process.wait(max(limit, 0.1))
@@ -271,7 +279,7 @@ class Run:
 
 
 def run(script, vms=None, *, status=0, **named):
-    """A whole run, which must end with this exit status (None: any)."""
+    """Does a whole run, which must end with this exit status (None: any), and returns its Result."""
     with Run(script, vms, **named) as running:
         result = running.finish()
         if status is not None and result.status != status:
@@ -279,10 +287,10 @@ def run(script, vms=None, *, status=0, **named):
         return result
 
 
-# ---- what scripts use
+# ---- definitions for scripts
 
-# Definitions for scripts: the descendants of a process; the process id of QEMU itself (machine.pid is that of /bin/sh
-# where this does not replace itself by its only command); what a process holds.
+# Functions that tests put before a script. qemu() is needed where /bin/sh does not replace itself by its only command:
+# there machine.pid is the shell.
 PROCESSES = '''
 import os, time
 
@@ -305,13 +313,13 @@ def qemu(machine):
     return pid
 
 def held():
-    """What this process has open, how many processes there are below it, and its threads."""
+    """The kinds of files that the driver has open, the number of its descendants, and the number of its threads."""
     links = [f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd")]
     kinds = sorted(os.readlink(link).split(":")[0] for link in links if os.path.lexists(link))
     return kinds, len(below(os.getpid())), len(os.listdir("/proc/self/task"))
 
 def assert_held_again(before):
-    """Within 2 s: a process that has ended is seen until its parent has heard of it."""
+    """Waits up to 2 s until held() is as before, since a process that has ended exists until its parent reaps it."""
     end = time.monotonic() + 2
     while held() != before:
         assert time.monotonic() < end, (before, held())
@@ -321,7 +329,7 @@ def assert_held_again(before):
 
 ERROR_OF = '''
 def error_of(function, *arguments, **named):
-    """The exception that the call raises, as "Type: text"."""
+    """Returns the exception that the call raises, as "Type: text"."""
     try:
         function(*arguments, **named)
     except Exception as error:
@@ -355,10 +363,11 @@ serve()
 
 
 class Session(Run):
-    """A driver whose script executes the code that is given to a call, in a copy of the script's globals."""
+    """A run whose script executes code on demand: session(code) has the script execute the code in a copy of its
+    globals."""
 
     def __init__(self, vms, first="", **named):
-        """`first`: code of the script itself, for all calls."""
+        """first: code that the script executes at its beginning, such as definitions for all calls."""
         named = {"seconds": 600, "global_timeout": 600, **named}
         super().__init__(textwrap.dedent(first) + SERVER, vms, **named)
         path = self.directory / "session"
@@ -381,8 +390,9 @@ class Session(Run):
         return self
 
     def __call__(self, code, seconds=60, **values):
-        """Executes it; the value of `result` there. The values become names there. What it raises is an
-        AssertionError here."""
+        """Executes the code and returns the value that it gives to `result`. values: names for the code and their
+        values. seconds: the limit, after which the driver is killed. AssertionError, with the traceback, for an
+        exception in the code."""
         __tracebackhide__ = True
         if not self.stream:
             raise AssertionError("the driver of this session is gone")

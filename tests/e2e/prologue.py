@@ -1,4 +1,4 @@
-# Declares what every script has, for type checkers: it is put before a script, and never run.
+# Declares the globals of every script for type checkers: test_python_package.py puts it before a script for mypy.
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any, Callable, List, Optional

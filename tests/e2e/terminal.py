@@ -1,4 +1,4 @@
-"""A terminal, of tmux', that runs the driver."""
+"""Runs the driver in a terminal, which tmux emulates."""
 
 import os
 import shlex
@@ -11,14 +11,15 @@ import harness
 
 
 class Terminal:
-    """`screen` is what it shows, with what was scrolled away; `status` is the file with the exit status."""
+    """A terminal that runs the driver of a harness.Run. `screen`: the text on the screen, with the lines that have
+    scrolled away. `status`: the path of a file that has the driver's exit status after its end."""
 
     def __init__(self, run):
         self.run, self.name = run, f"e2e-{uuid.uuid4().hex}"
         self.status = run.directory / "status"
         wrapper = run.directory / "wrapper"
         variables = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in run.env.items())
-        # A shell that handles SIGINT waits for what it runs, and what it runs does not ignore it.
+        # With a trap for SIGINT, the shell survives Ctrl-C, and the driver does not inherit SIGINT as ignored.
         wrapper.write_text(f"#!/bin/bash\ntrap : INT\n{variables}cd {run.directory}\n"
                            f"{shlex.join(map(str, [*run.driver, *run.arguments]))}\necho $? > {self.status}.new\n"
                            f"mv {self.status}.new {self.status}\nsleep 1000\n")
@@ -53,10 +54,11 @@ class Terminal:
         return self.tmux("capture-pane", "-p", "-S", "-1000")
 
     def wait_for(self, text, seconds=60):
+        """Waits until the screen has the text."""
         assert harness.wait_until(lambda: text in self.screen, seconds), f"{text!r} did not appear:\n{self.screen}"
 
     def signal(self, number):
-        """To the driver."""
+        """Sends the driver a signal."""
         driver, = harness.children_of(int(self.tmux("display-message", "-p", "#{pane_pid}")))
         os.kill(driver, number)
 
@@ -66,16 +68,18 @@ class Terminal:
             self.press("Enter")
 
     def press(self, *keys):
+        """Presses keys, by tmux' names, such as C-c."""
         self.tmux("send-keys", *keys)
 
     def leave(self):
-        """Ctrl-D at a prompt until that has an effect, and the exit status: a key that comes while a prompt is drawn may be
-        lost."""
+        """Leaves a prompt by Ctrl-D and returns the exit status. The key is pressed until it has an effect, since
+        IPython loses keys that come while it draws its prompt."""
         harness.wait_until(lambda: self.press("C-d") or harness.wait_until(self.status.exists, 3), 60)
         return self.wait_for_end()
 
     def wait_for_end(self, seconds=60):
-        """The exit status. Nothing of the run is left then but this terminal."""
+        """Waits for the driver's end, checks that the run has left nothing but this terminal, and returns the exit
+        status."""
         assert harness.wait_until(self.status.exists, seconds), self.screen
         harness.wait_until(lambda: not harness.left_files(self.run.directory / "tmp") and not self.left(),
                            harness.LEAVE_SECONDS)
@@ -87,6 +91,6 @@ class Terminal:
                 if "wrapper" not in command and "sleep 1000" not in command}
 
     def assert_usable(self):
-        """After the end: what is typed is shown, and lines are lines."""
+        """Checks that the terminal shows typed text after the driver's end."""
         self.type("typed", enter=False)
         self.wait_for("typed", seconds=5)

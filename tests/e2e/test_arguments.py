@@ -1,4 +1,5 @@
-"""Arguments as scripts pass them: what upstream formats into a command may be anything that formats the same."""
+"""Arguments of machines' methods: where upstream formats an argument into a command, any object that formats the same
+works here, too."""
 
 import harness
 

@@ -1,4 +1,4 @@
-"""Assertions of scripts tell what they compared, and cost nothing where there are none."""
+"""Assertions of scripts show the compared values; a script without assertions pays nothing for that."""
 
 import inspect
 import linecache
@@ -15,7 +15,7 @@ from test_driver import assert_rewriting  # noqa: E402
 
 
 def failure(statement, before=""):
-    """The message of a script's assertion that fails, as the script can catch it."""
+    """Runs a script whose assertion fails and returns the message of the AssertionError."""
     lines = "".join(f"    {line}\n" for line in statement.splitlines())
     result = harness.run(f"{before}\ntry:\n{lines}except AssertionError as error:\n    print(error)\n")
     return "\n".join(result.lines)
@@ -185,7 +185,7 @@ def test_a_subtest_tells_it():
 
 
 def test_in_an_interactive_session():
-    """test_script() runs the same code."""
+    """At a prompt, test_script() shows the same messages as a run does."""
     with harness.Run("value = 1\nassert value == 2\n", options=["-I"], stdin=harness.subprocess.PIPE) as run:
         run.process.stdin.write(b"test_script()\n")
         run.process.stdin.close()
@@ -221,7 +221,8 @@ OTHERS = "if True:\n    assert filler\nelse:\n    pass\n@staticmethod\ndef f():\
 
 
 def run_long(script):
-    """The names that the script defines, or the lines of the exception that comes out of it."""
+    """Compiles and executes a long script. Returns the names that the script defines, or the line numbers in the
+    traceback of its exception."""
     linecache.cache["<long>"] = len(script), None, script.splitlines(True), "<long>"
     names, parts = {}, assert_rewriting.compile_script(script, "<long>")
     try:
@@ -233,7 +234,7 @@ def run_long(script):
 
 
 def test_a_long_script_is_rewritten_where_it_has_assertions(monkeypatch):
-    """No other line takes the way through a tree; all is where it was."""
+    """The other lines are compiled directly; all line numbers stay right."""
     trees = []
 
     def compiling(source, filename, mode, flags=0, **named):

@@ -1,4 +1,4 @@
-"""`t`, the assertions of unittest in scripts, and what it must not cost those that do not use it."""
+"""The script's global `t`, the assertions of unittest; a script that does not use `t` must not pay for it."""
 
 import pytest
 

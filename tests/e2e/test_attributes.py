@@ -1,4 +1,4 @@
-"""What scripts read and write on machines beside calling their methods; and methods that only some scripts use."""
+"""Attributes of machines that scripts read and set, and methods that few scripts use."""
 
 import pytest
 
@@ -34,7 +34,7 @@ def test_attributes_of_a_machine_that_is_down(fake):
 
 
 def test_directories_can_be_set(fake, tmp_path):
-    """As tests of installers do: one machine takes over the other's disks."""
+    """Tests of installers set them so that one machine takes over the disks of another."""
     harness.run("""
         from pathlib import Path
         machine.state_dir = BASE + "/state"
@@ -147,7 +147,8 @@ def test_paths_can_be_set_before_a_start(fake, tmp_path):
 
 
 def test_connected_can_be_set(fake):
-    """A script that has met the root shell by itself; and one that knows that it has to be met again."""
+    """A script may read the root shell's greeting itself and then set `connected`. After crash() the attribute cannot
+    be set."""
     result = harness.run("""
         machine.start()
         machine.connected = True
@@ -310,7 +311,7 @@ def test_use_after_release(fake):
 
 
 def test_older_names_of_methods(fake, tmp_path):
-    """copy_from_vm() warns those who ask for such warnings; the file is not there in a fake."""
+    """copy_from_vm() gives a DeprecationWarning. The file is missing in a fake machine."""
     harness.run("""
         try:
             with machine._managed_screenshot():
@@ -388,7 +389,7 @@ def test_raw_bytes_of_the_monitor(session):
 
 
 def test_wait_for_monitor_prompt_waits(session):
-    """For the answer to what a thread sends later."""
+    """It waits for the answer to a command that another thread sends later."""
     session(r"""
         import threading
         timer = threading.Timer(0.5, machine.monitor.send, [b"info name\n"])
@@ -461,7 +462,7 @@ def test_lines_of_the_console_in_the_log(session):
 
 
 def test_the_text_of_a_tty_goes_to_the_journal(session):
-    """The guest has no journal: a stand-in for systemd-cat keeps what it is given."""
+    """The guest has no journal; a stand-in for systemd-cat writes its input to a file."""
     session(r"""
         machine.succeed("mkdir -p /root/bin; printf '#!/bin/sh\\ncat > /tmp/journal\\n' > /usr/bin/systemd-cat; chmod +x /usr/bin/systemd-cat")
         machine.succeed("printf 'on-the-screen' > /dev/tty1")
@@ -489,7 +490,7 @@ def test_the_pixels_of_the_screen(session):
 
 
 def test_the_root_is_switched(session):
-    """A stand-in for systemctl begins a new root shell, as the booted system does."""
+    """A stand-in for systemctl starts a new root shell, as a system does when it leaves its initrd."""
     session("""
         import shlex
         machine.succeed(f"printf %s {shlex.quote(systemctl)} > /usr/bin/systemctl; chmod +x /usr/bin/systemctl")

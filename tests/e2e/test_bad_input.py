@@ -2,7 +2,7 @@
 
 import harness
 
-# {method: {parameter: values that it must refuse}}, with arguments that are fine.
+# {method: (arguments that are accepted, {parameter: values that must be refused})}
 WRONG = {
     "execute": ({"command": "true"}, {"command": (5, None, b"x"), "timeout": (True, "five", "5 m", "", "m", [])}),
     "succeed": ({}, {"timeout": (True, False, "x")}),
@@ -37,7 +37,7 @@ WRONG = {
     "nested": ({"msg": "x"}, {"msg": (5,)}),
 }
 
-# What is not a valid regular expression.
+# Values that are no valid regular expression.
 PATTERNS = {
     "wait_for_console_text": ({}, "regex"),
     "wait_for_text": ({}, "regex"),
@@ -87,7 +87,7 @@ def test_invalid_regular_expressions(fake):
 
 
 def test_a_nul_ends_no_text_in_silence(fake):
-    r"""What would be cut is refused; what people read has it as \0."""
+    r"""A NUL in an argument that would be cut there is refused; in texts for people the log shows it as \0."""
     result = harness.run(harness.ERROR_OF + r"""
 machine.start()
 monitor = "human-monitor-command"
@@ -138,7 +138,7 @@ def test_unknown_and_missing_arguments(fake):
 
 
 def test_the_warning_of_bare_numbers(fake):
-    """Once a method, however often it is called; none for timedelta and None."""
+    """Each method warns once, however often it is called; timedelta and None give no warning."""
     result = harness.run("""
         from datetime import timedelta
         machine.execute("true", timeout=timedelta(seconds=5))
@@ -185,7 +185,7 @@ def test_scripts_decide_about_the_warning(fake):
 
 
 def test_the_module_of_durations():
-    """Frameworks import it for their own methods."""
+    """Frameworks import the module for methods of their own."""
     harness.run("""
         import datetime as dt
         from test_driver.duration import Duration, as_seconds, as_timedelta

@@ -1,4 +1,4 @@
-"""Methods call each other as upstream's do: whatever a script puts in the place of one is used by the others."""
+"""Methods call each other as upstream's do: if a script replaces a method, the other methods call the replacement."""
 
 import ast
 import re
@@ -7,7 +7,7 @@ import pytest
 
 import harness
 
-# {what is replaced: (what it returns, what must call it)}. A machine that is connected.
+# {replaced method: (its return value, calls that must use it)}, for a connected machine.
 CALLS = {
     "execute": ('(0, "No jobs ActiveState=active")', [
         "succeed('true')", "wait_until_succeeds('true')", "wait_for_file('/x')", "wait_for_open_port(80)",
@@ -83,7 +83,7 @@ def test_nothing_is_called_in_python_while_nothing_is_replaced(fake):
 
 
 def test_life(fake):
-    """Starts and ends, with what they say."""
+    """Methods that start and end a machine, and their lines in the log."""
     result = harness.run("""
         from unittest.mock import patch
 
@@ -130,7 +130,7 @@ def test_life(fake):
 
 
 def test_the_log(fake):
-    """Machines log by the methods of their log, which are replaced as well."""
+    """Machines call the methods of their log, which a script may replace, too."""
     result = harness.run(harness.ERROR_OF + """
 from unittest.mock import patch
 machine.connect()
@@ -195,7 +195,7 @@ assert calls == [(("echo a",), {"timeout": 5}), ((user,), {}), (("test -e /",), 
 
 
 def test_what_is_ours_stays_in_c(fake):
-    """Unless something is replaced, and again when mocks have been taken away."""
+    """Methods run in C as long as nothing is replaced, and again once mocks have been removed."""
     harness.run("""
         import sys
         from unittest.mock import patch
@@ -251,7 +251,7 @@ def test_the_driver(fake, fakes):
 
 
 def test_copies_and_pictures(fake, tmp_path):
-    """What the replaced methods get to do is used."""
+    """Replacements get the commands that copy files and take pictures, and their results are used."""
     harness.run("""
 import subprocess
 from pathlib import Path
@@ -330,7 +330,7 @@ def test_the_table_is_what_the_methods_in_python_do():
 
 
 def test_units_by_replaced_commands(fake):
-    """What is replaced decides; an answer without the state is none."""
+    """The replacement's answer decides; an answer without the state counts as no answer."""
     harness.run(harness.ERROR_OF + """
 from unittest.mock import patch
 

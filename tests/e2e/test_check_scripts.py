@@ -1,4 +1,4 @@
-"""The scripts of the flake's checks (tests/nixos), on real machines with Debian or Ubuntu in the place of NixOS."""
+"""The scripts of the flake's checks (tests/nixos), on real guests with Debian or Ubuntu instead of NixOS."""
 
 import json
 import os

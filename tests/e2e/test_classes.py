@@ -1,4 +1,4 @@
-"""The classes as other test frameworks build on them: machines, start commands, networks made by scripts."""
+"""The classes, used as by other test frameworks: scripts make and subclass machines, start commands and networks."""
 
 import harness
 
@@ -7,7 +7,7 @@ import harness
 
 
 def test_a_subclass_of_the_machine_as_frameworks_write_it(fake, fakes):
-    """An __init__ of its own, the start command replaced after super().__init__()."""
+    """The subclass has its own __init__() and replaces the start command after super().__init__()."""
     harness.run("""
         from test_driver.logger import AbstractLogger
         from test_driver.machine import BaseMachine, QemuMachine, QemuStartCommand
@@ -56,7 +56,7 @@ def test_a_subclass_of_the_machine_as_frameworks_write_it(fake, fakes):
 
 
 def test_how_machines_can_be_made(fake, tmp_path):
-    """Positional and keyword arguments of every generation; the name from the command."""
+    """The class takes positional and keyword arguments of every generation; the name comes from the command."""
     harness.run("""
         from pathlib import Path
         from test_driver.machine import NixStartScript, StartCommand
@@ -81,7 +81,7 @@ def test_how_machines_can_be_made(fake, tmp_path):
 
 
 def test_commands_of_a_subclass(fake):
-    """Methods that run commands run them by the execute() of the subclass, as a machine that is reached otherwise has."""
+    """Methods run commands by the subclass' execute(), which a framework may need to reach its guests."""
     harness.run("""
         from test_driver.errors import RequestedAssertionFailed
 
@@ -170,7 +170,7 @@ def test_wrong_arguments_of_a_machine(fake):
 
 
 def test_start_commands_are_honoured(fake):
-    """What a script assigns to _cmd, or overrides, is what is started; and again at each start."""
+    """Each start uses what the script has assigned to _cmd or overridden."""
     harness.run("""
         from test_driver.machine import QemuStartCommand
         machine.start_command._cmd = "A='b c' " + machine.start_command._cmd
@@ -263,17 +263,17 @@ def test_a_start_command_can_be_run_by_the_script(fake):
 
 
 def test_the_command_line_has_nothing_before_the_script(tiny):
-    """What replaces the shell is added only when the line is run: scripts edit and compare the line."""
+    """`exec` is added only when the line is run, because scripts edit and compare the line."""
     harness.run("""
         line = machine.start_command.cmd("/m", "/q", "/s")
         assert line.startswith(machine.start_command._cmd + " -qmp "), line
         machine.start()
-        assert "qemu-system" in os.readlink(f"/proc/{machine.pid}/exe")  # no shell has stayed
+        assert "qemu-system" in os.readlink(f"/proc/{machine.pid}/exe")  # QEMU has replaced the shell
     """, tiny)
 
 
 def test_the_vsock_device_of_a_machine(fake, fakes, tmp_path):
-    """Its sockets are the script's; a start command made for older drivers does without."""
+    """The script chooses the device's sockets; a start command made for older drivers gets no device."""
     harness.run("""
         from test_driver.machine import QemuStartCommand
 

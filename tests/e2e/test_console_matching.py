@@ -1,4 +1,4 @@
-"""wait_for_console_text(): what matches, what is used up by a match, and what is said when nothing did."""
+"""wait_for_console_text(): what matches, which lines a match uses up, and the error when nothing matches."""
 
 import pytest
 
@@ -35,7 +35,7 @@ def session(fake):
         yield running
 
 
-# ---- what matches
+# ---- matches
 
 LINE = "[    2.948528] scsi host0: ahci"
 
@@ -86,7 +86,8 @@ def test_what_does_not(session, text, regex):
 
 
 def test_a_text_in_pieces(session):
-    """Across reads: in the middle of a word and of a character; pauses shorter and longer than what makes a prompt."""
+    """The pieces end within a word and within a character, with pauses shorter and longer than those after which an
+    unfinished line counts as a prompt."""
     session(r"""
         start_afresh()
         machine.succeed("(for part in 'Wel' 'co' 'm\\303' '\\244 ho' 'me\\n'; do printf \"$part\" >&2; sleep 0.05; done) > /dev/null &")
@@ -97,7 +98,7 @@ def test_a_text_in_pieces(session):
 
 
 def test_an_unfinished_line_does_not_match_early(session):
-    """While it is being written, its end so far is not its end."""
+    """While a line is being written, `$` does not match at its present end."""
     session(r"""
         start_afresh()
         machine.succeed("(for i in $(seq 60); do printf x >&2; sleep 0.01; done; echo >&2) > /dev/null &")
@@ -119,7 +120,7 @@ def test_compiled_patterns_and_wrong_ones(session):
     """)
 
 
-# ---- what is used up
+# ---- lines that a match uses up
 
 
 def test_a_match_uses_up_its_line_and_all_before(session):
@@ -183,7 +184,7 @@ def test_the_log_of_the_console_has_what_matched(session):
     """)
 
 
-# ---- what is said when nothing matched
+# ---- the error when nothing matches
 
 
 def test_near_misses(session):
@@ -229,7 +230,7 @@ def test_nothing_near(session):
 
 
 def test_a_silent_console(fake):
-    """Nothing at all, from a machine that does not boot."""
+    """The error shows all that a machine printed that does not boot."""
     result = harness.run("""
         machine.start()
         machine.wait_for_console_text("connecting")
@@ -246,7 +247,7 @@ def test_a_silent_console(fake):
 
 
 def test_a_flood_while_waiting(session):
-    """20 MB, of which nothing is lost; the end is found, and what precedes it is used up."""
+    """Nothing of 20 MB is lost; the wait finds the last line, which uses up all lines before."""
     session("""
         start_afresh()
         serial_stdout_off()
@@ -260,7 +261,7 @@ def test_a_flood_while_waiting(session):
 
 
 def test_a_flood_without_end_does_not_keep_a_wait(session):
-    """Nor one that comes faster than it can be searched."""
+    """A wait also ends in time when text arrives faster than it can be searched."""
     session("""
         start_afresh()
         serial_stdout_off()
@@ -280,14 +281,15 @@ def test_what_is_there_counts_without_time(session):
         serial_stdout_off()
         machine.succeed("seq 200000 >&2; echo it is there >&2")
         while not machine.get_console_log().endswith("\\nit is there"):
-            time.sleep(0.01)  # the end of it may still be on its way
+            time.sleep(0.01)  # the last line may still be on its way
         waits("^it is there$", 0)
         serial_stdout_on()
     """)
 
 
 def test_searching_stays_linear(session):
-    """Counted, not timed: however the text arrives in good pieces, each character is searched a few times."""
+    """Each character is searched a few times, in whatever large pieces the text arrives. The test counts characters and
+    measures no time."""
     session("""
         class Counting:
             pattern, searched = "never", 0
@@ -305,7 +307,7 @@ def test_searching_stays_linear(session):
 
 
 def test_a_match_may_span_what_is_kept(session):
-    """And no more than that."""
+    """A match may begin in earlier lines as far back as SPAN characters, and no farther."""
     session("""
         for lines, used in ((SPAN // 100 - 2, 1), (SPAN // 100 + 2, 0)):
             search = ConsoleSearch("begin(?:x*)end")
@@ -316,7 +318,7 @@ def test_a_match_may_span_what_is_kept(session):
     """)
 
 
-# ---- real ones
+# ---- consoles of real guests
 
 
 def test_a_real_console(tiny):

@@ -1,5 +1,5 @@
-"""Containers that do what they should not: by a start script that only says what systemd-nspawn says
-(tests/fake/run-fake-nspawn), whose commands run on this host.
+"""Containers that misbehave: their start script only sends systemd-nspawn's messages
+(tests/fake/run-fake-nspawn), and their commands run on this host.
 """
 
 import json
@@ -20,7 +20,7 @@ BOOTED = r"say=STATUS=Container\ running." + "\nX_NSPAWN_LEADER_PID={pid}", "say
 
 @pytest.fixture
 def box(tmp_path):
-    """A function from what the script does to {name: start script}."""
+    """A function that takes the actions of a start script and returns {name: start script}."""
 
     def script(*actions, name="box"):
         path = tmp_path / f"run-{name}-nspawn"
@@ -158,7 +158,7 @@ def test_long_run_time_directories(box, tmp_path):
 
 
 def test_without_descriptors_starts_and_commands_fail(box):
-    """At each of their steps, and nothing stays open."""
+    """Starts and commands fail at each of their steps, and leave no descriptor open."""
     result = harness.run(harness.PROCESSES + textwrap.dedent("""
         import resource
 
@@ -178,7 +178,7 @@ def test_without_descriptors_starts_and_commands_fail(box):
         assert with_descriptors(0, box.succeed, "echo a") is None
         assert "a\\n" in [with_descriptors(count, box.succeed, "echo a") for count in range(20)]
         assert held()[0] == before
-        for _ in range(3):  # a descriptor that another thread has for a moment hides a step
+        for _ in range(3):  # another thread's short-lived descriptor may hide a step
             box.process.kill()
             box.wait_for_shutdown()
             for count in range(50):
@@ -219,7 +219,7 @@ def test_a_journal_outside_of_the_root_directory_is_not_followed(box, tmp_path):
 
 
 def test_a_hung_end_is_not_waited_for_without_end(box, tmp_path):
-    """SIGTERM has no effect on it; killing it has."""
+    """A start script that ignores SIGTERM is killed."""
     path = tmp_path / "run-box-nspawn"
     path.write_text("#!/bin/sh\ntrap '' TERM\necho trapped\nPATH=/usr/bin:/bin\nwhile :; do sleep 0.2; done\n")
     path.chmod(0o755)
@@ -231,7 +231,8 @@ def test_a_hung_end_is_not_waited_for_without_end(box, tmp_path):
 
 
 def test_a_hung_end_does_not_outlast_the_limit_of_time_by_much(box, tmp_path):
-    """The machines are gone with the process, 30 s after the limit at the latest, and its status is that of the limit."""
+    """The machines and the driver are gone 30 s after the time limit at the latest; the exit status is that of the
+    limit."""
     path = tmp_path / "run-box-nspawn"
     path.write_text("#!/bin/sh\ntrap '' TERM\nPATH=/usr/bin:/bin\nwhile :; do sleep 0.2; done\n")
     path.chmod(0o755)
@@ -249,7 +250,7 @@ exec "$@"
 
 @pytest.mark.parametrize("in_build", [True, False])
 def test_a_nix_build_gets_what_systemd_nspawn_expects(box, in_build):
-    """Elsewhere the host is left alone."""
+    """Outside a Nix build the driver changes nothing of the host."""
     found = harness.run("""
         import re, subprocess
         def looks(path, pattern=""):
@@ -267,7 +268,7 @@ def test_a_nix_build_gets_what_systemd_nspawn_expects(box, in_build):
 
 
 def test_ssh_commands_are_those_of_each_machine(box, fakes):
-    """Machines of both kinds are sorted by name."""
+    """Virtual machines and containers are sorted together by name, and each has the right command."""
     result = harness.run("""
         dump_machine_ssh()
         assert a.ssh_backdoor_command().endswith('unix-export/a/ssh" bash')

@@ -1,4 +1,4 @@
-"""Real containers: systemd-nspawn with Debian's or Ubuntu's systemd in it."""
+"""Real containers: systemd-nspawn that runs Debian's or Ubuntu's systemd."""
 
 import os
 import re
@@ -11,7 +11,7 @@ import pytest
 
 @pytest.fixture(scope="module")
 def containers(guests):
-    """{name: start script} of two on one network."""
+    """{name: start script} of two containers on one network."""
     return {"left": guests.container("left", 1, [1], ["right=192.168.1.2"]),
             "right": guests.container("right", 2, [1], ["left=192.168.1.1"])}
 
@@ -27,7 +27,7 @@ def session(containers):
         yield session
 
 
-# ---- what scripts see
+# ---- methods of containers
 
 
 def test_a_container_is_a_machine(session):
@@ -69,7 +69,7 @@ def test_commands(session):
 
 
 def test_the_shell_is_found_in_the_container(left):
-    """Not on this host, where the links of the container mean something else."""
+    """bash is looked up inside the container: on this host the container's symbolic links lead elsewhere."""
     harness.run(r"""
         left.succeed("mkdir /root/new; mount -t tmpfs none /root/new; mkdir /root/new/upper /root/new/work; "
                      "mount -t overlay none -o lowerdir=/usr/bin,upperdir=/root/new/upper,workdir=/root/new/work /usr/bin")
@@ -107,7 +107,7 @@ def test_a_command_takes_no_longer_than_it_may(session):
         assert status == 124 and output.startswith("y\\ny\\n")
         assert time.monotonic() - began < 30
         left.succeed("pkill sleep || true")
-        # It is dead in the container, too, and what it had started.
+        # The command and its child processes are dead in the container, too.
         left.execute("sh -c 'sleep 2000; true'; true", timeout=1)
         assert left.execute("pgrep -f '[s]leep 2000'")[0] == 1
     """)
@@ -139,7 +139,7 @@ def test_standard_error_and_the_journal_are_the_console(session):
 
 
 def test_the_journal_is_shown_in_any_locale(left, comma_locale):
-    """As of a script that has called setlocale(): there numbers have commas."""
+    """The journal is also shown when a script has called setlocale() for a locale whose numbers have commas."""
     with harness.Run("""
         import locale
 
@@ -206,9 +206,9 @@ def test_a_container_starts_again(left):
         first = left.process
         assert first.poll() is None and left.process is first and first.stdout is None
         left.shutdown()
-        assert not left.is_up() and left.pid is left.process is None and first.poll() == 0  # gone when noted, as upstream
-        left.shutdown()  # it is off
-        assert left.succeed("cat /root/file") == "kept\\n"  # which starts it
+        assert not left.is_up() and left.pid is left.process is None and first.poll() == 0  # known to have ended, as upstream
+        left.shutdown()  # the container is off already
+        assert left.succeed("cat /root/file") == "kept\\n"  # starts the container
         left.execute("systemctl poweroff")
         left.wait_for_shutdown()
         left.start()
@@ -218,11 +218,11 @@ def test_a_container_starts_again(left):
     assert result.log.count("left: systemd-nspawn running (pid ") == 3
     assert result.log.count("left: waiting for the container to power off\n") == 2
     assert result.log.count("kill NspawnMachine (pid ") == 1
-    assert result.log.count("Journal started") == 3  # of each boot once
+    assert result.log.count("Journal started") == 3  # once for each boot
 
 
 def test_a_container_ends_whatever_is_under_way(left):
-    """Its system stops the commands for a moment, as its last processes, and kills them."""
+    """The container's systemd kills commands that still run as its last processes, after SIGSTOP."""
     result = harness.run("""
         import threading
 
@@ -238,7 +238,7 @@ def test_a_container_ends_whatever_is_under_way(left):
         left.wait_until_succeeds("pgrep sleep")
         left.shutdown()
         thread.join()
-        # So it does with the command that ends it.
+        # The command that powers the container off is killed the same way.
         left.succeed("echo 'systemctl() { command systemctl $@; sleep 1000; }' >> /etc/profile")
         left.shutdown()
         assert not left.booted
@@ -279,7 +279,7 @@ def test_a_container_that_cannot_power_off_says_so(left):
 
 
 def test_a_reboot_ends_a_container(left):
-    """By systemd-nspawn's option --keep-unit."""
+    """systemd-nspawn's option --keep-unit has that effect."""
     harness.run("""
         left.succeed("touch /run/mark")
         left.execute("systemctl reboot")
@@ -314,7 +314,7 @@ def test_a_container_that_ends_fails_what_is_under_way(left):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_interrupted_and_killed_drivers_leave_nothing(left, number):
-    """The network of the container is removed by its start script, which is given the time."""
+    """The start script removes the container's network, and gets the time for that."""
     with harness.Run('left.succeed("echo begun >&2; sleep 1000")', containers=left, vlans=[1], seconds=120) as run:
         run.wait_for("^left # begun")
         inside = ["nsenter", f"--mount=/proc/{run.pid}/ns/mnt", f"--net=/proc/{run.pid}/ns/net"]
@@ -374,7 +374,7 @@ def test_a_container_and_a_virtual_machine_reach_each_other(guests, tmp_path):
 
 
 def test_without_taps_containers_are_alone(containers):
-    """As in a Nix build without /dev/net."""
+    """A container without a TAP device, as in a Nix build without /dev/net, has no network."""
     hide = ("/bin/sh", "-c", 'mount -t tmpfs none /dev/net; exec "$@"', "sh", harness.DRIVER)
     result = harness.run("""
         start_all()

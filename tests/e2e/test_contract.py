@@ -12,7 +12,7 @@ A file begins with comments for this module:
     # options: WORD...       for the command line
     # status: N              how the run ends (0)
     # timeout: SECONDS       the global one (300)
-    # needs: WORD...         what not every generation of the contract has: names of globals, or of machines'
+    # needs: WORD...         names that not every generation of the contract has: globals, or machines'
                              attributes (.name); another driver without them skips the file
     # ours: WHY              only this driver does it; others skip the file
 
@@ -53,7 +53,7 @@ class Script:
         self.status, self.timeout = int(header.get("status", 0)), int(header.get("timeout", 300))
 
     def start_scripts(self, guests, fakes):
-        """Start scripts, {name: path}."""
+        """Makes the start scripts of the file's machines; returns {name: path}."""
         result = {}
         for node, word in enumerate(self.vms, 1):
             name, flavour = word.split("=")
@@ -64,7 +64,8 @@ class Script:
         return result
 
     def check_log(self, log):
-        """Raises AssertionError for the first expected line that is not there, or forbidden line that is."""
+        """Raises AssertionError for the first expected line that is missing or the first forbidden line that is
+        present."""
         place, forbidden = 0, []
         for sign, text in [*re.findall(r"^\s*#([:!]) (.*)$", self.text, re.M), (":", None)]:
             if sign == "!":
@@ -88,18 +89,18 @@ def pattern(text):
 
 @functools.cache
 def takes_config():
-    """Whether the other driver is of a generation that is configured by a file."""
+    """Whether the other driver belongs to a generation that takes a configuration file."""
     asked = subprocess.run([*PEER, "--help"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     return "--config" in asked.stdout
 
 
 def run(text, vms, **named):
-    """Under the driver in question."""
+    """Runs a script under the driver that is tested, this one or PEER."""
     if not PEER:
         return harness.run(text, vms, **named)
     status, options = named.pop("status"), named.pop("options")
     if not takes_config():
-        # The names of machines are those in the names of their start scripts.
+        # These generations take machines' names from the names of the start scripts.
         lists = {"--start-scripts": vms.values(), "--vlans": named["vlans"], "--global-timeout": [named["global_timeout"]]}
         words = [word for option, values in lists.items() for word in (option, *values)]
         named["arguments"] = ["{dir}/script.py", *words, "-o", "{dir}/out", *options]

@@ -1,4 +1,4 @@
-"""What a guest prints commands no terminal: only colours pass, and only to one."""
+"""Control sequences that a guest prints do not reach the terminal; only colours pass, and only if it is a terminal."""
 
 import re
 import sys
@@ -7,7 +7,7 @@ import harness
 from test_repl import piped
 
 EVIL = "\033]52;c;cm0gLXJmIC8=\a\033[2J\033c\x9b2K\033[31mred\033[?1049h text\r"
-PRINT = ascii(f"printf '{EVIL}'")  # the command has it all, too
+PRINT = ascii(f"printf '{EVIL}'")  # the log shows the command, with the sequences, too
 SCRIPT = rf"""
     machine.execute({PRINT} + " >&2; echo >&2")
     machine.wait_for_console_text("text")
@@ -34,14 +34,14 @@ def test_the_log(fake):
     assert re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", OWN_COLOURS.sub("", result.err)) is None
     message, = result.lines
     assert "output:\\n    red text" in message and "\\x1b" not in message and "\\r" not in message
-    assert EVIL.encode() in raw  # every byte
+    assert EVIL.encode() in raw  # the raw console log has every byte
 
 
 def test_a_terminal_gets_colours(fake):
     result = harness.run(SCRIPT, fake, driver=IN_A_TERMINAL, status=1)
     assert "\x1b[31mred text" in result.out
     assert re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", re.sub(r"\x1b\[[\d;]*m", "", result.out)) is None
-    # They end with the line, in the middle of a message, too.
+    # Colours are reset at the end of each line, also within a message of several lines.
     assert "\x1b[31mone\x1b[0m\ntwo\n" in result.out
 
 

@@ -25,7 +25,7 @@ STOPS = """
 
 
 class Client:
-    """Who answers the n-th breakpoint of a run, as telnet would."""
+    """A client, like telnet, of the debugger at the n-th breakpoint of a run."""
 
     def __init__(self, run, n=1):
         found = run.wait_for(f"(?s:(?:.*?session open at 127.0.0.1:(\\d+), waiting){{{n}}})")
@@ -37,7 +37,8 @@ class Client:
         return self
 
     def behind_the_call(self, text):
-        """From Python 3.13 on, pdb stops in the line of the breakpoint, before on the next."""
+        """Returns the text of the debugger at the line after the call of breakpoint(). From Python 3.13 on, pdb stops
+        in the line of the call itself."""
         return self("next") if "-> debug.breakpoint(" in text else text
 
     def __exit__(self, *_):
@@ -45,7 +46,7 @@ class Client:
         self.socket.close()
 
     def answer(self):
-        """What the debugger says up to its prompt, or to the end of the connection."""
+        """Returns the debugger's output up to its prompt, or to the end of the connection."""
         text = ""
         while not text.endswith("(Pdb) ") and (character := self.replies.read(1)):
             text += character
@@ -109,7 +110,7 @@ def test_the_attach_program_finds_the_sandbox():
         variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
         shell, = [variable for variable in variables if variable.startswith(b"bashInteractive=")]
         assert shell.endswith(b"/bash")
-        assert os.getsid(pid) != os.getsid(run.pid)  # a Ctrl-C in the driver's terminal does not reach it
+        assert os.getsid(pid) != os.getsid(run.pid)  # Ctrl-C at the driver's terminal does not reach the process
         with Client(run) as client:
             client("continue")
         assert run.finish().status == 0
@@ -144,7 +145,7 @@ def test_a_client_that_vanishes_while_the_script_runs():
             client.socket.sendall(b"continue\n")
         run.process.stdin.write(b"x" * 10 + b"\n")
         run.process.stdin.close()
-        with Client(run, 2) as client:  # the second breakpoint has a debugger of its own
+        with Client(run, 2) as client:  # the second breakpoint starts another debugger
             client("continue")
         assert run.finish().lines == ["end"]
 
@@ -160,7 +161,7 @@ def test_breakpoints_of_pdb_keep_the_connection():
         client("break 4, n == 2")
         assert "-> square = n * n" in client("continue")
         assert client("p n") == "2\r\n"
-        assert "print(\"end\")" in client.behind_the_call(client("continue"))  # debug.breakpoint() again
+        assert "print(\"end\")" in client.behind_the_call(client("continue"))  # the next call of debug.breakpoint()
         assert "Deleted breakpoint" in client("clear 1")
         assert client("continue") == ""
         result = run.finish()
@@ -220,7 +221,7 @@ def test_machines_are_there_while_the_debugger_is(fake):
         assert run.finish().status == 1
 
 
-# ---- the end while it waits or talks
+# ---- the end of the run while the debugger waits for a client or has one
 
 
 @pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, 137)])

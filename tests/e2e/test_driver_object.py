@@ -1,4 +1,4 @@
-"""The object `driver`, and drivers that scripts make."""
+"""The script's global `driver`, and Driver objects that scripts make."""
 
 import json
 
@@ -8,7 +8,7 @@ import harness
 
 MACHINE = '''
 def machine_like(name, calls):
-    """Something else that has the methods of a machine."""
+    """An object of another class with the methods of a machine."""
     class Other:
         def start(self): calls.append("start")
         def wait_for_shutdown(self): calls.append("wait")
@@ -21,7 +21,7 @@ def machine_like(name, calls):
 '''
 
 
-# ---- the run's
+# ---- the run's own driver
 
 
 def test_its_attributes(fake):
@@ -71,7 +71,8 @@ def test_polling_conditions_can_be_checked_at_will():
 
 
 def test_machines_that_are_appended_are_the_drivers(fake):
-    """Made by the script, of a subclass that starts otherwise, or with nothing but the methods."""
+    """The appended object may be a machine that the script has made, an instance of a subclass with its own start(), or
+    an object with only the methods of a machine."""
     result = harness.run(MACHINE + """
 calls = []
 
@@ -96,7 +97,7 @@ for one in machines[:3]:
     one.succeed("true")
     one.execute("poweroff", check_return=False, check_output=False)
 join_all()
-assert not driver.race_timer.is_alive()  # nobody waits for them any more
+assert not driver.race_timer.is_alive()  # join_all() has ended the time limit
 assert calls[2:] == ["special start", "special wait", "wait"] and not created.booted and not special.booted
 print("pids", created.pid)
 created.start()
@@ -107,7 +108,8 @@ created.connect()
 
 
 def test_what_is_put_into_one_list_of_machines_is_in_the_others(fake):
-    """Drivers of 2026 have a list a kind, which scripts append to; older ones one of all."""
+    """Upstream's drivers of 2026 have a list for each kind of machine, older ones a single list; scripts append to each
+    of them."""
     harness.run("""
         script = machine.start_command._cmd
         first, other, third = (create_machine(script, name=name) for name in ("first", "other", "third"))
@@ -197,7 +199,8 @@ def test_the_limit_of_time_can_be_lifted_and_set_again(fake):
 
 
 def test_terminate_test(fake):
-    """As at the limit of time: status 143, from any thread, and no handler of the script gets in between."""
+    """driver.terminate_test(), from any thread, ends the run as the time limit does, with status 143, whatever
+    exceptions the script catches."""
     for call in "driver.terminate_test()", "threading.Thread(target=driver.terminate_test).start(); time.sleep(60)":
         result = harness.run(f"""
             import threading, time
@@ -255,7 +258,7 @@ def test_forms_of_create_machine(fake):
 
 @pytest.fixture
 def configured(tmp_path, fakes):
-    """The path of a configuration with two machines."""
+    """The path of a configuration file with two machines."""
     scripts = fakes("b", "a")
     (tmp_path / "script.py").write_text("a.succeed('echo from the inner script >&2'); print('names', sorted(vlans), a.name)\n")
     (tmp_path / "config.json").write_text(json.dumps({
@@ -291,13 +294,13 @@ def test_a_driver_within_a_script(fake, configured):
         assert not any(os.path.exists(f"/proc/{pid}") for pid in pids)
         assert machine.succeed("echo outer lives") == "outer lives\\n"
     """.replace("CONFIG", repr(configured)), fake)
-    assert result.log.count("from the inner script") == 6  # the command's step and the console, twice
+    assert result.log.count("from the inner script") == 6  # twice: the text of a step, the step's end, and the console
     assert result.log.count("Test will time out and terminate in 100.0 seconds") == 1
     assert [line for line in result.lines if line.startswith("names")] == ["names [] a"] * 2
 
 
 def test_a_script_that_replaces_itself_runs_to_its_end(fake):
-    """It is long, so that it runs in several parts."""
+    """The script is so long that the driver executes it in several parts."""
     result = harness.run("""
         from test_driver.driver import Driver
         text = "driver.tests = 'print(2)'\\nimport gc; gc.collect()\\nassert 1\\n" + "#" * 200_000 + "\\nprint(1)\\nassert 1\\n"
@@ -340,7 +343,8 @@ def test_an_inner_script_that_fails(configured, fake):
 
 
 def test_drivers_of_older_generations(fakes):
-    """Their arguments: start scripts, VLANs and the script's text; by position and by name."""
+    """Driver() takes the arguments of older generations, start scripts, VLANs and the script's text, by position and by
+    name."""
     scripts = [*fakes("one", "two").values()]
     harness.run("""
         from pathlib import Path
@@ -393,7 +397,7 @@ def test_wrong_arguments_of_a_driver(configured):
 
 
 def test_a_network_is_stopped_once(fake, tmp_path):
-    """And no other that is made later, wherever that is in memory."""
+    """stop() on a stopped network does not stop another one that is made later, even at the same address in memory."""
     harness.run("""
         VLan = type(vlan1)
         for number in range(10, 30):
@@ -444,7 +448,7 @@ def test_a_network_of_the_scripts_own(fake, tmp_path):
     ("server", "def f():\n    return machine.name\nf()", "json", True),
     ("server", "server.log('machine')", "json", False),
     ("machine", "machine.log('x')", "json", False),
-    ("server", "machine.log('x')", "options", False),  # as those drivers were
+    ("server", "machine.log('x')", "options", False),  # the style of the command line of those drivers
 ])
 def test_alias_of_the_only_machine(fakes, name, script, style, warned):
     result = harness.run(script, fakes(name), style=style)
@@ -452,7 +456,7 @@ def test_alias_of_the_only_machine(fakes, name, script, style, warned):
 
 
 def test_attributes_that_a_script_sets(fake):
-    """With the effect that they have upstream; what only tells something keeps the value."""
+    """Attributes have the effect that they have upstream; one without an effect keeps the value."""
     result = harness.run("""
         import threading
         from datetime import timedelta

@@ -1,4 +1,5 @@
-"""EFI variables: the store's format, against OVMF's own files and OVMF itself, and what scripts see."""
+"""EFI variables: the format of the store, compared with OVMF's files and with OVMF itself, and the methods of
+scripts."""
 
 import re
 import uuid
@@ -96,7 +97,8 @@ def test_variables_as_bytes(session):
 @needs_firmware
 @pytest.mark.parametrize("name", ["OVMF_VARS.ms.fd", "OVMF_VARS_4M.ms.fd"])
 def test_stores_that_firmware_has_written(session, name):
-    """With Microsoft's keys: of 57 entries some are deleted; one of the files has the layout of 2 MB builds."""
+    """Stores with Microsoft's keys have 57 entries, some of them deleted; one of the files has the layout of 2 MB
+    builds."""
     session("""
         store = open(path, "rb").read()
         machine.efi_vars_path.write_bytes(store)
@@ -123,7 +125,7 @@ def test_stores_that_firmware_has_written(session, name):
     (0x58, b"\0\0\0\0"), (0x5c, b"\0"), (0x64 + 36, b"\xff\xff\xff\x7f"), (0x64 + 40, b"\xff\xff\xff\xff"),
 ])
 def test_broken_stores(session, offset, change):
-    """Each field that something is read by; None: the file ends there."""
+    """A wrong value in any field that the driver reads is an error; None stands for a file that ends there."""
     session("""
         fresh()
         machine.write_efi_vars([EfiVariable(VENDOR, "Some", b"data")])
@@ -139,7 +141,8 @@ def test_broken_stores(session, offset, change):
 
 
 def test_entries_that_are_not_there(session):
-    """Deleted, written in part, and one in the middle of being replaced, with and without its successor."""
+    """Entries do not count that are deleted or partly written, nor one that is being replaced if its successor is
+    present."""
     session("""
         fresh()
         added, replaced = EfiVariable.State.VAR_ADDED, EfiVariable.State.VAR_IN_DELETED_TRANSITION
@@ -151,14 +154,14 @@ def test_entries_that_are_not_there(session):
         fresh()
         machine.write_efi_vars([EfiVariable(VENDOR, "a", b"1", state=added & replaced), EfiVariable(VENDOR, "b", b"2")])
         store = bytearray(machine.efi_vars_path.read_bytes())
-        store[0x64 + 60 + 4 + 4 + 60] = ord("a")  # the second one's name
+        store[0x64 + 60 + 4 + 4 + 60] = ord("a")  # the name of the second variable
         machine.efi_vars_path.write_bytes(store)
         assert [(v.name, v.data) for v in machine.read_efi_vars()] == [("a", b"2")]
     """)
 
 
 def test_pending_writes_are_forgotten(session):
-    """The queue of fault-tolerant writing, with which firmware would undo ours."""
+    """write() erases the queue of fault-tolerant writes, with which firmware would undo the change."""
     session("""
         fresh()
         store = bytearray(machine.efi_vars_path.read_bytes())
@@ -181,7 +184,7 @@ def test_a_full_store(session):
     """)
 
 
-# ---- what scripts see
+# ---- methods of scripts
 
 
 def test_written_variables_are_read_again(session):
@@ -287,7 +290,7 @@ reset -s
 
 @needs_firmware
 def test_firmware_reads_and_writes_them(tmp_path):
-    """The UEFI shell sees our variable and changes it."""
+    """The UEFI shell reads the variable that the script has written, and changes it."""
     (tmp_path / "disk").mkdir()
     (tmp_path / "disk/startup.nsh").write_text(STARTUP)
     script = tmp_path / "run-efi-vm"

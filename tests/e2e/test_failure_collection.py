@@ -1,4 +1,4 @@
-"""What is kept of the machines when a test fails: in OUT/failure, without being asked, and quickly."""
+"""Evidence about the machines that the driver collects in OUT/failure when a test fails, always and quickly."""
 
 import json
 import re
@@ -9,13 +9,13 @@ import pytest
 import harness
 
 NOTICE = "collecting what is known of the machines in "
-# No machine may delay the end by more. One that answers costs a fraction of a second, one that hangs two deadlines
+# The collection may take no longer. A machine that answers takes a fraction of a second, one that hangs two deadlines
 # of 2.5 and 3.5 s; the rest is for a busy host.
 MOST_SECONDS = 15
 
 
 def read_failure(run):
-    """{machine: {file: text}}; the bytes of pictures."""
+    """Returns the collected evidence, {machine: {file: text}}; a picture is bytes instead of text."""
     directory = run.directory / "out/failure"
     if not directory.exists():
         return {}
@@ -24,7 +24,7 @@ def read_failure(run):
 
 
 def fail(script, vms, *, status=1, **named):
-    """A run that fails: the result and what was kept."""
+    """Does a run that must fail. Returns its result and the evidence."""
     with harness.Run(script, vms, **named) as run:
         result = run.finish()
         assert result.status == status
@@ -37,7 +37,7 @@ def notes(files):
     return dict(line.split(": ", 1) for line in files["notes.txt"].splitlines())
 
 
-# ---- when
+# ---- when evidence is collected
 
 
 @pytest.mark.parametrize("ending, status", [
@@ -84,7 +84,7 @@ def test_traceback_comes_first_and_the_log_is_as_ever(fake):
     assert lines[at + 1] == "cleanup"
 
 
-# ---- what
+# ---- which evidence is collected
 
 
 def test_two_machines_at_the_same_time(fakes):
@@ -151,7 +151,7 @@ def test_directory_that_cannot_be_made(fake, tmp_path):
      "the root shell does not answer|machine 'a': the guest does not answer any more; .*"),
 ], ids=["busy", "stopped", "killed", "off", "raw", "shell stopped", "panicked"])
 def test_faults(fakes, fault, note):
-    """They do not delay the end, nor do they harm what is known of others."""
+    """A machine that does not answer does not delay the end, and the evidence about the other machine is complete."""
     result, failure = fail(f"""
         import signal, threading, time
         start_all()
@@ -176,7 +176,7 @@ def test_guest_that_has_not_booted(fake):
 
 
 def test_guest_that_nobody_has_met(fake):
-    """Its root shell is there, though the script has only started it."""
+    """The driver uses the root shell for evidence though the script has only started the machine."""
     _, failure = fail("""
         machine.start()
         machine.wait_for_console_text("connecting")
@@ -187,7 +187,7 @@ def test_guest_that_nobody_has_met(fake):
 
 
 def test_a_guest_that_takes_long_for_everything(fake):
-    """Longer than the limit for each piece on a fast one."""
+    """Each answer takes longer than the limit for a fast guest."""
     result, failure = fail("machine.succeed('true')\n1 / 0\n", fake, env={"FAKE_LAG": "4"}, seconds=120)
     assert {"processes.txt", "journal.txt"} <= set(failure["machine"])
     assert not {"processes.txt", "journal.txt"} & set(notes(failure["machine"]))
@@ -197,7 +197,7 @@ def test_a_guest_that_takes_long_for_everything(fake):
     (4, [], {}), (7, ["--timeout-scale", "4"], {}), (7, [], {"FAKE_ACCELERATOR": "tcg"}),
 ], ids=["one miss", "time scale", "TCG"])
 def test_a_shell_that_is_late_once(fake, seconds, options, env):
-    """One answer may be missed, after a limit that grows with what is known of the machine's speed."""
+    """One answer may exceed the limit, which is longer for a machine that is known to be slow."""
     _, failure = fail(f"""
         machine.connect()
         machine.wait_for_console_text("connecting")
@@ -219,7 +219,7 @@ def test_collection_is_interrupted(fake, number, status):
         run.wait_for(NOTICE)
         run.signal(number)
         assert run.finish(MOST_SECONDS).status == status
-        assert set(read_failure(run)["machine"]) == {"console.log"}  # it did not wait to note what is missing
+        assert set(read_failure(run)["machine"]) == {"console.log"}  # the interrupted collection does not write notes.txt
 
 
 # ---- real guests
@@ -232,7 +232,7 @@ def test_tiny_guest(tiny):
     assert files["screen.png"].startswith(b"\x89PNG\r\n\x1a\n")
     assert json.loads(files["qmp-status.json"])["running"] is True
     assert "bash" in files["processes.txt"]
-    assert re.match(r"\[ +\d+\.\d+\] ", files["journal.txt"])  # the kernel's log, without systemd
+    assert re.match(r"\[ +\d+\.\d+\] ", files["journal.txt"])  # the kernel's log, since the guest has no systemd
     assert "systemctl: command not found" in files["failed-units.txt"]
     assert notes(files) == {"failed-units.txt": "exit status 127"}
 

@@ -1,4 +1,4 @@
-"""The command line, the environment and the configuration, of every generation; bad input."""
+"""The command line, the environment and the configuration file of every generation, and errors in them."""
 
 import json
 import re
@@ -14,7 +14,8 @@ SHOW = """
 
 
 def usage_error(**named):
-    """A run that must be refused: exit status 2, one message, nothing started or written. The message."""
+    """Does a run that must be refused, with exit status 2, one message, and nothing started or written. Returns the
+    message."""
     with harness.Run(named.pop("script", SHOW), named.pop("vms", {}), seconds=10, **named) as run:
         before = sorted(run.directory.rglob("*"))
         result = run.finish()
@@ -61,7 +62,7 @@ def test_keep_state_options(fakes, option):
 
 
 def test_old_and_new_style_are_equal(fakes):
-    """The same log and output, whichever way the machines and networks are given."""
+    """Log and output are the same, whichever way the machines and networks are given."""
     vms = fakes("server", "client-1")
     script = SHOW + """
     start_all()
@@ -149,7 +150,7 @@ def test_relative_paths(fake, tmp_path):
 
 
 def test_arguments_of_the_script(fake):
-    """What a script sees of the interpreter."""
+    """A script has its own sys.argv, can import the standard library, and sees its globals in functions and classes."""
     harness.run("""
         import sys
         assert __name__ in ("__main__", "builtins", "test_script"), __name__
@@ -179,7 +180,7 @@ def test_generate_driver_symbols(tmp_path):
     assert expected <= set(names.split(","))
 
 
-# ---- bad input
+# ---- errors
 
 
 @pytest.mark.parametrize("arguments, text", [
@@ -226,7 +227,8 @@ VALID = {"vms": {"a": STARTS}, "containers": {}, "vlans": [1], "global_timeout":
 
 
 def config_error(text):
-    """The message on a configuration file of this text. {dir} is replaced by the run's directory."""
+    """Does a run with a configuration file of this text, where {dir} is replaced by the run's directory. Returns the
+    error message."""
     with harness.Run("machines[0].start()", arguments=["--config", "/dev/stdin"], stdin=subprocess.PIPE,
                      seconds=10) as run:
         before = sorted(run.directory.rglob("*"))
@@ -282,7 +284,7 @@ def test_missing_key(key):
     ('{"a": 1, "vms": {"\0": 1}}', "1:19"),
 ], ids=["empty", "brace", "comma", "no-comma", "trailing", "word", "surrogate", "deep", "nul"])
 def test_malformed_json(text, place):
-    """File, line and column."""
+    """The message has the file, the line and the column."""
     assert re.search(f"error: /dev/stdin:{place}", config_error(text))
 
 

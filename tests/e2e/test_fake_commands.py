@@ -1,4 +1,4 @@
-"""Commands: what reaches the shell, what comes back, from several threads too. A bash of this host stands in for
+"""Commands: the text that reaches the shell and the reply, also from several threads. A bash of this host stands in for
 the guest."""
 
 import re
@@ -108,7 +108,7 @@ def test_any_text_is_passed_on(session, text):
 
 @pytest.mark.parametrize("size", [100_000, 119_999, 131_072, 200_000, 2_000_000])
 def test_commands_of_any_length(session, size):
-    # A single argument may have 128 KiB.
+    # Linux allows a single argument of 128 KiB.
     session("""
         text = ("0123456789" * (size // 10 + 1))[:size]
         assert machine.execute(f": {text}; echo $((6 * 7)); exit 5") == (5, "42\\n")
@@ -228,7 +228,8 @@ def test_noise_while_idle(session):
 
 
 def test_output_that_was_mixed_up_is_an_error(session):
-    """The reply cannot be told from what another process wrote into it."""
+    """The driver notices that another process has written into a reply, and raises instead of returning wrong
+    output."""
     session("""
         text = error_of(machine.execute, "printf '<noise>' >&20; echo out")
         assert "alpha" in text and "not base64" in text, text
@@ -374,7 +375,7 @@ def test_wait_for_file(session):
             path.write_text("whole")
 
         threading.Thread(target=appear).start()
-        machine.wait_for_file("awaited*")  # it has never been quoted
+        machine.wait_for_file("awaited*")  # the name reaches the shell unquoted, as upstream's does
         assert time.monotonic() - appeared[0] < 0.5
         assert "action timed out after" in error_of(machine.wait_for_file, "/no-such-file", timeout=1)
     """)
@@ -410,7 +411,7 @@ def test_console_text(session):
 
 
 def test_console_flood(session):
-    """20 MB as fast as a pipe takes them: nothing is lost, and commands go on."""
+    """Nothing of 20 MB is lost that a pipe takes as fast as it can, and commands go on."""
     session(r"""
         import time
         machine.succeed("(seq 2652000; echo end of the flood) 1>&2 &")

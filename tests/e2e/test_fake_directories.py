@@ -1,4 +1,4 @@
-"""Where things are at run time: long and strange directories, state that is kept, nothing left."""
+"""Directories at run time: long and strange names, state that is kept, and nothing left behind."""
 
 import os
 import tempfile
@@ -33,7 +33,7 @@ def test_strange_directories(fake, tmp_path, name):
 
 @pytest.mark.parametrize("length", [75, 150, 1000])
 def test_long_directories(fake, tmp_path, length):
-    """Sockets go to a short directory of their own, which is removed; all else stays where it belongs."""
+    """Sockets are made in a short directory of their own, which is removed; all other files stay where they belong."""
     base = tmp_path
     while len(str(base)) < length:
         base /= "d" * min(length - len(str(base)), 200)
@@ -111,9 +111,9 @@ def test_state_is_kept_or_not(fake, tmp_path):
 
 
 def test_state_that_was_left_by_a_killed_driver(fake):
-    with tempfile.TemporaryDirectory(prefix="e2e-") as directory:  # pytest's are too long for sockets
+    with tempfile.TemporaryDirectory(prefix="e2e-") as directory:  # tmp_path would be too long for sockets
         harness.run("machine.connect(); os.kill(os.getpid(), 9)", fake, status=137, directory=directory)
-        for name in "monitor", "shell", "qmp":  # as a driver leaves them that cannot even do that
+        for name in "monitor", "shell", "qmp":  # as a killed driver leaves them
             Path(directory, "tmp/vm-state-machine", name).touch()
         Path(directory, "tmp/vde1.ctl").mkdir()
         for _ in range(2):

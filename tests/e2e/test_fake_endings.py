@@ -1,4 +1,4 @@
-"""How a run ends and what it tells: exit statuses, tracebacks, the order and the format of the log."""
+"""The end of a run: exit statuses, tracebacks, the order and the format of the log, and time limits."""
 
 import re
 
@@ -50,7 +50,7 @@ def test_machines_are_released_whatever_happens(fakes):
 
 
 def test_syntax_error(fake):
-    """Python's own message, and nothing is started."""
+    """The message is Python's own, and no machine is started."""
     result = harness.run("start_all()\nif True print(1)\n", fake, status=1)
     assert '  File "<string>", line 2\n    if True print(1)\n' in result.err
     assert re.search(r"^SyntaxError: ", result.err, re.M)
@@ -84,8 +84,8 @@ def test_exception_while_a_thread_runs_a_command(fake):
 
 @pytest.mark.parametrize("body, daemon, limit", [
     ("while True: pass", True, 5),
-    ("time.sleep(1000)", False, 14),  # interpreters wait for such threads; not for ever here
-    ("machine.succeed('sleep 1000')", True, 14),  # the shell is synced at the end
+    ("time.sleep(1000)", False, 14),  # Python waits for such a thread; the driver limits the wait
+    ("machine.succeed('sleep 1000')", True, 14),  # at the end the driver runs `sync` in the shell
     ("machine.wait_for_console_text('never')", True, 5),
 ], ids=["loop", "sleep", "command", "console"])
 def test_thread_that_never_ends(fake, body, daemon, limit):
@@ -103,7 +103,7 @@ def test_thread_that_never_ends(fake, body, daemon, limit):
 
 
 def test_end_without_any_cleanup(fake):
-    """The machines die with the driver, whatever ends it."""
+    """The machines end with the driver, whatever ends the driver."""
     harness.run("machine.succeed('true'); os._exit(5)", fake, status=5, env={"FAKE_SURVIVOR": "1000"})
     harness.run("machine.succeed('true'); os.kill(os.getpid(), 9)", fake, status=137, env={"FAKE_SURVIVOR": "1000"})
     harness.run("machine.succeed('true'); os.abort()", fake, status=134, env={"FAKE_STUBBORN": "1"})
@@ -113,7 +113,7 @@ def test_end_without_any_cleanup(fake):
 
 
 def test_traceback_of_a_failed_check(fake):
-    """Only the script's own frames, each with its source line."""
+    """The traceback has only the script's own frames, each with its source line."""
     script = 'def helper(command):\n    machine.succeed(  command )\n\n\n' \
         'machine.connect()\nhelper("echo out; exit 3")\n'
     result = harness.run(script, fake, status=1)
@@ -156,7 +156,7 @@ def test_traceback_of_a_failed_check_below_a_library(fake):
 
 
 def test_traceback_of_a_machine_error(fake):
-    """The whole one."""
+    """The traceback is complete."""
     result = harness.run("""
         import contextlib
 
@@ -174,7 +174,7 @@ def test_traceback_of_a_machine_error(fake):
 
 
 def test_traceback_of_another_exception(fake):
-    """As Python prints it, with source lines, not as a test error."""
+    """The traceback is Python's, with source lines, and no line of the log's kind for test errors."""
     result = harness.run("""
         def helper():
             raise ValueError("my own problem")

@@ -1,4 +1,4 @@
-"""Signals to a driver whose script does not cooperate; test_signals.py has the usual moments, on real QEMU."""
+"""Signals to a driver whose script does not cooperate. test_signals.py tests the usual moments with a real QEMU."""
 
 import os
 import re
@@ -11,7 +11,7 @@ import harness
 
 
 def interrupted(script, vms, *numbers, seconds=5, **named):
-    """A run that gets the signals once its script has printed `now`."""
+    """Does a run that gets the signals once its script has printed `now`."""
     with harness.Run(script, vms, **named) as run:
         run.wait_for("^now$")
         for number in numbers:
@@ -41,7 +41,7 @@ def test_finally_runs(fake):
 
 
 def test_script_that_goes_on(fake):
-    """An interrupt ends one wait; a script may catch it and go on."""
+    """An interrupt ends one wait; the script may catch KeyboardInterrupt and go on."""
     result = interrupted("""
         machine.connect()
         print("now")
@@ -74,7 +74,7 @@ def test_sigterm_to_a_script_that_ignores_it(fake, body):
     result = interrupted(f"""
         import time
         machine.connect()
-        told = False  # what is outside of `try` is not protected
+        told = False  # a signal outside of `try` would end the script
         while True:
             try:
                 if not told:
@@ -89,7 +89,7 @@ def test_sigterm_to_a_script_that_ignores_it(fake, body):
 
 
 def test_three_interrupts(fake):
-    """That is what people do to a program that does not listen."""
+    """The third Ctrl-C ends a run whose script ignores interrupts."""
     with harness.Run("""
         import time
         machine.connect()
@@ -129,7 +129,7 @@ def test_sigterm_in_stubborn_starts(fake):
 
 
 def test_signal_before_the_script(fake):
-    """At any time, be it while Python starts."""
+    """A signal ends the run even while Python starts."""
     for delay in (0, 0.005, 0.01, 0.02, 0.03, 0.04, 0.06, 0.1):
         for number, statuses in (signal.SIGTERM, {143}), (signal.SIGINT, {130}), (signal.SIGKILL, {137}):
             with harness.Run("machine.connect()\nmachine.succeed('sleep 1000')", fake, vlans=[1]) as run:
@@ -151,7 +151,7 @@ def test_sigkill_with_many_machines(fakes):
 
 
 def test_death_of_the_helper_process(fake):
-    """Nothing is left, and the script is told, even when the process that keeps the others is killed."""
+    """If the keeper process is killed, the script gets an error, and still nothing is left behind."""
     with harness.Run("""
         machine.connect()
         print("now")
@@ -167,7 +167,8 @@ def test_death_of_the_helper_process(fake):
 
 
 def test_ignored_interrupts_stay_ignored(fake):
-    """As of a background job of a shell that is no terminal's."""
+    """SIGINT stays ignored if the driver was started with it ignored, as a background job of a non-interactive shell
+    is."""
     with harness.Run("""
         import signal, time
         machine.connect()

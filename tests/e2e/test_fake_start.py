@@ -1,5 +1,5 @@
-"""Starting and connecting: what can go wrong with a start script and a guest, and must not stop the driver. The
-faults are the fake's; test_qemu_death.py and test_guest_faults.py have those of real ones."""
+"""Starts and connections: faults of start scripts and guests, which must not stop the driver. The
+faults are made by the fake; test_qemu_death.py and test_guest_faults.py test a real QEMU and real guests."""
 
 import re
 import stat
@@ -11,7 +11,7 @@ import harness
 
 
 def failing(script, vms, **named):
-    """A run that fails with a MachineError; the text of that, and how long it took."""
+    """Does a run that must fail with a MachineError. Returns the text of the error and the run's result."""
     result = harness.run(script, vms, status=1, **named)
     errors = "\n".join(line[4:] for line in result.log.splitlines() if line.startswith("!!! "))
     assert "MachineError: " in errors or "MachineDied: " in errors or "MachineTimeout: " in errors, result.log
@@ -80,7 +80,7 @@ def test_start_script_with_a_long_complaint(tmp_path):
     script.chmod(0o755)
     errors, result = failing("machine.start()", {"machine": script}, seconds=10)
     assert "exited with code 1" in errors and "the last line" in errors
-    assert len(errors) < 10_000  # not all of it
+    assert len(errors) < 10_000  # the error has only the end of the output
 
 
 def test_start_all_names_those_that_failed(fakes, tmp_path):
@@ -104,7 +104,7 @@ def test_start_all_names_those_that_failed(fakes, tmp_path):
 
 
 def test_start_all_starts_all_at_the_same_time(fakes):
-    # Each needs a second until the monitor is there.
+    # Each machine needs a second until its monitor is connected.
     names = ["a", "b", "c", "d", "e", "f"]
     harness.run("""
         import time
@@ -165,13 +165,13 @@ assert machine.succeed("echo new") == "new\\n"
 
 
 def test_shell_that_begins_anew_in_a_command(fake):
-    """As in a guest, where init starts the root shell again."""
+    """The fake starts another bash when one ends, as a guest's init does."""
     harness.run("""
         import time
         for how in "kill -9 $PPID", "kill -9 $PPID; sleep 100":
             began = time.monotonic()
             try:
-                machine.execute(how, timeout=None)  # with one, the parent is timeout
+                machine.execute(how, timeout=None)  # with a time-out, the parent process would be the program timeout
             except Exception as error:
                 assert "machine 'machine'" in str(error) and "root shell began anew" in str(error), error
             else:
@@ -193,7 +193,7 @@ def test_qmp_that_says_nothing(fake):
 
 
 def test_qmp_that_closes(fake):
-    """The rest goes on."""
+    """Commands and the monitor still work when QEMU has closed the QMP connection."""
     harness.run("""
         assert machine.succeed("echo a") == "a\\n"
         assert "running" in machine.send_monitor_command("info status")
@@ -201,7 +201,7 @@ def test_qmp_that_closes(fake):
     """, fake, env={"FAKE_QMP": "closes"})
 
 
-# ---- what is left behind
+# ---- processes that are left behind
 
 
 def test_processes_that_the_start_script_left(fake):
@@ -213,7 +213,7 @@ def test_processes_that_the_start_script_left(fake):
 
 
 def test_survivors_end_with_their_machine(fake):
-    """Not only at the end of the run: they may hold what the next start needs."""
+    """Processes left by a start script end with their machine, since they may hold what the next start needs."""
     harness.run(harness.PROCESSES + """
 import time
 
@@ -306,7 +306,7 @@ def test_variables_of_networks(tmp_path, fake):
 
 
 def test_environment_changes_while_machines_start(fakes):
-    """Memory that is used after it was freed does not show each time: the sanitizers see it."""
+    """The test is for builds with sanitizers: use of freed memory does not show each time otherwise."""
     harness.run("""
         import threading
 
@@ -331,7 +331,8 @@ def test_environment_changes_while_machines_start(fakes):
 
 
 def test_only_python_changes_the_environment():
-    """It holds its lock for that; whoever has no lock could free what another thread is reading."""
+    """Python changes the environment only while it holds the GIL. A call of setenv() without the GIL could free a
+    string that another thread is reading."""
     symbols = subprocess.run(["nm", "-D", "--undefined-only", harness.DRIVER], stdout=subprocess.PIPE, text=True, check=True)
     names = {line.split()[-1].partition("@")[0] for line in symbols.stdout.splitlines()}
     assert "PyEval_SaveThread" in names
@@ -406,7 +407,7 @@ def test_shutdown_crash_reboot(fake):
 
 @pytest.mark.parametrize("pid, text", [
     ("machine.pid", "killed by signal 9"),
-    # It is a child of a /bin/sh that does not replace itself by its only command, as dash.
+    # QEMU is a child of /bin/sh if that is dash, which does not replace itself by its only command.
     ("int(machine.succeed('echo $FAKE_VM_PID'))", "killed by signal 9|exited with code 137"),
 ], ids=["pid", "qemu"])
 def test_process_dies_in_a_command(fake, pid, text):
@@ -425,7 +426,7 @@ def test_process_dies_in_a_command(fake, pid, text):
         assert re.search({text!r}, caught), caught
         assert not machine.booted
         try:
-            machine.succeed("true")  # it is not started again behind the script's back
+            machine.succeed("true")  # the command does not start the machine again
         except Exception as error:
             assert "machine 'machine'" in str(error)
         else:

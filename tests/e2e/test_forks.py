@@ -1,4 +1,4 @@
-"""Scripts that fork: in the child the driver does not exist, and nothing depends on how long the child lives."""
+"""Scripts that fork: the child cannot use the driver, and the run does not depend on how long the child lives."""
 
 import os
 import re
@@ -10,7 +10,7 @@ import pytest
 import harness
 
 REFUSED = "MachineError: the test driver does not exist in a process that the script has forked"
-# A child that ends by SIGKILL only, and for which the run does not wait.
+# A function that forks a child process which only SIGKILL ends.
 LIVING_CHILD = """
     import os, signal
     def living_child():
@@ -26,7 +26,7 @@ LIVING_CHILD = """
 
 
 def run_with_living_child(script, fake, ready="now", number=None, **named):
-    """The run leaves its child behind, and nothing else."""
+    """Does a run that leaves its living child behind, and nothing else. Returns the result."""
     with harness.Run(harness.textwrap.dedent(LIVING_CHILD) + harness.textwrap.dedent(script), fake, **named) as run:
         run.wait_for(f"^{ready}$")
         child = int((run.directory / "child").read_text())
@@ -110,7 +110,7 @@ def test_calls_in_a_child(fake):
 
 
 def test_child_of_a_thread_while_others_log(fake):
-    """Locks that other threads hold at that moment do not stop it."""
+    """Locks that other threads hold at the moment of the fork do not stop the child."""
     harness.run("""
         import os, threading
         machine.connect()
@@ -170,7 +170,7 @@ def test_other_ways_to_start_programs(fake):
 
 
 def test_child_has_none_of_the_drivers_connections(fake):
-    """Only its standard files are the same, and what the script has opened."""
+    """The child has only its standard files and the files that the script has opened."""
     result = harness.run("""
         import os, socket
         machine.connect()
@@ -220,7 +220,7 @@ def test_signal_to_a_child_is_not_the_drivers(fake):
 
 
 def test_process_of_multiprocessing_that_lives_on(fake):
-    """Python would wait for it for ever."""
+    """The run ends though Python itself would wait for such a process without limit."""
     result = harness.run("""
         import multiprocessing, time
         multiprocessing.get_context("fork").Process(target=time.sleep, args=(1000,)).start()

@@ -1,4 +1,4 @@
-"""Guests that go wrong while QEMU lives: panic, a root shell that never appears, ends or is deaf, output that is
+"""Guests that fail while QEMU lives: a panic; a root shell that never appears, ends or does not answer; output that is
 held open."""
 
 import pytest
@@ -13,7 +13,7 @@ def session(tiny):
 
 
 def test_child_that_keeps_the_output_open(session):
-    """Output is complete when every holder has closed it, which is waited for."""
+    """execute() waits until every process that holds a command's output has closed it."""
     session("""
         began = time.monotonic()
         assert machine.succeed("(sleep 2; echo late) & echo now") == "now\\nlate\\n"
@@ -26,7 +26,7 @@ def test_child_that_keeps_the_output_open(session):
 
 
 def test_child_that_keeps_the_output_open_for_too_long(session):
-    """The error says who holds it; the guest is usable afterwards."""
+    """The error names the processes that hold the output; the guest is usable afterwards."""
     session("""
         began = time.monotonic()
         text = error_of(machine.execute, "sleep 1000 & sleep 1001 & echo x", timeout=2)
@@ -46,13 +46,13 @@ def test_command_that_ignores_its_timeout(session):
         assert time.monotonic() - began < 25
         assert "machine 'machine'" in text and "bash" in text, text
         assert machine.execute("echo usable; exit 3") == (3, "usable\\n")
-        machine.fail("kill -0 $(cat /tmp/deaf)")  # it was ended with its time
+        machine.fail("kill -0 $(cat /tmp/deaf)")  # the driver has killed the command after its time-out
     """)
 
 
 @pytest.mark.parametrize("command", ["sleep 1000", "while echo much; do :; done"])
 def test_command_that_is_given_up(session, command):
-    """The next one does not wait for it."""
+    """The next command does not wait for a command whose wait the script has given up by an exception."""
     session("""
         import signal
         class GivenUp(Exception):
@@ -71,13 +71,13 @@ def test_command_that_is_given_up(session, command):
             signal.signal(signal.SIGALRM, before)
         began = time.monotonic()
         assert machine.succeed("echo usable") == "usable\\n"
-        assert time.monotonic() - began < 20  # far less than the 40 s after which it would be given up
+        assert time.monotonic() - began < 20  # the limit for a silent shell would be 40 s
         machine.fail(f"kill -0 {machine.succeed('cat /tmp/given-up').strip()}")
     """, command=command)
 
 
 def test_root_shell_that_is_killed(session):
-    """The guest's init starts another one."""
+    """The guest's init starts another root shell."""
     session("""
         began = time.monotonic()
         text = error_of(machine.succeed, f"kill -9 $PPID; sleep 1000")
@@ -94,7 +94,7 @@ def test_root_shell_that_is_killed_while_idle(session):
         time.sleep(1.5)
         try:
             machine.execute("true")
-        except Exception as error:  # the new one was not there yet
+        except Exception as error:  # the new root shell was not ready yet
             assert "root shell began anew" in str(error), error
         assert machine.execute("echo usable; exit 3") == (3, "usable\\n")
     """)
@@ -148,7 +148,7 @@ def test_reboot_in_a_command(session):
     "(machine.succeed(LATER), machine.wait_for_console_text('never'))",
 ], ids=["command", "until", "console"])
 def test_kernel_panic(session, wait):
-    """panic=1: the guest reboots after a second, which ends QEMU."""
+    """With panic=1 the guest reboots after a second, which ends QEMU."""
     session(f"""
         LATER = "(sleep 1; echo c > /proc/sysrq-trigger) > /dev/null 2>&1 &"
         machine.start()
@@ -171,7 +171,7 @@ def test_kernel_panic(session, wait):
 
 
 def test_kernel_panic_for_ever(session):
-    """panic=0: nothing ends."""
+    """With panic=0 the guest hangs and QEMU lives on."""
     session("""
         os.environ["QEMU_KERNEL_PARAMS"] = "panic=0"
         machine.start()
@@ -206,7 +206,7 @@ def test_kernel_panic_while_booting(session):
 
 
 def test_guest_without_a_root_shell(tiny):
-    """The boot has a time limit of its own; the error has the last lines of the console."""
+    """The boot has a time limit of its own, and the error shows the last lines of the console."""
     with harness.Session(tiny, "import time", options=["--boot-timeout", "6"]) as session:
         session("""
             os.environ["QEMU_KERNEL_PARAMS"] = "rdinit=/bin/sh"

@@ -1,4 +1,4 @@
-"""Loggers written by scripts, and logs of their own."""
+"""Loggers written by scripts, and CompositeLogger objects that scripts make."""
 
 from xml.etree import ElementTree
 
@@ -110,7 +110,7 @@ def test_an_added_logger_is_told_of_everything(fake):
 
 
 def test_a_logger_hears_while_the_script_waits(fake):
-    """The command ends when the logger has heard of its output."""
+    """A logger gets console lines while the script waits: here the command only ends once the logger has its output."""
     run("""
         heard = driver.out_dir / "heard"
 
@@ -145,7 +145,7 @@ def test_loggers_that_fail_or_log_themselves(fake):
 
 
 def test_loggers_of_older_frameworks():
-    """They lack the methods that came later."""
+    """Such loggers lack the methods that came later."""
     run("""
         class Older(AbstractLogger):
             log = Recorder.log; subtest = Recorder.subtest; nested = Recorder.nested; info = Recorder.info
@@ -161,7 +161,7 @@ def test_loggers_of_older_frameworks():
 
 
 def test_a_log_of_ones_own(fake):
-    """What happens to its machine is told there, and not in the run's log."""
+    """A machine that is made with a log of the script is logged there, and not in the run's log."""
     result = run("""
         own = CompositeLogger([mine])
         assert own.logger_list == [mine] and isinstance(own, AbstractLogger)
@@ -236,7 +236,7 @@ def test_wrong_loggers():
 
 
 def files(script, **named):
-    """Runs a script that adds loggers which write files in OUT; their elements."""
+    """Runs a script that adds loggers which write files in OUT. Returns the root elements of the files."""
     with harness.Run(RECORDER + "from test_driver.logger import JunitXMLLogger, XMLLogger\n" + harness.textwrap.dedent(script),
                      **named) as running:
         result = running.finish()
@@ -328,7 +328,8 @@ assert len(notices) == 1 and 6000 < slow.events.count("x" * 9000) < 9000, (notic
 
 
 def test_any_text_can_be_logged(fake):
-    """A name of a file that is not UTF-8 is text that cannot be encoded. Its bytes are escaped, as on standard error."""
+    """Text may have characters that cannot be encoded, as the name of a file that is not UTF-8 has. They are escaped,
+    as Python does on standard error."""
     result = harness.run(r"""
         text = "name \udcff, \ud800 and \0"
         machine.log("1 " + text)

@@ -1,4 +1,4 @@
-"""machine.process, which is what subprocess.Popen would be, and a machine whose script says that it is down."""
+"""machine.process, a subprocess.Popen of a machine's process, and scripts that set `booted` and `pid` themselves."""
 
 import re
 
@@ -6,7 +6,7 @@ import harness
 
 
 def test_what_ended_stays_readable(fake):
-    """As public scripts look at it after each way to end."""
+    """Scripts read the process' attributes after each way to end a machine."""
     result = harness.run("""
         machine.start()
         process, thread = machine.process, machine.serial_thread
@@ -55,7 +55,7 @@ def test_it_is_a_popen(fake):
 
 
 def test_waiting_for_it_does_nothing_to_the_machine(fake):
-    """Its end is still to be noted, so that no command starts it again by mistake."""
+    """After process.wait() the machine still has to notice the end, so that no command starts it again by mistake."""
     result = harness.run("""
         machine.start()
         machine.process.terminate()
@@ -131,11 +131,11 @@ def test_machine_and_process_are_collected_together(fake):
     """, fake)
 
 
-# ---- a script that knows better
+# ---- scripts that set the machine's state
 
 
 def test_a_script_says_that_it_is_down(fake):
-    """As one whose guest is going down: nothing waits for it or asks it any more."""
+    """After `booted = False`, by a script whose guest is going down, no method waits for the machine or uses it."""
     result = harness.run("""
         machine.succeed("true")
         machine.booted = False
@@ -150,7 +150,7 @@ def test_a_script_says_that_it_is_down(fake):
 
 
 def test_a_script_has_killed_it_and_says_so(fake):
-    """In each order of what it does and says, start() gives a machine that runs, and only that."""
+    """Whatever the order of kill, wait and attributes, start() then starts a new process."""
     result = harness.run("""
         import signal
         def kill():
@@ -187,7 +187,7 @@ def test_a_start_of_all_machines_begins_anew_what_is_said_to_be_down(fakes):
 
 
 def test_a_script_says_that_it_is_up(fake):
-    """A start then does nothing; a command fails at once."""
+    """After `booted = True`, start() does nothing and a command fails at once."""
     result = harness.run("""
         machine.booted = True
         machine.start()

@@ -1,4 +1,4 @@
-"""machine.shell, machine.monitor and machine.qmp_client for scripts that speak to them by themselves."""
+"""machine.shell, machine.monitor and machine.qmp_client, used directly by scripts."""
 
 import harness
 
@@ -53,7 +53,8 @@ def test_what_is_sent_goes_before_what_follows(fake):
 
 
 def test_what_ended_stays_readable(fake):
-    """Nothing hangs: what is left is received, then the end; what is sent is an error that upstream raises, too."""
+    """After the machine's end, recv() returns the remaining bytes and then b"", and send() raises one of the exceptions
+    that upstream's sockets raise. Nothing hangs."""
     result = harness.run(r"""
         import queue
         machine.start()
@@ -100,7 +101,7 @@ def test_they_can_be_asked_for_when_all_is_over(fake):
     """, fake)
 
 
-# ---- a script's limits
+# ---- time-outs that a script sets
 
 
 def test_a_limit_bounds_commands(fake):
@@ -128,7 +129,7 @@ def test_a_limit_bounds_commands(fake):
 
 
 def test_a_limit_is_one_of_silence(fake):
-    """As with recv(): what keeps coming may take longer than that."""
+    """The time-out limits the wait for the next bytes, as for recv(); output that keeps coming may take longer."""
     harness.run(r"""
         machine.succeed("true")
         machine.shell.settimeout(1000)

@@ -1,4 +1,4 @@
-"""Whatever a script does to modules, classes and objects, the driver does not crash: it works on, or raises."""
+"""Whatever a script does to modules, classes and objects, the driver does not crash: it goes on working, or raises."""
 
 import harness
 
@@ -25,7 +25,7 @@ def test_modules_that_are_removed_and_loaded_again(fake):
         sys.modules.clear()
         try:
             machine.succeed("true")
-        except Exception:  # what is imported by then is not what it was
+        except Exception:  # modules that are imported now are other objects than before
             pass
         finally:
             sys.modules.update(everything)
@@ -39,7 +39,7 @@ import _test_driver, copy, gc, pickle, sys
 classes = [one for one in vars(_test_driver).values() if isinstance(one, type) and one.__name__ != "BuiltinImporter"
            and not issubclass(one, BaseException)]
 objects = [machine, driver, log, vlan1, t, debug, driver.race_timer, subtest("x"), machine.succeed, QemuMachine.succeed]
-# What waits for something that does not come, or is asked for by others here.
+# Methods that would wait without end, or end the run.
 LEFT_OUT = {"start_all", "join_all", "test_script", "run_tests", "terminate_test", "reload", "breakpoint", "post_mortem",
             "interact", "shell_interact", "console_interact", "start", "add_logger", "recv", "recv_into", "read"}
 
@@ -100,7 +100,7 @@ print(machine.succeed("echo alive"), end="")
 
 
 def test_classes_that_are_taken_apart(fake):
-    """Then little works, but the run ends, and the machine with it."""
+    """Little works without the classes' attributes, but the run ends, and the machine ends with it."""
     result = harness.run(CLASSES + """
 machine.connect()
 for one in objects:
@@ -150,7 +150,7 @@ def test_objects_that_come_back_to_life(fake):
 
 
 def test_use_after_the_run(fake):
-    """By atexit functions, finalizers, generators and threads that are left."""
+    """The driver may be used after the script by atexit functions, finalizers, generators and threads."""
     result = harness.run("""
         import atexit, os, threading
         machine.connect()

@@ -1,4 +1,4 @@
-"""Machines, the driver, networks, the log and what they return are ordinary objects of Python."""
+"""Machines, the driver, networks, the log and their results behave as ordinary Python objects."""
 
 import harness
 
@@ -96,7 +96,7 @@ def test_attributes_of_a_scripts_own(fake):
 
 
 def test_copies(fake):
-    """Another object for the same machine, run, network or log: attributes go their own ways from then on."""
+    """A copy is another object for the same machine, run, network or log, with attributes of its own."""
     result = run("""
         import copy
         machine.mine = 1
@@ -151,7 +151,7 @@ def test_a_copy_of_a_driver_of_ones_own(tmp_path):
 
 
 def test_copies_of_objects_before_their_init(fake):
-    """They become objects of their own by it."""
+    """__init__() makes such copies independent objects."""
     run("""
         import copy
         from test_driver.driver import Driver
@@ -183,7 +183,7 @@ def test_a_copy_that_is_collected_leaves_the_original_as_it_is(fake):
         assert own.race_timer.is_alive()
         own.race_timer.cancel()
     """, fake)
-    assert result.lines == ["callback", "callback"]  # of the command, and of `sync` at the end
+    assert result.lines == ["callback", "callback"]  # for the command, and for `sync` at the end of the run
 
 
 def test_a_class_that_looks_at_a_copy_while_it_is_made(fake):

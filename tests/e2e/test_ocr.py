@@ -12,7 +12,7 @@ FIRST = """
 import re, signal, threading, time
 
 def show(text):
-    # Without a cursor: it blinks.
+    # The cursor is hidden, since a blinking one would change the picture.
     machine.succeed("printf '\\\\033[H\\\\033[2J\\\\033[3J\\\\033[?25l' > /dev/tty1; cat > /dev/tty1 <<'END'\\n" + text + "\\nEND\\n")
 
 def show_much():
@@ -51,7 +51,7 @@ def test_text_of_the_screen(session):
 
 
 def test_threads(session):
-    """They share the engines; each gets the text."""
+    """Several threads that share the OCR engines each get the text."""
     session("""
         show("Welcome to the machine")
         texts = []
@@ -97,7 +97,7 @@ def test_text_that_does_not_appear(session):
 
 
 def test_a_screen_that_stays_is_not_read_again(session):
-    """Three readings of it are all that a wait costs."""
+    """A wait on a screen that does not change runs OCR three times at most."""
     session("""
         def work():
             times = os.times()
@@ -179,7 +179,7 @@ def test_machine_without_a_screen(session):
 
 @pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signal(tiny, number, status):
-    """At once, though the engine has much to read before the turn comes."""
+    """A signal ends the wait at once, though the OCR of 40 other threads comes first."""
     script = FIRST + """
 os.environ["NIX_BUILD_CORES"] = "1"
 machine.connect()
@@ -191,7 +191,7 @@ machine.wait_for_text("never")
 """
     with harness.Run(script, tiny) as run:
         run.wait_for("waiting for never to appear on screen")
-        time.sleep(1)  # until the picture has been taken
+        time.sleep(1)  # the time in which the picture is taken
         run.signal(number)
         assert run.finish(seconds=5).status == status
 
@@ -213,7 +213,7 @@ def test_nothing_is_left_in_the_state_directory(session):
     """)
 
 
-# ---- what is not installed
+# ---- missing libraries and data
 
 
 def test_without_the_library(fake, tmp_path):

@@ -1,4 +1,4 @@
-"""Conditions that must keep holding: before commands, and within every kind of wait."""
+"""Polling conditions, checked before commands and within every kind of wait."""
 
 import pytest
 
@@ -77,7 +77,7 @@ def test_it_is_asked_when_its_interval_has_passed(session):
         steps = [b - a for a, b in zip(condition.asked, condition.asked[1:])]
         assert all(step >= 0.5 for step in steps), steps
         result = len(condition.asked)
-    """) in (2, 3, 4, 5)  # 5 when nothing else keeps the machine busy
+    """) in (2, 3, 4, 5)  # 5 on an idle host
 
 
 def test_the_interval_counts_across_waits_and_commands(session):
@@ -128,7 +128,7 @@ def test_a_condition_may_use_the_machine_that_is_waited_for(session):
 
 
 def test_a_condition_that_fails_while_the_text_arrives(session):
-    """The wait is over as well, by then; the failure counts."""
+    """When the condition fails and the text arrives at the same time, the failure counts."""
     session("""
         @polling_condition(interval=0.1)
         def slow():
@@ -142,7 +142,7 @@ def test_a_condition_that_fails_while_the_text_arrives(session):
 
 
 def test_in_a_flood(session):
-    """The wait hardly ever sleeps."""
+    """A condition is checked although a flood of text keeps the wait busy all the time."""
     session("""
         serial_stdout_off()
         machine.succeed("(timeout 60 yes 'a line of a flood' >&2) > /dev/null & echo $! > flood")
@@ -180,7 +180,7 @@ def test_on_another_thread(session):
 
 
 def test_ctrl_c_while_it_is_asked(fake):
-    """The condition takes long; an interruption reaches it, and the wait does not go on."""
+    """Ctrl-C interrupts a condition that takes long, and the wait does not go on."""
     with harness.Run("""
         import time
         @polling_condition(interval=0.1)
@@ -225,7 +225,7 @@ def test_nested_ones_end_one_by_one(session):
 
 
 def test_one_that_watches_while_another_is_asked(session):
-    """The one is being asked, and waits; the other is in force then, too."""
+    """While one condition itself waits, the other is checked."""
     session("""
         @polling_condition(interval=0.1)
         def waits():
@@ -345,7 +345,8 @@ def test_the_older_name_of_the_interval_is_warned_of(fake):
 
 
 def test_a_condition_with_a_log_of_its_own(fake):
-    """As drivers make them themselves; what is appended to the driver's list is in force."""
+    """PollingCondition() takes a logger in place of the driver; appending the condition to driver.polling_conditions
+    puts it into force."""
     result = harness.run("""
         from test_driver.logger import CompositeLogger, TerminalLogger
         from test_driver.polling_condition import PollingCondition, PollingConditionError

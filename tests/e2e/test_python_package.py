@@ -1,4 +1,4 @@
-"""The package test_driver: importable in scripts, complete for type checkers; and generate-driver-symbols."""
+"""The package test_driver, its type stubs, and the program generate-driver-symbols."""
 
 import ast
 import builtins
@@ -16,7 +16,7 @@ PACKAGES = harness.ROOT / "embed/py"
 EXAMPLES = sorted((HERE / "examples").glob("*.py"))
 needs_mypy = pytest.mark.skipif(not shutil.which("mypy"), reason="the package mypy is missing")
 
-# The names and their order in NixOS' drivers since 2026.
+# The global names of scripts, in the order of upstream's drivers since 2026.
 GENERAL = """start_all test_script machines machines_qemu machines_nspawn vlans driver log os create_machine subtest run_tests
     join_all retry serial_stdout_off serial_stdout_on polling_condition BaseMachine QemuMachine NspawnMachine t debug
     dump_machine_ssh
@@ -98,7 +98,7 @@ def test_start_commands():
 
 
 def test_start_commands_of_2026():
-    """They take the sockets of the vsock device and the store of EFI variables, too."""
+    """Start commands of 2026 also take the sockets of the vsock device and the store of EFI variables."""
     harness.run("""
         from pathlib import Path
         from test_driver.machine import QemuStartCommand
@@ -122,7 +122,7 @@ def test_start_commands_of_2026():
 
 
 def test_names_that_scripts_import(fake):
-    """From modules of all generations of the driver."""
+    """Scripts import names from the modules of all generations of upstream's driver."""
     harness.run("""
         import unittest
         from test_driver import config
@@ -183,7 +183,7 @@ def test_the_stubs_are_what_is_there():
 
 
 def mypy(tmp_path, *arguments):
-    """Its exit status and output."""
+    """Runs mypy and returns its exit status and output."""
     done = subprocess.run(
         ["mypy", "--no-implicit-optional", "--cache-dir", tmp_path / "cache", *arguments], cwd=tmp_path,
         env={"PATH": "/usr/bin:/bin", "MYPYPATH": str(PACKAGES)}, stdout=subprocess.PIPE, text=True)
@@ -191,7 +191,8 @@ def mypy(tmp_path, *arguments):
 
 
 def machine_names(script):
-    """What a script uses without having bound it and what is no general name: its machines."""
+    """Returns the names of a script's machines: names that the script uses but does not bind and that are not
+    GENERAL."""
     tree = ast.parse(script)
     names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
     bound = {node.id for node in names if isinstance(node.ctx, ast.Store)}

@@ -15,16 +15,16 @@ SCRIPT = "print('the', 'script', 6 * 7)\n"
 
 
 def interactive(prompt, modules, script=SCRIPT, vms=None, options=("--interactive",), **named):
-    """A run whose Python does not find the better prompts; for that, there are modules in this directory."""
+    """A run with the prompt of this kind: modules in the directory `modules` keep Python from importing better ones."""
     for name in WITHOUT[prompt]:
         (modules / f"{name}.py").write_text("raise ImportError\n")
-    # What belongs to the user, such as the profile of IPython, goes where the test is.
+    # The user's files, such as the profile of IPython, go to the same directory.
     env = {"PYTHONPATH": modules, "HOME": modules, "TERM": "screen", **named.pop("env", {})}
     return harness.Run(script, vms, options=options, env=env, **named)
 
 
 def piped(text, script=SCRIPT, vms=None, status=0, **named):
-    """A run whose prompt reads this text."""
+    """Does a run whose prompt reads this text."""
     read, write = os.pipe()
     os.write(write, text.encode())
     os.close(write)
@@ -127,7 +127,7 @@ def test_the_prompt_goes_with_its_terminal(fake, tmp_path):
         terminal.tmux("new-session", "-d", "sleep 1000")
 
 
-# ---- no terminal
+# ---- without a terminal
 
 
 def test_piped_input(fake):

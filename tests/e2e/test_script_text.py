@@ -1,4 +1,4 @@
-"""A script is text: neither a coding cookie nor a byte order mark nor CRLF says anything, and a NUL is an error."""
+"""The text of a script is UTF-8: a coding cookie, a byte order mark and CRLF change nothing, and a NUL is an error."""
 
 import codecs
 
@@ -12,7 +12,7 @@ SHOWN = r"2 '\xe9\u2603'"
 
 
 def run(tmp_path, script, name="script", **named):
-    """`script` is bytes. Nix gives it no suffix."""
+    """Does a run of a script, given as bytes. The file has no suffix, as with Nix."""
     path = tmp_path / name
     path.write_bytes(script)
     return harness.run("", options=["--script", path, *named.pop("options", [])], **named)
@@ -62,7 +62,7 @@ def test_a_nul_is_an_error_before_anything_runs(tmp_path, script):
 
 
 def test_a_nul_in_a_file_that_pytest_reads(tmp_path):
-    """The same, in pytest's words."""
+    """A NUL is an error here, too, with pytest's message."""
     for name in "test_text.py", "conftest.py":
         (tmp_path / name).write_bytes(b"def test_one(): pass\n\0\ndef test_two(): 1 / 0\n")
         result = harness.run("", options=["--script", tmp_path], status=None)

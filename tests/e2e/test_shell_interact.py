@@ -13,7 +13,7 @@ from terminal import Terminal
 
 @pytest.fixture
 def session(tiny, tmp_path):
-    """A prompt in a terminal, with a machine that is not started yet."""
+    """A terminal with the prompt of a run whose machine is not started yet."""
     for module in "ptpython", "IPython":
         (tmp_path / f"{module}.py").write_text("raise ImportError\n")
     with Terminal(harness.Run("", tiny, options=["-I"], env={"PYTHONPATH": tmp_path, "TERM": "screen"})) as terminal:
@@ -30,7 +30,7 @@ def enter(terminal):
 
 
 def at_prompt(terminal):
-    """What is typed before may be lost to a Ctrl-C or to a change of the terminal's mode."""
+    """Waits for the prompt: keys that are typed earlier may be lost by Ctrl-C or a change of the terminal's mode."""
     assert harness.wait_until(lambda: terminal.screen.rstrip().endswith("bash-5.2#"), 20), terminal.screen
 
 
@@ -43,14 +43,14 @@ def test_a_root_shell(session):
     session.type("until [ \"$(stty size)\" = '40 100' ]; do usleep 100000; done; echo resi''zed")
     session.wait_for("resized")
     at_prompt(session)
-    # Lines are edited in the guest.
+    # The guest's terminal edits lines.
     session.type("echo abcX", enter=False)
     session.press("BSpace", "Enter")
     session.wait_for("\nabc\n")
     at_prompt(session)
     session.press("Up", "Enter")
     assert harness.wait_until(lambda: session.screen.count("\nabc\n") == 2, 10), session.screen
-    # Ctrl-C and Ctrl-Z are the guest's.
+    # Ctrl-C and Ctrl-Z reach the guest.
     at_prompt(session)
     session.type("sh -c 'echo be\"\"gins; sleep 1000'; echo 'not' reached")
     session.wait_for("begins")
@@ -71,7 +71,7 @@ def test_a_root_shell(session):
     session.wait_for("Left the terminal")
     session.type("print('commands', machine.succeed('echo work'), machine.succeed('pgrep -x sleep || true'), 'again')")
     session.wait_for("commands work\n  again")
-    # What was on the console is gone, and another time is as the first.
+    # A second interaction begins like the first, without output of the first.
     enter(session)
     session.type("stty size; printf 'last %s\\n' words; exit")
     session.wait_for("The shell has ended")
@@ -109,7 +109,7 @@ def test_the_serial_console(session):
 
 @pytest.mark.skipif(not shutil.which("socat"), reason="the package socat is missing")
 def test_an_address(tiny):
-    """A shell for a program, in an ordinary run."""
+    """shell_interact(address) connects a program to a shell, without a terminal."""
     listener = socket.create_server(("127.0.0.1", 0))
     answers = []
 
@@ -163,7 +163,7 @@ def test_without_a_terminal(fake):
 
 
 def test_the_run_ends_during_an_interaction(tiny):
-    """Also the terminal's mode does."""
+    """The end of a run during an interaction restores the terminal's mode."""
     run = harness.Run("machine.shell_interact()", tiny, global_timeout=30)
     with Terminal(run) as terminal:
         terminal.wait_for("bash-5.2#")

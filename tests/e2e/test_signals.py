@@ -1,4 +1,5 @@
-"""Signals to the driver at any moment, on real QEMU: the right exit status, soon, and nothing left."""
+"""Signals to a driver with a real QEMU, at various moments: the run ends soon, with the right status, and leaves
+nothing."""
 
 import re
 import signal
@@ -7,7 +8,7 @@ import pytest
 
 import harness
 
-# What the script does when the signal comes, after it printed `now`.
+# The script's action when the signal comes, after it has printed `now`.
 MOMENTS = {
     "starting": "print('now')\nmachine.connect()",
     "booting": "machine.start()\nprint('now')\nmachine.connect()",
@@ -20,7 +21,7 @@ MOMENTS = {
     "thread": "import threading\nmachine.start()\nprint('now')\n"
               "thread = threading.Thread(target=machine.succeed, args=('sleep 1000',))\nthread.start()\nthread.join()",
 }
-# What is in the log by then.
+# A text that the log has before the signal is sent.
 LOGGED = {
     "starting": "machine: starting vm",
     "booting": "waiting for the VM to finish booting",
@@ -49,7 +50,7 @@ def test_signal(tiny, moment, number):
 
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 def test_signal_in_cleanup(tiny, number):
-    # A QEMU that is stopped makes it last: SIGTERM does not reach it.
+    # A stopped QEMU makes the end take long, since SIGTERM does not reach it.
     with harness.Run(harness.PROCESSES + """
 import signal
 machine.start()

@@ -1,5 +1,5 @@
-"""The SSH backdoor. Debian has no vhost-device-vsock: a stand-in on PATH notes its arguments and makes the sockets;
-the fake machine, behind a start script that notes its arguments, does not use them."""
+"""The SSH backdoor. Debian has no vhost-device-vsock: a stand-in on PATH writes down its arguments and makes the
+sockets; the fake machine, behind a start script that writes down its arguments, does not use them."""
 
 import os
 import re
@@ -27,7 +27,7 @@ signal.pause()
 
 
 class BackdoorRun(harness.Run):
-    """With the backdoor enabled in the configuration."""
+    """A run whose configuration enables the backdoor."""
 
     def json_arguments(self):
         arguments = super().json_arguments()
@@ -38,7 +38,7 @@ class BackdoorRun(harness.Run):
 
 @pytest.fixture
 def stand_in(tmp_path):
-    """Environment of a run that finds it."""
+    """The environment of a run that finds the stand-in on PATH."""
     program = tmp_path / "bin/vhost-device-vsock"
     program.parent.mkdir()
     program.write_text(SERVER)
@@ -48,7 +48,7 @@ def stand_in(tmp_path):
 
 @pytest.fixture
 def noting(tmp_path, fakes):
-    """Start scripts of two machines that note their arguments in NAME.arguments."""
+    """Start scripts of two machines that write their arguments to NAME.arguments."""
     scripts = {}
     for name in "web", "a-b":
         path = tmp_path / f"run-{name}-vm"
@@ -84,7 +84,7 @@ def test_one_process_serves_all_machines(noting, stand_in, tmp_path):
         assert machines[0].ssh_backdoor_command(7) == machines[0].ssh_backdoor_command()
     """, noting, env=stand_in))
     sockets = {name: (guest, host) for name, guest, host, *_ in map(str.split, result.lines[:2])}
-    # In the order of the configuration, which is by name, from 3 on.
+    # The addresses count from 3, in the order of the machines' names.
     assert (tmp_path / "arguments").read_text().splitlines() == [
         word for number, name in enumerate(["a-b", "web"], 3)
         for word in ("--vm", "guest-cid={},socket={},uds-path={}".format(number, *sockets[name]))]

@@ -1,5 +1,4 @@
-"""Commands that read their standard input: they do not wait for what nobody sends, and take nothing of what the driver
-says to the shell next."""
+"""Commands that read their standard input: they get an end of file, and never the driver's own text for the shell."""
 
 import pytest
 
@@ -52,7 +51,7 @@ def test_with_a_time_out_a_terminal_is_waited_for(session, reader):
     """, reader=reader, has_terminal=session.has_terminal)
 
 
-# The fake guest has no terminal.
+# The fake machine's shell has no terminal.
 with_terminal = pytest.mark.parametrize("guest", ["tiny", "systemd"], indirect=True, scope="module")
 
 
@@ -70,7 +69,7 @@ def test_standard_input_is_a_terminal(session, limit):
 @with_terminal
 @pytest.mark.parametrize("reader", ["cat /dev/hvc0", "cat /dev/hvc0 & cat /dev/hvc0; cat /dev/hvc0", "sleep 1000 & sleep 1000"])
 def test_what_reads_the_terminal_itself_can_be_interrupted(session, reader):
-    """It gets the interrupts first."""
+    """When a wait for a command is interrupted, the driver ends the command even if that reads the terminal itself."""
     session("""
         signal.setitimer(signal.ITIMER_REAL, 2)
         assert "InterruptedError" in error_of(machine.succeed, reader)

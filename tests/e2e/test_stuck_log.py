@@ -1,9 +1,9 @@
-"""A log that nobody reads stops who writes to it, and nobody else."""
+"""Standard error is a pipe that nobody reads: a thread that logs has to wait, and all other threads go on."""
 
 import harness
 import pytest
 
-# Standard error is a pipe with a reader that does not read.
+# Runs the driver with standard error connected to a pipe whose reader does not read.
 NOBODY_READS = ("sh", "-c", 'mkfifo stuck && exec "$@" 2<>stuck', "sh", harness.DRIVER)
 
 SCRIPT = """
@@ -38,9 +38,9 @@ SCRIPT = """
     flooder.start()
     counter.start()
     before = -1
-    while select.select([], [2], [], 0)[1] or before != calls:  # there is room in the pipe
+    while select.select([], [2], [], 0)[1] or before != calls:  # until the pipe is full and the flooder waits
         before = calls
-        time.sleep(0.1)  # gives the GIL away and wants it back
+        time.sleep(0.1)  # releases the GIL and takes it again
     seen = counted
     while counted == seen:  # while one thread is stuck, another goes on beside this one
         time.sleep(0)

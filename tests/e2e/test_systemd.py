@@ -1,4 +1,4 @@
-"""Units of a real guest with systemd: one boot for all."""
+"""Methods for units, in a real guest with systemd that all tests share."""
 
 import pytest
 
@@ -89,7 +89,7 @@ def test_units_of_a_user(session):
         assert machine.get_unit_property("default.target", "ActiveState", "alice") == "active"
         assert machine.start_job("good.service", "alice") == (0, "")
         machine.wait_for_unit("good.service", "alice", timeout=30)
-        machine.require_unit_state("good.service", "inactive")  # that of the system
+        machine.require_unit_state("good.service", "inactive")  # the system's unit of that name
         assert machine.stop_job("good.service", "alice") == (0, "")
         assert error_of(machine.wait_for_unit, "good.service", "alice", timeout=30) == \\
             'RequestedAssertionFailed: unit "good.service" is inactive and there are no pending jobs'

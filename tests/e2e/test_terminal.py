@@ -1,4 +1,4 @@
-"""Ctrl-C on a terminal, which reaches every process of the foreground."""
+"""Ctrl-C at a terminal, which sends SIGINT to every process of the foreground process group."""
 
 import time
 
@@ -26,5 +26,5 @@ def test_interrupt(tiny, script, sign):
         assert ENDS_WITHIN > time.monotonic() - began
         screen = terminal.screen
         assert "KeyboardInterrupt" in screen and "cleanup" in screen and "kill QemuMachine" in screen
-        assert "QEMU process" not in screen  # Ctrl-C is not QEMU's
+        assert "QEMU process" not in screen  # Ctrl-C has not reached QEMU
         terminal.assert_usable()

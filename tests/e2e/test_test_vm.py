@@ -1,5 +1,5 @@
-"""Machines that scripts make for themselves: names, clean-up, repeated starts, users; on fakes.
-Disks and ISOs are in test_test_vm_images.py, fixtures in pytest/test_pytest_vms.py."""
+"""Test machines, made by scripts: names, clean-up, repeated starts, and users, with fake machines.
+test_test_vm_images.py has disks and ISOs, pytest/test_pytest_vms.py the fixtures."""
 
 import signal
 import stat
@@ -161,7 +161,7 @@ assert not deleted.booted
 @pytest.mark.parametrize("script", [
     "with TestVMManager() as vms:\n    vm = vms.create()\n    print('now')\n    vm.succeed('sleep 1000')",
     "vm = create_test_vm()\nprint('now')\nvm.wait_for_console_text('never')",
-    # while a start is waited for, here and in threads
+    # while the main thread or another one waits for a start
     "print('now')\ncreate_test_vm('silent')",
     "with TestVMManager(image='silent') as vms:\n    print('now')\n    vms.create_many(3)",
 ])
@@ -195,7 +195,8 @@ CASES = [(cause, message) for cause, messages in MESSAGES.items() for message in
 
 @pytest.fixture
 def failing(tmp_path):
-    """A function that makes a start script which fails so many times with a message; its calls are lines of `calls`."""
+    """A function that makes a start script which fails a number of times with a message. Each start adds a line to the
+    file `calls`."""
     def make(message, times):
         script = tmp_path / "run-failing-vm"
         script.write_text(f"""#!/bin/bash
@@ -295,7 +296,7 @@ def test_time_limits(tmp_path):
                                 "0 on" for value in ("x", "-1", "inf")]
 
 
-# ---- what runs as whom
+# ---- users of commands
 
 
 def test_a_user():
@@ -331,7 +332,7 @@ def test_the_power_button():
         vm = create_test_vm(root_shell=False, timeouts=Timeouts(stop=60))
         vm.shutdown()
         assert not vm.booted and vm.state_dir.exists()
-        vm.shutdown()  # it is off
+        vm.shutdown()  # the machine is off already
         vm.start()
         vm.wait_for_console_text("connecting to host")
     """)

@@ -1,4 +1,4 @@
-"""Test machines from disks and ISOs, on real QEMU; and what is no image."""
+"""Test machines from disks and ISOs, on real QEMU, and files that are no image."""
 
 import hashlib
 import os
@@ -47,9 +47,9 @@ def test_images_boot_and_stay_as_they_are(images, kind, writes):
             assert port == vm.ssh_port and 1024 <= port < 65536
             words = vm.ssh_command("uptime", key="/the/key")
             assert words[0] == "ssh" and words[-4:] == ["-p", str(port), "root@127.0.0.1", "uptime"], words
-            vm.shutdown()  # nobody listens to the power button
+            vm.shutdown()  # the guest ignores the power button
             assert not vm.booted
-            vm.start()  # on the same overlay
+            vm.start()  # the same overlay is used again
             vm.wait_for_console_text("hello from the image")
     """)
     assert result.log.count(": it has not powered off within 0.1 s; QEMU is ended\n") == 1
@@ -76,7 +76,7 @@ def test_a_killed_driver_leaves_no_overlay(images):
 
 
 def kernel_options(script):
-    """QEMU's options for the kernel of a start script that make-vm has written."""
+    """Returns QEMU's options for the kernel from a start script that make-vm has written."""
     show = f'{script.read_text().partition("# From here on")[0]}\nprintf "%s\\n" "$kernel" "$initrd" "$parameters"'
     kernel, initrd, parameters = subprocess.run(
         ["bash", "-c", show], stdout=subprocess.PIPE, check=True, text=True).stdout.splitlines()
@@ -92,7 +92,7 @@ def test_a_disk_whose_guest_has_a_root_shell(guests, images):
             assert vm.succeed("head -c 7 /dev/vda") == "changed"
             vm.shutdown()
             vm.start()
-            assert vm.succeed("head -c 7 /dev/vda") == "changed"  # the overlay is the machine's
+            assert vm.succeed("head -c 7 /dev/vda") == "changed"  # the guest sees its overlay
     """, seconds=120)
     assert images["raw"].read_bytes()[:7] != b"changed"
 
@@ -119,7 +119,7 @@ def test_a_guest_of_a_start_script(guests):
     """, env={"TEST_VM_ACCEL": ""}, seconds=120)
 
 
-# ---- what is no image
+# ---- files that are no image
 
 
 def test_wrong_images(tmp_path):
@@ -168,7 +168,7 @@ def test_programs_that_are_missing(images):
 
 @pytest.fixture
 def qemu_of(tmp_path):
-    """A function that makes programs which print their arguments and fail, and returns a PATH with them."""
+    """A function that makes programs which print their arguments and fail. It returns a PATH with them."""
     def make(*names):
         for name in names:
             (tmp_path / name).write_text('#!/bin/sh\necho "called:"; printf "<%s>\\n" "$@"\nexit 1\n')
@@ -179,7 +179,7 @@ def qemu_of(tmp_path):
 
 
 def test_other_architectures(images, qemu_of):
-    """Only the command: what it starts is not there on every host."""
+    """Only the command line is tested, since not every host has the QEMU of the architecture."""
     result = run(f"""
         print(error_of(create_test_vm, {str(images["iso"])!r}, arch="aarch64-linux", qemu_options=["-foo", "a b"]))
     """, env={"PATH": qemu_of("qemu-system-aarch64"), "TEST_VM_ACCEL": ""})
@@ -193,7 +193,7 @@ def test_other_architectures(images, qemu_of):
 
 
 def test_the_probe_tells_whether_64_bit_code_runs(tmp_path):
-    """With an emulator in KVM's place; and with one that cannot do it."""
+    """An emulator takes KVM's place: one that runs 64-bit code, and one that does not."""
     result = run(f"""
         from test_driver import vm_image
         vm_image._write_probe({str(tmp_path)!r})
@@ -207,7 +207,7 @@ def test_the_probe_tells_whether_64_bit_code_runs(tmp_path):
 
 
 def test_kvm_is_used_if_it_works(images, tmp_path):
-    """QEMU's programs are replaced: by one whose KVM works if a file says so."""
+    """A stand-in for QEMU ends the probe for KVM with a status from a file."""
     real = shutil.which("qemu-system-x86_64")
     qemu = tmp_path / "qemu-system-x86_64"
     qemu.write_text(f"""#!/bin/bash

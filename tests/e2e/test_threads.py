@@ -1,4 +1,4 @@
-"""Threads of a script that use the same machine. What they do to each other in memory is for `make e2e-tsan` to see."""
+"""Threads of a script that use the same machine. `make e2e-tsan` looks for data races while these tests run."""
 
 import harness
 
@@ -12,7 +12,7 @@ def test_threads_use_one_machine(fake):
                 try:
                     call()
                 except (test_driver.errors.MachineError, RuntimeError):
-                    pass  # the others may have ended the machine, or started it
+                    pass  # another thread may have ended or started the machine
 
         import test_driver.errors
 

@@ -1,4 +1,4 @@
-"""Honest time: the accelerator in the log, time-outs that are stretched, and what their errors say."""
+"""The accelerator in the log, time-outs that --timeout-scale stretches, and their errors."""
 
 import pytest
 
@@ -51,7 +51,7 @@ def test_who_does_not_tell_is_not_waited_for(fake, fault):
 
 
 def test_a_real_one(tiny):
-    """All machines of the tests run by TCG."""
+    """The real guests of the tests run under TCG."""
     result = harness.run("""
         import time
         machine.start()
@@ -80,7 +80,7 @@ def test_help_explains_it():
     assert "--timeout-scale FACTOR" in result.out and "(default: 1)" in result.out
 
 
-# Every wait that has a time-out by itself, which a scale of 0.001 makes a second or less.
+# The waits with a default time-out, which a scale of 0.001 makes a second or less.
 BUILT_IN = {
     "machine.wait_for_file('/no')": "waiting for file '/no'; last seen: `test -e /no`: exit code 1",
     "machine.wait_for_open_port(1)": "waiting for TCP port 1 on localhost; last seen: `nc -z localhost 1`: exit code 1",
@@ -157,7 +157,7 @@ def test_commands_and_functions_keep_theirs(fake):
 def test_auto(fake, accelerator, stretched):
     result = harness.run("""
         try:
-            machine.wait_for_file("/no", timeout=0.2)  # begins before the accelerator is known
+            machine.wait_for_file("/no", timeout=0.2)  # begins before the driver knows the accelerator
         except Exception as error:
             print(error)
     """, fake, options=["--timeout-scale", "auto"], env={"FAKE_ACCELERATOR": accelerator})

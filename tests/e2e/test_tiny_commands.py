@@ -1,4 +1,4 @@
-"""Commands and waits on a real guest: bash and busybox behind a virtual console."""
+"""Commands and waits on a real guest, with bash and busybox behind a virtual console."""
 
 import pytest
 
@@ -148,7 +148,7 @@ def test_much_output_while_python_is_busy(session, numbers, threads):
 
 
 def test_console_flood(session, numbers):
-    """Nothing is lost, and commands go on. An emulated serial port takes 200 KB/s, hence 2 MB; the fake, in
+    """Nothing of a flood is lost, and commands go on. An emulated serial port takes 200 KB/s, hence 2 MB; the fake in
     test_fake_commands.py, has 20 MB."""
     session("""
         machine.succeed("stty -F /dev/ttyS0 -opost")

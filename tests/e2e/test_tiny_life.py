@@ -32,7 +32,7 @@ def test_life(tiny):
         assert not machine.is_up()
         machine.start()
         machine.connect()
-        machine.reboot()  # with -no-reboot
+        machine.reboot()  # ends QEMU, which was started with -no-reboot
         machine.wait_for_shutdown()
         assert not machine.booted
     """, tiny, seconds=120)

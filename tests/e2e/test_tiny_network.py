@@ -1,4 +1,4 @@
-"""Two real guests on a VLAN of ours."""
+"""Two real guests on a VLAN of the driver."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def session(vms):
 
 
 def test_two_guests_from_a_configuration(vms):
-    """The run that the program is for."""
+    """The usual run of a NixOS test: a configuration file, two guests on a VLAN, and a script."""
     result = harness.run("""
         start_all()
         client.wait_until_succeeds("ping -c1 192.168.1.2")
@@ -96,7 +96,7 @@ def test_shared_directory_of_all_machines(session):
 
 
 def test_a_port_is_free_again(session):
-    """A machine that comes back has its network back; one that is gone disturbs nobody."""
+    """A machine that is started again has its network again; a machine that has ended does not disturb the others."""
     session("""
         server.crash()
         client.fail("ping -c 1 -W 1 192.168.1.2")

@@ -1,4 +1,4 @@
-"""Runs that use one run-time directory at the same time, and the state that is kept in it."""
+"""Several runs with the same run-time directory at the same time, and the state that is kept there."""
 
 import os
 import tempfile
@@ -20,13 +20,14 @@ print("alive")
 
 @pytest.fixture
 def base():
-    with tempfile.TemporaryDirectory(prefix="e2e-") as path:  # pytest's are too long for sockets
+    with tempfile.TemporaryDirectory(prefix="e2e-") as path:  # tmp_path would be too long for sockets
         yield Path(path)
 
 
 @contextmanager
 def running(base, vms, *options, script=SCRIPT):
-    """A run whose machine has been started and waits. At the end it is let go, and must have lived until then."""
+    """A run whose script has started its machine and waits. At the end of the `with` block the script goes on, and the
+    machine must still be alive then."""
     name, = vms
     with harness.Run(script.replace("NAME", name), vms, vlans=[1], options=options,
                      env={"XDG_RUNTIME_DIR": base, "GO_ON": "{dir}/go"}) as run:
@@ -44,14 +45,15 @@ def all_in(place):
 
 
 def refused(base, vms, *options):
-    """What a run with these options says that cannot be."""
+    """Does a run that must be refused. Returns its error message."""
     result = harness.run("1 / 0", vms, options=options, env={"XDG_RUNTIME_DIR": base}, status=2)
     assert result.out == ""
     return result.err
 
 
 def test_each_has_its_own(fake, base):
-    """The first is where scripts and users look; a place that has become free is taken again."""
+    """The first run uses the directory itself, where scripts and users look. A later run takes a place that has become
+    free."""
     places = [str(base), f"{base}/ntd-run-2", f"{base}/ntd-run-3"]
     with running(base, fake) as first:
         assert first.places == all_in(places[0])
@@ -77,7 +79,7 @@ def test_what_is_empty_is_not_left(fake, base, script, status):
 
 
 def test_runs_that_come_and_go(base):
-    """Each finds a place, though the file that says who has which is removed and made again all the time."""
+    """Each run finds a place, though the lock files are removed and made again all the time."""
     for _ in range(8):
         with ExitStack() as stack:
             runs = [stack.enter_context(harness.Run("", env={"XDG_RUNTIME_DIR": base})) for _ in range(4)]
@@ -112,7 +114,7 @@ def test_kept_state_in_use_is_not_reset_by_others(fakes, fake, base):
 
 
 def test_state_of_a_machine_that_a_script_makes(fakes, fake, base):
-    """It is taken like those of the configuration; what is gone can be taken again."""
+    """The state is locked like the state of machines of the configuration, and becomes free with the end of the run."""
     with running(base, fakes("b"), "-K"):
         script = """
             for start in "echo 1; false", "echo 2; false":
@@ -141,7 +143,7 @@ def test_state_that_another_user_has_left(fake, base):
 
 
 def test_a_long_directory(fake, base):
-    """Sockets have directories of their own then; the state is where it belongs."""
+    """With a long directory, sockets are made in a short one; the state stays where it belongs."""
     long = base / ("d" * 70)
     long.mkdir()
     with running(long, fake) as first, running(long, fake) as second:

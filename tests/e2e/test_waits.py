@@ -1,4 +1,5 @@
-"""Waits re-check quickly, are driven by events where there are any, and say what they saw last."""
+"""Waits: their pace, things that have just appeared, answers that tell nothing, probes that hang, and errors with the
+last answer."""
 
 import re
 import textwrap
@@ -36,7 +37,7 @@ def systemd(guests):
 
 # ---- pace
 
-# What makes the condition true, run beside the wait, and the wait; each by itself is a matter of milliseconds.
+# {kind: (command that makes the condition true while the script waits, the wait)}; each takes milliseconds.
 QUICK = {
     "file": ("echo written > FILE", "machine.wait_for_file(FILE)"),
     "console": ("echo here it is >&2", "machine.wait_for_console_text('here it is')"),
@@ -45,7 +46,8 @@ QUICK = {
 
 @pytest.mark.parametrize("kind", QUICK)
 def test_waits_end_soon_after_their_condition(session, kind):
-    """Not after a second, on average half a one. The best of several: other things run on this machine, too."""
+    """A wait ends much less than a second after its condition has become true. The best of several tries counts, since
+    other programs run on this host, too."""
     cause, wait = QUICK[kind]
     best = session(f"""
         FILE = path("appears")
@@ -60,7 +62,7 @@ def test_waits_end_soon_after_their_condition(session, kind):
 
 
 def test_a_probe_is_repeated_more_than_once_a_second(session):
-    """By counting them: 10 ms at first, then a tenth of the time waited."""
+    """The probes are counted: the pause is 10 ms at first, then a tenth of the time waited."""
     count = session("""
         error_of(machine.wait_for_file, f"/no || ! echo x >> {path('tries')}", timeout=3)
         result = len(open(path("tries")).readlines())
@@ -98,7 +100,7 @@ def test_the_end_of_a_machine_is_an_event(fake):
     assert result.lines == ["True"]
 
 
-# ---- what has just appeared
+# ---- things that have just appeared
 
 APPEARING = {
     "in two steps": (">> FILE", "echo whole", True),
@@ -109,7 +111,7 @@ APPEARING = {
 
 @pytest.mark.parametrize("how", APPEARING)
 def test_a_file_that_appears_is_not_half_written(session, how):
-    """Whatever is written within a moment is there when the wait ends."""
+    """A file that is written in two steps within a moment is complete when the wait ends."""
     target, writing, has_content = APPEARING[how]
     text = session(f"""
         FILE = path("appearing")
@@ -120,7 +122,7 @@ def test_a_file_that_appears_is_not_half_written(session, how):
     assert ("whole" in text) == has_content
 
 
-# The session's shell finds these programs first.
+# Functions that put a program before all others in the PATH of the session's root shell, and remove it.
 FIRST = """
     def put_first(name, text):
         machine.succeed(f"mkdir -p first; rm -f first/*; cat > first/{name} <<'END'\\n#!/bin/bash\\n{text}\\nEND\\nchmod +x first/{name}")
@@ -138,7 +140,7 @@ def with_program(session, name, text, code):
 
 
 def test_a_guest_without_stat(session):
-    """Its files count when they are not empty."""
+    """In a guest without stat, a file counts once it is not empty."""
     assert with_program(session, "stat", "exit 1", """
         machine.succeed("! stat /; rm -f late; (sleep 0.3; (sleep 0.05; echo whole) > late) > /dev/null 2>&1 &")
         machine.wait_for_file("late")
@@ -147,7 +149,8 @@ def test_a_guest_without_stat(session):
 
 
 def looks_at(session, made):
-    """How often the wait looked at what was made meanwhile; each look names the file three times, or four."""
+    """Returns how often a wait looked at something that was made meanwhile. One look names the file three or four
+    times."""
     return session(f"""
         machine.succeed("rm -rf tries kind; (sleep 0.3; {made}) > /dev/null 2>&1 &")
         machine.wait_for_file("kind && echo x >> tries")
@@ -169,14 +172,14 @@ def test_a_file_that_is_there_counts_at_once(session):
 
 
 def test_a_screen_is_not_half_drawn(session):
-    """The text that matches at the second look goes on at the third: two more must agree."""
+    """The text that matches at the second look is longer at the third. The wait ends once two further looks agree."""
     assert with_program(session, "fold", COUNTED + "printf 'login\\nwhole\\n' | head -n $((n - 1))", """
         machine.wait_until_tty_matches("1", "login")
         result = len(open(path("first/fold.calls")).readlines())
     """) >= 4
 
 
-# ---- looks that show nothing
+# ---- answers that tell nothing
 
 
 @pytest.mark.parametrize("nothing", ["echo", "true", "exit 1", "echo Other=1"])
@@ -199,7 +202,7 @@ def test_a_systemctl_that_goes_on_failing(session):
 
 @pytest.mark.parametrize("jobs", ["true", "exit 1", "echo No jobs running."])
 def test_jobs_that_are_not_told(session, jobs):
-    """Nor is the second question about the unit's state answered."""
+    """An answer about jobs that tells nothing, and a state that is not told, are asked for again."""
     with_program(session, "systemctl", COUNTED + f"""case "$*" in *list-jobs*) {jobs};; *Active*)
         if [ $n -ge 6 ]; then echo ActiveState=active; else echo ActiveState=inactive; fi;; *) echo;; esac""",
                  "machine.wait_for_unit('late')")
@@ -228,7 +231,7 @@ def test_windows_of_a_server_that_is_not_there_yet(session):
 
 
 def test_a_probe_that_hangs_does_not_hold_the_wait(session):
-    """As nc does at a port that swallows what is sent to it."""
+    """nc hangs like that at a port that drops all packets."""
     assert session("""
         result = took(lambda: error_of(machine.wait_for_file, "/no || sleep 300", timeout=1))
     """) < 60
@@ -277,7 +280,7 @@ def test_the_end_of_a_long_output(session):
 
 
 def test_no_time_at_all(session):
-    """One attempt, which is the last one."""
+    """A time-out of 0 allows one attempt."""
     assert error(session, "machine.wait_for_file('/no', timeout=0)").startswith(START)
     assert session("""
         calls = []
@@ -394,7 +397,7 @@ def test_a_unit_whose_job_waits_for_another(systemd):
 
 
 def test_a_unit_that_fails(systemd):
-    """At once, with the text that scripts know."""
+    """The wait ends at once, with the message that scripts know from upstream."""
     assert systemd("""
         machine.execute("systemd-run --unit=fails --property=RemainAfterExit=yes false")
         machine.wait_until_fails("systemctl is-active --quiet fails && systemctl show fails -p SubState | grep running")

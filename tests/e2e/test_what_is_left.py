@@ -1,5 +1,5 @@
-"""What a script leaves open is written, and its atexit functions run, in each way in which a run can end but
-os._exit() and SIGKILL; and nothing of it can keep the run for ever."""
+"""Files that a script leaves open are written, and its atexit functions run, in each way in which a run can end except
+os._exit() and SIGKILL; and nothing that the script leaves can keep the run from its end."""
 
 import os
 import signal
@@ -90,7 +90,7 @@ def test_time_limit(fake, body):
 
 
 def test_thread_that_never_ends(fake):
-    """Not even then are atexit functions left out, though Python calls them after the threads' end."""
+    """atexit functions run even then, though Python itself would call them only after the end of all threads."""
     with harness.Run(LEAVE + "leave()\nimport threading\nthreading.Thread(target=threading.Event().wait).start()",
                      fake) as run:
         result = run.finish()
@@ -106,7 +106,7 @@ def test_pytest_mode(fake):
 
 
 def test_prompt(fake):
-    """Its end is that of the run."""
+    """The end of the prompt is the end of the run."""
     read, write = os.pipe()
     os.write(write, b"test_script()\n")
     os.close(write)
@@ -118,7 +118,7 @@ def test_prompt(fake):
 
 
 def test_script_that_does_not_listen(fake):
-    """The run ends without it, at a third interrupt."""
+    """The third interrupt ends the run of a script that ignores interrupts."""
     loop = "leave()\nwhile True:\n    try:\n        print('now')\n        time.sleep(1000)\n" \
         "    except BaseException:\n        pass"
     with harness.Run(LEAVE + loop, fake) as run:
@@ -139,7 +139,7 @@ HANGS = {
     "generator": "import time\ndef wait():\n    try:\n        yield\n    finally:\n        time.sleep(1000)\n"
                  "waiting = wait()\nnext(waiting)",
 }
-HANGS_BEFORE = {  # while the script still runs
+HANGS_BEFORE = {  # the run hangs while the script still runs
     "file": "import os\nfile = open(os.pipe()[1], 'wb', buffering=1 << 20)\nfile.write(bytes(1 << 19))",
     "GIL of a thread": "import ctypes, threading\nthreading.Thread(target=ctypes.PyDLL(None).pause).start()",
 }
@@ -160,7 +160,7 @@ def test_end_that_hangs_at_the_time_limit(fake, hang):
 
 
 def test_process_that_does_nothing_any_more(fake):
-    """Then the keeper kills it, and the machines are gone, too, within 30 s of the time limit."""
+    """The keeper process kills a driver that does nothing, and its machines, within 30 s of the time limit."""
     result = harness.run("import os, signal\nmachine.connect()\nos.kill(os.getpid(), signal.SIGSTOP)", fake,
                          global_timeout=1, status=137, seconds=60, env={"FAKE_STUBBORN": "1"})
     assert "the run does not come to its end in time; the driver is killed" in result.log

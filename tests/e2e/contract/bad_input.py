@@ -1,12 +1,13 @@
+# Arguments of wrong types and values.
 # vms: machine=tiny
-# ours: what is wrong is refused before anything is sent, and says what it is
+# ours: a wrong argument is refused before anything is sent to the guest, and the error names it
 
 import datetime
 import socket
 
 from test_driver.machine.qmp import QMPSession
 
-# Types, before the machine is even started.
+# Wrong types are refused before the machine is started.
 text, regex, duration = [3, b"x", None], [3, b"x"], [True, [1]]
 wrong = {
     machine.execute: text, machine.succeed: text, machine.fail: text, machine.wait_until_succeeds: text,
@@ -44,7 +45,7 @@ assert isinstance(raised(machine.copy_from_host, "/etc/passwd"), TypeError)
 assert not machine.booted
 #! machine: starting vm
 
-# Without a running machine.
+# Methods that need a running machine.
 for function in [lambda: machine.send_monitor_command("info status"), lambda: machine.send_key("a"),
                  lambda: machine.screenshot("x"), lambda: machine.send_console("x")]:
     error = raised(function)
@@ -62,7 +63,7 @@ machine.execute("true", timeout=datetime.timedelta(seconds=5))
 machine.sleep(duration=datetime.timedelta(milliseconds=10))
 assert machine.succeed("true", timeout=None) == machine.succeed("true", timeout=7.5) == ""
 
-# Sockets that are no QMP.
+# Sockets that do not speak QMP.
 path = machine.tmp_dir / "closes"
 with socket.socket(socket.AF_UNIX) as listener:
     listener.bind(str(path))
@@ -79,7 +80,7 @@ closed.close()
 refused(ValueError, "this QMP session was closed", closed.send, "query-status")
 assert machine.qmp_client is closed and "running" in machine.send_monitor_command("info status")
 
-# No display.
+# A QEMU without a display.
 machine.crash()
 os.environ["QEMU_OPTS"] = "-vga none"
 machine.start()
@@ -87,7 +88,7 @@ for function in machine.get_screen_text, lambda: machine.screenshot("x"), lambda
     error = raised(function)
     assert type(error) is MachineError and "no screenshot: " in str(error), error
 
-# No machine any more.
+# A machine that has ended.
 machine.release()
 for function in machine.connect, lambda: machine.execute("true"), lambda: machine.send_monitor_command("info status"):
     error = raised(function)

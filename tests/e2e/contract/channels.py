@@ -1,4 +1,4 @@
-# Section 3.4: other ways in: the serial port, the root shell's socket, a forwarded port.
+# Other ways into a guest: the serial port, the root shell's socket, a forwarded port.
 # vms: machine=tiny
 
 import socket
@@ -13,7 +13,7 @@ machine.wait_for_file("/tmp/raw", timeout=60)
 machine.log_serial("as from its console")
 #: machine # as from its console
 
-with socket.socket() as probe:  # a port that is free
+with socket.socket() as probe:  # finds a free port
     probe.bind(("127.0.0.1", 0))
     port = probe.getsockname()[1]
 machine.forward_port(port, 1234)

@@ -1,6 +1,6 @@
-# Without output nothing is awaited; the next command still gets its own reply.
+# execute() with check_output=False does not wait for the command; the next command still gets its own reply.
 # vms: machine=tiny
-# ours: other drivers give the output of a command that was not awaited to the next one
+# ours: other drivers give the late output of such a command to the next command
 
 assert machine.execute("sleep 0.5; echo lost", check_output=False) == (-2, "")
 assert machine.execute("echo next") == (0, "next\n")

@@ -1,4 +1,4 @@
-# Section 3.3: commands, what they return, raise and log.
+# Methods that run commands: results, exceptions and the log.
 # vms: machine=tiny
 
 machine.connect()
@@ -59,7 +59,7 @@ machine.succeed("(sleep 0.5; touch /tmp/appears) > /dev/null 2>&1 &")
 assert machine.wait_for_file("/tmp/appears") is None
 #: machine: waiting for file '/tmp/appears'
 #: (finished: waiting for file '/tmp/appears', in S.SS seconds)
-machine.wait_for_file("/tmp/*ears")  # not quoted
+machine.wait_for_file("/tmp/*ears")  # the shell gets the name unquoted
 refused(RequestedAssertionFailed, timed_out(1), machine.wait_for_file, "/tmp/never", timeout=1)
 
 machine.succeed("nc -lk 1234 > /dev/null 2>&1 < /dev/null & echo $! > /tmp/pid")

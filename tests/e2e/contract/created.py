@@ -1,4 +1,4 @@
-# Another machine, made by the script, is in no list.
+# A machine that the script makes is not in `machines`.
 # vms: machine=tiny
 # env: START={machine}
 

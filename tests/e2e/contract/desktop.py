@@ -1,4 +1,4 @@
-# Section 3.4: X and its windows; stand-ins for journalctl and xwininfo say what these would.
+# X and its windows. Stand-ins for journalctl and xwininfo print what the real programs would.
 # vms: machine=tiny
 
 machine.succeed("""cat > /usr/bin/journalctl <<'END'

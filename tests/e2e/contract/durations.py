@@ -1,4 +1,4 @@
-# Durations are timedelta; numbers are seconds.
+# Durations are timedelta objects, or numbers of seconds.
 # vms: machine=fake
 # needs: .create_efi_vars
 

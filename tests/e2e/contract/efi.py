@@ -1,4 +1,4 @@
-# EFI variables; the tests of the driver itself look at each byte of the store.
+# EFI variables. ../test_efi.py tests each byte of the store.
 # vms: machine=fake
 # needs: .create_efi_vars
 

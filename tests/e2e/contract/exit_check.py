@@ -1,3 +1,4 @@
+# A check that fails within a subtest: the lines of the log up to the end of the run.
 # vms: machine=fake
 # status: 1
 

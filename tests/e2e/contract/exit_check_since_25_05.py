@@ -1,3 +1,4 @@
+# A check that fails: the traceback, as test errors in the log.
 # vms: machine=fake
 # status: 1
 # needs: t

@@ -1,3 +1,4 @@
+# A script that ends with sys.exit(): the status of the run.
 # status: 3
 
 import sys

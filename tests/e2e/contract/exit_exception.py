@@ -1,3 +1,4 @@
+# A script that ends with an exception: its traceback.
 # status: 1
 
 raise KeyError("another")

@@ -1,3 +1,4 @@
+# log.error() ends the script with status 1; the line after it is not reached.
 # status: 1
 
 log.error("the end")

@@ -1,3 +1,4 @@
+# The end of a script at the global time-out, while a `finally` block goes on.
 # vms: machine=fake
 # timeout: 2
 # status: 143

@@ -1,4 +1,4 @@
-# Section 3.3: files to the guest and back. The tests of the driver itself have more cases.
+# Files to the guest and back. ../test_tiny_files.py has more cases.
 # vms: machine=tiny
 
 import tempfile
@@ -20,7 +20,7 @@ machine.copy_from_host(source=str(work / "it's $a name"), target="/tmp/it's $a t
 assert machine.succeed("cat \"/tmp/it's \\$a target\"") == "odd"
 machine.copy_from_host(str(work / "tree"), "/tmp/tree")
 assert machine.succeed("cat /tmp/tree/a/leaf") == "leaf"
-machine.copy_from_host(str(work / "tree"), "/tmp/tree")  # into what is there
+machine.copy_from_host(str(work / "tree"), "/tmp/tree")  # into the directory that exists
 assert machine.succeed("cat /tmp/tree/tree/a/leaf") == "leaf"
 assert isinstance(raised(machine.copy_from_host, str(work / "missing"), "/tmp/x"), FileNotFoundError)
 
@@ -34,7 +34,7 @@ assert (machine.out_dir / "file").read_bytes() == b"a\0b"
 copy("/tmp/from here", "some/dir")
 assert (machine.out_dir / "some/dir/from here/sub/file").read_bytes() == b"a\0b"
 assert isinstance(raised(copy, "/tmp/from here", "some/dir"), FileExistsError)
-copy("/tmp/from here/sub/file")  # a file is replaced
+copy("/tmp/from here/sub/file")  # replaces the file
 machine.copy_from_vm("/tmp/new/dir/script", "old")
 assert (machine.out_dir / "old/script").stat().st_mode & 0o777 == 0o755
 refused(RequestedAssertionFailed, re.compile("command `cp -rL? /no/such /tmp/shared/.*` failed .exit code 1."), copy, "/no/such")

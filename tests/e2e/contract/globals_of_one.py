@@ -1,4 +1,4 @@
-# The only machine is `machine` as well.
+# The only machine of a run has the name `machine`, too.
 # vms: server=fake
 
 assert machine.name == server.name == "server" and machines == [server]

@@ -1,4 +1,4 @@
-# Section 2: what a script finds, with two machines of odd names.
+# The globals of a script, with two machines whose names are no Python names.
 # vms: web-server=fake 1st.host=fake
 # vlans: 7 3
 
@@ -22,7 +22,7 @@ symbols = driver.test_symbols()
 assert {"start_all", "driver", "web_server", "_st_host", "vlan3"} <= set(symbols) and symbols["driver"] is driver
 
 
-# One dict of globals: functions, classes and comprehensions see them, and what the script defines.
+# All code of a script has the same globals: functions, classes and comprehensions see what the script defines.
 def later():
     return web_server.name, defined_later
 

@@ -1,3 +1,4 @@
+# The globals `t` and `debug`.
 # vms: machine=fake
 # needs: t debug
 
@@ -12,6 +13,6 @@ assert t.maxDiff is None or isinstance(t.maxDiff, int)
 assert issubclass(RequestedAssertionFailed, AssertionError) and not issubclass(MachineError, AssertionError)
 with t.subTest("part"):
     pass
-assert debug.breakpoint() is None  # nothing without --debug-hook-attach
+assert debug.breakpoint() is None  # does nothing without --debug-hook-attach
 #! !!! Breakpoint reached...
 assert (type(machine).__name__, repr(machine)) == ("QemuMachine", "<QemuMachine 'machine'>")

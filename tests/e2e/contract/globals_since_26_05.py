@@ -1,3 +1,4 @@
+# The lists of machines by kind, the classes of machines, and the modules to import from.
 # vms: b=fake a=fake
 # needs: machines_qemu machines_nspawn BaseMachine QemuMachine NspawnMachine
 

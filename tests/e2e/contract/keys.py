@@ -1,4 +1,4 @@
-# Section 3.4: the keyboard. What each character becomes, and that it arrives as itself on a US keyboard.
+# The keyboard: the key for each character, which arrives as that character in a guest with a US keyboard.
 # vms: machine=tiny
 
 machine.wait_until_tty_matches("1", "tty1-sh# ")
@@ -44,13 +44,13 @@ for key in "!@#$%^&*()" "-_=+" "[{]}" ";:'\"`~" "\\|" ",<.>/?" "aZ0" " \n":
 #: machine: sending key 'spc'
 #: machine: sending key 'ret'
 typed = "!@#$%^&*()" "-_=+" "[{]}" ";:'\"`~" "\\|" ",<.>/?" "aZ0" " \n"
-machine.wait_until_succeeds("test $(wc -l < /tmp/specials) = 1", timeout=60)  # QEMU types on when the call has returned
+machine.wait_until_succeeds("test $(wc -l < /tmp/specials) = 1", timeout=60)  # QEMU goes on typing after the call has returned
 assert machine.succeed("cat /tmp/specials") == typed, machine.succeed("cat /tmp/specials")
 machine.send_key("ctrl-c")
 #: machine: sending key 'ctrl-c'
 #: (finished: sending key 'ctrl-c', in S.SS seconds)
 
-# All printable ones, as people write them.
+# All printable characters.
 printable = "".join(map(chr, range(32, 127)))
 machine.send_chars("cat > /tmp/printable\n")
 #: machine: sending keys 'cat > /tmp/printable\n'
@@ -69,7 +69,7 @@ machine.send_key("a", 0.3)
 machine.send_key("backspace", delay=None)
 machine.send_chars("", delay=0)
 
-# Text on the console.
+# The text of the guest's console.
 machine.send_chars("clear; echo Typed_$((6 * 7))\n")
 machine.wait_until_tty_matches("1", r"Typed_4\d", timeout=30)
 #: machine: waiting for Typed_4\d to appear on tty 1

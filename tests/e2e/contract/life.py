@@ -1,4 +1,4 @@
-# Section 3.4: the life of a machine, what it logs and what it leaves in its attributes.
+# The life of a machine: its lines in the log, and its attributes.
 # vms: machine=tiny
 
 machine.start()
@@ -38,7 +38,7 @@ assert not machine.is_up() and machine.pid is None
 
 machine.start()
 machine.connect()
-machine.reboot()  # without allow_reboot QEMU ends
+machine.reboot()  # ends QEMU, since the machine was started without allow_reboot
 machine.wait_for_shutdown()
 start_all()
 #: start all VMs

@@ -1,4 +1,4 @@
-# Section 3.7: the logger, as scripts use it.
+# The log, as scripts use it.
 # vms: machine=fake
 
 log.log("plain")

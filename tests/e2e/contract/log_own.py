@@ -1,4 +1,4 @@
-# A logger of the script's own is told what the others are told.
+# A logger that the script adds gets the same events as the driver's own loggers.
 # vms: machine=fake
 
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-# A subtest that fails says so, and passes its exception on.
+# A subtest that fails is logged as failed, and its exception goes on.
 # needs: t
 
 def failing():

@@ -1,3 +1,4 @@
+# The monitor of QEMU.
 # vms: machine=tiny
 
 machine.start()

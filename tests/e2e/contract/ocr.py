@@ -1,4 +1,4 @@
-# Section 3.4: text in pictures of the screen.
+# Text in pictures of the screen.
 # vms: machine=tiny
 
 machine.wait_until_tty_matches("1", "tty1-sh# ")

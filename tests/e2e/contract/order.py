@@ -1,4 +1,4 @@
-# Section 1.6: the order of events. A script says what it wants to hear before and after it.
+# The order of events: the lines of the log before, in and after a script.
 # vms: machine=fake
 # vlans: 1
 # timeout: 100

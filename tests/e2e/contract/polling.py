@@ -1,4 +1,4 @@
-# Section 3.8: polling conditions.
+# Polling conditions.
 # vms: machine=fake
 
 calls = []
@@ -34,7 +34,7 @@ with condition:
     #: Time since last: S.SSs
     #: Polling condition failed: a description
     assert type(raised(machine.send_monitor_command, "info status")).__name__ == "PollingConditionError"
-machine.succeed("true")  # no longer checked
+machine.succeed("true")  # the condition is no longer checked
 with the_name, with_docstring:
     assert str(raised(machine.succeed, "true")) == "Polling condition failed: the docstring"
 #: Checking polling condition 'the_name'

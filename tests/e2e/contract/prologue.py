@@ -1,4 +1,4 @@
-# What is put before every script of this directory: see ../test_contract.py.
+# Definitions that ../test_contract.py puts before every script of this directory.
 import re
 import time
 
@@ -9,7 +9,7 @@ except ImportError:  # older drivers raise plain exceptions
 
 
 def raised(function, *arguments, **named):
-    """The exception that the call raises."""
+    """Returns the exception that the call raises."""
     try:
         function(*arguments, **named)
     except Exception as error:
@@ -18,13 +18,14 @@ def raised(function, *arguments, **named):
 
 
 def refused(kind, text, function, *arguments, **named):
-    """Asserts that the call raises just this type of exception, with this text (a compiled pattern: matching it)."""
+    """Asserts that the call raises exactly this type of exception, with this text (or a text that matches a compiled
+    pattern)."""
     error = raised(function, *arguments, **named)
     assert type(error) is kind, repr(error)
     assert text.fullmatch(str(error)) if isinstance(text, re.Pattern) else text == str(error), str(error)
 
 
-# The number is a count of attempts in older drivers, then seconds, first whole ones.
+# The text of a time-out. Older drivers give a number of attempts, later ones seconds, first as a whole number.
 def timed_out(limit):
     return re.compile(rf"action timed out after \d+(\.\d\d)? seconds( \(timeout={limit}(\.0)?\))?(.|\n)*")
 

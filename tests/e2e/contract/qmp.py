@@ -1,4 +1,4 @@
-# Section 3.4: QMP.
+# QMP, QEMU's machine protocol.
 # vms: machine=tiny
 
 assert machine.qmp_client is None
@@ -14,7 +14,7 @@ assert client.send("input-send-event", args={"events": [
     {"type": "key", "data": {"down": True, "key": key}}, {"type": "key", "data": {"down": False, "key": key}}]}) == {"return": {}}
 error = raised(client.send, "no-such-command")
 assert isinstance(error, RuntimeError), repr(error)
-assert client.send("query-name") == {"return": {"name": "machine"}}  # nothing is out of step
+assert client.send("query-name") == {"return": {"name": "machine"}}  # the reply belongs to this command
 
 for command in "stop", "cont", "stop", "cont":
     client.send(command)

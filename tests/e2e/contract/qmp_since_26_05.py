@@ -1,4 +1,4 @@
-# QMP where waits end, refusals can be read, and clients can be made.
+# QMP of newer drivers: waits with a time-out, errors with fields, and sessions that a script makes.
 # vms: machine=tiny
 # needs: machines_nspawn
 
@@ -21,7 +21,7 @@ assert isinstance(raised(machine.wait_for_qmp_event, lambda event: event["event"
 client.send("cont")
 assert [event["event"] for event in client.events()] == ["RESUME"]
 
-# A client of the script's own, at a second monitor.
+# A session of the script's own, with a second QMP monitor of QEMU.
 machine.crash()
 assert machine.qmp_client is client
 path = machine.tmp_dir / "second"
@@ -31,7 +31,7 @@ own = QMPSession.from_path(path)
 assert own.send("query-name") == {"return": {"name": "machine"}}
 refused(QMPAPIError, re.compile("<QMP API error.*no-such-command has not been found>"), own.send, "no-such-command")
 machine.qmp_client.send("stop")
-assert own.wait_for_event()["event"] == "STOP"  # every monitor is told
+assert own.wait_for_event()["event"] == "STOP"  # QEMU sends events to all monitors
 own.close()
 raised(own.send, "query-name")
 QMPSession.from_path(str(path)).send("cont")

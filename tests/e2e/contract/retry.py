@@ -1,4 +1,4 @@
-# Section 3.2.
+# retry(): attempts, time-outs and exceptions.
 calls = []
 
 

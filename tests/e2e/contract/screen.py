@@ -1,4 +1,4 @@
-# Section 3.4: pictures of the screen.
+# Pictures of the screen.
 # vms: machine=tiny
 
 import struct
@@ -6,7 +6,7 @@ import zlib
 
 
 def size_of_picture(path):
-    """Of a PNG file, every part of which is checked."""
+    """Checks each part of a PNG file and returns (width, height)."""
     data = path.read_bytes()
     assert data[:8] == b"\x89PNG\r\n\x1a\n"
     place, size, pixels, names = 8, None, b"", []
@@ -32,7 +32,7 @@ machine.screenshot("with.dots.png")
 #: machine: making screenshot .../out/with.dots.png
 (machine.tmp_dir / "sub").mkdir()
 machine.screenshot(str(machine.tmp_dir / "sub/absolute"))
-machine.screenshot("shot")  # again
+machine.screenshot("shot")  # replaces the file
 #: machine: making screenshot .../out/shot.png
 sizes = {size_of_picture(path) for path in (
     machine.out_dir / "shot.png", machine.out_dir / "with.dots.png",

@@ -1,4 +1,4 @@
-# Section 1.5: what is where.
+# Directories, sockets, and QEMU's environment and options.
 # vms: machine=tiny
 # vlans: 1
 
@@ -27,7 +27,7 @@ assert options[:14] == [
     "-device", "virtconsole,chardev=shell", "-device", "virtio-rng-pci", "-serial", "stdio"], options
 assert "-no-reboot" in options and "-nographic" in options
 machine.crash()
-os.environ["QEMU_KERNEL_PARAMS"] = "word-of-mine"  # start scripts see what the script sets
+os.environ["QEMU_KERNEL_PARAMS"] = "word-of-mine"  # start scripts get the environment of the script
 assert "word-of-mine" in machine.succeed("cat /proc/cmdline")
 machine.crash()
 machine.cleanup_statedir()

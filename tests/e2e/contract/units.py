@@ -1,4 +1,4 @@
-# Section 3.3: systemd units, those of a user too.
+# Units of systemd, also those of a user.
 # vms: machine=systemd
 
 machine.wait_for_unit("multi-user.target")
@@ -47,7 +47,7 @@ assert machine.get_unit_info("default.target", "alice")["ActiveState"] == "activ
 assert machine.get_unit_property("default.target", "ActiveState", user="alice") == "active"
 assert machine.start_job("good.service", "alice") == (0, "")
 machine.wait_for_unit("good.service", "alice")
-machine.require_unit_state("good.service", "inactive")  # that of the system
+machine.require_unit_state("good.service", "inactive")  # the system's unit of that name
 assert machine.stop_job("good.service", user="alice") == (0, "")
 refused(RequestedAssertionFailed, 'unit "good.service" is inactive and there are no pending jobs',
         machine.wait_for_unit, "good.service", "alice")

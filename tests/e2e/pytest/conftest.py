@@ -1,10 +1,10 @@
-"""Fixtures of the tests of pytest mode."""
+"""Fixtures for the tests of the driver's pytest mode."""
 
 import pytest
 
 pytest.register_assert_rewrite("pytest_harness")
 
-collect_ignore = ["suite"]  # the driver runs it
+collect_ignore = ["suite"]  # the tests in it are run by the driver that is tested
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Runs of the driver on tests in pytest style, and what they report."""
+"""Runs the driver on tests in pytest style and reads the reports."""
 
 import json
 import re
@@ -8,7 +8,8 @@ import harness
 
 
 class PytestRun(harness.Run):
-    """`files`: {name: text} of a directory that is the script then; `words` are for pytest."""
+    """A run on tests in pytest style. `files`: {name: text}, the files of a directory that is the script; `words`:
+    words for pytest."""
 
     def __init__(self, script="", vms=None, *, files=None, words=(), options=(), **named):
         self.files = files
@@ -37,13 +38,13 @@ class PytestRun(harness.Run):
 
 
 def read_junit(path):
-    """{title: case}; an empty file of a run that did not begin has none."""
+    """Returns {title: element of a test case}; none for the empty file of a run that did not begin."""
     text = path.read_text() if path.exists() else ""
     return {case.get("name"): case for case in xml.etree.ElementTree.fromstring(text).iter("testcase")} if text else {}
 
 
 def outcomes(text):
-    """{test: how it ended}, of `-v`."""
+    """{test: outcome}, as pytest's option -v shows it."""
     found = {}
     for name, word in re.findall(r"^\S*?::(.+?) (PASSED|FAILED|ERROR|SKIPPED|XFAIL|XPASS|RERUN)\b", text, re.M):
         found[name] = f"{found[name]} {word}" if name in found else word
@@ -51,7 +52,7 @@ def outcomes(text):
 
 
 def run(script="", vms=None, *, status=0, **named):
-    """A whole run, which must end with this exit status (None: any)."""
+    """Does a whole run, which must end with this exit status (None: any), and returns it."""
     with PytestRun(script, vms, **named) as running:
         result = running.finish()
         if status is not None and result.status != status:

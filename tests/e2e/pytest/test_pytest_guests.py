@@ -1,4 +1,4 @@
-"""Real guests."""
+"""Tests in pytest style with real guests."""
 
 import re
 
@@ -10,7 +10,7 @@ EXAMPLES = harness.ROOT / "tests/e2e/examples"
 
 
 def sections(result):
-    """{title: text} of the last failure."""
+    """Returns {title: text}, the sections of the last failure in the output."""
     parts = re.split(r"^-+ (\S.*?) -+\n", result.out, flags=re.M)
     return dict(zip(parts[1::2], parts[2::2]))
 
@@ -35,7 +35,7 @@ def test_one_guest(tiny):
     case = result.cases["script.py::test_values"]
     assert "machine # of this test" in case.findtext("system-out") + (case.findtext("system-err") or "")
     boot, *_ = re.search(r"^ +[\d.]+ +([\d.]+) .*::test_before$", result.out, re.M).groups()
-    assert float(boot) > 0.5  # the first test has waited for it
+    assert float(boot) > 0.5  # the first test has waited for the boot
 
 
 @pytest.mark.parametrize("example", ["ping.py", "ping_pytest.py"])

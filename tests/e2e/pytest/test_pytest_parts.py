@@ -1,4 +1,4 @@
-"""Parts of the plugin by themselves."""
+"""Parts of the pytest plugin, tested without a driver."""
 
 import sys
 from types import SimpleNamespace

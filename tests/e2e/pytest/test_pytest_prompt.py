@@ -37,7 +37,7 @@ def piped(text, script, vms, **named):
 
 @pytest.fixture
 def paused(tmp_path, fake):
-    """A run on a terminal, with the prompt that Python brings along."""
+    """A run on a terminal with Python's own prompt."""
     for name in "ptpython", "IPython":
         (tmp_path / f"{name}.py").write_text("raise ImportError\n")
     env = {"PYTHONPATH": tmp_path, "HOME": tmp_path, "TERM": "screen"}

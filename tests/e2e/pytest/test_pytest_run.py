@@ -1,4 +1,4 @@
-"""What is run: selection, parts, plugins, and how runs end."""
+"""Runs of pytest: selection of tests, shards, names, plugins, dead machines, and the end of a run."""
 
 import re
 import signal
@@ -18,7 +18,7 @@ def started(result):
     return re.findall(r"^(\w+): starting vm$", result.log, re.M)
 
 
-# ---- which tests, which machines
+# ---- selection of tests and machines
 
 
 def test_only_machines_that_are_asked_for_start(pair):
@@ -104,8 +104,8 @@ def test_parts(fake):
     parts = [set(run(script, fake, options=["--shard", f"{k}/3"]).outcomes) for k in (1, 2, 3)]
     assert sum(map(len, parts)) == len(set.union(*parts)) == 20 and all(parts)
     fewer = run(script, fake, options=["--shard", "1/3"], words=["-k", "test_a[1"])
-    assert set(fewer.outcomes) <= parts[0]  # the same part, whatever else there is
-    assert run("def test_a(): pass\n", fake, options=["--shard", "2/3"], status=None).status == 0  # maybe empty
+    assert set(fewer.outcomes) <= parts[0]  # a test belongs to the same shard, whatever other tests there are
+    assert run("def test_a(): pass\n", fake, options=["--shard", "2/3"], status=None).status == 0  # also if the shard has no tests
     assert "argument --shard" in run(script, options=["--shard", "4/3"], status=2).err
 
 
@@ -215,7 +215,7 @@ def test_coroutines(fake):
     assert "assert 'a\\n' == 'b\\n'" in result.out
 
 
-# ---- where scripts are
+# ---- places of scripts
 
 
 def test_scripts_by_any_path(tmp_path, fake):
@@ -335,7 +335,7 @@ def test_exit_in_a_test_is_a_failure(fake):
     assert result.outcomes.get("test_a") == "FAILED" and "test_c" not in result.outcomes
 
 
-# ---- what guests print
+# ---- output of guests
 
 
 def test_reports_command_no_terminal(fakes):

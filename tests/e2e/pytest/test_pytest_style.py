@@ -1,4 +1,4 @@
-"""Which scripts are pytest style. The log says so, and why."""
+"""The detection of pytest style, and the line of the log with its reason."""
 
 import re
 import sys
@@ -16,7 +16,7 @@ def test_client(node):
     node.succeed("true")
 """
 
-# What real legacy scripts do with helpers that are called test_something.
+# Legacy scripts with helpers that are called test_something, as real ones have.
 LEGACY = {
     "called at the top level": HELPER + "test_client(machine)\n",
     "called in a loop": HELPER + "for node in machines:\n    test_client(node)\n",
@@ -59,7 +59,7 @@ PYTEST = {
     "asynchronous": "async def test_a(machine): pass\n",
     "a class": "class TestA:\n    def test_a(self): pass\n",
     "imports, constants and docstrings": '''\
-        """What it is about."""
+        """A docstring."""
         from __future__ import annotations
         import os.path as path
         from typing import TYPE_CHECKING
@@ -92,7 +92,7 @@ def test_pytest(text):
 
 @pytest.mark.parametrize("text", [*LEGACY.values(), *PYTEST.values()], ids=[*LEGACY, *PYTEST])
 def test_long_scripts(text):
-    """They are read in pieces."""
+    """Long scripts are parsed in pieces."""
     text = textwrap.dedent(text)
     assert style_of(text + "X = 1\n" * 5000)[0] == style_of(text)[0]
 
@@ -131,7 +131,7 @@ def test_the_log_tells_the_style(fake):
     assert log_line(result) == ["the test script is pytest style: it defines test_a and does nothing else at its top "
                                 "level"]
     assert log_line(run(CALLED, fake)) == ["the test script is legacy style: line 4 does something at the top level"]
-    assert log_line(run("print()", fake)) == []  # as always; here there is no doubt
+    assert log_line(run("print()", fake)) == []  # no line for a script that is plainly legacy
     assert log_line(run("print()", fake, env={"logLevel": "debug"})) == [
         "the test script is legacy style: it defines no tests"]
 

@@ -1,4 +1,4 @@
-"""The suite, run once: its failures are expected, and what the reports say of them."""
+"""The tests in suite/, run once by the driver: their outcomes, and the reports of their expected failures."""
 
 import re
 from pathlib import Path
@@ -55,7 +55,7 @@ def result(pair):
 
 
 def failure_of(result, test):
-    """What the terminal shows of it."""
+    """Returns the part of the terminal's output about the failure of a test."""
     return re.search(rf"^_+ (?:ERROR at \w+ of )?{re.escape(test)} _+\n(.*?)^(?:_{{5}}|={{5}}|-+ seconds)", result.out,
                      re.M | re.S)[1]
 
@@ -70,7 +70,7 @@ def test_junit_has_a_case_a_test(result):
     assert set(titles) - {"a part of it"} - {""} == set(EXPECTED)
     assert {name for name, case in titles.items() if case.find("failure") is not None} == FAILED
     assert {name for name, case in titles.items() if case.find("skipped") is not None} == SKIPPED
-    assert "a part of it" in result.cases  # a subtest of a test
+    assert "a part of it" in result.cases  # a subtest within a test
 
 
 def test_junit_has_the_log_and_the_failure(result):
@@ -81,7 +81,7 @@ def test_junit_has_the_log_and_the_failure(result):
 
 def test_time_is_shown(result):
     assert re.search(r"::test_capsys PASSED \(\d+\.\d\ds\)", result.out)
-    assert re.search(r"^FAILED \S+::test_command - ", result.out, re.M)  # the summary is as scripts know it
+    assert re.search(r"^FAILED \S+::test_command - ", result.out, re.M)  # the summary has pytest's format, which scripts parse
     assert re.search(r"^-+ seconds: all, boot, waiting, commands, rest -+\n(( +\d+\.\d\d){5}  \S+.*\n){36}", result.out,
                      re.M)
 
@@ -95,7 +95,7 @@ def test_failure_of_a_command(result):
     text = failure_of(result, "test_command")
     assert "command `echo its output; exit 3` failed (exit code 3)" in text
     assert "server: logged before\nserver: must succeed: echo its output; exit 3\nserver: output: its output" in text
-    assert "printed before" in text and "echo 41" not in text  # which was another test's
+    assert "printed before" in text and "echo 41" not in text  # output of another test
     assert re.search(r"^-+ artifacts -+\n\S+/out/failure/test_trouble.py-test_command$", text, re.M)
 
 
@@ -130,4 +130,4 @@ def test_requirements(result):
     assert re.search(r"^SKIPPED \[1\] \S+test_trouble.py:\d+: requires memory=1000T: [\d.]+G are available$",
                      result.out, re.M)
     assert "requires: unknown 'a moon'; known are 'kvm', 'net' and memory=\"SIZE\"" in result.out
-    assert "warnings summary" not in result.out  # also, vm, slow and the others are known
+    assert "warnings summary" not in result.out  # pytest knows the marks vm, slow and the others

@@ -1,4 +1,4 @@
-"""The fixtures for machines that tests make for themselves."""
+"""The fixtures for test machines, which tests make themselves."""
 
 import signal
 
@@ -49,7 +49,7 @@ def test_fixtures():
 
 
 def test_a_machine_with_the_name_of_a_fixture(fakes):
-    """Then the name is the machine's."""
+    """The name then stands for the machine of the configuration."""
     harness.run("""
         def test_one(test_vm, test_vm_manager):
             assert test_vm.name == "test-vm" and test_vm_manager().name.startswith("test-vm-")

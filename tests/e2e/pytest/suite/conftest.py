@@ -1,4 +1,5 @@
-"""Fixtures of the suite: of every scope, on top of machines."""
+"""Fixtures of the suite, of every scope, that use the machines. ../test_pytest_suite.py has the driver run the
+suite."""
 
 import pytest
 
@@ -6,7 +7,7 @@ order = []
 
 
 def boot_both():
-    """A helper as legacy scripts have them: the names of a script are there without an import."""
+    """A helper as in legacy scripts, which uses the global names of scripts without an import."""
     start_all()  # noqa: F821
     return sorted(machine.name for machine in machines if machine.booted)  # noqa: F821
 

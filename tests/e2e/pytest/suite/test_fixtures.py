@@ -1,4 +1,4 @@
-"""The fixtures that the driver adds, and pytest's own beside them."""
+"""The fixtures that the driver adds, together with pytest's own."""
 
 import logging
 from pathlib import Path
@@ -44,7 +44,7 @@ def test_scopes(greeting, module_directory):
 def test_capsys(capsys, client):
     print("printed")
     assert client.succeed("echo guest") == "guest\n"
-    assert capsys.readouterr().out == "printed\n"  # the driver's log does not go there
+    assert capsys.readouterr().out == "printed\n"  # the driver's log is not captured
 
 
 def test_capfd(capfd, client):

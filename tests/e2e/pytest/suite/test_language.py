@@ -1,4 +1,4 @@
-"""What pytest is used for."""
+"""Features of pytest that tests use: parameters, marks, classes and so on."""
 
 import pytest
 from conftest import order

@@ -1,4 +1,4 @@
-"""Failures in every place, and machines that die."""
+"""Tests that fail: in every phase of a test, and by machines that die."""
 
 import os
 import signal
