@@ -3,6 +3,8 @@
  */
 #include "driver/py_driver.h"
 
+#include <assert.h>
+
 /* ---- attributes that are written in Python */
 
 static PyObject *make_assertions(struct py_state *state)
@@ -88,6 +90,7 @@ PyObject *py_driver_object(struct py_state *state)
 static PyObject **reference(struct py_driver *self, size_t index)
 {
 	struct py_driver_machines *lists = self->lists;
+	static_assert(PY_DRIVER_LISTS == 3, "every list is here");
 	PyObject **const references[] = {&lists[PY_DRIVER_ALL_MACHINES].list,
 					 &lists[PY_DRIVER_ALL_MACHINES].seen,
 					 &lists[PY_DRIVER_QEMU_MACHINES].list,

@@ -61,3 +61,8 @@ void py_log_end(struct ntd_nest *nest, bool failed)
 	ntd_nest_end(nest, failed);
 	py_log_deliver(py_state());
 }
+
+void py_log_abandon(struct ntd_nest *nest)
+{
+	ntd_nest_end(nest, true);
+}

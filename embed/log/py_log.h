@@ -6,7 +6,7 @@
 
 #include "bridge/py_bridge.h"
 
-/* ---- log.c: with the GIL held, which each of these releases for a while */
+/* ---- log.c: each of these is called with the GIL held, and releases it while it waits */
 
 /* Has everything that has been logged written, and handed to loggers written in Python. Called
  * after whatever logs in the core; py_unblock() calls it. An exception that is set stays. */
@@ -25,6 +25,9 @@ void py_log_begin(struct ntd_nest *nest, struct ntd_report *report, enum ntd_ste
 void py_log_begin_of(struct ntd_nest *nest, struct ntd_machine *machine, enum ntd_step step,
 		     const char *text);
 void py_log_end(struct ntd_nest *nest, bool failed);
+/* Ends a step as failed when its object is freed. Delivers nothing, because no code of the script
+ * may run then: the next delivery does. */
+void py_log_abandon(struct ntd_nest *nest);
 
 /* ---- logger_type.c: CompositeLogger */
 

@@ -39,7 +39,7 @@ static void step_dealloc(PyObject *object)
 	if (!py_object_end(object))
 		return;
 	if (self->entered)
-		ntd_nest_end(&self->nest, true); /* written later: no Python runs in here */
+		py_log_abandon(&self->nest);
 	free(self->machine);
 	free(self->text);
 	ntd_strv_free(self->attributes);

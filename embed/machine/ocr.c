@@ -1,6 +1,6 @@
 /* The methods that read the text on the screen. The engines that read it belong to the module; they
- * are made when a script first wants them, and closed by atexit. They run on threads that hold the
- * GIL, which PY_BLOCKING_CALL releases for calls that can block.
+ * are made when a script first wants them, and closed by atexit. The methods run on threads that
+ * hold the GIL, which PY_BLOCKING_CALL releases for calls that can block.
  */
 #include "guest/retry.h"
 #include "guest/screen_text.h"

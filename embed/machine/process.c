@@ -1,6 +1,6 @@
 /* The methods that machine.process uses, on one of the processes that a machine has had; a process
- * is known by the number of its start. The class is in test_driver.machine.process. They run on
- * threads that hold the GIL, which PY_BLOCKING_CALL releases for calls that can block.
+ * is known by the number of its start. The class is in test_driver.machine.process. The methods run
+ * on threads that hold the GIL, which PY_BLOCKING_CALL releases for calls that can block.
  */
 #include "machine/py_machine.h"
 

@@ -138,20 +138,20 @@ static char *picture_path(struct ntd_machine *machine, const char *name)
 	return ntd_asprintf("%s/%s%s", ntd_machine_context(machine)->out_dir, name, suffix);
 }
 
-static int take_screenshot(struct ntd_machine *machine, const char *path, struct ntd_waiter *waiter,
-			   struct ntd_error **err)
+/* Takes the picture, as a step in the log that names its file. */
+static int take_screenshot(struct ntd_machine *machine, const char *path)
 {
 	char **attributes = ntd_calloc(3, sizeof *attributes);
-	struct ntd_nest nest;
 	_cleanup_free_ char *step = ntd_asprintf("making screenshot %s", path);
+	struct ntd_nest nest;
 	int result;
 
 	attributes[0] = ntd_strdup("image");
 	attributes[1] = ntd_strdup(strrchr(path, '/') ? strrchr(path, '/') + 1 : path);
-	nest = ntd_nest_begin_full(ntd_machine_context(machine)->report, NTD_STEP_SCREEN,
-				   ntd_machine_name(machine), step, attributes, false);
-	result = ntd_machine_screenshot(machine, path, waiter, err);
-	ntd_nest_end(&nest, result < 0);
+	py_log_begin(&nest, ntd_machine_context(machine)->report, NTD_STEP_SCREEN,
+		     ntd_machine_name(machine), step, attributes, false);
+	PY_BLOCKING_CALL(result, ntd_machine_screenshot(machine, path, waiter, error));
+	py_log_end(&nest, result < 0);
 	return result;
 }
 
@@ -161,12 +161,11 @@ static PyObject *screenshot(PyObject *object, PyObject *args, PyObject *kwargs)
 	struct ntd_machine *machine = py_machine_self(object)->machine;
 	_cleanup_path_ struct py_path_arg name = {0};
 	_cleanup_free_ char *path = NULL;
-	int result;
 
 	if (!py_parse(args, kwargs, "O&:screenshot", names, py_convert_path, &name))
 		return NULL;
 	path = picture_path(machine, name.text);
-	if (!PY_BLOCKING_CALL(result, take_screenshot(machine, path, waiter, error)))
+	if (take_screenshot(machine, path) < 0)
 		return NULL;
 	Py_RETURN_NONE;
 }

@@ -156,25 +156,32 @@ static PyObject *cause_of_death(PyObject *self, PyObject *machine)
 	return py_text_of(cause);
 }
 
+/* Within the time that the machine has for it; what cannot be collected is missing. */
+static int collect_in_time(struct ntd_machine *machine, const char *directory, int64_t since,
+			   const struct ntd_waiter *waiter)
+{
+	struct ntd_waiter limited = *waiter;
+
+	limited.deadline = ntd_after(ntd_machine_collect_patience(machine));
+	if (ntd_machine_was_started(machine))
+		ntd_machine_collect(machine, directory, since, &limited);
+	return 0;
+}
+
 static PyObject *collect(PyObject *self, PyObject *args)
 {
-	struct ntd_machine *machine;
-	struct py_blocking blocking;
-	struct ntd_waiter limits;
-	PyObject *object;
-	const char *directory;
 	int64_t began = py_state()->test.began;
+	struct ntd_machine *machine;
+	const char *directory;
+	PyObject *object;
+	int result;
 
 	if (!PyArg_ParseTuple(args, "Os:collect", &object, &directory))
 		return NULL;
 	machine = py_machine_of(object);
-	if (!machine || !py_block(&blocking))
+	if (!machine ||
+	    !PY_BLOCKING_CALL(result, collect_in_time(machine, directory, began, waiter)))
 		return NULL;
-	limits = blocking.waiter;
-	limits.deadline = ntd_after(ntd_machine_collect_patience(machine));
-	if (ntd_machine_was_started(machine))
-		ntd_machine_collect(machine, directory, began, &limits);
-	py_unblock(&blocking);
 	Py_RETURN_NONE;
 }
 

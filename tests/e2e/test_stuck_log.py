@@ -1,5 +1,7 @@
 """Standard error is a pipe that nobody reads: a thread that logs has to wait, and all other threads go on."""
 
+import re
+
 import harness
 import pytest
 
@@ -72,3 +74,10 @@ def test_other_threads_go_on(statement, fake):
 def test_the_time_limit_ends_the_run():
     result = run("while True: log.info('a message')", global_timeout=2)
     assert result.status == 128 + 15
+
+
+def test_one_file_of_embed_logs():
+    """What waits for the log releases the GIL, because embed/log/log.c does so for all of embed/."""
+    calls = re.compile(r"\bntd_(log|log_\w+|nest_\w+|report_emit|machine_step_begin)\(")
+    files = sorted((harness.ROOT / "embed").glob("**/*.c"))
+    assert [str(path.relative_to(harness.ROOT)) for path in files if calls.search(path.read_text())] == ["embed/log/log.c"]
