@@ -22,7 +22,7 @@ ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -Idriver -pthread -ffile-prefix-map=$(CURD
 MAN_SOURCE = driver/session/man_page.c
 CORE_SOURCES := $(filter-out $(MAN_SOURCE),$(sort $(wildcard driver/*/*.c)))
 EMBED_SOURCES := $(sort $(wildcard embed/*.c embed/*/*.c))
-CORE_OBJECTS := $(CORE_SOURCES:%.c=$(BUILD)/obj/%.o)
+CORE_OBJECTS := $(CORE_SOURCES:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/driver/channel/guest_bash.o
 EMBED_OBJECTS := $(EMBED_SOURCES:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/embed/machine/kvm_probe.o
 
 CORE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(CORE_PKGS) 2>/dev/null)
@@ -49,6 +49,17 @@ $(BUILD)/obj/embed/%.o: embed/%.c
 $(BUILD)/obj/embed/%.o: embed/%.S
 	@mkdir -p $(@D)
 	$(CC) -ffile-prefix-map=$(CURDIR)=. $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# The guest's functions as a string, as they are sent to each root shell: comments, which are lines of their own,
+# and indentation stay here.
+$(BUILD)/guest_bash.c: driver/channel/guest.bash Makefile
+	@mkdir -p $(@D)
+	{ echo '#include "channel/framing.h"'; echo 'const char ntd_guest_bash[] ='; \
+	sed -e 's/^[[:space:]]*//' -e '/^#/d' -e '/^$$/d' -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n"/' $<; echo ';'; } >$@
+
+$(BUILD)/obj/driver/channel/guest_bash.o: $(BUILD)/guest_bash.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/libntd.a: $(CORE_OBJECTS)
 	rm -f $@
@@ -108,11 +119,12 @@ CLANG ?= clang
 CLANG_FORMAT ?= clang-format
 CLANG_TIDY ?= clang-tidy
 CPPCHECK ?= cppcheck
+SHELLCHECK ?= shellcheck
 UNIT_SECONDS ?= 120
 FUZZ_SECONDS ?= 60
 SANITIZE = -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all
 
-.PHONY: unit e2e-asan e2e-tsan tsan fuzz run-unit run-fuzz check layers tidy cppcheck format format-check test demo bench
+.PHONY: unit e2e-asan e2e-tsan tsan fuzz run-unit run-fuzz check layers tidy cppcheck shellcheck format format-check test demo bench
 
 unit:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan CFLAGS="$(SANITIZE) -fsanitize=address,undefined" run-unit
@@ -169,7 +181,7 @@ $(FUZZERS:%=run-%): run-fuzz_%: $(BUILD)/fuzz_%
 		$(wildcard tests/fuzz/corpus/$*) >$(BUILD)/$*.log 2>&1 || { cat $(BUILD)/$*.log; exit 1; }
 	@grep -e '^Done' $(BUILD)/$*.log | sed 's/^/fuzz_$*: /'
 
-check: format-check layers tidy cppcheck unit
+check: format-check layers tidy cppcheck shellcheck unit
 
 # The floors of the code, lowest first: a file includes and uses what is on its own floor and on those below.
 FLOORS = $(addprefix driver/,base loop report net console channel qemu ocr machine guest session) \
@@ -185,6 +197,13 @@ $(TIDIED): $(BUILD)/tidy/%.ok: %.c .clang-tidy $(filter %.h,$(FORMATTED))
 	@echo $(CLANG_TIDY) $<
 	@$(CLANG_TIDY) --quiet $< -- $(ALL_CFLAGS) $(CORE_CFLAGS) $(EMBED_CFLAGS) 2>$@.log || { cat $@.log; exit 1; }
 	@touch $@
+
+SHELL_SCRIPTS = driver/channel/guest.bash .ci/run tests/setup \
+	$(sort $(shell grep -rlE '^(\#!/.*sh|\# shellcheck shell=)' tests/guests tests/fake/bin))
+# Not asked for: SC2016, for what is in single quotes is for other programs, and SC2094, which takes a file that is
+# read twice for one that is written.
+shellcheck:
+	$(SHELLCHECK) --external-sources --exclude=SC2016,SC2094 $(SHELL_SCRIPTS)
 
 # cppcheck runs without Python's headers, so it does not know that some of their macros return.
 cppcheck:

@@ -11,6 +11,7 @@ pkgs.mkShell {
     pkgs.nixfmt-tree
     pkgs.python3Packages.pyflakes
     pkgs.qemu_test
+    pkgs.shellcheck
     pkgs.tmux
   ];
 }

@@ -3,45 +3,32 @@
  * The guest's end is a bash that reads hvc0 line by line. One command is one write of one line and
  * one line of reply: there is no second round trip for the status. Bash reads its script byte by
  * byte, a system call each, so the line is short: what is the same for all commands is in
- * functions, defined together with the first command for each shell. In essence,
+ * functions, guest.bash, which are defined together with the first command for each shell. In
+ * essence,
  *
  *   ntd() { bash -c "set -euo pipefail; $2" | ntd_read; ntd_reply "${PIPESTATUS[*]}"; }
  *
- * and the same with `timeout`. Since the whole line is read before it runs, nothing of it is left
- * on hvc0 for the command's standard input.
- *
- * That is hvc0 as it always was, for tty, stty and su; but what reads it would wait for ever and
- * take what is meant for the shell. So hvc0 is open there for writing only, as by nohup(1), and
- * reading fails at once. With a time-out it can be read: timeout(1) makes the command a background
- * process group, which the kernel stops when it reads its terminal, until the time-out ends it.
- * Where the shell has no terminal it is /dev/null.
- *
- * A process costs more than anything else here (a third of the time of `true`, emulated), so a
- * short output needs none but the command's own. `lastpipe` lets the shell itself run the last part
- * of the pipeline: ntd_read reads up to SHORT bytes into x with the builtin, until the output is
- * closed by all who hold it, and ntd_reply sends x as bash quotes it, which is one line of ASCII
- * whatever is in it.
+ * and the same with `timeout`. What a command's standard input and output are in the guest is told
+ * there.
  *
  * Flow control. QEMU's virtconsole throws away what its socket does not take at once, and says
  * nothing: a guest writes 12 MB/s, the socket holds 0.2 MB, so a host that is busy for 16 ms loses
- * output. Hence an output that is longer, or has a NUL in it, which bash cannot hold, goes in
- * base64 to a file that is in memory and has no name; it is sent in pieces, each when the host asks
- * for it. What is on its way is never more than the socket holds.
+ * output. A short output is in the reply. A longer one is kept by the guest and sent in pieces,
+ * each when the host asks for it, so that what is on its way is never more than the socket holds.
  *
  * Input for a command, and the text of one that does not fit into an argument (128 KiB on Linux),
- * follow the line as raw bytes; `head -c` passes on exactly their number, and what the command
- * leaves is swallowed, so the shell never sees them as commands.
+ * follow the line as raw bytes, whose number the line says.
  *
  * Output counts as complete when every holder has closed it, so a command whose child keeps it open
- * blocks, past the `timeout` that ended only the command. Hence what reads the output has a limit
- * of its own, some seconds after the command's; then ntd_held tells who holds it and kills what is
- * left of the command, one that ignores its time-out included.
+ * would block, past the time-out that ended only the command. Hence what reads the output in the
+ * guest has a limit of its own, some seconds after the command's; then it tells who holds the
+ * output and kills what is left of the command, one that ignores its time-out included.
  *
- * A command whose caller has gone away (Ctrl-C) is killed, too: the host sends an empty line, which
- * a child of the shell waits for when a command has taken a second. The command may read hvc0 none
- * the less, by another name. Who reads a terminal first gets what comes next, then it is the
- * other's turn; so the host goes on with empty lines until it is told. Not for commands with input,
- * which comes by that way.
+ * A command whose caller has gone away (Ctrl-C) is killed, too, by an empty line. The command may
+ * read hvc0 itself, and then takes every other line, so the caller of these functions sends empty
+ * lines until the reply comes.
+ *
+ * Any thread: the functions below only append to buffers.
  */
 #include "channel/framing.h"
 
@@ -49,6 +36,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/random.h>
 
 enum {
@@ -58,7 +46,6 @@ enum {
 
 #define TEXT_OF(number) #number
 #define TEXT(macro) TEXT_OF(macro)
-#define SHORT_TEXT TEXT(NTD_SHORT_OUTPUT)
 
 static bool must_stream(const struct ntd_command *command)
 {
@@ -73,58 +60,26 @@ static void append_seconds(struct ntd_buf *line, double seconds)
 		ntd_buf_printf(line, "%.6f", seconds);
 }
 
-/* What the lines below use; ~ stands for the identity. Everywhere n is the command's number, x its
- * output, more the mark of a long one; l is the limit for reading it in seconds, or nothing; i says
- * that it can be interrupted, and w is the process that waits for that; s are statuses. Descriptor
- * 6 is the input of commands without a time-out, ntd_in that of others, 7 is hvc0. In ntd_kill and
- * ntd_held, p is a process, c the shell's descendants (b: as known before), which are killed with
- * the process groups that they lead; e is a descriptor of p, f the holders. */
-static const char functions[] =
-	"exec 7<&0\n"
-	"ntd_in=0; [ -t 0 ] && exec 6> /proc/$$/fd/0 || { ntd_in=6; exec 6< /dev/null; }\n"
-	"ntd_kill() { local a b= c=\" $$ \" p; while [ \"$b\" != \"$c\" ]; do b=$c\n"
-	"for p in /proc/[0-9]*; do read -r a < $p/stat && set -- ${a##*) } && p=${p#/proc/} &&\n"
-	"[[ $c == *\" $2 \"* && $c != *\" $p \"* && $p != $BASHPID ]] && c=\"$c$p \"; done; done\n"
-	"for p in ${c#* $$ }; do kill -KILL -- -$p $p; done; } 2> /dev/null\n"
-	"ntd_held() { local a e f= p; for p in /proc/[0-9]*; do [ $p = /proc/$$ ] && continue\n"
-	"for e in $p/fd/*; do\n"
-	"[ $e -ef /proc/$$/fd/0 ] && read -r a < $p/comm && f=\"$f ${p#/proc/} ($a)\" && break\n"
-	"done; done 2> /dev/null; echo; echo \"~-$n held$f\"; ntd_kill; }\n"
-	"ntd_watch() { [ $i ] && [ ! $w ] || return\n"
-	"{ read -r -u 7 && ntd_kill; } < /dev/null > /dev/null 2>&1 6>&- 8<&- 9<&- & w=$!; }\n"
-	"ntd_unwatch() { [ $w ] && { kill -KILL $w; wait $w; } 2> /dev/null; }\n"
-	"ntd_spool() { local e= f s; [ ${#x} -lt " SHORT_TEXT " ] && e='\\0'\n"
-	"for f in /dev/shm /run /tmp; do [ -w $f ] && break; done; f=$f/.ntd-$$\n"
-	"exec 9> $f 8< $f && rm $f || return\n"
-	"ntd_watch\n"
-	"{ printf \"%s$e\" \"$x\"; ${l:+timeout $l} cat; } | base64 -w 0 >&9\n"
-	"s=(${PIPESTATUS[*]}); exec 9>&-; x= more=' more'\n"
-	"[ ${s[0]} = 124 ] && ntd_held; return ${s[1]}; }\n"
-	"ntd_read() { local LC_ALL=C e=$((SECONDS + l)) s y; while :; do\n"
-	"IFS= read -r -d '' -n $((" SHORT_TEXT " - ${#x})) -t 1 y; s=$?; x=$x$y\n"
-	"case $s in 0) ntd_spool; return;; 1) return 0;; esac\n"
-	"[ $l ] && [ $SECONDS -ge $e ] && { ntd_held; return; }\n"
-	"[ $w ] && ! kill -0 $w 2> /dev/null && return; ntd_watch\n"
-	"done; }\n"
-	"ntd_reply() { local LC_ALL=C; ntd_unwatch; echo \"${x@Q} $1 ~-$n$more\"; }\n"
-	"ntd() { local i=1 l= n=$1 w= x= more=; set +m; shopt -s lastpipe\n"
-	"bash -c \"set -euo pipefail; $2\" <&6 6>&- 7<&- 8<&- | ntd_read\n"
-	"ntd_reply \"${PIPESTATUS[*]}\"; }\n"
-	"ntd_timeout() { local i=1 l=$3 n=$1 w= x= more=; set +m; shopt -s lastpipe\n"
-	"timeout $2 bash -c \"set -euo pipefail; $4\" <&$ntd_in 6>&- 7<&- 8<&- | ntd_read\n"
-	"ntd_reply \"${PIPESTATUS[*]}\"; }\n"
-	"ntd_input() { local i= l=$3 n=$1 w= x= more=; set +m; shopt -s lastpipe\n"
-	"head -c $4 | (${2:+timeout $2} bash -c \"set -euo pipefail; $5\"; s=$?\n"
-	"cat > /dev/null; exit $s) 6>&- 7<&- 8<&- | ntd_read; ntd_reply \"${PIPESTATUS[*]:1}\"; }\n"
-	"ntd_more() { dd bs=$2 count=1 <&8 2> /dev/null; echo \" ~-$1\"; }\n";
-
+/* Appends guest.bash, which names what it takes from the driver as variables. */
 static void define_functions(const struct ntd_framing *framing, struct ntd_buf *out)
 {
-	for (const char *c = functions; *c; c++)
-		if (*c == '~')
-			ntd_buf_puts(out, framing->identity);
+	const struct {
+		const char *name, *value;
+	} values[] = {{"$NTD_IDENTITY", framing->identity},
+		      {"$NTD_SHORT_OUTPUT", TEXT(NTD_SHORT_OUTPUT)}};
+	size_t count = sizeof values / sizeof *values;
+
+	for (const char *at = ntd_guest_bash; *at;) {
+		size_t i = 0, plain = 1 + strcspn(at + 1, "$");
+
+		while (i < count && !ntd_has_prefix(at, values[i].name))
+			i++;
+		if (i < count)
+			ntd_buf_puts(out, values[i].value);
 		else
-			ntd_buf_append(out, c, 1);
+			ntd_buf_append(out, at, plain);
+		at += i < count ? strlen(values[i].name) : plain;
+	}
 }
 
 /* The time-out of the command, then the limit for its output; both empty when it has none. */

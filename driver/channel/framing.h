@@ -13,6 +13,9 @@ struct ntd_framing {
 	bool prepared;    /* the functions are defined */
 };
 
+/* channel/guest.bash without comments and indentation; the Makefile makes it. */
+extern const char ntd_guest_bash[];
+
 void ntd_framing_init(struct ntd_framing *framing, unsigned grace);
 /* The root shell is a new one. */
 void ntd_framing_forget(struct ntd_framing *framing);

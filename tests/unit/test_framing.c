@@ -1,0 +1,96 @@
+/* What goes over the wire to a root shell. What a real bash makes of it is in test_shell.c. */
+#include "unit.h"
+
+#include "channel/framing.h"
+
+static const struct ntd_command plain = {.text = "echo a b", .text_len = 8, .timeout = -1};
+
+static char *written(struct ntd_framing *framing, const struct ntd_command *command,
+		     unsigned number)
+{
+	struct ntd_buf out = {0};
+
+	ntd_framing_write(framing, command, number, &out);
+	return ntd_buf_take_string(&out);
+}
+
+/* Once for each shell, before its first command. */
+static void functions_are_sent_once(void **state)
+{
+	struct ntd_framing framing;
+	_cleanup_free_ char *first = NULL, *second = NULL, *again = NULL;
+
+	ntd_framing_init(&framing, 5);
+	first = written(&framing, &plain, 1);
+	second = written(&framing, &plain, 2);
+	assert_non_null(strstr(first, "\nntd() {\n"));
+	assert_non_null(strstr(first, "}\nntd 1 'echo a b'\n"));
+	assert_string_equal(second, "ntd 2 'echo a b'\n");
+	ntd_framing_forget(&framing);
+	again = written(&framing, &plain, 1);
+	assert_string_equal(again, first);
+}
+
+/* The guest reads byte by byte, and its terminal takes lines up to 4095 bytes. */
+static void functions_are_short(void **state)
+{
+	struct ntd_framing framing;
+	_cleanup_free_ char *text = NULL;
+
+	ntd_framing_init(&framing, 5);
+	text = written(&framing, &plain, 1);
+	assert_true(strlen(text) < 2220);
+	for (const char *line = text, *end; (end = strchr(line, '\n')); line = end + 1) {
+		assert_true(end > line && end - line < 200);
+		assert_null(strchr(" \t#", *line)); /* no indentation, no comments */
+	}
+}
+
+static void functions_have_the_drivers_values(void **state)
+{
+	struct ntd_framing framing;
+	_cleanup_free_ char *text = NULL, *held = NULL, *last = NULL, *limit = NULL;
+
+	ntd_framing_init(&framing, 5);
+	text = written(&framing, &plain, 1);
+	assert_null(strstr(text, "NTD_"));
+	held = ntd_asprintf("\necho \"%s-$n held$f\"\n", framing.identity);
+	last = ntd_asprintf("\necho \" %s-$1\"\n", framing.identity);
+	limit = ntd_asprintf("\n[ ${#x} -lt %d ] && e='\\0'\n", NTD_SHORT_OUTPUT);
+	assert_non_null(strstr(text, held));
+	assert_non_null(strstr(text, last));
+	assert_non_null(strstr(text, limit));
+}
+
+static void lines_of_commands(void **state)
+{
+	struct ntd_framing framing;
+	struct ntd_command timed = {.text = "x", .text_len = 1, .timeout = 1.5};
+	struct ntd_command input = {
+		.text = "cat", .text_len = 3, .input = "a\0b", .input_len = 3, .timeout = -1};
+	_cleanup_free_ char *first = NULL, *with_time = NULL;
+	_cleanup_buf_ struct ntd_buf with_input = {0}, more = {0};
+
+	ntd_framing_init(&framing, 5);
+	first = written(&framing, &plain, 1);
+	with_time = written(&framing, &timed, 2);
+	assert_string_equal(with_time, "ntd_timeout 2 1.500000 7 x\n");
+	ntd_framing_write(&framing, &input, 3, &with_input);
+	assert_int_equal(with_input.len, strlen("ntd_input 3 '' '' 3 cat\n") + 3);
+	assert_memory_equal(ntd_buf_bytes(&with_input), "ntd_input 3 '' '' 3 cat\na\0b",
+			    with_input.len);
+	ntd_framing_write_more(3, &more);
+	assert_memory_equal(ntd_buf_bytes(&more), "ntd_more 3 98304\n", more.len);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(functions_are_sent_once),
+		cmocka_unit_test(functions_are_short),
+		cmocka_unit_test(functions_have_the_drivers_values),
+		cmocka_unit_test(lines_of_commands),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
