@@ -11,7 +11,7 @@
  * stopped, stops itself, and nobody in the container can continue it; it would never reap the
  * child, without which init cannot end. So it is continued by its guard.
  */
-#include "machine/container_internal.h"
+#include "channel/nsenter.h"
 
 #include "base/memfd.h"
 
@@ -19,7 +19,9 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #define END_PATIENCE (1 * NTD_SECOND)
 
@@ -31,24 +33,65 @@ enum {
 	STATUS_TIMED_OUT = 124,    /* that of timeout(1) */
 };
 
-struct ntd_container_job {
+struct ntd_nsenter {
+	struct ntd_channel channel;
+	struct ntd_loop *loop;
+	struct ntd_children *children;
+	char *machine, *program;
+	_Atomic pid_t leader; /* the container's init, as this host counts; 0: not known */
+	int leader_fd;        /* its pidfd; -1 */
+	int console;          /* where commands write their standard error; the owner's */
+	struct nsenter_job *jobs;
+	struct ntd_error *refusal; /* why no commands can be run; NULL: they can */
+};
+
+struct nsenter_job {
 	struct ntd_request request;
-	struct ntd_container *container;
+	struct ntd_nsenter *nsenter;
 	const struct ntd_command *command;
 	struct ntd_result *result;
 	struct ntd_process *process;
 	struct ntd_source output; /* fd -1: read to its end */
 	struct ntd_timer timer;   /* the command's limit, or END_PATIENCE */
 	bool ended, timed_out;
-	struct ntd_container_job *next;
+	struct nsenter_job *next;
 };
+
+/* ---- the container's init */
+
+bool ntd_nsenter_set_leader(struct ntd_nsenter *nsenter, pid_t leader)
+{
+	ntd_nsenter_forget_leader(nsenter);
+	nsenter->leader_fd = (int)syscall(SYS_pidfd_open, leader, 0);
+	if (nsenter->leader_fd < 0)
+		return false;
+	nsenter->leader = leader;
+	return true;
+}
+
+void ntd_nsenter_forget_leader(struct ntd_nsenter *nsenter)
+{
+	nsenter->leader = 0;
+	ntd_close_fd(&nsenter->leader_fd);
+}
+
+pid_t ntd_nsenter_leader(const struct ntd_nsenter *nsenter)
+{
+	return nsenter->leader;
+}
+
+static bool leader_lives(const struct ntd_nsenter *nsenter)
+{
+	return nsenter->leader_fd >= 0 &&
+	       syscall(SYS_pidfd_send_signal, nsenter->leader_fd, 0, NULL, 0) == 0;
+}
 
 /* ---- the end of a command */
 
 /* Forgets it; what still runs of it is killed. */
-static void detach(struct ntd_container_job *job)
+static void detach(struct nsenter_job *job)
 {
-	struct ntd_container_job **link = &job->container->jobs;
+	struct nsenter_job **link = &job->nsenter->jobs;
 
 	while (*link && *link != job)
 		link = &(*link)->next;
@@ -61,13 +104,13 @@ static void detach(struct ntd_container_job *job)
 		ntd_process_let_go(ntd_steal(&job->process));
 }
 
-static void complete(struct ntd_container_job *job, struct ntd_error *error)
+static void complete(struct nsenter_job *job, struct ntd_error *error)
 {
 	detach(job);
 	ntd_request_complete(&job->request, error);
 }
 
-static int status_of(const struct ntd_container_job *job)
+static int status_of(const struct nsenter_job *job)
 {
 	int status = job->process->status;
 
@@ -77,21 +120,19 @@ static int status_of(const struct ntd_container_job *job)
 }
 
 /* Init's processes are killed before init itself is seen to be dead. */
-static bool container_may_have_ended(const struct ntd_container_job *job)
+static bool container_may_have_ended(const struct nsenter_job *job)
 {
 	int status = job->process->status;
 
-	return (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) ||
-	       !ntd_container_leader_lives(job->container);
+	return (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) || !leader_lives(job->nsenter);
 }
 
-static void complete_if_over(struct ntd_container_job *job)
+static void complete_if_over(struct nsenter_job *job)
 {
 	if (!job->ended || (job->output.fd >= 0 && !job->timed_out))
 		return;
 	if (!job->timed_out && container_may_have_ended(job)) {
-		ntd_timer_set(job->container->machine->context.loop, &job->timer,
-			      ntd_after(END_PATIENCE));
+		ntd_timer_set(job->nsenter->loop, &job->timer, ntd_after(END_PATIENCE));
 		return;
 	}
 	job->result->status = status_of(job);
@@ -101,7 +142,7 @@ static void complete_if_over(struct ntd_container_job *job)
 /* ---- what happens to it */
 
 /* Returns whether there may be more; closes at the end. */
-static bool read_some(struct ntd_container_job *job)
+static bool read_some(struct nsenter_job *job)
 {
 	struct ntd_buf *output = &job->result->output;
 	ssize_t got = read(job->output.fd, ntd_buf_reserve(output, READ_SIZE), READ_SIZE);
@@ -118,7 +159,7 @@ static bool read_some(struct ntd_container_job *job)
 }
 
 /* Bounded: somebody may write without end. */
-static void read_more(struct ntd_container_job *job)
+static void read_more(struct nsenter_job *job)
 {
 	for (int i = 0; i < READS_AT_ONCE && read_some(job); i++)
 		;
@@ -126,24 +167,24 @@ static void read_more(struct ntd_container_job *job)
 
 static void output_ready(struct ntd_source *source, uint32_t events)
 {
-	struct ntd_container_job *job = ntd_container_of(source, struct ntd_container_job, output);
+	struct nsenter_job *job = ntd_container_of(source, struct nsenter_job, output);
 
 	read_more(job);
 	if (job->result->output.len > OUTPUT_LIMIT)
 		complete(job, ntd_error_new(NTD_E_VALUE,
 					    "machine '%s': a command printed more than 1 GiB",
-					    job->container->machine->name));
+					    job->nsenter->machine));
 	else
 		complete_if_over(job);
 }
 
 static void process_changed(struct ntd_process *process, void *owner)
 {
-	struct ntd_container_job *job = owner;
+	struct nsenter_job *job = owner;
 
 	if (process->state == NTD_PROCESS_FAILED) {
 		complete(job, ntd_error_new(NTD_E_MACHINE, "machine '%s': cannot run %s: %s",
-					    job->container->machine->name, job->container->nsenter,
+					    job->nsenter->machine, job->nsenter->program,
 					    strerror(process->start_errno)));
 	} else if (process->state == NTD_PROCESS_ENDED) {
 		job->ended = true;
@@ -153,31 +194,30 @@ static void process_changed(struct ntd_process *process, void *owner)
 	}
 }
 
-static struct ntd_error *cannot_run(const struct ntd_container *container)
+static struct ntd_error *cannot_run(const struct ntd_nsenter *nsenter)
 {
-	const char *name = container->machine->name;
-
-	if (container->refusal)
-		return ntd_error_copy(container->refusal);
-	if (!container->nsenter)
+	if (nsenter->refusal)
+		return ntd_error_copy(nsenter->refusal);
+	if (!nsenter->program)
 		return ntd_error_new(
 			NTD_E_MACHINE,
 			"machine '%s': commands in containers are run by nsenter, which "
 			"is not on PATH; it is part of util-linux",
-			name);
-	if (!ntd_container_leader_lives(container))
-		return ntd_error_new(NTD_E_DEAD, "machine '%s': its init has ended", name);
+			nsenter->machine);
+	if (!leader_lives(nsenter))
+		return ntd_error_new(NTD_E_DEAD, "machine '%s': its init has ended",
+				     nsenter->machine);
 	return NULL;
 }
 
 static void time_is_up(struct ntd_timer *timer)
 {
-	struct ntd_container_job *job = ntd_container_of(timer, struct ntd_container_job, timer);
+	struct nsenter_job *job = ntd_container_of(timer, struct nsenter_job, timer);
 	bool waited_for_end = job->ended && job->output.fd < 0;
 
 	if (waited_for_end) { /* without init the status may be nsenter's own */
 		job->result->status = status_of(job);
-		complete(job, cannot_run(job->container));
+		complete(job, cannot_run(job->nsenter));
 		return;
 	}
 	job->timed_out = true;
@@ -222,12 +262,11 @@ static int input_of(const struct ntd_command *command, struct ntd_error **err)
 	return fd < 0 ? ntd_error_sys(err, errno, "/dev/null") : fd;
 }
 
-static int spawn(struct ntd_container_job *job, struct ntd_error **err)
+static int spawn(struct nsenter_job *job, struct ntd_error **err)
 {
-	struct ntd_container *container = job->container;
-	struct ntd_machine *machine = container->machine;
+	struct ntd_nsenter *nsenter = job->nsenter;
 	_cleanup_free_ char *script = script_of(job->command);
-	_cleanup_free_ char *leader = ntd_asprintf("%d", (int)container->leader);
+	_cleanup_free_ char *leader = ntd_asprintf("%d", (int)nsenter->leader);
 	_cleanup_fd_ int input = input_of(job->command, err), their_output = -1;
 	int output[2];
 
@@ -238,18 +277,18 @@ static int spawn(struct ntd_container_job *job, struct ntd_error **err)
 	job->output.fd = output[0];
 	their_output = output[1];
 	fcntl(job->output.fd, F_SETFL, O_NONBLOCK);
-	if (ntd_source_add(machine->context.loop, &job->output, EPOLLIN, err) < 0)
+	if (ntd_source_add(nsenter->loop, &job->output, EPOLLIN, err) < 0)
 		return -1;
 	job->process = ntd_process_spawn(
-		machine->context.children,
-		&(struct ntd_spawn){.argv = (char *[]){container->nsenter, "--target", leader,
+		nsenter->children,
+		&(struct ntd_spawn){.argv = (char *[]){nsenter->program, "--target", leader,
 						       "--mount", "--uts", "--ipc", "--net",
 						       "--pid", "--cgroup", "/bin/sh", "-c",
 						       BASH_OR_SH, "/bin/sh", script, NULL},
 				    .env = (char *[]){NULL},
 				    .stdin_fd = input,
 				    .stdout_fd = their_output,
-				    .stderr_fd = machine->console_end,
+				    .stderr_fd = nsenter->console,
 				    .runs_on = true},
 		process_changed, job, err);
 	return job->process ? 0 : -1;
@@ -257,77 +296,110 @@ static int spawn(struct ntd_container_job *job, struct ntd_error **err)
 
 static void job_begin(struct ntd_request *request)
 {
-	struct ntd_container_job *job =
-		ntd_container_of(request, struct ntd_container_job, request);
-	struct ntd_container *container = job->container;
-	struct ntd_error *error = cannot_run(container);
+	struct nsenter_job *job = ntd_container_of(request, struct nsenter_job, request);
+	struct ntd_nsenter *nsenter = job->nsenter;
+	struct ntd_error *error = cannot_run(nsenter);
 
 	if (error) {
 		ntd_request_complete(request, error);
 		return;
 	}
-	job->next = container->jobs;
-	container->jobs = job;
+	job->next = nsenter->jobs;
+	nsenter->jobs = job;
 	if (spawn(job, &error) < 0) {
-		ntd_error_wrap(&error, "machine '%s': a command cannot be run",
-			       container->machine->name);
+		ntd_error_wrap(&error, "machine '%s': a command cannot be run", nsenter->machine);
 		complete(job, error);
 	} else if (job->command->timeout > 0) {
-		ntd_timer_set(container->machine->context.loop, &job->timer,
+		ntd_timer_set(nsenter->loop, &job->timer,
 			      ntd_after(ntd_span(job->command->timeout)));
 	}
 }
 
 static void job_abandon(struct ntd_request *request)
 {
-	detach(ntd_container_of(request, struct ntd_container_job, request));
+	detach(ntd_container_of(request, struct nsenter_job, request));
 }
+
+/* ---- the channel */
 
 /* That only the status or nothing is wanted changes nothing: the output is there anyway. */
 static int run(struct ntd_channel *channel, const struct ntd_command *command,
 	       struct ntd_result *result, struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	struct ntd_container *container = ntd_container_of(channel, struct ntd_container, channel);
-	struct ntd_container_job job = {.request = {.begin = job_begin, .abandon = job_abandon},
-					.container = container,
-					.command = command,
-					.result = result,
-					.output = {.fd = -1, .ready = output_ready},
-					.timer.expired = time_is_up};
+	struct ntd_nsenter *nsenter = ntd_container_of(channel, struct ntd_nsenter, channel);
+	_cleanup_free_ char *text = ntd_channel_text_for_user(channel, command);
+	struct ntd_command sent = *command;
+	struct nsenter_job job = {.request = {.begin = job_begin, .abandon = job_abandon},
+				  .nsenter = nsenter,
+				  .command = &sent,
+				  .result = result,
+				  .output = {.fd = -1, .ready = output_ready},
+				  .timer.expired = time_is_up};
 
-	if (memchr(command->text, '\0', command->text_len))
+	if (text) {
+		sent.text = text;
+		sent.text_len = strlen(text);
+	}
+	if (memchr(sent.text, '\0', sent.text_len))
 		return ntd_error_set(err, NTD_E_VALUE, "a command cannot have a NUL character");
-	if (is_long(command) && command->input)
+	if (is_long(&sent) && sent.input)
 		return ntd_error_set(err, NTD_E_VALUE,
 				     "a command of %zu bytes cannot have standard input",
-				     command->text_len);
-	return ntd_request_run(container->machine->context.loop, &job.request, NTD_FOREVER, waiter,
-			       err);
+				     sent.text_len);
+	return ntd_request_run(nsenter->loop, &job.request, NTD_FOREVER, waiter, err);
 }
 
-/* ---- life */
-
-void ntd_container_commands_init(struct ntd_container *container)
+static void set_refusal(struct ntd_nsenter *nsenter, struct ntd_error *why)
 {
-	static const struct ntd_channel_ops ops = {.run = run};
-
-	container->channel.ops = &ops;
+	ntd_error_free(nsenter->refusal);
+	nsenter->refusal = why;
 }
 
-static void set_refusal(struct ntd_container *container, struct ntd_error *why)
+static void close_channel(struct ntd_channel *channel, const struct ntd_error *why)
 {
-	ntd_error_free(container->refusal);
-	container->refusal = why;
+	struct ntd_nsenter *nsenter = ntd_container_of(channel, struct ntd_nsenter, channel);
+
+	set_refusal(nsenter, ntd_error_copy(why));
+	while (nsenter->jobs)
+		complete(nsenter->jobs, ntd_error_copy(why));
+	ntd_nsenter_forget_leader(nsenter);
 }
 
-void ntd_container_commands_open(struct ntd_container *container)
+void ntd_nsenter_open(struct ntd_nsenter *nsenter, int console)
 {
-	set_refusal(container, NULL);
+	set_refusal(nsenter, NULL);
+	nsenter->console = console;
 }
 
-void ntd_container_commands_close(struct ntd_container *container, const struct ntd_error *why)
+struct ntd_nsenter *ntd_nsenter_new(struct ntd_loop *loop, struct ntd_children *children,
+				    const char *machine, const char *program)
 {
-	set_refusal(container, ntd_error_copy(why));
-	while (container->jobs)
-		complete(container->jobs, ntd_error_copy(why));
+	static const struct ntd_channel_ops ops = {.run = run, .close = close_channel};
+	struct ntd_nsenter *nsenter = ntd_calloc(1, sizeof *nsenter);
+
+	*nsenter =
+		(struct ntd_nsenter){.channel = {.ops = &ops, .name = "nsenter", .parallel = true},
+				     .loop = loop,
+				     .children = children,
+				     .machine = ntd_strdup(machine),
+				     .program = program ? ntd_strdup(program) : NULL,
+				     .leader_fd = -1,
+				     .console = -1};
+	return nsenter;
+}
+
+struct ntd_channel *ntd_nsenter_channel(struct ntd_nsenter *nsenter)
+{
+	return &nsenter->channel;
+}
+
+void ntd_nsenter_free(struct ntd_nsenter *nsenter)
+{
+	if (!nsenter)
+		return;
+	set_refusal(nsenter, NULL);
+	ntd_nsenter_forget_leader(nsenter);
+	free(nsenter->machine);
+	free(nsenter->program);
+	free(nsenter);
 }

@@ -9,7 +9,6 @@
 struct ntd_shell {
 	struct ntd_channel channel;
 	struct ntd_loop *loop;
-	struct ntd_shell_owner owner;
 	char *machine;
 	struct ntd_source socket; /* fd -1: not connected */
 	struct ntd_buf out;
@@ -25,7 +24,6 @@ struct ntd_shell {
 	struct ntd_buf said;       /* bytes before the banner, for the log */
 	struct ntd_script_socket script;
 	struct ntd_timer silence; /* when a script's limit for the next bytes has passed */
-	int64_t heard; /* when something was last read; 0: nothing since the connection */
 	unsigned sequence;
 };
 
@@ -45,9 +43,13 @@ static inline int ntd_shell_shown(const struct ntd_command *command)
 	return command->text_len < 200 ? (int)command->text_len : 200;
 }
 
-/* ---- shell.c */
-/* The wire is free again; who waited for the reply, if anyone still does, is told: NULL for
- * success. */
+/* ---- shell_queue.c */
+void ntd_shell_queue_init(struct ntd_shell *shell);
+/* A script's thread: queues the command, and waits for its reply. */
+int ntd_shell_queue_run(struct ntd_shell *shell, const struct ntd_command *command,
+			struct ntd_result *result, struct ntd_waiter *waiter,
+			struct ntd_error **err);
+/* The wire is free again. A thread that waits for the reply is told: NULL for success. */
 void ntd_shell_clear_wire(struct ntd_shell *shell, struct ntd_error *error);
 /* A script's limit of silence begins anew. */
 void ntd_shell_await_bytes(struct ntd_shell *shell);

@@ -80,7 +80,8 @@ static void banner(struct ntd_shell *shell)
 				      shell->machine, ntd_shell_shown(job->command),
 				      job->command->text);
 	ntd_shell_clear_wire(shell, error);
-	shell->owner.announced(shell->owner.owner, ntd_buf_bytes(&shell->said), shell->said.len);
+	shell->channel.owner.ready(shell->channel.owner.owner, &shell->channel,
+				   ntd_buf_bytes(&shell->said), shell->said.len);
 	ntd_buf_clear(&shell->said);
 	ntd_script_socket_take(&shell->script, &unread);
 }
@@ -137,7 +138,7 @@ static void note_said(struct ntd_shell *shell, const char *bytes, size_t len)
 {
 	size_t room = shell->said.len < SAID_LIMIT ? SAID_LIMIT - shell->said.len : 0;
 
-	shell->heard = ntd_now();
+	shell->channel.heard = ntd_now();
 	ntd_buf_append(&shell->said, bytes, len < room ? len : room);
 }
 
@@ -176,16 +177,11 @@ void ntd_shell_ready(struct ntd_source *source, uint32_t events)
 	if (events & ~(uint32_t)EPOLLOUT && !ntd_shell_read(shell, 4)) {
 		ntd_source_remove(&shell->socket);
 		ntd_script_socket_close(&shell->script);
-		shell->owner.disconnected(shell->owner.owner);
+		shell->channel.owner.lost(shell->channel.owner.owner, &shell->channel);
 	}
 }
 
 struct ntd_script_socket *ntd_shell_socket(struct ntd_shell *shell)
 {
 	return &shell->script;
-}
-
-int64_t ntd_shell_heard(const struct ntd_shell *shell)
-{
-	return shell->heard;
 }

@@ -1,7 +1,7 @@
 #include "guest/command.h"
-#include "machine/internal.h"
 
 #include "base/text.h"
+#include "machine/qemu.h"
 
 #include <string.h>
 
@@ -9,24 +9,11 @@
 
 /* ---- one command */
 
-struct end_query {
-	const struct ntd_machine *machine;
-	bool regular;
-};
-
-static void read_end(void *arg)
+static bool has_powered_off(struct ntd_machine *machine)
 {
-	struct end_query *query = arg;
+	struct ntd_machine_status status = ntd_machine_status(machine);
 
-	query->regular = query->machine->ended && query->machine->wait_status == 0;
-}
-
-static bool has_powered_off(const struct ntd_machine *machine)
-{
-	struct end_query query = {.machine = machine};
-
-	ntd_loop_call(machine->context.loop, read_end, &query);
-	return query.regular;
+	return status.ended && status.wait_status == 0;
 }
 
 int ntd_machine_run(struct ntd_machine *machine, const struct ntd_command *command,
@@ -35,15 +22,6 @@ int ntd_machine_run(struct ntd_machine *machine, const struct ntd_command *comma
 	if (ntd_machine_before_command(machine, waiter, err) < 0)
 		return -1;
 	return ntd_machine_run_in_guest(machine, command, result, waiter, err);
-}
-
-/* The shortest command counts, which tells of the guest and not of what it was to do; a guest that
- * becomes slower is believed after a few. */
-static void note_pace(struct ntd_machine *machine, double seconds)
-{
-	double before = machine->pace, most = 2 * (before > 0.05 ? before : 0.05);
-
-	machine->pace = before > 0 && most < seconds ? most : seconds;
 }
 
 /* How much of a command's text the report gets. */
@@ -57,9 +35,9 @@ static void report_end(const struct ntd_machine *machine, const struct ntd_comma
 	/* Not within a character. */
 	while (len && len < command->text_len && (command->text[len] & 0xc0) == 0x80)
 		len--;
-	ntd_report_emit(machine->context.report,
+	ntd_report_emit(ntd_machine_report(machine),
 			&(struct ntd_event){.kind = NTD_EVENT_COMMAND_END,
-					    .machine = machine->name,
+					    .machine = ntd_machine_name(machine),
 					    .text = command->text,
 					    .text_len = len,
 					    .seconds = seconds,
@@ -71,21 +49,24 @@ int ntd_machine_run_in_guest(struct ntd_machine *machine, const struct ntd_comma
 			     struct ntd_result *result, struct ntd_waiter *waiter,
 			     struct ntd_error **err)
 {
-	struct ntd_channel *channel = machine->kind->channel(machine);
 	_cleanup_error_ struct ntd_error *error = NULL;
+	struct ntd_channel *channel;
 	int64_t began;
 	double seconds;
 	bool replied;
 
 	if (ntd_machine_connect(machine, waiter, err) < 0)
 		return -1;
+	channel = ntd_machine_channel(machine, NTD_CHANNEL_ANY);
+	if (!channel)
+		return ntd_machine_error(err, machine, NTD_E_MACHINE, "it runs no commands");
 	began = ntd_now();
 	replied = channel->ops->run(channel, command, result, waiter, &error) == 0;
 	seconds = ntd_seconds(ntd_now() - began);
 	report_end(machine, command, result, replied, seconds);
 	if (replied) {
 		if (!command->no_reply)
-			note_pace(machine, seconds);
+			ntd_machine_note_pace(machine, seconds);
 		return 0;
 	}
 	/* A command whose status nobody wants may be the one that shuts the guest down. */
@@ -100,10 +81,13 @@ int ntd_machine_monitor_command(struct ntd_machine *machine, const char *line,
 				struct ntd_buf *reply, struct ntd_waiter *waiter,
 				struct ntd_error **err)
 {
+	struct ntd_monitor *monitor = ntd_machine_monitor(machine);
+
 	if (ntd_machine_before_command(machine, waiter, err) < 0)
 		return -1;
-	return ntd_monitor_command(machine->monitor, line, reply, ntd_after(MONITOR_PATIENCE),
-				   waiter, err);
+	if (!monitor)
+		return ntd_machine_error(err, machine, NTD_E_MACHINE, "it has no QEMU monitor");
+	return ntd_monitor_command(monitor, line, reply, ntd_after(MONITOR_PATIENCE), waiter, err);
 }
 
 static int run_text(struct ntd_machine *machine, struct ntd_bytes text, double timeout,
@@ -128,20 +112,23 @@ int ntd_machine_status_of(struct ntd_machine *machine, struct ntd_bytes command,
 
 int ntd_machine_sync(struct ntd_machine *machine, struct ntd_waiter *waiter, struct ntd_error **err)
 {
+	const char *text = ntd_machine_sync_command(machine);
+	struct ntd_channel *channel = ntd_machine_channel(machine, NTD_CHANNEL_ANY);
+	struct ntd_command command = {
+		.text = text, .timeout = NTD_DEFAULT_TIMEOUT, .as_root = true};
 	_cleanup_free_ char *running = NULL;
+	_cleanup_result_ struct ntd_result result = {0};
 
-	if (machine->state != NTD_MACHINE_CONNECTED || machine->container)
+	if (ntd_machine_state(machine) != NTD_MACHINE_CONNECTED || !text || !channel)
 		return 0;
-	running = ntd_shell_running(machine->shell);
+	running = channel->ops->busy ? channel->ops->busy(channel) : NULL;
 	if (running) {
-		ntd_log(machine->context.report, NTD_LEVEL_WARNING, machine->name,
+		ntd_log(ntd_machine_report(machine), NTD_LEVEL_WARNING, ntd_machine_name(machine),
 			"not synced, a command is still running: %.200s", running);
 		return 0;
 	}
-	return ntd_machine_status_of(machine, (struct ntd_bytes){.data = "sync", .len = 4}, NULL,
-				     waiter, err) < 0
-		       ? -1
-		       : 0;
+	command.text_len = strlen(text);
+	return ntd_machine_run(machine, &command, &result, waiter, err);
 }
 
 /* ---- checks */
@@ -150,8 +137,8 @@ static struct ntd_nest step(struct ntd_machine *machine, const char *what, struc
 {
 	_cleanup_free_ char *shown = ntd_shown(command.data, command.len);
 
-	return ntd_nest_begin(machine->context.report, NTD_STEP_COMMAND, machine->name, "%s: %s",
-			      what, shown);
+	return ntd_nest_begin(ntd_machine_report(machine), NTD_STEP_COMMAND,
+			      ntd_machine_name(machine), "%s: %s", what, shown);
 }
 
 /* What did not come out as it must; -1. */
@@ -164,7 +151,8 @@ static int fails_check(struct ntd_machine *machine, struct ntd_bytes command,
 	if (!result->status)
 		return ntd_error_set(err, NTD_E_ASSERTION, "command `%s` unexpectedly succeeded",
 				     shown);
-	ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name, "output: %s", output);
+	ntd_log(ntd_machine_report(machine), NTD_LEVEL_ALWAYS, ntd_machine_name(machine),
+		"output: %s", output);
 	return ntd_error_set(err, NTD_E_ASSERTION, "command `%s` failed (exit code %d)", shown,
 			     result->status);
 }

@@ -20,6 +20,18 @@ static inline struct ntd_bytes ntd_buf_view(const struct ntd_buf *buf)
 enum { NTD_DEFAULT_TIMEOUT = 900 }; /* seconds */
 #define NTD_NO_TIMEOUT (-1.0)
 
+/* Runs a command: hooks, connect, channel. */
+int ntd_machine_run(struct ntd_machine *machine, const struct ntd_command *command,
+		    struct ntd_result *result, struct ntd_waiter *waiter, struct ntd_error **err);
+/* The same without hooks. */
+int ntd_machine_run_in_guest(struct ntd_machine *machine, const struct ntd_command *command,
+			     struct ntd_result *result, struct ntd_waiter *waiter,
+			     struct ntd_error **err);
+/* Sends a command to QEMU's monitor, hooks first. */
+int ntd_machine_monitor_command(struct ntd_machine *machine, const char *line,
+				struct ntd_buf *reply, struct ntd_waiter *waiter,
+				struct ntd_error **err);
+
 /* "must succeed: CMD": appends the output to `output`; NTD_E_ASSERTION when the status is not 0. */
 int ntd_machine_succeed(struct ntd_machine *machine, struct ntd_bytes command, double timeout,
 			struct ntd_buf *output, struct ntd_waiter *waiter, struct ntd_error **err);
@@ -58,6 +70,3 @@ int ntd_machine_wait_for_x(struct ntd_machine *machine, double timeout, struct n
 			   struct ntd_error **err);
 /* What a wait saw of a command, for its error; a new string. */
 char *ntd_command_observed(int status, const struct ntd_buf *output);
-/* The wait, as a step of its machine. */
-int ntd_machine_wait(const struct ntd_wait *wait, struct ntd_waiter *waiter,
-		     struct ntd_error **err);

@@ -7,7 +7,7 @@
 
 #include "base/tree.h"
 #include "guest/screen.h"
-#include "machine/internal.h"
+#include "machine/qemu.h"
 #include "report/outfile.h"
 
 #include <stdio.h>
@@ -67,23 +67,22 @@ static void lower(struct evidence *evidence, enum reach reach, const char *why)
 /* How many times as long as on a fast machine things take. */
 static double slowness(const struct ntd_machine *machine)
 {
-	double emulated = atomic_load(&machine->emulated) ? NTD_SCALE_TCG : 1;
-	double scale = ntd_machine_time_scale(machine);
+	double slowness = ntd_machine_slowness(machine), scale = ntd_machine_time_scale(machine);
 
-	return scale > emulated ? scale : emulated;
+	return scale > slowness ? scale : slowness;
 }
 
 /* Seconds. A piece runs a few programs, each of which takes what a short command does. */
 static double patience(const struct ntd_machine *machine, const struct piece *piece)
 {
-	double pace = piece->needs == REACH_SHELL ? machine->pace : 0;
+	double pace = piece->needs == REACH_SHELL ? ntd_machine_pace(machine) : 0;
 
 	return piece->seconds * slowness(machine) + 4 * pace;
 }
 
 int64_t ntd_machine_collect_patience(const struct ntd_machine *machine)
 {
-	int64_t all = ntd_span(10 * slowness(machine) + 16 * machine->pace);
+	int64_t all = ntd_span(10 * slowness(machine) + 16 * ntd_machine_pace(machine));
 
 	return all < COLLECTION_MOST ? all : COLLECTION_MOST;
 }
@@ -93,15 +92,16 @@ int64_t ntd_machine_collect_patience(const struct ntd_machine *machine)
 static int console(struct evidence *evidence, const struct piece *piece, struct ntd_buf *contents,
 		   struct ntd_error **err)
 {
-	ntd_console_copy_tail(evidence->machine->console, CONSOLE_LINES, contents);
+	ntd_console_copy_tail(ntd_machine_console(evidence->machine), CONSOLE_LINES, contents);
 	return 0;
 }
 
 static int status(struct evidence *evidence, const struct piece *piece, struct ntd_buf *contents,
 		  struct ntd_error **err)
 {
-	_cleanup_json_ cJSON *reply = ntd_qmp_execute(evidence->machine->qmp, "query-status", NULL,
-						      NTD_FOREVER, &evidence->waiter, err);
+	_cleanup_json_ cJSON *reply =
+		ntd_qmp_execute(ntd_machine_qmp(evidence->machine), "query-status", NULL,
+				NTD_FOREVER, &evidence->waiter, err);
 	const cJSON *value = cJSON_GetObjectItemCaseSensitive(reply, "return");
 	const cJSON *word = cJSON_GetObjectItemCaseSensitive(value, "status");
 	_cleanup_free_ char *text = reply ? cJSON_Print(value ? value : reply) : NULL;
@@ -129,12 +129,15 @@ static int screen(struct evidence *evidence, const struct piece *piece, struct n
 static int run(struct evidence *evidence, const struct piece *piece, const char *text,
 	       struct ntd_buf *contents, struct ntd_error **err)
 {
-	struct ntd_channel *channel = evidence->machine->kind->channel(evidence->machine);
+	struct ntd_channel *channel = ntd_machine_channel(evidence->machine, NTD_CHANNEL_ANY);
 	struct ntd_command order = {.text = text,
 				    .text_len = strlen(text),
-				    .timeout = patience(evidence->machine, piece)};
+				    .timeout = patience(evidence->machine, piece),
+				    .as_root = true};
 	_cleanup_result_ struct ntd_result result = {0};
 
+	if (!channel)
+		return ntd_error_set(err, NTD_E_MACHINE, "no channel into the guest is there");
 	if (channel->ops->run(channel, &order, &result, &evidence->waiter, err) < 0)
 		return -1;
 	ntd_buf_append(contents, ntd_buf_bytes(&result.output), result.output.len);
@@ -169,11 +172,11 @@ static int shell_is_free(struct evidence *evidence, const struct piece *piece,
 			 struct ntd_buf *contents, struct ntd_error **err)
 {
 	_cleanup_error_ struct ntd_error *error = NULL;
+	struct ntd_channel *channel = ntd_machine_channel(evidence->machine, NTD_CHANNEL_ANY);
 	_cleanup_free_ char *running = NULL, *why = NULL;
 
-	if (evidence->machine->shell)
-		running = ntd_shell_running(evidence->machine->shell);
-
+	if (channel && channel->ops->busy)
+		running = channel->ops->busy(channel);
 	if (command(evidence, piece, contents, &error) == 0)
 		return 0;
 	if (error->code == NTD_E_TIMEOUT && running)
@@ -225,8 +228,8 @@ static void write_file(struct evidence *evidence, const char *name, const struct
 		ntd_outfile_close(&file, &error);
 	}
 	if (error)
-		ntd_log(evidence->machine->context.report, NTD_LEVEL_WARNING,
-			evidence->machine->name, "%s", error->message);
+		ntd_log(ntd_machine_report(evidence->machine), NTD_LEVEL_WARNING,
+			ntd_machine_name(evidence->machine), "%s", error->message);
 	ntd_error_free(error);
 }
 
@@ -246,7 +249,7 @@ static bool collect(struct evidence *evidence, const struct piece *piece)
 	bool late = false;
 	int64_t limit = ntd_after(ntd_span(patience(evidence->machine, piece)) + REPLY_GRACE);
 
-	if (piece->needs == REACH_QEMU && !evidence->machine->qmp)
+	if (piece->needs == REACH_QEMU && !ntd_machine_qmp(evidence->machine))
 		return true; /* there is no QEMU */
 	if (ntd_now() >= evidence->deadline)
 		lower(evidence, REACH_DRIVER, "no time was left for it");
@@ -270,32 +273,20 @@ static bool collect(struct evidence *evidence, const struct piece *piece)
 	return true;
 }
 
-/* A root shell that has announced itself to nobody is as good as one that is used. */
-static bool meet_shell(struct ntd_machine *machine)
-{
-	struct ntd_life_wait wait = {.kind = NTD_WAIT_CONNECT};
-	bool met = ntd_life_wait(machine, &wait, ntd_now(), NULL, NULL) == 0;
-
-	free(wait.said);
-	return met;
-}
-
+/* A channel that has become ready for nobody is as good as one that is used. */
 static void find_reach(struct evidence *evidence)
 {
+	const struct ntd_machine_words *words = ntd_machine_words(evidence->machine);
 	struct ntd_machine_status now = ntd_machine_status(evidence->machine);
 
 	if (now.state == NTD_MACHINE_CONNECTED ||
-	    (now.state == NTD_MACHINE_UP && meet_shell(evidence->machine))) {
+	    (now.state == NTD_MACHINE_UP && ntd_machine_meet(evidence->machine))) {
 		evidence->reach = REACH_SHELL;
 	} else if (now.state == NTD_MACHINE_UP) {
-		lower(evidence, REACH_QEMU,
-		      evidence->machine->container ? "the container has not booted yet"
-						   : "the guest has not shown a root shell yet");
+		lower(evidence, REACH_QEMU, words->unbooted);
 	} else if (now.ended) {
 		_cleanup_free_ char *how = ntd_status_text(now.wait_status);
-		_cleanup_free_ char *why =
-			ntd_asprintf("the %s process %s",
-				     evidence->machine->container ? "systemd-nspawn" : "QEMU", how);
+		_cleanup_free_ char *why = ntd_asprintf("the %s process %s", words->process, how);
 
 		lower(evidence, REACH_DRIVER, why);
 	} else {
@@ -326,8 +317,8 @@ void ntd_machine_collect(struct ntd_machine *machine, const char *directory, int
 	bool going_on = ntd_tree_make(directory, &error) == 0;
 
 	if (error)
-		ntd_log(machine->context.report, NTD_LEVEL_WARNING, machine->name, "%s",
-			error->message);
+		ntd_log(ntd_machine_report(machine), NTD_LEVEL_WARNING, ntd_machine_name(machine),
+			"%s", error->message);
 	else
 		find_reach(&evidence);
 	for (size_t i = 0; going_on && i < PIECES; i++)

@@ -6,7 +6,6 @@
 #include "base/fd.h"
 #include "base/text.h"
 #include "base/tree.h"
-#include "machine/internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -51,9 +50,9 @@ static int make_place(const struct ntd_machine *machine, struct place *place,
 		      struct ntd_error **err)
 {
 	enum { DIRECTORY = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC };
-	_cleanup_free_ char *path = ntd_asprintf("%s/copy-XXXXXX", machine->shared_dir);
+	_cleanup_free_ char *path = ntd_asprintf("%s/copy-XXXXXX", ntd_machine_shared_dir(machine));
 
-	place->shared = open(machine->shared_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	place->shared = open(ntd_machine_shared_dir(machine), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (place->shared < 0 || !mkdtemp(path)) {
 		ntd_error_sys(err, errno, "cannot make %s", path);
 		return -1;
@@ -119,6 +118,18 @@ static int guest(const struct ntd_copy *copy, const char *words, const char *fir
 
 /* ---- copies */
 
+/* A channel that has a way of its own for files. NULL without an error: the shared directory is to
+ * serve. */
+static struct ntd_channel *file_channel(const struct ntd_copy *copy, struct ntd_waiter *waiter,
+					struct ntd_error **err)
+{
+	if (!ntd_machine_has_channel(copy->machine, NTD_CHANNEL_FILES) ||
+	    ntd_machine_before_command(copy->machine, waiter, err) < 0 ||
+	    ntd_machine_connect(copy->machine, waiter, err) < 0)
+		return NULL;
+	return ntd_machine_channel(copy->machine, NTD_CHANNEL_FILES);
+}
+
 int ntd_machine_copy_from_host(const struct ntd_copy *copy, const char *source, const char *target,
 			       struct ntd_waiter *waiter, struct ntd_error **err)
 {
@@ -126,12 +137,21 @@ int ntd_machine_copy_from_host(const struct ntd_copy *copy, const char *source, 
 	_cleanup_place_ struct place place = NO_PLACE;
 	_cleanup_free_ char *from = trimmed(source), *to = trimmed(target), *parent = parent_of(to);
 	_cleanup_free_ char *in_guest = NULL;
+	struct ntd_error *error = NULL;
+	struct ntd_channel *channel;
 	struct stat info;
 
 	if (stat(from, &info) < 0)
 		return ntd_error_sys(err, errno, "cannot copy %s to machine '%s'", source,
-				     machine->name);
-	if (check_name(from, err) < 0 || make_place(machine, &place, err) < 0)
+				     ntd_machine_name(machine));
+	if (check_name(from, err) < 0)
+		return -1;
+	channel = file_channel(copy, waiter, &error);
+	if (error)
+		return ntd_error_move(err, error);
+	if (channel)
+		return channel->ops->put(channel, from, to, waiter, err);
+	if (make_place(machine, &place, err) < 0)
 		return -1;
 	in_guest = ntd_asprintf("%s/%s", place.guest, name_in(from));
 	if (guest(copy, "mkdir -p", place.guest, NULL, waiter, err) < 0 ||
@@ -152,14 +172,26 @@ int ntd_machine_copy_from_guest(const struct ntd_copy *copy, const char *source,
 	_cleanup_place_ struct place place = NO_PLACE;
 	_cleanup_free_ char *from = trimmed(source), *directory = NULL, *target = NULL;
 	_cleanup_free_ char *in_guest = NULL;
+	struct ntd_error *error = NULL;
+	struct ntd_channel *channel;
 
-	if (check_name(from, err) < 0 || make_place(machine, &place, err) < 0)
+	if (check_name(from, err) < 0)
+		return -1;
+	directory =
+		target_dir[0] == '/'
+			? ntd_strdup(target_dir)
+			: ntd_asprintf("%s/%s", ntd_machine_context(machine)->out_dir, target_dir);
+	target = ntd_asprintf("%s/%s", directory, name_in(from));
+	channel = file_channel(copy, waiter, &error);
+	if (error)
+		return ntd_error_move(err, error);
+	if (channel)
+		return ntd_tree_make(directory, err) < 0
+			       ? -1
+			       : channel->ops->get(channel, from, target, waiter, err);
+	if (make_place(copy->machine, &place, err) < 0)
 		return -1;
 	in_guest = ntd_asprintf("%s/%s", place.guest, name_in(from));
-	directory = target_dir[0] == '/'
-			    ? ntd_strdup(target_dir)
-			    : ntd_asprintf("%s/%s", machine->context.out_dir, target_dir);
-	target = ntd_asprintf("%s/%s", directory, name_in(from));
 	if (guest(copy, "mkdir -p", place.guest, NULL, waiter, err) < 0 ||
 	    guest(copy, "cp -rL", from, in_guest, waiter, err) < 0 ||
 	    ntd_tree_make(directory, err) < 0)
@@ -205,7 +237,8 @@ static int copy_via_shell(struct ntd_machine *machine, const char *source, const
 int ntd_machine_copy_via_shell(struct ntd_machine *machine, const char *source, const char *target,
 			       struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	struct ntd_nest nest = ntd_nest_begin(machine->context.report, NTD_STEP_FILE, machine->name,
+	struct ntd_nest nest = ntd_nest_begin(ntd_machine_report(machine), NTD_STEP_FILE,
+					      ntd_machine_name(machine),
 					      "copying %s to %s by the root shell", source, target);
 	int result = copy_via_shell(machine, source, target, waiter, err);
 

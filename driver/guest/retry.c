@@ -177,3 +177,13 @@ int ntd_retry(const struct ntd_wait *wait, struct ntd_waiter *waiter, struct ntd
 			return -1;
 	}
 }
+
+int ntd_machine_wait(const struct ntd_wait *wait, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct ntd_nest nest = ntd_nest_begin(ntd_machine_report(wait->machine), NTD_STEP_WAIT,
+					      ntd_machine_name(wait->machine), "%s", wait->step);
+	int result = ntd_retry(wait, waiter, err);
+
+	ntd_nest_end(&nest, result < 0);
+	return result;
+}

@@ -45,6 +45,10 @@ struct ntd_wait {
  * a call may last longer than its limit by one attempt. */
 int ntd_retry(const struct ntd_wait *wait, struct ntd_waiter *waiter, struct ntd_error **err);
 
+/* The same as a step of the machine that the wait is for. */
+int ntd_machine_wait(const struct ntd_wait *wait, struct ntd_waiter *waiter,
+		     struct ntd_error **err);
+
 /* What looks have shown, for attempts that say NTD_FRESH until two of them agree. */
 struct ntd_glance {
 	struct ntd_buf seen;

@@ -1,7 +1,7 @@
 #include "guest/screen.h"
 
 #include "base/text.h"
-#include "machine/internal.h"
+#include "machine/qemu.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -77,7 +77,7 @@ static int press(struct ntd_machine *machine, const char *name, double delay,
 		return -1;
 	refusal = find_refusal(&reply, &len);
 	if (refusal)
-		ntd_log(machine->context.report, NTD_LEVEL_WARNING, machine->name,
+		ntd_log(ntd_machine_report(machine), NTD_LEVEL_WARNING, ntd_machine_name(machine),
 			"QEMU refuses key '%s', which was not sent: %.*s", name, (int)len, refusal);
 	return delay > 0 ? ntd_wait_until(ntd_after(ntd_span(delay)), waiter, err) : 0;
 }
@@ -90,8 +90,8 @@ int ntd_machine_send_key(struct ntd_machine *machine, const char *key, double de
 	int result;
 
 	if (log)
-		nest = ntd_nest_begin(machine->context.report, NTD_STEP_KEYS, machine->name,
-				      "sending key '%s'", name);
+		nest = ntd_nest_begin(ntd_machine_report(machine), NTD_STEP_KEYS,
+				      ntd_machine_name(machine), "sending key '%s'", name);
 	result = press(machine, name, delay, waiter, err);
 	ntd_nest_end(&nest, result < 0);
 	return result;
@@ -115,8 +115,8 @@ static int press_each(struct ntd_machine *machine, const char *text, double dela
 int ntd_machine_send_chars(struct ntd_machine *machine, const char *text, const char *shown,
 			   double delay, struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	struct ntd_nest nest = ntd_nest_begin(machine->context.report, NTD_STEP_KEYS, machine->name,
-					      "sending keys %s", shown);
+	struct ntd_nest nest = ntd_nest_begin(ntd_machine_report(machine), NTD_STEP_KEYS,
+					      ntd_machine_name(machine), "sending keys %s", shown);
 	int result = press_each(machine, text, delay, waiter, err);
 
 	ntd_nest_end(&nest, result < 0);
@@ -141,18 +141,22 @@ int ntd_machine_screenshot(struct ntd_machine *machine, const char *path, struct
 			   struct ntd_error **err)
 {
 	_cleanup_json_ cJSON *arguments = cJSON_CreateObject(), *reply = NULL;
+	struct ntd_qmp *qmp = ntd_machine_qmp(machine);
 	const cJSON *error, *text;
 
+	if (!qmp)
+		return ntd_machine_error(err, machine, NTD_E_MACHINE, "it has no screen");
 	cJSON_AddStringToObject(arguments, "filename", path);
 	cJSON_AddStringToObject(arguments, "format", "png");
-	reply = ntd_qmp_execute(machine->qmp, "screendump", arguments,
-				ntd_after(SCREENDUMP_PATIENCE), waiter, err);
+	reply = ntd_qmp_execute(qmp, "screendump", arguments, ntd_after(SCREENDUMP_PATIENCE),
+				waiter, err);
 	if (!reply)
 		return -1;
 	error = cJSON_GetObjectItemCaseSensitive(reply, "error");
 	text = cJSON_GetObjectItemCaseSensitive(error, "desc");
 	if (error)
 		return ntd_error_set(err, NTD_E_MACHINE, "machine '%s': no screenshot: %s",
-				     machine->name, cJSON_IsString(text) ? text->valuestring : "?");
+				     ntd_machine_name(machine),
+				     cJSON_IsString(text) ? text->valuestring : "?");
 	return 0;
 }

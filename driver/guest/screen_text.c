@@ -6,7 +6,7 @@
 
 #include "base/fd.h"
 #include "guest/screen.h"
-#include "machine/internal.h"
+#include "machine/life_wait.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,8 +25,8 @@ static int read_picture(const struct ntd_machine *machine, const char *path,
 	_cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0 || ntd_fd_read_all(fd, picture, FILE_LIMIT) < 0)
-		return ntd_error_sys(err, errno, "machine '%s': cannot read %s", machine->name,
-				     path);
+		return ntd_error_sys(err, errno, "machine '%s': cannot read %s",
+				     ntd_machine_name(machine), path);
 	return 0;
 }
 
@@ -42,7 +42,8 @@ static int take_picture_at(struct ntd_machine *machine, const char *path, struct
 static int take_picture(struct ntd_machine *machine, struct ntd_buf *picture,
 			struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	_cleanup_free_ char *path = ntd_asprintf("%s/screen-XXXXXX.png", machine->state_dir);
+	_cleanup_free_ char *path =
+		ntd_asprintf("%s/screen-XXXXXX.png", ntd_machine_state_dir(machine));
 	_cleanup_fd_ int reserved = -1;
 	int result;
 
@@ -50,8 +51,8 @@ static int take_picture(struct ntd_machine *machine, struct ntd_buf *picture,
 		return -1;
 	reserved = mkostemps(path, (int)strlen(".png"), O_CLOEXEC);
 	if (reserved < 0)
-		return ntd_error_sys(err, errno, "machine '%s': cannot make %s", machine->name,
-				     path);
+		return ntd_error_sys(err, errno, "machine '%s': cannot make %s",
+				     ntd_machine_name(machine), path);
 	result = take_picture_at(machine, path, picture, waiter, err);
 	unlink(path);
 	return result;
@@ -125,28 +126,14 @@ static int begin(struct ntd_machine *machine, const struct ntd_screen_look *look
 	return 0;
 }
 
-struct death_query {
-	struct ntd_machine *machine;
-	struct ntd_error *error;
-};
-
-static void copy_death(void *arg)
-{
-	struct death_query *query = arg;
-
-	if (query->machine->state == NTD_MACHINE_DEAD)
-		query->error = ntd_error_copy(query->machine->death);
-}
-
 static int fail_without_machine(struct ntd_machine *machine, struct ntd_error **err)
 {
-	struct death_query query = {.machine = machine};
+	struct ntd_error *death = ntd_machine_death(machine);
 
-	ntd_loop_call(machine->context.loop, copy_death, &query);
-	if (query.error)
-		return ntd_error_move(err, query.error);
+	if (death)
+		return ntd_error_move(err, death);
 	return ntd_error_set(err, NTD_E_DEAD, "machine '%s' was shut down in the meantime",
-			     machine->name);
+			     ntd_machine_name(machine));
 }
 
 /* The request waits for the end of the machine, and the job ends it as well. */
@@ -161,7 +148,8 @@ static int wait_for_job(struct ntd_machine *machine, struct ntd_ocr_job *job,
 	result = ntd_request_wait(&either.request, ntd_after(READING_PATIENCE), waiter, err);
 	ntd_ocr_tell(job, NULL);
 	if (result < 0)
-		return ntd_error_wrap(err, "machine '%s': reading the screen", machine->name);
+		return ntd_error_wrap(err, "machine '%s': reading the screen",
+				      ntd_machine_name(machine));
 	return ntd_ocr_has_ended(job) ? 0 : fail_without_machine(machine, err);
 }
 
@@ -179,7 +167,7 @@ static int finish(struct ntd_machine *machine, const struct ntd_screen_look *loo
 		text.text = ntd_ocr_text(reading->job, &text.seconds, err);
 	}
 	if (!text.text)
-		return ntd_error_wrap(err, "machine '%s'", machine->name);
+		return ntd_error_wrap(err, "machine '%s'", ntd_machine_name(machine));
 	result = look->reader(look->arg, &text, waiter, err);
 	if (reading->job && look->memory)
 		remember(look->memory, &reading->picture, &text);

@@ -1,7 +1,6 @@
 #include "guest/units.h"
 
 #include "base/text.h"
-#include "machine/internal.h"
 
 #include <string.h>
 
@@ -304,9 +303,9 @@ static int try_state(void *arg, bool last, struct ntd_waiter *waiter, struct ntd
 int ntd_machine_require_unit_state(struct ntd_machine *machine, const char *unit, const char *state,
 				   struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	struct ntd_nest nest =
-		ntd_nest_begin(machine->context.report, NTD_STEP_CHECK, machine->name,
-			       "checking if unit '%s' has reached state '%s'", unit, state);
+	struct ntd_nest nest = ntd_nest_begin(
+		ntd_machine_report(machine), NTD_STEP_CHECK, ntd_machine_name(machine),
+		"checking if unit '%s' has reached state '%s'", unit, state);
 	struct unit_wait wait = {.wait = {.attempt = try_state,
 					  .arg = &wait,
 					  .pace = NTD_PACE_ADAPTIVE,

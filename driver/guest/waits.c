@@ -2,19 +2,8 @@
 #include "guest/command.h"
 
 #include "base/text.h"
-#include "machine/internal.h"
 
 #include <string.h>
-
-int ntd_machine_wait(const struct ntd_wait *wait, struct ntd_waiter *waiter, struct ntd_error **err)
-{
-	struct ntd_nest nest = ntd_nest_begin(wait->machine->context.report, NTD_STEP_WAIT,
-					      wait->machine->name, "%s", wait->step);
-	int result = ntd_retry(wait, waiter, err);
-
-	ntd_nest_end(&nest, result < 0);
-	return result;
-}
 
 /* A command, and whether it must succeed or fail for the wait to end. */
 struct probe {

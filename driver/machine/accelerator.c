@@ -1,10 +1,11 @@
-/* QEMU 10.2 and later have a question of their own. Before, KVM can be asked for, and the
+/* What runs the guest's instructions: KVM, HVF, or TCG, which emulates the processor and is many
+ * times slower.
+ *
+ * QEMU 10.2 and later have a question of their own. Before, KVM can be asked for, and the
  * statistics of the translator exist with TCG only. The questions are asked one after the other, on
  * the loop, so that nobody waits for them.
  */
-#include "machine/accelerator.h"
-
-#include "machine/internal.h"
+#include "machine/qemu_internal.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -45,14 +46,15 @@ enum { QUESTIONS = sizeof questions / sizeof *questions };
 
 /* Among the console's lines, where QEMU's own messages are, but not of the console: scripts do not
  * see it. */
-static void tell(struct ntd_machine *machine, const char *name)
+static void tell(struct ntd_qemu *qemu, const char *name)
 {
+	const struct ntd_machine *machine = qemu->machine;
 	bool emulated = !strcmp(name, "TCG");
 	_cleanup_free_ char *text =
 		ntd_asprintf("QEMU runs the guest with %s%s", name,
 			     emulated ? ": it emulates the processor, which is slow" : "");
 
-	atomic_store(&machine->emulated, emulated);
+	qemu->emulated = emulated;
 	ntd_report_emit(machine->context.report, &(struct ntd_event){.kind = NTD_EVENT_SERIAL,
 								     .level = NTD_LEVEL_ALWAYS,
 								     .machine = machine->name,
@@ -62,27 +64,20 @@ static void tell(struct ntd_machine *machine, const char *name)
 
 static void answered(void *owner, const cJSON *reply)
 {
-	struct ntd_machine *machine = owner;
-	_cleanup_free_ char *name = questions[machine->accelerator_question].read(
+	struct ntd_qemu *qemu = owner;
+	_cleanup_free_ char *name = questions[qemu->accelerator_question].read(
 		cJSON_GetObjectItemCaseSensitive(reply, "return"));
 
 	if (name)
-		tell(machine, name);
-	else if (++machine->accelerator_question < QUESTIONS)
-		ntd_qmp_ask(machine->qmp, questions[machine->accelerator_question].command,
-			    answered, machine);
+		tell(qemu, name);
+	else if (++qemu->accelerator_question < QUESTIONS)
+		ntd_qmp_ask(qemu->qmp, questions[qemu->accelerator_question].command, answered,
+			    qemu);
 }
 
-void ntd_accelerator_ask(struct ntd_machine *machine)
+void ntd_accelerator_ask(struct ntd_qemu *qemu)
 {
-	machine->accelerator_question = 0;
-	atomic_store(&machine->emulated, false);
-	ntd_qmp_ask(machine->qmp, questions[0].command, answered, machine);
-}
-
-double ntd_machine_time_scale(const struct ntd_machine *machine)
-{
-	if (machine->context.time_scale != NTD_SCALE_AUTO)
-		return machine->context.time_scale;
-	return atomic_load(&machine->emulated) ? NTD_SCALE_TCG : 1;
+	qemu->accelerator_question = 0;
+	qemu->emulated = false;
+	ntd_qmp_ask(qemu->qmp, questions[0].command, answered, qemu);
 }

@@ -17,17 +17,16 @@ static void read_hearing(void *arg)
 {
 	struct hearing *hearing = arg;
 	const struct ntd_machine *machine = hearing->machine;
-	int64_t shell = machine->shell ? ntd_shell_heard(machine->shell) : 0;
+	int64_t channel = ntd_channels_heard(machine);
 
 	hearing->heard = ntd_console_heard(machine->console);
-	if (shell > hearing->heard)
-		hearing->heard = shell;
+	if (channel > hearing->heard)
+		hearing->heard = channel;
 }
 
 static double silence(const struct ntd_machine *machine)
 {
-	return machine->context.boot_silence *
-	       (atomic_load(&machine->emulated) ? NTD_SCALE_TCG : 1);
+	return machine->context.boot_silence * ntd_machine_slowness(machine);
 }
 
 /* A limit may be without an end. */
@@ -64,9 +63,9 @@ void ntd_boot_tell(struct ntd_machine *machine)
 
 	if (len)
 		ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name,
-			"%s... the console last said: %.*s", machine->kind->no_shell, (int)len,
-			tail + indent);
+			"%s... the console last said: %.*s", machine->kind->words.slow_boot,
+			(int)len, tail + indent);
 	else
 		ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name,
-			"%s... nothing is on the console", machine->kind->no_shell);
+			"%s... nothing is on the console", machine->kind->words.slow_boot);
 }

@@ -24,42 +24,28 @@
 
 enum { DATAGRAM_LIMIT = 16 << 10, DATAGRAMS_AT_ONCE = 64, POWER_OFF_SECONDS = 60 };
 
+static struct ntd_container *container_of(const struct ntd_machine *machine)
+{
+	return machine->kind == &ntd_container_kind ? machine->parts : NULL;
+}
+
 /* ---- what systemd-nspawn says */
-
-static void forget_leader(struct ntd_container *container)
-{
-	container->leader = 0;
-	container->ready = false;
-	ntd_close_fd(&container->leader_fd);
-}
-
-pid_t ntd_machine_leader(const struct ntd_machine *machine)
-{
-	return machine->container ? machine->container->leader : 0;
-}
-
-bool ntd_container_leader_lives(const struct ntd_container *container)
-{
-	return container->leader_fd >= 0 &&
-	       syscall(SYS_pidfd_send_signal, container->leader_fd, 0, NULL, 0) == 0;
-}
 
 /* A number that no process has any more is as bad as none. */
 static void set_leader(struct ntd_container *container, const char *text)
 {
+	pid_t before = ntd_nsenter_leader(container->nsenter);
 	char *end;
 	long pid = strtol(text, &end, 10);
 
-	if (end == text || *end || pid <= 1 || pid > INT_MAX || pid == container->leader)
+	if (end == text || *end || pid <= 1 || pid > INT_MAX || pid == before)
 		return;
-	if (container->leader) { /* it has booted again */
-		forget_leader(container);
-		container->machine->announced = false;
+	if (before) { /* it has booted again */
+		container->ready = false;
+		ntd_channel_withdraw(ntd_nsenter_channel(container->nsenter));
 		ntd_life_event(container->machine, NTD_MACHINE_DISCONNECT);
 	}
-	container->leader_fd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
-	if (container->leader_fd >= 0)
-		container->leader = (pid_t)pid;
+	ntd_nsenter_set_leader(container->nsenter, (pid_t)pid);
 }
 
 static void take_line(struct ntd_container *container, const char *line)
@@ -72,15 +58,21 @@ static void take_line(struct ntd_container *container, const char *line)
 		container->ready = true;
 }
 
+static bool has_booted(const struct ntd_container *container)
+{
+	return container->ready && ntd_nsenter_leader(container->nsenter);
+}
+
 static void take_message(struct ntd_container *container, char *message)
 {
+	struct ntd_channel *channel = ntd_nsenter_channel(container->nsenter);
 	char *rest = message, *line;
-	bool was_there = container->ready && container->leader;
+	bool had_booted = has_booted(container);
 
 	while ((line = strsep(&rest, "\n")))
 		take_line(container, line);
-	if (!was_there && container->ready && container->leader)
-		ntd_life_announce(container->machine);
+	if (!had_booted && has_booted(container))
+		channel->owner.ready(channel->owner.owner, channel, NULL, 0);
 }
 
 static void notified(struct ntd_source *source, uint32_t events)
@@ -101,7 +93,7 @@ static void notified(struct ntd_source *source, uint32_t events)
 static int listen_for_notices(struct ntd_container *container, struct ntd_error **err)
 {
 	struct ntd_machine *machine = container->machine;
-	_cleanup_fd_ int fd = ntd_machine_bind(SOCK_DGRAM, machine->notify_path, err);
+	_cleanup_fd_ int fd = ntd_machine_bind(SOCK_DGRAM, container->notify_path, err);
 
 	if (fd < 0)
 		return -1;
@@ -124,7 +116,8 @@ static void complete_order(struct ntd_machine *machine, bool allow_reboot,
 		order->env = ntd_calloc(4, sizeof *order->env);
 		order->env[0] = ntd_asprintf("RUN_NSPAWN_ROOT_DIR=%s", machine->state_dir);
 		order->env[1] = ntd_asprintf("RUN_NSPAWN_SHARED_DIR=%s", machine->shared_dir);
-		order->env[2] = ntd_asprintf("NOTIFY_SOCKET=%s", machine->notify_path);
+		order->env[2] =
+			ntd_asprintf("NOTIFY_SOCKET=%s", container_of(machine)->notify_path);
 	}
 	if (!order->line)
 		order->line = ntd_strdup(machine->script);
@@ -132,31 +125,27 @@ static void complete_order(struct ntd_machine *machine, bool allow_reboot,
 
 static int prepare(struct ntd_machine *machine, struct ntd_error **err)
 {
-	struct ntd_container *container = machine->container;
+	struct ntd_container *container = container_of(machine);
 
+	container->ready = false;
 	if (listen_for_notices(container, err) < 0)
 		return -1;
-	ntd_container_commands_open(container);
 	ntd_container_journal_open(container);
 	return 0;
 }
 
 static void running(struct ntd_machine *machine)
 {
+	ntd_nsenter_open(container_of(machine)->nsenter, machine->console_end);
 	ntd_machine_say(machine, "systemd-nspawn running (pid %d)", machine->pid);
 	ntd_life_event(machine, NTD_MACHINE_READY);
 }
 
 /* ---- boot */
 
-static void connected(struct ntd_machine *machine, const char *said, double seconds)
+static void connected(struct ntd_machine *machine, const struct ntd_life_wait *wait, double seconds)
 {
 	ntd_machine_say(machine, "the container has booted (%.2f seconds)", seconds);
-}
-
-static struct ntd_channel *channel(struct ntd_machine *machine)
-{
-	return &machine->container->channel;
 }
 
 /* ---- end */
@@ -168,9 +157,11 @@ static int power_off(struct ntd_machine *machine, struct ntd_waiter *waiter, str
 	static const char text[] =
 		"systemctl poweroff || { status=$?; "
 		"test \"$(systemctl is-system-running)\" = stopping || exit $status; }";
-	struct ntd_command command = {
-		.text = text, .text_len = sizeof text - 1, .timeout = POWER_OFF_SECONDS};
-	struct ntd_channel *ours = channel(machine);
+	struct ntd_command command = {.text = text,
+				      .text_len = sizeof text - 1,
+				      .timeout = POWER_OFF_SECONDS,
+				      .as_root = true};
+	struct ntd_channel *channel = ntd_nsenter_channel(container_of(machine)->nsenter);
 	_cleanup_result_ struct ntd_result result = {0};
 	_cleanup_error_ struct ntd_error *error = NULL;
 
@@ -178,7 +169,7 @@ static int power_off(struct ntd_machine *machine, struct ntd_waiter *waiter, str
 		return 0;
 	if (ntd_machine_connect(machine, waiter, err) < 0)
 		return -1;
-	if (ours->ops->run(ours, &command, &result, waiter, &error) < 0)
+	if (channel->ops->run(channel, &command, &result, waiter, &error) < 0)
 		return error->code == NTD_E_DEAD ? 0 : ntd_error_move(err, ntd_steal(&error));
 	if (!result.status || result.status > NTD_STATUS_SIGNALLED)
 		return 0;
@@ -189,14 +180,12 @@ static int power_off(struct ntd_machine *machine, struct ntd_waiter *waiter, str
 
 static void close_connections(struct ntd_machine *machine, const struct ntd_error *why)
 {
-	struct ntd_container *container = machine->container;
+	struct ntd_container *container = container_of(machine);
 
 	ntd_source_remove(&container->notify);
 	ntd_close_fd(&container->notify.fd);
-	unlink(machine->notify_path);
-	ntd_container_commands_close(container, why);
+	unlink(container->notify_path);
 	ntd_container_journal_close(container);
-	forget_leader(container);
 }
 
 static char *how_it_ended(const struct ntd_machine *machine)
@@ -204,56 +193,85 @@ static char *how_it_ended(const struct ntd_machine *machine)
 	_cleanup_free_ char *status = ntd_status_text(machine->wait_status);
 
 	return ntd_asprintf("systemd-nspawn process exited unexpectedly: it %s%s", status,
-			    machine->container->ready ? "" : " before the container had booted");
+			    container_of(machine)->ready ? "" : " before the container had booted");
+}
+
+/* ---- what only containers have */
+
+pid_t ntd_machine_leader(const struct ntd_machine *machine)
+{
+	const struct ntd_container *container = container_of(machine);
+
+	return container ? ntd_nsenter_leader(container->nsenter) : 0;
+}
+
+char *ntd_machine_ssh_command(const struct ntd_machine *machine)
+{
+	if (!container_of(machine))
+		return NULL;
+	return ntd_asprintf("ssh -o User=root -o ProxyCommand=\"socat - UNIX-CLIENT:"
+			    "/run/systemd/nspawn/unix-export/%s/ssh\" bash",
+			    machine->name);
 }
 
 /* ---- the kind */
 
-static void make(struct ntd_machine *machine)
+static char *_Atomic *path(const struct ntd_machine *machine, const char *which)
+{
+	return !strcmp(which, "notify") ? &container_of(machine)->notify_path : NULL;
+}
+
+static void *make(struct ntd_machine *machine)
 {
 	struct ntd_container *container = ntd_calloc(1, sizeof *container);
 	_cleanup_strv_ char **env = ntd_environment_for_process(machine->context.environment, NULL);
+	_cleanup_free_ char *nsenter = ntd_find_program(env, "nsenter");
 
-	machine->container = container;
 	container->machine = machine;
+	container->notify_path =
+		ntd_asprintf("%s/%s-nspawn.sock", machine->context.socket_dir, machine->name);
 	container->notify = (struct ntd_source){.fd = -1, .ready = notified};
-	container->leader_fd = -1;
-	container->nsenter = ntd_find_program(env, "nsenter");
+	container->nsenter = ntd_nsenter_new(machine->context.loop, machine->context.children,
+					     machine->name, nsenter);
 	container->journalctl = ntd_find_program(env, "journalctl");
-	ntd_container_commands_init(container);
 	ntd_container_journal_init(container);
+	ntd_machine_add_channel(machine, ntd_nsenter_channel(container->nsenter));
+	return container;
 }
 
-static void free_container(struct ntd_machine *machine)
+static void free_container(void *parts)
 {
-	struct ntd_container *container = ntd_steal(&machine->container);
+	struct ntd_container *container = parts;
 
-	ntd_error_free(container->refusal);
-	free(container->nsenter);
+	ntd_nsenter_free(container->nsenter);
+	free(container->notify_path);
 	free(container->journalctl);
 	free(container);
 }
 
 const struct ntd_machine_kind ntd_container_kind = {
-	.type = "NspawnMachine",
+	.words = {.type = "NspawnMachine",
+		  .process = "systemd-nspawn",
+		  .program = "systemd-nspawn",
+		  .boot_step = "waiting for the container to finish booting",
+		  .end_step = "waiting for the container to power off",
+		  .late_start = "its start script was not run",
+		  .late_boot = "systemd-nspawn did not report the end of the boot in time",
+		  .slow_boot = "the container has not booted yet",
+		  .unbooted = "the container has not booted yet"},
 	.sockets = (const char *const[]){"notify", NULL},
-	.boot_step = "waiting for the container to finish booting",
-	.end_step = "waiting for the container to power off",
-	.late_start = "its start script was not run",
-	.late_shell = "systemd-nspawn did not report the end of the boot in time",
-	.no_shell = "the container has not booted yet",
 	.grace = 30 * NTD_SECOND,
 	.shares_console = true,
 	.root_writes_state = true,
 	.is_up_when_booted = true,
+	.make = make,
+	.free = free_container,
+	.path = path,
 	.complete_order = complete_order,
 	.connected = connected,
 	.power_off = power_off,
-	.channel = channel,
 	.prepare = prepare,
 	.running = running,
 	.close = close_connections,
 	.how_it_ended = how_it_ended,
-	.make = make,
-	.free = free_container,
 };

@@ -1,32 +1,15 @@
-/* The calls of script threads that change a machine's life: start, connect, shut down, release. */
+/* The calls of script threads that begin a machine's life: start and connect. */
 #include "machine/internal.h"
-
-#include "guest/screen.h"
 
 /* How often a boot that takes long is told of. */
 #define BOOT_NOTICE (30 * NTD_SECOND)
 
 /* ---- start */
 
-struct event_call {
+struct call {
 	struct ntd_machine *machine;
-	enum ntd_machine_event event;
-	int64_t grace;
 	bool flag;
 };
-
-static void run_event(void *arg)
-{
-	struct event_call *call = arg;
-
-	ntd_life_event(call->machine, call->event);
-}
-
-static void feed(struct ntd_machine *machine, enum ntd_machine_event event)
-{
-	ntd_loop_call(machine->context.loop, run_event,
-		      &(struct event_call){.machine = machine, .event = event});
-}
 
 static bool can_launch(const struct ntd_machine *machine)
 {
@@ -62,7 +45,7 @@ static void prepare(void *arg)
 
 static void set_booted(void *arg)
 {
-	struct event_call *call = arg;
+	struct call *call = arg;
 
 	call->machine->booted = NTD_AS_IT_IS;
 	if (call->flag != ntd_machine_state_booted(call->machine->state))
@@ -72,13 +55,7 @@ static void set_booted(void *arg)
 void ntd_machine_set_booted(struct ntd_machine *machine, bool booted)
 {
 	ntd_loop_call(machine->context.loop, set_booted,
-		      &(struct event_call){.machine = machine, .flag = booted});
-}
-
-/* Whether a script has said that it is down, though something of it may run. */
-static bool is_disowned(const struct ntd_machine_status *status)
-{
-	return !status->booted && ntd_machine_state_booted(status->state);
+		      &(struct call){.machine = machine, .flag = booted});
 }
 
 /* What a script has said is down must not be in the way of the next start. */
@@ -88,7 +65,7 @@ static int end_disowned(struct ntd_machine *machine, struct ntd_waiter *waiter,
 	struct ntd_life_wait wait = {.kind = NTD_WAIT_GONE};
 	struct ntd_machine_status status = ntd_machine_status(machine);
 
-	if (!is_disowned(&status))
+	if (!ntd_life_is_disowned(&status))
 		return 0;
 	ntd_machine_release(machine, NTD_SECOND, NTD_FOREVER);
 	return ntd_life_wait(machine, &wait, NTD_FOREVER, waiter, err);
@@ -121,13 +98,12 @@ static int prepare_start(struct ntd_machine *machine, bool allow_reboot, struct 
 
 static int start_timed_out(struct ntd_machine *machine, struct ntd_error **err)
 {
-	_cleanup_free_ char *tail = ntd_console_tail_now(machine->console, 20);
+	_cleanup_free_ char *lines = ntd_machine_last_lines(machine);
 	_cleanup_free_ char *limit = ntd_boot_limit_text(machine);
 
 	ntd_machine_release(machine, 0, NTD_FOREVER);
-	return ntd_error_set(err, NTD_E_TIMEOUT, "machine '%s': %s within %s%s%s", machine->name,
-			     machine->kind->late_start, limit,
-			     *tail ? "; last console lines:\n" : "", tail);
+	return ntd_machine_error(err, machine, NTD_E_TIMEOUT, "%s within %s%s",
+				 machine->kind->words.late_start, limit, lines);
 }
 
 static int finish_start(struct ntd_machine *machine, struct ntd_life_wait *wait,
@@ -217,13 +193,12 @@ int ntd_machine_start_all(struct ntd_machine *const *machines, size_t count,
 
 static int not_in_time(struct ntd_machine *machine, struct ntd_error **err)
 {
-	_cleanup_free_ char *tail = ntd_console_tail_now(machine->console, 20);
+	_cleanup_free_ char *lines = ntd_machine_last_lines(machine);
 	_cleanup_free_ char *limit = ntd_boot_limit_text(machine);
 
-	return ntd_error_set(err, NTD_E_TIMEOUT,
-			     "machine '%s': %s (%s); the guest may not have booted%s%s",
-			     machine->name, machine->kind->late_shell, limit,
-			     *tail ? "; last console lines:\n" : ", it printed nothing", tail);
+	return ntd_machine_error(
+		err, machine, NTD_E_TIMEOUT, "%s (%s); the guest may not have booted%s",
+		machine->kind->words.late_boot, limit, *lines ? lines : ", it printed nothing");
 }
 
 static int wait_for_shell(struct ntd_machine *machine, struct ntd_life_wait *wait,
@@ -253,7 +228,6 @@ static int connect_now(struct ntd_machine *machine, struct ntd_waiter *waiter,
 		       struct ntd_error **err)
 {
 	struct ntd_life_wait wait = {.kind = NTD_WAIT_CONNECT};
-	_cleanup_free_ char *said = NULL;
 	int64_t began;
 	int result;
 
@@ -261,11 +235,10 @@ static int connect_now(struct ntd_machine *machine, struct ntd_waiter *waiter,
 		return -1;
 	began = ntd_now();
 	result = wait_for_shell(machine, &wait, waiter, err);
-	said = wait.said;
-	if (result < 0)
-		return -1;
-	machine->kind->connected(machine, said, ntd_seconds(ntd_now() - began));
-	return 0;
+	if (result == 0)
+		machine->kind->connected(machine, &wait, ntd_seconds(ntd_now() - began));
+	free(wait.said);
+	return result;
 }
 
 int ntd_machine_connect(struct ntd_machine *machine, struct ntd_waiter *waiter,
@@ -276,13 +249,13 @@ int ntd_machine_connect(struct ntd_machine *machine, struct ntd_waiter *waiter,
 
 	if (machine->state == NTD_MACHINE_CONNECTED)
 		return 0;
-	if (machine->shellless)
-		return ntd_error_set(err, NTD_E_MACHINE,
-				     "machine '%s': this needs a root shell in the guest, and "
-				     "root_shell is False; what works without one: the console, "
-				     "the screen, keys, the monitor, QMP and forwarded ports",
-				     machine->name);
-	nest = ntd_machine_step_begin(machine, NTD_STEP_BOOT, machine->kind->boot_step);
+	if (!ntd_machine_has_channel(machine, NTD_CHANNEL_ANY))
+		return ntd_machine_error(
+			err, machine, NTD_E_MACHINE,
+			"this needs a root shell in the guest, and root_shell is False; what works "
+			"without one: the console, the screen, keys, the monitor, QMP and "
+			"forwarded ports");
+	nest = ntd_machine_step_begin(machine, NTD_STEP_BOOT, machine->kind->words.boot_step);
 	result = connect_now(machine, waiter, err);
 	ntd_nest_end(&nest, result < 0);
 	return result;
@@ -290,169 +263,37 @@ int ntd_machine_connect(struct ntd_machine *machine, struct ntd_waiter *waiter,
 
 static void disconnect(void *arg)
 {
-	struct event_call *call = arg;
+	struct call *call = arg;
 
 	if (call->flag)
-		call->machine->announced = false;
+		ntd_channels_meet(call->machine);
 	ntd_life_event(call->machine, NTD_MACHINE_DISCONNECT);
 }
 
 void ntd_machine_disconnect(struct ntd_machine *machine, bool new_boot)
 {
 	ntd_loop_call(machine->context.loop, disconnect,
-		      &(struct event_call){.machine = machine, .flag = new_boot});
+		      &(struct call){.machine = machine, .flag = new_boot});
 }
 
 void ntd_machine_assume_shell(struct ntd_machine *machine)
 {
-	feed(machine, NTD_MACHINE_ANNOUNCED);
+	ntd_life_feed(machine, NTD_MACHINE_ANNOUNCED);
 }
 
-/* ---- ends */
-
-/* Whether the script has still to hear of an end, be it that the machine is down since it asked for
- * that. */
-static bool has_end(const struct ntd_machine *machine, const struct ntd_machine_status *status)
+static void meet(void *arg)
 {
-	return status->state != NTD_MACHINE_DOWN || machine->ending;
+	struct call *call = arg;
+
+	if (ntd_channels_unmet(call->machine))
+		ntd_life_event(call->machine, NTD_MACHINE_ANNOUNCED);
+	call->flag = call->machine->state == NTD_MACHINE_CONNECTED;
 }
 
-/* Of the process with that number; 0: of the present one. */
-static int wait_for_end(struct ntd_machine *machine, unsigned number, int64_t deadline, bool looks,
-			struct ntd_waiter *waiter, struct ntd_error **err)
+bool ntd_machine_meet(struct ntd_machine *machine)
 {
-	struct ntd_life_wait wait = {
-		.kind = NTD_WAIT_GONE, .process = number, .request.looks = looks};
-	struct ntd_machine_status status = ntd_machine_status(machine);
-	struct ntd_nest nest;
-	int result;
+	struct call call = {.machine = machine};
 
-	if (is_disowned(&status))
-		return 0;
-	if (!has_end(machine, &status)) /* its last processes may not have ended */
-		return ntd_life_wait(machine, &wait, deadline, waiter, err);
-	nest = ntd_machine_step_begin(machine, NTD_STEP_STOP, machine->kind->end_step);
-	result = ntd_life_wait(machine, &wait, deadline, waiter, err);
-	if (result == 0) {
-		feed(machine, NTD_MACHINE_FORGET);
-		machine->ending = false;
-	}
-	ntd_nest_end(&nest, result < 0);
-	return result;
-}
-
-bool ntd_machine_has_end(struct ntd_machine *machine)
-{
-	struct ntd_machine_status status = ntd_machine_status(machine);
-
-	return !is_disowned(&status) && has_end(machine, &status);
-}
-
-struct cause {
-	struct ntd_machine *machine;
-	char *text;
-};
-
-static void copy_cause(void *arg)
-{
-	struct cause *cause = arg;
-	const struct ntd_machine *machine = cause->machine;
-
-	if (machine->state == NTD_MACHINE_DEAD)
-		cause->text = ntd_strdup(machine->death ? machine->death->message
-							: ntd_machine_refusal(machine->state));
-}
-
-char *ntd_machine_cause_of_death(struct ntd_machine *machine)
-{
-	struct cause cause = {.machine = machine};
-
-	ntd_loop_call(machine->context.loop, copy_cause, &cause);
-	return cause.text;
-}
-
-int ntd_machine_wait_for_shutdown(struct ntd_machine *machine, int64_t deadline,
-				  struct ntd_waiter *waiter, struct ntd_error **err)
-{
-	return wait_for_end(machine, 0, deadline, true, waiter, err);
-}
-
-int ntd_machine_begin_end(struct ntd_machine *machine, bool power_off, struct ntd_waiter *waiter,
-			  struct ntd_error **err)
-{
-	struct ntd_machine_status status = ntd_machine_status(machine);
-
-	if (status.state == NTD_MACHINE_DEAD)
-		feed(machine, NTD_MACHINE_FORGET);
-	if (!status.booted)
-		return 0;
-	if (power_off && machine->kind->power_off(machine, waiter, err) < 0)
-		return -1;
-	machine->ending = true;
-	feed(machine, NTD_MACHINE_STOP);
-	return (int)status.starts;
-}
-
-int ntd_machine_shutdown(struct ntd_machine *machine, struct ntd_waiter *waiter,
-			 struct ntd_error **err)
-{
-	int start = ntd_machine_begin_end(machine, true, waiter, err);
-
-	if (start <= 0)
-		return start;
-	return wait_for_end(machine, (unsigned)start, NTD_FOREVER, false, waiter, err);
-}
-
-int ntd_machine_crash(struct ntd_machine *machine, struct ntd_waiter *waiter,
-		      struct ntd_error **err)
-{
-	_cleanup_buf_ struct ntd_buf reply = {0};
-	int start = ntd_machine_begin_end(machine, false, waiter, err);
-
-	if (start <= 0)
-		return start;
-	ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name, "forced crash");
-	if (ntd_machine_monitor_command(machine, "quit", &reply, waiter, err) < 0)
-		return -1;
-	return wait_for_end(machine, (unsigned)start, NTD_FOREVER, false, waiter, err);
-}
-
-int ntd_machine_reboot(struct ntd_machine *machine, struct ntd_waiter *waiter,
-		       struct ntd_error **err)
-{
-	ntd_machine_disconnect(machine, true);
-	return ntd_machine_send_key(machine, "ctrl-alt-delete", 0, true, waiter, err);
-}
-
-static void begin_release(void *arg)
-{
-	struct event_call *call = arg;
-
-	ntd_life_event(call->machine, NTD_MACHINE_STOP);
-	ntd_life_terminate(call->machine, call->grace);
-}
-
-int64_t ntd_machine_release(struct ntd_machine *machine, int64_t grace, int64_t most)
-{
-	struct ntd_machine_status status = ntd_machine_status(machine);
-
-	if (status.pid)
-		ntd_log(machine->context.report, NTD_LEVEL_INFO, NULL, "kill %s (pid %d)",
-			machine->kind->type, status.pid);
-	if (grace && grace < machine->kind->grace)
-		grace = machine->kind->grace;
-	grace = ntd_earlier(grace, most);
-	ntd_loop_call(machine->context.loop, begin_release,
-		      &(struct event_call){.machine = machine, .grace = grace});
-	return grace;
-}
-
-bool ntd_machine_wait_gone(struct ntd_machine *machine, int64_t deadline)
-{
-	struct ntd_life_wait wait = {.kind = NTD_WAIT_GONE};
-	bool gone = ntd_life_wait(machine, &wait, deadline, NULL, NULL) == 0;
-
-	if (gone)
-		feed(machine, NTD_MACHINE_FORGET);
-	return gone;
+	ntd_loop_call(machine->context.loop, meet, &call);
+	return call.flag;
 }

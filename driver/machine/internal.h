@@ -1,52 +1,41 @@
 /* The inside of struct ntd_machine, for the files that make up its life. */
 #pragma once
 
-#include "machine/machine.h"
+#include "machine/life_wait.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 
-/* Someone who waits for a change of a machine's life: its start, its shell, its end. */
-struct ntd_life_wait {
-	struct ntd_request request;
-	struct ntd_machine *machine;
-	enum ntd_life_wait_kind {
-		NTD_WAIT_START,
-		NTD_WAIT_CONNECT,
-		NTD_WAIT_GONE,
-		NTD_WAIT_PROCESS, /* the process itself has ended */
-	} kind;
-	unsigned process; /* of NTD_WAIT_PROCESS, NTD_WAIT_GONE (0: the present one): its number */
-	enum ntd_machine_event event; /* of NTD_WAIT_START */
-	char *said;                   /* of NTD_WAIT_CONNECT: what the shell said */
-	bool joins;                   /* of NTD_WAIT_START: waits for one that has begun */
-	struct ntd_life_wait *next;
-};
-
 /* What differs between the kinds of machines; everything else about their lives is written once. */
 struct ntd_machine_kind {
-	const char *type;           /* what scripts call it */
-	const char *const *sockets; /* which of ntd_machine_socket_path() it has; ends with NULL */
-	const char *boot_step, *end_step;
-	const char *late_start; /* what has not happened when a start takes too long */
-	const char *late_shell; /* the same of a boot */
-	/* What the log says of a boot that takes long, before the last line of the console. */
-	const char *no_shell;
-	int64_t grace;          /* what a release gives it to end by itself, at least */
-	bool shares_console;    /* what the driver runs for it writes to its console, too */
-	bool root_writes_state; /* the guest's root can write anything in the state directory */
-	bool is_up_when_booted; /* for scripts, else when its root shell is there */
+	struct ntd_machine_words words;
+	const char *const *sockets; /* which of ntd_machine_path() are sockets; ends with NULL */
+	const char *sync;           /* see ntd_machine_sync_command() */
+	int64_t grace;              /* what a release gives it to end by itself, at least */
+	bool shares_console;        /* what the driver runs for it writes to its console, too */
+	bool root_writes_state;     /* the guest's root can write anything in the state directory */
+	bool is_up_when_booted;     /* for scripts, else when its root shell is there */
+
+	/* Any thread. Makes the parts that only this kind has, and its channels. */
+	void *(*make)(struct ntd_machine *machine);
+	void (*free)(void *parts);
+	/* The place of a path, or NULL. */
+	char *_Atomic *(*path)(const struct ntd_machine *machine, const char *which);
+	/* NULL: 1. */
+	double (*slowness)(const struct ntd_machine *machine);
 
 	/* Script threads. Fills in what of the order is missing. */
 	void (*complete_order)(struct ntd_machine *machine, bool allow_reboot,
 			       struct ntd_start_order *order);
-	/* Its root shell has been met, after `seconds`, and may have said something (NULL:
-	 * nothing). */
-	void (*connected)(struct ntd_machine *machine, const char *said, double seconds);
+	/* Logs that a channel has been met, `seconds` after the start; `wait` says which. */
+	void (*connected)(struct ntd_machine *machine, const struct ntd_life_wait *wait,
+			  double seconds);
 	/* Asks a machine that is up or stopping to end; nobody waits for that here. */
 	int (*power_off)(struct ntd_machine *machine, struct ntd_waiter *waiter,
 			 struct ntd_error **err);
-	struct ntd_channel *(*channel)(struct ntd_machine *machine);
+	/* Ends its process at once. NULL: it cannot be ended so. */
+	int (*cut_power)(struct ntd_machine *machine, struct ntd_waiter *waiter,
+			 struct ntd_error **err);
 
 	/* Loop. Makes what the process needs before it is ordered. */
 	int (*prepare)(struct ntd_machine *machine, struct ntd_error **err);
@@ -54,39 +43,34 @@ struct ntd_machine_kind {
 	void (*running)(struct ntd_machine *machine);
 	/* The console tells of a kernel panic. NULL: the same. */
 	void (*panicked)(struct ntd_machine *machine);
-	/* Closes the connections; what is pending on them fails with a copy of `why`. */
+	/* A channel has become ready, or was lost. NULL: the same. */
+	void (*channel_ready)(struct ntd_machine *machine);
+	void (*channel_lost)(struct ntd_machine *machine);
+	/* Closes the connections other than channels; what is pending on them fails with a copy of
+	 * `why`. */
 	void (*close)(struct ntd_machine *machine, const struct ntd_error *why);
 	/* A new string: how its process ended. */
 	char *(*how_it_ended)(const struct ntd_machine *machine);
-
-	/* Any thread: its parts. */
-	void (*make)(struct ntd_machine *machine);
-	void (*free)(struct ntd_machine *machine);
 };
 
 struct ntd_machine {
 	const struct ntd_machine_kind *kind;
+	void *parts; /* of the kind */
 	struct ntd_machine_context context;
-	pthread_mutex_t mutex; /* guards the next two */
+	pthread_mutex_t mutex; /* guards the next two, and changes of the list of channels */
 	struct ntd_machine_hooks hooks;
-	/* directories until another was set: whoever asked for one may be reading it */
+	/* Texts until others were set: any thread may still be reading them. */
 	char **replaced;
 	char *name;
 	char *_Atomic script;
 	char *tmp_dir, *socket_dir; /* what the context points to */
-	char *_Atomic out_dir;
-	atomic_bool shellless; /* the guest is known to have no root shell for the driver */
-	char *_Atomic state_dir, *_Atomic shared_dir;
-	char *_Atomic efi_vars;
-	char *_Atomic monitor_path, *_Atomic qmp_path, *_Atomic shell_path;
-	char *notify_path;
-	char *_Atomic vsock_guest, *_Atomic vsock_host; /* NULL: no vsock device */
+	char *_Atomic out_dir, *_Atomic state_dir, *_Atomic shared_dir;
 	struct ntd_console *console;
-	struct ntd_shell *shell;
-	struct ntd_monitor *monitor;
-	struct ntd_qmp *qmp;
-	struct ntd_container *container; /* NULL: not one */
+	struct ntd_channel *_Atomic channels;
 	bool keeps_state;
+	_Atomic(bool) muted;  /* any thread */
+	_Atomic double pace;  /* any thread; see ntd_machine_pace() */
+	_Atomic(bool) ending; /* any thread: a script has asked for its end, and has not waited */
 
 	/* The rest belongs to the loop thread; others may read the state. */
 	_Atomic(enum ntd_machine_state) state;
@@ -96,38 +80,25 @@ struct ntd_machine {
 	size_t process_count;
 	enum { NTD_AS_IT_IS, NTD_SAID_DOWN, NTD_SAID_UP } booted; /* what a script has set it to */
 	int wait_status;
-	bool ended, monitor_prompted, qmp_ready;
-	bool announced;  /* a shell has announced itself that nobody has waited for */
-	char *said;      /* by that shell */
-	ino_t raw_inode; /* of the raw console log; 0: not begun */
-	int raw_fd;      /* the log itself if it has no name; -1 */
-	int console_end; /* where more processes can write to the console; -1 */
-	struct ntd_source monitor_listener, shell_listener; /* fd -1: not listening */
+	bool ended;
+	ino_t raw_inode;              /* of the raw console log; 0: not begun */
+	int raw_fd;                   /* the log itself if it has no name; -1 */
+	int console_end;              /* where more processes can write to the console; -1 */
 	struct ntd_start_order order; /* of the last start that could launch the machine */
 	struct ntd_life_wait *waits;
-	struct ntd_error *death;        /* why the machine is DEAD */
-	char *start_failure;            /* why its process is being ended, if it could not start */
-	struct ntd_timer verdict, kill; /* life.c */
-	int64_t panic_heard;            /* when the shell had last said something before a panic */
-	unsigned accelerator_question;  /* accelerator.c */
-	_Atomic(bool) emulated;         /* by TCG, as far as is known; any thread may read it */
-	/* Any thread: seconds that the guest has taken lately for the shortest of its commands; 0:
-	 * none yet. */
-	_Atomic double pace;
-	bool panicked;
-	_Atomic(bool) muted; /* any thread */
-	/* any thread: a script has asked for its end, and not waited for it yet */
-	_Atomic(bool) ending;
+	struct ntd_error *death; /* why the machine is DEAD */
+	char *start_failure;     /* why its process is being ended, if it could not start */
+	struct ntd_timer kill;   /* life.c */
 };
+
+/* How much of the console an error about the machine shows. */
+enum { NTD_TAIL_LINES = 20 };
 
 /* Any thread. */
 struct ntd_machine_hooks ntd_machine_hooks(struct ntd_machine *machine);
 /* Those for what the thread does, none unless it is a script's. */
 struct ntd_machine_hooks ntd_machine_hooks_for(struct ntd_machine *machine,
 					       const struct ntd_waiter *waiter);
-/* What comes before each command and monitor command. */
-int ntd_machine_before_command(struct ntd_machine *machine, struct ntd_waiter *waiter,
-			       struct ntd_error **err);
 /* Makes the state directory, emptied first unless `keep_state`, and the shared one. */
 int ntd_machine_make_directories(struct ntd_machine *machine, bool keep_state,
 				 struct ntd_error **err);
@@ -135,22 +106,38 @@ int ntd_machine_make_directories(struct ntd_machine *machine, bool keep_state,
 void ntd_machine_say(struct ntd_machine *machine, const char *fmt, ...) ntd_printf(2, 3);
 /* A new socket of that type at `path`, in place of what is there. */
 int ntd_machine_bind(int type, const char *path, struct ntd_error **err);
-/* Any thread: hands in what `wait` says; ntd_request_wait() is due. */
-void ntd_life_begin(struct ntd_machine *machine, struct ntd_life_wait *wait);
-/* The same and the waiting. */
-int ntd_life_wait(struct ntd_machine *machine, struct ntd_life_wait *wait, int64_t deadline,
-		  struct ntd_waiter *waiter, struct ntd_error **err);
+/* Sets a text that any thread may be reading; NULL: there is none. */
+void ntd_machine_replace(struct ntd_machine *machine, char *_Atomic *text, const char *with);
+
+/* ---- channels.c; loop */
+/* A channel that has become ready, and that nobody has been told of; NULL: there is none. */
+struct ntd_channel *ntd_channels_unmet(const struct ntd_machine *machine);
+/* Of all channels nobody need be told any more. */
+void ntd_channels_meet(struct ntd_machine *machine);
+/* The guest cannot be reached by the channel until it is ready again. */
+void ntd_channel_withdraw(struct ntd_channel *channel);
+void ntd_channels_close(struct ntd_machine *machine, const struct ntd_error *why);
+/* When the guest last said something on one of them; 0: it did not. */
+int64_t ntd_channels_heard(const struct ntd_machine *machine);
+void ntd_channels_forget(struct ntd_machine *machine);
+
+/* ---- launch.c; loop */
+/* Orders the machine's process, which calls `changed`. */
+int ntd_launch(struct ntd_machine *machine,
+	       void (*changed)(struct ntd_process *process, void *owner), struct ntd_error **err);
+
+/* ---- life.c */
 /* Loop: feeds an event to the table and carries out the action. Returns it. */
 enum ntd_machine_action ntd_life_event(struct ntd_machine *machine, enum ntd_machine_event event);
-/* Loop: launches the machine (launch.c). */
-void ntd_life_launch(struct ntd_machine *machine);
+/* Any other thread: the same by the loop. */
+void ntd_life_feed(struct ntd_machine *machine, enum ntd_machine_event event);
+/* Whether a script has said that it is down, though something of it may run. */
+bool ntd_life_is_disowned(const struct ntd_machine_status *status);
 /* Loop: ends the start with `error`, which it takes. */
 void ntd_life_start_failed(struct ntd_machine *machine, struct ntd_error *error);
 /* Loop: ends the waits of a kind, with a copy of `error` or successfully. */
 void ntd_life_finish_waits(struct ntd_machine *machine, enum ntd_life_wait_kind kind,
 			   const struct ntd_error *error);
-/* Loop: the callback of the machine's process. */
-void ntd_life_process_changed(struct ntd_process *process, void *owner);
 /* Loop: commands can be run from now on. */
 void ntd_life_announce(struct ntd_machine *machine);
 /* Loop: a new string: what ended it, and what was last on the console. */

@@ -82,7 +82,8 @@ static void console_panicked(void *owner)
 }
 
 /* Orders the process; its output becomes the console. */
-static int order(struct ntd_machine *machine, struct ntd_error **err)
+static int order(struct ntd_machine *machine,
+		 void (*changed)(struct ntd_process *process, void *owner), struct ntd_error **err)
 {
 	_cleanup_free_ char *line = ntd_start_replacing_shell(machine->order.line);
 	_cleanup_fd_ int their_in = -1, our_in = -1, our_out = -1, their_out = -1, raw = -1;
@@ -118,21 +119,14 @@ static int order(struct ntd_machine *machine, struct ntd_error **err)
 				    .stdout_fd = their_out,
 				    .stderr_fd = their_out,
 				    .grace = (unsigned)(machine->kind->grace / NTD_MS)},
-		ntd_life_process_changed, machine, err);
+		changed, machine, err);
 	return machine->process ? 0 : -1;
 }
 
-void ntd_life_launch(struct ntd_machine *machine)
+int ntd_launch(struct ntd_machine *machine,
+	       void (*changed)(struct ntd_process *process, void *owner), struct ntd_error **err)
 {
-	struct ntd_error *error = NULL;
-
-	if (machine->process) { /* the end of the last one is known; its descendants are being
-				 * killed */
-		ntd_process_let_go(ntd_steal(&machine->process));
-		ntd_life_finish_waits(machine, NTD_WAIT_GONE, NULL);
-	}
-	machine->ended = false;
-	machine->booted = NTD_AS_IT_IS;
-	if (machine->kind->prepare(machine, &error) < 0 || order(machine, &error) < 0)
-		ntd_life_start_failed(machine, error);
+	if (machine->kind->prepare(machine, err) < 0)
+		return -1;
+	return order(machine, changed, err);
 }

@@ -13,9 +13,16 @@
 #include <string.h>
 #include <sys/wait.h>
 
-enum { TAIL_LINES = 20 };
-
 /* ---- waits */
+
+/* Tells a wait which channel has been met. */
+static void introduce(struct ntd_machine *machine, struct ntd_life_wait *wait)
+{
+	const struct ntd_channel *channel = ntd_machine_channel(machine, NTD_CHANNEL_ANY);
+
+	wait->channel = channel ? channel->name : NULL;
+	wait->said = channel && channel->said ? ntd_strdup(channel->said) : NULL;
+}
 
 void ntd_life_finish_waits(struct ntd_machine *machine, enum ntd_life_wait_kind kind,
 			   const struct ntd_error *error)
@@ -30,8 +37,8 @@ void ntd_life_finish_waits(struct ntd_machine *machine, enum ntd_life_wait_kind 
 			continue;
 		}
 		*link = wait->next;
-		if (kind == NTD_WAIT_CONNECT && !error && machine->said)
-			wait->said = ntd_strdup(machine->said);
+		if (kind == NTD_WAIT_CONNECT && !error)
+			introduce(machine, wait);
 		ntd_request_complete(&wait->request, ntd_error_copy(error));
 	}
 }
@@ -57,17 +64,16 @@ static struct ntd_error *refusal(const struct ntd_machine *machine)
 
 void ntd_life_close(struct ntd_machine *machine, const struct ntd_error *why)
 {
-	ntd_timer_cancel(&machine->verdict);
+	ntd_channels_close(machine, why);
 	machine->kind->close(machine, why);
 	ntd_close_fd(&machine->console_end);
 	ntd_console_close(machine->console, why);
-	machine->announced = false;
 }
 
 /* What ends every pending call. The console has been read to its end before. */
 struct ntd_error *ntd_life_obituary(struct ntd_machine *machine, const char *how)
 {
-	_cleanup_free_ char *tail = ntd_console_tail(machine->console, TAIL_LINES);
+	_cleanup_free_ char *tail = ntd_console_tail(machine->console, NTD_TAIL_LINES);
 	const char *panic = ntd_console_panic(machine->console);
 
 	return ntd_error_new(NTD_E_DEAD, "machine '%s': %s%s%s%s%s", machine->name, how,
@@ -115,7 +121,7 @@ static void process_failed(struct ntd_machine *machine)
 	process_gone(machine);
 }
 
-void ntd_life_process_changed(struct ntd_process *process, void *owner)
+static void process_changed(struct ntd_process *process, void *owner)
 {
 	struct ntd_machine *machine = owner;
 
@@ -176,9 +182,23 @@ void ntd_life_start_failed(struct ntd_machine *machine, struct ntd_error *error)
 
 void ntd_life_announce(struct ntd_machine *machine)
 {
-	machine->announced = true;
 	if (anyone_waits(machine, NTD_WAIT_CONNECT))
 		ntd_life_event(machine, NTD_MACHINE_ANNOUNCED);
+}
+
+static void launch(struct ntd_machine *machine)
+{
+	struct ntd_error *error = NULL;
+
+	/* The end of the last process is known; its descendants are being killed. */
+	if (machine->process) {
+		ntd_process_let_go(ntd_steal(&machine->process));
+		ntd_life_finish_waits(machine, NTD_WAIT_GONE, NULL);
+	}
+	machine->ended = false;
+	machine->booted = NTD_AS_IT_IS;
+	if (ntd_launch(machine, process_changed, &error) < 0)
+		ntd_life_start_failed(machine, error);
 }
 
 static void end(struct ntd_machine *machine)
@@ -218,14 +238,14 @@ enum ntd_machine_action ntd_life_event(struct ntd_machine *machine, enum ntd_mac
 	enter_state(machine, step.next);
 	switch (step.action) {
 	case NTD_ACTION_LAUNCH:
-		ntd_life_launch(machine);
+		launch(machine);
 		break;
 	case NTD_ACTION_FINISH_START:
 		ntd_life_finish_waits(machine, NTD_WAIT_START, NULL);
 		break;
 	case NTD_ACTION_CONNECTED:
-		machine->announced = false;
 		ntd_life_finish_waits(machine, NTD_WAIT_CONNECT, NULL);
+		ntd_channels_meet(machine);
 		break;
 	case NTD_ACTION_DEATH:
 		ntd_life_close(machine, machine->death);
@@ -241,6 +261,29 @@ enum ntd_machine_action ntd_life_event(struct ntd_machine *machine, enum ntd_mac
 		break;
 	}
 	return step.action;
+}
+
+struct feed {
+	struct ntd_machine *machine;
+	enum ntd_machine_event event;
+};
+
+static void run_event(void *arg)
+{
+	const struct feed *feed = arg;
+
+	ntd_life_event(feed->machine, feed->event);
+}
+
+void ntd_life_feed(struct ntd_machine *machine, enum ntd_machine_event event)
+{
+	ntd_loop_call(machine->context.loop, run_event,
+		      &(struct feed){.machine = machine, .event = event});
+}
+
+bool ntd_life_is_disowned(const struct ntd_machine_status *status)
+{
+	return !status->booted && ntd_machine_state_booted(status->state);
 }
 
 bool ntd_life_booted(const struct ntd_machine *machine)
@@ -283,7 +326,7 @@ static void begin_connect(struct ntd_life_wait *wait)
 	} else {
 		wait->next = machine->waits;
 		machine->waits = wait;
-		if (machine->announced)
+		if (ntd_channels_unmet(machine))
 			ntd_life_event(machine, NTD_MACHINE_ANNOUNCED);
 	}
 }

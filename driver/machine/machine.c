@@ -3,6 +3,7 @@
  */
 #include "machine/internal.h"
 
+#include "base/text.h"
 #include "base/tree.h"
 
 #include <errno.h>
@@ -16,13 +17,6 @@ static int make_private(const char *directory, struct ntd_error **err)
 	if (mkdir(directory, 0700) < 0 && errno != EEXIST)
 		return ntd_error_sys(err, errno, "cannot make %s", directory);
 	return 0;
-}
-
-static char *socket_path(const struct ntd_machine *machine, const char *which)
-{
-	if (!strcmp(machine->context.socket_dir, machine->context.tmp_dir))
-		return ntd_asprintf("%s/%s", machine->state_dir, which);
-	return ntd_asprintf("%s/%s-%s", machine->context.socket_dir, machine->name, which);
 }
 
 int ntd_machine_make_directories(struct ntd_machine *machine, bool keep_state,
@@ -52,16 +46,10 @@ struct ntd_machine *ntd_machine_new_bare(const struct ntd_machine_context *conte
 	machine->script = ntd_strdup(script);
 	machine->state_dir = ntd_asprintf("%s/vm-state-%s", context->tmp_dir, name);
 	machine->shared_dir = ntd_asprintf("%s/shared-xchg", context->tmp_dir);
-	machine->efi_vars = ntd_asprintf("%s/%s-efi-vars.fd", machine->state_dir, name);
-	machine->monitor_path = socket_path(machine, "monitor");
-	machine->qmp_path = socket_path(machine, "qmp");
-	machine->shell_path = socket_path(machine, "shell");
-	machine->notify_path = ntd_asprintf("%s/%s-nspawn.sock", context->socket_dir, name);
-	machine->monitor_listener.fd = machine->shell_listener.fd = -1;
 	machine->raw_fd = machine->console_end = -1;
 	machine->kill.expired = ntd_life_kill_expired;
 	machine->console = ntd_console_new(context->loop, context->report, name);
-	kind->make(machine);
+	machine->parts = kind->make(machine);
 	return machine;
 }
 
@@ -158,14 +146,14 @@ void ntd_machine_free(struct ntd_machine *machine)
 		return;
 	ntd_loop_call(machine->context.loop, forget_process, machine);
 	ntd_console_free(machine->console);
-	machine->kind->free(machine);
+	ntd_channels_forget(machine);
+	machine->kind->free(machine->parts);
 	ntd_close_fd(&machine->raw_fd);
 	ntd_error_free(machine->death);
 	free(machine->start_failure);
 	ntd_processes_free(machine);
 	free(machine->order.line);
 	ntd_strv_free(machine->order.env);
-	free(machine->said);
 	free(machine->name);
 	free(machine->script);
 	free(machine->tmp_dir);
@@ -173,13 +161,6 @@ void ntd_machine_free(struct ntd_machine *machine)
 	free(machine->out_dir);
 	free(machine->state_dir);
 	free(machine->shared_dir);
-	free(machine->efi_vars);
-	free(machine->monitor_path);
-	free(machine->qmp_path);
-	free(machine->shell_path);
-	free(machine->notify_path);
-	free(machine->vsock_guest);
-	free(machine->vsock_host);
 	ntd_strv_free(machine->replaced);
 	pthread_mutex_destroy(&machine->mutex);
 	free(machine);
@@ -200,11 +181,67 @@ void ntd_machine_cleanup_state_dir(struct ntd_machine *machine)
 		"if you want to keep the machine state, pass --keep-machine-state");
 }
 
+/* ---- its channels */
+
+static void channel_ready(void *owner, struct ntd_channel *channel, const char *said, size_t len)
+{
+	struct ntd_machine *machine = owner;
+
+	free(channel->said);
+	channel->said = said ? ntd_bytes_repr(said, len) : NULL;
+	channel->ready = channel->unmet = true;
+	if (machine->kind->channel_ready)
+		machine->kind->channel_ready(machine);
+	ntd_life_announce(machine);
+}
+
+/* That it has become ready is told all the same, to a thread that has not heard of it: a command
+ * then fails by what is wrong, and no wait for a channel goes on for ever. */
+static void channel_lost(void *owner, struct ntd_channel *channel)
+{
+	struct ntd_machine *machine = owner;
+
+	channel->ready = false;
+	if (machine->kind->channel_lost)
+		machine->kind->channel_lost(machine);
+}
+
+void ntd_machine_add_channel(struct ntd_machine *machine, struct ntd_channel *channel)
+{
+	struct ntd_channel *_Atomic *place = &machine->channels;
+
+	channel->owner = (struct ntd_channel_owner){
+		.ready = channel_ready, .lost = channel_lost, .owner = machine};
+	pthread_mutex_lock(&machine->mutex);
+	while (*place)
+		place = &(*place)->next;
+	*place = channel;
+	pthread_mutex_unlock(&machine->mutex);
+}
+
+void ntd_machine_set_user(struct ntd_machine *machine, const char *user)
+{
+	for (struct ntd_channel *channel = machine->channels; channel; channel = channel->next)
+		ntd_machine_replace(machine, &channel->user, user);
+}
+
+const char *ntd_machine_user(const struct ntd_machine *machine)
+{
+	const struct ntd_channel *first = machine->channels;
+
+	return first ? first->user : NULL;
+}
+
 /* ---- what it is */
 
 const struct ntd_machine_kind *ntd_machine_kind(const struct ntd_machine *machine)
 {
 	return machine->kind;
+}
+
+const struct ntd_machine_words *ntd_machine_words(const struct ntd_machine *machine)
+{
+	return &machine->kind->words;
 }
 
 const char *ntd_machine_name(const struct ntd_machine *machine)
@@ -222,7 +259,7 @@ const char *ntd_machine_state_dir(const struct ntd_machine *machine)
 	return machine->state_dir;
 }
 
-static void replace(struct ntd_machine *machine, char *_Atomic *text, const char *with)
+void ntd_machine_replace(struct ntd_machine *machine, char *_Atomic *text, const char *with)
 {
 	char *before = atomic_exchange(text, with ? ntd_strdup(with) : NULL);
 	size_t count;
@@ -239,33 +276,23 @@ static void replace(struct ntd_machine *machine, char *_Atomic *text, const char
 
 void ntd_machine_set_state_dir(struct ntd_machine *machine, const char *directory)
 {
-	replace(machine, &machine->state_dir, directory);
+	ntd_machine_replace(machine, &machine->state_dir, directory);
 }
 
 void ntd_machine_set_shared_dir(struct ntd_machine *machine, const char *directory)
 {
-	replace(machine, &machine->shared_dir, directory);
+	ntd_machine_replace(machine, &machine->shared_dir, directory);
 }
 
 void ntd_machine_set_out_dir(struct ntd_machine *machine, const char *directory)
 {
-	replace(machine, &machine->out_dir, directory);
+	ntd_machine_replace(machine, &machine->out_dir, directory);
 	machine->context.out_dir = machine->out_dir;
 }
 
 bool ntd_machine_keeps_state(const struct ntd_machine *machine)
 {
 	return machine->keeps_state;
-}
-
-bool ntd_machine_has_root_shell(const struct ntd_machine *machine)
-{
-	return !machine->shellless;
-}
-
-void ntd_machine_set_root_shell(struct ntd_machine *machine, bool has)
-{
-	machine->shellless = !has;
 }
 
 void ntd_machine_set_boot_timeout(struct ntd_machine *machine, double seconds)
@@ -283,35 +310,20 @@ const char *ntd_machine_script(const struct ntd_machine *machine)
 	return machine->script;
 }
 
-const char *ntd_machine_socket_path(const struct ntd_machine *machine, const char *which)
+const char *ntd_machine_path(const struct ntd_machine *machine, const char *which)
 {
-	const struct {
-		const char *name, *path;
-	} sockets[] = {{"monitor", machine->monitor_path},
-		       {"qmp", machine->qmp_path},
-		       {"shell", machine->shell_path},
-		       {"notify", machine->notify_path}};
+	char *_Atomic *place = machine->kind->path(machine, which);
 
-	for (size_t i = 0; i < sizeof sockets / sizeof *sockets; i++)
-		if (!strcmp(sockets[i].name, which))
-			return sockets[i].path;
-	return NULL;
+	return place ? *place : NULL;
 }
 
 void ntd_machine_set_path(struct ntd_machine *machine, const char *which, const char *path)
 {
-	struct {
-		const char *name;
-		char *_Atomic *place;
-	} paths[] = {{"monitor", &machine->monitor_path},
-		     {"qmp", &machine->qmp_path},
-		     {"shell", &machine->shell_path},
-		     {"efi_vars", &machine->efi_vars},
-		     {"script", &machine->script}};
+	char *_Atomic *place = strcmp(which, "script") != 0 ? machine->kind->path(machine, which)
+							    : &machine->script;
 
-	for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
-		if (!strcmp(paths[i].name, which))
-			replace(machine, paths[i].place, path);
+	if (place)
+		ntd_machine_replace(machine, place, path);
 }
 
 struct redirection {
@@ -336,12 +348,7 @@ void ntd_machine_set_report(struct ntd_machine *machine, struct ntd_report *repo
 void ntd_machine_sweep_sockets(const struct ntd_machine *machine, const struct ntd_keeper *keeper)
 {
 	for (const char *const *socket = machine->kind->sockets; *socket; socket++)
-		ntd_keeper_sweep(keeper, ntd_machine_socket_path(machine, *socket));
-}
-
-const char *ntd_machine_end_step(const struct ntd_machine *machine)
-{
-	return machine->kind->end_step;
+		ntd_keeper_sweep(keeper, ntd_machine_path(machine, *socket));
 }
 
 bool ntd_machine_is_up(struct ntd_machine *machine)
@@ -352,46 +359,50 @@ bool ntd_machine_is_up(struct ntd_machine *machine)
 	       (machine->kind->is_up_when_booted || status.state == NTD_MACHINE_CONNECTED);
 }
 
-const char *ntd_machine_efi_vars(const struct ntd_machine *machine)
-{
-	return machine->efi_vars;
-}
-
-void ntd_machine_set_vsock(struct ntd_machine *machine, const char *guest, const char *host)
-{
-	replace(machine, &machine->vsock_guest, guest);
-	replace(machine, &machine->vsock_host, host);
-}
-
-const char *ntd_machine_vsock_guest(const struct ntd_machine *machine)
-{
-	return machine->vsock_guest;
-}
-
-const char *ntd_machine_vsock_host(const struct ntd_machine *machine)
-{
-	return machine->vsock_host;
-}
-
 struct ntd_console *ntd_machine_console(struct ntd_machine *machine)
 {
 	return machine->console;
 }
 
-struct ntd_monitor *ntd_machine_monitor(struct ntd_machine *machine)
+struct ntd_report *ntd_machine_report(const struct ntd_machine *machine)
 {
-	return machine->monitor;
+	return machine->context.report;
 }
 
-struct ntd_shell *ntd_machine_shell(struct ntd_machine *machine)
+const char *ntd_machine_sync_command(const struct ntd_machine *machine)
 {
-	return machine->shell;
+	return machine->kind->sync;
 }
 
-struct ntd_qmp *ntd_machine_qmp(struct ntd_machine *machine)
+/* ---- how fast it is */
+
+double ntd_machine_slowness(const struct ntd_machine *machine)
 {
-	return machine->qmp;
+	return machine->kind->slowness ? machine->kind->slowness(machine) : 1;
 }
+
+double ntd_machine_time_scale(const struct ntd_machine *machine)
+{
+	if (machine->context.time_scale != NTD_SCALE_AUTO)
+		return machine->context.time_scale;
+	return ntd_machine_slowness(machine);
+}
+
+double ntd_machine_pace(const struct ntd_machine *machine)
+{
+	return machine->pace;
+}
+
+/* The shortest command counts, which tells of the guest and not of what it was to do; a guest that
+ * becomes slower is believed after a few. */
+void ntd_machine_note_pace(struct ntd_machine *machine, double seconds)
+{
+	double before = machine->pace, most = 2 * (before > 0.05 ? before : 0.05);
+
+	machine->pace = before > 0 && most < seconds ? most : seconds;
+}
+
+/* ---- its state */
 
 struct status_query {
 	struct ntd_machine *machine;
@@ -417,4 +428,30 @@ struct ntd_machine_status ntd_machine_status(struct ntd_machine *machine)
 
 	ntd_loop_call(machine->context.loop, read_status, &query);
 	return query.status;
+}
+
+enum ntd_machine_state ntd_machine_state(const struct ntd_machine *machine)
+{
+	return machine->state;
+}
+
+/* ---- errors about it */
+
+char *ntd_machine_last_lines(const struct ntd_machine *machine)
+{
+	_cleanup_free_ char *tail = ntd_console_tail_now(machine->console, NTD_TAIL_LINES);
+
+	return *tail ? ntd_asprintf("; last console lines:\n%s", tail) : ntd_strdup("");
+}
+
+int ntd_machine_error(struct ntd_error **err, const struct ntd_machine *machine, enum ntd_errc code,
+		      const char *fmt, ...)
+{
+	_cleanup_free_ char *text = NULL;
+	va_list args;
+
+	va_start(args, fmt);
+	text = ntd_vasprintf(fmt, args);
+	va_end(args);
+	return ntd_error_set(err, code, "machine '%s': %s", machine->name, text);
 }

@@ -1,20 +1,31 @@
 /* A machine: QEMU's, or a container. Functions block the calling script thread where they say so;
- * `waiter` lets a signal interrupt them (loop/request.h). Failures name the machine.
+ * `waiter` lets a signal interrupt them (loop/request.h). Failures name the machine. What only one
+ * kind of machine has is in machine/qemu.h and machine/container.h.
  */
 #pragma once
 
 #include "base/environment.h"
 #include "channel/channel.h"
-#include "channel/shell.h"
 #include "console/console.h"
 #include "loop/process.h"
 #include "machine/state.h"
-#include "qemu/monitor.h"
-#include "qemu/qmp.h"
 #include "report/report.h"
 
 struct ntd_machine;
 struct ntd_machine_kind;
+
+/* What a kind of machine is called, and what the log and errors say of its life. */
+struct ntd_machine_words {
+	const char *type;       /* the class in scripts */
+	const char *process;    /* what runs it */
+	const char *program;    /* the same as a command */
+	const char *boot_step;  /* the step of a wait for its boot */
+	const char *end_step;   /* the step of a wait for its end */
+	const char *late_start; /* what has not happened when a start takes too long */
+	const char *late_boot;  /* what has not happened when a boot takes too long */
+	const char *slow_boot;  /* of a boot that takes long, before the console's last line */
+	const char *unbooted;   /* why it cannot be asked anything yet */
+};
 
 extern const struct ntd_machine_kind ntd_qemu_kind;      /* machine/qemu_kind.c */
 extern const struct ntd_machine_kind ntd_container_kind; /* machine/container_kind.c */
@@ -83,6 +94,7 @@ void ntd_machine_free(struct ntd_machine *machine);
 /* ---- what it is; strings belong to the machine, and last as long, even when they are set anew.
  * Any thread. */
 const struct ntd_machine_kind *ntd_machine_kind(const struct ntd_machine *machine);
+const struct ntd_machine_words *ntd_machine_words(const struct ntd_machine *machine);
 const char *ntd_machine_name(const struct ntd_machine *machine);
 const struct ntd_machine_context *ntd_machine_context(const struct ntd_machine *machine);
 const char *ntd_machine_state_dir(const struct ntd_machine *machine);
@@ -90,40 +102,51 @@ void ntd_machine_set_state_dir(struct ntd_machine *machine, const char *director
 void ntd_machine_set_shared_dir(struct ntd_machine *machine, const char *directory);
 void ntd_machine_set_out_dir(struct ntd_machine *machine, const char *directory);
 bool ntd_machine_keeps_state(const struct ntd_machine *machine);
-/* Whether the guest has a root shell for the driver, which is so unless it was said that it has
- * none: then whatever needs one fails at once. */
-bool ntd_machine_has_root_shell(const struct ntd_machine *machine);
-void ntd_machine_set_root_shell(struct ntd_machine *machine, bool has);
 /* Seconds in all for it to start, and again to boot. */
 void ntd_machine_set_boot_timeout(struct ntd_machine *machine, double seconds);
 const char *ntd_machine_shared_dir(const struct ntd_machine *machine);
 const char *ntd_machine_script(const struct ntd_machine *machine);
-/* `which` is monitor, qmp, shell, or of a container notify. */
-const char *ntd_machine_socket_path(const struct ntd_machine *machine, const char *which);
-/* monitor, qmp, shell, efi_vars or script, from the next start on. */
+/* The path of one of the kind's sockets: monitor, qmp or shell, of a container notify; of a QEMU
+ * machine also the file efi_vars, which may be missing. NULL: the kind has no such path. */
+const char *ntd_machine_path(const struct ntd_machine *machine, const char *which);
+/* Sets one of them, or the start script, "script", from the next start on. */
 void ntd_machine_set_path(struct ntd_machine *machine, const char *which, const char *path);
 /* Where its messages and its console go from now on. */
 void ntd_machine_set_report(struct ntd_machine *machine, struct ntd_report *report);
-/* Lets those that the machine has go with the driver, however this ends. */
+/* Registers the machine's sockets with the keeper, which unlinks them when the driver exits. */
 void ntd_machine_sweep_sockets(const struct ntd_machine *machine, const struct ntd_keeper *keeper);
-const char *ntd_machine_efi_vars(const struct ntd_machine *machine); /* a file, maybe missing */
-/* The sockets of a vsock device that another process serves for QEMU and for this host (copied;
- * before the start); NULL when there is none. That of the host may be missing. */
-void ntd_machine_set_vsock(struct ntd_machine *machine, const char *guest, const char *host);
-const char *ntd_machine_vsock_guest(const struct ntd_machine *machine);
-const char *ntd_machine_vsock_host(const struct ntd_machine *machine);
-/* The process of a container's init, as this host counts; 0 while it is not known. */
-pid_t ntd_machine_leader(const struct ntd_machine *machine);
 struct ntd_console *ntd_machine_console(struct ntd_machine *machine);
-struct ntd_monitor *ntd_machine_monitor(struct ntd_machine *machine);
-struct ntd_shell *ntd_machine_shell(struct ntd_machine *machine);
-struct ntd_qmp *ntd_machine_qmp(struct ntd_machine *machine);
+/* How many times as long as on the host's own processor things take in the guest. */
+double ntd_machine_slowness(const struct ntd_machine *machine);
 /* By what time-outs of waits are multiplied at present: 1 until an automatic one is known. */
 double ntd_machine_time_scale(const struct ntd_machine *machine);
 
-/* What a wait for its end is called in the log. */
-const char *ntd_machine_end_step(const struct ntd_machine *machine);
+/* Seconds that the guest has taken lately for the shortest of its commands; 0: it has had none. */
+double ntd_machine_pace(const struct ntd_machine *machine);
+/* Takes note of how long a command took. */
+void ntd_machine_note_pace(struct ntd_machine *machine, double seconds);
 
+/* ---- its channels (machine/channels.c), in order: the first one that is ready and can do what is
+ * wanted is used. CONNECTED means that one is ready. */
+enum ntd_channel_want {
+	NTD_CHANNEL_ANY,      /* commands */
+	NTD_CHANNEL_FILES,    /* put and get */
+	NTD_CHANNEL_TERMINAL, /* a terminal */
+};
+
+/* Adds a channel at the end of the order. The caller frees it after the machine. */
+void ntd_machine_add_channel(struct ntd_machine *machine, struct ntd_channel *channel);
+/* When none is ready: for commands one that will say why, if the guest can have one at all; else
+ * NULL. */
+struct ntd_channel *ntd_machine_channel(struct ntd_machine *machine, enum ntd_channel_want want);
+/* Whether the machine has such a channel, ready or not. */
+bool ntd_machine_has_channel(const struct ntd_machine *machine, enum ntd_channel_want want);
+/* For whom commands are run in the guest; NULL: for root. What the driver asks by itself is run for
+ * root. */
+void ntd_machine_set_user(struct ntd_machine *machine, const char *user);
+const char *ntd_machine_user(const struct ntd_machine *machine);
+
+/* ---- its state */
 struct ntd_machine_status {
 	enum ntd_machine_state state;
 	bool booted;     /* as scripts see it */
@@ -134,6 +157,8 @@ struct ntd_machine_status {
 };
 
 struct ntd_machine_status ntd_machine_status(struct ntd_machine *machine);
+/* The state alone, as it was a moment ago: does not ask the loop thread. */
+enum ntd_machine_state ntd_machine_state(const struct ntd_machine *machine);
 /* What a script says of it, until the next start or the end of the process: of one that it says is
  * down nothing is waited for or asked, and the next start ends it first. */
 void ntd_machine_set_booted(struct ntd_machine *machine, bool booted);
@@ -155,8 +180,13 @@ int ntd_machine_wait_for_process(struct ntd_machine *machine, unsigned number, i
 /* Whether a script takes it for one that can be used: a virtual machine when its root shell is
  * there, a container when it runs. */
 bool ntd_machine_is_up(struct ntd_machine *machine);
-/* Why its process has ended, a new string; NULL unless it ended though nobody had asked for it. */
-char *ntd_machine_cause_of_death(struct ntd_machine *machine);
+/* Why its process has ended; NULL unless it ended though nobody had asked for it. */
+struct ntd_error *ntd_machine_death(struct ntd_machine *machine);
+/* "; last console lines:" and those, a new string; "" when there are none. */
+char *ntd_machine_last_lines(const struct ntd_machine *machine);
+/* Sets an error about the machine, whose name it begins with; returns -1. */
+int ntd_machine_error(struct ntd_error **err, const struct ntd_machine *machine, enum ntd_errc code,
+		      const char *fmt, ...) ntd_printf(4, 5);
 
 /* Whether what is always said of starts, boots and ends is left to the caller. */
 void ntd_machine_mute(struct ntd_machine *machine, bool muted);
@@ -192,12 +222,12 @@ int ntd_machine_begin_end(struct ntd_machine *machine, bool power_off, struct nt
 /* Does that and waits. No-op unless it runs. */
 int ntd_machine_shutdown(struct ntd_machine *machine, struct ntd_waiter *waiter,
 			 struct ntd_error **err);
-/* Ends QEMU at once, as by a power cut, and waits. No-op unless booted. */
-int ntd_machine_crash(struct ntd_machine *machine, struct ntd_waiter *waiter,
-		      struct ntd_error **err);
-/* Presses ctrl-alt-delete; the root shell must be waited for again. */
-int ntd_machine_reboot(struct ntd_machine *machine, struct ntd_waiter *waiter,
-		       struct ntd_error **err);
+/* Ends its process at once, as by a power cut; nobody waits for that here. */
+int ntd_machine_cut_power(struct ntd_machine *machine, struct ntd_waiter *waiter,
+			  struct ntd_error **err);
+/* Waits for the end of the process with that number, and takes note of it. */
+int ntd_machine_finish_end(struct ntd_machine *machine, unsigned number, struct ntd_waiter *waiter,
+			   struct ntd_error **err);
 
 /* ---- the end of a run. Release begins with SIGTERM; what is left after `grace` ns is killed.
  * Unless that is 0, a container gets the longer time that its kind may take to end, but no more
@@ -208,15 +238,13 @@ bool ntd_machine_wait_gone(struct ntd_machine *machine, int64_t deadline);
 /* Removes the state directory, with its messages. */
 void ntd_machine_cleanup_state_dir(struct ntd_machine *machine);
 
-/* ---- commands (guest/command.c) */
-/* Runs a command: hooks, connect, channel. */
-int ntd_machine_run(struct ntd_machine *machine, const struct ntd_command *command,
-		    struct ntd_result *result, struct ntd_waiter *waiter, struct ntd_error **err);
-/* The same without hooks. */
-int ntd_machine_run_in_guest(struct ntd_machine *machine, const struct ntd_command *command,
-			     struct ntd_result *result, struct ntd_waiter *waiter,
-			     struct ntd_error **err);
-/* Sends a monitor command, hooks first. */
-int ntd_machine_monitor_command(struct ntd_machine *machine, const char *line,
-				struct ntd_buf *reply, struct ntd_waiter *waiter,
-				struct ntd_error **err);
+/* ---- for what scripts ask of a machine (guest/) */
+/* Calls what the embedding has to run before each command and monitor command. */
+int ntd_machine_before_command(struct ntd_machine *machine, struct ntd_waiter *waiter,
+			       struct ntd_error **err);
+struct ntd_report *ntd_machine_report(const struct ntd_machine *machine);
+/* The command that writes the guest's files to its disks; NULL: they are files of the host. */
+const char *ntd_machine_sync_command(const struct ntd_machine *machine);
+/* Takes note of a channel that has become ready though nobody waited for it. False: there is
+ * none. */
+bool ntd_machine_meet(struct ntd_machine *machine);

@@ -82,12 +82,3 @@ void ntd_machine_signal_process(struct ntd_machine *machine, unsigned number, in
 
 	ntd_loop_call(machine->context.loop, send_signal, &query);
 }
-
-int ntd_machine_wait_for_process(struct ntd_machine *machine, unsigned number, int64_t deadline,
-				 struct ntd_waiter *waiter, struct ntd_error **err)
-{
-	struct ntd_life_wait wait = {
-		.kind = NTD_WAIT_PROCESS, .process = number, .request.looks = true};
-
-	return ntd_life_wait(machine, &wait, deadline, waiter, err);
-}

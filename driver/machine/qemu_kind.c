@@ -7,43 +7,32 @@
  * Two things are noticed without the end of the process, each by the `verdict` timer: a shell that
  * hung up while QEMU lives, and a kernel panic after which the shell stays silent.
  */
-#include "machine/internal.h"
+#include "machine/qemu_internal.h"
 
 #include "base/text.h"
-#include "machine/accelerator.h"
 #include "qemu/start_command.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #define HANG_UP_PATIENCE (1 * NTD_SECOND)
 #define PANIC_PATIENCE (3 * NTD_SECOND)
+#define QUIT_PATIENCE (60 * NTD_SECOND)
+
+static struct ntd_qemu *qemu_of(const struct ntd_machine *machine)
+{
+	return machine->kind == &ntd_qemu_kind ? machine->parts : NULL;
+}
 
 /* ---- start */
 
-static int listen_on(struct ntd_machine *machine, struct ntd_source *listener, const char *path,
-		     struct ntd_error **err)
+static void started_if_complete(struct ntd_qemu *qemu)
 {
-	_cleanup_fd_ int fd = ntd_machine_bind(SOCK_STREAM, path, err);
+	struct ntd_machine *machine = qemu->machine;
 
-	if (fd < 0)
-		return -1;
-	if (listen(fd, 1) < 0)
-		return ntd_error_sys(err, errno, "cannot listen on %s", path);
-	listener->fd = fd;
-	if (ntd_source_add(machine->context.loop, listener, EPOLLIN, err) < 0) {
-		listener->fd = -1;
-		return -1;
-	}
-	ntd_steal_fd(&fd);
-	return 0;
-}
-
-static void started_if_complete(struct ntd_machine *machine)
-{
-	if (!machine->monitor_prompted || !machine->qmp_ready ||
-	    machine->state != NTD_MACHINE_STARTING)
+	if (!qemu->monitor_prompted || !qemu->qmp_ready || machine->state != NTD_MACHINE_STARTING)
 		return;
 	ntd_machine_say(machine, "QEMU running (pid %d)", machine->pid);
 	ntd_life_event(machine, NTD_MACHINE_READY);
@@ -51,85 +40,117 @@ static void started_if_complete(struct ntd_machine *machine)
 
 static void monitor_prompted(void *owner)
 {
-	struct ntd_machine *machine = owner;
+	struct ntd_qemu *qemu = owner;
 
-	machine->monitor_prompted = true;
-	started_if_complete(machine);
+	qemu->monitor_prompted = true;
+	started_if_complete(qemu);
 }
 
 static void qmp_ready(void *owner, const struct ntd_error *failure)
 {
-	struct ntd_machine *machine = owner;
+	struct ntd_qemu *qemu = owner;
 
 	if (failure)
 		return; /* the start ends with its process or its deadline */
-	machine->qmp_ready = true;
-	ntd_accelerator_ask(machine);
-	started_if_complete(machine);
+	qemu->qmp_ready = true;
+	ntd_accelerator_ask(qemu);
+	started_if_complete(qemu);
 }
 
-static int connect_qmp(struct ntd_machine *machine, struct ntd_error **err)
+static int monitor_accepted(struct ntd_qemu *qemu, int fd, struct ntd_error **err)
 {
-	int fd = ntd_qmp_dial(machine->qmp_path, err);
-
-	return fd < 0 ? -1 : ntd_qmp_open(machine->qmp, fd, qmp_ready, machine, err);
+	return ntd_monitor_open(qemu->monitor, fd, monitor_prompted, qemu, err);
 }
 
-static void accept_one(struct ntd_machine *machine, struct ntd_source *listener)
+static int shell_accepted(struct ntd_qemu *qemu, int fd, struct ntd_error **err)
 {
-	int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	return ntd_shell_open(qemu->shell, fd, err);
+}
+
+static int connect_qmp(struct ntd_qemu *qemu, struct ntd_error **err)
+{
+	int fd = ntd_qmp_dial(qemu->sockets[NTD_QEMU_QMP].path, err);
+
+	return fd < 0 ? -1 : ntd_qmp_open(qemu->qmp, fd, qmp_ready, qemu, err);
+}
+
+static bool is_listening(const struct ntd_qemu *qemu)
+{
+	for (size_t i = 0; i < NTD_QEMU_SOCKETS; i++)
+		if (qemu->sockets[i].listener.fd >= 0)
+			return true;
+	return false;
+}
+
+static void stop_listening(struct ntd_qemu_socket *socket)
+{
+	ntd_source_remove(&socket->listener);
+	ntd_close_fd(&socket->listener.fd);
+}
+
+static void connecting(struct ntd_source *source, uint32_t events)
+{
+	struct ntd_qemu_socket *socket = ntd_container_of(source, struct ntd_qemu_socket, listener);
+	struct ntd_qemu *qemu = socket->qemu;
+	int fd = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct ntd_error *error = NULL;
 	int result;
 
 	if (fd < 0)
 		return;
-	if (listener == &machine->monitor_listener)
-		result = ntd_monitor_open(machine->monitor, fd, monitor_prompted, machine, &error);
-	else
-		result = ntd_shell_open(machine->shell, fd, &error);
-	ntd_source_remove(listener);
-	ntd_close_fd(&listener->fd);
-	if (result == 0 && machine->monitor_listener.fd < 0 && machine->shell_listener.fd < 0)
-		result = connect_qmp(machine, &error);
+	result = socket->accepted(qemu, fd, &error);
+	stop_listening(socket);
+	if (result == 0 && !is_listening(qemu))
+		result = connect_qmp(qemu, &error);
 	if (result < 0)
-		ntd_life_start_failed(machine, error);
+		ntd_life_start_failed(qemu->machine, error);
 }
 
-static void monitor_connecting(struct ntd_source *source, uint32_t events)
+static int listen_on(struct ntd_qemu_socket *socket, struct ntd_error **err)
 {
-	accept_one(ntd_container_of(source, struct ntd_machine, monitor_listener), source);
-}
+	_cleanup_fd_ int fd = ntd_machine_bind(SOCK_STREAM, socket->path, err);
 
-static void shell_connecting(struct ntd_source *source, uint32_t events)
-{
-	accept_one(ntd_container_of(source, struct ntd_machine, shell_listener), source);
+	if (fd < 0)
+		return -1;
+	if (listen(fd, 1) < 0)
+		return ntd_error_sys(err, errno, "cannot listen on %s", socket->path);
+	socket->listener.fd = fd;
+	if (ntd_source_add(socket->qemu->machine->context.loop, &socket->listener, EPOLLIN, err) <
+	    0) {
+		socket->listener.fd = -1;
+		return -1;
+	}
+	ntd_steal_fd(&fd);
+	return 0;
 }
 
 static int prepare(struct ntd_machine *machine, struct ntd_error **err)
 {
-	machine->monitor_prompted = machine->qmp_ready = machine->panicked = false;
-	ntd_script_socket_reset(ntd_shell_socket(machine->shell));
-	ntd_script_socket_reset(ntd_monitor_socket(machine->monitor));
-	ntd_script_socket_reset(ntd_qmp_socket(machine->qmp));
-	machine->monitor_listener.ready = monitor_connecting;
-	machine->shell_listener.ready = shell_connecting;
-	unlink(machine->qmp_path);
+	struct ntd_qemu *qemu = qemu_of(machine);
+
+	qemu->monitor_prompted = qemu->qmp_ready = qemu->panicked = false;
+	ntd_script_socket_reset(ntd_shell_socket(qemu->shell));
+	ntd_script_socket_reset(ntd_monitor_socket(qemu->monitor));
+	ntd_script_socket_reset(ntd_qmp_socket(qemu->qmp));
+	unlink(qemu->sockets[NTD_QEMU_QMP].path);
 	ntd_machine_say(machine, "starting vm");
-	if (listen_on(machine, &machine->monitor_listener, machine->monitor_path, err) < 0)
-		return -1;
-	return listen_on(machine, &machine->shell_listener, machine->shell_path, err);
+	for (size_t i = 0; i < NTD_QEMU_SOCKETS; i++)
+		if (qemu->sockets[i].accepted && listen_on(&qemu->sockets[i], err) < 0)
+			return -1;
+	return 0;
 }
 
 static void complete_order(struct ntd_machine *machine, bool allow_reboot,
 			   struct ntd_start_order *order)
 {
+	const struct ntd_qemu *qemu = qemu_of(machine);
 	struct ntd_start_paths paths = {.state_dir = machine->state_dir,
 					.shared_dir = machine->shared_dir,
-					.monitor = machine->monitor_path,
-					.qmp = machine->qmp_path,
-					.shell = machine->shell_path,
-					.vsock = machine->vsock_guest,
-					.efi_vars = machine->efi_vars};
+					.monitor = qemu->sockets[NTD_QEMU_MONITOR].path,
+					.qmp = qemu->sockets[NTD_QEMU_QMP].path,
+					.shell = qemu->sockets[NTD_QEMU_SHELL].path,
+					.vsock = qemu->vsock_guest,
+					.efi_vars = qemu->efi_vars};
 
 	if (!order->env) {
 		struct ntd_machine_hooks hooks = ntd_machine_hooks(machine);
@@ -144,143 +165,276 @@ static void complete_order(struct ntd_machine *machine, bool allow_reboot,
 						     ntd_has_display(order->env));
 }
 
-/* ---- the root shell */
+/* ---- channels */
 
-static void connected(struct ntd_machine *machine, const char *said, double seconds)
+static void connected(struct ntd_machine *machine, const struct ntd_life_wait *wait, double seconds)
 {
-	if (said)
-		ntd_machine_say(machine, "Guest shell says: %s", said);
-	ntd_machine_say(machine, "connected to guest root shell");
+	if (wait->said)
+		ntd_machine_say(machine, "Guest shell says: %s", wait->said);
+	ntd_machine_say(machine, "connected to guest %s", wait->channel);
 	ntd_machine_say(machine, "(connecting took %.2f seconds)", seconds);
 }
 
-static struct ntd_channel *channel(struct ntd_machine *machine)
+static void channel_ready(struct ntd_machine *machine)
 {
-	return ntd_shell_channel(machine->shell);
+	struct ntd_qemu *qemu = qemu_of(machine);
+
+	qemu->panicked = false;
+	ntd_timer_cancel(&qemu->verdict);
 }
 
-static void shell_announced(void *owner, const char *said, size_t len)
+/* Most often QEMU is ending, which says more. */
+static void channel_lost(struct ntd_machine *machine)
 {
-	struct ntd_machine *machine = owner;
-
-	machine->panicked = false;
-	ntd_timer_cancel(&machine->verdict);
-	free(machine->said);
-	machine->said = ntd_bytes_repr(said, len);
-	ntd_life_announce(machine);
-}
-
-static void shell_disconnected(void *owner)
-{
-	struct ntd_machine *machine = owner;
-
-	/* Most often QEMU is ending, which says more. */
-	ntd_timer_set(machine->context.loop, &machine->verdict, ntd_after(HANG_UP_PATIENCE));
+	ntd_timer_set(machine->context.loop, &qemu_of(machine)->verdict,
+		      ntd_after(HANG_UP_PATIENCE));
 }
 
 /* ---- silence that means something */
 
-static void fail_pending(struct ntd_machine *machine, const char *how)
+static void fail_pending(struct ntd_qemu *qemu, const char *how)
 {
-	_cleanup_error_ struct ntd_error *error = ntd_life_obituary(machine, how);
+	_cleanup_error_ struct ntd_error *error = ntd_life_obituary(qemu->machine, how);
 
 	error->code = NTD_E_MACHINE;
-	ntd_shell_refuse(machine->shell, error);
-	ntd_life_finish_waits(machine, NTD_WAIT_CONNECT, error);
+	ntd_shell_refuse(qemu->shell, error);
+	ntd_life_finish_waits(qemu->machine, NTD_WAIT_CONNECT, error);
 }
 
 static void verdict_expired(struct ntd_timer *timer)
 {
-	struct ntd_machine *machine = ntd_container_of(timer, struct ntd_machine, verdict);
+	struct ntd_qemu *qemu = ntd_container_of(timer, struct ntd_qemu, verdict);
 
-	if (!machine->panicked)
-		fail_pending(machine, "Shell disconnected");
-	else if (ntd_shell_heard(machine->shell) == machine->panic_heard)
-		fail_pending(machine, "the guest does not answer any more");
+	if (!qemu->panicked)
+		fail_pending(qemu, "Shell disconnected");
+	else if (ntd_channels_heard(qemu->machine) == qemu->panic_heard)
+		fail_pending(qemu, "the guest does not answer any more");
 }
 
 static void panicked(struct ntd_machine *machine)
 {
-	machine->panicked = true;
-	machine->panic_heard = ntd_shell_heard(machine->shell);
-	ntd_timer_set(machine->context.loop, &machine->verdict, ntd_after(PANIC_PATIENCE));
+	struct ntd_qemu *qemu = qemu_of(machine);
+
+	qemu->panicked = true;
+	qemu->panic_heard = ntd_channels_heard(machine);
+	ntd_timer_set(machine->context.loop, &qemu->verdict, ntd_after(PANIC_PATIENCE));
 }
 
 /* ---- end */
 
+/* By another channel when the guest has no root shell on hvc0. */
 static int power_off(struct ntd_machine *machine, struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	return ntd_shell_send(machine->shell, "poweroff\n", 9, err);
+	static const char text[] = "poweroff";
+	const struct ntd_command command = {.text = text,
+					    .text_len = sizeof text - 1,
+					    .timeout = -1,
+					    .no_status = true,
+					    .as_root = true};
+	struct ntd_shell *shell = qemu_of(machine)->shell;
+	struct ntd_channel *channel = ntd_machine_channel(machine, NTD_CHANNEL_ANY);
+	_cleanup_result_ struct ntd_result result = {0};
+
+	if (channel && channel != ntd_shell_channel(shell))
+		return channel->ops->run(channel, &command, &result, waiter, err);
+	return ntd_shell_send(shell, "poweroff\n", 9, err);
 }
 
-static void stop_listening(struct ntd_source *listener)
+static int cut_power(struct ntd_machine *machine, struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	ntd_source_remove(listener);
-	ntd_close_fd(&listener->fd);
+	_cleanup_buf_ struct ntd_buf reply = {0};
+
+	return ntd_monitor_command(qemu_of(machine)->monitor, "quit", &reply,
+				   ntd_after(QUIT_PATIENCE), waiter, err);
 }
 
 static void close_connections(struct ntd_machine *machine, const struct ntd_error *why)
 {
-	stop_listening(&machine->monitor_listener);
-	stop_listening(&machine->shell_listener);
-	ntd_shell_close(machine->shell, why);
-	ntd_monitor_close(machine->monitor);
-	ntd_qmp_close(machine->qmp, why);
-	unlink(machine->monitor_path);
-	unlink(machine->shell_path);
-	unlink(machine->qmp_path);
+	struct ntd_qemu *qemu = qemu_of(machine);
+
+	ntd_timer_cancel(&qemu->verdict);
+	ntd_monitor_close(qemu->monitor);
+	ntd_qmp_close(qemu->qmp, why);
+	for (size_t i = 0; i < NTD_QEMU_SOCKETS; i++) {
+		stop_listening(&qemu->sockets[i]);
+		unlink(qemu->sockets[i].path);
+	}
 }
 
 static char *how_it_ended(const struct ntd_machine *machine)
 {
+	const struct ntd_qemu *qemu = qemu_of(machine);
 	_cleanup_free_ char *status = ntd_status_text(machine->wait_status);
+	bool monitor_waits = qemu->sockets[NTD_QEMU_MONITOR].listener.fd >= 0;
+	bool shell_waits = qemu->sockets[NTD_QEMU_SHELL].listener.fd >= 0;
 	const char *when = "";
 
 	if (machine->state == NTD_MACHINE_STARTING)
-		when = machine->shell_listener.fd >= 0 && machine->monitor_listener.fd < 0
-			       ? " before connecting to shell socket"
-			       : " before connecting to monitor socket";
+		when = shell_waits && !monitor_waits ? " before connecting to shell socket"
+						     : " before connecting to monitor socket";
 	return ntd_asprintf("QEMU process %s%s", status, when);
+}
+
+/* ---- what only QEMU machines have */
+
+struct ntd_monitor *ntd_machine_monitor(struct ntd_machine *machine)
+{
+	const struct ntd_qemu *qemu = qemu_of(machine);
+
+	return qemu ? qemu->monitor : NULL;
+}
+
+struct ntd_qmp *ntd_machine_qmp(struct ntd_machine *machine)
+{
+	const struct ntd_qemu *qemu = qemu_of(machine);
+
+	return qemu ? qemu->qmp : NULL;
+}
+
+struct ntd_shell *ntd_machine_shell(struct ntd_machine *machine)
+{
+	const struct ntd_qemu *qemu = qemu_of(machine);
+
+	return qemu ? qemu->shell : NULL;
+}
+
+bool ntd_machine_has_root_shell(const struct ntd_machine *machine)
+{
+	const struct ntd_qemu *qemu = qemu_of(machine);
+
+	return qemu && !ntd_shell_channel(qemu->shell)->absent;
+}
+
+void ntd_machine_set_root_shell(struct ntd_machine *machine, bool has)
+{
+	const struct ntd_qemu *qemu = qemu_of(machine);
+
+	if (qemu)
+		ntd_shell_channel(qemu->shell)->absent = !has;
+}
+
+void ntd_machine_set_vsock(struct ntd_machine *machine, const char *guest, const char *host)
+{
+	struct ntd_qemu *qemu = qemu_of(machine);
+
+	if (!qemu)
+		return;
+	ntd_machine_replace(machine, &qemu->vsock_guest, guest);
+	ntd_machine_replace(machine, &qemu->vsock_host, host);
+}
+
+const char *ntd_machine_vsock_guest(const struct ntd_machine *machine)
+{
+	const struct ntd_qemu *qemu = qemu_of(machine);
+
+	return qemu ? qemu->vsock_guest : NULL;
+}
+
+const char *ntd_machine_vsock_host(const struct ntd_machine *machine)
+{
+	const struct ntd_qemu *qemu = qemu_of(machine);
+
+	return qemu ? qemu->vsock_host : NULL;
 }
 
 /* ---- the kind */
 
-static void make_connections(struct ntd_machine *machine)
-{
-	struct ntd_loop *loop = machine->context.loop;
-	struct ntd_shell_owner owner = {
-		.announced = shell_announced, .disconnected = shell_disconnected, .owner = machine};
-	_cleanup_free_ char *who = ntd_asprintf("machine '%s'", machine->name);
+static const char *const socket_names[] = {[NTD_QEMU_MONITOR] = "monitor",
+					   [NTD_QEMU_SHELL] = "shell",
+					   [NTD_QEMU_QMP] = "qmp",
+					   [NTD_QEMU_SOCKETS] = NULL};
+static_assert(sizeof socket_names / sizeof *socket_names == NTD_QEMU_SOCKETS + 1, "");
 
-	machine->verdict.expired = verdict_expired;
-	machine->shell = ntd_shell_new(loop, machine->name, &owner);
-	machine->monitor = ntd_monitor_new(loop, machine->name);
-	machine->qmp = ntd_qmp_new(loop, who);
+static char *_Atomic *path(const struct ntd_machine *machine, const char *which)
+{
+	struct ntd_qemu *qemu = qemu_of(machine);
+
+	for (size_t i = 0; i < NTD_QEMU_SOCKETS; i++)
+		if (!strcmp(socket_names[i], which))
+			return &qemu->sockets[i].path;
+	return !strcmp(which, "efi_vars") ? &qemu->efi_vars : NULL;
 }
 
-static void free_connections(struct ntd_machine *machine)
+static double slowness(const struct ntd_machine *machine)
 {
-	ntd_shell_free(machine->shell);
-	ntd_monitor_free(machine->monitor);
-	ntd_qmp_free(machine->qmp);
+	return qemu_of(machine)->emulated ? NTD_SCALE_TCG : 1;
+}
+
+/* In the state directory, or where its path is too long for a socket, in another one. */
+static char *socket_path(const struct ntd_machine *machine, const char *which)
+{
+	if (!strcmp(machine->context.socket_dir, machine->context.tmp_dir))
+		return ntd_asprintf("%s/%s", machine->state_dir, which);
+	return ntd_asprintf("%s/%s-%s", machine->context.socket_dir, machine->name, which);
+}
+
+static void make_sockets(struct ntd_qemu *qemu)
+{
+	for (size_t i = 0; i < NTD_QEMU_SOCKETS; i++) {
+		qemu->sockets[i].qemu = qemu;
+		qemu->sockets[i].path = socket_path(qemu->machine, socket_names[i]);
+		qemu->sockets[i].listener = (struct ntd_source){.fd = -1, .ready = connecting};
+	}
+	qemu->sockets[NTD_QEMU_MONITOR].accepted = monitor_accepted;
+	qemu->sockets[NTD_QEMU_SHELL].accepted = shell_accepted;
+}
+
+static void *make(struct ntd_machine *machine)
+{
+	struct ntd_loop *loop = machine->context.loop;
+	struct ntd_qemu *qemu = ntd_calloc(1, sizeof *qemu);
+	_cleanup_free_ char *who = ntd_asprintf("machine '%s'", machine->name);
+
+	qemu->machine = machine;
+	qemu->verdict.expired = verdict_expired;
+	qemu->efi_vars = ntd_asprintf("%s/%s-efi-vars.fd", machine->state_dir, machine->name);
+	qemu->shell = ntd_shell_new(loop, machine->name);
+	qemu->monitor = ntd_monitor_new(loop, machine->name);
+	qemu->qmp = ntd_qmp_new(loop, who);
+	make_sockets(qemu);
+	ntd_machine_add_channel(machine, ntd_shell_channel(qemu->shell));
+	return qemu;
+}
+
+static void free_qemu(void *parts)
+{
+	struct ntd_qemu *qemu = parts;
+
+	ntd_shell_free(qemu->shell);
+	ntd_monitor_free(qemu->monitor);
+	ntd_qmp_free(qemu->qmp);
+	for (size_t i = 0; i < NTD_QEMU_SOCKETS; i++)
+		free(qemu->sockets[i].path);
+	free(qemu->efi_vars);
+	free(qemu->vsock_guest);
+	free(qemu->vsock_host);
+	free(qemu);
 }
 
 const struct ntd_machine_kind ntd_qemu_kind = {
-	.type = "QemuMachine",
-	.sockets = (const char *const[]){"monitor", "shell", "qmp", NULL},
-	.boot_step = "waiting for the VM to finish booting",
-	.end_step = "waiting for the VM to power off",
-	.late_start = "QEMU did not connect to the driver",
-	.late_shell = "Shell did not start in time",
-	.no_shell = "Guest root shell did not produce any data yet",
+	.words = {.type = "QemuMachine",
+		  .process = "QEMU",
+		  .program = "qemu",
+		  .boot_step = "waiting for the VM to finish booting",
+		  .end_step = "waiting for the VM to power off",
+		  .late_start = "QEMU did not connect to the driver",
+		  .late_boot = "Shell did not start in time",
+		  .slow_boot = "Guest root shell did not produce any data yet",
+		  .unbooted = "the guest has not shown a root shell yet"},
+	.sockets = socket_names,
+	.sync = "sync",
+	.make = make,
+	.free = free_qemu,
+	.path = path,
+	.slowness = slowness,
 	.complete_order = complete_order,
 	.connected = connected,
 	.power_off = power_off,
-	.channel = channel,
+	.cut_power = cut_power,
 	.prepare = prepare,
 	.panicked = panicked,
+	.channel_ready = channel_ready,
+	.channel_lost = channel_lost,
 	.close = close_connections,
 	.how_it_ended = how_it_ended,
-	.make = make_connections,
-	.free = free_connections,
 };

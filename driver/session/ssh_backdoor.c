@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/tree.h"
 #include "guest/retry.h"
+#include "machine/qemu.h"
 #include "qemu/start_command.h"
 
 #include <errno.h>

@@ -3,6 +3,8 @@
  */
 #include "machine/py_machine.h"
 
+#include "machine/qemu.h"
+
 static PyObject *get_console_log(PyObject *object, PyObject *unused)
 {
 	_cleanup_buf_ struct ntd_buf log = {0};

@@ -8,7 +8,7 @@ PyObject *py_machine_efi_store(PyObject *object)
 {
 	PyObject *own = py_value_own(object, "efi_vars");
 	_cleanup_pyref_ PyObject *path =
-		py_path(ntd_machine_efi_vars(py_machine_self(object)->machine));
+		py_path(ntd_machine_path(py_machine_self(object)->machine, "efi_vars"));
 
 	if (own)
 		return Py_NewRef(own);

@@ -4,6 +4,8 @@
  */
 #include "machine/py_machine.h"
 
+#include "machine/qemu.h"
+
 /* ---- callbacks */
 
 int py_machine_run_callbacks(struct py_machine *self)
@@ -48,9 +50,9 @@ static char **environment(void *owner)
 static char *line_of(PyObject *command, const struct ntd_machine *machine, bool allow_reboot)
 {
 	const char *guest = ntd_machine_vsock_guest(machine);
-	_cleanup_pyref_ PyObject *monitor = py_path(ntd_machine_socket_path(machine, "monitor"));
-	_cleanup_pyref_ PyObject *qmp = py_path(ntd_machine_socket_path(machine, "qmp"));
-	_cleanup_pyref_ PyObject *shell = py_path(ntd_machine_socket_path(machine, "shell"));
+	_cleanup_pyref_ PyObject *monitor = py_path(ntd_machine_path(machine, "monitor"));
+	_cleanup_pyref_ PyObject *qmp = py_path(ntd_machine_path(machine, "qmp"));
+	_cleanup_pyref_ PyObject *shell = py_path(ntd_machine_path(machine, "shell"));
 	_cleanup_pyref_ PyObject *vsock = guest ? py_path(guest) : Py_NewRef(Py_None);
 	_cleanup_pyref_ PyObject *line = NULL, *bytes = NULL;
 
@@ -100,7 +102,7 @@ static char **environment_of(PyObject *command, const struct ntd_machine *machin
 {
 	_cleanup_pyref_ PyObject *state = py_path(ntd_machine_state_dir(machine));
 	_cleanup_pyref_ PyObject *shared = py_path(ntd_machine_shared_dir(machine));
-	_cleanup_pyref_ PyObject *efi_vars = py_path(ntd_machine_efi_vars(machine));
+	_cleanup_pyref_ PyObject *efi_vars = py_path(ntd_machine_path(machine, "efi_vars"));
 	_cleanup_pyref_ PyObject *result = NULL;
 
 	if (state && shared && efi_vars)

@@ -2,6 +2,7 @@
  * run on threads that hold the GIL, which PY_BLOCKING_CALL releases for calls that can block.
  */
 #include "base/forked.h"
+#include "guest/power.h"
 #include "guest/retry.h"
 #include "guest/units.h"
 #include "machine/py_machine.h"
@@ -92,11 +93,11 @@ static PyObject *raise_timeout_expired(struct ntd_machine *machine, double timeo
 	_cleanup_free_ char *tail = ntd_console_tail_now(ntd_machine_console(machine), 20);
 	_cleanup_free_ char *text = ntd_asprintf(
 		"machine '%s': %s: it still runs after %.2f seconds (timeout=%g)%s; %s%s",
-		ntd_machine_name(machine), ntd_machine_end_step(machine), ntd_seconds(waited),
-		timeout, stretched, *tail ? "last console lines:\n" : "it printed nothing", tail);
-	_cleanup_pyref_ PyObject *exception = py_call(
-		"subprocess", "TimeoutExpired", "(sd)",
-		ntd_machine_kind(machine) == &ntd_qemu_kind ? "qemu" : "systemd-nspawn", timeout);
+		ntd_machine_name(machine), ntd_machine_words(machine)->end_step,
+		ntd_seconds(waited), timeout, stretched,
+		*tail ? "last console lines:\n" : "it printed nothing", tail);
+	_cleanup_pyref_ PyObject *exception = py_call("subprocess", "TimeoutExpired", "(sd)",
+						      ntd_machine_words(machine)->program, timeout);
 	_cleanup_pyref_ PyObject *note = py_text_of(text);
 	_cleanup_pyref_ PyObject *noted =
 		exception && note ? PyObject_CallMethod(exception, "add_note", "O", note) : NULL;

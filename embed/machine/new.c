@@ -6,6 +6,7 @@
  * machine to fail on. All of this runs on threads that hold the GIL.
  */
 #include "machine/py_machine.h"
+#include "machine/qemu.h"
 #include "session/sandbox.h"
 
 /* ---- before __init__ */

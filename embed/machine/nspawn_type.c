@@ -2,6 +2,8 @@
  */
 #include "machine/py_machine.h"
 
+#include "machine/container.h"
+
 static PyObject *get_start_command(PyObject *object, void *closure)
 {
 	return PyUnicode_DecodeFSDefault(ntd_machine_script(py_machine_self(object)->machine));

@@ -177,6 +177,8 @@ PyObject *py_machine_get_full_console_log(PyObject *object, void *closure);
 int py_machine_set_full_console_log(PyObject *object, PyObject *value, void *closure);
 /* machine.efi_vars, in efi.c */
 PyObject *py_machine_efi_store(PyObject *object);
+struct ntd_script_socket;
+
 /* A script's end of a socket, in sockets.c; `limit` is called with the seconds of its time-out.
  * None when there has been no connection. */
 PyObject *py_machine_connection(struct ntd_script_socket *socket, PyObject *limit);

@@ -3,6 +3,8 @@
  */
 #include "machine/py_machine.h"
 
+#include "machine/qemu.h"
+
 static PyObject *get_connected(PyObject *object, void *closure)
 {
 	return PyBool_FromLong(ntd_machine_status(py_machine_self(object)->machine).state ==
@@ -23,7 +25,7 @@ static int set_connected(PyObject *object, PyObject *value, void *closure)
 
 static PyObject *get_socket_path(PyObject *object, void *closure)
 {
-	return py_path(ntd_machine_socket_path(py_machine_self(object)->machine, closure));
+	return py_path(ntd_machine_path(py_machine_self(object)->machine, closure));
 }
 
 /* Converts the path for the attribute `name`; false with an exception. */
@@ -78,7 +80,7 @@ static PyObject *get_vsock(PyObject *object, void *closure)
 
 static PyObject *get_efi_vars_path(PyObject *object, void *closure)
 {
-	return py_path(ntd_machine_efi_vars(py_machine_self(object)->machine));
+	return py_path(ntd_machine_path(py_machine_self(object)->machine, "efi_vars"));
 }
 
 static PyObject *get_efi_vars(PyObject *object, void *closure)
@@ -100,6 +102,33 @@ static int set_root_shell(PyObject *object, PyObject *value, void *closure)
 	if (truth >= 0)
 		ntd_machine_set_root_shell(py_machine_self(object)->machine, truth);
 	return truth < 0 ? -1 : 0;
+}
+
+static PyObject *get_user(PyObject *object, void *closure)
+{
+	const char *user = ntd_machine_user(py_machine_self(object)->machine);
+
+	if (!user)
+		Py_RETURN_NONE;
+	return py_text_of(user);
+}
+
+static int set_user(PyObject *object, PyObject *value, void *closure)
+{
+	const char *user = NULL;
+
+	if (value && value != Py_None) {
+		if (!PyUnicode_Check(value)) {
+			PyErr_Format(PyExc_TypeError, "user must be a str or None, not %s",
+				     Py_TYPE(value)->tp_name);
+			return -1;
+		}
+		user = py_utf8(value, "user");
+		if (!user)
+			return -1;
+	}
+	ntd_machine_set_user(py_machine_self(object)->machine, user);
+	return 0;
 }
 
 static const struct py_machine_kept_attribute serial_thread = {
@@ -142,6 +171,8 @@ static PyGetSetDef attributes[] = {
 	 "bool: the guest has a root shell for the driver. Set it to False for a guest without\n"
 	 "one.",
 	 NULL},
+	{"_user", get_user, set_user,
+	 "str | None: for whom commands are run in the guest; None: for root.", NULL},
 	{"start_command", py_machine_get_start_command, py_machine_set_start_command,
 	 "QemuStartCommand: how the machine is started from the next start on.", NULL},
 	{"shell", py_machine_get_kept, py_machine_set_kept,

@@ -5,6 +5,7 @@
  */
 #include "guest/retry.h"
 #include "machine/py_machine.h"
+#include "machine/qemu.h"
 
 #define COMMAND_PATIENCE (600 * NTD_SECOND)
 #define GREETING_PATIENCE (60 * NTD_SECOND)

@@ -4,6 +4,8 @@
  */
 #include "machine/py_machine.h"
 
+#include "machine/qemu.h"
+
 #include <unistd.h>
 
 static struct ntd_script_socket *socket_named(struct ntd_machine *machine, const char *name)

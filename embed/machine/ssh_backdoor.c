@@ -4,6 +4,9 @@
  */
 #include "machine/py_machine.h"
 
+#include "machine/container.h"
+#include "machine/qemu.h"
+
 /* The number of the machine among the configured virtual ones, from 1; 0 for other machines. */
 static size_t number_of(const struct ntd_session *session, const struct ntd_machine *machine)
 {
@@ -18,11 +21,10 @@ char *py_machine_ssh_command(const struct ntd_session *session, const struct ntd
 	const char *socket = ntd_machine_vsock_host(machine);
 	int offset = session->config->dump_vsocks;
 	size_t number = number_of(session, machine);
+	char *of_container = ntd_machine_ssh_command(machine);
 
-	if (ntd_machine_kind(machine) == &ntd_container_kind) /* systemd-ssh-generator(8) */
-		return ntd_asprintf("ssh -o User=root -o ProxyCommand=\"socat - UNIX-CLIENT:"
-				    "/run/systemd/nspawn/unix-export/%s/ssh\" bash",
-				    ntd_machine_name(machine));
+	if (of_container)
+		return of_container;
 	if (socket)
 		return ntd_asprintf("ssh -o User=root vsock-mux/%s", socket);
 	if (!offset || !number)

@@ -147,13 +147,13 @@ static PyObject *spent(PyObject *self, PyObject *unused)
 static PyObject *cause_of_death(PyObject *self, PyObject *machine)
 {
 	struct ntd_machine *core = py_machine_of(machine);
-	_cleanup_free_ char *cause = core ? ntd_machine_cause_of_death(core) : NULL;
+	_cleanup_error_ struct ntd_error *cause = core ? ntd_machine_death(core) : NULL;
 
 	if (!core)
 		return NULL;
 	if (!cause)
 		Py_RETURN_NONE;
-	return py_text_of(cause);
+	return py_text_of(cause->message);
 }
 
 /* Within the time that the machine has for it; what cannot be collected is missing. */

@@ -34,7 +34,7 @@ struct fixture {
 	int returned;
 };
 
-static inline void on_banner(void *owner, const char *said, size_t len)
+static inline void on_ready(void *owner, struct ntd_channel *channel, const char *said, size_t len)
 {
 	struct fixture *fixture = owner;
 
@@ -42,7 +42,7 @@ static inline void on_banner(void *owner, const char *said, size_t len)
 	sem_post(&fixture->announced);
 }
 
-static inline void on_end(void *owner)
+static inline void on_lost(void *owner, struct ntd_channel *channel)
 {
 	sem_post(&((struct fixture *)owner)->disconnected);
 }
@@ -58,7 +58,9 @@ static inline void close_shell(void *arg)
 {
 	_cleanup_error_ struct ntd_error *why = ntd_error_new(NTD_E_DEAD, "QEMU has ended");
 
-	ntd_shell_close(((struct fixture *)arg)->shell, why);
+	struct ntd_channel *channel = ntd_shell_channel(((struct fixture *)arg)->shell);
+
+	channel->ops->close(channel, why);
 }
 
 /* Starts a bash in a process group of its own, with `path` before PATH. */
@@ -96,14 +98,15 @@ static inline void end_bash(struct fixture *fixture)
 static inline int set_up(void **state)
 {
 	struct fixture *fixture = ntd_calloc(1, sizeof *fixture);
-	struct ntd_shell_owner owner = {on_banner, on_end, fixture};
 	int pair[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	fixture->socket = pair[0];
 	fixture->guest = pair[1];
 	fixture->loop = ntd_loop_new(NULL);
-	fixture->shell = ntd_shell_new(fixture->loop, "server", &owner);
+	fixture->shell = ntd_shell_new(fixture->loop, "server");
+	ntd_shell_channel(fixture->shell)->owner =
+		(struct ntd_channel_owner){on_ready, on_lost, fixture};
 	ntd_shell_set_grace(fixture->shell, 1);
 	sem_init(&fixture->announced, 0, 0);
 	sem_init(&fixture->disconnected, 0, 0);
@@ -137,6 +140,14 @@ static inline int tear_down(void **state)
 static inline struct ntd_command command_of(const char *text)
 {
 	return (struct ntd_command){.text = text, .text_len = strlen(text), .timeout = -1};
+}
+
+/* The command that keeps the shell busy, a new string or NULL. */
+static inline char *busy(struct fixture *fixture)
+{
+	struct ntd_channel *channel = ntd_shell_channel(fixture->shell);
+
+	return channel->ops->busy(channel);
 }
 
 static inline int run(struct fixture *fixture, const struct ntd_command *command,

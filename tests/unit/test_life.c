@@ -1,6 +1,9 @@
 /* The life of machines that do as they should: started, used, ended, started again. */
 #include "life_fixture.h"
 
+#include "guest/power.h"
+#include "machine/qemu.h"
+
 #include <sys/wait.h>
 
 static void a_machine_is_started_used_and_shut_down(void **state)
@@ -100,7 +103,7 @@ static void sockets_may_be_elsewhere(void **state)
 	assert_int_equal(mkdir(sockets, 0700), 0);
 	fixture->context.socket_dir = sockets;
 	machine = machine_new(fixture, "server", NULL);
-	assert_true(!strncmp(ntd_machine_socket_path(machine, "qmp"), sockets, strlen(sockets)));
+	assert_true(!strncmp(ntd_machine_path(machine, "qmp"), sockets, strlen(sockets)));
 	assert_output(machine, "echo hello", "hello\n");
 	assert_int_equal(ntd_machine_crash(machine, NULL, NULL), 0);
 	assert_int_equal(rmdir(sockets), 0); /* they have gone with the machine */

@@ -4,7 +4,9 @@
 #include "interrupted.h"
 #include "life_fixture.h"
 
-#include "machine/internal.h"
+#include "guest/power.h"
+#include "machine/qemu.h"
+#include "machine/qemu_internal.h"
 
 static void assert_start_fails(struct ntd_machine *machine, enum ntd_errc code,
 			       const char *const *texts)
@@ -162,7 +164,7 @@ static void a_silent_boot_is_given_up(void **state)
 	order_faults(fixture, machine, "FAKE_BANNER=no");
 	assert_fails(ntd_machine_connect(machine, NULL, &err), NTD_E_TIMEOUT,
 		     "Shell did not start in time (0.7 seconds of silence)");
-	atomic_store(&machine->emulated, true);
+	((struct ntd_qemu *)machine->parts)->emulated = true;
 	assert_fails(ntd_machine_connect(machine, NULL, &err), NTD_E_TIMEOUT,
 		     "(2.8 seconds of silence)");
 }
@@ -308,6 +310,7 @@ static void a_death_ends_everything_within_a_second(void **state)
 	static void (*const uses[])(struct user * user) = {use_console, use_qmp, use_shell,
 							   use_shell};
 	struct ntd_machine *machine = machine_new(*state, "server", NULL);
+	struct ntd_channel *channel = ntd_shell_channel(ntd_machine_shell(machine));
 	struct user users[unit_count(uses)];
 	_cleanup_result_ struct ntd_result result = {0};
 	int64_t began;
@@ -318,7 +321,7 @@ static void a_death_ends_everything_within_a_second(void **state)
 		pthread_create(&users[i].thread, NULL, run_user, &users[i]);
 	}
 	for (char *running = NULL; !running; free(running))
-		running = ntd_shell_running(ntd_machine_shell(machine));
+		running = channel->ops->busy(channel);
 	began = ntd_now();
 	kill(ntd_machine_status(machine).pid, SIGKILL);
 	for (size_t i = 0; i < unit_count(uses); i++)

@@ -3,7 +3,9 @@
  */
 #include "life_fixture.h"
 
+#include "guest/power.h"
 #include "machine/internal.h"
+#include "machine/qemu.h"
 
 enum { ROUNDS = 12 };
 
@@ -72,7 +74,7 @@ static void *run_commands(void *arg)
 		_cleanup_result_ struct ntd_result result = {0};
 		_cleanup_buf_ struct ntd_buf reply = {0}, log = {0};
 		_cleanup_json_ cJSON *answer = NULL;
-		_cleanup_free_ char *cause = ntd_machine_cause_of_death(script->machine);
+		_cleanup_error_ struct ntd_error *cause = ntd_machine_death(script->machine);
 		struct ntd_error *error = NULL;
 
 		try_command(script->machine, "echo hello; echo console >&2", &result, &error);

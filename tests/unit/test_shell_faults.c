@@ -24,7 +24,7 @@ static void start(struct fixture *fixture, struct ntd_command command)
 	fixture->running = true;
 	pthread_create(&fixture->thread, NULL, run_background, fixture);
 	while (!running) /* until it is on the wire */
-		running = ntd_shell_running(fixture->shell);
+		running = busy(fixture);
 	assert_int_equal(strlen(running), command.text_len);
 }
 
@@ -202,7 +202,7 @@ static void raw_bytes_reach_the_shell(void **state)
 	assert_int_equal(ntd_shell_send(fixture->shell, "marker=raw\nexport marker\n", 25, NULL),
 			 0);
 	assert_run(fixture, "echo $marker", 0, "raw\n");
-	assert_null(ntd_shell_running(fixture->shell));
+	assert_null(busy(fixture));
 }
 
 /* ---- output that is kept open */

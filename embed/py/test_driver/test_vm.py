@@ -13,7 +13,6 @@ Scripts and test_driver_pytest import this module. All functions may be called f
 
 import os
 import re
-import shlex
 import threading
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -107,6 +106,15 @@ class TestVM(QemuMachine):
             self.sweep_statedir()
         if self.timeouts.boot:
             self.boot_timeout = self.timeouts.boot
+
+    @property
+    def user(self):
+        """For whom commands are run in the guest; None: for root."""
+        return self._user
+
+    @user.setter
+    def user(self, user):
+        self._user = user
 
     def __str__(self):
         return self.name
@@ -211,17 +219,6 @@ class TestVM(QemuMachine):
         return ["ssh", *options, "-p", str(self.ssh_port), f"{self.user or 'root'}@127.0.0.1", *words]
 
 
-class _UserTestVM(TestVM):
-    """A test machine that was made with a user. The class is apart, so that commands of other test machines are run by
-    the C code without a call of Python."""
-
-    def execute(self, command, check_return=True, check_output=True, timeout=900):
-        if self.user:
-            session = f"exec bash --norc -euo pipefail -c {shlex.quote(command)}"
-            command = f"su -l {shlex.quote(self.user)} -c {shlex.quote(session)}"
-        return super().execute(command, check_return, check_output, _duration(timeout))
-
-
 # ---- making and deleting
 
 _vms = {}  # {name: machine}, of the machines that have not been deleted
@@ -270,7 +267,7 @@ def create_test_vm(image=None, name_prefix="test-vm", arch=None, user=None, star
     name, driver, timeouts = _unique_name(name_prefix), current_driver(), timeouts or Timeouts()
     hardware = vm_image.Hardware(arch, memory, cpus, accel, tuple(qemu_options))
     command, has_shell = _start_command(name, os.fspath(image), hardware, driver, timeouts)
-    vm = (_UserTestVM if user else TestVM)(driver, name, command, user, timeouts)
+    vm = TestVM(driver, name, command, user, timeouts)
     vm.root_shell = has_shell if root_shell is None else root_shell
     with _lock:
         _vms[name] = vm

@@ -21,8 +21,11 @@ class Timeouts:
 def transient_cause(text: str) -> str | None: ...
 
 class TestVM(QemuMachine):
-    user: str | None
     timeouts: Timeouts
+    @property
+    def user(self) -> str | None: ...
+    @user.setter
+    def user(self, user: str | None) -> None: ...
     def __init__(
         self,
         driver: Driver,

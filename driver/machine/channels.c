@@ -1,0 +1,93 @@
+/* The channels of a machine, in order of preference. The list only grows, so any thread reads it
+ * without a lock; what a channel is at the moment is the loop thread's to say.
+ */
+#include "machine/internal.h"
+
+static struct ntd_channel *first(const struct ntd_machine *machine)
+{
+	return machine->channels;
+}
+
+#define each_channel(channel, machine)                                                             \
+	for (struct ntd_channel *channel = first(machine); channel; channel = channel->next)
+
+/* ---- any thread */
+
+static bool can(const struct ntd_channel *channel, enum ntd_channel_want want)
+{
+	switch (want) {
+	case NTD_CHANNEL_FILES:
+		return channel->ops->put && channel->ops->get;
+	case NTD_CHANNEL_TERMINAL:
+		return channel->ops->terminal;
+	case NTD_CHANNEL_ANY:
+	default:
+		return true;
+	}
+}
+
+struct ntd_channel *ntd_machine_channel(struct ntd_machine *machine, enum ntd_channel_want want)
+{
+	struct ntd_channel *silent = NULL;
+
+	each_channel(channel, machine)
+	{
+		if (channel->absent || !can(channel, want))
+			continue;
+		if (channel->ready)
+			return channel;
+		if (!silent)
+			silent = channel;
+	}
+	return want == NTD_CHANNEL_ANY ? silent : NULL;
+}
+
+bool ntd_machine_has_channel(const struct ntd_machine *machine, enum ntd_channel_want want)
+{
+	each_channel(channel, machine) if (!channel->absent && can(channel, want)) return true;
+	return false;
+}
+
+/* ---- loop */
+
+struct ntd_channel *ntd_channels_unmet(const struct ntd_machine *machine)
+{
+	each_channel(channel, machine) if (channel->unmet) return channel;
+	return NULL;
+}
+
+void ntd_channels_meet(struct ntd_machine *machine)
+{
+	each_channel(channel, machine) channel->unmet = false;
+}
+
+void ntd_channel_withdraw(struct ntd_channel *channel)
+{
+	channel->ready = channel->unmet = false;
+}
+
+void ntd_channels_close(struct ntd_machine *machine, const struct ntd_error *why)
+{
+	each_channel(channel, machine)
+	{
+		channel->ops->close(channel, why);
+		ntd_channel_withdraw(channel);
+	}
+}
+
+int64_t ntd_channels_heard(const struct ntd_machine *machine)
+{
+	int64_t heard = 0;
+
+	each_channel(channel, machine) if (channel->heard > heard) heard = channel->heard;
+	return heard;
+}
+
+void ntd_channels_forget(struct ntd_machine *machine)
+{
+	each_channel(channel, machine)
+	{
+		free(ntd_steal(&channel->said));
+		free(atomic_exchange(&channel->user, NULL));
+	}
+}

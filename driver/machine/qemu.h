@@ -1,0 +1,22 @@
+/* What only machines of QEMU have. Of another kind of machine all of this is NULL. */
+#pragma once
+
+#include "channel/shell.h"
+#include "machine/machine.h"
+#include "qemu/monitor.h"
+#include "qemu/qmp.h"
+
+struct ntd_monitor *ntd_machine_monitor(struct ntd_machine *machine);
+struct ntd_qmp *ntd_machine_qmp(struct ntd_machine *machine);
+struct ntd_shell *ntd_machine_shell(struct ntd_machine *machine);
+
+/* Whether the guest has a root shell on hvc0 for the driver, which is so unless a script has said
+ * that it has none: without another channel whatever needs one then fails at once. */
+bool ntd_machine_has_root_shell(const struct ntd_machine *machine);
+void ntd_machine_set_root_shell(struct ntd_machine *machine, bool has);
+
+/* The sockets of a vsock device that another process serves for QEMU and for this host (copied;
+ * before the start); NULL when there is none. That of the host may be missing. */
+void ntd_machine_set_vsock(struct ntd_machine *machine, const char *guest, const char *host);
+const char *ntd_machine_vsock_guest(const struct ntd_machine *machine);
+const char *ntd_machine_vsock_host(const struct ntd_machine *machine);
