@@ -166,20 +166,21 @@ extern PyMethodDef py_scope_functions[];
 
 /* ---- signals.c: SIGINT, SIGTERM and SIGHUP */
 
-/* Holds these signals back until they are handled. Called before the first thread. */
+/* Holds these signals back until py_signals_install(). Called before the first thread is
+ * started. */
 void py_signals_hold(void);
 /* Installs the handlers. Called once Python has started. */
 int py_signals_install(struct ntd_session *session, struct ntd_error **err);
 void py_signals_remove(struct ntd_session *session);
-/* In a process that the script has forked: gives the signals the effect that they have on any
- * program, unless the script has handlers of its own. */
+/* In a process that the script has forked: has the signals do what they do to any program, unless
+ * the script has handlers of its own. */
 void py_signals_forked(void);
 /* Puts the driver's C handlers back after a prompt written in Python has installed its own, which
  * the driver's call; without them signals would not interrupt waits. */
 void py_signals_keep(void);
 /* SIGTERM or SIGHUP if that was the last signal; else 0. Works on any thread. */
 int py_signals_ending(void);
-/* Whether a user sits at a prompt, who may interrupt any number of times. */
+/* Says whether a user sits at a prompt, where any number of SIGINTs may come. */
 void py_signals_attended(bool attended);
 bool py_signals_are_attended(void);
 

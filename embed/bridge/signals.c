@@ -187,7 +187,7 @@ static void in_child(void)
 	let_through();
 }
 
-/* Of the handlers that Python knows, those that the script has installed stay. */
+/* Takes the driver's handlers away from Python, and leaves those that the script has installed. */
 void py_signals_forked(void)
 {
 	for (int i = 0; i < HANDLED; i++) {

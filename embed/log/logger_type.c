@@ -76,7 +76,7 @@ struct ntd_report *py_logger_report(PyObject *logger)
 	return wrapped ? self_of(wrapped)->report : NULL;
 }
 
-/* Whoever has the list may add to it, so from now on the loggers in it are told of events. */
+/* A script that has the list may add to it, so from now on the loggers in it are told of events. */
 static PyObject *get_logger_list(PyObject *object, void *closure)
 {
 	struct py_logger *self = self_of(object);

@@ -174,7 +174,7 @@ void py_machine_hook(struct py_machine *self)
 
 PyObject *py_machine_get_callbacks(PyObject *object, void *closure)
 {
-	/* Whoever has the list may change it, so from now on the core asks for it before each
+	/* A script that has the list may change it, so from now on the core asks for it before each
 	 * command. */
 	struct py_machine *self = py_machine_self(object);
 

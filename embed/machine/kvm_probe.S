@@ -1,6 +1,7 @@
-/* A boot sector that tells whether KVM runs 64-bit code at a sensible speed: it turns on 64-bit mode, counts to 50
- * million, and ends QEMU by its device isa-debug-exit with the status (42 << 1) | 1. test_driver/vm_image.py runs it.
- * It is data of the program, nothing at all on other processors than x86-64.
+/* A boot sector that tells whether KVM runs 64-bit code at a sensible speed: it turns on 64-bit
+ * mode, counts to 50 million, and ends QEMU by its device isa-debug-exit with the status
+ * (42 << 1) | 1. test_driver/vm_image.py runs the sector, which is data of the program; on other
+ * processors than x86-64 it is empty.
  */
 #define ORIGIN 0x7c00 /* where firmware puts it */
 #define AT(label) (label - py_machine_kvm_probe + ORIGIN)

@@ -257,7 +257,8 @@ PyMethodDef py_machine_life_methods[] = {
 	 "Returns whether a wait for the end of the machine is a step in the log."},
 	{"_mute", mute, METH_O,
 	 "_mute($self, muted, /)\n--\n\n"
-	 "Says whether the caller logs what is always logged of starts and ends."},
+	 "While muted is true, the caller logs what is always logged of starts and ends,\n"
+	 "and the driver does not."},
 	{NULL, NULL, 0, NULL},
 };
 
