@@ -195,7 +195,7 @@ tidy: $(TIDIED)
 $(TIDIED): $(BUILD)/tidy/%.ok: %.c .clang-tidy $(filter %.h,$(FORMATTED))
 	@mkdir -p $(@D)
 	@echo $(CLANG_TIDY) $<
-	@$(CLANG_TIDY) --quiet $< -- $(ALL_CFLAGS) $(CORE_CFLAGS) $(EMBED_CFLAGS) 2>$@.log || { cat $@.log; exit 1; }
+	@$(CLANG_TIDY) --quiet $< -- $(ALL_CFLAGS) -Iembed $(CORE_CFLAGS) $(EMBED_CFLAGS) 2>$@.log || { cat $@.log; exit 1; }
 	@touch $@
 
 SHELL_SCRIPTS = driver/channel/guest.bash .ci/run tests/setup \
@@ -210,7 +210,7 @@ cppcheck:
 	@mkdir -p $(BUILD)/cppcheck
 	$(CPPCHECK) --quiet --error-exitcode=1 --inline-suppr --std=c11 --cppcheck-build-dir=$(BUILD)/cppcheck \
 		--enable=warning,performance,portability --suppress=missingReturn:embed/* \
-		-DNTD_PYTHON='""' -DNTD_PYTHON_DIR='""' '-DPy_BEGIN_ALLOW_THREADS={' '-DPy_END_ALLOW_THREADS=}' -D_GNU_SOURCE -Idriver $(CHECKED_SOURCES)
+		-DNTD_PYTHON='""' -DNTD_PYTHON_DIR='""' '-DPy_BEGIN_ALLOW_THREADS={' '-DPy_END_ALLOW_THREADS=}' -D_GNU_SOURCE -Idriver -Iembed $(CHECKED_SOURCES)
 
 format:
 	$(CLANG_FORMAT) -i $(FORMATTED)

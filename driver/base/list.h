@@ -106,7 +106,9 @@ static inline void ntd_list_move(struct ntd_list *to, struct ntd_list *from)
 /* A loop over the items of `type`, from the first to the last, each in a new variable `item`. The
  * body may unlink and free its own item, but not the one after it. What the body appends is visited
  * unless the body's item is the last. */
+/* NOLINTBEGIN(bugprone-macro-parentheses): the parameters are a type and a new variable */
 #define ntd_list_each(type, item, list, member)                                                    \
 	for (type *item = ntd_list_first(list, type, member), *item##_after;                       \
 	     item && ((item##_after = ntd_list_item(item->member.after, type, member)), true);     \
 	     item = item##_after)
+/* NOLINTEND(bugprone-macro-parentheses) */

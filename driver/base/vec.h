@@ -20,11 +20,13 @@
 
 /* The type of an array, of which the first `count` items are in use. The array that a function
  * takes has a named type: `struct numbers ntd_vec_members(int);` declares one. */
+/* NOLINTBEGIN(bugprone-macro-parentheses): the parameter is a type */
 #define ntd_vec_members(type)                                                                      \
 	{                                                                                          \
 		type *items;                                                                       \
 		size_t count, capacity;                                                            \
 	}
+/* NOLINTEND(bugprone-macro-parentheses) */
 #define ntd_vec(type) struct ntd_vec_members(type)
 
 /* Room for `count` items of `size` bytes in the array at `items`: twice as many as before when it

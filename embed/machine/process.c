@@ -6,9 +6,9 @@
 
 #include <sys/wait.h>
 
-PyObject *py_machine_make_process(PyObject *object, unsigned number)
+PyObject *py_machine_make_process(PyObject *object, unsigned start)
 {
-	return py_call("test_driver.machine.process", "Process", "(OI)", object, number);
+	return py_call("test_driver.machine.process", "Process", "(OI)", object, start);
 }
 
 static PyObject *make_pid(PyObject *object, unsigned number)
