@@ -1,3 +1,4 @@
+/* clang-format off */
 /* Every event as one JSON object a line, for programs. The lines are described, and the tests check
  * them, by events.schema.json, which is beside this file and is installed.
  *
@@ -20,9 +21,10 @@
  *   level       of a message: debug, info, warning, error or always
  *   machine     a name, or null for the run as a whole
  *   text        the message, step, bare subtest title or console line, without NULs; "exit status
- * N"; the state that the machine has now; the beginning of the command seconds     how long the
- * step, the run or the command took: of nest-end, subtest-end, run-end and command-end failed
- * whether an exception passed, or the exit status is not 0: of nest-end, subtest-end and run-end
+ *               N"; the state that the machine has now; the beginning of the command
+ *   seconds     of nest-end, subtest-end, run-end and command-end: how long it took
+ *   failed      of nest-end, subtest-end and run-end: whether an exception passed, or the exit
+ *               status is not 0
  *   from, to    of state: down, starting, up, connected, stopping or dead
  *   status      of command-end: the command's exit status; null: it is not known
  *   bytes       of command-end: how long its output was
@@ -31,6 +33,7 @@
  * Each write() is of whole lines. Only one that a signal kills the driver in may end within a line;
  * the keeper cuts off such a beginning (loop/aftermath.h).
  */
+/* clang-format on */
 #include "report/outfile.h"
 #include "report/sinks.h"
 
