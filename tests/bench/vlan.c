@@ -51,7 +51,7 @@ static void serve_vde_switch(const char *directory)
 {
 	int input[2];
 
-	/* It ends when its standard input does. */
+	/* vde_switch ends at the end of its standard input. */
 	if (pipe(input) < 0 || dup2(input[0], 0) < 0 || !freopen("/dev/null", "w", stdout))
 		err(1, "vde_switch");
 	execlp("vde_switch", "vde_switch", "--sock", directory, "--dirmode", "0700", "--hub", NULL);
@@ -167,20 +167,20 @@ static void measure_trips(struct vde_client clients[static 2], double *results)
 	stop(other);
 }
 
-/* Which of three processes share a CPU changes a round trip by a factor of three, so that is not
- * left to the scheduler: the clients are on the first CPU and the switch on the second. */
+/* Pins the processes, since a round trip takes three times as long or more when other ones of the
+ * three share a CPU: the clients run on the first CPU and the switch on the second. */
 static void pin(int cpu)
 {
 	cpu_set_t set;
 
 	CPU_ZERO(&set);
 	CPU_SET(cpu, &set);
-	sched_setaffinity(0, sizeof set, &set); /* has no effect where there is no such CPU */
+	sched_setaffinity(0, sizeof set, &set); /* no effect on a host without that CPU */
 }
 
 typedef void measurement(struct vde_client clients[static 2], double *results);
 
-/* One measurement with one switch; false if it is not there. */
+/* Does one measurement with one switch; returns false if the switch is not installed. */
 static bool measure(int which, const char *base, measurement *run, bool pinned, double *results)
 {
 	_cleanup_free_ char *directory = ntd_asprintf("%s/%d.ctl", base, which);

@@ -1,6 +1,6 @@
-/* The JSON configuration, from its text to the machines. What passes the grammar check of
- * base/json.c, cJSON has to take, too; what makes a configuration has to keep its promises. No file
- * is touched.
+/* Fuzzes the JSON configuration, from its text to the machines. cJSON has to accept a text that
+ * passes the grammar check of base/json.c, and a text that makes a configuration has to satisfy the
+ * invariants of one. The program touches no file.
  */
 #include "base/json.h"
 #include "session/config.h"
@@ -16,7 +16,7 @@ static void require(bool condition)
 		abort();
 }
 
-/* Every failure has a message of usage that names the file. */
+/* Every failure is of the kind NTD_E_USAGE and names the file. */
 static void check_error(const struct ntd_error *err)
 {
 	require(err && err->code == NTD_E_USAGE);

@@ -1,6 +1,6 @@
-/* What a machine prints on its console. As text, any bytes become UTF-8 that is valid by another
- * reckoning than the one under test, and nothing that is fine is lost. As lines, the bytes give the
- * same whatever pieces they come in, and each line is taken once.
+/* Fuzzes the output of a machine's console. As text, any bytes become UTF-8, which a second,
+ * simpler check here accepts, and no valid character is lost. As lines, the bytes give the same
+ * result in whatever pieces they come, and each line is taken once.
  */
 #include "base/text.h"
 #include "console/lines.h"
@@ -40,7 +40,7 @@ static size_t encode(uint32_t code, char *out)
 	return 4;
 }
 
-/* The length of the character at `bytes`: the one whose encoding stands there. 0: none. */
+/* Returns the length of the valid UTF-8 character at `bytes`, 0 if there is none. */
 static size_t character(const char *bytes, size_t len)
 {
 	static const unsigned char masks[] = {0x7f, 0x1f, 0x0f, 0x07};
@@ -58,7 +58,7 @@ static size_t character(const char *bytes, size_t len)
 	return 0;
 }
 
-/* What the text has to be, before white space at its end is removed. */
+/* Writes the expected text, before white space at its end is removed. */
 static size_t expect(const char *bytes, size_t len, char *out)
 {
 	size_t used = 0;
@@ -114,7 +114,7 @@ static void keep(void *owner, const char *text, size_t len, bool panic)
 	ntd_buf_append(owner, "\n", 1);
 }
 
-/* What the lines have to be, by splitting the whole input. Returns where its last line begins. */
+/* Writes the expected lines, by splitting the whole input. Returns where the last line begins. */
 static size_t expect_lines(const char *bytes, size_t size, struct ntd_buf *lines)
 {
 	const char *at = bytes, *end;
@@ -135,8 +135,8 @@ static void require_equal(const struct ntd_buf *a, const struct ntd_buf *b)
 	require(a->len == b->len && !memcmp(ntd_buf_bytes(a), ntd_buf_bytes(b), a->len));
 }
 
-/* The line that has begun is text, too, and at its end at most white space is other than it will be
- * when the line is complete. */
+/* An unfinished line becomes text, too, and differs only in white space at its end from its
+ * beginning once it is complete. */
 static void check_partial(const struct ntd_lines *lines, const char *begun, size_t len)
 {
 	_cleanup_buf_ struct ntd_buf partial = {0};
@@ -159,7 +159,8 @@ static void check_tails(const struct ntd_lines *lines)
 	}
 }
 
-/* Lines in pieces, whose sizes are made of the bytes; whole lines are taken in between. */
+/* Adds the bytes in pieces, whose sizes depend on the bytes, and takes complete lines in between.
+ */
 static void check_lines(const char *bytes, size_t size)
 {
 	_cleanup_buf_ struct ntd_buf told = {0}, taken = {0}, expected = {0};
@@ -186,7 +187,8 @@ static void check_lines(const char *bytes, size_t size)
 	ntd_lines_free(&lines);
 }
 
-/* Lines of which the oldest go, while waits use the beginnings of lines and give lines back. */
+/* Checks a store with a limit, which drops its oldest lines, while waits use the beginnings of
+ * lines and give lines back. */
 static void check_limited(const char *bytes, size_t size)
 {
 	_cleanup_buf_ struct ntd_buf told = {0}, taken = {0};

@@ -1,7 +1,7 @@
-/* The bytes of a QMP connection, taken apart into messages: all at once, and with the second part
- * arriving later, split where the first byte says. What is written from a message reads back the
- * same. Listeners hear of the events with their name and of no others, and words from an event are
- * short and plain.
+/* Fuzzes the bytes of a QMP connection, which are split into messages: all at once, and with a
+ * second part that arrives later, split where the first byte says. A message that is written as
+ * text reads back the same. Listeners get the events with their name and no others, and words from
+ * an event are short and plain.
  */
 #include "qemu/qmp.h"
 

@@ -1,6 +1,6 @@
-/* The bytes of the root shell, as a guest may send them: anything, in any pieces. The sizes of the
- * pieces follow from the first byte. What is understood must not depend on them, and must keep its
- * promises.
+/* Fuzzes the bytes that a guest's root shell may send. They arrive in pieces whose sizes follow
+ * from the first byte; the events of the parser must not depend on the pieces, and must satisfy the
+ * invariants of replies.
  */
 #include "channel/reply.h"
 
@@ -18,7 +18,7 @@ static void require(bool condition)
 		abort();
 }
 
-/* Writes an event down, in a way that tells it from any other. */
+/* Appends an event to the transcript, as text that differs for different events. */
 static void note(struct ntd_buf *transcript, struct ntd_reply *reply, enum ntd_reply_event event)
 {
 	ntd_buf_printf(transcript, "%d:", event);
@@ -32,13 +32,13 @@ static void note(struct ntd_buf *transcript, struct ntd_reply *reply, enum ntd_r
 		require(event != NTD_REPLY_MORE || (!reply->output.len && !reply->piece_len));
 		ntd_buf_printf(transcript, "%d %d %zu ", reply->command_status,
 			       reply->reader_status, reply->piece_len);
-		reply->piece_len = 0; /* as by the shell */
+		reply->piece_len = 0; /* as the shell does */
 		ntd_buf_append(transcript, ntd_buf_bytes(&reply->output), reply->output.len);
 	}
 	ntd_buf_append(transcript, "", 1);
 }
 
-/* Exact copies on the heap, so that reading past their ends is seen. */
+/* Feeds exact copies on the heap, so that the sanitizer notices reads past their ends. */
 static void feed(struct ntd_reply *reply, const uint8_t *data, size_t size,
 		 struct ntd_buf *transcript)
 {
@@ -54,8 +54,8 @@ static void feed(struct ntd_reply *reply, const uint8_t *data, size_t size,
 		require(left < before && at == piece + size - left);
 		require(event != NTD_REPLY_NONE || !left);
 		if (event == NTD_REPLY_COMPLETE || event == NTD_REPLY_PIECE) {
-			/* Only a line that ends with the token does that; part of it may have come
-			 * before. */
+			/* Only a line that ends with the token makes an event; part of the line may
+			 * have come before. */
 			require(at[-1] == '\n');
 			for (size_t i = 1; i < sizeof TOKEN && at - 1 - i >= piece; i++)
 				require(at[-1 - (ptrdiff_t)i] == TOKEN[sizeof TOKEN - 1 - i]);

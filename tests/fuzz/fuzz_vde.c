@@ -1,6 +1,6 @@
-/* A request on a VLAN's control socket, as a client may send it: anything. It arrives in two parts,
- * split where the first byte says; the judgement on the first part has to agree with the one on the
- * whole, and what is accepted has to keep its promises. No socket is touched.
+/* Fuzzes a request on a VLAN's control socket. The bytes arrive in two parts, split where the first
+ * byte says. The verdict on the first part has to agree with the verdict on the whole, and an
+ * accepted request has to satisfy the invariants of one. The program touches no socket.
  */
 #include "net/vde.h"
 
@@ -29,7 +29,7 @@ static void check_accepted(const struct ntd_vde_request *request)
 	require(ntd_vde_address(&address, "", request->path, NULL) == (path < 107 ? 0 : -1));
 }
 
-/* An exact copy on the heap, so that reading past its end is seen. */
+/* Parses an exact copy on the heap, so that the sanitizer notices reads past its end. */
 static int parse(const uint8_t *data, size_t size)
 {
 	_cleanup_free_ uint8_t *copy = ntd_malloc(size);

@@ -1,5 +1,5 @@
-/* A serial console whose guest the test plays itself: what is printed into one end of a pipe, and
- * what has come of it.
+/* A fixture for tests of the serial console. The test plays the guest: it writes into one end of a
+ * pipe, and reads the raw bytes, events and lines that the console makes of the bytes.
  */
 #pragma once
 
@@ -17,7 +17,7 @@
 
 #define PATIENCE (10 * NTD_SECOND)
 
-/* Keeps the texts of console lines, with "|" after each. */
+/* A sink that keeps the texts of console lines, with "|" after each. */
 struct recorder {
 	struct ntd_sink sink;
 	struct ntd_buf lines;
@@ -29,7 +29,7 @@ struct fixture {
 	struct ntd_report *report;
 	struct recorder recorder;
 	struct ntd_console *console;
-	int guest_out, guest_in; /* the guest's ends */
+	int guest_out, guest_in; /* the guest's ends of the pipes */
 	int output, input, raw, raw_copy;
 	sem_t panics;
 };
@@ -67,7 +67,8 @@ static inline void close_console(void *arg)
 	ntd_console_close(((struct fixture *)arg)->console, why);
 }
 
-/* `raw` is the file for raw bytes, raw_copy how to read it. */
+/* Begins a fixture. raw: the descriptor of the file for raw bytes. raw_copy: the same file, to
+ * read. */
 static inline void begin_with(struct fixture *fixture, int raw, int raw_copy)
 {
 	int out[2], in[2];
@@ -130,7 +131,7 @@ static inline int tear_down(void **state)
 	return 0;
 }
 
-/* ---- both sides of it */
+/* ---- the guest's and the driver's side */
 
 static inline void print_bytes(struct fixture *fixture, const char *bytes, size_t len)
 {
@@ -148,7 +149,7 @@ static inline void print(struct fixture *fixture, const char *text)
 	print_bytes(fixture, text, strlen(text));
 }
 
-/* Takes lines and appends them to `lines`; 0 or -1 with the error's code in *code. */
+/* Takes lines and appends them to `lines`. Returns 0, or -1 with the error's code in *code. */
 static inline int take(struct fixture *fixture, size_t limit, int64_t patience,
 		       struct ntd_buf *lines, enum ntd_errc *code)
 {
@@ -156,7 +157,7 @@ static inline int take(struct fixture *fixture, size_t limit, int64_t patience,
 	struct ntd_console_news news = {.lines = *lines};
 	int result;
 
-	do { /* until there are whole lines */
+	do { /* until there are complete lines */
 		ntd_buf_clear(&news.partial);
 		result = ntd_console_take(fixture->console, &news, limit, ntd_after(patience), NULL,
 					  &err);
@@ -190,7 +191,7 @@ static inline void assert_nothing_to_take(struct fixture *fixture, enum ntd_errc
 	assert_int_equal(lines.len, 0);
 }
 
-/* Waits until a line has come that reads `last`, and takes all up to it. */
+/* Waits for a line with the text `last`, and takes all lines up to it. */
 static inline void take_until(struct fixture *fixture, const char *last, struct ntd_buf *lines)
 {
 	enum ntd_errc code;

@@ -1,4 +1,6 @@
-/* A waiter whose sleep a signal ends at once: one is pending already when the wait begins. */
+/* A waiter whose sleep a signal ends at once, because the signal is already pending when the wait
+ * begins.
+ */
 #pragma once
 
 #include "loop/request.h"
@@ -19,7 +21,7 @@ static inline bool interrupted_always(struct ntd_waiter *waiter)
 	return true;
 }
 
-/* The signal counts for one wait; raise(SIGUSR1) makes it one more. */
+/* Makes the signal pending for one wait; raise(SIGUSR1) does so again for another one. */
 static inline void interrupted_begin(struct interrupted *interrupted)
 {
 	sigset_t blocked;

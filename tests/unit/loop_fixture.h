@@ -1,4 +1,4 @@
-/* A loop, and a semaphore that callbacks post when a test may end. */
+/* A fixture with a loop, and a semaphore that callbacks on the loop thread post to end a test. */
 #pragma once
 
 #include "unit.h"
@@ -9,7 +9,7 @@
 
 struct fixture {
 	struct ntd_loop *loop;
-	sem_t done; /* the callbacks that end a test post it */
+	sem_t done; /* posted by the callbacks that end a test */
 };
 
 static inline int set_up(void **state)

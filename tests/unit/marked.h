@@ -1,5 +1,5 @@
-/* Finding processes that a test has started, wherever they have gone: by a variable in the
- * environment that they were started with.
+/* Finds the processes that a test has started, wherever they are in the tree of processes, by a
+ * variable in the environment that they were started with.
  */
 #pragma once
 
@@ -10,7 +10,8 @@
 #include <dirent.h>
 #include <fcntl.h>
 
-/* How many processes have `mark`, NAME=VALUE, in their environment. Zombies have none. */
+/* Returns how many processes have `mark`, NAME=VALUE, in their environment. Zombies have no
+ * environment. */
 static inline int count_marked(const char *mark)
 {
 	DIR *proc = opendir("/proc");
@@ -32,8 +33,9 @@ static inline int count_marked(const char *mark)
 	return count;
 }
 
-/* Waits until there are `count`, at most `patience` ns. One count decides: a process in the middle
- * of its exec has no environment either, so the next one may find more. */
+/* Waits until there are `count` marked processes, for `patience` ns at most. A single matching
+ * count ends the wait. A process in the middle of its exec has no environment, so a later count may
+ * be higher. */
 static inline bool await_marked(const char *mark, int count, int64_t patience)
 {
 	int64_t deadline = ntd_after(patience);
@@ -44,8 +46,9 @@ static inline bool await_marked(const char *mark, int count, int64_t patience)
 	return present == count;
 }
 
-/* A start script's worth of processes that a single kill() does not reach: in sessions of their
- * own, without a parent, deaf to signals. The shell that is to start them is counted. */
+/* A shell command that starts processes which a single kill() does not reach, as a start script
+ * may: in sessions of their own, without a parent, ignoring signals. FAMILY_SIZE counts the shell,
+ * too. */
 #define FAMILY                                                                                     \
 	"setsid sh -c 'sleep 1000 & exec sleep 1000' & (setsid -f sleep 1000); trap '' TERM HUP; " \
 	"sh -c 'sleep 1000 & exec sleep 1000' & "

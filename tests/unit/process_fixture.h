@@ -1,4 +1,6 @@
-/* Processes below a real keeper, and what has been told about them. */
+/* A fixture for tests of processes: a real keeper process, processes below it, and the states that
+ * their callbacks have been told.
+ */
 #pragma once
 
 #include "marked.h"
@@ -12,19 +14,20 @@
 #include <stdbool.h>
 #include <sys/wait.h>
 
-static struct ntd_keeper keeper; /* forked first thing in main() */
+static struct ntd_keeper keeper; /* forked at the beginning of main() */
 static struct ntd_loop *loop;
 static struct ntd_children *children;
-static char mark[64]; /* in the environment of everything that is started */
+static char mark[64]; /* in the environment of every process that is started */
 
-/* A process and what has been told about it. */
+/* A process and the states that its callback has been told. */
 struct watch {
 	char *const *argv, *const *env;
 	const char *directory;
 	unsigned grace;
 	bool runs_on;
-	int fds[3];                       /* 0: /dev/null */
-	enum ntd_process_state let_go_at; /* STARTING: not by itself */
+	int fds[3]; /* 0: /dev/null */
+	enum ntd_process_state
+		let_go_at; /* the state at which the callback lets go; STARTING: never */
 	struct ntd_process *process;
 	struct ntd_error *error;
 	sem_t changed;
@@ -34,7 +37,7 @@ struct watch {
 	bool in_use;
 };
 
-/* Not on the stack: a test that fails leaves them to be let go of. */
+/* Static, since a test that fails jumps out and leaves its processes to tear_down(). */
 static struct watch watches[4];
 
 static inline struct watch *watch_new(void)
@@ -109,9 +112,9 @@ static inline void spawn_and_let_go_now(void *arg)
 	let_go_now(arg);
 }
 
-/* ---- on the test's */
+/* ---- on the test's thread */
 
-/* Starts `sh -c SCRIPT` unless there are other arguments. */
+/* Starts `sh -c SCRIPT`, or the command of other arguments. */
 static inline void spawn_by(struct watch *watch, const char *script, void (*how)(void *watch))
 {
 	static char *env[] = {mark, (char *)"PATH=/usr/bin:/bin", NULL};
@@ -143,7 +146,7 @@ static inline void copy_states(void *arg)
 	memcpy(query->states, query->watch->states, sizeof query->states);
 }
 
-/* Waits until there have been as many states as in `states`, which they must be. */
+/* Waits until there have been as many states as in `states`, and asserts that they are these. */
 static inline void await_states(struct watch *watch, const char *states)
 {
 	struct states_query query = {.watch = watch};
@@ -175,7 +178,7 @@ static inline int set_up(void **state)
 	return 0;
 }
 
-/* Whatever the test did, nothing of it is left. */
+/* Asserts that no process of the test is left. */
 static inline int tear_down(void **state)
 {
 	for (size_t i = 0; i < unit_count(watches); i++)

@@ -1,4 +1,4 @@
-/* What happens to files when the driver is gone. */
+/* Tests of base/aftermath: which files are removed, kept and completed when the driver is gone. */
 #include "unit.h"
 
 #include "base/buf.h"
@@ -36,7 +36,7 @@ static int tear_down(void **state)
 	return system(command);
 }
 
-/* A new file with these bytes, open for reading and writing. */
+/* Makes a new file with these bytes, open for reading and writing. */
 static int make_file(struct fixture *fixture, const char *name, const char *bytes, size_t len)
 {
 	int fd = openat(fixture->directory, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
@@ -75,7 +75,7 @@ static void a_tree_goes_with_all_in_it(void **state)
 
 static void an_unfinished_line_is_cut_off(void **state)
 {
-	/* Blocks of 4096 bytes are read from the end. */
+	/* Texts around the size of the blocks, 4096 bytes, that are read from the end of a file. */
 	static const struct {
 		size_t whole, unfinished;
 	} rows[] = {{0, 0}, {0, 3}, {2, 0}, {2, 3}, {4096, 1}, {1, 4095}, {1, 4096}, {5, 20000}};
@@ -111,7 +111,7 @@ static void files_of_one_path_are_appended(void **state)
 	ntd_aftermath_deliver(&fixture->aftermath, other, fixture->directory, "new/b");
 	ntd_aftermath_deliver(&fixture->aftermath, two, fixture->directory, "logs/a");
 	assert_int_equal(unlinkat(fixture->directory, "two", 0), 0);
-	assert_int_equal(write(two, "+", 1), 1); /* as they are at the end */
+	assert_int_equal(write(two, "+", 1), 1); /* the bytes at the end */
 	ntd_aftermath_run(&fixture->aftermath);
 	assert_contents(fixture, "logs/a", "12+", 3);
 	assert_contents(fixture, "new/b", "o", 1);

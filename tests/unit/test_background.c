@@ -1,5 +1,6 @@
-/* Files written in the background, with a pipe that nobody reads in the place of a disk that
- * hangs. */
+/* Tests of files that are written in the background. A pipe that nobody reads takes the place of a
+ * disk that hangs.
+ */
 #include "unit.h"
 
 #include "report/background.h"
@@ -18,7 +19,7 @@ struct fixture {
 	struct ntd_background *background;
 	int read_fd; /* of a pipe */
 	struct ntd_background_file *pipe, *file;
-	int copy; /* of the file's descriptor */
+	int copy; /* a copy of the file's descriptor */
 };
 
 static int set_up(void **state)
@@ -45,7 +46,7 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* All that comes out of the pipe until its end. */
+/* Reads the pipe to its end. */
 static void read_pipe(struct fixture *fixture, struct ntd_buf *bytes)
 {
 	ssize_t got;

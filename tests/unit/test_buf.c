@@ -1,4 +1,4 @@
-/* The byte buffer. */
+/* Tests of the byte buffer, base/buf. */
 #include "unit.h"
 
 #include "base/buf.h"
@@ -48,7 +48,7 @@ static void test_consume(void **state)
 	assert_holds(&buf, "cdefgh");
 	ntd_buf_consume(&buf, 6);
 	assert_int_equal(buf.len, 0);
-	assert_int_equal(buf.start, 0); /* room at the front is given back at once */
+	assert_int_equal(buf.start, 0); /* room at the front is reused at once */
 }
 
 static void test_reserve(void **state)
@@ -59,13 +59,13 @@ static void test_reserve(void **state)
 	ntd_buf_puts(&buf, "head");
 	room = ntd_buf_reserve(&buf, 10000);
 	memset(room, 'x', 10000);
-	assert_int_equal(buf.len, 4); /* not counted before it is said to be there */
+	assert_int_equal(buf.len, 4); /* bytes count once ntd_buf_added() says so */
 	ntd_buf_added(&buf, 9999);
 	assert_int_equal(buf.len, 10003);
 	assert_memory_equal(ntd_buf_bytes(&buf), "headx", 5);
 }
 
-/* A queue that stays short does not grow, however much goes through it. */
+/* The memory of a queue that stays short does not grow, however many bytes go through the queue. */
 static void test_reclaims(void **state)
 {
 	_cleanup_buf_ struct ntd_buf buf = {0};

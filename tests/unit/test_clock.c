@@ -1,4 +1,5 @@
-/* Deadlines and spans. No test waits: times are compared with the clock read before and after. */
+/* Tests of deadlines and spans. No test waits: times are compared with the clock before and after.
+ */
 #include "unit.h"
 
 #include "base/clock.h"
@@ -22,7 +23,7 @@ static void test_after(void **state)
 	assert_true(deadline >= before + 5 * NTD_SECOND && deadline <= after + 5 * NTD_SECOND);
 	assert_true(ntd_after(0) >= after);
 	assert_true(ntd_after(NTD_FOREVER) == NTD_FOREVER);
-	assert_true(ntd_after(NTD_FOREVER - 1) == NTD_FOREVER); /* and does not overflow */
+	assert_true(ntd_after(NTD_FOREVER - 1) == NTD_FOREVER); /* without overflow */
 }
 
 static void test_span(void **state)

@@ -1,5 +1,5 @@
-/* The configuration, from JSON and from options, and what is checked before anything starts. Each
- * test runs in an empty directory of its own.
+/* Tests of the configuration, from JSON and from options, and of the checks before anything is
+ * started. Each test runs in an empty directory of its own.
  */
 #include "unit.h"
 
@@ -53,7 +53,7 @@ static void assert_message(struct ntd_error *err, const char *message)
 	ntd_error_free(err);
 }
 
-/* The configuration for a command line of at most 20 words, separated by spaces. */
+/* Loads the configuration of a command line of at most 20 words, separated by spaces. */
 static int load(struct fixture *f, const char *line, struct ntd_error **err)
 {
 	_cleanup_free_ char *copy = ntd_asprintf("driver %s", line);
@@ -137,7 +137,7 @@ static void test_json_defaults(void **state)
 	assert_int_equal(c->vms.count + c->containers.count + c->vlans.count, 0);
 	assert_true(c->global_timeout == 3600);
 	assert_false(c->enable_ssh_backdoor);
-	/* what concerns the run, not the machines, may be given beside the file */
+	/* options about the run, not about machines, may be given with a file */
 	assert_loads(f, "-c c.json --global-timeout 5 --boot 6 u.py");
 	assert_true(c->global_timeout == 5 && c->boot_timeout == 6);
 	assert_true(ntd_has_suffix(c->test_script, "/u.py"));
@@ -343,7 +343,7 @@ static void test_start_script_names(void **state)
 	}
 }
 
-/* The machine is started from another directory, by a shell. */
+/* Paths become absolute and quoted, since a shell starts the machine in another directory. */
 static void test_start_script_paths(void **state)
 {
 	struct fixture *f = *state;

@@ -1,5 +1,5 @@
-/* The serial console: what goes into one end of a pipe comes out as raw bytes, as log events, as
- * lines for waits, and as text for messages.
+/* Tests of the serial console: bytes that the guest writes into a pipe become raw bytes, events of
+ * the log, lines for waits, and text for messages.
  */
 #include "console_fixture.h"
 
@@ -29,7 +29,7 @@ static void bytes_are_decoded_a_line_at_a_time(void **state)
 
 	for (size_t i = 0; i < sizeof bytes - 1; i++) {
 		print_bytes(fixture, bytes + i, 1);
-		ntd_console_give_back(fixture->console, 0); /* the loop has been round */
+		ntd_console_give_back(fixture->console, 0); /* the loop has made a round */
 	}
 	take_until(fixture, "end\n", &lines);
 	assert_int_equal(lines.len, 19);
@@ -37,7 +37,7 @@ static void bytes_are_decoded_a_line_at_a_time(void **state)
 	assert_raw(fixture, bytes, sizeof bytes - 1);
 }
 
-/* Wherever it is cut, no character is. */
+/* A very long line is cut between characters. */
 static void a_very_long_line_loses_nothing(void **state)
 {
 	static const char euro[] = "\xe2\x82\xac";
@@ -61,7 +61,7 @@ static void a_very_long_line_loses_nothing(void **state)
 	assert_in_range(cuts, 4, 20);
 }
 
-/* Much more than the pipe holds, while nobody waits. */
+/* The guest prints much more than the pipe holds, while no wait takes lines. */
 static void a_flood_loses_nothing(void **state)
 {
 	struct fixture *fixture = *state;
@@ -76,7 +76,7 @@ static void a_flood_loses_nothing(void **state)
 	assert_raw(fixture, ntd_buf_bytes(&text), text.len);
 }
 
-/* A pipe that nobody reads is written as a disk that hangs. */
+/* The raw file is a pipe that nobody reads, in place of a disk that hangs. */
 static void a_disk_that_hangs_stops_no_console(void **state)
 {
 	struct fixture *fixture = *state;
@@ -90,7 +90,7 @@ static void a_disk_that_hangs_stops_no_console(void **state)
 		ntd_buf_printf(&text, "line %d\n", i);
 	print_bytes(fixture, ntd_buf_bytes(&text), text.len);
 	take_until(fixture, "line 99999\n", &lines);
-	end(fixture); /* the machine, too, can end */
+	end(fixture); /* the machine can end, too */
 	for (size_t len = 0; len < text.len;) {
 		char bytes[4096];
 		ssize_t got = read(fixture->raw_copy, bytes, sizeof bytes);
@@ -110,7 +110,7 @@ static void no_more_is_taken_than_the_limit(void **state)
 
 	print(fixture, "1\n22\n333\nlong line\n5\n6\n");
 	assert_taken(fixture, 5, "1\n22\n");
-	assert_taken(fixture, 1, "333\n"); /* but one line at least */
+	assert_taken(fixture, 1, "333\n"); /* at least one line, whatever the limit */
 	assert_taken(fixture, 10, "long line\n");
 	assert_taken(fixture, 4, "5\n6\n");
 	assert_nothing_to_take(fixture, NTD_E_TIMEOUT);
@@ -185,7 +185,7 @@ static void the_tail_is_the_last_lines_indented(void **state)
 	}
 }
 
-/* What is shown of a partial line; "" when there is nothing new within the patience. */
+/* Returns the text of an unfinished line that a wait is shown; "" if nothing new comes in time. */
 static char *shown(struct fixture *fixture, struct ntd_console_news *news, int64_t patience)
 {
 	ntd_buf_clear(&news->partial);
@@ -202,7 +202,8 @@ static void assert_shown(struct fixture *fixture, struct ntd_console_news *news,
 	assert_string_equal(text, expected);
 }
 
-/* Once, and again when it has grown; until it is taken, it stays. */
+/* A wait is shown an unfinished line once, and again when the line has grown; the line stays until
+ * it is taken. */
 static void a_line_that_has_begun_is_shown(void **state)
 {
 	struct fixture *fixture = *state;
@@ -233,7 +234,7 @@ static void the_rest_of_a_line_comes_after_what_was_taken_of_it(void **state)
 	assert_shown(fixture, &news, "");
 	print(fixture, "root\nafter\n");
 	assert_taken(fixture, 1000, " root\nafter\n");
-	/* the line is whole before what was shown is taken */
+	/* the line is complete before its shown beginning is taken */
 	print(fixture, "password: ");
 	news.seen = 0;
 	assert_shown(fixture, &news, "password: ");
@@ -292,7 +293,7 @@ static void waits_end_when_it_closes(void **state)
 
 	pthread_create(&thread, NULL, take_one, fixture);
 	print(fixture, "");
-	ntd_close_fd(&fixture->guest_out); /* a guest that has closed it may live on */
+	ntd_close_fd(&fixture->guest_out); /* a guest may close the console and live on */
 	ntd_console_give_back(fixture->console, 0);
 	end(fixture);
 	pthread_join(thread, &text);

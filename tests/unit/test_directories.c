@@ -1,4 +1,6 @@
-/* The run-time directory, and where sockets go. Each test has a directory of its own. */
+/* Tests of the run-time directory and of the places of sockets. Each test has a directory of its
+ * own.
+ */
 #include "unit.h"
 
 #include "base/buf.h"
@@ -56,7 +58,7 @@ static void assert_no_base(const char *message)
 	ntd_error_free(err);
 }
 
-/* Each variable wins over those after it in the list. */
+/* Each variable takes precedence over the later ones of the list. */
 static void test_base_order(void **state)
 {
 	assert_base("/tmp");
@@ -66,7 +68,7 @@ static void test_base_order(void **state)
 		setenv(variables[i], path, 1);
 		assert_base(path);
 	}
-	setenv("XDG_RUNTIME_DIR", "", 1); /* empty is unset */
+	setenv("XDG_RUNTIME_DIR", "", 1); /* an empty variable counts as unset */
 	assert_base(getenv("TMPDIR"));
 }
 
@@ -75,11 +77,11 @@ static void test_base_is_made(void **state)
 	_cleanup_free_ char *path = ntd_asprintf("%s/new", (char *)*state);
 	struct stat info;
 
-	setenv("XDG_RUNTIME_DIR", "new//", 1); /* made absolute, too */
+	setenv("XDG_RUNTIME_DIR", "new//", 1); /* the path becomes absolute */
 	assert_base(path);
 	assert_int_equal(stat("new", &info), 0);
 	assert_int_equal(info.st_mode, S_IFDIR | 0700);
-	assert_base(path); /* the next run finds it */
+	assert_base(path); /* the next run finds the directory */
 }
 
 static void test_base_refused(void **state)
@@ -105,8 +107,8 @@ static void assert_not_writable(const char *path, const char *message)
 	assert_fails(ntd_directories_check(path, &err), NTD_E_USAGE, message);
 }
 
-/* Root may write where the mode says no, so that is looked at with another user's eyes; and where
- * no file can be made at all, root is told. */
+/* Root may write in spite of the mode, so the check is done as another user; a directory in which
+ * no file can be made at all is refused for root, too. */
 static void test_not_writable(void **state)
 {
 	assert_int_equal(mkdir("locked", 0500), 0);
@@ -125,12 +127,12 @@ static void test_not_writable(void **state)
 	assert_not_writable("none", "none: No such file or directory");
 }
 
-/* The check leaves nothing behind. */
+/* The check for a writable directory leaves no file behind. */
 static void test_writable(void **state)
 {
 	assert_int_equal(ntd_directories_check(".", NULL), 0);
 	assert_int_equal(chdir("/") | rmdir(*state), 0);
-	assert_int_equal(mkdir(*state, 0700), 0); /* for tear_down */
+	assert_int_equal(mkdir(*state, 0700), 0); /* tear_down() removes a directory */
 }
 
 static void test_writable_file(void **state)
@@ -157,7 +159,7 @@ static void test_absolute(void **state)
 	assert_string_equal(below, expected);
 }
 
-/* A path of `len` bytes for a base that need not exist. */
+/* Returns a path of `len` bytes for a base directory that need not exist. */
 static char *base_of(size_t len)
 {
 	char *base = ntd_malloc(len + 1);
@@ -168,7 +170,7 @@ static char *base_of(size_t len)
 	return base;
 }
 
-/* vm-state-NAME/monitor fills the path to the last byte, or is one byte too long. */
+/* vm-state-NAME/monitor fills a socket's path to the last byte, or is one byte too long. */
 static void test_sockets_fit(void **state)
 {
 	const char *tail = "/vm-state-machine-of-20-bytes./monitor";
@@ -193,7 +195,8 @@ static void test_sockets_fit(void **state)
 	}
 }
 
-/* With a short name, the sockets of a VLAN's ports are the longest: vde4095.ctl/.PID-COUNTER. */
+/* With a short name of the machine, a VLAN's ports have the longest sockets:
+ * vde4095.ctl/.PID-COUNTER. */
 static void test_vlan_sockets_fit(void **state)
 {
 	_cleanup_free_ char *fits = base_of(107 - 13 - 20), *too_long = base_of(107 - 13);
@@ -208,7 +211,8 @@ static void test_vlan_sockets_fit(void **state)
 	free(directory.path);
 }
 
-/* libvdeplug resolves links before it binds. */
+/* The length counts with symbolic links resolved, since libvdeplug resolves them before it binds.
+ */
 static void test_sockets_behind_link(void **state)
 {
 	_cleanup_free_ char *long_name = base_of(90);

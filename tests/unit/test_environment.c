@@ -1,4 +1,4 @@
-/* The environment that a run gives to its processes. */
+/* Tests of the environment that a run gives to its processes. */
 #include "unit.h"
 
 #include "base/environment.h"
@@ -32,7 +32,7 @@ static void what_is_given_comes_before_the_runs_variables(void **state)
 	ntd_environment_export(environment, "QEMU_VDE_SOCKET_1", "/one");
 	ntd_environment_export(environment, "QEMU_VDE_SOCKET_2", "/two");
 	env = ntd_environment_for_process(environment, ntd_strv_copy(given));
-	assert_int_equal(ntd_strv_count(env), 2); /* nothing of what the driver was started with */
+	assert_int_equal(ntd_strv_count(env), 2); /* none of the driver's own variables */
 	assert_string_equal(ntd_environment_get(env, "QEMU_VDE_SOCKET_1"), "/one");
 	assert_string_equal(ntd_environment_get(env, "QEMU_VDE_SOCKET_2"), "/mine");
 	ntd_environment_free(environment);

@@ -1,4 +1,4 @@
-/* The error value. */
+/* Tests of the error value, base/error. */
 #include "unit.h"
 
 #include <errno.h>
@@ -31,7 +31,7 @@ static void test_wrap(void **state)
 	assert_int_equal(ntd_error_wrap(&err, "machine %s", "a"), -1);
 	assert_int_equal(ntd_error_wrap(&err, "100%%"), -1);
 	assert_string_equal(err->message, "100%: machine a: inner: Permission denied");
-	assert_int_equal(err->code, NTD_E_SYS); /* context changes nothing else */
+	assert_int_equal(err->code, NTD_E_SYS); /* context changes only the message */
 	assert_int_equal(err->sys_errno, EACCES);
 }
 

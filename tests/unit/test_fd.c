@@ -1,8 +1,8 @@
-/* Whole reads and writes, with short counts, signals, limits and errors.
+/* Tests of whole reads and writes, with short counts, signals, limits and errors.
  *
- * A timer's signal, whose handler does not have system calls restarted, comes again and again, and
- * its handler is the other end of the pipe: so the call under test sleeps until the signal ends it,
- * however fast the machine is.
+ * A timer sends signals whose handler is installed without SA_RESTART and plays the other end of
+ * the pipe. The call under test therefore always sleeps until a signal ends the sleep, however fast
+ * the host is.
  */
 #include "unit.h"
 
@@ -16,7 +16,7 @@
 
 enum { ROUNDS = 20, CHUNK = 4096 };
 
-static int other_end; /* the handler's */
+static int other_end; /* the end of the pipe that the handler uses */
 static volatile sig_atomic_t rounds;
 static size_t drained;
 
@@ -33,11 +33,11 @@ static void start_alarms(void (*handler)(int))
 static int stop_alarms(void **state)
 {
 	setitimer(ITIMER_REAL, &(struct itimerval){0}, NULL);
-	signal(SIGALRM, SIG_IGN); /* one may be on its way */
+	signal(SIGALRM, SIG_IGN); /* a last signal may be pending */
 	return 0;
 }
 
-/* Writes a byte, and closes the pipe in the last round. */
+/* The handler: writes a byte, and closes the pipe in the last round. */
 static void feed(int signal)
 {
 	if (rounds < ROUNDS) {
@@ -49,8 +49,8 @@ static void feed(int signal)
 	rounds++;
 }
 
-/* Makes room every third time only: the other times nothing has been written when the signal comes.
- */
+/* The handler: makes room every third time only, so that at the other times nothing has been
+ * written when the signal comes. */
 static void drain(int signal)
 {
 	static char bytes[CHUNK];
@@ -93,7 +93,7 @@ static void test_read_in_spite_of_signals(void **state)
 	close(fds[0]);
 }
 
-/* More than a pipe holds, which the handler makes room in bit by bit. */
+/* Writes more than a pipe holds; the handler makes room bit by bit. */
 static void test_write_all_in_spite_of_signals(void **state)
 {
 	enum { SIZE = 150000 };
@@ -132,7 +132,7 @@ static void test_limit(void **state)
 	close(fds[1]);
 	ntd_buf_clear(&bytes);
 	ntd_buf_puts(&bytes, "not counted");
-	assert_int_equal(ntd_fd_read_all(fds[0], &bytes, 4), 0); /* just as much as is allowed */
+	assert_int_equal(ntd_fd_read_all(fds[0], &bytes, 4), 0); /* exactly the limit */
 	assert_int_equal(bytes.len, strlen("not counted") + 4);
 	close(fds[0]);
 	assert_int_equal(pipe(fds), 0);
@@ -171,11 +171,11 @@ static void test_entries(void **state)
 	fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	assert_null(ntd_fd_entries(fd));
 	assert_int_equal(errno, ENOTDIR);
-	assert_int_equal(fstat(fd, &info), -1); /* it is closed all the same */
+	assert_int_equal(fstat(fd, &info), -1); /* the descriptor is closed in spite of the error */
 
 	errno = ENOENT;
 	assert_null(ntd_fd_entries(-1));
-	assert_int_equal(errno, ENOENT); /* that of the open() which has failed */
+	assert_int_equal(errno, ENOENT); /* errno of the failed open() */
 }
 
 int main(void)

@@ -1,10 +1,10 @@
-/* JSON: where faults are found, and the getters. */
+/* Tests of JSON: the places of errors, and the getters. */
 #include "unit.h"
 
 #include "base/buf.h"
 #include "base/json.h"
 
-/* The error says exactly this; frees it. */
+/* Asserts the whole message of the error, and frees the error. */
 static void assert_message(struct ntd_error *err, const char *message)
 {
 	assert_non_null(err);
@@ -80,7 +80,7 @@ static void test_faults(void **state)
 		{"\"\\ud800\"", "f:1:2: half of a surrogate pair"},
 		{"\"\\udc00\"", "f:1:2: half of a surrogate pair"},
 		{"\"\\ud800\\u0041\"", "f:1:2: half of a surrogate pair"},
-		/* columns are characters */
+		/* columns count characters, not bytes */
 		{"{\"\xc3\xa9\xe2\x82\xac\": x}", "f:1:8: expected a value, found 'x'"},
 		{"[\xe2\x82\xac]", "f:1:2: expected a value, found '\xe2\x82\xac'"},
 		{"\"a\xff\"", "f:1:3: invalid UTF-8"},
@@ -108,7 +108,7 @@ static void test_nul_bytes(void **state)
 	assert_message(err, "f:1:2: a control character inside a string");
 }
 
-/* Text that is not terminated is not read beyond its end. */
+/* The parser does not read beyond the end of text without a NUL. */
 static void test_length(void **state)
 {
 	struct ntd_error *err = NULL;
@@ -139,7 +139,7 @@ static void test_depth(void **state)
 	assert_no_error(err);
 }
 
-/* Values side by side are not deep. */
+/* Only nesting is limited, not the number of values. */
 static void test_breadth(void **state)
 {
 	_cleanup_buf_ struct ntd_buf text = {0};
@@ -291,7 +291,7 @@ static void test_load(void **state)
 	assert_message(err, "cannot read .: Is a directory");
 }
 
-/* As in --config <(nix eval --json ...): no size, and it comes in pieces. */
+/* A pipe, as in --config <(nix eval --json ...), has no size, and its bytes come in pieces. */
 static void test_load_pipe(void **state)
 {
 	struct ntd_error *err = NULL;
@@ -321,7 +321,7 @@ static void test_load_limit(void **state)
 	struct ntd_error *err = NULL;
 
 	write_file("c.json", "", 0);
-	assert_int_equal(truncate("c.json", (off_t)NTD_JSON_MAX + 1), 0); /* a hole */
+	assert_int_equal(truncate("c.json", (off_t)NTD_JSON_MAX + 1), 0); /* a sparse file */
 	assert_null(ntd_json_load("c.json", &err));
 	assert_message(err, "c.json: larger than 64 MiB");
 	err = NULL;

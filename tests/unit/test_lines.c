@@ -1,11 +1,13 @@
-/* The lines of a console: bytes come in pieces of any size, lines and copies come out. */
+/* Tests of the store of a console's lines: bytes come in pieces of any size, and lines and copies
+ * of them come out.
+ */
 #include "unit.h"
 
 #include "console/lines.h"
 
 struct fixture {
 	struct ntd_lines lines;
-	struct ntd_buf complete; /* the lines that were told of, "|" after each, "!" for a panic */
+	struct ntd_buf complete; /* complete lines so far, "|" after each, "!" for a panic */
 };
 
 static void complete(void *owner, const char *text, size_t len, bool panic)
@@ -41,7 +43,7 @@ static void add(struct fixture *fixture, const char *text)
 	ntd_lines_add(&fixture->lines, text, strlen(text));
 }
 
-/* `out` holds `expected`; it is empty afterwards. */
+/* Asserts that `out` holds `expected`, and empties `out`. */
 static void assert_text(struct ntd_buf *out, const char *expected)
 {
 	_cleanup_free_ char *text = ntd_buf_take_string(out);
@@ -156,7 +158,7 @@ static void what_a_wait_used_of_a_line_is_skipped(void **state)
 	assert_taken(fixture, 100, "\nb\n");
 }
 
-/* Lines that nobody has taken come first, so the whole line is taken in its turn. */
+/* Untaken lines come first, so the new line is taken whole when its turn comes. */
 static void a_line_behind_others_is_not_cut(void **state)
 {
 	struct fixture *fixture = *state;

@@ -1,4 +1,4 @@
-/* The intrusive list. */
+/* Tests of the intrusive list, base/list.h. */
 #include "unit.h"
 
 #include "base/list.h"
@@ -16,7 +16,7 @@ static struct item *new_item(int number)
 	return item;
 }
 
-/* The numbers of the list are the digits of `text`, in both directions. */
+/* Asserts that the numbers in the list are the digits of `text`, in both directions. */
 static void assert_list(const struct ntd_list *list, const char *text)
 {
 	char seen[16] = "", back[16] = "";
@@ -58,7 +58,8 @@ static void test_order(void **state)
 	assert_list(&other, "1");
 }
 
-/* From the middle, from both ends, the only one, and one that is in no list. */
+/* Unlinks items from the middle and from both ends, the only item, and an item that is in no list.
+ */
 static void test_unlink(void **state)
 {
 	struct item items[3] = {{.number = 1}, {.number = 2}, {.number = 3}};
@@ -95,7 +96,7 @@ static void test_move(void **state)
 	assert_list(&from, "");
 }
 
-/* The body frees the item it is given, and appends others, which the loop reaches. */
+/* The body of the loop frees its item and appends others, which the loop reaches. */
 static void test_removal_while_walking(void **state)
 {
 	struct ntd_list list = {0};

@@ -1,3 +1,4 @@
+/* Tests of the loop thread: sources of descriptors' events, tasks and calls from other threads. */
 #include "loop_fixture.h"
 
 #include <errno.h>
@@ -53,8 +54,8 @@ static void end_of_batch(struct ntd_timer *timer)
 	sem_post(&all->fixture->done);
 }
 
-/* Frees the source whose event is still to come, puts another one into its slot, and frees
- * itself. */
+/* Frees the source whose event is still to come, puts another source into its slot, and frees its
+ * own. */
 static void pair_ready(struct ntd_source *source, uint32_t events)
 {
 	struct sources *all = ntd_container_of(source, struct watched, source)->all;
@@ -67,7 +68,7 @@ static void pair_ready(struct ntd_source *source, uint32_t events)
 	ntd_timer_set(all->fixture->loop, &all->timer, ntd_now());
 }
 
-/* Both become ready while the loop is busy here, so epoll returns both at once. */
+/* Both sources become ready while the loop is busy here, so that epoll returns both at once. */
 static void make_both_ready(void *arg)
 {
 	struct sources *all = arg;
@@ -120,7 +121,7 @@ static void watch_many(void *arg)
 			abort();
 	}
 	many.left = MANY;
-	for (size_t i = 0; i < MANY; i++) /* after the table has grown */
+	for (size_t i = 0; i < MANY; i++) /* after the table of sources has grown */
 		ntd_source_modify(&many.sources[i], EPOLLIN);
 }
 
@@ -147,7 +148,7 @@ static void watch_a_file(void *arg)
 	if (ntd_source_add(refused->fixture->loop, &refused->source, EPOLLIN, &refused->error) == 0)
 		abort();
 	refused->watched = refused->source.loop;
-	ntd_source_modify(&refused->source, EPOLLIN); /* no-ops */
+	ntd_source_modify(&refused->source, EPOLLIN); /* these calls do nothing */
 	ntd_source_remove(&refused->source);
 }
 

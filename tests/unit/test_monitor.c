@@ -1,5 +1,5 @@
-/* The human monitor, against a peer that the test plays itself: what QEMU would have read is
- * checked, what QEMU would have said is written, while commands wait on threads of their own.
+/* Tests of QEMU's human monitor. The test plays QEMU: it checks what the driver sends, and sends
+ * replies, while commands wait on threads of their own.
  */
 #include "peer.h"
 
@@ -12,7 +12,7 @@
 #define GREETING "QEMU 7.2 monitor - type 'help' for more information\r\n(qemu) "
 #define PATIENCE (10 * NTD_SECOND)
 
-/* A command on a thread of its own. */
+/* A command that runs on a thread of its own. */
 struct call {
 	struct ntd_monitor *monitor;
 	const char *line;
@@ -32,7 +32,7 @@ struct fixture {
 	struct ntd_monitor *monitor;
 	int socket, peer;
 	sem_t prompted;
-	struct call calls[MOST_CALLS]; /* here, since a test that fails leaves its threads behind */
+	struct call calls[MOST_CALLS]; /* static, as threads outlive a failed test */
 };
 
 static void on_prompt(void *owner)
@@ -99,9 +99,9 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* ---- the peer */
+/* ---- the test as QEMU */
 
-/* What comes next from the driver is `text`. */
+/* Asserts that the driver sends `text` next. */
 static void expect(struct fixture *fixture, const char *text)
 {
 	char bytes[256] = "";
@@ -195,7 +195,7 @@ static void nothing_is_sent_before_the_first_prompt(void **state)
 	expect(fixture, "info\n");
 	peer_say(fixture->peer, "(qemu) ");
 	assert_reply(call, "(qemu) ");
-	assert_int_equal(sem_trywait(&fixture->prompted), 0); /* once */
+	assert_int_equal(sem_trywait(&fixture->prompted), 0); /* the prompt counts once */
 	assert_int_equal(sem_trywait(&fixture->prompted), -1);
 }
 
@@ -215,7 +215,7 @@ static void a_prompt_may_come_in_pieces(void **state)
 	assert_reply(call, reply);
 }
 
-/* Nothing shows when the wait has begun, so the peer says it until it is heard. */
+/* The test cannot see when the wait has begun, so the peer repeats its line until the wait ends. */
 static void no_line_waits_for_the_next_prompt(void **state)
 {
 	struct fixture *fixture = *state;
@@ -223,7 +223,7 @@ static void no_line_waits_for_the_next_prompt(void **state)
 
 	greet(fixture);
 	call = start(fixture, NULL, PATIENCE);
-	peer_say(fixture->peer, "later\r\n(qemu) "); /* before the call or while it waits */
+	peer_say(fixture->peer, "later\r\n(qemu) "); /* may come before the wait or during it */
 	assert_reply(call, "later\r\n(qemu) ");
 	assert_false(peer_hears(fixture->peer, 0));
 }
@@ -238,7 +238,7 @@ static void commands_of_several_threads_take_turns(void **state)
 	for (size_t i = 0; i < unit_count(lines); i++) {
 		calls[i] = start(fixture, lines[i], PATIENCE);
 		if (!i)
-			expect(fixture, "one\n"); /* the others find it under way */
+			expect(fixture, "one\n"); /* the others queue behind this command */
 	}
 	assert_false(peer_hears(fixture->peer, 50));
 	peer_say(fixture->peer, "1 (qemu) ");
@@ -274,7 +274,7 @@ static void a_long_reply_comes_back_whole(void **state)
 	assert_reply(call, text);
 }
 
-/* `quit` has no reply but the end. */
+/* The only reply to `quit` is the end of the connection. */
 static void the_end_of_the_connection_is_a_reply(void **state)
 {
 	struct fixture *fixture = *state;
@@ -288,7 +288,7 @@ static void the_end_of_the_connection_is_a_reply(void **state)
 	peer_say(fixture->peer, "quit\r\n");
 	ntd_close_fd(&fixture->peer);
 	assert_reply(call, "quit\r\n");
-	join(queued); /* it may have come before the end or after */
+	join(queued); /* the command may begin before or after the end */
 	later = start(fixture, "info", PATIENCE);
 	assert_failed(later, NTD_E_DEAD, "machine 'server' has no monitor: it is not running");
 }
@@ -334,7 +334,7 @@ static void the_reply_to_an_abandoned_command_is_nobodys(void **state)
 	expect(fixture, "slow\n");
 	assert_failed(first, NTD_E_TIMEOUT, "timed out");
 	second = start(fixture, "info", PATIENCE);
-	peer_hears(fixture->peer, 50); /* whether it is sent now or later is not our concern */
+	peer_hears(fixture->peer, 50); /* the command may or may not have been sent by now */
 	peer_say(fixture->peer, "slow: done (qemu) ");
 	expect(fixture, "info\n");
 	peer_say(fixture->peer, "info: yes (qemu) ");
@@ -360,7 +360,7 @@ static void the_next_in_the_queue_gets_its_own_reply(void **state)
 	assert_reply(third, "info: yes (qemu) ");
 }
 
-/* No prompt is due when nothing had been sent. */
+/* No prompt is due if no command had been sent. */
 static void a_wait_for_a_prompt_that_is_given_up_owes_nothing(void **state)
 {
 	struct fixture *fixture = *state;

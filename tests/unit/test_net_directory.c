@@ -1,10 +1,10 @@
-/* The directory of a VLAN: whose it is, and what is left in it. */
+/* Tests of the directory of a VLAN: its lock, and sockets that other processes have left in it. */
 #include "test_net_fixture.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
 
-/* A socket with a name; the process that bound it seems gone once it is closed. */
+/* Binds a socket and closes it, so that the process that has bound it seems to be gone. */
 static int bind_socket(const struct fixture *fixture, int type, const char *name)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -67,7 +67,8 @@ static void refuses_a_directory_in_use(void **state)
 	client_close(&clients[1]);
 }
 
-/* A server that does not lock, and one that has the lock but does not listen yet. */
+/* Another server has the directory: one that does not lock, and one that has locked but does not
+ * listen yet. */
 static void refuses_a_directory_of_others(void **state)
 {
 	struct fixture *fixture = *state;
@@ -104,7 +105,7 @@ static void refuses_bad_paths(void **state)
 	assert_error(error, NTD_E_SYS, "cannot open the directory /dev/null: Not a directory");
 }
 
-/* The longest directory leaves room for the names of its sockets. */
+/* The longest possible directory leaves room for the names of its sockets. */
 static void serves_in_the_longest_directory(void **state)
 {
 	struct fixture *fixture = *state;

@@ -1,5 +1,6 @@
-/* A VLAN's tap interface, in a network and a mount namespace of this program's own. Only root can
- * make these. */
+/* Tests of a VLAN's tap interface, in network and mount namespaces of this program, which only root
+ * can make.
+ */
 #include "test_net_fixture.h"
 
 #include "net/tap.h"
@@ -16,7 +17,7 @@
 
 enum { FULL_FRAME = 1514 };
 
-static bool isolated; /* in namespaces of our own */
+static bool isolated; /* whether the program is in its own namespaces */
 
 static void need_namespaces(void)
 {
@@ -34,7 +35,7 @@ static void add_tap(struct fixture *fixture)
 	assert_no_error(error);
 }
 
-/* ---- the interface as this system sees it */
+/* ---- the interface as the host sees it */
 
 static struct ifreq ask(unsigned long what, struct ifreq request)
 {
@@ -50,7 +51,7 @@ static void bring_up(void)
 	ask(SIOCSIFFLAGS, (struct ifreq){.ifr_flags = IFF_UP});
 }
 
-/* A socket that sends and receives whole frames at the interface. */
+/* Opens a socket that sends and receives whole frames at the interface. */
 static int open_packets(void)
 {
 	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0), one = 1, size = 64 << 20;
@@ -68,7 +69,7 @@ static int open_packets(void)
 	return fd;
 }
 
-/* A VLAN with a tap that is up, a client, and a socket at the interface. */
+/* A fixture: a VLAN with a tap interface that is up, a client, and a socket at the interface. */
 struct both {
 	struct vde_client client;
 	int packets;
@@ -123,7 +124,7 @@ static void frames_pass_both_ways(void **state)
 	end_both(&both);
 }
 
-/* The kernel takes the outer tag of a received frame off and hands it over beside the frame. */
+/* The kernel removes the outer tag of a received frame and passes it beside the frame. */
 static void tagged_frames_keep_their_tags(void **state)
 {
 	static const unsigned char frame[64] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x52, 0x54,
@@ -167,7 +168,7 @@ static void bursts_arrive_whole_and_in_order(void **state)
 		assert_int_equal(recv(both.packets, got, sizeof got, 0), sizeof got);
 		assert_memory_equal(got + 14, &i, sizeof i);
 	}
-	/* The other way the queue of the client is the limit. */
+	/* In the other direction the client's queue is the limit. */
 	for (int i = 0; i < FRAMES; i += ROUND) {
 		for (int j = 0; j < ROUND; j++)
 			assert_int_equal(send(both.packets, frame, sizeof frame, 0), sizeof frame);
@@ -205,7 +206,7 @@ static int64_t processor_time(void)
 	return now.tv_sec * NTD_SECOND + now.tv_nsec;
 }
 
-/* The loop sleeps while nothing happens, and the client's frames are dropped. */
+/* Asserts that the loop sleeps while nothing happens and that the client's frames are dropped. */
 static void expect_quiet_loss(struct fixture *fixture, const struct vde_client *client)
 {
 	uint64_t dropped = ntd_vlan_counts(fixture->vlan).dropped;
@@ -264,7 +265,7 @@ static void a_second_call_fails_and_the_end_removes_it(void **state)
 	assert_int_equal(times_logged(fixture, "creating tap interface"), 4);
 }
 
-/* And when that other run has ended, it works. */
+/* The name of another run's interface is an error, until that run has ended. */
 static void a_name_that_is_taken_is_an_error(void **state)
 {
 	struct fixture *fixture = *state;
@@ -310,7 +311,8 @@ static void a_name_has_a_length(void **state)
 	assert_fails(ntd_tap_name(100000000, name, &err), NTD_E_VALUE, "vde-tap100000000");
 }
 
-/* IPv6 would send frames of its own as soon as an interface is up. */
+/* Isolates the program, with IPv6 off, which would send frames of its own as soon as an interface
+ * is up. */
 static bool isolate(void)
 {
 	_cleanup_fd_ int ipv6 = -1;

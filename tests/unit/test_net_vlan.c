@@ -1,4 +1,4 @@
-/* A VLAN as its clients see it. */
+/* Tests of a VLAN from its clients' side. */
 #include "test_net_fixture.h"
 
 #include <sys/resource.h>
@@ -57,7 +57,7 @@ static void frees_and_reuses_ports(void **state)
 	assert_true(exists(fixture, "001"));
 	expect_passage(&clients[0], &clients[1]);
 
-	/* The control connection alone decides. */
+	/* The end of the control connection alone unplugs the client. */
 	close(clients[0].control);
 	wait_for_end_of(fixture, "001");
 	assert_int_equal(send(clients[0].data, "", 1, MSG_NOSIGNAL), -1);
@@ -78,13 +78,13 @@ static void takes_requests_in_pieces(void **state)
 	len = make_request(&request, client.ours.sun_path, "");
 	for (size_t i = 0; i < len; i++) {
 		assert_int_equal(send(client.control, (char *)&request + i, 1, MSG_NOSIGNAL), 1);
-		ntd_vlan_counts(fixture->vlan); /* a turn of the loop between the bytes */
+		ntd_vlan_counts(fixture->vlan); /* the loop makes a round between the bytes */
 	}
 	assert_int_equal(client_finish(&client), 0);
 	client_close(&client);
 }
 
-/* The longest request, and what follows it, which means nothing. */
+/* Sends the longest request; bytes behind it mean nothing. */
 static void ignores_what_follows_a_request(void **state)
 {
 	struct fixture *fixture = *state;
@@ -120,7 +120,7 @@ static void reports_broken_off_requests(void **state)
 	close(control);
 	expect_logged(fixture, "vlan 1: a client hung up in its request, after 5 bytes");
 
-	/* One that says nothing at all is a look whether somebody is there. */
+	/* A client that sends nothing only checks whether a server is there. */
 	control = connect_control(fixture->directory);
 	assert_int_equal(shutdown(control, SHUT_WR), 0);
 	expect_hangup(control);
@@ -140,7 +140,7 @@ static void refuse_request(struct fixture *fixture, const char *path, const char
 	expect_logged(fixture, message);
 }
 
-/* Clients that name a data socket which is not theirs to name. The good ones do not notice. */
+/* Some clients name a data socket that they may not name. The good clients do not notice. */
 static void refuses_data_sockets_elsewhere(void **state)
 {
 	struct fixture *fixture = *state;
@@ -211,8 +211,7 @@ static void limits_the_number_of_clients(void **state)
 	client_close(&client);
 }
 
-/* Without descriptors to accept with, clients wait; the loop does not spin, and they are served
- * later. */
+/* When descriptors run out, new clients wait without making the loop spin, and are served later. */
 static void survives_a_lack_of_descriptors(void **state)
 {
 	struct fixture *fixture = *state;

@@ -1,3 +1,6 @@
+/* Tests of OCR with the real library: recognition of drawn text, the preparation of pictures, jobs
+ * that are given up, and several workers. Without the library or its data the tests are skipped.
+ */
 #include "unit.h"
 
 #include "ocr/ocr.h"
@@ -10,8 +13,8 @@
 
 enum { GLYPH_WIDTH = 5, GLYPH_HEIGHT = 7, WIDTH = 360, HEIGHT = 120 };
 
-/* Rows of five pixels. Round letters are hard to tell in a font so coarse, so HELL of HELLO is
- * looked for. */
+/* A font: rows of five pixels. Tests look for HELL of HELLO, since round letters are hard to
+ * recognise in a font this coarse. */
 static const struct {
 	char letter;
 	const char *rows;
@@ -59,7 +62,7 @@ static void draw_letter(const struct canvas *canvas, int left, int top, int size
 					fill(canvas, left + x * size, top + y * size, size, colour);
 }
 
-/* `size` is that of the font's pixels. */
+/* Draws text; `size` is the width of a pixel of the font. */
 static void draw(const struct canvas *canvas, int left, int top, int size, uint32_t colour,
 		 const char *text)
 {
@@ -67,7 +70,7 @@ static void draw(const struct canvas *canvas, int left, int top, int size, uint3
 		draw_letter(canvas, left, top, size, colour, *text);
 }
 
-/* As PPM; the canvas is freed. */
+/* Returns the canvas as a PPM picture and frees the canvas. */
 static struct ntd_buf encoded(struct canvas canvas)
 {
 	struct ntd_buf picture = {0};
@@ -123,7 +126,7 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* A request that nothing but a job or its waiter ends. */
+/* A request that only a job or its waiter ends. */
 struct wait {
 	struct ntd_request request;
 	bool begun, abandoned;
@@ -139,7 +142,7 @@ static void wait_abandon(struct ntd_request *request)
 	ntd_container_of(request, struct wait, request)->abandoned = true;
 }
 
-/* As the waits of the product do it. */
+/* Waits for a job as the driver's own waits do. */
 static int wait_for(struct fixture *fixture, struct ntd_ocr_job *job, int64_t patience,
 		    struct ntd_error **err)
 {
@@ -153,7 +156,7 @@ static int wait_for(struct fixture *fixture, struct ntd_ocr_job *job, int64_t pa
 	return result;
 }
 
-/* The text of the picture; a new string. */
+/* Returns the text of the picture, a new string. */
 static char *text_of(struct fixture *fixture, const struct ntd_buf *picture,
 		     enum ntd_picture_variant variant, struct ntd_error **err)
 {
@@ -201,7 +204,7 @@ static void every_variant_reads_plain_text(void **state)
 	}
 }
 
-/* What one variant loses, the other has: that is why there are two. */
+/* Two variants exist because text in a middle colour is lost in one of them only. */
 static void a_colour_between_is_with_the_paper_or_with_the_ink(void **state)
 {
 	struct canvas canvas;
@@ -350,7 +353,7 @@ static void a_job_fails_with_its_own_error(void **state)
 	ntd_buf_free(&picture);
 }
 
-/* A picture that takes a while. */
+/* Returns a picture whose recognition takes a while. */
 static struct ntd_buf long_work(void)
 {
 	struct canvas canvas = canvas_of(1000, 1000, 0xffffff);
@@ -375,13 +378,13 @@ static void a_waiter_may_give_up(void **state)
 		assert_false(ntd_ocr_has_ended(jobs[i]));
 	}
 	for (size_t i = 0; i < unit_count(jobs); i++)
-		ntd_ocr_drop(jobs[i]); /* the first is worked on, the others are in the queue */
+		ntd_ocr_drop(jobs[i]); /* the first job is in work, the others are queued */
 	assert_reads(fixture, picture_with("HELLO", 0, 0xffffff), NTD_PICTURE_RAW, "HELL");
 	print_message("%.2f s until another job was done\n", ntd_seconds(ntd_now() - began));
 	ntd_buf_free(&picture);
 }
 
-/* The engine stops between lines, so that another picture has not to wait for all of the work. */
+/* The engine stops between lines, so that the next picture need not wait for all of the work. */
 static void work_that_nobody_wants_is_stopped(void **state)
 {
 	enum { TIMES = 4 };
@@ -498,7 +501,7 @@ static size_t threads_of_this_process(void)
 	return count;
 }
 
-/* OpenMP would keep the threads that it has started for the engine. */
+/* The engine must not start threads by OpenMP, which would stay. */
 static void an_engine_keeps_to_its_thread(void **state)
 {
 	size_t before = threads_of_this_process();
@@ -522,7 +525,7 @@ static void workers_are_limited_by_the_environment(void **state)
 	unsetenv("NIX_BUILD_CORES");
 }
 
-/* An engine has no data where there is none. */
+/* The error names the directory without data. */
 static void data_that_is_missing_is_named(void **state)
 {
 	struct ntd_buf picture = picture_with("HELLO", 0, 0xffffff);

@@ -1,5 +1,5 @@
-/* The command line and its environment variables. Every row is one command line; what came out of
- * it is rendered as text, fields that have their default left out.
+/* Tests of the command line and its environment variables. Each row is a command line; the parsed
+ * options are rendered as text, without the fields that have their default.
  */
 #include "unit.h"
 
@@ -9,9 +9,9 @@
 #define SPACE " "
 
 struct row {
-	const char *variables; /* NAME=value; values hold + for white space. NULL: none */
+	const char *variables; /* NAME=value ..., + for white space in a value; NULL: none */
 	const char *words;     /* the command line; . is an empty word, + a space in a word */
-	const char *result;    /* or the message, when the words are refused */
+	const char *result;    /* the options, or the message of a refusal */
 };
 
 static void clear_environment(void)
@@ -180,9 +180,9 @@ static void test_accepted(void **state)
 		{NULL, "--timeout-scale=auto", "scale=0"},
 		{NULL, "-h", "help"},
 		{NULL, "--version", "version"},
-		/* nothing after --help is looked at, nor are variables */
+		/* words after --help and variables are ignored */
 		{"vlans=x", "-K --help --nonsense", "help keep"},
-		/* prefixes */
+		/* prefixes of options */
 		{NULL, "--junit=r.xml --keep-vm", "junit=r.xml keep"},
 		{NULL, "--debug-hook=/x --keep-m", "hook=/x keep"},
 		{NULL, "--i --no-i", ""},
@@ -239,16 +239,16 @@ static void test_environment(void **state)
 		 "vms=a containers=b vm-names=x container-names=y"},
 		{"vmStartScripts=a startScripts=b", "", "vms=a"},
 		{"startScripts=++a+++b++", "", "vms=a,b"},
-		/* a variable only supplies the default */
+		/* an option takes precedence over its variable */
 		{"startScripts=a+b", "--start-scripts c", "vms=c"},
 		{"startScripts=a", "--vm-start-scripts c", "vms=c"},
 		{"startScripts=a vlans=1", "--start-scripts --vlans", ""},
 		{"testScript=t.py", "u.py", "script=u.py"},
 		{"globalTimeout=soon", "--global-timeout 5", "timeout=5"},
 		{"logLevel=debug", "--log-level info", ""},
-		/* empty is absent */
+		/* an empty variable counts as absent */
 		{"startScripts= vlans= globalTimeout= testScript= logLevel=", "", ""},
-		/* with a configuration, only what has no place in it counts */
+		/* with a configuration file, only options that it cannot have count */
 		{"startScripts=a vlans=x globalTimeout=y testScript=z logLevel=debug vmNames=n",
 		 "-c f", "config=f level=0"},
 	};
@@ -322,7 +322,7 @@ static void test_refused(void **state)
 	run_rows(rows, unit_count(rows), -1);
 }
 
-/* A refused command line leaves nothing behind that a later one would see. */
+/* A refused command line does not influence a later one. */
 static void test_parse_again(void **state)
 {
 	static const struct row refused[] = {{NULL, "-KxI a b", "unknown option: -x"}};
@@ -371,7 +371,7 @@ static char *help_text(void)
 	return ntd_buf_take_string(&out);
 }
 
-/* Every option but the hidden alias, its variable and its default. */
+/* --help names every option but the hidden alias, its variable and its default. */
 static void test_help_is_complete(void **state)
 {
 	_cleanup_free_ char *help = help_text();

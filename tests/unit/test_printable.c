@@ -1,3 +1,4 @@
+/* Tests of text that is made printable: control sequences are removed, colours may stay. */
 #include "unit.h"
 
 #include "base/printable.h"
@@ -38,7 +39,7 @@ static void colours_end_with_their_line(void **state)
 
 static void sequences_are_removed(void **state)
 {
-	/* SeaBIOS */
+	/* the first output of SeaBIOS */
 	assert_printable("\033c\033[?7l\033[2J\033[0mSeaBIOS", "SeaBIOS", "\033[0mSeaBIOS");
 	assert_removed("a\033[2Jb\033[10;20Hc\033[>4;1md\033[?1me\033[4 mf\033[31!pg", "abcdefg");
 	assert_removed("a\033(Bb\033#8c\0337d\033=e\033 Ff", "abcdef");
@@ -72,14 +73,14 @@ static void bytes_that_are_not_utf8_are_replaced(void **state)
 		       "a\xef\xbf\xbd"
 		       "2Jb\xef\xbf\xbd");
 	assert_removed("\xc2", "\xef\xbf\xbd");
-	/* What is removed does not join what is around it. */
+	/* The texts around a removed sequence do not become a new sequence. */
 	assert_removed("\xc2\033[K\x9b"
 		       "31m",
 		       "\xef\xbf\xbd\xef\xbf\xbd"
 		       "31m");
 }
 
-/* A guest may print nothing but beginnings: each is looked at once. */
+/* A guest may print only beginnings of sequences; the time stays linear. */
 static void time_is_linear(void **state)
 {
 	enum { COUNT = 1 << 20 };

@@ -1,7 +1,7 @@
-/* Starting processes, and how they end by themselves. */
+/* Tests of processes: their start, and their end by themselves. */
 #include "process_fixture.h"
 
-/* What a process writes to its standard output until it has gone. */
+/* Returns the standard output of a process, up to its end. */
 static char *output_of(struct watch *watch, const char *script)
 {
 	struct ntd_buf output = {0};
@@ -58,7 +58,8 @@ static void what_cannot_be_started_fails_with_the_reason(void **state)
 		{"/dev/null/x", NULL, path, ENOTDIR},
 		{"true", "/no/such/directory", path, ENOENT},
 		{"true", "/etc/passwd", path, ENOTDIR},
-		{"true", NULL, nowhere, ENOENT}, /* its own PATH counts, not ours */
+		{"true", NULL, nowhere,
+		 ENOENT}, /* the PATH of the process counts, not the driver's */
 	};
 
 	for (size_t i = 0; i < unit_count(cases); i++) {
@@ -124,7 +125,8 @@ static void descriptors_are_three_and_signals_as_new(void **state)
 	assert_int_equal(sscanf(output, "SigBlk: %llx SigIgn: %llx %n", &blocked, &ignored, &len),
 			 2);
 	assert_int_equal(blocked, 0);
-	assert_int_equal(ignored & 0x7fffffff, 0); /* two above are the C library's own */
+	assert_int_equal(ignored & 0x7fffffff,
+			 0); /* the two highest signals belong to the C library */
 	assert_string_equal(output + len, "0\n1\n2\n");
 }
 
@@ -175,7 +177,7 @@ static void a_signal_reaches_the_process_itself(void **state)
 	ntd_loop_call(loop, terminate_now, watch);
 	await_states(watch, "rEG");
 	assert_int_equal(WEXITSTATUS(watch->status), 5);
-	ntd_loop_call(loop, terminate_now, watch); /* no-op */
+	ntd_loop_call(loop, terminate_now, watch); /* does nothing */
 	close(out[0]);
 	close(out[1]);
 }
@@ -217,7 +219,7 @@ int main(void)
 		process_test(several_run_at_the_same_time),
 	};
 
-	if (dup(STDERR_FILENO) < 0) /* one that must not be inherited */
+	if (dup(STDERR_FILENO) < 0) /* a descriptor that must not be inherited */
 		return 1;
 	return run_process_tests(tests);
 }

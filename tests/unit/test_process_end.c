@@ -1,6 +1,6 @@
-/* Nothing that was started is left: not by a process that ends or is killed, nor by a driver or a
- * keeper that is killed. The last two need a driver to kill: this program, started again with a
- * role.
+/* Tests that no started process is left behind: by a process that ends or is killed, nor by a
+ * driver or a keeper process that is killed. For the latter, this program starts itself again as
+ * the driver, with the name of a role as its argument.
  */
 #include "process_fixture.h"
 
@@ -30,15 +30,15 @@ static void a_tree_is_killed_with_those_that_left_it(void **state)
 	assert_int_equal(WTERMSIG(watch->status), SIGKILL);
 }
 
-/* The init of a pid namespace, as a container's: what loses its parent there becomes its child. -1:
- * not allowed. */
+/* Starts the init of a pid namespace, like a container's, which adopts the orphans there. Returns
+ * -1 if that is not permitted. */
 static pid_t start_namespace(void)
 {
 	pid_t init = (pid_t)syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, NULL, NULL, NULL, NULL);
 
 	if (init == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		close_range(3, ~0U, 0); /* the keeper's socket above all */
+		close_range(3, ~0U, 0); /* above all, the keeper's socket */
 		for (;;)
 			pause();
 	}
@@ -59,7 +59,7 @@ static void what_runs_in_another_pid_namespace_is_killed(void **state)
 			      "'(sleep 1000 & exec sleep 1000 &); exec sleep 1000'",
 			      init);
 	watch = spawn(script);
-	assert_true(await_marked(mark, 4, PATIENCE)); /* nsenter is one of them */
+	assert_true(await_marked(mark, 4, PATIENCE)); /* nsenter counts, too */
 	ntd_loop_call(loop, kill_now, watch);
 	await_states(watch, "rEG");
 	assert_true(await_marked(mark, 0, 2 * NTD_SECOND));
@@ -122,7 +122,7 @@ static void what_is_signalled_before_it_has_started_gets_the_signal(void **state
 
 static struct rlimit descriptors;
 
-/* Leaves one, where the report of the start brings two. */
+/* Leaves one free descriptor; the report of a start needs two. */
 static void spawn_with_one_descriptor(void *arg)
 {
 	struct rlimit few;
@@ -174,7 +174,7 @@ static pid_t parent_of(pid_t pid)
 	return (pid_t)strtol(strrchr(stat, ')') + 4, NULL, 10);
 }
 
-/* By the kernel, when memory is short, say. */
+/* The kernel may kill a guard when memory is short. */
 static void a_guard_that_is_killed_takes_the_process_with_it(void **state)
 {
 	struct watch *watch = spawn("exec sleep 1000");
@@ -215,21 +215,21 @@ static void fifty_cycles_leave_no_descriptor_and_no_process(void **state)
 	}
 	assert_int_equal(count_entries("/proc/self/fd"), ours);
 	assert_int_equal(count_entries(fds), theirs);
-	fd = open(path, O_RDONLY); /* zombies would be in it */
+	fd = open(path, O_RDONLY); /* lists zombies, too */
 	while (pread(fd, &byte, 1, 0) == 1 && ntd_now() < deadline)
 		;
 	assert_int_equal(pread(fd, &byte, 1, 0), 0);
 	close(fd);
 }
 
-/* ---- roles: programs that have a keeper of their own. They say "." when they are ready. */
+/* ---- roles: programs with a keeper of their own, which write "." when they are ready */
 
 static int be_ready(void)
 {
 	return write(STDOUT_FILENO, ".", 1) == 1 ? 0 : 1;
 }
 
-/* A driver with two families; it waits to be killed. */
+/* A driver with two families of processes, which waits to be killed. */
 static int role_driver(const char *sweep)
 {
 	set_up_loop(NULL);
@@ -244,16 +244,16 @@ static int role_driver(const char *sweep)
 	return be_ready() || pause();
 }
 
-/* Writes its number to the file "term" when it is told to end, and ends once there is a file
+/* A script that writes its process id to the file "term" on SIGTERM, and ends once there is a file
  * "go". */
 #define POLITE                                                                                     \
 	"trap 'echo $$ >term; while [ ! -e go ]; do sleep 0.05; done; : >cleaned; exit' TERM; "
-/* Gives itself away when it is asked, and does not end. */
+/* A script that makes a file on SIGTERM and does not end. */
 #define ASKED "trap ': >asked' TERM; "
 #define DEAF "trap '' TERM; "
 #define STAY "echo; while :; do sleep 0.05; done"
 
-/* Returns when the script says that it has set its trap. */
+/* Starts a script with a grace of `grace` seconds, and waits until the script has set its trap. */
 static void spawn_with_grace(const char *script, const char *directory, unsigned grace)
 {
 	struct watch *watch = watch_new();
@@ -268,7 +268,7 @@ static void spawn_with_grace(const char *script, const char *directory, unsigned
 	assert_int_equal(read(pair[0], &byte, 1), 1);
 }
 
-/* A driver with processes that have time to end when it is killed, and one that has not. */
+/* A driver that waits to be killed, with processes that have a grace and one that has none. */
 static int role_driver_with_grace(const char *directory)
 {
 	_cleanup_free_ char *swept = ntd_asprintf("%s/swept", directory);
@@ -281,8 +281,8 @@ static int role_driver_with_grace(const char *directory)
 	return be_ready() || pause();
 }
 
-/* Somebody kills the keeper, while it starts two processes more: all of them are told to be
- * gone. */
+/* A driver whose keeper is killed while it starts two more processes: the driver is told the end of
+ * all of them. */
 static int role_keeper_killed(const char *unused)
 {
 	struct watch *running, *first, *second;
@@ -298,11 +298,11 @@ static int role_keeper_killed(const char *unused)
 	await_states(first, "EG");
 	await_states(second, "EG");
 	running->argv = (char *[]){(char *)"true", NULL};
-	ntd_loop_call(loop, spawn_now, running); /* an error, not a wait */
+	ntd_loop_call(loop, spawn_now, running); /* fails at once */
 	return running->error ? be_ready() : 1;
 }
 
-/* As by `nixos-test-driver <&- >&-`: the numbers of the standard descriptors are free. */
+/* A driver started with `<&- >&-`, so that the numbers of the standard descriptors are free. */
 static int role_closed(const char *ready)
 {
 	set_up_loop(NULL);
@@ -320,7 +320,7 @@ static const struct role {
 	{"closed", role_closed},
 };
 
-/* Starts this program again, with the read end of its output in *output (-1: closed). */
+/* Starts this program again in a role, with the read end of its output in *output (-1: closed). */
 static pid_t start_role(const char *role, const char *argument, int *output)
 {
 	char *const argv[] = {(char *)"/proc/self/exe", (char *)role, mark, (char *)argument, NULL};
@@ -407,14 +407,14 @@ static void a_killed_driver_leaves_nothing(void **state)
 	assert_true(await_missing("file"));
 	assert_true(await_missing("sockets"));
 	assert_true(await_missing("other/socket"));
-	assert_int_equal(access("other/file", F_OK), 0); /* nobody asked for that */
+	assert_int_equal(access("other/file", F_OK), 0); /* not asked for */
 	close(output);
 	unlink("other/file");
 	rmdir("other");
 	assert_int_equal(chdir("/") | rmdir(base), 0);
 }
 
-/* The directory is the current one, and has a file "swept" and no others. */
+/* Kills a driver; `directory` is the current directory and has only a file "swept" then. */
 static void kill_a_driver_with_grace(const char *directory)
 {
 	int output = 0;
@@ -448,7 +448,8 @@ static void a_process_with_a_grace_ends_by_itself_when_the_driver_is_killed(void
 		ntd_wait_until(ntd_after(10 * NTD_MS), NULL, NULL);
 	assert_in_range(count_marked(mark), 1, 2);
 	assert_int_equal(access("cleaned", F_OK), -1);
-	assert_int_equal(access("swept", F_OK), 0); /* that is for the end of all */
+	assert_int_equal(access("swept", F_OK),
+			 0); /* sweeping waits for the end of all processes */
 	make_file("go");
 	assert_true(await_marked(mark, 0, PATIENCE));
 	assert_true(await_missing("swept"));
@@ -466,7 +467,7 @@ static void sigterm_to_a_guard_ends_the_grace(void **state)
 	assert_non_null(mkdtemp(directory));
 	kill_a_driver_with_grace(directory);
 	term = fopen("term", "r");
-	while (fscanf(term, "%d", &pid) != 1) /* made, but not yet written */
+	while (fscanf(term, "%d", &pid) != 1) /* until the number is written */
 		rewind(term);
 	fclose(term);
 	assert_int_equal(kill(parent_of(pid), SIGTERM), 0);

@@ -1,5 +1,5 @@
-/* The parser of the root shell's bytes. Each story is told in pieces of several sizes, a byte at a
- * time among them, and must be understood in the same way each time.
+/* Tests of the parser of the root shell's bytes. Each case is fed in pieces of several sizes, down
+ * to single bytes, and must give the same events each time.
  */
 #include "unit.h"
 
@@ -19,7 +19,7 @@ static void write_output(struct ntd_buf *transcript, const struct ntd_buf *outpu
 			       (unsigned char)bytes[i]);
 }
 
-/* After a piece, `piece_len` is set to 0, as by the shell. */
+/* Appends an event to the transcript. After a piece, sets `piece_len` to 0, as the shell does. */
 static void write_event(struct ntd_buf *transcript, struct ntd_reply *reply,
 			enum ntd_reply_event event)
 {
@@ -58,7 +58,8 @@ static void write_event(struct ntd_buf *transcript, struct ntd_reply *reply,
 	}
 }
 
-/* Feeds `len` bytes in pieces of `size`, each an exact copy on the heap; writes the events down. */
+/* Feeds `len` bytes in pieces of `size`, each an exact copy on the heap, and writes the events
+ * down. */
 static void feed(struct ntd_reply *reply, const char *bytes, size_t len, size_t size,
 		 struct ntd_buf *transcript)
 {
@@ -116,10 +117,10 @@ static void a_reply_is_decoded(void **state)
 		{"$'it\\'s\\n' 124 0 " TOKEN "\n", "124 0 <it's\\x0a>;"},
 		{"$'\\a\\b\\t\\n\\v\\f\\r\\E\\\\\\'\\001\\377' 0 0 " TOKEN "\n",
 		 "0 0 <\\x07\\x08\\x09\\x0a\\x0b\\x0c\\x0d\\x1b\\'\\x01\\xff>;"},
-		/* a guest whose locale cannot be changed leaves letters as they are */
+		/* a guest without the locale C leaves letters as they are */
 		{"$'\xc3\xa4\\n' 0 0 " TOKEN "\n", "0 0 <\\xc3\\xa4\\x0a>;"},
 		{"' 1 0 " TOKEN "' 0 0 " TOKEN "\n", "0 0 < 1 0 " TOKEN ">;"},
-		/* whoever serves the same command twice is not our concern, but nothing is mixed */
+		/* two replies to one command are not mixed */
 		{"'A' 0 0 " TOKEN "\n'B' 3 0 " TOKEN "\n", "0 0 <A>;3 0 <B>;"},
 	};
 
@@ -180,7 +181,7 @@ static void noise_and_replies_to_others_are_passed_over(void **state)
 		{"'ABC' 0 0 " TOKEN " and more\n", ""},
 		{"bash: line 7: " TOKEN ": command not found\n", ""},
 		{"\xff\xfe\x1b[2J\x1b[0m\n'A' 0 0 " TOKEN "\n", "0 0 <A>;"},
-		{"'ABC' 0 0 " TOKEN, ""}, /* not yet */
+		{"'ABC' 0 0 " TOKEN, ""}, /* incomplete */
 	};
 
 	assert_all_understood(stories, unit_count(stories));
@@ -200,7 +201,7 @@ static void a_long_output_comes_in_pieces(void **state)
 		 "held by <1 (x)>;124 137 more;4 <A>;"},
 		{"'' 0 0 " TOKEN " more\nQUJDRE" BANNER "QQ== " TOKEN "\n",
 		 "0 0 more;banner;garbled;"},
-		/* pieces that nobody has announced */
+		/* pieces without a beginning */
 		{"QQ== " TOKEN "\n'A' 0 0 " TOKEN "\n", "garbled;0 0 <A>;"},
 	};
 
@@ -227,7 +228,7 @@ static void noise_among_pieces_garbles_them(void **state)
 	assert_understood(nul, sizeof nul - 1, "0 0 more;garbled;");
 }
 
-/* ---- the banner and the watchdog's notice */
+/* ---- the banner and the notice of the guest's watchdog */
 
 static void the_banner_is_found_after_anything_on_its_line(void **state)
 {
@@ -238,7 +239,7 @@ static void the_banner_is_found_after_anything_on_its_line(void **state)
 		{"UEFI" BANNER, "banner;"},
 		{"QUJD\x1b[2J\x1b[01;01H" BANNER, "banner;"},
 		{"BdsDxe: loading\n\n" BANNER "'A' 0 0 " TOKEN "\n", "banner;0 0 <A>;"},
-		{"QUJDRE" BANNER, "banner;"}, /* cut by a reboot */
+		{"QUJDRE" BANNER, "banner;"}, /* a reboot has cut the reply */
 		{BANNER BANNER, "banner;banner;"},
 		{"Spawning backdoor root shell..", ""},
 		{"Spawning backdoor root shell\n", ""},
@@ -256,7 +257,7 @@ static void the_notice_is_found_alone_and_glued(void **state)
 		{"noise: " TOKEN " held 1 (x)\n", "held by <1 (x)>;"},
 		{"\n" TOKEN " held 1 (x)\n'' 124 137 " TOKEN "\n", "held by <1 (x)>;124 137 <>;"},
 		{TOKEN " held 1 (x)\n" TOKEN " held 2 (y)\n", "held by <1 (x)>;held by <2 (y)>;"},
-		{TOKEN " held\n", "held by <>;"}, /* nothing was found that holds it */
+		{TOKEN " held\n", "held by <>;"}, /* no holder of the output was found */
 		{"5eed1234-6 held 1 (x)\n5eed1234-17 held 1 (x)\n", ""},
 		{TOKEN " helden\n", ""},
 	};
@@ -280,7 +281,7 @@ static void nothing_but_the_banner_counts_without_a_command(void **state)
 
 /* ---- sizes */
 
-/* `len` bytes of noise before `bytes`. */
+/* Returns `len` bytes of noise, followed by `bytes`. */
 static char *after_noise(char noise, size_t len, const char *bytes, size_t *total)
 {
 	struct ntd_buf text = {0};
@@ -348,7 +349,7 @@ static void a_large_output_comes_back_whole(void **state)
 		left = text.len;
 		assert_int_equal(ntd_reply_feed(&reply, &at, &left), NTD_REPLY_MORE);
 		assert_int_equal(ntd_reply_feed(&reply, &at, &left), NTD_REPLY_PIECE);
-		assert_int_equal(left, 4); /* it stops behind the piece */
+		assert_int_equal(left, 4); /* the parser stops behind the piece */
 		assert_string_equal(reply.token, TOKEN);
 		assert_int_equal(reply.output.len, lengths[i]);
 		assert_memory_equal(ntd_buf_bytes(&reply.output), bytes, lengths[i]);
@@ -376,7 +377,7 @@ static void more_than_the_limit_is_refused(void **state)
 	ntd_reply_free(&reply);
 }
 
-/* Each byte of the longest output that comes with the statuses is four characters. */
+/* In the longest output that fits beside a status, each byte is quoted as four characters. */
 static void the_longest_short_output_comes_back_whole(void **state)
 {
 	struct ntd_reply reply = {.limit = 1 << 20};
@@ -397,7 +398,7 @@ static void the_longest_short_output_comes_back_whole(void **state)
 	ntd_reply_free(&reply);
 }
 
-/* What came before cannot be part of it. */
+/* Text before a new token is no part of its reply. */
 static void a_new_token_begins_a_new_line(void **state)
 {
 	static const char first[] = "QUJD oops", second[] = "'A' 0 0 " TOKEN "\n";

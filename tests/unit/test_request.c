@@ -1,3 +1,6 @@
+/* Tests of requests: a thread of the script waits for work on the loop thread, until the work
+ * completes, a deadline passes or a signal interrupts the wait.
+ */
 #include "unit.h"
 
 #include "loop/request.h"
@@ -6,12 +9,12 @@
 #include <stdatomic.h>
 #include <sys/eventfd.h>
 
-/* A request that a timer completes on the loop thread, and what happened to it. */
+/* A request that a timer completes on the loop thread, and its history. */
 struct errand {
 	struct ntd_request request;
 	struct ntd_timer timer;
-	int64_t delay;           /* from its beginning to its completion; NTD_FOREVER: never */
-	struct ntd_error *error; /* what it completes with */
+	int64_t delay;           /* from begin to completion; NTD_FOREVER: never */
+	struct ntd_error *error; /* the error of the completion */
 	bool begun, completed, abandoned, on_loop;
 };
 
@@ -164,11 +167,11 @@ static void count_signal(int number)
 	signals++;
 }
 
-/* The scheme of request.h: SIGUSR1 is blocked, except while a wait sleeps. */
+/* The scheme of request.h: SIGUSR1 is blocked except while a wait sleeps. */
 struct script {
 	struct ntd_waiter waiter;
 	sigset_t asleep;
-	int interrupt_after; /* as many signals are only looked at */
+	int interrupt_after; /* the number of signals before the one that interrupts */
 	int asked;
 };
 
@@ -288,7 +291,7 @@ static void a_plain_wait_ends_at_its_deadline_or_by_a_signal(void **state)
 	ntd_loop_call(*state, kick_start, &kick);
 	assert_fails(ntd_wait_until(ntd_after(10 * NTD_SECOND), &script.waiter, &err),
 		     NTD_E_CANCELLED, "interrupted");
-	ntd_loop_call(*state, kick_stop, &kick); /* done with `kick` */
+	ntd_loop_call(*state, kick_stop, &kick); /* the loop thread no longer uses `kick` */
 }
 
 /* ---- completion against giving up */
@@ -307,8 +310,8 @@ static int64_t some_time(struct race *race)
 	return (race->random >> 8) % 60 * 1000;
 }
 
-/* Whatever the waiter is told is what happened, and nobody touches the request after that: it is
- * freed at once, for the sanitizers to see. */
+/* The waiter's result is what has happened, and no thread uses the request afterwards: it is freed
+ * at once, so that the sanitizers notice a use. */
 static void run_once(struct race *race)
 {
 	struct errand *errand = ntd_malloc(sizeof *errand);
@@ -351,7 +354,8 @@ static void completion_and_giving_up_exclude_each_other(void **state)
 		print_message("%zu completed, %zu abandoned\n", races[i].completed,
 			      races[i].abandoned);
 		assert_int_equal(races[i].wrong, 0);
-		assert_true(races[i].completed && races[i].abandoned); /* it was a race */
+		assert_true(races[i].completed &&
+			    races[i].abandoned); /* both outcomes have occurred */
 	}
 }
 

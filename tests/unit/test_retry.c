@@ -1,3 +1,6 @@
+/* Tests of waits that try again: numbers in messages, the pace of attempts, verdicts, interruption,
+ * and looks at other things in the pauses.
+ */
 #include "interrupted.h"
 #include "unit.h"
 
@@ -9,7 +12,7 @@
 
 /* ---- numbers in messages */
 
-/* What Python 3 prints for the number that it reads from the same text. */
+/* Python 3 prints these texts for the numbers that it reads from them. */
 static const char *const reprs[] = {
 	"0.0",
 	"-0.0",
@@ -69,7 +72,7 @@ static int significant_digits(const char *text)
 	return digits - zeros;
 }
 
-/* As few digits as give the number back. */
+/* Numbers are written with the fewest digits that read back as the same number. */
 static void numbers_read_back_the_same(void **state)
 {
 	uint64_t bits = 42;
@@ -81,7 +84,7 @@ static void numbers_read_back_the_same(void **state)
 		bits = bits * 6364136223846793005 + 1442695040888963407;
 		memcpy(&number, &bits, sizeof number);
 		if (i % 2)
-			number = (double)(bits >> 40) / 1000; /* of everyday size */
+			number = (double)(bits >> 40) / 1000; /* a number of usual size */
 		if (!isfinite(number))
 			continue;
 		text = ntd_float_text(number);
@@ -164,9 +167,9 @@ static void an_excerpt_is_the_end_in_lines(void **state)
 
 enum { MOST = 64 };
 
-/* An action that holds, or fails, at the n-th attempt, and when the attempts were. */
+/* An action that holds, or fails, at the n-th attempt, and the times of its attempts. */
 struct action {
-	int holds_at, fails_at; /* from 1; 0: never */
+	int holds_at, fails_at; /* counted from 1; 0: never */
 	int count;
 	int64_t began, at[MOST];
 	bool last[MOST];
@@ -219,7 +222,7 @@ static void without_time_the_first_attempt_is_the_last(void **state)
 	assert_true(never.last[0]);
 }
 
-/* At 0 and 1 s, and the last one when the limit is found to have passed, at 2 s. */
+/* Attempts are at 0 and 1 s, and the last one at 2 s, when the limit has passed. */
 static void every_second_and_once_more_after_the_limit(void **state)
 {
 	struct action action = {0};
@@ -242,8 +245,7 @@ static void the_last_attempt_may_hold(void **state)
 	assert_true(action.last[1]);
 }
 
-/* Never closer than 10 ms, never further apart than 250, and the last attempt when the limit has
- * passed. */
+/* Probes are 10 to 250 ms apart, and the last attempt comes when the limit has passed. */
 static void probes_are_paced_by_the_time_waited(void **state)
 {
 	struct action action = {0};
@@ -295,7 +297,7 @@ static void no_timeout_has_no_last_attempt(void **state)
 
 /* ---- verdicts */
 
-/* Attempts with one verdict from the `from`-th on, before that NTD_NOT_YET. */
+/* An action whose verdict is NTD_NOT_YET before attempt `from`, then another one. */
 struct verdicts {
 	int from, count;
 	enum ntd_verdict verdict;
@@ -380,7 +382,7 @@ static void a_glance_holds_when_nothing_changes(void **state)
 
 /* ---- interruption */
 
-/* The signal is pending already, so the first sleep ends at once. */
+/* The signal is already pending, so the first sleep ends at once. */
 static void a_signal_ends_the_retrying(void **state)
 {
 	struct action action = {0};
@@ -401,7 +403,7 @@ static void a_signal_ends_the_retrying(void **state)
 
 struct looker {
 	struct ntd_waiter waiter;
-	int looks, last; /* the one that ends the wait; 0: none */
+	int looks, last; /* `last`: the look that ends the wait; 0: none */
 };
 
 static bool look(struct ntd_waiter *waiter)

@@ -1,3 +1,6 @@
+/* Tests of the sockets through which scripts speak to a shell or a monitor themselves. The test's
+ * thread plays the script.
+ */
 #include "unit.h"
 
 #include "channel/script_socket.h"
@@ -9,9 +12,9 @@
 struct fixture {
 	struct ntd_loop *loop;
 	struct ntd_script_socket socket;
-	struct ntd_buf written; /* by the script */
-	struct ntd_buf taken;   /* back from it */
-	const char *bytes;      /* for the loop to add */
+	struct ntd_buf written; /* bytes that the script has sent */
+	struct ntd_buf taken;   /* bytes taken back from the socket */
+	const char *bytes;      /* bytes that the loop thread adds */
 	size_t len;
 };
 
@@ -89,7 +92,7 @@ static int end_of(struct fixture *fixture)
 	return fd;
 }
 
-/* Waits for them. */
+/* Waits for the bytes. */
 static void assert_received(int fd, const char *expected)
 {
 	_cleanup_free_ char *got = ntd_calloc(1, strlen(expected) + 1);
@@ -177,8 +180,8 @@ static void what_nobody_has_read_is_taken_back(void **state)
 	assert_int_equal(recv(fd, &(char){0}, 1, MSG_DONTWAIT), -1);
 }
 
-/* A guest that never stops writing what nobody reads, with and without a script that has asked for
- * its end. */
+/* A guest writes without end and the script does not read, with and without a script that has asked
+ * for the end. */
 static void the_oldest_bytes_are_dropped(void **state)
 {
 	enum { BLOCK = 1 << 20, BLOCKS = 20, LIMIT = 16 << 20 };
@@ -197,8 +200,8 @@ static void the_oldest_bytes_are_dropped(void **state)
 	assert_int_equal(ntd_buf_bytes(&fixture->taken)[fixture->taken.len - 1], 'a' + BLOCKS - 1);
 }
 
-/* Whether the loop's end is closed, which a loop that is told for ever of the same would not come
- * to. */
+/* Asserts that the loop has closed its end. A loop that is woken by the same event for ever would
+ * not. */
 static void assert_hung_up(struct fixture *fixture, int how)
 {
 	struct pollfd polled = {.fd = end_of(fixture), .events = POLLRDHUP};

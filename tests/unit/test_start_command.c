@@ -1,3 +1,4 @@
+/* Tests of the command line that starts QEMU and of its environment. */
 #include "unit.h"
 
 #include "qemu/start_command.h"
@@ -55,7 +56,8 @@ static void assert_replacing(const char *line, bool expected)
 	assert_string_equal(replacing, wanted);
 }
 
-/* The path of a program replaces the shell, whichever it is: then the process is QEMU itself. */
+/* A line that is a path and plain words is run by exec, so that the process is QEMU itself,
+ * whichever shell /bin/sh is. */
 static void a_path_and_plain_words_replace_the_shell(void **state)
 {
 	static const char *const plain[] = {"/a/run-vm",
@@ -88,7 +90,7 @@ static void everything_else_is_left_to_the_shell(void **state)
 	}
 }
 
-/* For the shell in quotes, for QEMU with doubled commas. */
+/* Paths are quoted for the shell, and their commas doubled for QEMU. */
 static void paths_may_hold_anything(void **state)
 {
 	const struct ntd_start_paths paths = {

@@ -1,5 +1,5 @@
-/* The whole table of a machine's life, against expectations that come from what the states and
- * events mean to a script, and against rules that hold for every state.
+/* Tests of the table of a machine's states and events, against expectations for each cell and rules
+ * that hold for every state.
  */
 #include "unit.h"
 
@@ -26,18 +26,22 @@ static const char *const event_names[] = {"start",      "need", "ready", "announ
 					  "disconnect", "stop", "exit",  "forget"};
 static_assert(unit_count(event_names) == NTD_MACHINE_EVENT_COUNT, "every event has a name");
 
-/* One word a cell: the next state's letter and the action. Columns as in event_names. */
+/* One word for each cell: the letter of the next state, and the action. The columns are in the
+ * order of event_names. */
 static const char *const expected[NTD_MACHINE_STATE_COUNT][NTD_MACHINE_EVENT_COUNT] = {
-	/* No process: it can be started; there is nothing to stop; nothing can have connected. */
+	/* There is no process: the machine can be started, there is nothing to stop, and nothing
+	 * connects. */
 	[NTD_MACHINE_DOWN] = {"s launch", "s launch", "d refuse", "d refuse", "d", "d", "d", "d"},
-	/* Calls join the start; one that fails leaves the machine as it was, to be tried again. */
+	/* Further calls join the start. A start that fails leaves the machine down, to be started
+	 * again. */
 	[NTD_MACHINE_STARTING] = {"s", "s", "u started", "s", "s", "p", "d death", "s"},
 	[NTD_MACHINE_UP] = {"u", "u", "u refuse", "c connected", "u", "p", "x death", "u"},
-	/* A reboot makes the shell announce itself again. */
+	/* After a reboot the shell announces itself again. */
 	[NTD_MACHINE_CONNECTED] = {"c", "c", "c refuse", "c connected", "u", "p", "x death", "c"},
-	/* What was under way may still come in; nobody can use the machine. */
+	/* Late events may still come; the machine cannot be used. */
 	[NTD_MACHINE_STOPPING] = {"p refuse", "p refuse", "p", "p", "p", "p", "d end", "p"},
-	/* Using it tells how it died, until the script takes note of that or starts it. */
+	/* Uses fail with the cause of death until the script notes the end or starts the machine
+	 * again. */
 	[NTD_MACHINE_DEAD] = {"s launch", "x refuse", "x refuse", "x refuse", "x", "x", "x", "d"},
 };
 
@@ -82,8 +86,8 @@ static void processes_come_and_go_with_the_right_actions(void **state)
 		}
 }
 
-/* Whatever happens in whatever order, a machine that is told to stop and whose process ends is
- * down, and can be started. */
+/* After any events in any order, a machine that is told to stop and whose process ends is down and
+ * can be started. */
 static void every_state_has_a_way_down(void **state)
 {
 	static const enum ntd_machine_event way[] = {NTD_MACHINE_STOP, NTD_MACHINE_EXIT,

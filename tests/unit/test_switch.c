@@ -1,4 +1,4 @@
-/* Ports on socket pairs: what a switch does with frames, whoever the clients are. */
+/* Tests of a VLAN's switch, with socket pairs as ports: the frames that clients get. */
 #include "unit.h"
 
 #include "net/datagram.h"
@@ -11,7 +11,7 @@ struct fixture {
 	struct ntd_loop *loop;
 	struct ntd_switch *hub;
 	struct ntd_port *ports[PORTS];
-	int ours[PORTS], peers[PORTS]; /* the ports' ends and the clients' */
+	int ours[PORTS], peers[PORTS]; /* the switch's ends and the clients' ends */
 	struct ntd_switch_counts counts;
 };
 
@@ -109,7 +109,7 @@ static void floods_to_all_others(void **state)
 	}
 	assert_int_equal(counts_of(fixture).received, PORTS);
 	assert_int_equal(counts_of(fixture).sent, PORTS * (PORTS - 1));
-	/* Every frame has been through; none came back, none came twice. */
+	/* Every frame has been forwarded, none to its sender, and none twice. */
 	for (int i = 0; i < PORTS; i++)
 		expect_nothing(fixture->peers[i]);
 }
@@ -131,7 +131,7 @@ static void keeps_order_and_sizes(void **state)
 
 static void passes_tagged_frames(void **state)
 {
-	/* Broadcast, 802.1Q tag with priority 5 and id 10, then an inner tag, ARP. */
+	/* A broadcast with an 802.1Q tag (priority 5, id 10), then an inner tag, ARP. */
 	static const unsigned char frame[64] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x52, 0x54,
 						0,    0x12, 1,    2,    0x81, 0,    0xa0, 10,
 						0x81, 0,    0,    11,   0x08, 0x06, 0xde, 0xad};
@@ -159,7 +159,8 @@ static void drops_what_is_no_frame(void **state)
 	assert_int_equal(counts_of(fixture).received, 1);
 }
 
-/* The others get every frame while one never reads, and it keeps what its queue held. */
+/* While one client never reads, the others get every frame; the slow one keeps what its queue held.
+ */
 static void a_slow_receiver_is_alone_in_it(void **state)
 {
 	enum { FRAMES = 5000, SLOW = 3 };
@@ -182,8 +183,8 @@ static void a_slow_receiver_is_alone_in_it(void **state)
 	}
 }
 
-/* A flood, which makes the sender rest: it still gets through, and the sender is heard
- * afterwards. */
+/* A flood, during which the switch pauses its sender, gets through, and so do the sender's later
+ * frames. */
 static void a_flood_goes_on_after_rests(void **state)
 {
 	enum { FRAMES = 20000 };
@@ -224,7 +225,7 @@ static void ports_come_and_go(void **state)
 	assert_int_equal(counts_of(fixture).sent, 3);
 }
 
-/* Its port is still plugged in. */
+/* The port of the client that has vanished is still plugged in. */
 static void a_vanished_receiver_is_alone_in_it(void **state)
 {
 	static const unsigned char frame[FULL_FRAME] = "frame";

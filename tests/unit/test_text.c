@@ -1,11 +1,11 @@
-/* Quoting, names and UTF-8. */
+/* Tests of text: quoting, names and UTF-8. */
 #include "unit.h"
 
 #include "base/text.h"
 
 #include <stdlib.h>
 
-/* Texts and what Python's shlex.quote makes of them. */
+/* Texts, and the results of Python's shlex.quote. */
 static const struct {
 	const char *text, *quoted;
 } quotes[] = {
@@ -188,7 +188,7 @@ static void test_console_text(void **state)
 			    "A",
 			    "A");
 	assert_console_text("\xed\xa0\x80x", "x");
-	/* A character whose last byte is a space in Latin-1 is not cut. */
+	/* A character is not cut whose last byte is a space in Latin-1. */
 	assert_console_text("\xc3\xa0", "\xc3\xa0");
 }
 

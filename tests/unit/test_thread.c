@@ -1,4 +1,4 @@
-/* Threads of the driver's own. */
+/* Tests of ntd_thread_start(): signals, names and errors of the driver's threads. */
 #include "unit.h"
 
 #include "base/thread.h"
@@ -46,7 +46,7 @@ static void test_name_and_signals(void **state)
 	assert_string_equal(seen.name, "ntd-of a long n");
 }
 
-/* In a process of its own, since the size of stacks is the whole process's. */
+/* The test runs in a process of its own, since the size of stacks is a setting of the process. */
 static void test_failure(void **state)
 {
 	pid_t child = fork();
@@ -59,7 +59,7 @@ static void test_failure(void **state)
 		pthread_t thread;
 		bool told;
 
-		/* More than an address space has. */
+		/* A stack larger than the address space. */
 		pthread_attr_init(&attributes);
 		pthread_attr_setstacksize(&attributes, (size_t)1 << 46);
 		pthread_setattr_default_np(&attributes);

@@ -1,3 +1,4 @@
+/* Tests of timers: their order, cancellation and setting again, on the loop thread. */
 #include "loop_fixture.h"
 
 enum { TIMERS = 300 };
@@ -6,7 +7,7 @@ struct alarm {
 	struct ntd_timer timer;
 	struct timers *all;
 	bool cancelled, rang;
-	int left; /* how often it sets itself again */
+	int left; /* how often the timer sets itself again */
 };
 
 struct timers {
@@ -45,7 +46,7 @@ static void set_and_cancel_many(void *arg)
 			      base + (random >> 8) % 1000 * 10000);
 	}
 	all->pending = TIMERS;
-	for (size_t i = 0; i < TIMERS; i += 3) { /* from all over the heap */
+	for (size_t i = 0; i < TIMERS; i += 3) { /* from all parts of the heap */
 		ntd_timer_cancel(&all->alarms[i].timer);
 		all->alarms[i].cancelled = true;
 		all->pending--;
@@ -68,7 +69,8 @@ static void timers_expire_in_order_of_time(void **state)
 		assert_int_equal(all.alarms[i].rang, !all.alarms[i].cancelled);
 }
 
-/* The heap holds these as they stand. Cancelling 61 puts 4, the last, below 60: it has to go up. */
+/* The heap holds these timers in this order. Cancelling 61 moves 4, the last one, below 60, from
+ * where it has to go up. */
 static void cancel_below_a_later_one(void *arg)
 {
 	static const int at[] = {1, 50, 2, 60, 70, 3, 10, 61, 62, 71, 72, 4};
@@ -99,7 +101,7 @@ static void ring_again(struct ntd_timer *timer)
 	struct alarm *alarm = ntd_container_of(timer, struct alarm, timer);
 	struct timers *all = alarm->all;
 
-	ntd_timer_cancel(&all->alarms[1].timer); /* due in the same round */
+	ntd_timer_cancel(&all->alarms[1].timer); /* due in the same round of the loop */
 	if (alarm->left--)
 		ntd_timer_set(all->fixture->loop, timer, ntd_now() + NTD_MS);
 	else

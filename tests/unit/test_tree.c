@@ -1,4 +1,5 @@
-/* Trees of files: removed without following links, copied with what they hold, made. */
+/* Tests of trees of files: removed without following links, made, and copied with their contents.
+ */
 #include "unit.h"
 
 #include "base/tree.h"
@@ -12,7 +13,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-static char *base; /* of the present test */
+static char *base; /* the directory of the current test */
 
 static int set_up(void **state)
 {
@@ -23,7 +24,7 @@ static int set_up(void **state)
 	return mkdtemp(base) ? 0 : -1;
 }
 
-/* By the host's rm: what is tested does not clean up after itself. */
+/* Removes the directory by the host's rm, not by the code under test. */
 static int tear_down(void **state)
 {
 	_cleanup_free_ char *command = ntd_asprintf(
@@ -34,7 +35,7 @@ static int tear_down(void **state)
 	return failed ? -1 : 0;
 }
 
-/* A path below the base; two at a time. */
+/* Returns a path below the base; the results of two calls are valid at a time. */
 static const char *at(const char *name)
 {
 	static char paths[4][256];
@@ -102,7 +103,7 @@ static int to_guest(const char *source, const char *target, struct ntd_error **e
 	return ntd_tree_copy_to_guest(at(source), directory, target, err);
 }
 
-/* From `from` to `to`, in either direction; there it is `to` in the end. */
+/* Copies `from` to `to`, in either direction; the result is `to`. */
 static void copy(int (*function)(const char *, const char *, struct ntd_error **))
 {
 	struct ntd_error *err = NULL;
@@ -168,8 +169,8 @@ static void what_cannot_be_removed_is_named(void **state)
 	assert_fails(ntd_tree_remove(at("file/below"), &err), NTD_E_SYS, "/file/below: ");
 }
 
-/* As by chattr +i or +a. Skips the test where that is not possible, before anything has been so
- * changed. */
+/* Sets or removes attributes like chattr +i or +a. Skips the test where that is not possible,
+ * before anything has been changed. */
 static void set_attributes(const char *name, int wanted)
 {
 	_cleanup_fd_ int fd = open(at(name), O_RDONLY);
@@ -325,7 +326,8 @@ static void a_tree_keeps_everything(void **state)
 	assert_int_equal(info.st_mtim.tv_sec, 2000);
 }
 
-/* As root this shows that the mode is set last, and for others that it is possible at all. */
+/* The mode of a directory is set last. For root that is all the test shows; others could not copy
+ * otherwise. */
 static void a_directory_without_write_permission_is_copied(void **state)
 {
 	struct stat info;
@@ -365,7 +367,7 @@ static void links_of_a_guest_are_not_followed(void **state)
 	}
 	write_file("from/file", "1", 0644);
 	assert_fails(from_guest("from", "to", &err), NTD_E_VALUE, "from/link");
-	assert_file("to/file", "1", 0644); /* the rest is copied */
+	assert_file("to/file", "1", 0644); /* the other files are copied */
 	for (size_t i = 0; i < unit_count(targets); i++) {
 		_cleanup_free_ char *name = ntd_asprintf("to/link%zu", i);
 
@@ -374,7 +376,7 @@ static void links_of_a_guest_are_not_followed(void **state)
 	assert_fails(from_guest("from/link0", "to2", &err), NTD_E_VALUE, "from/link0: it is n");
 }
 
-/* Which a guest puts there before the copy arrives. */
+/* A guest may put a link in the place of a file before the copy arrives. */
 static void links_of_a_guest_are_not_written_to(void **state)
 {
 	write_file("from", "new", 0600);
@@ -412,7 +414,7 @@ static void holes_stay_holes(void **state)
 	assert_int_equal(pread(fd, (char[3]){0}, 3, (off_t)1 << 40), 3);
 }
 
-/* More directories in each other than a process has descriptors, and than a path has room for. */
+/* Makes directories nested deeper than a process has descriptors and a path has room. */
 static void make_deep(const char *name)
 {
 	int fd = open_base();
@@ -463,7 +465,7 @@ static void what_cannot_be_copied_is_named(void **state)
 	assert_fails(from_guest("file", "no/where", &err), NTD_E_SYS, "/no/where: ");
 }
 
-/* A FIFO without a writer would keep its reader for ever, so a child tries it. */
+/* A FIFO without a writer would block its reader for ever, so a child process tries the copy. */
 static void what_is_neither_file_nor_directory_is_refused(void **state)
 {
 	pid_t child;

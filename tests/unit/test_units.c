@@ -1,4 +1,5 @@
-/* The properties of a unit, as `systemctl show` prints them, and as anything else may look. */
+/* Tests of the parser of a unit's properties, as `systemctl show` prints them or in any other text.
+ */
 #include "unit.h"
 
 #include "guest/units.h"
@@ -7,7 +8,7 @@ struct expected {
 	const char *name, *value;
 };
 
-/* Parses an exact copy on the heap, so that reading past its end is seen. */
+/* Parses an exact copy on the heap, so that the sanitizer notices reads past its end. */
 static struct ntd_properties parse(const char *text, size_t len)
 {
 	_cleanup_free_ char *copy = ntd_malloc(len);
@@ -103,7 +104,7 @@ static void names_are_looked_up_whole(void **state)
 	assert_null(ntd_properties_get(&properties, ""));
 }
 
-/* As in the dictionary that scripts get. */
+/* As in the dictionary that scripts get, the last of equal names counts. */
 static void of_equal_names_the_last_counts(void **state)
 {
 	static const char text[] = "A=1\nB=2\nA=3\n";

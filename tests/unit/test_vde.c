@@ -1,13 +1,14 @@
+/* Tests of the parser of requests on a VLAN's control socket, in libvdeplug's format. */
 #include "unit.h"
 
 #include "net/vde.h"
 
 #include "test_net_client.h"
 
-/* As libvdeplug's, with one field changed and `len` bytes of it arrived. */
+/* A request of libvdeplug with one field changed, of which `len` bytes have arrived. */
 struct request_case {
 	const char *name;
-	size_t at, size; /* the field that is changed; size 0: none */
+	size_t at, size; /* the changed field; size 0: none */
 	uint32_t value;
 	size_t len; /* 0: all */
 	int expected;

@@ -1,4 +1,4 @@
-/* The array that grows. */
+/* Tests of the array that grows, base/vec.h. */
 #include "unit.h"
 
 #include "base/vec.h"
@@ -14,7 +14,7 @@ struct holder {
 	struct pairs pairs;
 };
 
-/* Takes the array by the name of its type. */
+/* A function that takes the array by the name of its type. */
 static int sum_of(const struct pairs *pairs)
 {
 	int sum = 0;
@@ -31,7 +31,7 @@ static void test_push(void **state)
 
 	for (int i = 0; i < 1000; i++)
 		assert_int_equal(*ntd_vec_push(&numbers, next++), i);
-	assert_int_equal(next, 1000); /* the value is computed once */
+	assert_int_equal(next, 1000); /* the argument is evaluated once */
 	assert_int_equal(numbers.count, 1000);
 	assert_true(numbers.capacity >= 1000 && numbers.capacity < 4000);
 	for (int i = 0; i < 1000; i++)
@@ -44,7 +44,7 @@ static void test_push(void **state)
 	ntd_vec_free(&numbers);
 }
 
-/* The array grows while it is given one of its own items. */
+/* The array grows while one of its own items is appended. */
 static void test_push_own_item(void **state)
 {
 	ntd_vec(int) numbers = {0};
@@ -84,7 +84,7 @@ static void test_reserve(void **state)
 	for (int i = 0; i < 100; i++)
 		ntd_vec_push(&numbers, i);
 	assert_ptr_equal(numbers.items, first);
-	ntd_vec_reserve(&numbers, 10); /* never less */
+	ntd_vec_reserve(&numbers, 10); /* reserving never shrinks */
 	assert_int_equal(numbers.capacity, 100);
 	ntd_vec_free(&numbers);
 }
