@@ -1,3 +1,4 @@
+/* The byte buffer. Any thread, each with buffers of its own. */
 #include "base/buf.h"
 
 #include <assert.h>

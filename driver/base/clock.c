@@ -1,3 +1,4 @@
+/* Time. Any thread. */
 #include "base/clock.h"
 
 int64_t ntd_now(void)

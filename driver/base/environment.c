@@ -1,3 +1,4 @@
+/* Environments. The functions on lists take no lock; a run's environment has a mutex. */
 #include "base/environment.h"
 
 #include <pthread.h>
@@ -9,7 +10,7 @@ struct ntd_environment {
 	char **own;
 };
 
-/* The place of the variable in `env`, or its end. */
+/* The index of the variable `name` in `env`, or that of the NULL at the end. */
 static size_t find(char *const *env, const char *name, size_t len)
 {
 	size_t i = 0;

@@ -1,3 +1,4 @@
+/* Error values. Any thread: an error belongs to one function at a time. */
 #include "base/error.h"
 
 #include <assert.h>

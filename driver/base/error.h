@@ -2,7 +2,7 @@
  *
  * A function that fails returns a negative number (or NULL) and has set *err; one that succeeds has
  * not touched it. Callers add context on the way up with ntd_error_wrap(). Passing NULL discards
- * the error. The codes map one to one to Python exceptions in embed/errors.c.
+ * the error. The codes map one to one to Python exceptions in embed/bridge/errors.c.
  */
 #pragma once
 
@@ -13,7 +13,7 @@ enum ntd_errc {
 	NTD_E_USAGE,     /* wrong command line or configuration */
 	NTD_E_VALUE,     /* a caller passed something that cannot be used */
 	NTD_E_ASSERTION, /* a check that the script asked for did not hold */
-	NTD_E_MACHINE,   /* the machine or its surroundings let us down */
+	NTD_E_MACHINE,   /* the machine, or the host around it, cannot do what was asked */
 	NTD_E_DEAD,      /* the machine's process ended, or was not running */
 	NTD_E_TIMEOUT,   /* a deadline of the driver passed */
 	NTD_E_PROTOCOL,  /* a peer sent what its protocol does not allow */
@@ -37,6 +37,8 @@ int ntd_error_wrap(struct ntd_error **err, const char *fmt, ...) ntd_printf(2, 3
 /* Moves `from` into *err (or frees it when err is NULL); returns -1. */
 int ntd_error_move(struct ntd_error **err, struct ntd_error *from);
 
+/* Errors that are kept or passed on otherwise: a new one, a copy (NULL for NULL), and the end of
+ * one (NULL is allowed). */
 struct ntd_error *ntd_error_new(enum ntd_errc code, const char *fmt, ...) ntd_printf(2, 3);
 struct ntd_error *ntd_error_copy(const struct ntd_error *error);
 void ntd_error_free(struct ntd_error *error);

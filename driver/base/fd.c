@@ -1,3 +1,4 @@
+/* Whole reads and writes, which block the calling thread. */
 #include "base/fd.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
-/* The handler runs on the only thread of the new process, before fork() returns there, and does
- * only what may be done between fork() and exec(). It gets no argument, and descriptors belong to
- * the process as a whole; hence the state that is global.
+/* The handler of pthread_atfork() runs on the only thread of the new process, before fork() returns
+ * there, and makes only calls that are allowed between fork() and exec(). The handler gets no
+ * argument, and descriptors belong to the process as a whole; hence the global state.
  */
 #include "base/forked.h"
 
@@ -9,7 +9,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-enum { WORD = 64, WORDS = 1 << 10 }; /* for as many descriptors as the driver allows itself */
+enum { WORD = 64, WORDS = 1 << 10 }; /* for the 65536 descriptors that embed/main.c allows */
 
 static atomic_bool forked;
 static _Atomic uint64_t withheld[WORDS]; /* a bit for each descriptor */
@@ -40,7 +40,8 @@ void ntd_forked_release(int fd)
 		atomic_fetch_and(word, ~bit_of(fd));
 }
 
-/* Their numbers stay taken: what still has one cannot write to another file by it. */
+/* The numbers stay taken, by /dev/null, so that code which still has one cannot write by it to a
+ * file that the script opens later. */
 static void close_withheld(void)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);

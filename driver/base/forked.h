@@ -1,10 +1,10 @@
 /* What is different in a process that the script has forked.
  *
- * It is a copy of the driver's with one thread, the one that forked: there is no event loop and
- * nobody who writes the log, and a lock may be held for ever by a thread that is not there. So the
- * driver does not exist in it: whatever would wait for another thread asks here first, and the
- * descriptors by which the driver's own process is connected to others are closed. Processes that
- * are made to run another program at once are not concerned.
+ * Such a process is a copy of the driver's with one thread, the one that forked: it has no loop
+ * thread and no thread that writes the log, and a thread that it does not have may hold a lock for
+ * ever. So the driver does not exist there: a function that would wait for another thread asks here
+ * first, and the descriptors that connect the driver's own process to others are closed. A process
+ * that runs another program at once (posix_spawn(), subprocess) is not concerned.
  */
 #pragma once
 
@@ -12,15 +12,15 @@
 
 #include <stdbool.h>
 
-/* Makes the processes that this one forks from now on know it. Called once, before the first thread
- * is started. */
+/* Prepares the processes that this one will fork. Called once, before the first thread is started.
+ */
 void ntd_forked_prepare(void);
-/* Whether this process is such a one. Any thread. */
+/* Whether the script has forked this process. Any thread. */
 bool ntd_is_forked(void);
-/* Sets the error that says so; returns -1. */
+/* Sets the error NTD_E_MACHINE that says so; returns -1. */
 int ntd_refuse_forked(struct ntd_error **err);
 
-/* Any thread: a process that is forked has /dev/null in place of the descriptor, until it is
- * released, which comes before it is closed. */
+/* Withholds a descriptor from the processes that the script forks, which get /dev/null in its
+ * place. The descriptor is released before it is closed. Any thread. */
 void ntd_forked_withhold(int fd);
 void ntd_forked_release(int fd);

@@ -16,7 +16,7 @@
 /* Keys made of these are shown in a path as they are. */
 #define WORD "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
 
-/* Walks the text; at a fault `at` points to it and `what` says it. */
+/* The place that the check has come to; at a fault `at` points to it and `what` names it. */
 struct scan {
 	const char *at, *end;
 	const char *what;
@@ -218,7 +218,7 @@ static void locate(const char *text, const char *at, size_t *line, size_t *colum
 	}
 }
 
-/* What stands at the fault, in words. */
+/* The character at the fault, in words; a new string. */
 static char *found(const struct scan *s)
 {
 	if (s->at == s->end)

@@ -14,7 +14,8 @@
 /* The largest file that ntd_json_load() reads, in bytes. */
 #define NTD_JSON_MAX ((size_t)64 << 20)
 
-/* Parses `len` bytes. `name` (a file name) begins the message of a syntax error. NULL on error. */
+/* Parses `len` bytes. `name`, of a file, begins the message of a syntax error. The tree belongs to
+ * the caller; NULL on error. */
 cJSON *ntd_json_parse(const char *text, size_t len, const char *name, struct ntd_error **err);
 /* The same with the contents of a file, which may be a pipe. */
 cJSON *ntd_json_load(const char *path, struct ntd_error **err);
@@ -28,18 +29,20 @@ struct ntd_json {
 	size_t index;                  /* its place in the array */
 };
 
-/* Checks the value there against `types`, cJSON_String and the like, combined with |. */
+/* Checks that the value at `place` is of one of `types`: cJSON_String and the like, combined with
+ * |. Returns 0 or -1. */
 int ntd_json_expect(const struct ntd_json *place, int types, struct ntd_error **err);
-/* The member `key` of `object`, in *member, of one of `types`. Its absence is an error. */
+/* Finds the member `key` of `object`, of one of `types`, and sets *member. Returns 0, or -1 when it
+ * is absent or of another type. */
 int ntd_json_require(const struct ntd_json *object, const char *key, int types,
 		     struct ntd_json *member, struct ntd_error **err);
-/* The same, but the member may be absent: returns 1 if there, 0 if absent, -1 on error. */
+/* The same, but the member may be absent: returns 1 if it is there, 0 if absent, -1 on error. */
 int ntd_json_optional(const struct ntd_json *object, const char *key, int types,
 		      struct ntd_json *member, struct ntd_error **err);
 /* The member of `object` that counts for `key`, NULL if there is none. */
 const cJSON *ntd_json_member(const cJSON *object, const char *key);
 
-/* An error about the value there: its path, ": " and the text. Returns -1. */
+/* Sets an error about the value at `place`: its path, ": " and the text. Returns -1. */
 int ntd_json_error(const struct ntd_json *place, struct ntd_error **err, const char *fmt, ...)
 	ntd_printf(3, 4);
 

@@ -1,3 +1,4 @@
+/* Allocation and arrays of strings. Any thread. */
 #include "base/mem.h"
 
 #include <locale.h>
@@ -38,7 +39,8 @@ char *ntd_strndup(const char *text, size_t len)
 	return checked(strndup(text, len));
 }
 
-/* The C library's own object for the locale "C": nothing to free. */
+/* newlocale() returns the C library's own object for the locale "C", which needs no freelocale().
+ */
 char *ntd_vasprintf(const char *fmt, va_list args)
 {
 	locale_t scripts = uselocale(newlocale(LC_ALL_MASK, "C", (locale_t)0));

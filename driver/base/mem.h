@@ -11,8 +11,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+/* Has the compiler check a format: argument number `fmt` of the function, its values from number
+ * `args` on. */
 #define ntd_printf(fmt, args) __attribute__((format(printf, fmt, args)))
 
+/* Tells the compiler that the function never returns NULL. */
 #define ntd_returns __attribute__((returns_nonnull))
 
 void *ntd_malloc(size_t size) ntd_returns;
@@ -20,12 +23,12 @@ void *ntd_calloc(size_t count, size_t size) ntd_returns;
 void *ntd_realloc(void *old, size_t size) ntd_returns;
 char *ntd_strdup(const char *text) ntd_returns;
 char *ntd_strndup(const char *text, size_t len) ntd_returns;
-/* Numbers have a point, whatever locale a script has chosen. */
+/* Formatting and reading of numbers use the decimal point, whatever locale a script has chosen. */
 char *ntd_asprintf(const char *fmt, ...) ntd_printf(1, 2) ntd_returns;
 char *ntd_vasprintf(const char *fmt, va_list args) ntd_printf(1, 0) ntd_returns;
 double ntd_strtod(const char *text, char **end);
 
-/* Frees a NULL-terminated array of strings and the strings in it; NULL is allowed. */
+/* Arrays of strings that end with NULL. Freeing also frees the strings; NULL is allowed. */
 void ntd_strv_free(char **strings);
 size_t ntd_strv_count(char *const *strings); /* 0 for NULL */
 /* Appends a copy of the string to the array, which may be NULL. */
@@ -71,6 +74,7 @@ static inline int ntd_steal_fd(int *fd)
 	return stolen;
 }
 
+/* Closes the descriptor unless it is negative, and makes it -1. */
 static inline void ntd_close_fd(int *fd)
 {
 	if (*fd >= 0)
@@ -78,5 +82,6 @@ static inline void ntd_close_fd(int *fd)
 	*fd = -1;
 }
 
+/* The structure of `type` of which `pointer` is the address of `member`. */
 #define ntd_container_of(pointer, type, member)                                                    \
 	((type *)(void *)((char *)(pointer)-offsetof(type, member)))

@@ -1,3 +1,4 @@
+/* Files in memory. Any thread. */
 #include "base/memfd.h"
 
 #include "base/fd.h"

@@ -1,13 +1,14 @@
-/* Any thread. The sequences are those of ECMA-48, as terminals take them:
+/* Removing control sequences. Any thread. The sequences are those of ECMA-48, as terminals take
+ * them:
  *
  *   ESC [ parameters intermediates final      control sequence; SGR when the final byte is m
  *   ESC ] P X ^ _ ... BEL or ESC \            control string: title, clipboard, keys; it ends at
  *                                             the next newline at the latest
  *   ESC intermediates final                   the rest
  *
- * U+0080 to U+009F are the same introducers as one character. A sequence without an end loses its
- * introducer, after which the rest is plain text. Nothing that is kept contains an escape but whole
- * SGR sequences, so what is left cannot join to a new sequence.
+ * U+0080 to U+009F are the same introducers as one character. Of a sequence without an end only the
+ * introducer is removed, and the rest is plain text. The output has no escape character except in
+ * whole SGR sequences, so its parts cannot join to a new sequence.
  */
 #include "base/printable.h"
 
@@ -19,7 +20,7 @@ enum { ESCAPE = 0x1b, C1_FIRST = 0x80, C1_LAST = 0x9f, C1_SHIFT = 0x40 };
 
 struct scan {
 	const char *at, *end;
-	const char *endless; /* no control string that begins before this has an end */
+	const char *endless; /* no control string that begins before this place has an end */
 	bool colours, coloured;
 	struct ntd_buf *out;
 };
@@ -105,7 +106,8 @@ static bool is_layout(const struct scan *scan)
 	       (*scan->at == '\r' && scan->end - scan->at > 1 && scan->at[1] == '\n');
 }
 
-/* Of a character that is not plain ASCII, the place after it and what belongs to it. */
+/* Appends what is kept of the character at scan->at, which is not plain ASCII, and of the sequence
+ * that it introduces; returns the place after them. */
 static const char *after_special(struct scan *scan)
 {
 	size_t len = ntd_utf8_sequence(scan->at, (size_t)(scan->end - scan->at));

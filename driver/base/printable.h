@@ -5,10 +5,10 @@
 
 #include <stdbool.h>
 
-/* Appends `text` without what makes a terminal do anything but show characters: escape and control
- * sequences, control characters other than newline, tab and the carriage return before a newline.
- * What is not UTF-8 becomes U+FFFD. With `colours`, sequences that set colours and weights (SGR)
- * stay, and end with their line. */
+/* Appends `text` so that a terminal only shows characters: without escape and control sequences,
+ * and without control characters other than newline, tab and the carriage return before a newline.
+ * Each byte that is not UTF-8 becomes U+FFFD. With `colours`, sequences that set colours and
+ * weights (SGR) stay, and their effect ends with the line. */
 void ntd_printable(struct ntd_buf *out, const char *text, size_t len, bool colours);
 /* The same as a new string, without colours. */
 char *ntd_printable_text(const char *text);

@@ -1,3 +1,4 @@
+/* Quoting, names and bytes as text. Any thread; nothing depends on the locale. */
 #include "base/text.h"
 
 #include <ctype.h>

@@ -1,4 +1,4 @@
-/* Text: quoting for shells, names, and bytes as they may be shown. */
+/* Text: quoting for shells, names, and bytes as text. */
 #pragma once
 
 #include "base/buf.h"
@@ -16,7 +16,7 @@ char *ntd_shell_quoted(const char *text);
 char *ntd_python_name(const char *name);
 
 /* One line of console output as it is logged: invalid UTF-8 dropped, carriage returns removed,
- * white space at the end removed. Returns a new string; *len is its length (a guest may print NUL
+ * white space at the end removed. Returns a new string of *text_len bytes (a guest may print NUL
  * bytes). */
 char *ntd_console_text(const char *bytes, size_t len, size_t *text_len);
 
@@ -26,11 +26,11 @@ size_t ntd_utf8_sequence(const char *bytes, size_t len);
 /* Bytes as Python's repr() shows them, b'...'; a new string. */
 char *ntd_bytes_repr(const char *bytes, size_t len);
 
-/* Bytes as a string for people to read, a NUL among them as the two characters \0; a new string. */
+/* Bytes as a new string for people to read: a NUL among them becomes the two characters \0. */
 char *ntd_shown(const char *bytes, size_t len);
 
-/* A quick test for prefixes and suffixes. */
+/* Whether `text` begins, or ends, with the other string. */
 bool ntd_has_prefix(const char *text, const char *prefix);
 bool ntd_has_suffix(const char *text, const char *suffix);
-/* First occurrence of the bytes `needle` in `bytes`, or NULL. */
+/* The first occurrence of the string `needle` in `len` bytes, or NULL. */
 const char *ntd_find(const char *bytes, size_t len, const char *needle);

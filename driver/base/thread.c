@@ -1,3 +1,5 @@
+/* Starting threads. The caller blocks all signals around pthread_create(), since a thread inherits
+ * the mask of the one that makes it. */
 #include "base/thread.h"
 
 #include <signal.h>

@@ -1,6 +1,8 @@
-/* A guest may write into a tree while it is removed. So names are looked up in directories that are
- * open, links are never followed, and what is nested too deeply for the descriptors of a process is
- * moved to the top first.
+/* Removing and making trees. Any thread that may block; also the keeper (loop/aftermath.h).
+ *
+ * A guest may write into a tree while it is removed. So names are looked up in directories that are
+ * open, links are never followed, and a directory that is nested too deeply for the descriptors of
+ * a process is moved to the top first.
  */
 #include "base/tree.h"
 
@@ -27,9 +29,9 @@ enum {
 };
 
 struct removal {
-	dev_t device; /* what is mounted in the tree stays */
+	dev_t device; /* of the tree; other file systems that are mounted in it stay */
 	int top;      /* the tree's own directory; -1 before it is open */
-	bool moved;   /* something has come to the top */
+	bool moved;   /* a directory has been moved to the top */
 };
 
 static void unfix(int fd)
@@ -42,9 +44,9 @@ static void unfix(int fd)
 	ioctl(fd, FS_IOC_SETFLAGS, &attributes);
 }
 
-/* Takes the attributes from the entry and from the directory it is in, unless that is not of the
- * tree. Only files and directories have them; to open anything else could have effects of its own.
- */
+/* Takes the attributes off the entry, and off the directory that it is in if that is part of the
+ * tree. Only files and directories have attributes; to open anything else could have effects of its
+ * own. */
 static void make_removable(const struct removal *removal, int directory, const char *name)
 {
 	_cleanup_fd_ int fd = -1;
@@ -59,7 +61,7 @@ static void make_removable(const struct removal *removal, int directory, const c
 	unfix(fd);
 }
 
-/* Of a file, or of an empty directory with AT_REMOVEDIR. */
+/* Removes a file, or with AT_REMOVEDIR an empty directory; 0 when it is not there. */
 static int remove_entry(const struct removal *removal, int directory, const char *name, int flags)
 {
 	if (unlinkat(directory, name, flags) == 0 || errno == ENOENT)
@@ -90,7 +92,7 @@ static int empty(struct removal *removal, int fd, int depth)
 	return failed ? -1 : 0;
 }
 
-/* The tree itself: what has been moved there meanwhile is removed, too. */
+/* Removes what is in the tree's own directory, until nothing has been moved there meanwhile. */
 static int empty_top(struct removal *removal, int fd)
 {
 	int result = 0;

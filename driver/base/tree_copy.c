@@ -1,7 +1,7 @@
-/* Any thread that may block. One of the two ends is where a guest writes, too, maybe at this
- * moment, and with all its might: names there are looked up in directories that are open, and links
- * are never followed; only files and directories are opened; of a file no more than its size is
- * read, and holes stay holes.
+/* Copying trees. Any thread that may block. The guest may write at one of the two ends meanwhile,
+ * and may mean harm: names there are looked up in directories that are open, and links are never
+ * followed; only files and directories are opened; of a file no more than its size is read, and
+ * holes stay holes.
  */
 #include "base/tree.h"
 
@@ -15,14 +15,14 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* A name in an open directory; `path` is for messages. */
+/* One end of a copy: a name in an open directory; `path` is for messages. */
 struct end {
 	int directory;
 	const char *name, *path;
 };
 
 struct copy {
-	bool from_guest; /* else to it */
+	bool from_guest; /* else to a guest */
 	int depth;
 };
 
@@ -35,7 +35,7 @@ static int cannot_copy(const struct end *from, const struct end *to, struct ntd_
 
 /* ---- files */
 
-/* A file that is shorter now is no error. */
+/* Copies the bytes from `begin` to `end`, or fewer: a file that has become shorter is no error. */
 static int copy_data(int from, int to, off_t begin, off_t end)
 {
 	char bytes[64 << 10];
@@ -74,7 +74,7 @@ static int copy_bytes(int from, int to, off_t size)
 	return data < size ? ftruncate(to, size) : 0;
 }
 
-/* Programs that guests bring get nobody's rights. */
+/* A program that comes from a guest gets no set-user-ID and set-group-ID bits on the host. */
 static mode_t mode_of(const struct copy *copy, const struct stat *info)
 {
 	return info->st_mode & (copy->from_guest ? 0777 : 07777);
@@ -147,8 +147,8 @@ static int copy_directory(const struct copy *copy, int from_fd, const struct sta
 
 /* ---- both */
 
-/* Opens it when it is a file or a directory, which has no effects; anything else may have: a pipe
- * waits for its other end, a device may do what it is for. */
+/* Opens a file or a directory. To open anything else could have effects: a pipe waits for its other
+ * end, and a device may do what it is made for. */
 static int open_source(const struct copy *copy, const struct end *from, struct stat *info,
 		       struct ntd_error **err)
 {
