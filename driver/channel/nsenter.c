@@ -13,6 +13,7 @@
  */
 #include "channel/nsenter.h"
 
+#include "base/list.h"
 #include "base/memfd.h"
 
 #include <errno.h>
@@ -38,10 +39,10 @@ struct ntd_nsenter {
 	struct ntd_loop *loop;
 	struct ntd_children *children;
 	char *machine, *program;
-	_Atomic pid_t leader; /* the container's init, as this host counts; 0: not known */
-	int leader_fd;        /* its pidfd; -1 */
-	int console;          /* where commands write their standard error; the owner's */
-	struct nsenter_job *jobs;
+	_Atomic pid_t leader;      /* the container's init, as this host counts; 0: not known */
+	int leader_fd;             /* its pidfd; -1 */
+	int console;               /* where commands write their standard error; the owner's */
+	struct ntd_list jobs;      /* that run */
 	struct ntd_error *refusal; /* why no commands can be run; NULL: they can */
 };
 
@@ -54,7 +55,7 @@ struct nsenter_job {
 	struct ntd_source output; /* fd -1: read to its end */
 	struct ntd_timer timer;   /* the command's limit, or END_PATIENCE */
 	bool ended, timed_out;
-	struct nsenter_job *next;
+	struct ntd_list_link link; /* in the channel's list */
 };
 
 /* ---- the container's init */
@@ -91,12 +92,7 @@ static bool leader_lives(const struct ntd_nsenter *nsenter)
 /* Forgets it; what still runs of it is killed. */
 static void detach(struct nsenter_job *job)
 {
-	struct nsenter_job **link = &job->nsenter->jobs;
-
-	while (*link && *link != job)
-		link = &(*link)->next;
-	if (*link)
-		*link = job->next;
+	ntd_list_unlink(&job->link);
 	ntd_timer_cancel(&job->timer);
 	ntd_source_remove(&job->output);
 	ntd_close_fd(&job->output.fd);
@@ -304,8 +300,7 @@ static void job_begin(struct ntd_request *request)
 		ntd_request_complete(request, error);
 		return;
 	}
-	job->next = nsenter->jobs;
-	nsenter->jobs = job;
+	ntd_list_append(&nsenter->jobs, &job->link);
 	if (spawn(job, &error) < 0) {
 		ntd_error_wrap(&error, "machine '%s': a command cannot be run", nsenter->machine);
 		complete(job, error);
@@ -360,8 +355,8 @@ static void close_channel(struct ntd_channel *channel, const struct ntd_error *w
 	struct ntd_nsenter *nsenter = ntd_container_of(channel, struct ntd_nsenter, channel);
 
 	set_refusal(nsenter, ntd_error_copy(why));
-	while (nsenter->jobs)
-		complete(nsenter->jobs, ntd_error_copy(why));
+	ntd_list_each (struct nsenter_job, job, &nsenter->jobs, link)
+		complete(job, ntd_error_copy(why));
 	ntd_nsenter_forget_leader(nsenter);
 }
 

@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "base/list.h"
 #include "channel/framing.h"
 #include "channel/shell.h"
 
@@ -13,11 +14,11 @@ struct ntd_shell {
 	struct ntd_source socket; /* fd -1: not connected */
 	struct ntd_buf out;
 	struct ntd_reply reply;
-	struct ntd_shell_job *first, **last; /* waiting for the wire */
-	bool on_wire;                        /* a command was sent whose reply has not come yet */
-	unsigned wire_number;                /* its number */
-	struct ntd_timer overdue;            /* when its reply should have come */
-	struct ntd_timer insist;             /* when it is to be interrupted again */
+	struct ntd_list queue;         /* of jobs that wait for the wire */
+	bool on_wire;                  /* a command was sent whose reply has not come yet */
+	unsigned wire_number;          /* its number */
+	struct ntd_timer overdue;      /* when its reply should have come */
+	struct ntd_timer insist;       /* when it is to be interrupted again */
 	struct ntd_shell_job *current; /* that command; NULL: nobody waits for its reply any more */
 	struct ntd_framing framing;
 	struct ntd_error *refusal; /* why commands cannot run; NULL: they can */
@@ -32,7 +33,7 @@ struct ntd_shell_job {
 	struct ntd_shell *shell;
 	const struct ntd_command *command;
 	struct ntd_result *result;
-	struct ntd_shell_job *next;
+	struct ntd_list_link link; /* in the queue */
 	char token[NTD_TOKEN_SIZE];
 	unsigned number;
 };

@@ -31,23 +31,13 @@ void ntd_shell_clear_wire(struct ntd_shell *shell, struct ntd_error *error)
 		ntd_error_free(error);
 }
 
-static struct ntd_shell_job *take_first(struct ntd_shell *shell)
-{
-	struct ntd_shell_job *job = shell->first;
-
-	shell->first = job->next;
-	if (!shell->first)
-		shell->last = &shell->first;
-	return job;
-}
-
 void ntd_shell_pump(struct ntd_shell *shell)
 {
 	struct ntd_shell_job *job;
 
-	if (!shell->first || shell->on_wire || !shell->socket.loop)
+	if (ntd_list_empty(&shell->queue) || shell->on_wire || !shell->socket.loop)
 		return;
-	job = take_first(shell);
+	job = ntd_list_take(&shell->queue, struct ntd_shell_job, link);
 	ntd_framing_write(&shell->framing, job->command, job->number, &shell->out);
 	ntd_reply_expect(&shell->reply, job->token);
 	shell->on_wire = true;
@@ -90,8 +80,7 @@ static void job_begin(struct ntd_request *request)
 	}
 	job->number = ++shell->sequence;
 	ntd_framing_token(&shell->framing, job->number, job->token);
-	*shell->last = job;
-	shell->last = &job->next;
+	ntd_list_append(&shell->queue, &job->link);
 	ntd_shell_pump(shell);
 }
 
@@ -123,26 +112,25 @@ static void job_abandon(struct ntd_request *request)
 {
 	struct ntd_shell_job *job = ntd_container_of(request, struct ntd_shell_job, request);
 	struct ntd_shell *shell = job->shell;
-	struct ntd_shell_job **link = &shell->first;
 
-	if (shell->current == job) {
+	if (shell->current == job)
 		give_up_current(shell);
-		return;
-	}
-	while (*link && *link != job)
-		link = &(*link)->next;
-	if (!*link)
-		return;
-	*link = job->next;
-	if (!*link)
-		shell->last = link;
+	else
+		ntd_list_unlink(&job->link);
+}
+
+static void fail_waiting(struct ntd_shell *shell, const struct ntd_error *why)
+{
+	struct ntd_shell_job *job;
+
+	while ((job = ntd_list_take(&shell->queue, struct ntd_shell_job, link)))
+		ntd_request_complete(&job->request, ntd_error_copy(why));
 }
 
 static void fail_pending(struct ntd_shell *shell, const struct ntd_error *why)
 {
 	ntd_shell_clear_wire(shell, ntd_error_copy(why));
-	while (shell->first)
-		ntd_request_complete(&take_first(shell)->request, ntd_error_copy(why));
+	fail_waiting(shell, why);
 }
 
 void ntd_shell_set_refusal(struct ntd_shell *shell, struct ntd_error *why)
@@ -182,8 +170,7 @@ static void reply_overdue(struct ntd_timer *timer)
 				      shell->machine));
 	if (job)
 		ntd_request_complete(&job->request, ntd_error_copy(shell->refusal));
-	while (shell->first)
-		ntd_request_complete(&take_first(shell)->request, ntd_error_copy(shell->refusal));
+	fail_waiting(shell, shell->refusal);
 }
 
 /* ---- a script's own limit */
@@ -217,7 +204,6 @@ static void silent_too_long(struct ntd_timer *timer)
 
 void ntd_shell_queue_init(struct ntd_shell *shell)
 {
-	shell->last = &shell->first;
 	shell->overdue.expired = reply_overdue;
 	shell->silence.expired = silent_too_long;
 	shell->insist.expired = interrupt;

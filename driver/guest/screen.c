@@ -155,8 +155,7 @@ int ntd_machine_screenshot(struct ntd_machine *machine, const char *path, struct
 	error = cJSON_GetObjectItemCaseSensitive(reply, "error");
 	text = cJSON_GetObjectItemCaseSensitive(error, "desc");
 	if (error)
-		return ntd_error_set(err, NTD_E_MACHINE, "machine '%s': no screenshot: %s",
-				     ntd_machine_name(machine),
-				     cJSON_IsString(text) ? text->valuestring : "?");
+		return ntd_machine_error(err, machine, NTD_E_MACHINE, "no screenshot: %s",
+					 cJSON_IsString(text) ? text->valuestring : "?");
 	return 0;
 }

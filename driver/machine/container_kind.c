@@ -173,9 +173,8 @@ static int power_off(struct ntd_machine *machine, struct ntd_waiter *waiter, str
 		return error->code == NTD_E_DEAD ? 0 : ntd_error_move(err, ntd_steal(&error));
 	if (!result.status || result.status > NTD_STATUS_SIGNALLED)
 		return 0;
-	return ntd_error_set(err, NTD_E_MACHINE,
-			     "machine '%s': `systemctl poweroff` failed (exit code %d)",
-			     machine->name, result.status);
+	return ntd_machine_error(err, machine, NTD_E_MACHINE,
+				 "`systemctl poweroff` failed (exit code %d)", result.status);
 }
 
 static void close_connections(struct ntd_machine *machine, const struct ntd_error *why)

@@ -85,7 +85,7 @@ struct ntd_machine {
 	int raw_fd;                   /* the log itself if it has no name; -1 */
 	int console_end;              /* where more processes can write to the console; -1 */
 	struct ntd_start_order order; /* of the last start that could launch the machine */
-	struct ntd_life_wait *waits;
+	struct ntd_list waits;
 	struct ntd_error *death; /* why the machine is DEAD */
 	char *start_failure;     /* why its process is being ended, if it could not start */
 	struct ntd_timer kill;   /* life.c */

@@ -27,16 +27,10 @@ static void introduce(struct ntd_machine *machine, struct ntd_life_wait *wait)
 void ntd_life_finish_waits(struct ntd_machine *machine, enum ntd_life_wait_kind kind,
 			   const struct ntd_error *error)
 {
-	struct ntd_life_wait **link = &machine->waits;
-
-	while (*link) {
-		struct ntd_life_wait *wait = *link;
-
-		if (wait->kind != kind) {
-			link = &wait->next;
+	ntd_list_each (struct ntd_life_wait, wait, &machine->waits, link) {
+		if (wait->kind != kind)
 			continue;
-		}
-		*link = wait->next;
+		ntd_list_unlink(&wait->link);
 		if (kind == NTD_WAIT_CONNECT && !error)
 			introduce(machine, wait);
 		ntd_request_complete(&wait->request, ntd_error_copy(error));
@@ -45,11 +39,10 @@ void ntd_life_finish_waits(struct ntd_machine *machine, enum ntd_life_wait_kind 
 
 static bool anyone_waits(const struct ntd_machine *machine, enum ntd_life_wait_kind kind)
 {
-	const struct ntd_life_wait *wait = machine->waits;
-
-	while (wait && wait->kind != kind)
-		wait = wait->next;
-	return wait;
+	ntd_list_each (struct ntd_life_wait, wait, &machine->waits, link)
+		if (wait->kind == kind)
+			return true;
+	return false;
 }
 
 static struct ntd_error *refusal(const struct ntd_machine *machine)
@@ -307,10 +300,9 @@ static void begin_start(struct ntd_life_wait *wait)
 		ntd_request_complete(&wait->request, refusal(machine));
 		return;
 	}
-	wait->next = machine->waits;
-	machine->waits = wait;
+	ntd_list_append(&machine->waits, &wait->link);
 	if (!wait->joins && ntd_life_event(machine, wait->event) == NTD_ACTION_REFUSE) {
-		machine->waits = wait->next;
+		ntd_list_unlink(&wait->link);
 		ntd_request_complete(&wait->request, refusal(machine));
 	}
 }
@@ -320,12 +312,12 @@ static void begin_connect(struct ntd_life_wait *wait)
 	struct ntd_machine *machine = wait->machine;
 
 	if (machine->state == NTD_MACHINE_CONNECTED) {
+		introduce(machine, wait);
 		ntd_request_complete(&wait->request, NULL);
 	} else if (machine->state != NTD_MACHINE_UP) {
 		ntd_request_complete(&wait->request, refusal(machine));
 	} else {
-		wait->next = machine->waits;
-		machine->waits = wait;
+		ntd_list_append(&machine->waits, &wait->link);
 		if (ntd_channels_unmet(machine))
 			ntd_life_event(machine, NTD_MACHINE_ANNOUNCED);
 	}
@@ -338,22 +330,18 @@ static void begin_gone(struct ntd_life_wait *wait)
 	bool superseded = wait->process && ntd_processes_has_ended(machine, wait->process) &&
 			  (!machine->ended || wait->process < machine->process_count);
 
-	if (!machine->process || superseded) {
+	if (!machine->process || superseded)
 		ntd_request_complete(&wait->request, NULL);
-	} else {
-		wait->next = wait->machine->waits;
-		wait->machine->waits = wait;
-	}
+	else
+		ntd_list_append(&wait->machine->waits, &wait->link);
 }
 
 static void begin_process(struct ntd_life_wait *wait)
 {
-	if (ntd_processes_has_ended(wait->machine, wait->process)) {
+	if (ntd_processes_has_ended(wait->machine, wait->process))
 		ntd_request_complete(&wait->request, NULL);
-	} else {
-		wait->next = wait->machine->waits;
-		wait->machine->waits = wait;
-	}
+	else
+		ntd_list_append(&wait->machine->waits, &wait->link);
 }
 
 static void begin(struct ntd_request *request)
@@ -379,13 +367,7 @@ static void begin(struct ntd_request *request)
 
 static void abandon(struct ntd_request *request)
 {
-	struct ntd_life_wait *wait = ntd_container_of(request, struct ntd_life_wait, request);
-	struct ntd_life_wait **link = &wait->machine->waits;
-
-	while (*link && *link != wait)
-		link = &(*link)->next;
-	if (*link)
-		*link = wait->next;
+	ntd_list_unlink(&ntd_container_of(request, struct ntd_life_wait, request)->link);
 }
 
 void ntd_life_begin(struct ntd_machine *machine, struct ntd_life_wait *wait)

@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "base/list.h"
 #include "machine/machine.h"
 
 struct ntd_life_wait {
@@ -22,7 +23,7 @@ struct ntd_life_wait {
 	 * it before, a new string or NULL. */
 	const char *channel;
 	char *said;
-	struct ntd_life_wait *next;
+	struct ntd_list_link link; /* in the machine's list */
 };
 
 /* Hands the wait to the loop thread; ntd_request_wait() on its request is due. */
