@@ -68,7 +68,8 @@ int ntd_session_collect(struct ntd_session *session, struct ntd_waiter *waiter,
 
 	if (atomic_exchange(&session->ending.collected, true))
 		return 0;
-	failure.machines = machines = ntd_session_machines(session, &failure.count);
+	machines = ntd_session_machines(session, &failure.count);
+	failure.machines = machines;
 	return ntd_failure_collect(&failure, waiter, err);
 }
 
