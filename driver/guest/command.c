@@ -1,3 +1,6 @@
+/* Runs commands in the guest for scripts, checks how they ended, and waits until they end so. On
+ * script threads.
+ */
 #include "guest/command.h"
 
 #include "base/text.h"
@@ -24,7 +27,7 @@ int ntd_machine_run(struct ntd_machine *machine, const struct ntd_command *comma
 	return ntd_machine_run_in_guest(machine, command, result, waiter, err);
 }
 
-/* How much of a command's text the report gets. */
+/* The most bytes of a command's text that the report gets. */
 enum { SHOWN_BYTES = 200 };
 
 static void report_end(const struct ntd_machine *machine, const struct ntd_command *command,
@@ -32,7 +35,7 @@ static void report_end(const struct ntd_machine *machine, const struct ntd_comma
 {
 	size_t len = command->text_len < SHOWN_BYTES ? command->text_len : SHOWN_BYTES;
 
-	/* Not within a character. */
+	/* The text is not cut within a character. */
 	while (len && len < command->text_len && (command->text[len] & 0xc0) == 0x80)
 		len--;
 	ntd_report_emit(ntd_machine_report(machine),
@@ -69,7 +72,8 @@ int ntd_machine_run_in_guest(struct ntd_machine *machine, const struct ntd_comma
 			ntd_machine_note_pace(machine, seconds);
 		return 0;
 	}
-	/* A command whose status nobody wants may be the one that shuts the guest down. */
+	/* A command without a status, such as `poweroff`, has done its work when the guest has
+	 * powered off. */
 	if (command->no_status && has_powered_off(machine)) {
 		result->status = -1;
 		return 0;
@@ -141,7 +145,7 @@ static struct ntd_nest step(struct ntd_machine *machine, const char *what, struc
 			      ntd_machine_name(machine), "%s: %s", what, shown);
 }
 
-/* What did not come out as it must; -1. */
+/* Sets the error of a command that did not end as it must; logs the output of one that failed. */
 static int fails_check(struct ntd_machine *machine, struct ntd_bytes command,
 		       const struct ntd_result *result, struct ntd_error **err)
 {
@@ -205,7 +209,7 @@ static int try_until(void *arg, bool last, struct ntd_waiter *waiter, struct ntd
 	_cleanup_result_ struct ntd_result result = {0};
 	double limit = until->wait.timeout < 0 ? NTD_NO_TIMEOUT : ntd_wait_limit(&until->wait);
 
-	if (limit == 0) /* for the guest that would be none */
+	if (limit == 0) /* 0 would be no limit for the guest */
 		limit = NTD_DEFAULT_TIMEOUT;
 	if (run_text(until->wait.machine, until->command, limit, &result, waiter, err) < 0)
 		return -1;

@@ -1,5 +1,7 @@
-/* Commands as scripts give them: succeed, fail, and waiting for either. All of them block, log
- * their steps under the machine's name, and name the machine when the machine is to blame.
+/* Commands in a machine's guest: running them, checking their statuses, and waiting for a status, a
+ * file, a port or a socket. Functions with a waiter block a script thread and fail with
+ * NTD_E_CANCELLED when it is interrupted. Time-outs are in seconds; a negative one is none. Errors
+ * name the machine when the machine is to blame.
  */
 #pragma once
 
@@ -20,53 +22,68 @@ static inline struct ntd_bytes ntd_buf_view(const struct ntd_buf *buf)
 enum { NTD_DEFAULT_TIMEOUT = 900 }; /* seconds */
 #define NTD_NO_TIMEOUT (-1.0)
 
-/* Runs a command: hooks, connect, channel. */
+/* Calls the hook for commands, connects (ntd_machine_connect()), runs the command on the first
+ * channel that is ready, and reports its end. The caller frees `result`. A command with no_status
+ * also succeeds when it has powered the machine off. */
 int ntd_machine_run(struct ntd_machine *machine, const struct ntd_command *command,
 		    struct ntd_result *result, struct ntd_waiter *waiter, struct ntd_error **err);
-/* The same without hooks. */
+/* Does the same without the hook for commands. */
 int ntd_machine_run_in_guest(struct ntd_machine *machine, const struct ntd_command *command,
 			     struct ntd_result *result, struct ntd_waiter *waiter,
 			     struct ntd_error **err);
-/* Sends a command to QEMU's monitor, hooks first. */
+/* Calls the hook for commands, sends a line to QEMU's monitor, and appends the monitor's answer to
+ * `reply`. NTD_E_MACHINE for a container, NTD_E_TIMEOUT after a minute. */
 int ntd_machine_monitor_command(struct ntd_machine *machine, const char *line,
 				struct ntd_buf *reply, struct ntd_waiter *waiter,
 				struct ntd_error **err);
 
-/* "must succeed: CMD": appends the output to `output`; NTD_E_ASSERTION when the status is not 0. */
+/* Runs a command as the step "must succeed: CMD" and appends its output to `output`.
+ * NTD_E_ASSERTION when its status is not 0; the log then has the output, too. */
 int ntd_machine_succeed(struct ntd_machine *machine, struct ntd_bytes command, double timeout,
 			struct ntd_buf *output, struct ntd_waiter *waiter, struct ntd_error **err);
-/* "must fail: CMD": the same when the status is 0. */
+/* Runs a command as the step "must fail: CMD" and appends its output to `output`. NTD_E_ASSERTION
+ * when its status is 0. */
 int ntd_machine_fail(struct ntd_machine *machine, struct ntd_bytes command, double timeout,
 		     struct ntd_buf *output, struct ntd_waiter *waiter, struct ntd_error **err);
-/* Once a second until the command succeeds (or, with `fails`, fails); `output` is the last
- * attempt's. */
+/* Runs the command once a second until it succeeds (or, with `fails`, fails). `output` is the
+ * output of the last attempt alone. NTD_E_ASSERTION when the time-out has passed. */
 int ntd_machine_wait_until(struct ntd_machine *machine, struct ntd_bytes command, bool fails,
 			   double timeout, struct ntd_buf *output, struct ntd_waiter *waiter,
 			   struct ntd_error **err);
-/* Runs a command for its status; the output, if `output` is not NULL. Default time-out. */
+/* Runs a command with the default time-out and returns its status, or -1 with an error. Appends the
+ * output to `output`, unless that is NULL. */
 int ntd_machine_status_of(struct ntd_machine *machine, struct ntd_bytes command,
 			  struct ntd_buf *output, struct ntd_waiter *waiter,
 			  struct ntd_error **err);
 
-/* Writes the guest's files to its disks, at the end of a test: nothing if the root shell is not
- * there, or is still busy with a command of another thread, which is logged. Nothing for a
- * container: its files are in a directory of this host. */
+/* Runs the kind's sync command, at the end of a test, so that the guest's files are on its disks.
+ * Does nothing when the machine is not CONNECTED; when its channel is still busy with a command of
+ * another thread, which is logged; and for a container, whose files are in a directory of the
+ * host. */
 int ntd_machine_sync(struct ntd_machine *machine, struct ntd_waiter *waiter,
 		     struct ntd_error **err);
 
-/* ---- probes (guest/waits.c): waits that re-check quickly, with "waiting for ..." around them. */
-/* Until there is something at the path. A regular file that appears meanwhile counts when two looks
- * find it unchanged and not empty, at the latest a second after it appeared, for a script is going
- * to read it. */
+/* ---- waits for things in the guest (guest/waits.c). Each is a step "waiting for ..." that runs a
+ * short command, 10 to 250 ms apart, and fails with NTD_E_ASSERTION when the time-out has
+ * passed. */
+/* Waits until something exists at `path`, in which the guest's shell expands variables and
+ * patterns. A regular file that appears during the wait counts when looks a tenth of a second apart
+ * find it unchanged and not empty, at the latest a second after it appeared, since scripts read it
+ * next. */
 int ntd_machine_wait_for_file(struct ntd_machine *machine, const char *path, double timeout,
 			      struct ntd_waiter *waiter, struct ntd_error **err);
+/* Waits until the guest can connect to the TCP port of `address`; with `open` false, until it
+ * cannot. */
 int ntd_machine_wait_for_port(struct ntd_machine *machine, int port, const char *address, bool open,
 			      double timeout, struct ntd_waiter *waiter, struct ntd_error **err);
+/* Waits until the guest can connect to the socket with the path `address`, a datagram socket or a
+ * stream socket. */
 int ntd_machine_wait_for_unix_socket(struct ntd_machine *machine, const char *address,
 				     bool datagram, double timeout, struct ntd_waiter *waiter,
 				     struct ntd_error **err);
-/* Until a graphical session and its X server are there. */
+/* Waits until the guest's journal tells of a graphical session and the X server's socket exists. */
 int ntd_machine_wait_for_x(struct ntd_machine *machine, double timeout, struct ntd_waiter *waiter,
 			   struct ntd_error **err);
-/* What a wait saw of a command, for its error; a new string. */
+/* Describes a command's last run for the error of a wait, "exit code 1, output:..."; a new
+ * string. */
 char *ntd_command_observed(int status, const struct ntd_buf *output);

@@ -1,7 +1,9 @@
-/* A table of pieces, from what the driver itself knows to what takes the guest's help. `reach` says
- * how far the machine answers: it begins with the machine's state, and sinks when two pieces are
- * waited for in vain, one after the other, so that a machine that hangs costs two deadlines and not
- * one a piece.
+/* Evidence of a machine after a failure, on the thread that collects it.
+ *
+ * A table lists the pieces, from what the driver itself knows to what needs the guest's help.
+ * `reach` says how far into the machine questions are answered: it begins with the machine's state,
+ * and sinks when two pieces in a row get no answer, so that a machine that hangs costs two
+ * deadlines and not one for each piece.
  */
 #include "guest/evidence.h"
 
@@ -15,14 +17,15 @@
 
 enum { CONSOLE_LINES = 200, GUEST_TIMED_OUT = 124 };
 
-/* Longer than the guest's own limit on a command, so that its output until then is not lost. */
+/* How much longer the driver waits than the guest's own limit on a command lasts, so that output
+ * until that limit is not lost. */
 #define REPLY_GRACE (NTD_SECOND / 2)
 
-/* The guest takes a moment until it looks at its clock, which is time that its journal would be
- * short of. */
+/* The guest subtracts the journal's span from its clock a moment after the driver has measured the
+ * span; the margin covers that moment. */
 #define JOURNAL_MARGIN (NTD_SECOND / 2)
 
-/* What the end of a run may take in all is not much more. */
+/* The end of a run should not take much longer than this in all. */
 #define COLLECTION_MOST (25 * NTD_SECOND)
 
 #define NOTES "notes.txt"
@@ -40,15 +43,16 @@ struct evidence {
 	struct ntd_waiter waiter; /* its deadline is that of the present piece */
 	int64_t deadline, since;
 	enum reach reach;
-	char *barrier;     /* why it goes no further */
-	enum reach missed; /* what the last piece waited for in vain; REACH_DRIVER: it did not */
+	char *barrier; /* why `reach` is not higher */
+	/* The part that did not answer the last piece; REACH_DRIVER: it was answered. */
+	enum reach missed;
 	struct ntd_buf notes;
 };
 
 struct piece {
 	const char *file; /* NULL: asks whether the root shell is free */
 	enum reach needs;
-	unsigned seconds; /* to wait for it, on a fast machine */
+	unsigned seconds; /* to wait for the piece, on a fast machine */
 	/* Appends to `contents` what becomes the file, also when it fails. */
 	int (*collect)(struct evidence *evidence, const struct piece *piece,
 		       struct ntd_buf *contents, struct ntd_error **err);
@@ -64,7 +68,7 @@ static void lower(struct evidence *evidence, enum reach reach, const char *why)
 
 /* ---- time */
 
-/* How many times as long as on a fast machine things take. */
+/* How many times longer everything takes than on a fast machine. */
 static double slowness(const struct ntd_machine *machine)
 {
 	double slowness = ntd_machine_slowness(machine), scale = ntd_machine_time_scale(machine);
@@ -155,7 +159,8 @@ static int command(struct evidence *evidence, const struct piece *piece, struct 
 	return run(evidence, piece, piece->command, contents, err);
 }
 
-/* The guest is told how long ago it was, and not when: it may have another time than the host. */
+/* The guest is told how long ago `since` is, not its date: the guest's clock may differ from the
+ * host's. */
 static int journal(struct evidence *evidence, const struct piece *piece, struct ntd_buf *contents,
 		   struct ntd_error **err)
 {
@@ -209,7 +214,8 @@ enum { PIECES = sizeof pieces / sizeof *pieces };
 
 /* ---- going through them */
 
-/* One line; errors that go on with the last console lines would repeat console.log. */
+/* Adds the first line of `text` to notes.txt. The other lines of an error are the last of the
+ * console, which console.log has. */
 static void note(struct evidence *evidence, const struct piece *piece, const char *text)
 {
 	if (piece->file)
@@ -233,7 +239,8 @@ static void write_file(struct evidence *evidence, const char *name, const struct
 	ntd_error_free(error);
 }
 
-/* A piece was waited for in vain; the second in a row says that there is nobody. */
+/* Takes note that the part `needs` did not answer a piece in time. The second time in a row, no
+ * other piece asks that part. */
 static void miss(struct evidence *evidence, enum reach needs)
 {
 	if (evidence->missed == needs)
@@ -241,7 +248,7 @@ static void miss(struct evidence *evidence, enum reach needs)
 	evidence->missed = needs;
 }
 
-/* Returns whether to go on. */
+/* Collects one piece; returns whether to go on with the next. */
 static bool collect(struct evidence *evidence, const struct piece *piece)
 {
 	_cleanup_buf_ struct ntd_buf contents = {0};
@@ -273,7 +280,8 @@ static bool collect(struct evidence *evidence, const struct piece *piece)
 	return true;
 }
 
-/* A channel that has become ready for nobody is as good as one that is used. */
+/* Sets `reach` by the machine's state. A channel that became ready while no thread waited for it
+ * is used like any other. */
 static void find_reach(struct evidence *evidence)
 {
 	const struct ntd_machine_words *words = ntd_machine_words(evidence->machine);

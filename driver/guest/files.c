@@ -1,5 +1,6 @@
-/* A script's thread. The shared directory is the guest's as much as ours: it may put anything in it
- * at any time, also where a copy is being made. See base/tree.h.
+/* Copies of files between host and guest, on a script thread. The guest can write to the shared
+ * directory, too: it may put anything into it at any time, also where a copy is being made.
+ * base/tree.h says how that is harmless.
  */
 #include "guest/files.h"
 
@@ -19,7 +20,8 @@ enum { FILE_LIMIT = 1 << 30 };
 
 /* ---- the shared directory */
 
-/* A directory of its own there for one copy; `guest` is its path in the guest. */
+/* The directory of one copy in the shared directory. `shared` and `directory` are descriptors of
+ * the two; `guest` is the path of `directory` in the guest. */
 struct place {
 	int shared, directory;
 	char *name, *guest;
@@ -67,7 +69,7 @@ static int make_place(const struct ntd_machine *machine, struct place *place,
 	return 0;
 }
 
-/* The path without slashes, and components that are only a dot, at its end. */
+/* A new string: the path without slashes, and components that are only a dot, at its end. */
 static char *trimmed(const char *path)
 {
 	size_t len = strlen(path);
@@ -77,7 +79,7 @@ static char *trimmed(const char *path)
 	return ntd_strndup(path, len);
 }
 
-/* What it is called is to be a name in another directory. */
+/* The path must end in a name, which the copy has in another directory. */
 static int check_name(const char *path, struct ntd_error **err)
 {
 	const char *name = name_in(path);
@@ -97,7 +99,7 @@ static char *parent_of(const char *path)
 	return slash == path ? ntd_strdup("/") : ntd_strndup(path, (size_t)(slash - path));
 }
 
-/* Runs `WORDS... PATHS`, each path quoted, which must succeed. */
+/* Runs `WORDS FIRST SECOND`, which must succeed, with each path quoted; `second` may be NULL. */
 static int guest(const struct ntd_copy *copy, const char *words, const char *first,
 		 const char *second, struct ntd_waiter *waiter, struct ntd_error **err)
 {
@@ -118,8 +120,8 @@ static int guest(const struct ntd_copy *copy, const char *words, const char *fir
 
 /* ---- copies */
 
-/* A channel that has a way of its own for files. NULL without an error: the shared directory is to
- * serve. */
+/* The channel that can copy files, after the machine has been connected. NULL without an error: the
+ * shared directory is used. */
 static struct ntd_channel *file_channel(const struct ntd_copy *copy, struct ntd_waiter *waiter,
 					struct ntd_error **err)
 {
@@ -162,8 +164,8 @@ int ntd_machine_copy_from_host(const struct ntd_copy *copy, const char *source, 
 	return 0;
 }
 
-/* Links are followed in the guest (-L): where they lead is a matter of its files, not of the
- * host's. */
+/* Links are followed in the guest (-L), where they point to the guest's files; on the host they
+ * would point to the host's. */
 int ntd_machine_copy_from_guest(const struct ntd_copy *copy, const char *source,
 				const char *target_dir, struct ntd_waiter *waiter,
 				struct ntd_error **err)

@@ -1,26 +1,34 @@
-/* Files between host and guest. Small and large, through the directory that both share; or through
- * the root shell alone, where the guest does not have it mounted.
+/* Copies of files between host and guest: by a channel that has an operation for it, else through
+ * the directory that host and guest share; or through the root shell alone, for guests that have
+ * not mounted that directory. The functions block a script thread.
  */
 #pragma once
 
 #include "guest/command.h"
 
+/* The machine of a copy, and how commands are run for it. */
 struct ntd_copy {
 	struct ntd_machine *machine;
-	/* Runs a command in the guest, which must succeed; NULL: ntd_machine_succeed(). */
+	/* Runs a command in the guest, which must succeed; `arg` is its own. NULL:
+	 * ntd_machine_succeed(). */
 	int (*succeed)(void *arg, struct ntd_bytes command, struct ntd_waiter *waiter,
 		       struct ntd_error **err);
 	void *arg;
 };
 
-/* A file or a tree from the host to `target`, the path it has in the guest then. */
+/* Copies the file or tree `source` of the host to the path `target` in the guest, as `cp -r` would,
+ * and makes the directories above `target`. NTD_E_VALUE when `source` ends in no name, such as
+ * "..". */
 int ntd_machine_copy_from_host(const struct ntd_copy *copy, const char *source, const char *target,
 			       struct ntd_waiter *waiter, struct ntd_error **err);
-/* A file, by its bytes on the root shell. `target` may hold shell variables. */
+/* Copies the file `source` of the host, of at most 1 GiB, as standard input of a command in the
+ * guest. `target` may hold shell variables. NTD_E_VALUE when the file is larger, NTD_E_ASSERTION
+ * when the command fails. */
 int ntd_machine_copy_via_shell(struct ntd_machine *machine, const char *source, const char *target,
 			       struct ntd_waiter *waiter, struct ntd_error **err);
-/* A file or a tree from the guest to `target_dir` (relative to the output directory), under its
- * name. */
+/* Copies the file or tree `source` of the guest, under its own name, into the host's directory
+ * `target_dir` (relative to the output directory), which is made if missing. NTD_E_VALUE as
+ * above. */
 int ntd_machine_copy_from_guest(const struct ntd_copy *copy, const char *source,
 				const char *target_dir, struct ntd_waiter *waiter,
 				struct ntd_error **err);

@@ -1,4 +1,4 @@
-/* Sudden ends and restarts: crash() and reboot(). On a script's thread. */
+/* Sudden ends and restarts of a machine, crash() and reboot(), on a script thread. */
 #include "guest/power.h"
 
 #include "guest/command.h"

@@ -1,3 +1,4 @@
+/* Retrying until an attempt holds, and the error when none does. On the thread that waits. */
 #include "guest/retry.h"
 
 #include "base/text.h"
@@ -7,14 +8,14 @@
 #include <stdio.h>
 #include <string.h>
 
-/* How long what has been seen must have stood as it is to be taken for whole. */
+/* How long a thing must have looked the same to count as complete. */
 #define SETTLED (100 * NTD_MS)
-/* What never stands still counts after so long. */
+/* A thing that always looks different counts after this time. */
 #define FRESH_MOST NTD_SECOND
-/* Looks that fail for so long fail the wait: a bus that restarts is back by then. */
+/* Attempts that fail for this time fail the wait: a message bus that restarts is back by then. */
 #define FAILING_MOST (5 * NTD_SECOND)
 
-/* When the next attempt is due. Our own probes do not oversleep the limit. */
+/* When the next attempt is due. The driver's own probes do not sleep beyond the limit. */
 static int64_t next_attempt(int64_t began, int64_t limit, enum ntd_pace pace)
 {
 	int64_t now = ntd_now(), pause = (now - began) / 16;
@@ -123,12 +124,13 @@ enum ntd_verdict ntd_glance_again(struct ntd_glance *glance, const struct ntd_bu
 	return NTD_FRESH;
 }
 
-/* The verdicts so far, and since when the last ones have been the same. */
+/* When the retrying began, the last verdict, and since when it has been the same. */
 struct course {
 	int64_t began, since;
 	int verdict;
 };
 
+/* Takes note of a verdict; returns for how long it has been the same, in ns. */
 static int64_t has_been(struct course *course, int verdict)
 {
 	int64_t now = ntd_now();

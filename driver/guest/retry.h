@@ -1,78 +1,84 @@
-/* Trying something again until it holds. */
+/* Trying something again until it holds, on the thread that waits, which is not the loop thread. */
 #pragma once
 
 #include "base/buf.h"
 #include "loop/request.h"
 
-/* What an attempt has found; -1: an error that ends the retrying. */
+/* What an attempt has found. An attempt that returns -1, with an error, ends the retrying. */
 enum ntd_verdict {
-	NTD_NOT_YET, /* no, or the look showed nothing: another one follows */
+	NTD_NOT_YET, /* it does not hold, as far as can be seen: another attempt follows */
 	NTD_HOLDS,
-	/* Holds, but what was seen may be half done: it counts after a second, or when it was so at
-	 * the first look, or is at the last. The attempt says NTD_HOLDS before, once it sees that
-	 * it is whole. */
+	/* It holds, but what was seen may be half done. It counts as holding at the first attempt,
+	 * at the last one, and when this has been the verdict for a second. An attempt that sees
+	 * that the thing is complete says NTD_HOLDS. */
 	NTD_FRESH,
-	NTD_CANNOT_TELL, /* the look itself failed, with an error that counts if looks go on failing
-			  */
+	/* The attempt could not look, and has an error, which ends the retrying if it was the last
+	 * attempt or if this has been the verdict for five seconds. */
+	NTD_CANNOT_TELL,
 };
 
-/* One attempt. `last` says that no further attempt follows. */
+/* Makes one attempt; returns a verdict, or -1 with an error. `last`: no other attempt follows. */
 typedef int ntd_attempt(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_error **err);
 
 enum ntd_pace {
-	NTD_PACE_SECOND,  /* every second: scripts' own commands and functions, which may have
-			     effects */
-	NTD_PACE_ADAPTIVE /* after a sixteenth of the time waited so far, from 10 to 250 ms: probes
-			     of ours */
+	/* Every second: scripts' own commands and functions, which may have effects. */
+	NTD_PACE_SECOND,
+	/* After a sixteenth of the time waited so far, at least 10 and at most 250 ms: probes of
+	 * the driver, which have no effects. */
+	NTD_PACE_ADAPTIVE
 };
 
 struct ntd_machine;
 
-/* What is waited for. Only the attempt is needed; what is left out is not told. */
+/* What is waited for. Only the attempt is needed; an error leaves out what is NULL. */
 struct ntd_wait {
 	const char *step; /* "waiting for ..." */
 	ntd_attempt *attempt;
-	char *(*observed)(
-		const void *arg); /* what the last attempt saw, a new string; NULL: nothing */
-	void *arg;                /* of both */
+	/* Describes what the last attempt saw, a new string; NULL: the error does not say. */
+	char *(*observed)(const void *arg);
+	void *arg; /* for `attempt` and `observed` */
 	enum ntd_pace pace;
-	double timeout;              /* seconds; negative: no end */
-	struct ntd_machine *machine; /* whose time scale stretches the time-out; NULL: none does */
+	double timeout; /* seconds; negative: no end */
+	/* The machine's time scale stretches the time-out; NULL: nothing does. */
+	struct ntd_machine *machine;
 };
 
-/* Attempts at once, then at the pace until the time-out has passed, then a last time; the first is
- * the last if the time-out is 0. 0 when an attempt held; else the error of ntd_wait_timed_out(). So
- * a call may last longer than its limit by one attempt. */
+/* Makes an attempt at once, others at the pace until the time-out has passed, and then a last one;
+ * if the time-out is 0, the first is the last. So a call may last one attempt longer than its
+ * time-out. Returns 0 when an attempt held; -1 with the error of an attempt, of
+ * ntd_wait_timed_out(), or NTD_E_CANCELLED when the thread was interrupted. */
 int ntd_retry(const struct ntd_wait *wait, struct ntd_waiter *waiter, struct ntd_error **err);
 
-/* The same as a step of the machine that the wait is for. */
+/* Does the same as a step in the log. The wait must have `step` and `machine`. */
 int ntd_machine_wait(const struct ntd_wait *wait, struct ntd_waiter *waiter,
 		     struct ntd_error **err);
 
-/* What looks have shown, for attempts that say NTD_FRESH until two of them agree. */
+/* What earlier looks have shown, for attempts that say NTD_FRESH until looks agree. `since`: when
+ * `seen` was seen first, a time of ntd_now(); 0: nothing was. */
 struct ntd_glance {
 	struct ntd_buf seen;
 	int64_t since;
 };
 
-/* NTD_HOLDS if a look a tenth of a second ago or earlier has shown the same, and all since then;
- * else NTD_FRESH. */
+/* Compares a look with the earlier ones and keeps it. NTD_HOLDS when all looks since a tenth of a
+ * second ago or longer have shown the same, else NTD_FRESH. */
 enum ntd_verdict ntd_glance_again(struct ntd_glance *glance, const struct ntd_buf *look);
 
-/* The time-out as it is at present, in seconds. That of `--timeout-scale auto` grows when the
- * machine's accelerator becomes known. */
+/* The time-out in seconds, stretched by the present time scale of the machine. With
+ * `--timeout-scale auto` the scale grows when the machine turns out to be emulated. */
 double ntd_wait_limit(const struct ntd_wait *wait);
 
-/* How the scale is told after a time-out: a new string, "" when it is 1. `machine` may be NULL. */
+/* How an error tells of a time-out that was stretched: ", which --timeout-scale made 4 times as
+ * long", a new string; "" when the scale is 1. `machine` may be NULL. */
 char *ntd_stretched(const struct ntd_machine *machine);
 
-/* NTD_E_ASSERTION of a wait that lasted `waited` ns: "action timed out after 12.34 seconds
- * (timeout=10.0)", which scripts match on, then the scale if not 1, what was waited for, and the
- * last observation. */
+/* The error of a wait that has timed out after `waited` ns, NTD_E_ASSERTION: "action timed out
+ * after 12.34 seconds (timeout=10.0)", which scripts match on, then the scale if it is not 1, the
+ * step, and what the last attempt saw. */
 struct ntd_error *ntd_wait_timed_out(const struct ntd_wait *wait, int64_t waited);
 
-/* The end of an observation as part of a message: its last lines, each on a line of its own and
- * indented; a new string. */
+/* The end of a text for an error: its last 20 lines or 4000 bytes, each line on a line of its own
+ * and indented; a new string. */
 char *ntd_excerpt(const char *text, size_t len);
 
 /* A number as Python's repr() of a float has it; a new string. */

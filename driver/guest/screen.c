@@ -1,3 +1,6 @@
+/* Keys, by QEMU's monitor; text consoles, by a command in the guest; and pictures of the screen, by
+ * QMP. On script threads.
+ */
 #include "guest/screen.h"
 
 #include "base/text.h"
@@ -45,7 +48,8 @@ char *ntd_key_name(const char *key)
 	return strlen(key) == 1 ? key_of_character(*key) : ntd_strdup(key);
 }
 
-/* What QEMU's monitor says of a key that it does not know, or NULL; *len is its length. */
+/* What QEMU's monitor says of a key that it does not know, of length *len; NULL: it knows the
+ * key. */
 static const char *find_refusal(const struct ntd_buf *reply, size_t *len)
 {
 	const char *bytes = ntd_buf_bytes(reply);
@@ -63,8 +67,8 @@ static const char *find_refusal(const struct ntd_buf *reply, size_t *len)
 	return refusal;
 }
 
-/* A key that QEMU does not know is not pressed, which scripts have got away with; so it is only a
- * warning. */
+/* Presses a key and waits. A key that QEMU does not know is a warning only: scripts that send one
+ * have always passed. */
 static int press(struct ntd_machine *machine, const char *name, double delay,
 		 struct ntd_waiter *waiter, struct ntd_error **err)
 {

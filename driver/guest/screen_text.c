@@ -1,6 +1,7 @@
-/* QEMU writes a picture of the screen to a file in the state directory; it is read and removed at
- * once, and what follows works on the bytes. A reading is one variant of one picture: a job for the
- * engines, or what is remembered of an equal picture.
+/* Reads the text on the screen: takes pictures on a script thread, which then waits for OCR's
+ * workers. QEMU writes a picture to a file in the state directory, which the driver reads and
+ * removes at once. A reading is one variant of one picture: a job for a worker, or the text of an
+ * equal picture that is remembered.
  */
 #include "guest/screen_text.h"
 
@@ -30,7 +31,7 @@ static int read_picture(const struct ntd_machine *machine, const char *path,
 	return 0;
 }
 
-/* QEMU may make another file of that name. */
+/* Takes and reads a picture, by its path both times: QEMU may put another file there. */
 static int take_picture_at(struct ntd_machine *machine, const char *path, struct ntd_buf *picture,
 			   struct ntd_waiter *waiter, struct ntd_error **err)
 {
@@ -78,7 +79,7 @@ static void forget(struct ntd_seen *seen)
 	free(ntd_steal(&seen->text));
 }
 
-/* Takes the picture. */
+/* Remembers the text of a picture, whose bytes it takes. */
 static void remember(struct ntd_screen_memory *memory, struct ntd_buf *picture,
 		     const struct ntd_screen_text *text)
 {
@@ -102,10 +103,11 @@ void ntd_screen_memory_free(struct ntd_screen_memory *memory)
 
 struct reading {
 	struct ntd_buf picture;
-	const char *known; /* its text, from the memory */
+	const char *known; /* its text, from the memory; NULL: it is to be read */
 	struct ntd_ocr_job *job;
 };
 
+/* Takes the picture of a variant and begins its job, unless its text is remembered. */
 static int begin(struct ntd_machine *machine, const struct ntd_screen_look *look,
 		 struct reading *readings, size_t index, struct ntd_waiter *waiter,
 		 struct ntd_error **err)
@@ -136,7 +138,7 @@ static int fail_without_machine(struct ntd_machine *machine, struct ntd_error **
 			     ntd_machine_name(machine));
 }
 
-/* The request waits for the end of the machine, and the job ends it as well. */
+/* Waits until the job or the machine has ended: one request is completed by either. */
 static int wait_for_job(struct ntd_machine *machine, struct ntd_ocr_job *job,
 			struct ntd_waiter *waiter, struct ntd_error **err)
 {
@@ -153,7 +155,7 @@ static int wait_for_job(struct ntd_machine *machine, struct ntd_ocr_job *job,
 	return ntd_ocr_has_ended(job) ? 0 : fail_without_machine(machine, err);
 }
 
-/* Waits for the text and shows it to the reader. */
+/* Waits for the text and gives it to the reader. */
 static int finish(struct ntd_machine *machine, const struct ntd_screen_look *look,
 		  struct reading *reading, enum ntd_picture_variant variant,
 		  struct ntd_waiter *waiter, struct ntd_error **err)

@@ -1,3 +1,6 @@
+/* Asks systemd about units, by systemctl(1) in the guest, and waits for their states. On script
+ * threads.
+ */
 #include "guest/units.h"
 
 #include "base/text.h"
@@ -109,7 +112,7 @@ int ntd_machine_unit_info(struct ntd_machine *machine, const char *unit, const c
 }
 
 /* The property, a new string, or NULL with the error, which is NTD_E_ASSERTION when systemctl
- * fails. *missing is set when all went well, but systemctl did not tell the property. */
+ * fails. *missing is set when systemctl succeeded but did not tell the property. */
 static char *show_property(struct ntd_machine *machine, const char *unit, const char *property,
 			   const char *user, bool *missing, struct ntd_waiter *waiter,
 			   struct ntd_error **err)
@@ -158,17 +161,17 @@ char *ntd_machine_unit_property(struct ntd_machine *machine, const char *unit, c
 
 /* ---- states */
 
-/* Seconds to ask for the state of a unit again that systemctl leaves out. */
+/* For how many seconds a unit's state is asked for again when systemctl leaves it out. */
 #define STATE_PATIENCE 5
 
 struct unit_wait {
 	struct ntd_wait wait;
-	const char *unit, *user, *wanted; /* a state, to be had at once */
-	char *seen;                       /* by the last attempt */
+	const char *unit, *user, *wanted; /* the state that is required */
+	char *seen;                       /* what the last attempt saw */
 };
 
-/* A systemctl that fails says nothing of the unit: the bus may be starting anew. Other errors end
- * the wait. */
+/* A systemctl that fails says nothing of the unit: the message bus may be restarting. Other errors
+ * end the wait. */
 static int failed_look(const struct ntd_error *error)
 {
 	return error->code == NTD_E_ASSERTION ? NTD_CANNOT_TELL : -1;
@@ -180,8 +183,8 @@ static void saw(struct unit_wait *wait, char *seen)
 	wait->seen = seen;
 }
 
-/* Nothing is queued that could start the unit: then it is looked at once more, for it may have
- * become active between the two questions. */
+/* Judges an inactive unit. When no job is queued that could start the unit, it is looked at once
+ * more before the wait fails: it may have become active between the two questions. */
 static int idle(struct unit_wait *wait, struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	struct ntd_machine *machine = wait->wait.machine;
@@ -207,7 +210,7 @@ static int idle(struct unit_wait *wait, struct ntd_waiter *waiter, struct ntd_er
 	return 0;
 }
 
-/* For the error of the wait, which the last attempt is about to end. */
+/* Describes the unit for the error of the wait, at the last attempt. */
 static int look_closely(struct unit_wait *wait, struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	static const char *const names[] = {"ActiveState", "SubState", "Result", "StatusText"};
@@ -280,7 +283,7 @@ int ntd_machine_wait_for_unit(struct ntd_machine *machine, const char *unit, con
 	return result;
 }
 
-/* Whether it is in the wanted state. An answer without the state is none. */
+/* Whether the unit is in the required state. An answer without a state is no answer. */
 static int try_state(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	const struct unit_wait *wait = arg;

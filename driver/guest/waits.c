@@ -1,4 +1,6 @@
-/* Waits for things in the guest that a command of ours can probe without effect. */
+/* Waits for files, ports, sockets and X in the guest. Each is a probe, a command of the driver's
+ * without effects, which is run until it ends as wanted. On script threads.
+ */
 #include "guest/command.h"
 
 #include "base/text.h"
@@ -10,9 +12,9 @@ struct probe {
 	struct ntd_wait wait;
 	const char *command, *then; /* what follows the command when it succeeds; NULL: nothing */
 	bool succeeds;
-	/* What a look means that has ended as it must; NULL: that it holds. */
+	/* The verdict on a command that has ended as it must; NULL: NTD_HOLDS. */
 	enum ntd_verdict (*judge)(struct probe *probe);
-	struct ntd_glance glance; /* for that */
+	struct ntd_glance glance; /* for `judge` */
 	int status;
 	struct ntd_buf output;
 };
@@ -34,7 +36,7 @@ static double attempt_limit(const struct ntd_wait *wait)
 static int try_probe(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	struct probe *probe = arg;
-	/* What the command complains of goes with its output. */
+	/* The command's messages are part of its output, for the error of the wait. */
 	_cleanup_free_ char *text =
 		ntd_asprintf("exec 2>&1; %s%s%s", probe->command, probe->then ? " && " : "",
 			     probe->then ? probe->then : "");
@@ -80,8 +82,8 @@ static int wait_for_probe(struct probe *probe, struct ntd_machine *machine, cons
 
 /* ---- files */
 
-/* For judge_file(), what of a regular file can change while it is written: nothing of anything
- * else. A guest without `stat -c` tells its first line only. */
+/* A command that prints, for judge_file(), what changes about a regular file while it is written.
+ * It prints nothing for anything else, and in a guest without `stat -c` its first line only. */
 static char *file_state(const char *path)
 {
 	return ntd_asprintf("{ ! test -f %s || { test -s %s && echo full || echo empty; "
@@ -110,7 +112,7 @@ int ntd_machine_wait_for_file(struct ntd_machine *machine, const char *path, dou
 	return wait_for_probe(&probe, machine, step, timeout, waiter, err);
 }
 
-/* ---- ports, sockets, X: who can connect can use them */
+/* ---- ports, sockets, X: what can be connected to can be used */
 
 int ntd_machine_wait_for_port(struct ntd_machine *machine, int port, const char *address, bool open,
 			      double timeout, struct ntd_waiter *waiter, struct ntd_error **err)
