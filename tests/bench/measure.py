@@ -1,4 +1,4 @@
-"""What the scripts of the measurements share. They run in the driver to be measured."""
+"""Functions for the scripts of the measurements (scripts/), which run in the driver that is measured."""
 
 import json
 import os
@@ -11,13 +11,13 @@ HOST = "10.0.2.2"  # the host's loopback, seen from QEMU's user network
 
 
 def report(results):
-    """Hands figures, by name, to the caller of the driver; a second call replaces the first."""
+    """Passes figures, {name: number}, to the program that has started the driver; a second call replaces the first."""
     with open(os.environ["BENCH_RESULT"], "w") as file:
         json.dump(results, file)
 
 
 def duration(function, *arguments):
-    """How long a call takes, in ms."""
+    """Returns the duration of a call in ms."""
     began = time.perf_counter()
     function(*arguments)
     return (time.perf_counter() - began) * 1e3
@@ -34,23 +34,23 @@ class Notices:
         self.socket.settimeout(30)
         self.socket.bind(("127.0.0.1", 0))
         self.command = f"echo > /dev/udp/{HOST}/{self.socket.getsockname()[1]}"
-        machine.succeed(self.command)  # the first packet waits for an address to be resolved
+        machine.succeed(self.command)  # resolves the address, for which a first packet would wait
         self.receive()
 
     def receive(self):
-        """The time of the next notice, comparable with time.time()."""
+        """Waits for the next notice and returns when it came, comparable with time.time()."""
         ancillary = self.socket.recvmsg(16, socket.CMSG_SPACE(16))[1]
         seconds, nanoseconds = struct.unpack("@ll", ancillary[0][2])
         return seconds + nanoseconds / 1e9
 
     def since(self):
-        """How long ago the next notice came, in ms."""
+        """Waits for the next notice and returns how long ago it came, in ms."""
         now = time.time()
         return (now - self.receive()) * 1e3
 
 
 class Turn:
-    """`with Turn():` waits until no other driver measures, and lets the next one in at the end."""
+    """Within `with Turn():` no other driver measures: the beginning waits for the turn, the end passes it on."""
 
     mine = next = None
 

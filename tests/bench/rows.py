@@ -1,4 +1,4 @@
-"""The rows of the table, and how one round of each is measured."""
+"""The rows of the table, and the measurement of one round of each."""
 
 import functools
 import json
@@ -18,15 +18,15 @@ HERE = Path(__file__).resolve().parent
 BUILD = Path(os.environ.get("BUILD") or HERE.parent.parent / "build").resolve()
 LOGS = BUILD / "bench"
 
-STARTS = 20  # of the empty script, in a round
-LONG_STARTS = 5  # of each long script
+STARTS = 20  # runs of the empty script in a round
+LONG_STARTS = 5  # runs of each long script in a round
 SECONDS = 600  # time limit of a run
 FLOOD_LINES = 200_000
 FLOOD_LINE = "flood %06d " + 86 * "x"  # 100 bytes with the newline
 
 
 class Unmeasured(Exception):
-    """Why there are no figures."""
+    """A measurement has failed; the text says why."""
 
 
 class Driver(NamedTuple):
@@ -38,18 +38,18 @@ class Figure(NamedTuple):
     name: str
     text: str
     limit: Optional[float] = None
-    of_peer: Optional[float] = None  # limit of the ratio to the peer
+    of_peer: Optional[float] = None  # limit of the ratio to the other driver
     to_beat: Optional[float] = None
-    combine: Callable = statistics.median  # of the rounds
+    combine: Callable = statistics.median  # makes one figure of those of all rounds
 
 
 class Row(NamedTuple):
     name: str
-    measure: Callable  # Run to figures by name
+    measure: Callable  # a function that takes a Run and returns {name: figure}
     figures: list
     guests: tuple = ("bench",)
     flavour: str = "tiny"
-    in_turns: bool = False  # the drivers run at the same time, and the script takes a Turn()
+    in_turns: bool = False  # the drivers run at the same time, and the script takes turns by Turn()
     slowness: int = 1  # divides the number of rounds
     on_demand: bool = False
 
@@ -68,7 +68,7 @@ running = set()
 
 
 def start(command, environment, log):
-    """Each driver leads a process group, so that whatever it leaves can be ended."""
+    """Starts a driver as the leader of a process group, so that processes that it leaves can be ended."""
     try:
         process = subprocess.Popen(
             command,
@@ -85,7 +85,7 @@ def start(command, environment, log):
 
 
 def wait(process):
-    """By a descriptor: Popen.wait() with a time limit is up to 50 ms late."""
+    """Waits by a pidfd, since Popen.wait() with a time limit is up to 50 ms late."""
     end = os.pidfd_open(process.pid)
     if not select.select([end], [], [], SECONDS + 30)[0]:
         os.killpg(process.pid, signal.SIGKILL)
@@ -97,12 +97,12 @@ def wait(process):
 
 
 class Run(NamedTuple):
-    """Runs scripts in a driver, whose run-time state and output are in `directory`."""
+    """Runs scripts in a driver, with its run-time state and output in `directory`."""
 
     driver: Driver
     row: Row
     directory: Path
-    variables: dict  # for the script
+    variables: dict  # {name: value}, environment variables for the script
 
     @property
     def log(self):
@@ -124,7 +124,8 @@ class Run(NamedTuple):
             return time.perf_counter() - began
 
     def environment(self):
-        """No display, so no windows; measure.py for scripts; the state in `directory`."""
+        """The environment: no display, so that QEMU opens no window; measure.py for scripts; the state in
+        `directory`."""
         display = ("DISPLAY", "WAYLAND_DISPLAY")
         modules = [str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])]
         return {name: value for name, value in os.environ.items() if name not in display} | {
@@ -137,8 +138,8 @@ class Run(NamedTuple):
 
 
 class Ring:
-    """A token that goes round among drivers: that which has it measures, the others wait. Load
-    that comes and goes on the machine then hits them alike. The token is a byte in a pipe."""
+    """A token that goes round among the drivers: the one with the token measures, the others wait. Load
+    on the host then affects all drivers alike. The token is a byte in a pipe."""
 
     def __init__(self, count):
         self.directory = tempfile.TemporaryDirectory(prefix="ntd-bench-")
@@ -152,7 +153,7 @@ class Ring:
         return {"BENCH_TURN": self.paths[i], "BENCH_NEXT": self.paths[(i + 1) % len(self.paths)]}
 
     def leave(self, i):
-        """From now on the next one has all the tokens that it may ask for."""
+        """Leaves the ring: the next driver gets all tokens that it may ask for."""
         self.pipes[(i + 1) % len(self.pipes)].write(4096 * b"x")
 
 
@@ -169,7 +170,7 @@ def measure_driver(row, driver, variables):
 
 
 def measure_round(row, drivers):
-    """For each driver a dictionary of figures by name, and `failure` if some could not be had."""
+    """Returns a dictionary of figures by name for each driver; its key `failure` says why figures are missing."""
     LOGS.mkdir(parents=True, exist_ok=True)
     ring = Ring(len(drivers))
 
@@ -184,7 +185,7 @@ def measure_round(row, drivers):
             return list(pool.map(measure, range(len(drivers))))
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-            for process in list(running):  # there are some after an interrupt
+            for process in list(running):  # not empty after an interrupt
                 os.killpg(process.pid, signal.SIGKILL)
 
 
@@ -192,7 +193,7 @@ def measure_round(row, drivers):
 
 
 def script(run, **variables):
-    """Runs the script of the row's name. Should it fail, what it had reported before counts."""
+    """Runs the script with the row's name. If the script fails, the figures that it has reported before count."""
     result, failure = run.directory / "result", {}
     try:
         run.execute((HERE / "scripts" / f"{run.row.name}.py").read_text(), **variables)
@@ -227,7 +228,7 @@ def long_scripts(run):
 
 
 def pytest_mode(run):
-    """Without plugins that happen to be installed here. All processes have the same clock."""
+    """Measures pytest, without plugins that happen to be installed here. All processes have the same clock."""
     return script(run, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1", BENCH_BEGAN=str(time.perf_counter()))
 
 
@@ -240,13 +241,13 @@ def flood(run):
     lines.write_text("".join(FLOOD_LINE % i + "\n" for i in range(FLOOD_LINES)))
     figures = script(run, BENCH_FLOOD=str(lines), BENCH_LINES=str(FLOOD_LINES))
     figures["log_lost"] = lines_lost(run.log)
-    if raw.exists():  # the peer may have none
+    if raw.exists():  # the other driver may have none
         figures["raw_lost"] = lines_lost(raw)
     return figures
 
 
-# Limits are what this driver has to keep on a machine with two cores and emulated guests. Numbers to
-# beat are those of the NixOS test driver of mid-2024 on such a machine, with guests of these kinds.
+# Limits are for this driver on a host with two cores and emulated guests. Numbers to
+# beat are those of the NixOS test driver of mid-2024 on such a host, with the same guests.
 ROWS = [
     Row(
         "startup",

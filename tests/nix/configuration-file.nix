@@ -1,4 +1,4 @@
-# Gives an older framework the options by which that of 26.05 describes a run.
+# Gives an older framework the options by which the framework of 26.05 describes a run.
 {
   config,
   lib,

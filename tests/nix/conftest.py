@@ -1,5 +1,5 @@
-"""Tests that use the fixture `nixpkgs` need a package set. `make test-nix` brings one; `make test` does not and says
-which tests it has skipped for that."""
+"""Fixtures for the tests of the Nix files. A test that uses `nixpkgs` needs a package set, as of `make test-nix`; `make
+test` skips and lists such tests."""
 
 import sys
 from pathlib import Path
@@ -25,7 +25,7 @@ def nixpkgs(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def fakes(tmp_path_factory):
-    """A function from names to the start scripts of fake machines."""
+    """A function that takes names and returns {name: start script of a fake machine}."""
     directory = tmp_path_factory.mktemp("fakes")
 
     def scripts(*names):

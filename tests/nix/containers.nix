@@ -1,5 +1,5 @@
-# Gives an older framework the option `containers`, which it has since March 2026. These containers are no systems of
-# NixOS: they take every setting, and have what a driver asks of a machine.
+# Gives an older framework the option `containers` of March 2026. These containers are no systems of
+# NixOS: they accept every setting and have only the attributes that a driver uses.
 { lib, hostPkgs, ... }:
 let
   inherit (lib) mkOption types;

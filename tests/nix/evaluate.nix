@@ -1,16 +1,16 @@
-# One test in the test framework of a nixpkgs tree, as a function of where the tree is.
+# A test in the test framework of a nixpkgs, as a function of the path of the nixpkgs tree.
 #
-# Its machines have start scripts that need no system, so that drivers can be built quickly: those of virtual machines
-# run the program that the environment variable START_SCRIPT names. No environment reaches those of containers; a test
-# that starts one has a script of its own, by mkForce.
+# The machines have start scripts that need no NixOS system, so that drivers are built quickly. Those of virtual
+# machines run the program that the environment variable START_SCRIPT names. Start scripts of containers get no
+# environment, so a test that starts a container sets the script by mkForce.
 {
   root,
   test,
-  # Whether the framework is to have containers, as since March 2026.
+  # Whether the framework gets containers, as upstream's has since March 2026.
   containers ? false,
-  # Whether it is to describe the run in a file, as since 26.05; then it has containers, too.
+  # Whether the framework describes the run in a file, as upstream's does since 26.05; then it has containers, too.
   file ? false,
-  # Whether the driver comes by the overlay, with no test module of ours.
+  # Whether the driver comes by the overlay, without this project's test module.
   overlay ? false,
   system ? builtins.currentSystem,
 }:
@@ -49,7 +49,7 @@ let
       );
     };
 
-  # `make unit` runs the tests of the core.
+  # `make unit` runs the driver's own tests.
   uncheckedFor =
     { stdenv, ... }:
     stdenv

@@ -1,4 +1,4 @@
-"""nix/check-script.py: what is wrong with a script is found before anything is built."""
+"""nix/check-script.py, which finds errors in a script before anything is built."""
 
 import os
 import subprocess
@@ -99,7 +99,7 @@ def test_containers_are_what_the_stubs_say(check):
 def test_containers_are_no_virtual_machines(check):
     found = check('box.send_key("a")\nclient.send_key("a")\n', "--container=box")
     assert found[0].startswith('test-script:1:1: "NspawnMachine" has no attribute "send_key"') and len(found) == 2
-    # What all machines can do depends on which kinds there are.
+    # The methods that all machines have depend on the kinds of machines of the test.
     script = 'for machine in machines:\n    machine.send_key("a")\n'
     assert check(script) == []
     assert 'Item "NspawnMachine" of' in check(script, "--container=box")[0]

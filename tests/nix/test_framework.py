@@ -1,4 +1,4 @@
-"""The test module and the flake in the test framework of nixpkgs. Nothing of this boots NixOS."""
+"""The test module and the flake with the test framework of a nixpkgs (see toolchain.py). No test boots NixOS."""
 
 import json
 import os
@@ -19,14 +19,14 @@ CHECKS = {
 
 
 def checks(nixpkgs):
-    """The names of the flake's checks, which depend on what tests of this nixpkgs can have."""
+    """Returns the names of the flake's checks, which depend on the features of this nixpkgs' framework."""
     has_containers = (nixpkgs.tree / "nixos/modules/virtualisation/nspawn-container").exists()
     return CHECKS | ({"containers"} if has_containers else set())
 
 
 @pytest.fixture(params=[False, WITH_FILE], ids=["environment", "file"])
 def file(request, nixpkgs):
-    """Both ways in which frameworks describe a run."""
+    """Whether the framework describes a run in a file; both ways are tested."""
     if request.param != WITH_FILE and (nixpkgs.tree / "nixos/lib/testing/driver-configuration.nix").exists():
         pytest.skip("the framework of this nixpkgs always writes a file")
     return request.param
@@ -98,7 +98,7 @@ CONTAINERS = """
 
 
 def test_containers(nixpkgs, file):
-    """Their start scripts, networks and names reach the driver and the checks of the script."""
+    """The containers' start scripts, networks and names reach the driver and the checks of the script."""
     command = nixpkgs.evaluate(test(CONTAINERS), "commands.driver", file, containers=True)
     wrapper = command.strip().splitlines()[-1]
     if file:
@@ -128,7 +128,7 @@ def test_the_only_machine_is_also_called_machine(nixpkgs, machines, options):
 
 
 def test_containers_need_programs(nixpkgs):
-    """The package has them on its PATH where a test has containers."""
+    """The package has the programs for containers on its PATH if the test has containers."""
     settings = """{ hostPkgs, lib, ... }: {
       name = "programs"; nodes.server = { }; testScript = "";
       testing.package = hostPkgs.runCommand "any" {
@@ -172,7 +172,7 @@ def test_a_directory_of_tests_for_containers(nixpkgs, tmp_path):
 
 
 def test_large_scripts(nixpkgs):
-    """More than fits into one variable of an environment."""
+    """Scripts may be longer than a variable of an environment."""
     script = "\n".join(f"assert {number} == {number}  # {'x' * 60}" for number in range(2500))
     path = nixpkgs.build(test("skipTypeCheck = true;", script))
     assert (path / "test-script").read_text() == script
@@ -204,7 +204,7 @@ def test_going_back(nixpkgs):
     assert "check-script.py" in with_ours and "check-script.py" not in without
 
 
-# ---- drivers that are really built
+# ---- drivers that Nix builds
 
 
 @pytest.mark.parametrize("script, what", [
@@ -221,7 +221,7 @@ def test_faults_of_scripts_stop_the_build(nixpkgs, script, what):
 
 
 def test_the_check_of_containers_is_a_right_script(nixpkgs):
-    """Also where the framework has no containers: there it is no check of the flake."""
+    """The script is also tested where the framework has no containers and the flake therefore lacks the check."""
     path = nixpkgs.build(f"import {nixpkgs.flake}/tests/nixos/containers.nix", file=WITH_FILE)
     assert "apart" in (path / "test-script").read_text()
 
@@ -246,7 +246,7 @@ def test_checks_can_be_skipped(nixpkgs):
 
 
 def test_a_built_driver_runs_a_guest(nixpkgs, file, tmp_path):
-    """The driver as Nix builds it, on a real guest."""
+    """The driver that Nix has built runs a real guest."""
     script = 'start_all()\nassert server.succeed("echo hello") == "hello\\n"\nprint("machines", len(machines))\n'
     guest = toolchain.run(toolchain.ROOT / "tests/guests/make-vm", "--out", tmp_path, "tiny", "server").split()[-1]
     settings = f"""name = "real"; nodes.server = {{ }}; testScript = {json.dumps(script)};"""
@@ -271,7 +271,7 @@ signal.pause()
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="containers need root")
 def test_a_built_driver_runs_a_container(nixpkgs, file, tmp_path):
-    """What says to be a container is a process with a host name of its own."""
+    """A process with a host name of its own takes the part of the container."""
     (tmp_path / "init.py").write_text(CONTAINER)
     start = f"exec unshare --uts sh -c 'hostname inside; exec python3 {tmp_path}/init.py'"
     script = 'start_all()\nprint("called", box.succeed("hostname").strip(), machine.name)\n'
@@ -290,7 +290,7 @@ def test_a_built_driver_runs_a_container(nixpkgs, file, tmp_path):
 
 
 def test_a_built_driver_runs_pytest(nixpkgs, fakes, tmp_path):
-    """A directory of tests; what the command line adds comes after the test's own arguments."""
+    """The driver runs a directory of tests; words of the command line follow the test's own arguments for pytest."""
     tests = tmp_path / "tests"
     tests.mkdir()
     (tests / "test_a.py").write_text(
@@ -308,7 +308,7 @@ def test_a_built_driver_runs_pytest(nixpkgs, fakes, tmp_path):
 
 
 def test_shards_divide_the_tests(nixpkgs, fakes, tmp_path):
-    """With the flags of the shards' derivations, on a fake machine; the derivations themselves want KVM."""
+    """The flags of the shards' derivations are used with a fake machine, since the derivations themselves need KVM."""
     tests = tmp_path / "tests"
     tests.mkdir()
     (tests / "test_a.py").write_text("".join(
@@ -333,11 +333,11 @@ def test_shards_divide_the_tests(nixpkgs, fakes, tmp_path):
 
 
 def test_the_overlay_reaches_the_frameworks_own_drivers(nixpkgs, fakes, tmp_path):
-    """Nothing of a test is ours but the package; the framework checks its script against our stubs."""
+    """Only the package is replaced, and the framework checks the script of the test with the driver's stubs."""
     tree = nixpkgs.tree
     module = tree / "nixos/lib/testing/driver.nix"
     if "pythonTestDriverPackage" not in module.read_text():
-        # A framework of before 2026-03 builds the driver from its own files, with the same arguments.
+        # A framework from before 2026-03 builds the driver from its own files, with the same arguments.
         tree = tmp_path / "nixpkgs"
         shutil.copytree(nixpkgs.tree, tree, symlinks=True)
         text = (tree / "nixos/lib/testing/driver.nix").read_text()
@@ -404,7 +404,7 @@ def test_overrides_of_every_release(nixpkgs):
 
 
 def test_containers_do_not_compile_the_program_again(nixpkgs):
-    """They only add programs to the PATH of what is there."""
+    """Containers only add programs to the PATH of the package that is built already."""
     expression = f"""
       let
         pkgs = import {nixpkgs.tree} {{ system = "x86_64-linux"; }};
@@ -418,7 +418,7 @@ def test_containers_do_not_compile_the_program_again(nixpkgs):
 
 
 def test_the_ssh_backdoor_finds_its_program(nixpkgs):
-    """Where the package set has it."""
+    """The package set may have the program for the SSH backdoor; if so, the driver finds it."""
     expression = f"""
       let
         pkgs = import {nixpkgs.tree} {{ system = "x86_64-linux"; }};

@@ -1,4 +1,4 @@
-"""What can be said of the Nix files without a package set."""
+"""Tests of the Nix files that need no package set."""
 
 import json
 import re
@@ -21,7 +21,8 @@ def test_parses(file):
 
 
 def test_layout(file):
-    """What nixfmt never leaves; nixfmt itself is run by the check `formatting`."""
+    """The files have no layout that nixfmt would change in any case; the flake's check `formatting` runs nixfmt
+    itself."""
     text = file.read_text()
     assert text.endswith("\n") and not text.endswith("\n\n")
     in_string = in_comment = False
@@ -47,7 +48,7 @@ def test_lock_is_what_the_flake_asks_for():
     assert isinstance(locked["lastModified"], int)
 
 
-# ---- nix/integrity.nix needs a few functions of lib only
+# ---- nix/integrity.nix, with the few functions of lib that it needs
 
 LIB = """{
   inherit (builtins) all elem filter;
@@ -69,7 +70,8 @@ SOUND = """{
 
 
 def wrong(changes=""):
-    """{what: hint} of what does not hold for a sound configuration with some attributes replaced."""
+    """Returns {requirement: hint}, of the requirements that a good configuration with some attributes replaced does not
+    meet."""
     expression = f"""
       let
         merge = a: b: a // builtins.mapAttrs (n: v: if builtins.isAttrs v && builtins.isAttrs (a.${{n}} or null)
@@ -99,7 +101,7 @@ def test_nothing_is_wrong_with_a_sound_configuration():
 def test_what_is_wrong_is_named(changes, what, hint):
     found = wrong(changes)
     assert hint in found[what]
-    assert set(found) - {what} <= {"alice may use Docker"}  # who is not there may not
+    assert set(found) - {what} <= {"alice may use Docker"}  # a user that does not exist may not either
 
 
 def test_ports_opened_by_hand_are_enough():
@@ -108,7 +110,7 @@ def test_ports_opened_by_hand_are_enough():
 
 
 
-# ---- what the READMEs say of Nix
+# ---- the examples in Nix of the READMEs
 
 
 def readme(name):
@@ -128,7 +130,7 @@ def test_the_readme_of_nix():
 
 @pytest.mark.parametrize("name", ["README.md", "nix/README.md"])
 def test_the_examples_parse(name):
-    """Expressions, or definitions of an attribute set."""
+    """An example is an expression, or the definitions of an attribute set."""
     blocks = re.findall(r"```nix\n(.*?)```", readme(name), re.S)
     assert blocks
     for block in blocks:

@@ -1,4 +1,5 @@
-"""What nix/package.nix does, by hand: compiled for another interpreter, installed, moved, used."""
+"""The steps of nix/package.nix without Nix: the driver is compiled for another interpreter, installed, moved and
+used."""
 
 import json
 import os
@@ -22,7 +23,8 @@ print("package", test_driver.driver.__file__)
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory):
-    """As `python3.withPackages`: a tree with an interpreter and everything it imports, packages of its own among it."""
+    """A tree like that of `python3.withPackages`: an interpreter, the modules that it imports, and packages of its
+    own."""
     directory = tmp_path_factory.mktemp("environment")
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     library = directory / "lib" / version
@@ -39,7 +41,7 @@ def environment(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory, environment):
-    """Built in a copy of the sources that is gone afterwards, moved after it was installed."""
+    """The driver, built in a copy of the sources that is removed afterwards, and moved after its installation."""
     directory = tmp_path_factory.mktemp("package")
     source = directory / "source"
     source.mkdir()
@@ -94,7 +96,7 @@ def test_a_script_finds_the_packages_of_its_interpreter(installed, fakes):
 
 
 def test_behind_a_wrapper(installed, fakes, tmp_path):
-    """The framework of nixpkgs moves the program, or a link to it, aside and puts a script in its place."""
+    """The framework of nixpkgs renames the program, or a link to it, and puts a script in its place."""
     hidden, wrapper = tmp_path / ".nixos-test-driver-wrapped", tmp_path / "nixos-test-driver"
     hidden.symlink_to(installed / "bin/nixos-test-driver")
     wrapper.write_text(f'#!/bin/bash\nexec -a "$0" {hidden} --log-level warning "$@"\n')

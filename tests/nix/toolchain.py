@@ -34,7 +34,7 @@ def run(*command, **options):
 
 
 def stub_packages():
-    """The directory of the tool, or None."""
+    """Returns STUB_PACKAGES, or None."""
     directory = os.environ.get("STUB_PACKAGES")
     return Path(directory) if directory else None
 
@@ -44,7 +44,7 @@ def has_package_set():
 
 
 class Toolchain:
-    """Nix with a package set; `tree` is the nixpkgs tree, `flake` a copy of this one that Nix can take."""
+    """Nix with a package set. `tree`: the nixpkgs tree. `flake`: a copy of this project as a flake."""
 
     def __init__(self, directory):
         self.flake = directory / "flake"
@@ -59,7 +59,8 @@ class Toolchain:
                 "--names", self.flake, self.tree)
 
     def copy_sources(self):
-        """What is tracked, as it is now: a flake in a repository is that, too."""
+        """Copies the files that Git tracks, in their present state, which are also what a flake in a repository
+        consists of."""
         for name in run("git", "ls-files", cwd=ROOT).splitlines():
             if (ROOT / name).is_file():
                 target = self.flake / name
@@ -85,10 +86,10 @@ class Toolchain:
         return [self.flake / "tests/nix/evaluate.nix", *(word for name in words for word in ("--arg", name, words[name]))]
 
     def evaluate(self, test, attribute, file=False, **options):
-        """Of a test, given as a Nix expression: an attribute of what evaluate.nix gives."""
+        """Returns an attribute of evaluate.nix' result for a test, given as a Nix expression."""
         return json.loads(self.nix("nix-instantiate", "--eval", "--strict", "--json", "--read-write-mode",
                                    *self.arguments(test, file, **options), "-A", attribute))
 
     def build(self, test, attribute="driver", file=False, **options):
-        """The path of the derivation's output."""
+        """Builds the derivation and returns the path of its output."""
         return Path(self.nix("nix-build", "--no-out-link", *self.arguments(test, file, **options), "-A", attribute).strip())

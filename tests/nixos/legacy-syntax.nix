@@ -1,4 +1,4 @@
-# A test in the usual style. pytest-syntax.nix does the same job in pytest's.
+# A test in the usual style; pytest-syntax.nix tests the same in pytest's style.
 {
   name = "legacy-syntax";
   imports = [ ./nodes/web.nix ];

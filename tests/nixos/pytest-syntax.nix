@@ -1,4 +1,4 @@
-# A test in pytest's style. legacy-syntax.nix does the same job in the usual one.
+# A test in pytest's style; legacy-syntax.nix tests the same in the usual style.
 {
   name = "pytest-syntax";
   imports = [ ./nodes/web.nix ];

@@ -1,4 +1,4 @@
-# A cable that is pulled and plugged in again.
+# Two machines on a network, while a network cable is pulled and plugged in again.
 {
   name = "vlan-faults";
 

@@ -1,4 +1,4 @@
-# The test bed boots, and what every system has to be able to do works.
+# The test bed boots, and the basic functions of every system work.
 {
   name = "vm-execution-test";
   nodes.testbed = ../../nix/testbed.nix;

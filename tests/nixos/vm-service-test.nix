@@ -1,4 +1,4 @@
-# The services of the test bed do what they are for: SSH, the user, Docker.
+# The services of the test bed work: SSH, the user, Docker.
 {
   name = "vm-service-test";
   nodes.testbed = ../../nix/testbed.nix;
@@ -25,7 +25,7 @@
 
     with subtest("Docker runs a container for the user"):
         testbed.wait_for_unit("docker.service")
-        # There is no registry here to get an image from: it is empty, and the programs are the host's.
+        # The image is empty, since no registry is reachable here, and its programs are the host's.
         testbed.succeed("tar -c --files-from /dev/null | docker import - empty")
         volumes = "--volume /nix/store:/nix/store:ro --volume /run/current-system/sw/bin:/bin:ro"
         assert testbed.succeed(f"su - alice -c 'docker run --rm {volumes} empty /bin/echo hello'") == "hello\n"

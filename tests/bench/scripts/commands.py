@@ -1,5 +1,5 @@
-# Times of `execute` and `succeed` with a command that does nothing. They take turns, so that both
-# see the same machine, and so do the drivers that are compared.
+# Measures `execute` and `succeed` with a command that does nothing. The two calls take turns, so that both
+# see the same load of the host, and so do the drivers that are compared.
 import statistics
 
 from measure import Turn, duration, report

@@ -1,5 +1,5 @@
-# A container's boot, and a command in it beside what is the least that Python can do for one. They take turns, so
-# that both see the same machine.
+# Measures a container's boot, and a command in it beside the least that Python can do for one. The two take turns,
+# so that both see the same load of the host.
 import os
 import statistics
 import subprocess
@@ -11,7 +11,8 @@ machine = machines[0]
 
 
 def init_below(pid):
-    """The first process below another one that is 1 in a namespace of its own. Others come and go meanwhile."""
+    """Returns the first process below another one that is process 1 of a namespace of its own. Other processes come and
+    go meanwhile."""
     parents, inits = {}, []
     for entry in filter(str.isdigit, os.listdir("/proc")):
         try:

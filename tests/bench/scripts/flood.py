@@ -1,6 +1,6 @@
-# How much longer does a command take while a guest floods its serial console? During the first half
-# of the flood it is a command in another, idle guest, during the second one in the same guest.
-# Whether all of the flood arrived is for the caller to count.
+# Measures how much longer a command takes while a guest floods its serial console. During the first half
+# of the flood the command runs in another, idle guest, during the second half in the same guest.
+# ../rows.py counts whether all of the flood has arrived.
 import statistics
 import threading
 
@@ -8,7 +8,7 @@ from measure import duration, report
 
 CALM_CALLS = 50
 HALF = int(os.environ["BENCH_LINES"]) // 2
-# Setting a mode of a terminal waits until all has been sent.
+# stty waits until the serial port has sent all output.
 SEND = "> /dev/ttyS0; stty -F /dev/ttyS0 onlcr"
 
 idle, noisy = sorted(machines, key=lambda machine: machine.name)

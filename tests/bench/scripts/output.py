@@ -1,11 +1,11 @@
-# Does much output arrive whole while three Python threads keep the interpreter busy? The root
-# shell's console drops what is not read in time, so a driver that is late to read loses some.
+# Measures whether much output arrives whole while three Python threads keep the interpreter busy. The root
+# shell's console drops bytes that are not read in time, so a driver that reads late loses some.
 import hashlib
 import threading
 
 from measure import duration, report
 
-RANDOM, SIZE = 15_000_000, 20_000_000  # before and after base64
+RANDOM, SIZE = 15_000_000, 20_000_000  # bytes before and after base64
 machine = machines[0]
 output = ""
 
@@ -23,7 +23,7 @@ def receive():
 
 machine.succeed(f"head -c {RANDOM} /dev/urandom | base64 -w 0 > /tmp/data")
 checksum = machine.succeed("sha256sum < /tmp/data").split()[0]
-report({"lost": SIZE})  # what holds if the driver does not get over it
+report({"lost": SIZE})  # counts if the driver does not survive the output
 
 busy = True
 for _ in range(3):

@@ -1,4 +1,4 @@
-"""How long it takes to the first test, and how long tests take that do nothing."""
+"""Measures the time to the first test, and the time of tests that do nothing."""
 
 import os
 import time

@@ -1,10 +1,10 @@
-# Peak memory of the driver and of the processes it started: no machine runs, so QEMU is not among
-# them. Modules would count, so this does without.
+# Measures the peak memory of the driver and of the processes that it has started; no machine runs, so QEMU is not
+# among them. Imported modules would count, so the script imports none.
 import atexit
 
 
 def peak(pid):
-    """The most memory a process ever had, in MB. (rusage includes its parent's before exec.)"""
+    """Returns the peak memory of a process in MB. (rusage would include its parent's before exec.)"""
     with open(f"/proc/{pid}/status") as status:
         kib = next(line.split()[1] for line in status if line.startswith("VmHWM"))
     return int(kib) * 1024 / 1e6
@@ -21,6 +21,6 @@ def report():
         result.write(f'{{"memory": {helpers + peak("self")}}}')
 
 
-# The driver's own is read as late as possible, its helpers' while they are there.
+# The driver's peak is read as late as possible, its helpers' while they run.
 helpers = sum(map(peak, children()))
 atexit.register(report)

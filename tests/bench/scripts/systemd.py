@@ -1,4 +1,4 @@
-# A guest with systemd: its boot, a command, and how long after a unit is active `wait_for_unit`
+# Measures a guest with systemd: its boot, a command, and how long after a unit is active `wait_for_unit`
 # returns. The unit becomes active when its process ends, which sends a notice as its last act; what
 # systemd does in between counts too.
 import random

@@ -1,4 +1,4 @@
-# How long after its condition holds does a wait return? A background job in the guest makes the
+# Measures how long after its condition holds a wait returns. A background job in the guest makes the
 # condition true after a while and sends a notice: right before, if a builtin of bash makes it true.
 import random
 import statistics
@@ -6,7 +6,7 @@ import statistics
 from measure import Notices, report
 
 SAMPLES = 8
-SHORTEST, LONGEST = 0.3, 3.0  # until the condition holds, seconds
+SHORTEST, LONGEST = 0.3, 3.0  # seconds until the condition holds
 
 machine = machines[0]
 notices = Notices(machine)
@@ -14,7 +14,7 @@ notice = notices.command
 
 
 def delays():
-    """Spread evenly, in random order: a wait may probe less often the longer it lasts."""
+    """Delays spread evenly, in random order, since a wait may probe less often the longer it lasts."""
     step = (LONGEST - SHORTEST) / SAMPLES
     spread = [SHORTEST + (i + random.random()) * step for i in range(SAMPLES)]
     return random.sample(spread, SAMPLES)

@@ -1,4 +1,4 @@
-# A web server and a client of it; for the tests that do the same job in two styles.
+# A web server and its client, for the tests of the same thing in two styles.
 {
   nodes = {
     server = {
