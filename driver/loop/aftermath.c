@@ -1,3 +1,7 @@
+/* Errands on files for the time after the driver. The keeper, a process with one thread, notes them
+ * while the driver lives and runs them when it is gone. The kinds of errands differ in the fields
+ * that they use; a field that is not used is -1 or NULL.
+ */
 #include "loop/aftermath.h"
 
 #include "base/fd.h"
@@ -47,7 +51,7 @@ void ntd_aftermath_remove_tree(struct ntd_aftermath *aftermath, const char *path
 		    .kind = REMOVE_TREE, .file = -1, .directory = -1, .path = ntd_strdup(path)});
 }
 
-/* One that is locked (net/socket_dir.h) is in use by another driver, which came after us. */
+/* A directory that is locked (net/socket_dir.h) stays: another driver, started since, uses it. */
 static void remove_socket_directory(const char *path)
 {
 	DIR *directory = opendir(path);
@@ -89,7 +93,7 @@ void ntd_aftermath_deliver(struct ntd_aftermath *aftermath, int file, int direct
 					   .path = ntd_strdup(path)});
 }
 
-/* Another name for the same file costs nothing, where both are on one file system. */
+/* Gives the file another name, which costs nothing; possible on one file system only. */
 static int link_file(const struct ntd_errand *errand)
 {
 	char source[64];
@@ -116,6 +120,7 @@ static int append_file(const struct ntd_errand *errand)
 	return (int)got;
 }
 
+/* Only the first delivery to a path replaces what is there. */
 static int deliver(const struct ntd_errand *errand, bool first)
 {
 	_cleanup_free_ char *parent = ntd_strdup(errand->path);
@@ -129,6 +134,7 @@ static int deliver(const struct ntd_errand *errand, bool first)
 	return append_file(errand);
 }
 
+/* Whether no errand before this one delivers to the same path. */
 static bool is_first(const struct ntd_aftermath *aftermath, size_t index)
 {
 	const struct ntd_errand *errand = &aftermath->errands[index];

@@ -1,31 +1,36 @@
-/* Theory of operation
+/* The keeper and the guards: processes of one thread each; the functions at the end of the file are
+ * the driver's.
+ *
+ * Theory of operation
  *
  *   driver ── keeper ──┬── guard ── process ── its children
  *                      └── guard ── process ── ...
  *
  * Nothing the driver starts may outlive it, even when it is killed with SIGKILL, and whatever a
  * start script leaves in the background. PR_SET_PDEATHSIG alone reaches direct children only, and
- * process groups are left by daemons. So each process gets a guard, which is its subreaper:
+ * daemons leave their process group. So each process gets a guard, which is its subreaper:
  * descendants that lose their parent become the guard's children. When the process ends, the guard
- * reports its wait status, tells its children to end, kills those that have not after a moment
- * until it has none, and exits. When it receives SIGTERM, it kills the process, its group and all
- * below at once. The group is for what runs in another pid namespace (nsenter into a container):
- * orphans there go to the init of that namespace, not to the guard.
+ * reports its wait status, tells its own children to end, after a moment kills the children that
+ * are still there until it has none, and exits. A guard that receives SIGTERM kills the process,
+ * its group and everything below at once. The group is for processes in another pid namespace
+ * (nsenter into a container): orphans there go to the init of that namespace, not to the guard.
  *
  * The keeper is the guards' parent and a subreaper too, should a guard be killed. It reads orders
  * from the driver. When the driver shuts the socket down, or its pidfd tells that it has ended (the
  * socket alone would not: processes that a script forks may have it, too), the keeper sends SIGHUP
- * to the guards. One order is the time at which the driver has to be gone: the keeper kills one
- * that is not, whatever it hangs in. As for SIGHUP, for most this is what SIGTERM is. But one that
- * was ordered with a grace sends SIGTERM to its process, which has that long to end by itself,
- * since what else it made, network interfaces say, only it can remove. The keeper waits for the
- * guards no longer than the longest grace and a moment, kills in the same way what is left below
- * it, then sees to files as it was told (loop/aftermath.h). When the keeper dies, the guards get
- * SIGTERM by PR_SET_PDEATHSIG, which ends a grace, too.
+ * to the guards. One order is the time at which the driver has to be gone: the keeper kills a
+ * driver that is still there, whatever it hangs in. Most guards take SIGHUP as SIGTERM. But a guard
+ * whose process was ordered with a grace sends SIGTERM to that process, which then has the grace to
+ * end by itself, since only the process can remove what it made elsewhere, such as network
+ * interfaces. The keeper waits for the guards no longer than the longest grace and a moment, kills
+ * everything that is still below it, then runs the errands on files that it was told
+ * (loop/aftermath.h). When the keeper dies, the guards get SIGTERM by PR_SET_PDEATHSIG, which ends
+ * a grace, too.
  *
- * Killing is by the direct children in /proc, again and again: a killed child's own children become
- * ours, so the loop ends only when nothing is left. Both programs are single-threaded C without
- * allocation after the fork, apart from reading one order.
+ * A guard or the keeper kills its direct children as /proc shows them, again and again: a killed
+ * child's own children become its children, so the loop ends only when nothing is left. Both
+ * programs are single-threaded C without allocation after the fork, apart from reading one order
+ * and noting errands.
  */
 #include "loop/keeper.h"
 
@@ -48,7 +53,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#define PATIENCE (1 * NTD_SECOND) /* with those that were told to end */
+#define PATIENCE (1 * NTD_SECOND) /* with processes that were told to end */
 
 /* ---- messages with descriptors */
 
@@ -134,7 +139,8 @@ static void kill_children(int signal)
 		closedir(proc);
 }
 
-/* Reaps. Most processes leave nothing, which is known without a look at all of /proc. */
+/* Reaps, and returns whether this process has no children any more: most processes leave none,
+ * which is known without a look at all of /proc. */
 static bool nothing_below(void)
 {
 	pid_t reaped;
@@ -189,8 +195,8 @@ static bool is_the_end(uint32_t signal, uint32_t grace)
 	return !signal || signal == SIGTERM || (signal == SIGHUP && !grace);
 }
 
-/* Tells the children, and those that come up when these end, `signal`, until there are none or time
- * is up. */
+/* Sends `signal` to the children, and to the processes that become children when these end, until
+ * there are none or time is up. */
 static void end_below(int signal, int signals, int64_t deadline, uint32_t grace)
 {
 	while (!nothing_below()) {
@@ -238,8 +244,8 @@ static void become(const struct ntd_keeper_order *order, const int *fds)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (cursor < end && *cursor && chdir(cursor) < 0)
 		return;
-	/* Whatever else is open here came from who started the driver. Failure is no reason to
-	 * stop. */
+	/* Other descriptors that are open here come from the process that started the driver.
+	 * Failure is no reason to stop. */
 	close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
 	environ = env; /* whose PATH counts */
 	execvp(argv[0], argv);
@@ -280,7 +286,8 @@ static int kill_at_once(pid_t process)
 	return status;
 }
 
-/* Reaps what has ended, and returns whether `process` has, with its status. */
+/* Reaps the children that have ended, and returns whether `process` is among them, with its status.
+ */
 static bool reap(pid_t process, bool runs_on, int *status)
 {
 	pid_t pid;
@@ -294,8 +301,8 @@ static bool reap(pid_t process, bool runs_on, int *status)
 	return false;
 }
 
-/* Waits for the end of `process`, by itself or because it is killed; reports; leaves nothing
- * below. */
+/* Waits until `process` ends by itself or is killed, reports its status, ends everything below, and
+ * exits. */
 __attribute__((noreturn)) static void watch_over(int socket, const struct ntd_keeper_order *order,
 						 pid_t process, int signals)
 {
@@ -359,7 +366,7 @@ __attribute__((noreturn)) static void guard(int socket, const struct ntd_keeper_
 
 /* ---- the keeper */
 
-/* What is to be done when the driver is gone, and when that is at the latest. */
+/* What the keeper does when the driver is gone, and the time at which the driver has to be. */
 struct duties {
 	uint32_t grace; /* the longest of all */
 	struct ntd_aftermath aftermath;
@@ -379,8 +386,8 @@ static void carry_out(int socket, const struct ntd_keeper_order *order, const in
 		report(socket, order->id, NTD_KEEPER_FAILED, errno, 0);
 }
 
-/* Handles one message; false when there is none, since none has come or none will come any more:
- * *ended. */
+/* Handles one message. Returns false when there is none now; sets *ended when none will come any
+ * more. */
 static bool obey(int socket, struct duties *duties, bool *ended)
 {
 	struct ntd_aftermath *aftermath = &duties->aftermath;
@@ -411,7 +418,7 @@ static bool obey(int socket, struct duties *duties, bool *ended)
 	return true;
 }
 
-/* Tells who looks at the log why the run has no regular end. */
+/* Kills the driver, and writes to the log why the run has no regular end. */
 static void kill_late_driver(int driver)
 {
 	dprintf(STDERR_FILENO, "nixos-test-driver: the run does not come to its end in time; "

@@ -1,8 +1,8 @@
 /* The keeper: the process that is the parent of everything the driver starts.
  *
- * It is forked first thing in main(), while the driver is small and has one thread. Every process
- * is started through it and runs below a guard of its own (see keeper.c). Only loop/process.c talks
- * to it.
+ * The keeper is forked first thing in main(), while the driver is small and has one thread. Every
+ * process is started through it and runs below a guard of its own (see keeper.c). Only
+ * loop/process.c orders processes; any thread may order what happens to files at the end.
  */
 #pragma once
 
@@ -19,33 +19,37 @@ struct ntd_keeper {
 
 /* Forks the keeper. The process must be single-threaded. */
 int ntd_keeper_start(struct ntd_keeper *keeper, struct ntd_error **err);
-/* Any thread: what the keeper does when the driver is gone, however it ended (loop/aftermath.h). It
- * removes `path`, which must not outlive the driver but is not a process, or the directory `path`
- * with all that is in it; delivers `file` to `path` below `directory`; cuts off an unfinished line
- * at the end of `file`. */
+/* Any thread: order what the keeper does when the driver is gone, however it ended
+ * (loop/aftermath.h). It removes `path`, a file or a directory of sockets; removes the directory
+ * `path` with everything in it; delivers `file` to `path` below `directory`; cuts off an unfinished
+ * line at the end of `file`. A path of 256 bytes or more is ignored. */
 void ntd_keeper_sweep(const struct ntd_keeper *keeper, const char *path);
 void ntd_keeper_sweep_tree(const struct ntd_keeper *keeper, const char *path);
 void ntd_keeper_deliver(const struct ntd_keeper *keeper, int file, int directory, const char *path);
 void ntd_keeper_cut(const struct ntd_keeper *keeper, int file);
-/* Any thread: when the keeper kills the driver if it is still there, NTD_FOREVER for never; the
- * last one counts. */
+/* Any thread: sets the time at which the keeper kills the driver if it is still there, NTD_FOREVER
+ * for never. The last call counts. */
 void ntd_keeper_limit(const struct ntd_keeper *keeper, int64_t deadline);
-/* Closes the socket and waits until the keeper has killed what was left and is gone, or until the
- * deadline. */
+/* Closes the socket and waits until the keeper has ended everything and is gone itself, or until
+ * the deadline. */
 void ntd_keeper_stop(struct ntd_keeper *keeper, int64_t deadline);
 
-/* Driver to keeper. To start a process: with descriptors, the payload (memfd), stdin, stdout,
- * stderr of the new process. The payload is three runs of NUL-terminated strings: argv,
- * environment, and the working directory. To sweep: without descriptors, the path in `path`, and
- * `tree`. To deliver: with two descriptors, of the file and of the directory for it, and its path
- * there. To cut: with one descriptor. To limit the driver's time: without descriptors, `deadline`.
+/* A message from the driver to the keeper. The number of descriptors that come with it tells what
+ * it orders:
+ *
+ *	4	start a process: payload (a memfd), stdin, stdout, stderr. The payload is three runs
+ *		of NUL-terminated strings: argv, environment, and the working directory, "" for the
+ *		driver's.
+ *	2	deliver: the file and the directory for it; its path there is in `path`
+ *	1	cut: the file
+ *	0	limit the driver's time if `deadline` is set; else sweep `path`, as `tree` says
  */
 struct ntd_keeper_order {
 	uint32_t id, argc, envc;
 	uint32_t payload_len;
 	uint32_t grace;   /* struct ntd_spawn (loop/process.h) */
 	bool runs_on;     /* the same */
-	bool tree;        /* not only the sockets in a directory */
+	bool tree;        /* remove everything in a directory, not only sockets */
 	int64_t deadline; /* of the driver itself, on CLOCK_MONOTONIC; 0: none is ordered */
 	char path[256];
 };
@@ -59,11 +63,11 @@ enum {
 
 enum ntd_keeper_event {
 	NTD_KEEPER_STARTED, /* pid; descriptors: pidfd of the process, pidfd of its guard */
-	NTD_KEEPER_FAILED,  /* value: errno of what failed in starting it */
+	NTD_KEEPER_FAILED,  /* value: errno of the call that failed in starting it */
 	NTD_KEEPER_ENDED,   /* value: wait status of the process */
 };
 
-/* Guard to driver. */
+/* A message from a guard to the driver, or from a keeper that cannot fork one. */
 struct ntd_keeper_report {
 	uint32_t id;
 	enum ntd_keeper_event event;

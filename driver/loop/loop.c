@@ -1,4 +1,7 @@
-/* Theory of operation
+/* The loop thread runs everything here, except where other threads come in: the functions on tasks,
+ * and those that make and free the loop.
+ *
+ * Theory of operation
  *
  * Each watched descriptor has a slot; epoll carries the slot's number and its generation, not a
  * pointer. Removing a source frees the slot and moves its generation on, so an event that epoll had
@@ -201,7 +204,7 @@ void ntd_loop_post(struct ntd_loop *loop, struct ntd_task *task)
 		eventfd_write(loop->wake.fd, 1);
 }
 
-/* Returns whether there were any. */
+/* Runs the tasks that have been posted; returns whether there were any. */
 static bool run_queued(struct ntd_loop *loop)
 {
 	struct ntd_task *task;
@@ -298,7 +301,7 @@ static void *loop_main(void *arg)
 		run_timers(loop);
 	}
 	while (run_queued(loop))
-		; /* what the last tasks posted */
+		; /* the last tasks may have posted others */
 	return NULL;
 }
 

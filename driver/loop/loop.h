@@ -2,8 +2,9 @@
  *
  * Sources, timers and everything reached from their callbacks belong to the loop thread. Other
  * threads come in through ntd_loop_post() and ntd_loop_call() only; loop/request.h builds waits on
- * top of them. Callbacks must not block: the loop never stops draining a guest. In a process that
- * the script has forked (base/forked.h) there is no loop: nothing is run, and requests fail.
+ * top of them. Callbacks must not block: the loop never stops reading what a guest sends. In a
+ * process that the script has forked (base/forked.h) there is no loop: tasks are not run, and
+ * requests fail.
  */
 #pragma once
 
@@ -16,8 +17,9 @@
 
 struct ntd_loop;
 
-/* A descriptor that is watched. Embed it, fill in fd and ready, add it; the descriptor stays the
- * embedder's. `ready` gets the EPOLL* bits; it may remove or free its own source, or any other. */
+/* A descriptor that the loop watches. The structure that embeds the source fills in `fd` and
+ * `ready`, adds the source, and still owns the descriptor. `ready` gets the EPOLL* bits; it may
+ * remove or free its own source, or any other. */
 struct ntd_source {
 	int fd;
 	void (*ready)(struct ntd_source *source, uint32_t events);
@@ -25,10 +27,10 @@ struct ntd_source {
 	uint32_t slot;
 };
 
-/* A point in time. `expired` runs once, when it has passed; it may set the timer again. */
+/* A point in time. `expired` runs once, when the time has come; it may set the timer again. */
 struct ntd_timer {
 	void (*expired)(struct ntd_timer *timer);
-	int64_t at;
+	int64_t at;            /* as deadlines are (base/clock.h) */
 	struct ntd_loop *loop; /* NULL: not set */
 	size_t index;
 };
@@ -39,22 +41,30 @@ struct ntd_task {
 	struct ntd_task *next;
 };
 
-/* Makes the loop and starts its thread (all signals blocked in it). */
+/* Makes the loop and starts its thread. NULL with NTD_E_SYS. */
 struct ntd_loop *ntd_loop_new(struct ntd_error **err);
-/* Ends the thread and frees the loop. Sources and timers must be gone; tasks still queued do
- * run. */
+/* Ends the thread and frees the loop; NULL is allowed. Sources and timers must have been removed;
+ * tasks that are still queued do run. Not on the loop thread. */
 void ntd_loop_free(struct ntd_loop *loop);
+/* Whether the calling thread is the loop thread. */
 bool ntd_loop_is_current(const struct ntd_loop *loop);
 
-/* Any thread: hands over a task; tasks run in the order of their posting. */
+/* Any thread: hands a task to the loop thread; tasks run in the order of their posting. */
 void ntd_loop_post(struct ntd_loop *loop, struct ntd_task *task);
 /* Any thread: runs fn(arg) on the loop thread and returns when it has returned. */
 void ntd_loop_call(struct ntd_loop *loop, void (*fn)(void *arg), void *arg);
 
 /* Loop thread only, from here on. */
+
+/* Watches the source for `events` (EPOLLIN and the like; 0: for errors only). Returns 0, or -1 with
+ * NTD_E_SYS. */
 int ntd_source_add(struct ntd_loop *loop, struct ntd_source *source, uint32_t events,
 		   struct ntd_error **err);
+/* Watches it for other events from now on; nothing happens to a source that is not watched. */
 void ntd_source_modify(struct ntd_source *source, uint32_t events);
-void ntd_source_remove(struct ntd_source *source); /* no-op when not watched */
-void ntd_timer_set(struct ntd_loop *loop, struct ntd_timer *timer, int64_t at); /* replaces */
-void ntd_timer_cancel(struct ntd_timer *timer); /* no-op when not set */
+/* Ends the watching, before the descriptor is closed; nothing happens when there is none. */
+void ntd_source_remove(struct ntd_source *source);
+/* Sets the timer, or sets it anew; NTD_FOREVER: never. */
+void ntd_timer_set(struct ntd_loop *loop, struct ntd_timer *timer, int64_t at);
+/* Nothing happens to a timer that is not set. */
+void ntd_timer_cancel(struct ntd_timer *timer);

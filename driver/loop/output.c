@@ -1,3 +1,4 @@
+/* Sending without blocking. Loop thread. */
 #include "loop/output.h"
 
 #include <errno.h>

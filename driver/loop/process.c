@@ -1,7 +1,7 @@
-/* The driver's side of the keeper. A process is known from its order on; the guard's reports, which
- * carry the order's id, move it through its states. A guard's pidfd becomes readable when the guard
- * has exited: then nothing of the process is left. Guards report before they exit, so the reports
- * are read first when that happens.
+/* The driver's side of the keeper, on the loop thread. A process is in the table from its order on;
+ * the guard's reports, which carry the order's id, move the process through its states. A guard's
+ * pidfd becomes readable when the guard has exited: then nothing of the process is left. Guards
+ * report before they exit, so the reports are read first when that happens.
  */
 #include "loop/process.h"
 
@@ -80,7 +80,7 @@ static void started(struct ntd_process *process, pid_t pid, int *fds)
 	change(process, NTD_PROCESS_RUNNING);
 }
 
-/* The descriptors of a process that has started did not get through, for we have none left. */
+/* A process has started, but its descriptors did not come through: the driver has too many open. */
 static void cannot_own(struct ntd_process *process, pid_t pid)
 {
 	kill(pid, SIGKILL); /* its guard ends the rest */
@@ -106,7 +106,7 @@ static void handle(struct ntd_process *process, const struct ntd_keeper_report *
 		break;
 	case NTD_KEEPER_ENDED:
 		if (process->state != NTD_PROCESS_RUNNING)
-			break; /* told already, when the keeper went */
+			break; /* its end was told already, when the keeper went */
 		process->status = report->value;
 		change(process, NTD_PROCESS_ENDED);
 		break;
@@ -124,7 +124,8 @@ static struct ntd_process *next_after(struct ntd_children *children, uint32_t id
 	return NULL;
 }
 
-/* Someone killed the keeper: every process goes with it. One without a guard is gone already. */
+/* Somebody has killed the keeper, with which every process ends. A process whose guard is not
+ * watched has no guard any more, and is gone. */
 static void keeper_gone(struct ntd_children *children)
 {
 	struct ntd_process *process;
@@ -163,7 +164,7 @@ static void read_reports(struct ntd_source *source, uint32_t events)
 				handle(process, &report, fds, count);
 			else if (report.event == NTD_KEEPER_STARTED &&
 				 count == NTD_KEEPER_REPORT_FDS)
-				send_signal(fds[1], SIGTERM); /* let go of before it had started */
+				send_signal(fds[1], SIGTERM); /* its owner has let go of it */
 			for (size_t i = 0; i < count; i++)
 				ntd_close_fd(&fds[i]);
 		} else if (received < 0 && (errno == ECONNRESET || errno == EINTR)) {

@@ -1,7 +1,9 @@
-/* The waiter sleeps in ppoll() on the request's eventfd with its own signal mask. A signal's
+/* Waiting for the loop, on a script's thread or any other.
+ *
+ * The waiter sleeps in ppoll() on the request's eventfd with its own signal mask. A signal's
  * handler runs there, ppoll() returns EINTR, and the waiter asks its `interrupted` hook. Giving up
  * is one synchronous call into the loop; a completion that came first wins, unless a hook of the
- * waiter has ended the wait: it has raised an exception, say, and who waits must hear of that.
+ * waiter has ended the wait: the hook may have raised an exception, of which the script must hear.
  */
 #include "loop/request.h"
 
@@ -59,7 +61,7 @@ enum woken {
 	READY,
 	LATE,      /* the deadline has passed */
 	CANCELLED, /* by cancel_fd */
-	STOPPED,   /* by a hook of the waiter, which has its reason: nothing counts any more */
+	STOPPED,   /* by a hook of the waiter; a completion does not count any more */
 };
 
 static enum woken sleep_on(int fd, int64_t deadline, struct ntd_waiter *waiter, bool looks)
@@ -79,8 +81,8 @@ static enum woken sleep_on(int fd, int64_t deadline, struct ntd_waiter *waiter, 
 		int64_t until;
 		int ready;
 
-		/* Before the sleep: of many short ones, as in a flood, none might last until
-		 * then. */
+		/* The look comes before the sleep: of many short sleeps, as in a flood, none might
+		 * last until `look_at`. */
 		if (looks && ntd_now() >= waiter->look_at && waiter->look(waiter))
 			return STOPPED;
 		until = looks ? ntd_earlier(deadline, waiter->look_at) : deadline;
@@ -103,7 +105,7 @@ int ntd_request_wait(struct ntd_request *request, int64_t deadline, struct ntd_w
 	enum woken woken;
 	bool finished;
 
-	if (request->done_fd < 0) /* it could not begin */
+	if (request->done_fd < 0) /* the request could not begin */
 		return ntd_error_move(err, ntd_steal(&request->error));
 	woken = sleep_on(request->done_fd, deadline, waiter, request->looks);
 	/* Reading, unlike polling, also orders what the loop thread wrote before what is read

@@ -1,6 +1,8 @@
-/* Many frames a system call. The queue of a slow receiver is the kernel's, and its bound is our
- * socket's send buffer: a datagram is charged to the sending socket until it is read. (Where two
- * datagram sockets are connected to each other, net.unix.max_dgram_qlen does not apply.)
+/* Frames on datagram sockets, many a system call. Loop thread.
+ *
+ * The queue of a slow receiver is the kernel's, and its bound is the send buffer of the switch's
+ * socket: a datagram is charged to the sending socket until it is read. (Where two datagram sockets
+ * are connected to each other, net.unix.max_dgram_qlen does not apply.)
  */
 #include "net/datagram.h"
 
@@ -10,7 +12,7 @@
 
 enum { SEND_BUFFER = 1 << 20 };
 
-/* Past the limit of the system where we are allowed to, else up to it. */
+/* The buffer goes past the limit of the system where the driver may do so, else up to it. */
 static int prepare(int fd)
 {
 	int size = SEND_BUFFER;

@@ -1,7 +1,8 @@
 /* How frames pass between the switch and the descriptor of a port: the operations of one kind of
  * port, on batches.
  *
- * A link has no state; whatever it needs is in the descriptor or in the batch.
+ * A link has no state of its own: the descriptor and the batch hold everything. The loop thread
+ * calls the operations.
  */
 #pragma once
 
@@ -15,10 +16,11 @@
 enum { NTD_BATCH_MAX = 64 };
 
 struct ntd_batch {
-	/* What came in, in order: msg_len is the frame's length, MSG_TRUNC in msg_flags that it was
-	 * longer than NTD_FRAME_MAX. Its bytes are those of `bytes` of the same index. */
+	/* The frames that came in, in order: msg_len is the frame's length; MSG_TRUNC in msg_flags
+	 * says that it was longer than NTD_FRAME_MAX. Its bytes are in `bytes` at the same index.
+	 */
 	struct mmsghdr in[NTD_BATCH_MAX];
-	/* The valid ones of it, to go out; each `out` points to one of `frames`. */
+	/* The valid frames among them, to go out; each `out` points to one of `frames`. */
 	struct mmsghdr out[NTD_BATCH_MAX];
 	struct iovec frames[NTD_BATCH_MAX];
 	unsigned count; /* of out */
@@ -30,10 +32,11 @@ struct ntd_link {
 	/* Makes room for bursts. Returns the number of bytes under way from which on the receiver
 	 * is behind. */
 	int (*prepare)(int fd);
-	/* Takes up to NTD_BATCH_MAX frames that wait; does not wait. Returns how many, 0 or -1 for
-	 * none, or NTD_LINK_GONE when none will ever come again. */
+	/* Takes up to NTD_BATCH_MAX frames that are there; does not wait. Returns how many, 0 or -1
+	 * for none, or NTD_LINK_GONE when none will ever come again. */
 	int (*receive)(int fd, struct ntd_batch *batch);
-	/* Returns how many frames were taken, from the first on. */
+	/* Sends the frames of `out`; does not wait. Returns how many were taken, from the first
+	 * on. */
 	unsigned (*send)(int fd, struct ntd_batch *batch);
 	/* Bytes under way to the receiver. */
 	int (*queued)(int fd);

@@ -1,7 +1,9 @@
-/* Two things tell that a directory is in use: its lock (flock on the directory, which the kernel
+/* Claiming and leaving a directory of sockets. Any thread, each with directories of its own.
+ *
+ * Two things tell that a directory is in use: its lock (flock on the directory, which the kernel
  * drops when the process dies, however it dies) and a process that accepts connections at its
- * control socket (servers that do not lock, such as vde_switch). With the lock held, nobody else
- * can be between looking and binding.
+ * control socket (servers that do not lock, such as vde_switch). While this process has the lock,
+ * no other driver can be between looking and binding.
  */
 #include "net/socket_dir.h"
 
@@ -52,7 +54,7 @@ static int open_directory(struct ntd_socket_dir *dir, struct ntd_error **err)
 	if (mkdir(dir->path, 0700) < 0 && errno != EEXIST)
 		return ntd_error_sys(err, errno, "cannot make the directory %s", dir->path);
 	dir->fd = open(dir->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	ntd_forked_withhold(dir->fd); /* and with it the lock */
+	ntd_forked_withhold(dir->fd); /* else a forked process would keep the lock */
 	if (dir->fd < 0 || fstat(dir->fd, &status) < 0)
 		return ntd_error_sys(err, errno, "cannot open the directory %s", dir->path);
 	if (status.st_uid != geteuid())
@@ -63,8 +65,8 @@ static int open_directory(struct ntd_socket_dir *dir, struct ntd_error **err)
 	return 0;
 }
 
-/* The process that serves the control socket: its id, 0 if it is unknown (another pid namespace, or
- * so busy that its backlog is full), or -1 if nobody does. */
+/* The id of the process that serves the control socket; 0 if the id is unknown (another pid
+ * namespace, or a process so busy that its backlog is full), -1 if no process serves it. */
 static pid_t server_of(const struct ntd_socket_dir *dir, const char *control)
 {
 	_cleanup_fd_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

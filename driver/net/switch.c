@@ -1,19 +1,20 @@
-/* Theory of operation
+/* Forwarding. Loop thread.
+ *
+ * Theory of operation
  *
  * A readable port gives a batch of frames, in one system call where its kind can (net/link.h); each
  * other port passes the whole batch on. The frames lie in a pool of the switch; none is allocated
  * or copied for a port, all messages point to the same bytes. The pool is in use only inside one
- * callback. After a batch the loop looks after its other descriptors; a port with more to say is
- * still readable then (level-triggered).
+ * callback. After a batch the loop serves its other descriptors; a port with more frames is still
+ * readable then (level-triggered).
  *
- * The queue of a slow receiver is the kernel's. What does not fit is dropped
- * and counted, for that receiver only; nothing waits for it. Waiting would be worse than loss: QEMU
- * sends with its main loop blocked, so two guests whose frames wait for each other would both stand
- * still.
+ * The queue of a slow receiver is the kernel's. Frames that do not fit are dropped and counted, for
+ * that receiver only; nothing waits for it. Waiting would be worse than loss: QEMU sends with its
+ * main loop blocked, so two guests whose frames wait for each other would both stand still.
  *
- * But a sender that floods while a receiver is behind rests for REST after each batch. That is no
- * more than the sender's own queue holds, so it cannot tell; it leaves the receiver the processor
- * time to catch up, and the rest depends on the clock only, never on the receiver. On two
+ * But a port whose sender floods while a receiver is behind is not read for REST after each batch.
+ * The sender does not notice, since its own queue holds the frames of that time; the receiver gets
+ * the processor time to catch up. The rest depends on the clock only, never on the receiver. On two
  * processors, with a sender and a receiver that do nothing else, this brought loss from 7-12 % to
  * below 0.1 % and the rate of received frames up by a tenth.
  */
@@ -74,7 +75,7 @@ struct ntd_switch_counts ntd_switch_counts(const struct ntd_switch *hub)
 	return hub->counts;
 }
 
-/* Fills the batch with the valid ones of the frames that wait at `port`. */
+/* Fills the batch with the valid frames among those that are at `port`. */
 static void receive(struct ntd_port *port, struct ntd_batch *batch)
 {
 	struct ntd_switch_counts *counts = &port->hub->counts;
@@ -92,10 +93,10 @@ static void receive(struct ntd_port *port, struct ntd_batch *batch)
 	}
 	counts->received += batch->count;
 	if (count == NTD_LINK_GONE)
-		ntd_source_remove(&port->data); /* it would be readable for ever */
+		ntd_source_remove(&port->data); /* the descriptor would be readable for ever */
 }
 
-/* The one place where frames pass from a port to another. */
+/* Sends the batch out at a port: the one place where frames pass from a port to another. */
 static void pass(struct ntd_port *to, struct ntd_batch *batch)
 {
 	struct ntd_switch_counts *counts = &to->hub->counts;

@@ -25,12 +25,13 @@ enum {
 };
 
 struct ntd_switch *ntd_switch_new(struct ntd_loop *loop);
-/* Unplugs what is plugged in and frees the switch. */
+/* Unplugs all ports and frees the switch; NULL is allowed. */
 void ntd_switch_free(struct ntd_switch *hub);
+/* The counts since the switch was made. */
 struct ntd_switch_counts ntd_switch_counts(const struct ntd_switch *hub);
 
-/* Adds a port on a descriptor of the kind that `link` is for (ntd_datagram_link, ntd_tap_link),
- * which belongs to the port if this succeeds. */
+/* Adds a port on a descriptor of the kind that `link` is for (ntd_datagram_link, ntd_tap_link). The
+ * descriptor belongs to the port, unless NULL is returned with NTD_E_SYS. */
 struct ntd_port *ntd_switch_plug(struct ntd_switch *hub, int fd, const struct ntd_link *link,
 				 struct ntd_error **err);
 /* Closes the descriptor and frees the port. */

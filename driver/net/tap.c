@@ -1,8 +1,9 @@
-/* One frame a system call: a tap is a character device, and a read or write of it is a frame.
+/* Frames on tap interfaces, one a system call: a tap is a character device, and each read or write
+ * of it is a frame. The loop thread calls the link's operations; any thread makes interfaces.
  *
- * The kernel takes what is written at once or drops it; it never lets us wait. While the interface
- * is down, a write fails with EIO, and nothing is there to be read. When somebody deletes the
- * interface, the descriptor reports an error for ever, which is NTD_LINK_GONE.
+ * The kernel takes a frame at once or drops it; a write never blocks. While the interface is down,
+ * a write fails with EIO, and there is nothing to read. When somebody deletes the interface, the
+ * descriptor reports an error for ever, which is NTD_LINK_GONE.
  */
 #include "net/tap.h"
 
@@ -15,8 +16,9 @@
 
 #define DEVICE "/dev/net/tun"
 
-/* Frames that the interface keeps for us. The kernel's default for a tap is 500, which a sender on
- * this system fills within a few milliseconds that the loop spends elsewhere. */
+/* Frames that the interface keeps until the driver reads them. The kernel's default for a tap is
+ * 500, which a sender on this system fills within a few milliseconds that the loop spends
+ * elsewhere. */
 enum { QUEUE = 4096 };
 
 /* ---- the link */
@@ -26,7 +28,8 @@ static int prepare(int fd)
 	return 0;
 }
 
-/* A frame that is too long would be cut off silently, so there is room for a byte more. */
+/* The kernel would cut off a frame that is too long and say nothing, so there is room for a byte
+ * more. */
 static int receive(int fd, struct ntd_batch *batch)
 {
 	char excess;
@@ -113,7 +116,7 @@ static int refuse(const char *name, int error, struct ntd_error **err)
 	return ntd_error_wrap(err, "the kernel makes no tap interface");
 }
 
-/* As much as is allowed; the default does, too. */
+/* Errors do not matter: the interface works with the default, too. */
 static void lengthen_queue(const char *name)
 {
 	_cleanup_fd_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);

@@ -1,3 +1,6 @@
+/* Reading requests of VDE clients. Pure functions: any thread, no state. The bytes come from a
+ * client that may be broken or hostile.
+ */
 #include "net/vde.h"
 
 #include <assert.h>
@@ -14,7 +17,7 @@ enum { TYPE_ANY_PORT = 0, TYPE_PORT_0 = 1 };
 
 static_assert(PATH_AT + NTD_VDE_PATH_SIZE == NTD_VDE_REQUEST_MIN, "sockaddr_un is not packed");
 
-/* A field of fixed size; it is there once all its bytes are. */
+/* Copies the field of `size` bytes at the offset `at`; false while not all its bytes have come. */
 static bool field(const unsigned char *bytes, size_t len, size_t at, void *value, size_t size)
 {
 	if (len < at + size)
@@ -23,8 +26,7 @@ static bool field(const unsigned char *bytes, size_t len, size_t at, void *value
 	return true;
 }
 
-/* Each field is judged as soon as it is there, so that noise is refused without waiting for
- * more. */
+/* Checks each field as soon as it is there, so that noise is refused without waiting for more. */
 static int check_header(const unsigned char *bytes, size_t len, struct ntd_error **err)
 {
 	uint32_t magic, version, type;

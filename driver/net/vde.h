@@ -32,13 +32,15 @@ struct ntd_vde_request {
 	char description[NTD_VDE_DESCRIPTION_MAX + 1]; /* printable ASCII, others as '?' */
 };
 
-/* Reads a request from the first `len` bytes of a control connection. Returns 1 when it is
- * complete, 0 when more bytes are needed, -1 with NTD_E_PROTOCOL as soon as it cannot become a
- * valid one. It is complete with its address; the description is what has arrived along with it. */
+/* Reads a request from the first `len` bytes of a control connection. Returns 1 and sets *request
+ * when the request is complete, 0 when more bytes are needed, -1 with NTD_E_PROTOCOL as soon as the
+ * bytes cannot become a valid request. A request is complete with its address; the description is
+ * what has arrived along with the address. */
 int ntd_vde_parse_request(const void *bytes, size_t len, struct ntd_vde_request *request,
 			  struct ntd_error **err);
 
-/* The address of an AF_UNIX socket at `directory`/`name`: the body of the reply, and what bind()
- * and connect() take. -1 with NTD_E_VALUE, naming the path and its length, if it is too long. */
+/* Sets *address to that of an AF_UNIX socket at `directory`/`name`: the body of the reply, and what
+ * bind() and connect() take. Returns 0, or -1 with NTD_E_VALUE, naming the path and its length, if
+ * the path is too long. */
 int ntd_vde_address(struct sockaddr_un *address, const char *directory, const char *name,
 		    struct ntd_error **err);

@@ -1,18 +1,20 @@
-/* Theory of operation
+/* Clients of a VLAN, on the loop thread; other threads make, free and count.
+ *
+ * Theory of operation
  *
  * A client connects to DIRECTORY/ctl, sends one request that names its data socket, a datagram
- * socket in the same directory, and gets the name of ours in return. Both connect to each other, so
- * that neither takes frames from anyone else, and the client unlinks its name. The control
- * connection carries nothing more: it stands for the port, and its end, however the client ends, is
- * the end of the port.
+ * socket in the same directory, and gets the name of the VLAN's data socket for this client in
+ * return. The two data sockets connect to each other, so that neither takes frames from any other
+ * socket, and the client unlinks its name. The control connection carries nothing more: it stands
+ * for the port, and its end, however the client ends, is the end of the port.
  *
- * Ours is connected before it is bound and announced: there is no moment at which a stranger could
- * send. Only the last component of the client's path is used, in our own directory; no client can
- * make us send frames to a socket elsewhere.
+ * The VLAN's data socket is connected before it is bound and announced: there is no moment at which
+ * a stranger could send to it. Only the last component of the client's path is used, in the VLAN's
+ * own directory; no client can make the driver send frames to a socket elsewhere.
  *
- * Whoever reaches the directory (mode 0700) runs as our user, but may be broken, or a QEMU that its
- * guest has taken over. So nothing that a client sends or leaves out blocks the loop, allocates
- * without limit or fills the log.
+ * A client that reaches the directory (mode 0700) runs as the driver's user, but may be broken, or
+ * a QEMU that its guest has taken over. So nothing that a client sends or leaves out blocks the
+ * loop, allocates without limit or fills the log.
  */
 #include "net/vlan.h"
 
@@ -58,7 +60,8 @@ struct ntd_vlan {
 
 /* ---- clients */
 
-/* Clients can cause these as often as they like. Takes the error. */
+/* Logs an error that a client has caused, and frees it. Clients can cause errors as often as they
+ * like, so only the first few are logged. */
 static void complain(struct ntd_vlan *vlan, struct ntd_error *error)
 {
 	_cleanup_error_ struct ntd_error *owned = error;
@@ -98,7 +101,7 @@ static const char *last_component(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-/* Makes our data socket for the client, and says where it is. */
+/* Makes the VLAN's data socket for the client, and answers with its address. */
 static int plug(struct client *client, const struct ntd_vde_request *request,
 		struct ntd_error **err)
 {
@@ -125,7 +128,7 @@ static int plug(struct client *client, const struct ntd_vde_request *request,
 	return 0;
 }
 
-/* More of the request has arrived. */
+/* Called when more of the request has arrived; plugs the client in when the request is complete. */
 static int request_grew(struct client *client, struct ntd_error **err)
 {
 	struct ntd_vlan *vlan = client->vlan;
@@ -141,11 +144,12 @@ static int request_grew(struct client *client, struct ntd_error **err)
 	return 0;
 }
 
-/* Takes what has come on the control connection. -1: it is over, with or without an error. */
+/* Takes what has come on the control connection. -1: the connection is over, with or without an
+ * error. */
 static int read_control(struct client *client, struct ntd_error **err)
 {
-	/* What follows the request means nothing and is read over it; only the end is of
-	 * interest. */
+	/* Bytes after the request mean nothing and are read over it; only the end is of interest.
+	 */
 	size_t at = client->port ? 0 : client->len;
 	ssize_t count = recv(client->control.fd, client->request + at, sizeof client->request - at,
 			     MSG_DONTWAIT);
@@ -205,8 +209,8 @@ static void accept_client(struct ntd_vlan *vlan, int control_fd)
 	vlan->clients[slot] = client;
 }
 
-/* Out of descriptors, most likely. The connection stays in the backlog, so the listener stays
- * readable and has to be left alone for a while. */
+/* The driver has no descriptors left, most likely. The connection stays in the backlog, so the
+ * listener stays readable, and is not watched for a while. */
 static void pause_accepting(struct ntd_vlan *vlan, int accept_errno)
 {
 	struct ntd_error *error = NULL;
@@ -365,7 +369,8 @@ static void run_plug_tap(void *arg)
 	plug->done = ntd_switch_plug(plug->vlan->hub, plug->fd, &ntd_tap_link, plug->err);
 }
 
-/* Making an interface may take the kernel its time, so that is not for the loop. */
+/* The calling thread makes the interface, and not the loop thread, since the kernel may take its
+ * time. */
 int ntd_vlan_add_tap(struct ntd_vlan *vlan, struct ntd_error **err)
 {
 	struct plug_tap plug = {.vlan = vlan, .err = err};

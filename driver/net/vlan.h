@@ -17,9 +17,9 @@ enum {
 struct ntd_vlan;
 
 /* Any thread: makes `directory` (absolute; mode 0700) and serves DIRECTORY/ctl on the loop from
- * then on. A directory that a killed process left is taken over. Errors: NTD_E_VALUE for a path
- * that cannot be used, which includes a directory in use by another process; NTD_E_SYS. Logs
- * "start vlan" and "running vlan (pid P; ctl DIRECTORY)" as upstream does; P is this process. */
+ * then on. A directory that a killed process left is taken over. NULL with NTD_E_VALUE for a path
+ * that cannot be used, or a directory that another process uses; or with NTD_E_SYS. Logs "start
+ * vlan" and "running vlan (pid P; ctl DIRECTORY)" as upstream does; P is this process. */
 struct ntd_vlan *ntd_vlan_new(struct ntd_loop *loop, struct ntd_report *report, int number,
 			      const char *directory, struct ntd_error **err);
 /* Any thread: logs "kill vlan (pid P)", disconnects every client, removes the sockets and the
@@ -27,13 +27,14 @@ struct ntd_vlan *ntd_vlan_new(struct ntd_loop *loop, struct ntd_report *report, 
 void ntd_vlan_free(struct ntd_vlan *vlan);
 
 /* Any thread: connects the VLAN to this system's network by a tap interface, vde-tapN for VLAN N,
- * down as every new one. A second call fails, for the name is taken. The interface is gone with the
- * VLAN, and however the driver ends. Without it containers at this VLAN are isolated from virtual
- * machines. Errors: as of ntd_tap_open(). Logs "creating tap interface vde-tapN" as upstream does.
+ * down as every new one. A second call fails, for the name is taken. The kernel removes the
+ * interface with the VLAN, and however the driver ends. Without an interface, containers at this
+ * VLAN cannot reach virtual machines. Errors: those of ntd_tap_open(). Logs "creating tap interface
+ * vde-tapN" as upstream does.
  */
 int ntd_vlan_add_tap(struct ntd_vlan *vlan, struct ntd_error **err);
 
 int ntd_vlan_number(const struct ntd_vlan *vlan);
 const char *ntd_vlan_directory(const struct ntd_vlan *vlan);
-/* Any thread: what the hub has passed on and dropped so far. */
+/* Any thread: the counts of the hub so far. */
 struct ntd_switch_counts ntd_vlan_counts(struct ntd_vlan *vlan);

@@ -1,3 +1,6 @@
+/* Loading libtesseract, on the thread of the script that is the first to need it; what is loaded is
+ * the same for all threads.
+ */
 #include "ocr/library.h"
 
 #include <dlfcn.h>
@@ -23,7 +26,7 @@ static void *open_library(struct ntd_error **err)
 
 	for (size_t i = 0; !handle && i < sizeof names / sizeof *names; i++) {
 		handle = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
-		if (!handle && !why) /* of the one that is wanted most */
+		if (!handle && !why) /* the error about the newest version */
 			why = ntd_strdup(dlerror());
 	}
 	if (!handle)
@@ -31,7 +34,8 @@ static void *open_library(struct ntd_error **err)
 	return handle;
 }
 
-/* Also finds what the library itself is linked with: so leptonica is the very one that it uses. */
+/* dlsym() also looks in the libraries that this one is linked with, so leptonica's functions are
+ * those that libtesseract itself uses. */
 static bool find(void *handle, const char *name, void *slot)
 {
 	void *address = dlsym(handle, name);
@@ -40,7 +44,7 @@ static bool find(void *handle, const char *name, void *slot)
 	return address;
 }
 
-/* 4.0 stops the process when the locale is not "C". */
+/* Version 4.0 ends the process when the locale is not "C". */
 static int check_version(const char *version, struct ntd_error **err)
 {
 	int major = 0, minor = 0;

@@ -1,6 +1,6 @@
-/* libtesseract with its leptonica, by their C interfaces; loaded when a script first needs them,
- * for most runs never do. The declarations restate those of tesseract/capi.h (4.1 and later) and
- * leptonica/allheaders.h (1.74 and later), where the functions are documented:
+/* libtesseract with its leptonica, by their C interfaces. They are loaded when a script first needs
+ * them, since most runs never do. The declarations restate those of tesseract/capi.h (4.1 and
+ * later) and leptonica/allheaders.h (1.74 and later), where the functions are documented:
  * https://github.com/tesseract-ocr/tesseract and https://github.com/DanBloomberg/leptonica
  */
 #pragma once
@@ -61,11 +61,11 @@ struct ntd_ocr_library {
 #define DECLARE(result, name, parameters) result(*name) parameters;
 	NTD_OCR_FUNCTIONS(DECLARE)
 #undef DECLARE
-	/* Of the OpenMP that libtesseract was built with; NULL: without. */
+	/* Of OpenMP; NULL when libtesseract was built without it. */
 	void (*omp_set_dynamic)(int);
 	void (*omp_set_num_threads)(int);
 };
 
-/* Fills in *library. NTD_E_MACHINE when the library is not there, lacks a function or is too old.
- * It stays loaded until the process ends. */
+/* Fills in *library. Returns 0, or -1 with NTD_E_MACHINE when the library is not installed, lacks a
+ * function or is too old. The library stays loaded until the process ends. */
 int ntd_ocr_library_load(struct ntd_ocr_library *library, struct ntd_error **err);

@@ -1,11 +1,14 @@
-/* Workers take jobs from one queue. Each has an engine, made at its first job: that costs 80 ms and
- * 25 to 60 MB. An engine works on one core: libtesseract's own division of each line among threads
- * is slower than no division (720 x 400 text console, two processors: 4.1 s against 0.7 s), while
- * whole pictures divide well.
+/* Text recognition. Scripts' threads begin, ask about and drop jobs; worker threads run them; the
+ * loop thread tells the end of each.
  *
- * A job has two owners, who may end in any order: whoever began it, and the worker's side, which is
- * the queue, then the worker, then a task on the loop that tells the end. The request that waits
- * for the job is touched on the loop thread only.
+ * Workers take jobs from one queue. Each worker makes its engine at its first job, which costs 80
+ * ms and 25 to 60 MB. An engine works on one core: libtesseract's own division of each line among
+ * threads is slower than no division (720 x 400 text console, two processors: 4.1 s against 0.7 s),
+ * while whole pictures divide well.
+ *
+ * A job has two owners, which may let go of it in any order: the thread that began it, and the
+ * worker's side, which is the queue, then the worker, then a task on the loop that tells the end.
+ * The request that waits for the job is touched on the loop thread only.
  */
 #include "ocr/ocr.h"
 
@@ -16,7 +19,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-/* Of tesseract/publictypes.h. */
+/* Constants of tesseract/publictypes.h. */
 enum { LSTM_ONLY = 1, LEGACY_AND_LSTM = 2, SPARSE_TEXT = 11 };
 
 #define AT_AN_END "text recognition has ended with the run"
@@ -29,7 +32,7 @@ struct ntd_ocr {
 	/* TESSDATA_PREFIX as it was at the start, or NULL: workers do not read the environment,
 	 * which scripts change. */
 	char *data;
-	pthread_mutex_t making; /* of an engine: the library's settings are shared by all */
+	pthread_mutex_t making; /* held to make an engine: all share the library's settings */
 
 	pthread_mutex_t mutex; /* guards the rest */
 	pthread_cond_t work, unreferenced;
@@ -47,10 +50,10 @@ struct ntd_ocr_job {
 	enum ntd_picture_variant variant;
 	struct ntd_buf picture;
 	atomic_bool dropped, ended;
-	char *text; /* or error; when ended */
+	char *text; /* once ended; NULL: there is `error` */
 	struct ntd_error *error;
 	int64_t took;
-	struct ntd_request *request; /* on the loop thread; NULL: nobody waits */
+	struct ntd_request *request; /* of the loop thread; NULL: no thread waits */
 	struct ntd_task tell;
 	struct ntd_list_link link; /* in the queue, with the mutex */
 };
@@ -68,7 +71,7 @@ static void job_unref(struct ntd_ocr_job *job)
 	free(job);
 }
 
-/* Loop. */
+/* Loop thread: completes the request that waits for the job, if both are that far. */
 static void complete_request(struct ntd_ocr_job *job)
 {
 	if (!job->request || !job->ended)
@@ -112,7 +115,7 @@ static struct TessBaseAPI *start_engine(const struct ntd_ocr *ocr, int mode)
 	return engine;
 }
 
-/* Both kinds of recognition together are what tests were written for, but not all data has both. */
+/* Tests were written for both kinds of recognition together, but not all data files have both. */
 static struct TessBaseAPI *make_engine(struct ntd_ocr *ocr, struct ntd_error **err)
 {
 	struct TessBaseAPI *engine;
@@ -181,13 +184,14 @@ static int recognize(struct ntd_ocr *ocr, struct TessBaseAPI **engine, struct nt
 
 /* ---- workers */
 
+/* With the mutex. */
 static void enqueue(struct ntd_ocr *ocr, struct ntd_ocr_job *job)
 {
 	ntd_list_append(&ocr->queue, &job->link);
 	ocr->queued++;
 }
 
-/* Whether it was in the queue. */
+/* With the mutex: takes a job out of the queue; false when it was not there. */
 static bool dequeue(struct ntd_ocr *ocr, struct ntd_ocr_job *job)
 {
 	if (!ntd_list_linked(&job->link))
@@ -197,7 +201,7 @@ static bool dequeue(struct ntd_ocr *ocr, struct ntd_ocr_job *job)
 	return true;
 }
 
-/* The next job, waiting for one; NULL at the end. */
+/* Waits for the next job and takes it; NULL at the end. */
 static struct ntd_ocr_job *take(struct ntd_ocr *ocr)
 {
 	struct ntd_ocr_job *job;
@@ -238,7 +242,7 @@ static void *work(void *arg)
 	return NULL;
 }
 
-/* With the mutex. A worker that cannot be started is one less. */
+/* With the mutex. If the thread cannot be started, there is one worker less. */
 static void start_worker(struct ntd_ocr *ocr)
 {
 	if (ntd_thread_start(&ocr->workers[ocr->worker_count], "ocr", work, ocr, NULL) == 0)
@@ -373,9 +377,10 @@ size_t ntd_ocr_workers(const struct ntd_ocr *ocr)
 	return ocr->worker_limit;
 }
 
-/* ---- whoever begins a job */
+/* ---- the thread that begins a job */
 
-/* With the mutex; takes the worker's side of the job. */
+/* With the mutex: hands the worker's side of the job to the queue, or ends the job with an error.
+ */
 static void submit(struct ntd_ocr *ocr, struct ntd_ocr_job *job)
 {
 	if (ocr->closing) {

@@ -1,7 +1,9 @@
-/* Engines are made for scanned paper: letters of 20 pixels and more, black on white. Screens have
- *letters half as high, in all colours, so a picture is also read enlarged from a screen's 72 dpi to
- *300 and cut into black and white. What the upstream driver has ImageMagick do for this is done by
- *leptonica:
+/* Preparing pictures for engines. Any thread, each with pictures of its own.
+ *
+ * Engines are made for scanned paper: letters of 20 pixels and more, black on white. Screens have
+ * letters half as high, in all colours, so a picture is also read enlarged from a screen's 72 dpi
+ *to 300 and cut into black and white. The upstream driver has ImageMagick do the following for
+ *this; here leptonica does it:
  *
  *	resample 300            linear interpolation, of grey levels
  *	contrast, normalize     the same, with the same tails cut off
@@ -10,8 +12,8 @@
  *	blur 1x65535            a box of 3 x 3
  *
  * Despeckling and sharpening are left out. On a text console and on a desktop with small, grey and
- *coloured texts they changed the number of words found by at most 2 %, either way. Of the words, 98
- *% and 96 % are found in one variant or another (by ImageMagick's pictures: 95 % and 90 %).
+ * coloured texts they changed the number of words found by at most 2 %, either way. Of the words,
+ * 98 % and 96 % are found in one variant or another (by ImageMagick's pictures: 95 % and 90 %).
  */
 #include "ocr/picture.h"
 
@@ -19,7 +21,7 @@
 
 enum {
 	PIXEL_LIMIT = 64 << 20,    /* of a screen; 8K has 33 million */
-	ENLARGED_LIMIT = 12 << 20, /* larger ones take longer, and fewer words are found in them */
+	ENLARGED_LIMIT = 12 << 20, /* larger pictures take longer, and yield fewer words */
 	DPI = 300,
 	SCREEN_DPI = 72,
 	DARK = 256 / 4
@@ -42,7 +44,8 @@ const char *ntd_picture_variant_name(enum ntd_picture_variant variant)
 	return names[variant];
 }
 
-/* Puts the result of a step in the place of what it was made from; false when the step failed. */
+/* Puts `next`, the result of a step, in the place of the picture that it was made from; false when
+ * the step has failed (NULL). */
 static bool replace(const struct ntd_ocr_library *library, struct Pix **pix, struct Pix *next)
 {
 	library->pixDestroy(pix);
@@ -71,7 +74,7 @@ static bool normalize(const struct ntd_ocr_library *library, struct Pix **pix)
 	    library->pixGetRankValue(*pix, 4, BLACK_TAIL, &black) ||
 	    library->pixGetRankValue(*pix, 4, 1 - WHITE_TAIL, &white))
 		return false;
-	return black >= white || /* one colour */
+	return black >= white || /* a picture of one colour */
 	       replace(library, pix, library->pixGammaTRC(NULL, *pix, 1, (int)black, (int)white));
 }
 
