@@ -217,6 +217,7 @@ void ntd_machine_add_channel(struct ntd_machine *machine, struct ntd_channel *ch
 		place = &(*place)->next;
 	*place = channel;
 	pthread_mutex_unlock(&machine->mutex);
+	ntd_machine_replace(machine, &channel->user, ntd_machine_user(machine));
 }
 
 void ntd_machine_set_user(struct ntd_machine *machine, const char *user)

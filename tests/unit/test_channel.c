@@ -135,6 +135,16 @@ static void a_user_belongs_to_the_channel(void **state)
 	assert_null(ntd_machine_user(machine));
 }
 
+static void a_later_channel_has_the_user_of_the_others(void **state)
+{
+	struct ntd_machine *machine = machine_new(*state, "server", NULL);
+
+	ntd_machine_set_user(machine, "alice");
+	stand_in_init(&stand_in, "/");
+	ntd_machine_add_channel(machine, &stand_in.channel);
+	assert_string_equal(stand_in.channel.user, "alice");
+}
+
 static void the_first_channel_that_is_ready_is_used(void **state)
 {
 	struct ntd_machine *machine = machine_new(*state, "server", NULL);
@@ -177,6 +187,7 @@ int main(void)
 		channel_test(units_are_waited_for_by_another_channel),
 		channel_test(files_are_copied_by_a_channels_own_way),
 		channel_test(a_user_belongs_to_the_channel),
+		channel_test(a_later_channel_has_the_user_of_the_others),
 		channel_test(the_first_channel_that_is_ready_is_used),
 		channel_test(the_end_of_the_machine_closes_all_channels),
 	};
