@@ -1,7 +1,7 @@
 /* The table of children: every process the driver starts, each with its own guard (loop/keeper.h).
  *
  * Loop thread only, except ntd_children_new(), ntd_children_close() and ntd_children_free(), which
- * are for other threads.
+ * any thread may call.
  */
 #pragma once
 

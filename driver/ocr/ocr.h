@@ -2,7 +2,7 @@
  *
  * A job is one variant of one picture. The thread that begins a job waits for it by a request of
  * its own, so that a signal, a deadline or anything else that completes the request ends the wait,
- * too. Any thread may call these functions, except the loop thread.
+ * too. Any thread may call these functions.
  */
 #pragma once
 
@@ -26,7 +26,7 @@ void ntd_ocr_unref(struct ntd_ocr *ocr);
 /* Stops the workers, each at its next line of text, and frees their engines; jobs fail from now on
  * with NTD_E_CANCELLED. Then waits, for a second at most, until the other references have been
  * given back, since their threads may still use the loop. To be called before the loop is freed and
- * before the last ntd_ocr_unref(). */
+ * before the last ntd_ocr_unref(), not on the loop thread. */
 void ntd_ocr_close(struct ntd_ocr *ocr);
 /* How many jobs can be worked on at the same time. */
 size_t ntd_ocr_workers(const struct ntd_ocr *ocr);
