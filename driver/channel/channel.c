@@ -5,7 +5,8 @@
 
 #include <string.h>
 
-/* su(1) starts the user's login shell, which is any program; so bash is started below it. */
+/* su(1) starts the user's login shell, which may be any program, so that program is told to start
+ * bash. */
 char *ntd_channel_text_for_user(const struct ntd_channel *channel,
 				const struct ntd_command *command)
 {

@@ -1,10 +1,10 @@
 /* Channels: the ways to run a command in a guest. A channel is one file that fills in the
  * operations, such as the root shell on hvc0 (channel/shell.c) and nsenter into a container
- * (channel/nsenter.c). What scripts ask of a machine (guest/) is written on this interface, once,
- * and not once a kind of machine.
+ * (channel/nsenter.c). What scripts ask of a machine (guest/) is written once, on this interface,
+ * and not once for each kind of machine.
  *
- * A channel's owner is a machine (machine/channels.c), which has a list of them. The channel tells
- * its owner when commands can be run and when they cannot any more; the owner asks it to run them.
+ * A channel's owner is a machine (machine/channels.c), which has a list of channels and asks them
+ * to run commands. A channel tells its owner when it can run commands and when it no longer can.
  */
 #pragma once
 
@@ -21,15 +21,20 @@ struct ntd_channel;
 struct ntd_command {
 	const char *text;
 	size_t text_len;
-	/* Bytes for standard input, if the text is short; NULL: the channel's own input. */
+	/* Bytes for standard input; NULL: the channel's own input. NTD_E_VALUE when the text is too
+	 * long for an argument of a program. */
 	const char *input;
 	size_t input_len;
-	double timeout; /* seconds, after which the guest ends it with status 124; < 0: none */
-	bool no_status; /* do not ask how it ended: status -1 */
-	bool no_reply;  /* send only: status -2, no output */
-	bool as_root;   /* the driver's own command: the channel's user does not matter */
+	double timeout; /* seconds until the command is ended with status 124; 0 or less: none */
+	/* The caller does not need the status: -1 where the channel saves work by that. */
+	bool no_status;
+	/* The caller does not need the end: status -2 and no output where the channel need not
+	 * wait. */
+	bool no_reply;
+	bool as_root; /* the driver's own command: run as root, whatever the channel's user */
 };
 
+/* The exit status and the standard output of a command. The caller frees it. */
 struct ntd_result {
 	int status;
 	struct ntd_buf output;
@@ -42,39 +47,44 @@ static inline void ntd_result_free(struct ntd_result *result)
 
 #define _cleanup_result_ _cleanup_(ntd_result_free)
 
-/* What a channel can do. All but `close` are for script threads, and may block as far as `waiter`
- * lets them; `run` and `close` are there always, the others may be NULL. */
+/* What a channel can do. `run` and `close` are required, the others may be NULL. Of the channels so
+ * far, none has `put`, `get` or `terminal`, which are for channels such as SSH; the unit tests'
+ * stand-in has `put` and `get`. All but `close` are for script threads and block as long as
+ * `waiter` lets them; the error is NTD_E_DEAD when the channel is closed. */
 struct ntd_channel_ops {
-	/* Runs a command and waits for its end. */
+	/* Runs a command and waits for its end. Returns 0, with the result of a command that ended
+	 * in any way. */
 	int (*run)(struct ntd_channel *channel, const struct ntd_command *command,
 		   struct ntd_result *result, struct ntd_waiter *waiter, struct ntd_error **err);
-	/* The command that keeps others waiting, a new string; NULL when there is none. A channel
-	 * that is parallel has no such command, and not this operation. */
+	/* The text of the command that keeps others waiting, a new string; NULL: there is none. A
+	 * channel that is parallel has no such command, and not this operation. */
 	char *(*busy)(struct ntd_channel *channel);
-	/* Copies a file or a tree from the host into the guest, as `cp -r` would, and makes the
-	 * directories above the target; and copies one back, for which `target` is the new path
-	 * itself, in a directory that is there. Without these operations the directory that host
-	 * and guest share serves. */
+	/* Copies a file or a tree from the host to `target` in the guest, as `cp -r` would, and
+	 * makes the directories above `target`. A channel with `put` has `get`; without them, files
+	 * are copied through the directory that host and guest share. */
 	int (*put)(struct ntd_channel *channel, const char *source, const char *target,
 		   struct ntd_waiter *waiter, struct ntd_error **err);
+	/* Copies a file or a tree from the guest to the host's `target`, a new path in a directory
+	 * that exists. */
 	int (*get)(struct ntd_channel *channel, const char *source, const char *target,
 		   struct ntd_waiter *waiter, struct ntd_error **err);
-	/* Starts the user's login shell on a terminal of that size in the guest. Returns a
-	 * descriptor for the terminal's bytes, which the caller closes; that hangs up on the
-	 * shell. */
+	/* Starts the user's login shell on a new terminal of that size in the guest. Returns a
+	 * descriptor for the terminal's bytes; when the caller closes it, the shell gets a
+	 * hangup. */
 	int (*terminal)(struct ntd_channel *channel, unsigned rows, unsigned columns,
 			struct ntd_waiter *waiter, struct ntd_error **err);
-	/* Loop thread. Ends the connection; what is pending on it, and what comes until the channel
-	 * is opened again, fails with a copy of `why`. */
+	/* Loop thread: closes the channel. Pending commands, and all others until the channel is
+	 * opened again, fail with a copy of `why`. */
 	void (*close)(struct ntd_channel *channel, const struct ntd_error *why);
 };
 
-/* What a channel tells its owner, on the loop thread. */
+/* What a channel tells its owner, on the loop thread. `owner` is the first argument of the
+ * functions. */
 struct ntd_channel_owner {
-	/* Commands can be run from now on, in a guest that has just booted. `said` is what the
-	 * guest said on the channel before; NULL: nothing. */
+	/* The channel can run commands from now on, in a guest that has just booted. `said` is what
+	 * the guest wrote to the channel before, `len` bytes; NULL: nothing. */
 	void (*ready)(void *owner, struct ntd_channel *channel, const char *said, size_t len);
-	/* The guest is not to be reached by the channel any more. */
+	/* The guest has ended the connection: the channel cannot run commands any more. */
 	void (*lost)(void *owner, struct ntd_channel *channel);
 	void *owner;
 };
@@ -82,22 +92,32 @@ struct ntd_channel_owner {
 struct ntd_channel {
 	const struct ntd_channel_ops *ops;
 	const char *name; /* for people: "root shell" */
-	bool parallel;    /* runs any number of commands at the same time */
+	bool parallel;    /* it runs any number of commands at the same time */
 	/* Any thread: the user of the guest for whom commands are run; NULL: root. */
 	char *_Atomic user;
-	/* Any thread: the guest is known not to have what the channel needs. */
+	/* Any thread: the guest is known not to have what the channel needs, so the channel is not
+	 * used. */
 	atomic_bool absent;
 
-	/* Of the owner, set when the channel is added to it. */
+	/* What follows is the owner's, which begins when the channel is added to it; but the
+	 * channel sets `heard`. */
 	struct ntd_channel_owner owner;
-	struct ntd_channel *_Atomic next; /* less preferred */
-	atomic_bool ready;                /* any thread may read it */
-	bool unmet;                       /* loop: it became ready, and nobody has been told yet */
-	char *said;                       /* loop: by the guest, then */
-	int64_t heard; /* loop: when the guest last said something on it; 0: it did not */
+	/* Any thread: the channel that is used when this one is not ready; NULL: this is the
+	 * last. */
+	struct ntd_channel *_Atomic next;
+	/* Any thread: commands can be run. */
+	atomic_bool ready;
+	/* Loop: the channel became ready, and no thread that waits for it has been told. */
+	bool unmet;
+	/* Loop: what the guest said before the channel became ready, as a Python literal; NULL:
+	 * nothing. */
+	char *said;
+	/* Loop: when the guest last wrote to the channel, a time of ntd_now() that the channel
+	 * sets; 0: never. */
+	int64_t heard;
 };
 
-/* The text that runs a command for the channel's user, in a login session that root begins; a new
- * string. NULL: the command's own text does, for it runs as root. */
+/* The text that runs a command as the channel's user, in a login session that root begins; a new
+ * string. NULL: the command's own text, run as root, is right. Any thread. */
 char *ntd_channel_text_for_user(const struct ntd_channel *channel,
 				const struct ntd_command *command);

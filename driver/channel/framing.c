@@ -8,21 +8,22 @@
  *
  *   ntd() { bash -c "set -euo pipefail; $2" | ntd_read; ntd_reply "${PIPESTATUS[*]}"; }
  *
- * and the same with `timeout`. What a command's standard input and output are in the guest is told
- * there.
+ * and the same with `timeout`. guest.bash says what a command's standard input and output are in
+ * the guest.
  *
  * Flow control. QEMU's virtconsole throws away what its socket does not take at once, and says
  * nothing: a guest writes 12 MB/s, the socket holds 0.2 MB, so a host that is busy for 16 ms loses
  * output. A short output is in the reply. A longer one is kept by the guest and sent in pieces,
- * each when the host asks for it, so that what is on its way is never more than the socket holds.
+ * each when the host asks for it, so that no more is on its way than the socket holds.
  *
  * Input for a command, and the text of one that does not fit into an argument (128 KiB on Linux),
  * follow the line as raw bytes, whose number the line says.
  *
  * Output counts as complete when every holder has closed it, so a command whose child keeps it open
- * would block, past the time-out that ended only the command. Hence what reads the output in the
- * guest has a limit of its own, some seconds after the command's; then it tells who holds the
- * output and kills what is left of the command, one that ignores its time-out included.
+ * would block, past the time-out that ended only the command. Hence the reader of the output in
+ * the guest has a limit of its own, some seconds after the command's time-out. Then the reader
+ * names the processes that hold the output, and kills what is left of the command, even if it
+ * ignores its time-out.
  *
  * A command whose caller has gone away (Ctrl-C) is killed, too, by an empty line. The command may
  * read hvc0 itself, and then takes every other line, so the caller of these functions sends empty
@@ -60,7 +61,7 @@ static void append_seconds(struct ntd_buf *line, double seconds)
 		ntd_buf_printf(line, "%.6f", seconds);
 }
 
-/* Appends guest.bash, which names what it takes from the driver as variables. */
+/* Appends guest.bash, with the driver's values in place of the variables that stand for them. */
 static void define_functions(const struct ntd_framing *framing, struct ntd_buf *out)
 {
 	const struct {
@@ -82,7 +83,8 @@ static void define_functions(const struct ntd_framing *framing, struct ntd_buf *
 	}
 }
 
-/* The time-out of the command, then the limit for its output; both empty when it has none. */
+/* Appends the command's time-out, then the limit for its output; both empty when it has no
+ * time-out. */
 static void append_times(const struct ntd_framing *framing, const struct ntd_command *command,
 			 struct ntd_buf *line)
 {
@@ -107,7 +109,7 @@ static void write_line(const struct ntd_framing *framing, const struct ntd_comma
 	ntd_buf_puts(out, "\n");
 }
 
-/* With standard input, or with the command itself as standard input of an eval. */
+/* Writes a command that raw bytes follow: its standard input, or its own long text for an eval. */
 static void write_streamed(const struct ntd_framing *framing, const struct ntd_command *command,
 			   unsigned number, struct ntd_buf *out)
 {

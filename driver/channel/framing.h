@@ -1,38 +1,41 @@
-/* How commands are written on the root shell: the guest's half of the protocol, whose other half is
- * channel/reply.h.
+/* How commands are written on the root shell: the driver's half of the protocol with guest.bash.
+ * The replies are in channel/reply.h. The functions change nothing but their arguments; any thread.
  */
 #pragma once
 
 #include "channel/channel.h"
 #include "channel/reply.h"
 
-/* What the present root shell has been told. */
+/* What the driver has told the present root shell. */
 struct ntd_framing {
-	char identity[9]; /* of this driver's connection, in every token */
+	char identity[9]; /* random, the beginning of every token */
 	unsigned grace;   /* seconds after a command's time-out until its output is given up */
-	bool prepared;    /* the functions are defined */
+	bool prepared;    /* the shell has the functions of guest.bash */
 };
 
 /* channel/guest.bash without comments and indentation; the Makefile makes it. */
 extern const char ntd_guest_bash[];
 
+/* Begins with a new identity. `grace`: see the structure. */
 void ntd_framing_init(struct ntd_framing *framing, unsigned grace);
-/* The root shell is a new one. */
+/* Takes note that the root shell is a new one, which does not have the functions. */
 void ntd_framing_forget(struct ntd_framing *framing);
-/* The token of command `number`'s reply. */
+/* Writes the token of the reply to command `number`. */
 void ntd_framing_token(const struct ntd_framing *framing, unsigned number,
 		       char token[static NTD_TOKEN_SIZE]);
-/* NTD_E_VALUE when a command has input and a text that would have to take its place. */
+/* NTD_E_VALUE when a command has input and a text so long that it would take the input's place. */
 int ntd_framing_check(const struct ntd_command *command, struct ntd_error **err);
-/* Appends what makes the guest run the command and answer with that token. */
+/* Appends the bytes that make the guest run the command and reply with the token of `number`. */
 void ntd_framing_write(struct ntd_framing *framing, const struct ntd_command *command,
 		       unsigned number, struct ntd_buf *out);
-/* Whether the guest can be told to give up a command that runs; not one with input on the wire. */
+/* Whether ntd_framing_write_interrupt() ends the command: not when its input, or a long text,
+ * follows it on the wire. */
 bool ntd_framing_can_interrupt(const struct ntd_command *command);
-/* Appends what tells it. It answers as if the command had ended. */
+/* Appends the line that makes the guest kill the command that runs, and reply as if it had
+ * ended. */
 void ntd_framing_write_interrupt(struct ntd_buf *out);
 /* Characters in a piece of a long output; a shorter piece is the last. Well below what a Unix
  * socket holds by default, 212992 bytes. */
 enum { NTD_PIECE_SIZE = 96 << 10 };
-/* Appends the request for the next piece. */
+/* Appends the request for the next piece of the output of command `number`. */
 void ntd_framing_write_more(unsigned number, struct ntd_buf *out);

@@ -2,20 +2,21 @@
 # The driver's functions in the guest's root shell, a bash that reads hvc0. Before a shell's first
 # command the driver sends it this text (channel/framing.c), without comments, which are lines of
 # their own, and without indentation: bash reads it byte by byte, a system call each, and so names
-# are short. It has the values of $NTD_IDENTITY, which no other connection has, and of
-# $NTD_SHORT_OUTPUT, in characters, put in their place.
+# are short. The driver replaces $NTD_IDENTITY by the name of its connection, which no other has,
+# and $NTD_SHORT_OUTPUT by a number of characters.
 #
 # A command is one line, `ntd NUMBER TEXT`, `ntd_timeout NUMBER TIMES TEXT` or `ntd_input NUMBER
 # TIMES BYTES TEXT`, where TIMES are its time-out and the limit for reading its output, in seconds,
-# each '' for none. The reply is one line, too: the output as bash quotes it, the statuses of the
-# command and of what has read the output, and the token IDENTITY-NUMBER (channel/reply.h).
+# each '' for none, and BYTES is the length of its input. The reply is one line, too: the output as
+# bash quotes it, the statuses of the command and of the reader of its output, and the token
+# IDENTITY-NUMBER (channel/reply.h).
 #
 # Since the whole line is read before it runs, nothing of it is left on hvc0 for the command's
-# standard input. That is hvc0 as it always was, for tty, stty and su; but what reads it would wait
-# for ever and take what is meant for the shell. So hvc0 is open there for writing only, as by
-# nohup(1), and reading fails at once. With a time-out it can be read: timeout(1) makes the command
-# a background process group, which the kernel stops when it reads its terminal, until the time-out
-# ends it. Where the shell has no terminal it is /dev/null.
+# standard input. The standard input is hvc0, which tty, stty and su need; but a command that reads
+# hvc0 would wait for ever, and take what is meant for the shell. So it is open for writing only, as
+# by nohup(1), and reading fails at once. With a time-out it is open for reading, too: timeout(1)
+# makes the command a background process group, which the kernel stops when it reads its terminal,
+# until the time-out ends it. Where the shell has no terminal, the standard input is /dev/null.
 #
 # A process costs more than anything else here (a third of the time of `true`, emulated), so a short
 # output needs none but the command's own: by `lastpipe` the shell itself runs the last part of the
@@ -23,7 +24,7 @@
 #
 # Variables that the functions share: n is the number of the command and x its output; more is the
 # mark of a long output; l is the limit for reading the output, in seconds, or empty; i is set when
-# the command can be interrupted, and w is the process that waits for that.
+# the command can be interrupted, and w is the process that waits for the interruption.
 
 # Words of numbers and of paths below /proc and /dev/shm need no quotes, which would be sent, too;
 # variables come from the function that calls; && and || are shorter than `if`.
@@ -34,8 +35,8 @@ exec 7<&0
 ntd_in=0
 [ -t 0 ] && exec 6> /proc/$$/fd/0 || { ntd_in=6; exec 6< /dev/null; }
 
-# Kills the shell's descendants (c; b: those known before) with the process groups that they lead.
-# For each process p, $2 is its parent, the second word after the name in its stat.
+# Kills the shell's descendants (c; b is the list of the last round) with the process groups that
+# they lead. For each process p, $2 is its parent, the second word after the name in its stat.
 ntd_kill() {
 	local a b c=" $$ " p
 	while [ "$b" != "$c" ]; do
@@ -67,9 +68,9 @@ ntd_held() {
 
 # A command whose caller has gone away (Ctrl-C) is killed: the host sends an empty line, which a
 # child of the shell waits for when a command has taken a second. The command may read hvc0 none the
-# less, by another name. Who reads a terminal first gets what comes next, then it is the other's
-# turn; so the host goes on with empty lines until it has the reply. Not for commands with input,
-# which comes by that way.
+# less, by another name. Two readers of a terminal get its lines in turn, so the host goes on with
+# empty lines until it has the reply. A command with input cannot be killed so: the input comes by
+# hvc0.
 ntd_watch() {
 	[ $i ] && [ ! $w ] || return
 	{ read -r -u 7 && ntd_kill; } < /dev/null > /dev/null 2>&1 6>&- 8<&- 9<&- &
@@ -101,9 +102,9 @@ ntd_spool() {
 	return ${s[1]}
 }
 
-# Reads the output of a command into x, until every process that holds it has closed it. One that is
-# left of a command whose time-out ended only the command would keep the shell here; hence the limit
-# l, which is some seconds longer.
+# Reads the output of a command into x, until every process that holds it has closed it. A process
+# that outlives the command and its time-out would keep the shell here; hence the limit l, which is
+# some seconds longer than the time-out.
 ntd_read() {
 	local LC_ALL=C e=$((SECONDS + l)) s y
 	while :; do
@@ -143,8 +144,8 @@ ntd_timeout() {
 	ntd_reply "${PIPESTATUS[*]}"
 }
 
-# The line is followed by $4 raw bytes. What of them the command leaves is swallowed, so that the
-# shell never takes them for commands.
+# The line is followed by $4 raw bytes. Those that the command does not read are swallowed, so that
+# the shell never takes them for commands.
 ntd_input() {
 	local i l=$3 n=$1 w x more
 	set +m

@@ -1,15 +1,16 @@
 /* The channel into a container. Each command is a process of its own: nsenter(1) into the
  * namespaces of the container's init, and there a shell, so any number of them run at the same
  * time. Standard output comes by a pipe that is read to its end, standard error goes to the
- * console.
+ * console. A script thread waits in run(); everything else is on the loop thread.
  *
- * A command is over when its process has ended and everybody has closed its output, as in virtual
- * machines. When the container ends below it, the end of nsenter is known first, which says
- * nothing; that of systemd-nspawn, which does, is waited for a moment.
+ * A command is over when its process has ended and every process has closed its output, as in
+ * virtual machines. When the container ends under a command, nsenter ends first, with a status that
+ * says nothing; so the driver waits a moment for the end of systemd-nspawn, which says what
+ * happened.
  *
  * A system that powers off stops all of its processes for a moment. nsenter, when it sees its child
- * stopped, stops itself, and nobody in the container can continue it; it would never reap the
- * child, without which init cannot end. So it is continued by its guard.
+ * stopped, stops itself, and no process in the container can continue it; it would never reap the
+ * child, without which init cannot end. So nsenter's guard continues it.
  */
 #include "channel/nsenter.h"
 
@@ -41,7 +42,7 @@ struct ntd_nsenter {
 	char *machine, *program;
 	_Atomic pid_t leader;      /* the container's init, as this host counts; 0: not known */
 	int leader_fd;             /* its pidfd; -1 */
-	int console;               /* where commands write their standard error; the owner's */
+	int console;               /* descriptor for the commands' standard error; the owner's */
 	struct ntd_list jobs;      /* that run */
 	struct ntd_error *refusal; /* why no commands can be run; NULL: they can */
 };
@@ -89,7 +90,7 @@ static bool leader_lives(const struct ntd_nsenter *nsenter)
 
 /* ---- the end of a command */
 
-/* Forgets it; what still runs of it is killed. */
+/* Forgets a job; what still runs of its command is killed. */
 static void detach(struct nsenter_job *job)
 {
 	ntd_list_unlink(&job->link);
@@ -115,7 +116,8 @@ static int status_of(const struct nsenter_job *job)
 	return WIFSIGNALED(status) ? NTD_STATUS_SIGNALLED + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-/* Init's processes are killed before init itself is seen to be dead. */
+/* Whether the container may have ended: its init's processes are killed before init is seen to be
+ * dead. */
 static bool container_may_have_ended(const struct nsenter_job *job)
 {
 	int status = job->process->status;
@@ -135,9 +137,9 @@ static void complete_if_over(struct nsenter_job *job)
 	complete(job, NULL);
 }
 
-/* ---- what happens to it */
+/* ---- what happens to a command */
 
-/* Returns whether there may be more; closes at the end. */
+/* Reads some of the output, and closes the pipe at its end. Returns whether there may be more. */
 static bool read_some(struct nsenter_job *job)
 {
 	struct ntd_buf *output = &job->result->output;
@@ -154,7 +156,7 @@ static bool read_some(struct nsenter_job *job)
 	return false;
 }
 
-/* Bounded: somebody may write without end. */
+/* Bounded, since a process may write without end. */
 static void read_more(struct nsenter_job *job)
 {
 	for (int i = 0; i < READS_AT_ONCE && read_some(job); i++)
@@ -211,7 +213,7 @@ static void time_is_up(struct ntd_timer *timer)
 	struct nsenter_job *job = ntd_container_of(timer, struct nsenter_job, timer);
 	bool waited_for_end = job->ended && job->output.fd < 0;
 
-	if (waited_for_end) { /* without init the status may be nsenter's own */
+	if (waited_for_end) { /* when init has ended, the status may be nsenter's own */
 		job->result->status = status_of(job);
 		complete(job, cannot_run(job->nsenter));
 		return;
@@ -221,16 +223,16 @@ static void time_is_up(struct ntd_timer *timer)
 	complete_if_over(job);
 }
 
-/* ---- its start */
+/* ---- the start of a command */
 
-/* Root's login shell has set these up in a virtual machine. NixOS has bash as /bin/sh, others
- * elsewhere. */
+/* Sets up what root's login shell sets up in a virtual machine. /bin/sh is bash on NixOS, and may
+ * be another shell elsewhere. */
 #define PROLOGUE                                                                                   \
 	"set -eo pipefail; export USER=root HOME=/root DISPLAY=:0.0; "                             \
 	"[ ! -e /etc/profile ] || source /etc/profile; set -u; "
 
-/* Found in the container, as its root directory may be anything: to look from here could lead out
- * of it, or hang. */
+/* Bash is looked for in the container: a look from the host at the container's root directory,
+ * which may be anything, could lead out of it, or hang. */
 #define BASH_OR_SH "[ ! -x /bin/bash ] || exec /bin/bash -c \"$1\"; eval \"shift; $1\""
 
 static bool is_long(const struct ntd_command *command)
@@ -238,7 +240,7 @@ static bool is_long(const struct ntd_command *command)
 	return command->text_len > ARGUMENT_LIMIT;
 }
 
-/* A long one is read from standard input, to its end. */
+/* A long command is read from standard input, to its end. */
 static char *script_of(const struct ntd_command *command)
 {
 	if (is_long(command))
@@ -317,7 +319,7 @@ static void job_abandon(struct ntd_request *request)
 
 /* ---- the channel */
 
-/* That only the status or nothing is wanted changes nothing: the output is there anyway. */
+/* no_status and no_reply change nothing: the status and the output come anyway. */
 static int run(struct ntd_channel *channel, const struct ntd_command *command,
 	       struct ntd_result *result, struct ntd_waiter *waiter, struct ntd_error **err)
 {

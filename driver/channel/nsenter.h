@@ -8,22 +8,28 @@
 
 struct ntd_nsenter;
 
-/* A status of a command that a signal has ended: this and the signal's number, as shells say it. */
+/* The status of a command that a signal has ended is this plus the signal's number, as in
+ * shells. */
 enum { NTD_STATUS_SIGNALLED = 128 };
 
-/* `machine` is its name for messages; `program` the path of nsenter, NULL when there is none, which
- * then every command says. */
+/* Makes a channel that is closed. `machine` is the machine's name for messages; `program` is the
+ * path of nsenter, NULL when it was not found: then every command fails with NTD_E_MACHINE, and
+ * says so. */
 struct ntd_nsenter *ntd_nsenter_new(struct ntd_loop *loop, struct ntd_children *children,
 				    const char *machine, const char *program);
-void ntd_nsenter_free(struct ntd_nsenter *nsenter); /* closed before */
+/* Frees a channel that is closed, or NULL. */
+void ntd_nsenter_free(struct ntd_nsenter *nsenter);
+/* The channel's interface, which is a part of it. */
 struct ntd_channel *ntd_nsenter_channel(struct ntd_nsenter *nsenter);
 
-/* Loop: commands can be run as soon as init is known; they write their standard error to `console`,
- * which stays the caller's, and open until the channel is closed. */
+/* Loop: opens the channel, which runs commands as soon as it has a leader. They write their
+ * standard error to the descriptor `console`, which stays the caller's, and open until the channel
+ * is closed. */
 void ntd_nsenter_open(struct ntd_nsenter *nsenter, int console);
-/* Loop: the container's init, as this host counts processes. False if there is no such process. */
+/* Loop: sets the container's init, a process as this host counts. False if there is no such
+ * process. */
 bool ntd_nsenter_set_leader(struct ntd_nsenter *nsenter, pid_t leader);
-/* Loop: that init has ended, or is not the container's any more. */
+/* Loop: forgets the container's init. */
 void ntd_nsenter_forget_leader(struct ntd_nsenter *nsenter);
-/* Any thread: 0 while it is not known. */
+/* Any thread: the container's init; 0: it is not known. */
 pid_t ntd_nsenter_leader(const struct ntd_nsenter *nsenter);

@@ -1,8 +1,9 @@
-/* A line is gathered until its newline and tells then what it is: the reply's end, the banner, a
- * notice, or noise. Noise before a reply on the same line makes it GARBLED, for what the command
- * wrote is quoted and begins the line. Pieces are decoded from base64 as they come; what follows
- * the first byte that is not base64 is gathered. Noise between pieces cannot be told from data if
- * it is made of base64's characters only; any other character in it makes the reply GARBLED.
+/* The parser of replies, pure; the loop thread runs it. It gathers a line until its newline, and
+ * then sees what the line is: the reply's end, the banner, a notice, or noise. Noise before a reply
+ * on the same line makes the reply GARBLED, since a reply begins its line. Pieces are decoded from
+ * base64 as they come; the bytes from the first that is not base64 are gathered. Noise between
+ * pieces cannot be told from data if it is made of base64's characters only; any other character in
+ * it makes the reply GARBLED.
  */
 #include "channel/reply.h"
 
@@ -14,7 +15,8 @@
  * where the banner and the token are. */
 enum { LINE_LIMIT = 4 * NTD_SHORT_OUTPUT + 512, LINE_KEPT = 512 };
 
-/* In a piece, "Spawning" is base64; the line may also begin with what the firmware said. */
+/* The end of the banner, "Spawning backdoor root shell...". In a piece, "Spawning" would be decoded
+ * as base64; before it, the line may have what the firmware said. */
 static const char banner_end[] = " backdoor root shell...";
 
 static void next_line(struct ntd_reply *reply)
@@ -113,7 +115,8 @@ static int escaped(const char **at, const char *end)
 	return value <= UINT8_MAX ? value : -1;
 }
 
-/* From after the opening quote to after the closing one; NULL when it is not there. */
+/* Appends a quoted text, from after its opening quote. Returns the place after its closing quote;
+ * NULL when that is missing. */
 static const char *unquote_part(const char *at, const char *end, bool escapes,
 				struct ntd_buf *output)
 {
@@ -129,7 +132,8 @@ static const char *unquote_part(const char *at, const char *end, bool escapes,
 	return at < end ? at + 1 : NULL;
 }
 
-/* A word of parts: 'text', $'text' and \'; the place after it, NULL when there is none. */
+/* Appends a word, which has the parts 'text', $'text' and \'. Returns the place after it; NULL when
+ * there is no word. */
 static const char *unquote(const char *at, const char *end, struct ntd_buf *output)
 {
 	const char *begin = at;
@@ -190,7 +194,7 @@ bool ntd_reply_is_whole(const struct ntd_reply *reply)
 	return reply->reader_status || !reply->digits;
 }
 
-/* The line before the token. */
+/* Parses what the line has before the token. */
 static enum ntd_reply_event parse_reply(struct ntd_reply *reply, const char *text, size_t len,
 					bool has_more)
 {
@@ -238,7 +242,7 @@ static enum ntd_reply_event line_end(struct ntd_reply *reply)
 		return NTD_REPLY_BANNER;
 	if (is_held(reply))
 		return NTD_REPLY_HELD;
-	/* Between pieces, noise has been decoded with them. */
+	/* noise between pieces has been decoded with them */
 	return reply->in_pieces ? NTD_REPLY_GARBLED : NTD_REPLY_NONE;
 }
 

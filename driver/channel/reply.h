@@ -1,4 +1,4 @@
-/* What comes back on the root shell: a parser for the bytes of hvc0.
+/* What comes back on the root shell: a parser for the bytes of hvc0. Pure; the loop thread runs it.
  *
  * The driver frames each command (channel/framing.c) so that the guest answers with one line,
  *
@@ -6,14 +6,14 @@
  *
  * the standard output as bash quotes a word (${x@Q}: 'text' or $'text\n', the rest of what bash
  * writes is in its manual under "ANSI-C Quoting"), then the exit statuses of the command and of
- * what read its output. Of a long output QUOTED is empty and the line ends in " more"; it then
- * comes as base64 in pieces, when asked for,
+ * the reader of its output. Of a long output QUOTED is empty and the line ends in " more"; the
+ * output then comes as base64 in pieces, each when the driver asks for it,
  *
  *   BASE64 TOKEN\n
  *
- * TOKEN is of this command alone. A line that does not end so is noise: firmware and kernel
- * messages, and two texts that mean something: the banner of a new root shell, and the notice that
- * the output is kept open, "TOKEN held PIDS\n". Bytes may arrive in any pieces.
+ * TOKEN is of this command alone. A line that does not end with a token is noise: firmware and
+ * kernel messages, and two texts that mean something: the banner of a new root shell, and the
+ * notice that the output is kept open, "TOKEN held PIDS\n". Bytes may arrive in any pieces.
  */
 #pragma once
 
@@ -23,41 +23,44 @@
 
 enum { NTD_TOKEN_SIZE = 40 };
 
-/* Bytes of output from which on it is sent in pieces. */
+/* An output of at least so many bytes is sent in pieces. */
 #define NTD_SHORT_OUTPUT 4096
 
 enum ntd_reply_event {
-	NTD_REPLY_NONE,     /* all bytes are used up, nothing to tell */
-	NTD_REPLY_BANNER,   /* a new root shell speaks */
+	NTD_REPLY_NONE,     /* all bytes are taken, without an event */
+	NTD_REPLY_BANNER,   /* a new root shell has announced itself */
 	NTD_REPLY_HELD,     /* `held` says which processes keep stdout open */
 	NTD_REPLY_COMPLETE, /* `output` and the statuses are there */
 	NTD_REPLY_MORE,     /* the statuses are there; the output is to be asked for */
-	NTD_REPLY_PIECE,    /* `piece_len` characters more of it are there */
-	NTD_REPLY_GARBLED,  /* this command's reply, but with something else in it */
-	NTD_REPLY_TOO_LONG, /* more output than the limit */
+	NTD_REPLY_PIECE,    /* a piece of `piece_len` characters has come */
+	NTD_REPLY_GARBLED,  /* the awaited reply, with other bytes in it */
+	NTD_REPLY_TOO_LONG, /* the output is longer than `limit` */
 };
 
 struct ntd_reply {
 	char token[NTD_TOKEN_SIZE]; /* of the reply that is awaited; empty: none */
 	size_t limit;               /* most bytes of output to accept */
 	struct ntd_buf output;      /* decoded */
+	/* The exit statuses of the command and of the reader of its output, in the guest. */
 	int command_status, reader_status;
 	char *held;
 
-	/* the present one; of a piece, from the first byte that is not base64 */
+	/* The present line; of a piece, the bytes from the first that is not base64. */
 	struct ntd_buf line;
 	bool cut;         /* the line was longer than a reply can be; its beginning is gone */
 	bool in_pieces;   /* the output comes in pieces: lines belong together */
 	size_t piece_len; /* characters of base64 since a line began, or the caller set it to 0 */
 	unsigned quantum, digits; /* base64: bits gathered, characters in the group */
 	bool padded;
-	bool complete; /* the present line has ended: it was the reply */
+	bool complete; /* the present line was the reply, and has ended */
 };
 
-/* Awaits the reply with `token` (empty: none); what came before cannot be part of it. */
+/* Awaits the reply with `token` (empty: none). Bytes that came before are forgotten. */
 void ntd_reply_expect(struct ntd_reply *reply, const char *token);
-/* After the last piece: whether the base64 ended where base64 can end. */
+/* Whether the base64 of all pieces ended where base64 can end. To be asked after the last piece. */
 bool ntd_reply_is_whole(const struct ntd_reply *reply);
-/* Takes bytes from `*bytes` up to and including the one that completes an event, and returns it. */
+/* Takes bytes from *bytes, *len in all, up to and including the one that completes an event, and
+ * returns the event. Moves *bytes and *len past the bytes taken. */
 enum ntd_reply_event ntd_reply_feed(struct ntd_reply *reply, const char **bytes, size_t *len);
+/* Frees what the parser holds, but not the structure. */
 void ntd_reply_free(struct ntd_reply *reply);

@@ -1,3 +1,6 @@
+/* The pairs of sockets that let scripts speak to QEMU and the guest. The loop thread owns both
+ * ends; a script's thread asks it for a copy of one.
+ */
 #include "channel/script_socket.h"
 
 #include <errno.h>
@@ -14,7 +17,8 @@ static void hang_up(struct ntd_script_socket *socket)
 	ntd_close_fd(&socket->ours.fd);
 }
 
-/* Passes on what the pair takes; a closed connection ends when that is all. */
+/* Sends the bytes that wait, as many as the pair takes. When none are left of a closed connection,
+ * the loop's end is closed. */
 static void flush(struct ntd_script_socket *socket)
 {
 	struct ntd_buf *waiting = &socket->waiting;
@@ -41,7 +45,8 @@ static void flush(struct ntd_script_socket *socket)
 		hang_up(socket);
 }
 
-/* The loop would be told again and again of an end that the script has shut down. */
+/* Hangs up when the script has shut its end down, of which the loop would be told again and
+ * again. */
 void ntd_script_socket_pull(struct ntd_script_socket *socket)
 {
 	char bytes[READ_SIZE];

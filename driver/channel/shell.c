@@ -1,5 +1,6 @@
-/* The root shell as a channel: how it is made, opened and closed, and what scripts write to it by
- * themselves. Its commands are in shell_queue.c, what comes back in shell_read.c.
+/* The root shell as a channel: how it is made, opened and closed, on the loop thread; and, on
+ * script threads, running a command and writing raw bytes. The queue of commands is in
+ * shell_queue.c, what the guest answers in shell_read.c.
  */
 #include "channel/shell_internal.h"
 
@@ -11,7 +12,7 @@
 
 enum {
 	OUTPUT_LIMIT = 1 << 30,
-	GUEST_GRACE = 10, /* seconds after the guest's time-out until its output is given up */
+	GUEST_GRACE = 10, /* seconds after a command's time-out until its output is given up */
 };
 
 /* ---- bytes that are no command of the driver's */
@@ -117,7 +118,8 @@ static void close_shell(struct ntd_channel *channel, const struct ntd_error *why
 		ntd_close_fd(&shell->socket.fd);
 	}
 	ntd_script_socket_close(&shell->script);
-	ntd_shell_refuse(shell, why); /* also for a command that is just on its way */
+	/* Commands fail from now on, also one whose request has not reached the loop thread yet. */
+	ntd_shell_refuse(shell, why);
 }
 
 static const struct ntd_channel_ops ops = {.run = run, .busy = busy, .close = close_shell};

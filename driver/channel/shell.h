@@ -1,7 +1,8 @@
 /* The root shell on hvc0: a channel over the socket that QEMU connects to. The shell outlives the
  * guest's reboots and dies with the QEMU process.
  *
- * The functions marked "loop" are for the loop thread; the others are for any other thread.
+ * The functions marked "loop" are for the loop thread; the others are for any other thread. None
+ * waits for the guest.
  */
 #pragma once
 
@@ -10,24 +11,30 @@
 
 struct ntd_shell;
 
-/* `machine` is its name for messages. The channel is ready when a root shell announces itself, the
- * first one or one after a reboot; it is lost when the other side closes the connection. */
+/* Makes a channel that is closed; `machine` is the machine's name for messages. The channel becomes
+ * ready when a root shell announces itself, the first one or one after a reboot; it is lost when
+ * QEMU closes the connection. */
 struct ntd_shell *ntd_shell_new(struct ntd_loop *loop, const char *machine);
-void ntd_shell_free(struct ntd_shell *shell); /* closed before */
+/* Frees a shell whose channel is closed, or NULL. */
+void ntd_shell_free(struct ntd_shell *shell);
+/* The channel, which is a part of the shell. */
 struct ntd_channel *ntd_shell_channel(struct ntd_shell *shell);
 
-/* How long output may stay open after a command's time-out; 10 seconds unless set, before use. */
+/* Sets for how many seconds a command's output may stay open after its time-out. 10 unless this is
+ * called, before the shell is opened. */
 void ntd_shell_set_grace(struct ntd_shell *shell, unsigned seconds);
 
-/* Loop: takes the connected socket. To close it is the channel's operation: it reads what has
- * arrived first. */
+/* Loop: opens the channel on the connected socket `fd`, which it takes. The channel's `close` reads
+ * what has arrived before it closes the socket. */
 int ntd_shell_open(struct ntd_shell *shell, int fd, struct ntd_error **err);
-/* Loop: pending commands fail with a copy of `why`, and so do all others until a new root shell
- * announces itself. */
+/* Loop: pending commands, and all others until a new root shell announces itself, fail with a copy
+ * of `why`. The connection stays open. */
 void ntd_shell_refuse(struct ntd_shell *shell, const struct ntd_error *why);
 
-/* Writes raw bytes, as a script does that speaks to the shell by itself. */
+/* Writes raw bytes to the shell, as a script does that speaks to it by itself. NTD_E_DEAD when the
+ * channel is closed. */
 int ntd_shell_send(struct ntd_shell *shell, const char *bytes, size_t len, struct ntd_error **err);
-/* For a script: what came while no command was on its way. A time-out on its end bounds how long
- * the guest may say nothing while a command is on its way. */
+/* The socket for a script that speaks to the shell by itself: it gets what the guest writes while
+ * no command of the driver is pending. A time-out that the script sets on its end limits how long
+ * the guest may write nothing while a command is pending. */
 struct ntd_script_socket *ntd_shell_socket(struct ntd_shell *shell);

@@ -1,8 +1,9 @@
 /* The queue of the root shell's commands, on the loop thread. One command is on the wire at a time,
  * framed by channel/framing.c and answered by what channel/shell_read.c finds; the others wait. A
- * command that is abandoned (Ctrl-C) is killed in the guest. Such a command, and one whose reply
- * nobody wants, keeps the wire until its reply has come or a new root shell has announced itself:
- * the guest would not read the next command before, and could take it for the input of this one.
+ * command that is abandoned (Ctrl-C) is killed in the guest. An abandoned command, and one that was
+ * sent with no_reply, keeps the wire until its reply has come or a new root shell has announced
+ * itself: the guest would not read the next command before, and could take it for the input of this
+ * one.
  */
 #include "channel/shell_internal.h"
 
@@ -42,7 +43,7 @@ void ntd_shell_pump(struct ntd_shell *shell)
 	ntd_reply_expect(&shell->reply, job->token);
 	shell->on_wire = true;
 	shell->wire_number = job->number;
-	if (job->command->timeout > 0) /* timeout(1) takes 0 as none */
+	if (job->command->timeout > 0) /* for timeout(1), 0 is no limit */
 		ntd_timer_set(shell->loop, &shell->overdue,
 			      ntd_after(ntd_span(job->command->timeout + shell->framing.grace +
 						 HOST_GRACE)));
@@ -84,7 +85,8 @@ static void job_begin(struct ntd_request *request)
 	ntd_shell_pump(shell);
 }
 
-/* The command itself may read what is sent. */
+/* Interrupts the command on the wire, and goes on doing so: the command itself may read what is
+ * sent. */
 static void interrupt(struct ntd_timer *timer)
 {
 	struct ntd_shell *shell = ntd_container_of(timer, struct ntd_shell, insist);
@@ -96,7 +98,8 @@ static void interrupt(struct ntd_timer *timer)
 	ntd_timer_set(shell->loop, timer, ntd_after(INTERRUPT_PAUSE));
 }
 
-/* Nobody waits for the command on the wire any more, which is free when its reply has come. */
+/* Takes note that no thread waits for the command on the wire any more, and interrupts the command.
+ * The wire is free when its reply has come. */
 static void give_up_current(struct ntd_shell *shell)
 {
 	const struct ntd_shell_job *job = ntd_steal(&shell->current);
@@ -145,8 +148,8 @@ void ntd_shell_refuse(struct ntd_shell *shell, const struct ntd_error *why)
 	fail_pending(shell, why);
 }
 
-/* The guest should have ended the command long ago. As long as it does not answer, no other command
- * can run either. */
+/* The guest should have ended the command long ago. As long as the guest does not answer, no other
+ * command can run either. */
 static void reply_overdue(struct ntd_timer *timer)
 {
 	struct ntd_shell *shell = ntd_container_of(timer, struct ntd_shell, overdue);

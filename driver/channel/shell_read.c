@@ -1,5 +1,5 @@
 /* What comes back on the root shell: replies, found by channel/reply.c, banners, and bytes that
- * belong to no command.
+ * belong to no command. On the loop thread.
  */
 #include "channel/shell_internal.h"
 
@@ -11,6 +11,7 @@
 
 enum { READ_SIZE = 64 << 10, SAID_LIMIT = 1024 };
 
+/* Why a command that the guest has answered has no result; NULL: it has one. */
 static struct ntd_error *failure(const struct ntd_shell *shell, const struct ntd_command *command)
 {
 	const struct ntd_reply *reply = &shell->reply;
@@ -45,11 +46,11 @@ static void complete(struct ntd_shell *shell)
 		job->result->output = reply->output;
 		reply->output = (struct ntd_buf){0};
 	}
-	ntd_shell_set_refusal(shell, NULL); /* it answers, if late */
+	ntd_shell_set_refusal(shell, NULL); /* the guest answers, even if late */
 	ntd_shell_clear_wire(shell, error);
 }
 
-/* Of a long output nobody wants any more nothing is asked for. */
+/* Asks for the next piece of a long output, unless no thread waits for it any more. */
 static void ask_for_more(struct ntd_shell *shell)
 {
 	shell->reply.piece_len = 0;
@@ -62,11 +63,12 @@ static void ask_for_more(struct ntd_shell *shell)
 	ntd_output_flush(&shell->socket, &shell->out);
 }
 
-/* A command that was under way belongs to a shell that is no more. */
+/* A new root shell has announced itself. A command on the wire was the last shell's, and is
+ * over. */
 static void banner(struct ntd_shell *shell)
 {
 	struct ntd_shell_job *job = shell->current;
-	_cleanup_buf_ struct ntd_buf unread = {0}; /* of the last one */
+	_cleanup_buf_ struct ntd_buf unread = {0}; /* by a script, of the last shell's bytes */
 	struct ntd_error *error = NULL;
 
 	ntd_framing_forget(&shell->framing);
