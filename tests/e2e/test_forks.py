@@ -1,9 +1,7 @@
 """Scripts that fork: the child cannot use the driver, and the run does not depend on how long the child lives."""
 
 import os
-import re
 import signal
-from pathlib import Path
 
 import pytest
 

@@ -149,7 +149,7 @@ def test_much_output_while_python_is_busy(session, numbers, threads):
 
 def test_console_flood(session, numbers):
     """Nothing of a flood is lost, and commands go on. An emulated serial port takes 200 KB/s, hence 2 MB; the fake in
-    test_fake_commands.py, has 20 MB."""
+    test_fake_channels.py, has 20 MB."""
     session("""
         machine.succeed("stty -F /dev/ttyS0 -opost")
         machine.succeed("(head -c 2000000 /tmp/numbers; echo; echo end of the flood) > /dev/ttyS0 2> /dev/null &")

@@ -168,6 +168,16 @@ static inline void end(struct watch *watch)
 	watch->in_use = false;
 }
 
+static inline pid_t parent_of(pid_t pid)
+{
+	_cleanup_free_ char *path = ntd_asprintf("/proc/%d/stat", pid);
+	_cleanup_fd_ int fd = open(path, O_RDONLY);
+	char stat[256] = "";
+
+	assert_true(read(fd, stat, sizeof stat - 1) > 0);
+	return (pid_t)strtol(strrchr(stat, ')') + 4, NULL, 10);
+}
+
 /* ---- around tests */
 
 static inline int set_up(void **state)
