@@ -1,16 +1,16 @@
 /* What runs the guest's instructions: KVM, HVF, or TCG, which emulates the processor and is many
  * times slower.
  *
- * QEMU 10.2 and later have a question of their own. Before, KVM can be asked for, and the
- * statistics of the translator exist with TCG only. The questions are asked one after the other, on
- * the loop, so that nobody waits for them.
+ * QEMU 10.2 and later can be asked for the accelerator. Earlier ones can be asked whether KVM is
+ * enabled, and have the translator's statistics with TCG only. The loop thread asks the questions
+ * one after the other, so that no other thread waits for the answers.
  */
 #include "machine/qemu_internal.h"
 
 #include <ctype.h>
 #include <string.h>
 
-/* A new string, or NULL: the question does not tell. */
+/* A new string; NULL: the answer does not tell. */
 static char *by_name(const cJSON *answer)
 {
 	const cJSON *enabled = cJSON_GetObjectItemCaseSensitive(answer, "enabled");
@@ -44,8 +44,8 @@ static const struct {
 };
 enum { QUESTIONS = sizeof questions / sizeof *questions };
 
-/* Among the console's lines, where QEMU's own messages are, but not of the console: scripts do not
- * see it. */
+/* Logs the accelerator among the console's lines, where QEMU's own messages are. The line is not
+ * part of the console, so scripts do not see it. */
 static void tell(struct ntd_qemu *qemu, const char *name)
 {
 	const struct ntd_machine *machine = qemu->machine;

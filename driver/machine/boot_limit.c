@@ -1,6 +1,5 @@
-/* How long a machine may take to start, and then to boot: by the time in all if one was given, else
- * by how long it has been silent, for a guest that goes on talking goes on booting. On script
- * threads.
+/* How long a machine may take to start, and then to boot: the time-out if one was given, else a
+ * limit on its silence, since a guest that goes on printing goes on booting. On script threads.
  */
 #include "machine/internal.h"
 
@@ -29,7 +28,7 @@ static double silence(const struct ntd_machine *machine)
 	return machine->context.boot_silence * ntd_machine_slowness(machine);
 }
 
-/* A limit may be without an end. */
+/* `time` plus seconds, which may be without an end. */
 static int64_t later(int64_t time, double seconds)
 {
 	int64_t span = ntd_span(seconds);

@@ -1,5 +1,5 @@
 /* The channels of a machine, in order of preference. The list only grows, so any thread reads it
- * without a lock; what a channel is at the moment is the loop thread's to say.
+ * without a lock; only the loop thread changes which channels are ready.
  */
 #include "machine/internal.h"
 

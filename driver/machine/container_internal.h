@@ -1,5 +1,5 @@
-/* The inside of a container, for the files that make it up. All of it belongs to the loop thread,
- * but for what is set when it is made.
+/* The inside of a container, for the files that make it up. The loop thread owns it all, except
+ * what is set only when the container is made.
  */
 #pragma once
 
@@ -19,12 +19,17 @@ struct ntd_container {
 	/* The journal, machine/container_journal.c. */
 	char *journalctl; /* path of the program; NULL: not found */
 	struct ntd_process *follower;
-	struct ntd_timer look; /* for the journal, which appears some time in the boot */
-	int64_t pause;         /* until the next look */
-	struct timespec since; /* of day: older entries are of earlier boots */
+	/* Expires at the next look for the journal's directory, which appears some time in the
+	 * boot. */
+	struct ntd_timer look;
+	int64_t pause;         /* from one look to the next, ns */
+	struct timespec since; /* time of day of the start: older entries are of earlier boots */
 };
 
-/* ---- container_journal.c: its entries go to the console. */
+/* ---- container_journal.c: the journal's entries go to the console. Loop, but for the first. */
+/* Sets up a new container's timer. */
 void ntd_container_journal_init(struct ntd_container *container);
+/* Begins to look for the journal of a container that is being started. */
 void ntd_container_journal_open(struct ntd_container *container);
+/* Stops following the journal, or looking for it. */
 void ntd_container_journal_close(struct ntd_container *container);

@@ -1,12 +1,13 @@
-/* The journal of a container, which its root directory has for all to read: journalctl(1) follows
- * it, and writes to the console. The directory appears some time in the boot, and never where the
- * journal is kept in memory only; so it is looked for less and less often.
+/* The journal of a container, on the loop thread. Everyone can read it in the container's root
+ * directory: a process of journalctl(1) follows it and writes to the console. The journal's
+ * directory appears some time in the boot, or never where the journal is kept in memory only; so
+ * the driver looks for the directory less and less often.
  *
- * By itself journalctl follows the boot that it finds when it starts, which is the last one or
- * none; with
- * --merge it takes all, and the time of the start leaves out what was before.
+ * By default journalctl follows the boot that is the last in the journal when it starts, which is
+ * an earlier one or none. With --merge it takes all boots, and the time of the start leaves out the
+ * entries of earlier ones.
  *
- * The path is the container's to make, and may not lead out of its root directory.
+ * The container makes the path, which may not lead out of the container's root directory.
  */
 #include "machine/container_internal.h"
 

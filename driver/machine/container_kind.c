@@ -1,10 +1,12 @@
 /* A container: the process is systemd-nspawn's start script, NixOS' run-NAME-nspawn.
+ * machine/internal.h says which thread calls the operations of a kind; all other functions here are
+ * on the loop thread.
  *
  * systemd-nspawn writes datagrams to a socket that the driver has bound (sd_notify(3)): with
  * X_NSPAWN_LEADER_PID=n when it has started the container's init, and READY=1 when that has booted.
- * With both, commands can be run, by nsenter(1) into the namespaces of that process. The socket is
- * read as long as the container lives, for init waits when it is full. A container that reboots has
- * a new leader.
+ * With both, commands can be run, by nsenter(1) into the namespaces of that process. The driver
+ * reads the socket as long as the container lives, since init waits when that is full. A container
+ * that reboots has a new leader.
  *
  * Everything that is printed is one console: what the start script and systemd-nspawn write, the
  * container's journal, and what commands write to standard error.
@@ -31,7 +33,8 @@ static struct ntd_container *container_of(const struct ntd_machine *machine)
 
 /* ---- what systemd-nspawn says */
 
-/* A number that no process has any more is as bad as none. */
+/* Takes the pid of the container's init. A number that no process has any more is as bad as
+ * none. */
 static void set_leader(struct ntd_container *container, const char *text)
 {
 	pid_t before = ntd_nsenter_leader(container->nsenter);
@@ -40,7 +43,7 @@ static void set_leader(struct ntd_container *container, const char *text)
 
 	if (end == text || *end || pid <= 1 || pid > INT_MAX || pid == before)
 		return;
-	if (before) { /* it has booted again */
+	if (before) { /* the container has rebooted */
 		container->ready = false;
 		ntd_channel_withdraw(ntd_nsenter_channel(container->nsenter));
 		ntd_life_event(container->machine, NTD_MACHINE_DISCONNECT);
@@ -108,7 +111,7 @@ static int listen_for_notices(struct ntd_container *container, struct ntd_error 
 
 /* ---- start */
 
-/* No other variables: what a container is depends on its start script alone. */
+/* The start script gets no other variables, so that a container depends on its script alone. */
 static void complete_order(struct ntd_machine *machine, bool allow_reboot,
 			   struct ntd_start_order *order)
 {
@@ -150,8 +153,9 @@ static void connected(struct ntd_machine *machine, const struct ntd_life_wait *w
 
 /* ---- end */
 
-/* Somebody may have told it already, which systemctl may take for a failure; and it may end before
- * systemctl does, or kill it as one of its last processes. */
+/* Asks systemd to power off. It may be doing so already, which systemctl may take for a failure;
+ * and the container may end before systemctl does, or kill systemctl as one of its last
+ * processes. */
 static int power_off(struct ntd_machine *machine, struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	static const char text[] =

@@ -1,7 +1,7 @@
 /* The calls of script threads that begin a machine's life: start and connect. */
 #include "machine/internal.h"
 
-/* How often a boot that takes long is told of. */
+/* How often the log says that a boot still goes on. */
 #define BOOT_NOTICE (30 * NTD_SECOND)
 
 /* ---- start */
@@ -19,7 +19,7 @@ static bool can_launch(const struct ntd_machine *machine)
 struct preparation {
 	struct ntd_machine *machine;
 	struct ntd_start_order order;
-	bool joins; /* another start, which has decided how */
+	bool joins; /* the machine is starting or up, by the order of another start */
 };
 
 static void look(void *arg)
@@ -29,7 +29,7 @@ static void look(void *arg)
 	preparation->joins = preparation->machine->order.line && !can_launch(preparation->machine);
 }
 
-/* Only a start that could launch decides how; one that joins another changes nothing. */
+/* If the machine is already starting, its command line is kept. */
 static void prepare(void *arg)
 {
 	struct preparation *preparation = arg;
@@ -58,7 +58,8 @@ void ntd_machine_set_booted(struct ntd_machine *machine, bool booted)
 		      &(struct call){.machine = machine, .flag = booted});
 }
 
-/* What a script has said is down must not be in the way of the next start. */
+/* Ends the process of a machine that a script has said is down, so that it is not in the way of the
+ * next start. */
 static int end_disowned(struct ntd_machine *machine, struct ntd_waiter *waiter,
 			struct ntd_error **err)
 {
@@ -144,7 +145,7 @@ int ntd_machine_start(struct ntd_machine *machine, bool allow_reboot, struct ntd
 	return start(machine, NTD_MACHINE_START, allow_reboot, waiter, err);
 }
 
-/* Whether it was an interruption. */
+/* Adds a machine's error to the message; returns whether the error was an interruption. */
 static bool add_failure(struct ntd_buf *failures, const struct ntd_machine *machine,
 			const struct ntd_error *error)
 {
@@ -172,7 +173,7 @@ int ntd_machine_start_all(struct ntd_machine *const *machines, size_t count,
 	for (size_t i = 0; i < count && !cancelled; i++)
 		if (waits[i].machine)
 			ntd_life_begin(machines[i], &waits[i]);
-	/* What has begun is waited for, whatever happens to the others. */
+	/* Every start that has begun is waited for, whatever happens to the others. */
 	for (size_t i = 0; i < count; i++) {
 		_cleanup_error_ struct ntd_error *error = NULL;
 

@@ -55,8 +55,8 @@ static int open_named(struct ntd_machine *machine, struct ntd_error **err)
 	return ntd_steal_fd(&fd);
 }
 
-/* A name in the state directory could be turned into a link to any file, by those who can write
- * there. */
+/* Opens the file without a name: a process that can write to the state directory could turn a name
+ * there into a link to any file. */
 static int open_unnamed(struct ntd_machine *machine, struct ntd_error **err)
 {
 	_cleanup_free_ char *path = ntd_asprintf("%s/console-XXXXXX", machine->tmp_dir);

@@ -1,9 +1,9 @@
 /* The life of a machine on the loop thread: events, waits, and death. Its start is in launch.c;
- * what depends on the kind of machine is in qemu.c and container.c.
+ * what depends on the kind of machine is in qemu_kind.c and container_kind.c.
  *
- * Every wait for the machine ends with it: when the process ends, what it had written is read, then
- * all pending commands and waits fail with one error that says how it ended and what was last on
- * the console.
+ * Pending commands and waits end with the machine's process: the loop thread reads what the process
+ * had written, then fails them all with one error, which says how the process ended and what was
+ * last on the console.
  */
 #include "machine/internal.h"
 
@@ -15,7 +15,7 @@
 
 /* ---- waits */
 
-/* Tells a wait which channel has been met. */
+/* Tells a wait which channel is ready. */
 static void introduce(struct ntd_machine *machine, struct ntd_life_wait *wait)
 {
 	const struct ntd_channel *channel = ntd_machine_channel(machine, NTD_CHANNEL_ANY);
@@ -63,7 +63,7 @@ void ntd_life_close(struct ntd_machine *machine, const struct ntd_error *why)
 	ntd_console_close(machine->console, why);
 }
 
-/* What ends every pending call. The console has been read to its end before. */
+/* The error that ends every pending call. The console has been read to its end before. */
 struct ntd_error *ntd_life_obituary(struct ntd_machine *machine, const char *how)
 {
 	_cleanup_free_ char *tail = ntd_console_tail(machine->console, NTD_TAIL_LINES);
@@ -87,8 +87,8 @@ static void process_ended(struct ntd_machine *machine)
 	how = machine->kind->how_it_ended(machine);
 	ntd_console_drain(machine->console);
 	ntd_error_free(machine->death);
-	/* What failed in the start matters unless the process was ending by itself, and that was
-	 * why. */
+	/* The driver kills a process whose start has failed, and then tells why the start failed. A
+	 * process that has ended by itself is why the start failed. */
 	killed = WIFSIGNALED(machine->wait_status) && WTERMSIG(machine->wait_status) == SIGKILL;
 	machine->death = ntd_life_obituary(
 		machine, machine->start_failure && killed ? machine->start_failure : how);
@@ -161,7 +161,7 @@ void ntd_life_start_failed(struct ntd_machine *machine, struct ntd_error *error)
 	free(machine->start_failure);
 	machine->start_failure = ntd_strdup(error->message);
 	ntd_error_free(error);
-	if (machine->process) { /* its end tells everyone */
+	if (machine->process) { /* its end fails all waits */
 		ntd_process_kill_tree(machine->process);
 		return;
 	}
@@ -326,7 +326,8 @@ static void begin_connect(struct ntd_life_wait *wait)
 static void begin_gone(struct ntd_life_wait *wait)
 {
 	const struct ntd_machine *machine = wait->machine;
-	/* Another thread may have started the machine again, whose process may be on its way. */
+	/* Another thread may have started the machine again, whose new process may not be there
+	 * yet. */
 	bool superseded = wait->process && ntd_processes_has_ended(machine, wait->process) &&
 			  (!machine->ended || wait->process < machine->process_count);
 

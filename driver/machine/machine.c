@@ -1,5 +1,6 @@
 /* A machine as script threads see it: making it, its directories and attributes. The calls that
- * change its life are in control.c; what happens on the loop thread is in life.c and launch.c.
+ * begin its life are in control.c, those that end it in stop.c; what happens on the loop thread is
+ * in life.c and launch.c.
  */
 #include "machine/internal.h"
 
@@ -98,7 +99,7 @@ int ntd_machine_before_command(struct ntd_machine *machine, struct ntd_waiter *w
 	return hooks.before_command ? hooks.before_command(hooks.owner, waiter, err) : 0;
 }
 
-/* ---- what it says */
+/* ---- messages about it */
 
 void ntd_machine_mute(struct ntd_machine *machine, bool muted)
 {
@@ -195,8 +196,9 @@ static void channel_ready(void *owner, struct ntd_channel *channel, const char *
 	ntd_life_announce(machine);
 }
 
-/* That it has become ready is told all the same, to a thread that has not heard of it: a command
- * then fails by what is wrong, and no wait for a channel goes on for ever. */
+/* A thread that waits for a channel is told all the same that this one became ready (`unmet`
+ * stays). Its command then fails with an error that says what is wrong, and no wait goes on for
+ * ever. */
 static void channel_lost(void *owner, struct ntd_channel *channel)
 {
 	struct ntd_machine *machine = owner;
@@ -394,8 +396,9 @@ double ntd_machine_pace(const struct ntd_machine *machine)
 	return machine->pace;
 }
 
-/* The shortest command counts, which tells of the guest and not of what it was to do; a guest that
- * becomes slower is believed after a few. */
+/* The shortest command counts, since its time tells of the guest and not of the command's work. A
+ * longer one doubles the pace at most, so that a guest that becomes slower is believed after a
+ * few. */
 void ntd_machine_note_pace(struct ntd_machine *machine, double seconds)
 {
 	double before = machine->pace, most = 2 * (before > 0.05 ? before : 0.05);

@@ -1,6 +1,7 @@
-/* A machine: QEMU's, or a container. Functions block the calling script thread where they say so;
- * `waiter` lets a signal interrupt them (loop/request.h). Failures name the machine. What only one
- * kind of machine has is in machine/qemu.h and machine/container.h.
+/* A machine: a virtual machine of QEMU, or a container. Functions with a waiter block a script
+ * thread (loop/request.h), and fail with NTD_E_CANCELLED when the thread is interrupted. The others
+ * are for any thread but the loop thread, or for any thread where they say so. Errors name the
+ * machine. What only one kind of machine has is in machine/qemu.h and machine/container.h.
  */
 #pragma once
 
@@ -17,43 +18,45 @@ struct ntd_machine_kind;
 /* What a kind of machine is called, and what the log and errors say of its life. */
 struct ntd_machine_words {
 	const char *type;       /* the class in scripts */
-	const char *process;    /* what runs it */
-	const char *program;    /* the same as a command */
+	const char *process;    /* the process that runs it */
+	const char *program;    /* the program of that process */
 	const char *boot_step;  /* the step of a wait for its boot */
 	const char *end_step;   /* the step of a wait for its end */
 	const char *late_start; /* what has not happened when a start takes too long */
 	const char *late_boot;  /* what has not happened when a boot takes too long */
 	const char *slow_boot;  /* of a boot that takes long, before the console's last line */
-	const char *unbooted;   /* why it cannot be asked anything yet */
+	const char *unbooted;   /* why the machine cannot be asked anything before its boot */
 };
 
 extern const struct ntd_machine_kind ntd_qemu_kind;      /* machine/qemu_kind.c */
 extern const struct ntd_machine_kind ntd_container_kind; /* machine/container_kind.c */
 
-/* By the accelerator: NTD_SCALE_TCG where QEMU emulates the processor, else 1. */
+/* A time scale that follows the accelerator: NTD_SCALE_TCG where QEMU emulates the processor, else
+ * 1. */
 #define NTD_SCALE_AUTO 0.0
 #define NTD_SCALE_TCG 4.0
 
-/* Seconds. */
+/* The default of `boot_silence`, in seconds. */
 #define NTD_BOOT_SILENCE 300
 
-/* What a machine needs of the run it belongs to. Copied, with the directories; the other pointers
- * must outlive the machine. */
+/* What a machine needs of the run that it belongs to. The machine copies the structure and the
+ * directories' names; the other pointers must outlive the machine. */
 struct ntd_machine_context {
 	struct ntd_loop *loop;
 	struct ntd_children *children;
 	struct ntd_report *_Atomic report;
-	struct ntd_environment *environment; /* of its processes, where the hooks do not say */
+	struct ntd_environment *environment; /* of its processes, where no hook gives another */
 	const char *tmp_dir;                 /* run-time base: state directories are made here */
 	const char *socket_dir;      /* tmp_dir, or another where that is too long for AF_UNIX */
 	const char *_Atomic out_dir; /* where files for the user go; the machine's may be changed */
-	/* Who delivers the raw console log, console.log in the state directory, to
-	 * console-logs/NAME.log below the directory out_fd at the end; NULL: nobody. */
+	/* At the end, the keeper copies the raw console log, console.log in the state directory, to
+	 * console-logs/NAME.log below the directory of the descriptor out_fd. NULL: nothing copies
+	 * it. */
 	const struct ntd_keeper *keeper;
 	int out_fd;
-	/* Seconds for a machine to start, and again to boot; the machine's may be changed. 0: it is
-	 * given up after `boot_silence` seconds in which it has said nothing, and four times as
-	 * many where QEMU emulates the processor. */
+	/* Seconds for a machine to start, and again to boot; the machine's may be changed. 0: the
+	 * driver gives the machine up when it has printed nothing for `boot_silence` seconds, or
+	 * four times as many where QEMU emulates the processor. */
 	_Atomic double boot_timeout;
 	double boot_silence;
 	double time_scale; /* stretches the time-outs of waits; NTD_SCALE_AUTO */
@@ -64,35 +67,38 @@ struct ntd_start_order {
 	char *line, **env;
 };
 
-/* What the embedding adds. Called on script threads, with a waiter that has an owner; what other
- * threads do goes on without. */
+/* What the embedding adds to a machine. Hooks are called on script threads, whose waiter has an
+ * owner; what other threads do goes on without hooks. */
 struct ntd_machine_hooks {
-	/* Before each command and monitor command; a failure is the command's. */
+	/* Called before each command and monitor command, which fails if the hook fails. */
 	int (*before_command)(void *owner, struct ntd_waiter *waiter, struct ntd_error **err);
-	/* A copy of the environment for the start script; NULL: what the driver was started
-	 * with. */
+	/* Returns a new environment for the start script; NULL: the environment that the driver was
+	 * started with. */
 	char **(*environment)(void *owner);
-	/* Before a start: fills in what is not the default. A failure is the start's. */
+	/* Called before a start, which fails if the hook fails. Fills in the members of `order`
+	 * that are not to have their default. */
 	int (*start_command)(void *owner, bool allow_reboot, struct ntd_start_order *order,
 			     struct ntd_waiter *waiter, struct ntd_error **err);
 	void *owner;
 };
 
-/* Makes the machine's state directory (0700), emptied first unless `keep_state`. `name` is as the
- * user gave it; `script` is a shell command. */
+/* Makes a machine that is DOWN, and its state directory (mode 0700), emptied first unless
+ * `keep_state`. `name` is as the user gave it; `script` is the shell command that starts the
+ * machine. */
 struct ntd_machine *ntd_machine_new(const struct ntd_machine_context *context,
 				    const struct ntd_machine_kind *kind, const char *name,
 				    const char *script, bool keep_state, struct ntd_error **err);
-/* The same without any directory: for a machine that will never be started. */
+/* Makes a machine without any directory, which will never be started. */
 struct ntd_machine *ntd_machine_new_bare(const struct ntd_machine_context *context,
 					 const struct ntd_machine_kind *kind, const char *name,
 					 const char *script);
+/* Sets the hooks, which are copied, for the calls that begin from now on. */
 void ntd_machine_set_hooks(struct ntd_machine *machine, const struct ntd_machine_hooks *hooks);
-/* The machine must have been released, and nobody may wait for it. */
+/* Frees a machine that has been released and that no thread waits for, or NULL. */
 void ntd_machine_free(struct ntd_machine *machine);
 
-/* ---- what it is; strings belong to the machine, and last as long, even when they are set anew.
- * Any thread. */
+/* ---- what it is. Strings belong to the machine and stay valid as long as it does, even when
+ * others are set. Any thread. */
 const struct ntd_machine_kind *ntd_machine_kind(const struct ntd_machine *machine);
 const struct ntd_machine_words *ntd_machine_words(const struct ntd_machine *machine);
 const char *ntd_machine_name(const struct ntd_machine *machine);
@@ -102,68 +108,76 @@ void ntd_machine_set_state_dir(struct ntd_machine *machine, const char *director
 void ntd_machine_set_shared_dir(struct ntd_machine *machine, const char *directory);
 void ntd_machine_set_out_dir(struct ntd_machine *machine, const char *directory);
 bool ntd_machine_keeps_state(const struct ntd_machine *machine);
-/* Seconds in all for it to start, and again to boot. */
+/* Sets the seconds for the machine to start, and again to boot; see the context. */
 void ntd_machine_set_boot_timeout(struct ntd_machine *machine, double seconds);
 const char *ntd_machine_shared_dir(const struct ntd_machine *machine);
 const char *ntd_machine_script(const struct ntd_machine *machine);
-/* The path of one of the kind's sockets: monitor, qmp or shell, of a container notify; of a QEMU
- * machine also the file efi_vars, which may be missing. NULL: the kind has no such path. */
+/* The path that is called `which`: of a QEMU machine the sockets "monitor", "qmp" and "shell" and
+ * the file "efi_vars", which may be missing; of a container the socket "notify". NULL: the
+ * machine's kind has no such path. */
 const char *ntd_machine_path(const struct ntd_machine *machine, const char *which);
-/* Sets one of them, or the start script, "script", from the next start on. */
+/* Sets such a path, or the start script if `which` is "script", for starts from now on. */
 void ntd_machine_set_path(struct ntd_machine *machine, const char *which, const char *path);
-/* Where its messages and its console go from now on. */
+/* Sends the machine's messages and its console to another report from now on. Not for the loop
+ * thread. */
 void ntd_machine_set_report(struct ntd_machine *machine, struct ntd_report *report);
 /* Registers the machine's sockets with the keeper, which unlinks them when the driver exits. */
 void ntd_machine_sweep_sockets(const struct ntd_machine *machine, const struct ntd_keeper *keeper);
 struct ntd_console *ntd_machine_console(struct ntd_machine *machine);
-/* How many times as long as on the host's own processor things take in the guest. */
+/* How many times longer the guest takes for its work than the host's own processor would. */
 double ntd_machine_slowness(const struct ntd_machine *machine);
-/* By what time-outs of waits are multiplied at present: 1 until an automatic one is known. */
+/* The factor for time-outs of waits at present; an automatic one is 1 until the accelerator is
+ * known. */
 double ntd_machine_time_scale(const struct ntd_machine *machine);
 
-/* Seconds that the guest has taken lately for the shortest of its commands; 0: it has had none. */
+/* Seconds that the guest has taken lately for the shortest of its commands; 0: it has run none. */
 double ntd_machine_pace(const struct ntd_machine *machine);
-/* Takes note of how long a command took. */
+/* Takes note that a command took `seconds`. */
 void ntd_machine_note_pace(struct ntd_machine *machine, double seconds);
 
-/* ---- its channels (machine/channels.c), in order: the first one that is ready and can do what is
- * wanted is used. CONNECTED means that one is ready. */
+/* ---- its channels (machine/channels.c), in order of preference. CONNECTED means that one is
+ * ready. Any thread. */
 enum ntd_channel_want {
 	NTD_CHANNEL_ANY,      /* commands */
 	NTD_CHANNEL_FILES,    /* put and get */
 	NTD_CHANNEL_TERMINAL, /* a terminal */
 };
 
-/* Adds a channel at the end of the order. The caller frees it after the machine. */
+/* Adds a channel as the last in the order, for the machine's user. The caller frees it after the
+ * machine. */
 void ntd_machine_add_channel(struct ntd_machine *machine, struct ntd_channel *channel);
-/* When none is ready: for commands one that will say why, if the guest can have one at all; else
- * NULL. */
+/* The first channel that is ready and can do what is wanted. When none is ready: for commands, the
+ * first channel that the guest may have, whose error says why it is not ready; else NULL. */
 struct ntd_channel *ntd_machine_channel(struct ntd_machine *machine, enum ntd_channel_want want);
-/* Whether the machine has such a channel, ready or not. */
+/* Whether the guest may have a channel that can do what is wanted, ready or not. */
 bool ntd_machine_has_channel(const struct ntd_machine *machine, enum ntd_channel_want want);
-/* For whom commands are run in the guest; NULL: for root. What the driver asks by itself is run for
- * root. */
+/* Sets the user as whom the guest runs the commands of scripts; NULL: root. Commands of the
+ * driver's own are run as root. */
 void ntd_machine_set_user(struct ntd_machine *machine, const char *user);
 const char *ntd_machine_user(const struct ntd_machine *machine);
 
 /* ---- its state */
+/* A machine's state at a moment. */
 struct ntd_machine_status {
 	enum ntd_machine_state state;
-	bool booted;     /* as scripts see it */
-	pid_t pid;       /* 0: none */
-	unsigned starts; /* how many processes it has had: the number of the last */
+	bool booted; /* as scripts see the machine */
+	pid_t pid;   /* 0: none */
+	/* How many processes the machine has had, which is the number of the last. */
+	unsigned starts;
 	bool ended;      /* the last process has ended */
 	int wait_status; /* then */
 };
 
+/* Asks the loop thread for the state. */
 struct ntd_machine_status ntd_machine_status(struct ntd_machine *machine);
-/* The state alone, as it was a moment ago: does not ask the loop thread. */
+/* Any thread: the state alone, as it was a moment ago, without asking the loop thread. */
 enum ntd_machine_state ntd_machine_state(const struct ntd_machine *machine);
-/* What a script says of it, until the next start or the end of the process: of one that it says is
- * down nothing is waited for or asked, and the next start ends it first. */
+/* Makes the machine count as booted or not, as a script says, until the next start or the end of
+ * the process. A machine that a script says is down is not waited for or asked anything, and the
+ * next start ends its process first. */
 void ntd_machine_set_booted(struct ntd_machine *machine, bool booted);
 
-/* ---- its processes (machine/processes.c), each with a number */
+/* ---- its processes (machine/processes.c), each with a number, from 1 */
 struct ntd_machine_process {
 	pid_t pid;
 	bool ended;
@@ -171,80 +185,93 @@ struct ntd_machine_process {
 	char *line;      /* what the shell ran; belongs to the machine */
 };
 
+/* The process with that number; all zero: there is none. */
 struct ntd_machine_process ntd_machine_process(struct ntd_machine *machine, unsigned number);
-/* No-op when it has ended. */
+/* Sends a signal to the process with that number, unless it has ended. */
 void ntd_machine_signal_process(struct ntd_machine *machine, unsigned number, int signal);
-/* Waits for its end, and does nothing else. */
+/* Waits until the process with that number has ended; does not change the machine's state. */
 int ntd_machine_wait_for_process(struct ntd_machine *machine, unsigned number, int64_t deadline,
 				 struct ntd_waiter *waiter, struct ntd_error **err);
-/* Whether a script takes it for one that can be used: a virtual machine when its root shell is
- * there, a container when it runs. */
+/* Whether scripts can use the machine: a virtual machine when a channel is ready, a container when
+ * it runs. */
 bool ntd_machine_is_up(struct ntd_machine *machine);
-/* Why its process has ended; NULL unless it ended though nobody had asked for it. */
+/* Why the machine is DEAD, a new error: how its process ended. NULL: it is not DEAD. */
 struct ntd_error *ntd_machine_death(struct ntd_machine *machine);
-/* "; last console lines:" and those, a new string; "" when there are none. */
+/* "; last console lines:" and the last 20 lines of the console, a new string; "" when there are
+ * none. */
 char *ntd_machine_last_lines(const struct ntd_machine *machine);
 /* Sets an error about the machine, whose name it begins with; returns -1. */
 int ntd_machine_error(struct ntd_error **err, const struct ntd_machine *machine, enum ntd_errc code,
 		      const char *fmt, ...) ntd_printf(4, 5);
 
-/* Whether what is always said of starts, boots and ends is left to the caller. */
+/* With `muted`, the messages about starts, boots and ends are left to the caller. */
 void ntd_machine_mute(struct ntd_machine *machine, bool muted);
-/* Any thread: a step under its name, unless it is muted. */
+/* Any thread: begins a step under the machine's name, unless the machine is muted. */
 struct ntd_nest ntd_machine_step_begin(struct ntd_machine *machine, enum ntd_step step,
 				       const char *text);
 
 /* ---- life; blocking */
-/* Returns when monitor, shell socket and QMP are connected, or when a container's start script
- * runs; no-op when up. */
+/* Starts the machine, and returns when monitor, shell socket and QMP are connected, or when a
+ * container's start script runs. Does nothing when the machine is up. Without `allow_reboot`, QEMU
+ * ends when the guest reboots. NTD_E_TIMEOUT when the start takes too long; the machine is then
+ * ended. */
 int ntd_machine_start(struct ntd_machine *machine, bool allow_reboot, struct ntd_waiter *waiter,
 		      struct ntd_error **err);
-/* Starts all of them at the same time; fails with every machine's error. */
+/* Starts all machines at the same time; fails with NTD_E_MACHINE and every machine's error. */
 int ntd_machine_start_all(struct ntd_machine *const *machines, size_t count,
 			  struct ntd_waiter *waiter, struct ntd_error **err);
-/* Starts the machine if necessary and waits for the guest's root shell, or for a container to have
- * booted; no-op when connected. */
+/* Starts the machine if necessary and waits until a channel is ready: the guest has a root shell,
+ * or a container has booted. Does nothing when CONNECTED. NTD_E_TIMEOUT when the boot takes too
+ * long. */
 int ntd_machine_connect(struct ntd_machine *machine, struct ntd_waiter *waiter,
 			struct ntd_error **err);
-/* The script knows that the present root shell is gone. `new_boot`: banners so far do not count. */
+/* Takes note that a script knows that the present root shell is gone: CONNECTED becomes UP. With
+ * `new_boot`, channels that became ready so far do not count. */
 void ntd_machine_disconnect(struct ntd_machine *machine, bool new_boot);
-/* The script has met the root shell by itself; no-op unless the machine is up. */
+/* Takes note that a script has found the root shell by itself: UP becomes CONNECTED. */
 void ntd_machine_assume_shell(struct ntd_machine *machine);
-/* Waits for the end of the process and takes note of it; no-op when there is none. */
+/* Waits until nothing is left of the machine's process and takes note of that: the machine is DOWN.
+ * Does nothing when there is no process. NTD_E_TIMEOUT at the deadline. */
 int ntd_machine_wait_for_shutdown(struct ntd_machine *machine, int64_t deadline,
 				  struct ntd_waiter *waiter, struct ntd_error **err);
-/* Whether a wait for its end has something to take note of, and so is a step in the log. */
+/* Whether ntd_machine_wait_for_shutdown() has an end to take note of, and so is a step in the
+ * log. */
 bool ntd_machine_has_end(struct ntd_machine *machine);
-/* Asks the guest to power off, a container when it has booted, if `power_off`; its end is nothing
- * unexpected from now on. Returns the number of its start; 0: it does not run. */
+/* With `power_off`, asks the guest to power off, a container after it has booted. From now on the
+ * end of the process is expected. Returns the number of the process; 0: the machine does not
+ * run. */
 int ntd_machine_begin_end(struct ntd_machine *machine, bool power_off, struct ntd_waiter *waiter,
 			  struct ntd_error **err);
-/* Does that and waits. No-op unless it runs. */
+/* Asks the guest to power off and waits for the end. Does nothing unless the machine runs. */
 int ntd_machine_shutdown(struct ntd_machine *machine, struct ntd_waiter *waiter,
 			 struct ntd_error **err);
-/* Ends its process at once, as by a power cut; nobody waits for that here. */
+/* Ends the machine's process at once, as by a power cut, and does not wait for the end.
+ * NTD_E_MACHINE for a container. */
 int ntd_machine_cut_power(struct ntd_machine *machine, struct ntd_waiter *waiter,
 			  struct ntd_error **err);
 /* Waits for the end of the process with that number, and takes note of it. */
 int ntd_machine_finish_end(struct ntd_machine *machine, unsigned number, struct ntd_waiter *waiter,
 			   struct ntd_error **err);
 
-/* ---- the end of a run. Release begins with SIGTERM; what is left after `grace` ns is killed.
- * Unless that is 0, a container gets the longer time that its kind may take to end, but no more
- * than `most` ns. Returns the time given. */
+/* ---- the end of a run */
+/* Sends SIGTERM to the machine's process, and kills what is left of it after `grace` ns; does not
+ * wait for that. Unless `grace` is 0, a container gets at least 30 s, but no more than `most` ns.
+ * Returns the time given. */
 int64_t ntd_machine_release(struct ntd_machine *machine, int64_t grace, int64_t most);
-/* Waits until nothing of the machine's process is left; false at the deadline. */
+/* Waits until nothing of the machine's process is left, and takes note of that; false at the
+ * deadline. */
 bool ntd_machine_wait_gone(struct ntd_machine *machine, int64_t deadline);
-/* Removes the state directory, with its messages. */
+/* Removes the state directory, and logs that. */
 void ntd_machine_cleanup_state_dir(struct ntd_machine *machine);
 
 /* ---- for what scripts ask of a machine (guest/) */
-/* Calls what the embedding has to run before each command and monitor command. */
+/* Calls the hook that the embedding has for commands. */
 int ntd_machine_before_command(struct ntd_machine *machine, struct ntd_waiter *waiter,
 			       struct ntd_error **err);
 struct ntd_report *ntd_machine_report(const struct ntd_machine *machine);
-/* The command that writes the guest's files to its disks; NULL: they are files of the host. */
+/* The command that writes the guest's files to its disks; NULL: the guest's files are the
+ * host's. */
 const char *ntd_machine_sync_command(const struct ntd_machine *machine);
-/* Takes note of a channel that has become ready though nobody waited for it. False: there is
- * none. */
+/* Takes note of a channel that became ready while no thread waited for it. Returns whether the
+ * machine is CONNECTED. */
 bool ntd_machine_meet(struct ntd_machine *machine);

@@ -1,6 +1,6 @@
-/* The processes that a machine has had, one a start, counted from 1. What is known of one stays for
- * as long as the machine's structure does, whatever becomes of the next, for scripts that have kept
- * the object of an ended one. The list belongs to the loop thread; scripts' threads come by calls
+/* The processes that a machine has had, one for each start, counted from 1. The driver keeps what
+ * it knows of a process as long as the machine's structure, for scripts that have kept the object
+ * of a process that has ended. The list belongs to the loop thread; script threads ask it by calls
  * and requests.
  */
 #include "machine/internal.h"

@@ -1,3 +1,4 @@
+/* The table of a machine's states and events, and their names. Pure. */
 #include "machine/state.h"
 
 #include <assert.h>

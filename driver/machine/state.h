@@ -9,10 +9,10 @@
 enum ntd_machine_state {
 	NTD_MACHINE_DOWN,      /* no process */
 	NTD_MACHINE_STARTING,  /* process ordered; QEMU is being connected */
-	NTD_MACHINE_UP,        /* it runs; nobody has met the guest's root shell yet */
-	NTD_MACHINE_CONNECTED, /* the root shell is there; a container has booted */
+	NTD_MACHINE_UP,        /* it runs; no thread has been told of a channel yet */
+	NTD_MACHINE_CONNECTED, /* a channel is ready: a root shell, or a booted container */
 	NTD_MACHINE_STOPPING,  /* told to end */
-	NTD_MACHINE_DEAD,      /* the process ended though nobody had told it to */
+	NTD_MACHINE_DEAD,      /* the process ended unexpectedly */
 	NTD_MACHINE_STATE_COUNT
 };
 
@@ -20,7 +20,7 @@ enum ntd_machine_event {
 	NTD_MACHINE_START,      /* a script calls start() */
 	NTD_MACHINE_NEED,       /* a script uses the machine, which starts it */
 	NTD_MACHINE_READY,      /* everything is connected */
-	NTD_MACHINE_ANNOUNCED,  /* the root shell is there and someone waits for it */
+	NTD_MACHINE_ANNOUNCED,  /* a channel is ready, and a thread waits for one */
 	NTD_MACHINE_DISCONNECT, /* the script knows that the root shell is gone (reboot, kexec) */
 	NTD_MACHINE_STOP,       /* shutdown, crash, release */
 	NTD_MACHINE_EXIT,       /* the process has ended */
@@ -31,11 +31,11 @@ enum ntd_machine_event {
 enum ntd_machine_action {
 	NTD_ACTION_NOTHING,
 	NTD_ACTION_LAUNCH,       /* order the process */
-	NTD_ACTION_FINISH_START, /* tell those who wait for the start */
-	NTD_ACTION_CONNECTED,    /* tell those who wait for the shell */
-	NTD_ACTION_DEATH,        /* fail everything that is pending: it was not expected */
-	NTD_ACTION_END,          /* end everything that is pending: it was told to */
-	NTD_ACTION_REFUSE,       /* the event cannot be: see ntd_machine_refusal() */
+	NTD_ACTION_FINISH_START, /* end the waits for the start */
+	NTD_ACTION_CONNECTED,    /* end the waits for a channel */
+	NTD_ACTION_DEATH,        /* fail everything that is pending: the end was not expected */
+	NTD_ACTION_END,          /* end everything that is pending: the end was asked for */
+	NTD_ACTION_REFUSE, /* the event is impossible in this state: see ntd_machine_refusal() */
 };
 
 struct ntd_machine_step {
@@ -43,10 +43,12 @@ struct ntd_machine_step {
 	enum ntd_machine_action action;
 };
 
+/* What an event does in a state. */
 struct ntd_machine_step ntd_machine_step(enum ntd_machine_state state,
 					 enum ntd_machine_event event);
 /* Why NTD_ACTION_REFUSE, as the end of a sentence: "is being shut down". */
 const char *ntd_machine_refusal(enum ntd_machine_state state);
+/* The name of a state for the log and for reports, "down". */
 const char *ntd_machine_state_name(enum ntd_machine_state state);
 
 static inline bool ntd_machine_state_booted(enum ntd_machine_state state)

@@ -3,14 +3,15 @@
 
 /* ---- ends */
 
-/* Whether the script has still to hear of an end, be it that the machine is down since it asked for
- * that. */
+/* Whether the machine has an end that no script has taken note of, even if the machine is DOWN
+ * because a script asked for that. */
 static bool has_end(const struct ntd_machine *machine, const struct ntd_machine_status *status)
 {
 	return status->state != NTD_MACHINE_DOWN || machine->ending;
 }
 
-/* Of the process with that number; 0: of the present one. */
+/* Waits until the process with that number (0: the present one) is gone, and takes note of its end.
+ * `looks`: see struct ntd_request. */
 static int wait_for_end(struct ntd_machine *machine, unsigned number, int64_t deadline, bool looks,
 			struct ntd_waiter *waiter, struct ntd_error **err)
 {
@@ -22,7 +23,7 @@ static int wait_for_end(struct ntd_machine *machine, unsigned number, int64_t de
 
 	if (ntd_life_is_disowned(&status))
 		return 0;
-	if (!has_end(machine, &status)) /* its last processes may not have ended */
+	if (!has_end(machine, &status)) /* what is left of its process may not have ended */
 		return ntd_life_wait(machine, &wait, deadline, waiter, err);
 	nest = ntd_machine_step_begin(machine, NTD_STEP_STOP, machine->kind->words.end_step);
 	result = ntd_life_wait(machine, &wait, deadline, waiter, err);
