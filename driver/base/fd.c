@@ -2,6 +2,7 @@
 #include "base/fd.h"
 
 #include <errno.h>
+#include <string.h>
 
 enum { READ_SIZE = 64 << 10 };
 
@@ -73,4 +74,14 @@ DIR *ntd_fd_entries(int fd)
 		close(fd);
 	errno = failed;
 	return entries;
+}
+
+struct dirent *ntd_fd_next_entry(DIR *entries)
+{
+	struct dirent *entry;
+
+	do
+		entry = readdir(entries);
+	while (entry && (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..")));
+	return entry;
 }

@@ -24,3 +24,5 @@ int ntd_fd_write_all(int fd, const void *bytes, size_t len);
  * is returned, with errno set, it has been closed already. A negative `fd` gives NULL, so that the
  * result of open() can be passed as it is. */
 DIR *ntd_fd_entries(int fd);
+/* The next entry that is neither "." nor "..", valid until the next call; NULL at the end. */
+struct dirent *ntd_fd_next_entry(DIR *entries);

@@ -158,6 +158,13 @@ bool ntd_has_suffix(const char *text, const char *suffix)
 	return len >= tail && !strcmp(text + len - tail, suffix);
 }
 
+const char *ntd_file_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
 const char *ntd_find(const char *bytes, size_t len, const char *needle)
 {
 	return memmem(bytes, len, needle, strlen(needle));

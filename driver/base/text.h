@@ -32,5 +32,7 @@ char *ntd_shown(const char *bytes, size_t len);
 /* Whether `text` begins, or ends, with the other string. */
 bool ntd_has_prefix(const char *text, const char *prefix);
 bool ntd_has_suffix(const char *text, const char *suffix);
+/* The part of a path after its last slash; the path itself when it has none. */
+const char *ntd_file_name(const char *path);
 /* The first occurrence of the string `needle` in `len` bytes, or NULL. */
 const char *ntd_find(const char *bytes, size_t len, const char *needle);

@@ -82,9 +82,8 @@ static int empty(struct removal *removal, int fd, int depth)
 	struct dirent *entry;
 	int failed = entries ? 0 : errno;
 
-	while (entries && (entry = readdir(entries)))
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
-		    remove_any(removal, dirfd(entries), entry->d_name, depth + 1) < 0 && !failed)
+	while (entries && (entry = ntd_fd_next_entry(entries)))
+		if (remove_any(removal, dirfd(entries), entry->d_name, depth + 1) < 0 && !failed)
 			failed = errno;
 	if (entries)
 		closedir(entries);

@@ -115,9 +115,8 @@ static int copy_entries(const struct copy *copy, DIR *entries, const struct end 
 	struct dirent *entry;
 	int result = 0;
 
-	while ((entry = readdir(entries)))
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
-		    copy_entry(copy, from, to, entry->d_name, result ? NULL : err) < 0)
+	while ((entry = ntd_fd_next_entry(entries)))
+		if (copy_entry(copy, from, to, entry->d_name, result ? NULL : err) < 0)
 			result = -1;
 	return result;
 }

@@ -103,7 +103,7 @@ static int console(struct evidence *evidence, const struct piece *piece, struct 
 static int status(struct evidence *evidence, const struct piece *piece, struct ntd_buf *contents,
 		  struct ntd_error **err)
 {
-	_cleanup_json_ cJSON *reply =
+	_cleanup_cjson_ cJSON *reply =
 		ntd_qmp_execute(ntd_machine_qmp(evidence->machine), "query-status", NULL,
 				NTD_FOREVER, &evidence->waiter, err);
 	const cJSON *value = cJSON_GetObjectItemCaseSensitive(reply, "return");

@@ -41,13 +41,6 @@ static void place_free(struct place *place)
 
 #define _cleanup_place_ _cleanup_(place_free)
 
-static const char *name_in(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
-
 static int make_place(const struct ntd_machine *machine, struct place *place,
 		      struct ntd_error **err)
 {
@@ -59,7 +52,7 @@ static int make_place(const struct ntd_machine *machine, struct place *place,
 		ntd_error_sys(err, errno, "cannot make %s", path);
 		return -1;
 	}
-	place->name = ntd_strdup(name_in(path));
+	place->name = ntd_strdup(ntd_file_name(path));
 	place->guest = ntd_asprintf(SHARED_IN_GUEST "/%s", place->name);
 	place->directory = openat(place->shared, place->name, DIRECTORY);
 	if (place->directory < 0) {
@@ -82,7 +75,7 @@ static char *trimmed(const char *path)
 /* The path must end in a name, which the copy has in another directory. */
 static int check_name(const char *path, struct ntd_error **err)
 {
-	const char *name = name_in(path);
+	const char *name = ntd_file_name(path);
 
 	if (*name && strcmp(name, ".") != 0 && strcmp(name, "..") != 0)
 		return 0;
@@ -155,9 +148,9 @@ int ntd_machine_copy_from_host(const struct ntd_copy *copy, const char *source, 
 		return channel->ops->put(channel, from, to, waiter, err);
 	if (make_place(machine, &place, err) < 0)
 		return -1;
-	in_guest = ntd_asprintf("%s/%s", place.guest, name_in(from));
+	in_guest = ntd_asprintf("%s/%s", place.guest, ntd_file_name(from));
 	if (guest(copy, "mkdir -p", place.guest, NULL, waiter, err) < 0 ||
-	    ntd_tree_copy_to_guest(from, place.directory, name_in(from), err) < 0 ||
+	    ntd_tree_copy_to_guest(from, place.directory, ntd_file_name(from), err) < 0 ||
 	    guest(copy, "mkdir -p", parent, NULL, waiter, err) < 0 ||
 	    guest(copy, "cp -r", in_guest, to, waiter, err) < 0)
 		return -1;
@@ -183,7 +176,7 @@ int ntd_machine_copy_from_guest(const struct ntd_copy *copy, const char *source,
 		target_dir[0] == '/'
 			? ntd_strdup(target_dir)
 			: ntd_asprintf("%s/%s", ntd_machine_context(machine)->out_dir, target_dir);
-	target = ntd_asprintf("%s/%s", directory, name_in(from));
+	target = ntd_asprintf("%s/%s", directory, ntd_file_name(from));
 	channel = file_channel(copy, waiter, &error);
 	if (error)
 		return ntd_error_move(err, error);
@@ -193,12 +186,12 @@ int ntd_machine_copy_from_guest(const struct ntd_copy *copy, const char *source,
 			       : channel->ops->get(channel, from, target, waiter, err);
 	if (make_place(copy->machine, &place, err) < 0)
 		return -1;
-	in_guest = ntd_asprintf("%s/%s", place.guest, name_in(from));
+	in_guest = ntd_asprintf("%s/%s", place.guest, ntd_file_name(from));
 	if (guest(copy, "mkdir -p", place.guest, NULL, waiter, err) < 0 ||
 	    guest(copy, "cp -rL", from, in_guest, waiter, err) < 0 ||
 	    ntd_tree_make(directory, err) < 0)
 		return -1;
-	return ntd_tree_copy_from_guest(place.directory, name_in(from), target, err);
+	return ntd_tree_copy_from_guest(place.directory, ntd_file_name(from), target, err);
 }
 
 /* ---- by the shell */

@@ -144,7 +144,7 @@ int ntd_machine_tty_text(struct ntd_machine *machine, const char *tty, struct nt
 int ntd_machine_screenshot(struct ntd_machine *machine, const char *path, struct ntd_waiter *waiter,
 			   struct ntd_error **err)
 {
-	_cleanup_json_ cJSON *arguments = cJSON_CreateObject(), *reply = NULL;
+	_cleanup_cjson_ cJSON *arguments = cJSON_CreateObject(), *reply = NULL;
 	struct ntd_qmp *qmp = ntd_machine_qmp(machine);
 	const cJSON *error, *text;
 

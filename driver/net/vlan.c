@@ -18,6 +18,7 @@
  */
 #include "net/vlan.h"
 
+#include "base/text.h"
 #include "net/datagram.h"
 #include "net/socket_dir.h"
 #include "net/tap.h"
@@ -94,13 +95,6 @@ static void client_free(struct client *client)
 	free(client);
 }
 
-static const char *last_component(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
-
 /* Makes the VLAN's data socket for the client, and answers with its address. */
 static int plug(struct client *client, const struct ntd_vde_request *request,
 		struct ntd_error **err)
@@ -114,7 +108,7 @@ static int plug(struct client *client, const struct ntd_vde_request *request,
 		return ntd_error_sys(err, errno, "cannot make a data socket");
 	port_name(client->slot, name);
 	if (ntd_vde_address(&reply, vlan->directory.path, name, err) < 0 ||
-	    ntd_socket_dir_connect(&vlan->directory, fd, last_component(request->path), err) < 0 ||
+	    ntd_socket_dir_connect(&vlan->directory, fd, ntd_file_name(request->path), err) < 0 ||
 	    ntd_socket_dir_bind(&vlan->directory, fd, name, err) < 0)
 		return -1;
 	client->port = ntd_switch_plug(vlan->hub, fd, &ntd_datagram_link, err);

@@ -56,7 +56,7 @@ struct exchange {
 static void send_command(struct ntd_qmp *qmp, const char *command, const cJSON *arguments,
 			 unsigned id)
 {
-	_cleanup_json_ cJSON *message = cJSON_CreateObject();
+	_cleanup_cjson_ cJSON *message = cJSON_CreateObject();
 	_cleanup_free_ char *text = NULL;
 
 	cJSON_AddStringToObject(message, "execute", command);

@@ -6,18 +6,10 @@
  */
 #pragma once
 
+#include "base/json.h"
 #include "base/list.h"
 #include "channel/script_socket.h"
 #include "loop/request.h"
-
-#include <cjson/cJSON.h>
-
-static inline void ntd_cleanup_json(cJSON **json)
-{
-	cJSON_Delete(*json);
-}
-
-#define _cleanup_json_ _cleanup_(ntd_cleanup_json)
 
 struct ntd_qmp;
 

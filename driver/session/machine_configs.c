@@ -22,8 +22,7 @@ void ntd_machine_configs_free(struct ntd_machine_configs *machines)
 
 char *ntd_machine_configs_name(const char *command, const char *suffix)
 {
-	const char *slash = strrchr(command, '/');
-	const char *run = strstr(slash ? slash + 1 : command, "run-");
+	const char *run = strstr(ntd_file_name(command), "run-");
 	const char *name = run ? run + strlen("run-") : "";
 	size_t len = strlen(name), tail = strlen(suffix);
 

@@ -211,7 +211,7 @@ static cJSON *execute(struct ntd_qmp *qmp, const char *command, const cJSON *arg
 static PyObject *qmp_send(PyObject *object, PyObject *args, PyObject *kwargs)
 {
 	static char *names[] = {"cmd", "args", NULL};
-	_cleanup_json_ cJSON *arguments = NULL, *reply = NULL;
+	_cleanup_cjson_ cJSON *arguments = NULL, *reply = NULL;
 	struct ntd_qmp *qmp = client_of(object);
 	PyObject *given = NULL;
 	const char *command;
@@ -231,7 +231,7 @@ static PyObject *qmp_send(PyObject *object, PyObject *args, PyObject *kwargs)
 static PyObject *next_event(struct ntd_qmp *qmp, double timeout)
 {
 	int64_t deadline = timeout < 0 ? NTD_FOREVER : ntd_after(ntd_span(timeout));
-	_cleanup_json_ cJSON *event = NULL;
+	_cleanup_cjson_ cJSON *event = NULL;
 	int result;
 
 	if (!PY_BLOCKING_CALL(result,

@@ -2,6 +2,7 @@
  * hold the GIL, which PY_BLOCKING_CALL releases for calls that can block.
  */
 #include "guest/screen.h"
+#include "base/text.h"
 #include "machine/py_machine.h"
 
 #define DEFAULT_KEY_DELAY 0.01 /* seconds */
@@ -147,7 +148,7 @@ static int take_screenshot(struct ntd_machine *machine, const char *path)
 	int result;
 
 	attributes[0] = ntd_strdup("image");
-	attributes[1] = ntd_strdup(strrchr(path, '/') ? strrchr(path, '/') + 1 : path);
+	attributes[1] = ntd_strdup(ntd_file_name(path));
 	py_log_begin(&nest, ntd_machine_context(machine)->report, NTD_STEP_SCREEN,
 		     ntd_machine_name(machine), step, attributes, false);
 	PY_BLOCKING_CALL(result, ntd_machine_screenshot(machine, path, waiter, error));

@@ -66,7 +66,7 @@ static void tell(const cJSON *message, struct ntd_buf *transcript)
 static void check(const cJSON *message, struct ntd_buf *transcript)
 {
 	char *text = cJSON_PrintUnformatted(message), *again;
-	_cleanup_json_ cJSON *copy = NULL;
+	_cleanup_cjson_ cJSON *copy = NULL;
 
 	require(cJSON_IsObject(message) && text && !strchr(text, '\n'));
 	copy = cJSON_ParseWithLength(text, strlen(text));

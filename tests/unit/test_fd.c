@@ -165,7 +165,7 @@ static void test_entries(void **state)
 	struct stat info;
 
 	assert_non_null(entries);
-	assert_non_null(readdir(entries));
+	assert_non_null(ntd_fd_next_entry(entries));
 	closedir(entries);
 
 	fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -178,6 +178,34 @@ static void test_entries(void **state)
 	assert_int_equal(errno, ENOENT); /* errno of the failed open() */
 }
 
+/* Names that only begin with a dot are entries like all others. */
+static void test_next_entry(void **state)
+{
+	char directory[] = "/tmp/ntd-fd-XXXXXX";
+	const struct dirent *entry;
+	unsigned seen = 0;
+	DIR *entries;
+
+	assert_non_null(mkdtemp(directory));
+	entries = opendir(directory);
+	assert_null(ntd_fd_next_entry(entries));
+	closedir(entries);
+	for (const char *const *name = (const char *const[]){"...", ".a", "b", NULL}; *name;
+	     name++) {
+		_cleanup_free_ char *path = ntd_asprintf("%s/%s", directory, *name);
+
+		assert_int_equal(mkdir(path, 0700), 0);
+	}
+	entries = opendir(directory);
+	while ((entry = ntd_fd_next_entry(entries))) {
+		seen += strlen(entry->d_name);
+		assert_int_equal(unlinkat(dirfd(entries), entry->d_name, AT_REMOVEDIR), 0);
+	}
+	closedir(entries);
+	assert_int_equal(seen, 6);
+	assert_int_equal(rmdir(directory), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -187,6 +215,7 @@ int main(void)
 		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_errors),
 		cmocka_unit_test(test_entries),
+		cmocka_unit_test(test_next_entry),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

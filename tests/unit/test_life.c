@@ -137,7 +137,7 @@ static void the_monitor_answers(void **state)
 {
 	struct ntd_machine *machine = machine_new(*state, "server", NULL);
 	_cleanup_buf_ struct ntd_buf reply = {0};
-	_cleanup_json_ cJSON *status = NULL;
+	_cleanup_cjson_ cJSON *status = NULL;
 
 	start(machine);
 	assert_int_equal(ntd_machine_monitor_command(machine, "info status", &reply, NULL, NULL),

@@ -73,7 +73,7 @@ static void *run_commands(void *arg)
 	for (int i = 0; i < ROUNDS; i++) {
 		_cleanup_result_ struct ntd_result result = {0};
 		_cleanup_buf_ struct ntd_buf reply = {0}, log = {0};
-		_cleanup_json_ cJSON *answer = NULL;
+		_cleanup_cjson_ cJSON *answer = NULL;
 		_cleanup_error_ struct ntd_error *cause = ntd_machine_death(script->machine);
 		struct ntd_error *error = NULL;
 

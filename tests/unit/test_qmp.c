@@ -218,7 +218,7 @@ static void messages_are_lines_with_an_object(void **state)
 
 	for (size_t i = 0; i < unit_count(cases); i++) {
 		_cleanup_buf_ struct ntd_buf in = {0};
-		_cleanup_json_ cJSON *message = NULL;
+		_cleanup_cjson_ cJSON *message = NULL;
 		_cleanup_free_ char *text = NULL;
 
 		ntd_buf_puts(&in, cases[i].bytes);

@@ -260,7 +260,7 @@ static void words_of_events_are_checked(void **state)
 	};
 
 	for (size_t i = 0; i < unit_count(cases); i++) {
-		_cleanup_json_ cJSON *event = cJSON_Parse(cases[i].event);
+		_cleanup_cjson_ cJSON *event = cJSON_Parse(cases[i].event);
 		const char *word = ntd_qmp_event_word(event, "reason");
 
 		assert_non_null(event);

@@ -214,6 +214,14 @@ static void test_searches(void **state)
 	assert_null(ntd_find("", 0, "x"));
 }
 
+static void test_file_name(void **state)
+{
+	assert_string_equal(ntd_file_name("/a/b.c"), "b.c");
+	assert_string_equal(ntd_file_name("b"), "b");
+	assert_string_equal(ntd_file_name("a/"), "");
+	assert_string_equal(ntd_file_name(""), "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -225,6 +233,7 @@ int main(void)
 		cmocka_unit_test(test_console_text),
 		cmocka_unit_test(test_shown),
 		cmocka_unit_test(test_searches),
+		cmocka_unit_test(test_file_name),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
