@@ -1,6 +1,6 @@
-/* Machines whose QEMU is tests/fake/run-fake-vm, below a real keeper. Faults are ordered by the
- * environment of the start script, see there. The tests run in the project's root, as `make unit`
- * runs them.
+/* A fixture with machines whose QEMU is tests/fake/run-fake-vm, below a real keeper process. The
+ * environment of the start script orders faults; run-fake-vm lists them. The tests run in the
+ * project's root, as by `make unit`.
  */
 #pragma once
 
@@ -18,7 +18,7 @@
 
 #define PATIENCE (10 * NTD_SECOND)
 
-static struct ntd_keeper keeper; /* forked first thing in main() */
+static struct ntd_keeper keeper; /* forked at the beginning of main() */
 
 enum { MOST_MACHINES = 3 };
 
@@ -27,7 +27,7 @@ struct fixture {
 	struct ntd_report *report;
 	struct ntd_environment *environment;
 	struct ntd_sink recorder;
-	struct ntd_buf log; /* messages and steps, a line each */
+	struct ntd_buf log; /* a line for each message and step */
 	struct ntd_children *children;
 	char base[64], mark[64];
 	struct ntd_machine_context context;
@@ -71,7 +71,7 @@ static inline char **environment(void *owner)
 	return env;
 }
 
-/* A machine with its own start command, or (NULL) that of the fake. */
+/* Makes a machine with this start command, or with the fake's if the command is NULL. */
 static inline struct ntd_machine *machine_new(struct fixture *fixture, const char *name,
 					      const char *script)
 {
@@ -94,7 +94,7 @@ static inline struct ntd_machine *machine_new(struct fixture *fixture, const cha
 	return fixture->machines[i];
 }
 
-/* The next starts of `machine` have these variables, NULL at the end. */
+/* Gives the next starts of `machine` these variables; a NULL ends them. */
 #define order_faults(fixture, machine, ...)                                                        \
 	do {                                                                                       \
 		const char *const faults_[] = {__VA_ARGS__, NULL};                                 \
@@ -159,7 +159,7 @@ static inline int count_logged(struct fixture *fixture, const char *line)
 	return count;
 }
 
-/* The log has `line` somewhere. */
+/* Asserts that the log has `line`. */
 static inline void assert_logged(struct fixture *fixture, const char *line)
 {
 	if (!count_logged(fixture, line))
@@ -197,7 +197,7 @@ static inline int set_up(void **state)
 	return 0;
 }
 
-/* Whatever the test did, nothing of it is left. */
+/* Asserts that no process of the test is left. */
 static inline int tear_down(void **state)
 {
 	struct fixture *fixture = *state;

@@ -1,6 +1,6 @@
 /* A root shell whose other end is a real bash of this host, started as a guest's is: standard input
- * and output are the channel. The test keeps the guest's end open, too, and says on it what a
- * guest's firmware or init would.
+ * and output are the channel. The test keeps the guest's end open, too, and sends on it the text of
+ * a guest's firmware or init.
  */
 #pragma once
 
@@ -26,7 +26,7 @@ struct fixture {
 	pid_t bash;
 	sem_t announced, disconnected;
 	char said[256];
-	pthread_t thread; /* of a command in the background */
+	pthread_t thread; /* runs a command in the background */
 	bool running;
 	struct ntd_command background;
 	struct ntd_result result;
@@ -142,7 +142,7 @@ static inline struct ntd_command command_of(const char *text)
 	return (struct ntd_command){.text = text, .text_len = strlen(text), .timeout = -1};
 }
 
-/* The command that keeps the shell busy, a new string or NULL. */
+/* Returns the command that keeps the shell busy, a new string, or NULL. */
 static inline char *busy(struct fixture *fixture)
 {
 	struct ntd_channel *channel = ntd_shell_channel(fixture->shell);

@@ -1,5 +1,5 @@
-/* What the tests of the sinks that write files share: a report, a file to write, and the file read
- * back by libxml2.
+/* A fixture for tests of sinks that write files: a report, a file to write, and the file read back
+ * by libxml2.
  */
 #pragma once
 
@@ -36,10 +36,10 @@ static inline int tear_down(void **state)
 
 	ntd_report_free(ntd_steal(&fixture->report));
 	unlink(fixture->path);
-	return rmdir(fixture->directory); /* fails if a sink left another file */
+	return rmdir(fixture->directory); /* fails if a sink has left another file */
 }
 
-/* Ends the report, so that the sinks close. */
+/* Ends the report, which closes the sinks. */
 static inline void end(struct fixture *fixture)
 {
 	ntd_report_free(ntd_steal(&fixture->report));
@@ -72,7 +72,7 @@ static inline xmlDocPtr parse(struct fixture *fixture)
 	return document;
 }
 
-/* The XPath expression's value in the document, as a string, is `expected`. */
+/* Asserts the value, as a string, of an XPath expression in the document. */
 static inline void expect(xmlDocPtr document, const char *expression, const char *expected)
 {
 	xmlXPathContextPtr context = xmlXPathNewContext(document);

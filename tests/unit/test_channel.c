@@ -1,5 +1,5 @@
-/* Several ways into one guest. The fake QEMU's root shell is the first; the second, or the only
- * one, is the stand-in, which shows that a channel needs nothing but the interface of
+/* Tests of several ways into one guest. The fake QEMU's root shell is the first channel; the
+ * second, or the only one, is the stand-in, which shows that a channel needs only the interface of
  * channel/channel.h.
  */
 #include "life_fixture.h"
@@ -77,7 +77,7 @@ static void commands_run_by_another_channel(void **state)
 		NTD_E_ASSERTION, "command `exit 3` failed (exit code 3)");
 }
 
-/* Its systemctl is a program in the directory of the test. */
+/* The stand-in's systemctl is a program in the directory of the test. */
 static void units_are_waited_for_by_another_channel(void **state)
 {
 	struct fixture *fixture = *state;
@@ -158,7 +158,7 @@ static void the_first_channel_that_is_ready_is_used(void **state)
 		assert_output(machine, "echo $((1 + 1))", "2\n");
 	assert_true(ntd_machine_channel(machine, NTD_CHANNEL_ANY) ==
 		    ntd_shell_channel(ntd_machine_shell(machine)));
-	/* What only the second one can do is its own. */
+	/* The second channel is chosen for operations that only it has. */
 	assert_true(ntd_machine_channel(machine, NTD_CHANNEL_FILES) == &stand_in.channel);
 	assert_null(ntd_machine_channel(machine, NTD_CHANNEL_TERMINAL));
 	assert_output(machine, "echo $((2 + 2))", "4\n");

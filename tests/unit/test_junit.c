@@ -1,3 +1,4 @@
+/* Tests of the sink that writes a JUnit report. */
 #include "sink_fixture.h"
 
 #include <fcntl.h>
@@ -128,7 +129,7 @@ static void junit_fails_a_subtest_that_gives_no_reason(void **state)
 	xmlFreeDoc(report);
 }
 
-/* sys.exit(3), SIGTERM: nothing is told as an error of the test. */
+/* sys.exit(3) and SIGTERM end a run without an event for the test's failure. */
 static void junit_fails_main_when_only_the_exit_status_tells(void **state)
 {
 	struct fixture *fixture = *state;
@@ -175,7 +176,7 @@ static void junit_times_a_subtest_that_was_cut_off(void **state)
 	xmlFreeDoc(report);
 }
 
-/* The report of a run without any test has so many cases. */
+/* Asserts the number of cases in the report of a run without tests. */
 static void expect_cases(struct fixture *fixture, int status, const char *cases, const char *mains)
 {
 	struct ntd_sink *sink = ntd_junit_sink(fixture->path, NULL);
@@ -207,7 +208,7 @@ static void junit_is_whole_without_any_event(void **state)
 	xmlDocPtr report;
 
 	add(fixture, ntd_junit_sink);
-	report = parse(fixture); /* as a driver that is killed at once leaves it */
+	report = parse(fixture); /* the file of a driver that is killed at once */
 	expect(report, "//testcase[@name='main']/failure", "The run ended before this did.");
 	xmlFreeDoc(report);
 	end(fixture);
@@ -217,7 +218,7 @@ static void junit_is_whole_without_any_event(void **state)
 	xmlFreeDoc(report);
 }
 
-/* What a driver leaves that is killed inside the second of two subtests, after an error. */
+/* The file of a driver that is killed inside the second of two subtests, after an error. */
 static void junit_is_true_at_any_moment(void **state)
 {
 	struct fixture *fixture = *state;
@@ -262,7 +263,7 @@ static void junit_subtests_may_end_in_any_order(void **state)
 	xmlFreeDoc(report);
 }
 
-/* The outer one of two subtests with one title ends first: the inner one goes on. */
+/* Two nested subtests have the same title; the outer one ends first, and the inner one goes on. */
 static void junit_tells_subtests_of_one_title_apart(void **state)
 {
 	struct fixture *fixture = *state;
@@ -313,7 +314,7 @@ static void junit_stays_where_it_was_put(void **state)
 
 	assert_int_equal(chdir(fixture->directory), 0);
 	ntd_report_add(fixture->report, ntd_junit_sink("report", NULL));
-	assert_int_equal(fchdir(before), 0); /* as a script may do */
+	assert_int_equal(fchdir(before), 0); /* as a script may */
 	close(before);
 	subtest(fixture, "elsewhere", 0, false);
 	end(fixture);

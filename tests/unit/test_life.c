@@ -1,4 +1,4 @@
-/* The life of machines that do as they should: started, used, ended, started again. */
+/* Tests of the life of machines without faults: start, use, end and new start. */
 #include "life_fixture.h"
 
 #include "guest/power.h"
@@ -86,7 +86,7 @@ static void the_state_directory_is_private_and_new(void **state)
 	assert_int_equal(mkdir(directory, 0755), 0);
 	close(open(stale, O_WRONLY | O_CREAT, 0600));
 	machine = ntd_machine_new(&fixture->context, &ntd_qemu_kind, "server", "true", true, NULL);
-	assert_int_equal(access(stale, F_OK), 0); /* kept */
+	assert_int_equal(access(stale, F_OK), 0); /* the file is kept */
 	ntd_machine_free(machine);
 	machine_new(fixture, "server", NULL);
 	assert_true(access(stale, F_OK) < 0);
@@ -106,7 +106,7 @@ static void sockets_may_be_elsewhere(void **state)
 	assert_true(!strncmp(ntd_machine_path(machine, "qmp"), sockets, strlen(sockets)));
 	assert_output(machine, "echo hello", "hello\n");
 	assert_int_equal(ntd_machine_crash(machine, NULL, NULL), 0);
-	assert_int_equal(rmdir(sockets), 0); /* they have gone with the machine */
+	assert_int_equal(rmdir(sockets), 0); /* the sockets have gone with the machine */
 }
 
 /* ---- consoles and monitors */
@@ -222,7 +222,7 @@ static void a_reboot_needs_to_be_allowed(void **state)
 	assert_output(machine, "echo two", "two\n");
 	assert_int_equal(ntd_machine_status(machine).pid, pid);
 	assert_int_equal(ntd_machine_shutdown(machine, NULL, NULL), 0);
-	assert_output(machine, "echo three", "three\n"); /* starts without leave to reboot */
+	assert_output(machine, "echo three", "three\n"); /* starts the machine with -no-reboot */
 	ntd_machine_reboot(machine, NULL, NULL);
 	assert_int_equal(ntd_machine_wait_for_shutdown(machine, ntd_after(PATIENCE), NULL, NULL),
 			 0);
@@ -261,11 +261,11 @@ static void a_release_ends_whatever_there_is(void **state)
 	assert_in_range(ntd_now() - began, 300 * NTD_MS, 3 * NTD_SECOND);
 	assert_int_equal(count_marked(fixture->mark), 0);
 	assert_state(machine, NTD_MACHINE_DOWN);
-	ntd_machine_release(machine, 0, NTD_FOREVER); /* no-op */
+	ntd_machine_release(machine, 0, NTD_FOREVER); /* does nothing */
 	assert_state(machine, NTD_MACHINE_DOWN);
 }
 
-/* Its end need not be waited for. */
+/* A released machine may be freed without a wait for its end. */
 static void a_machine_may_be_freed_once_it_is_released(void **state)
 {
 	struct fixture *fixture = *state;
@@ -288,7 +288,7 @@ static void all_start_at_the_same_time(void **state)
 
 	for (int i = 0; i < MOST_MACHINES; i++)
 		machine_new(fixture, (const char *[]){"a", "b", "c"}[i], NULL);
-	start(fixture->machines[1]); /* one that is up is no trouble */
+	start(fixture->machines[1]); /* this machine is up already */
 	ntd_machine_start_all(fixture->machines, MOST_MACHINES, NULL, &err);
 	assert_no_error(err);
 	for (int i = 0; i < MOST_MACHINES; i++)

@@ -1,5 +1,5 @@
-/* Machines that do not as they should: every wait ends, with an error that names the machine and
- * what happened to it, and nothing is left.
+/* Tests of machines with faults: every wait ends with an error that names the machine and the
+ * cause, and no process is left.
  */
 #include "interrupted.h"
 #include "life_fixture.h"
@@ -16,7 +16,8 @@ static void assert_start_fails(struct ntd_machine *machine, enum ntd_errc code,
 	assert_true(ntd_machine_start(machine, false, NULL, &err) < 0);
 	for (; texts[1]; texts++)
 		if (!strstr(err->message, *texts))
-			assert_string_equal(err->message, *texts); /* shows both */
+			assert_string_equal(err->message,
+					    *texts); /* this assertion shows both texts */
 	assert_error(err, code, *texts);
 }
 
@@ -194,8 +195,7 @@ static void a_limit_without_an_end_is_no_limit(void **state)
 	assert_true(ntd_boot_deadline(machine, ntd_now()) == NTD_FOREVER);
 }
 
-/* The start, which its script begins by talking, and the boot take longer than the silence that is
- * allowed. */
+/* The start and the boot take longer than the allowed silence, but print something all the time. */
 static void a_boot_that_goes_on_talking_is_waited_for(void **state)
 {
 	struct fixture *fixture = *state;
@@ -248,7 +248,7 @@ static void a_death_ends_the_wait_for_the_shell(void **state)
 	assert_fails(ntd_machine_connect(machine, NULL, &err), NTD_E_DEAD, "exited with code 7");
 }
 
-/* Then there is something left that the last shell had said. */
+/* Bytes of the last shell are left when the machine dies. */
 static void a_death_ends_the_wait_for_the_next_shell(void **state)
 {
 	struct ntd_machine *machine = machine_new(*state, "server", NULL);
@@ -332,7 +332,7 @@ static void a_death_ends_everything_within_a_second(void **state)
 		assert_error(users[i].error, NTD_E_DEAD, "");
 	}
 	assert_state(machine, NTD_MACHINE_DEAD);
-	/* Whoever comes later is told how it died, until it is started again. */
+	/* Later uses fail with the cause of death until the machine is started again. */
 	assert_fails(try_command(machine, "true", &result, &err), NTD_E_DEAD,
 		     "machine 'server': QEMU process was killed by signal 9 (Killed)");
 	assert_fails(try_command(machine, "true", &result, &err), NTD_E_DEAD,
@@ -359,7 +359,7 @@ static void the_end_of_a_dead_machine_can_be_noted(void **state)
 	assert_state(machine, NTD_MACHINE_DOWN);
 }
 
-/* While the process lives. */
+/* The shell hangs up while the process lives. */
 static void a_shell_that_hangs_up_is_noticed(void **state)
 {
 	struct ntd_machine *machine = machine_new(*state, "server", NULL);
@@ -392,7 +392,7 @@ static void a_kernel_panic_is_noticed(void **state)
 	assert_true(ntd_now() - began < 5 * NTD_SECOND);
 }
 
-/* As by a guest that prints the words in another way; it goes on answering. */
+/* A guest prints the words of a panic in another context, and goes on answering. */
 static void a_guest_that_lives_on_has_not_panicked(void **state)
 {
 	struct ntd_machine *machine = machine_new(*state, "server", NULL);
@@ -419,7 +419,7 @@ static void a_signal_ends_the_waits_for_a_start(void **state)
 	raise(SIGUSR1);
 	assert_fails(ntd_machine_connect(machine, &interrupted.waiter, &err), NTD_E_CANCELLED, "");
 	interrupted_end(&interrupted);
-	assert_output(machine, "echo hello", "hello\n"); /* the start went on */
+	assert_output(machine, "echo hello", "hello\n"); /* the start has gone on */
 	assert_int_equal(count_logged(fixture, "server: starting vm\n"), 1);
 }
 

@@ -1,5 +1,5 @@
-/* Two threads of a script that use one machine, and each other's, at the same time. Whether they
- * meet in memory is for `make tsan` to see; here it is that every call ends, and how.
+/* Tests of two threads of a script that use one machine at the same time: every call ends, with a
+ * proper result or error. `make tsan` looks for data races.
  */
 #include "life_fixture.h"
 
@@ -14,10 +14,10 @@ struct script {
 	struct ntd_machine *machine;
 	struct hook hook;
 	pthread_t thread;
-	char *strange; /* an error that there is no reason for */
+	char *strange; /* the text of an unexpected error */
 };
 
-/* The other thread may end the machine, or start it, in the middle of anything. */
+/* The other thread may end or start the machine at any moment. */
 static void judge(struct script *script, struct ntd_error *error)
 {
 	bool expected = !error || error->code == NTD_E_DEAD || error->code == NTD_E_MACHINE;
@@ -105,7 +105,8 @@ static int permit(void *owner, struct ntd_waiter *waiter, struct ntd_error **err
 	return 0;
 }
 
-/* What a script can set while another of its threads uses the machine; the names stay good. */
+/* Sets all that a script may set while another thread uses the machine; names that the other thread
+ * has read stay valid. */
 static void *set_everything(void *arg)
 {
 	struct script *script = arg;
@@ -137,8 +138,8 @@ static void settings_meet_starts(void **state)
 	run_together(*state, machine_new(*state, "server", NULL), set_everything, start_and_crash);
 }
 
-/* One thread has ended the machine's process, another has started the machine again: there is
- * nothing to wait for. */
+/* One thread has ended the machine's process and another one has started the machine again: the
+ * wait for the end of the first process is over. */
 static void an_end_is_that_of_one_process(void **state)
 {
 	struct ntd_machine *machine = machine_new(*state, "server", NULL);

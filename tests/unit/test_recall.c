@@ -1,9 +1,12 @@
+/* Tests of the sink that keeps the last part of the log and of consoles in memory, for pytest's
+ * reports.
+ */
 #include "sink_fixture.h"
 
 #include "base/buf.h"
 #include "report/recall.h"
 
-/* ---- what was logged */
+/* ---- logged text */
 
 static struct ntd_sink *remember(struct fixture *fixture, size_t limit)
 {
@@ -69,7 +72,7 @@ static void what_came_before_is_left_out(void **state)
 	expect_text(sink, position + 100, NULL, "");
 }
 
-/* More events than there is room for at first, and more text than is kept. */
+/* There are more events than the sink has room for at first, and more text than it keeps. */
 static void the_oldest_makes_room(void **state)
 {
 	enum { EVENTS = 5000, KEPT = 2500, LENGTH = 4 };

@@ -1,9 +1,9 @@
-/* Commands on the root shell: what they are, what comes back, how long they may be. */
+/* Tests of commands on the root shell: their text, their output, and their limits of length. */
 #include "shell_fixture.h"
 
 #include "channel/reply.h"
 
-/* ---- what a command is */
+/* ---- the text of a command */
 
 static void output_and_status_come_back(void **state)
 {
@@ -35,7 +35,7 @@ static void nothing_is_left_by_a_command(void **state)
 static void the_text_is_taken_as_it_is(void **state)
 {
 	static const char bytes[] = {'e', 'c', 'h', 'o', ' ', '4', '2'};
-	_cleanup_free_ char *exact = ntd_malloc(sizeof bytes); /* no NUL ends it */
+	_cleanup_free_ char *exact = ntd_malloc(sizeof bytes); /* without a NUL at the end */
 	struct ntd_command command = {.text = exact, .text_len = sizeof bytes, .timeout = -1};
 
 	memcpy(exact, bytes, sizeof bytes);
@@ -58,7 +58,7 @@ static void a_timeout_is_status_124(void **state)
 	command.timeout = 900;
 	assert_command(*state, command, 7, "in time\n");
 	command = command_of("sleep 0.1; echo on");
-	command.timeout = 0; /* as timeout(1) takes it: none */
+	command.timeout = 0; /* no limit, as for timeout(1) */
 	assert_command(*state, command, 0, "on\n");
 	assert_true(ntd_now() - began < 8 * NTD_SECOND);
 }
@@ -79,8 +79,8 @@ static void output_is_bytes_and_may_be_much(void **state)
 			fail_msg("byte %zu is %d", i, ntd_buf_bytes(&result.output)[i]);
 }
 
-/* Around the size from which on it comes in pieces, and with what a shell's variable cannot
- * hold. */
+/* Output of sizes around the one from which on it comes in pieces, and with bytes that a shell's
+ * variable cannot hold. */
 static void output_of_any_size_and_kind_comes_back(void **state)
 {
 	static const struct {
@@ -105,7 +105,8 @@ static void output_of_any_size_and_kind_comes_back(void **state)
 	}
 }
 
-/* The guest looks once a second whether it is still to read. */
+/* The pauses are about as long as the second after which the guest checks whether the command has
+ * ended. */
 static void output_that_comes_slowly_comes_back_whole(void **state)
 {
 	struct ntd_command binary =
@@ -172,7 +173,7 @@ static void input_is_read_or_swallowed(void **state)
 	command.input_len = 0;
 	assert_command(*state, command, 3, "");
 	for (size_t i = 0; i < 1 << 20; i++)
-		large[i] = "exit\n"[i % 5]; /* and not one of them is a command */
+		large[i] = "exit\n"[i % 5]; /* none of these lines is run */
 	command.input = large;
 	command.input_len = 1 << 20;
 	command.text = "false";

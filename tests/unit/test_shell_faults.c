@@ -1,4 +1,4 @@
-/* The root shell when things go wrong: commands that are given up, shells that begin anew or end,
+/* Tests of faults of the root shell: commands that are given up, shells that begin anew or end, and
  * output that is held open.
  */
 #include "interrupted.h"
@@ -23,12 +23,12 @@ static void start(struct fixture *fixture, struct ntd_command command)
 	fixture->background = command;
 	fixture->running = true;
 	pthread_create(&fixture->thread, NULL, run_background, fixture);
-	while (!running) /* until it is on the wire */
+	while (!running) /* until the command has been sent */
 		running = busy(fixture);
 	assert_int_equal(strlen(running), command.text_len);
 }
 
-/* Until the guest has read all that was sent. */
+/* Waits until the guest has read all bytes that were sent. */
 static void wait_until_read(struct fixture *fixture)
 {
 	int unread = 1;
@@ -50,7 +50,7 @@ static void say(struct fixture *fixture, const char *text)
 
 /* ---- given up */
 
-/* Writes a command and gives it up at once, by a signal that is pending already. */
+/* Writes a command and gives it up at once, by a signal that is already pending. */
 static void abandon(struct fixture *fixture, struct ntd_command command)
 {
 	struct ntd_channel *channel = ntd_shell_channel(fixture->shell);
@@ -78,7 +78,6 @@ static void the_reply_to_an_abandoned_command_is_skipped(void **state)
 	assert_run(*state, "echo mine", 0, "mine\n");
 }
 
-/* Busybox's reads ahead. */
 static void an_abandoned_command_is_killed(void **state)
 {
 	int64_t began = ntd_now();
@@ -90,6 +89,7 @@ static void an_abandoned_command_is_killed(void **state)
 	assert_in_range(ntd_now() - began, 0, 20 * NTD_SECOND);
 }
 
+/* Busybox's head reads ahead, and must not swallow the next command. */
 static void a_buffering_head_takes_no_command_with_it(void **state)
 {
 	struct fixture *fixture = *state;
@@ -130,7 +130,7 @@ static void banners_are_told_with_what_came_before(void **state)
 	assert_non_null(strstr(fixture->said, "second"));
 }
 
-/* The new shell has none of the functions that the old one had. */
+/* The new shell lacks the functions that the driver has defined in the old one. */
 static void a_new_shell_ends_the_command_of_the_old_one(void **state)
 {
 	struct fixture *fixture = *state;
@@ -146,7 +146,7 @@ static void a_new_shell_ends_the_command_of_the_old_one(void **state)
 	assert_true(fixture->returned < 0);
 	assert_error(ntd_steal(&fixture->error), NTD_E_MACHINE, "began anew");
 	assert_run(fixture, "echo new", 0, "new\n");
-	last.no_status = true; /* switch_root and the like: this is how they end */
+	last.no_status = true; /* commands such as switch_root end like this */
 	start(fixture, last);
 	say(fixture, BANNER);
 	join(fixture);
@@ -172,7 +172,7 @@ static void the_end_is_told_and_closing_fails_what_waits(void **state)
 		     "machine 'server'");
 }
 
-/* On the loop thread, which therefore reads nothing meanwhile. */
+/* Runs on the loop thread, which therefore reads nothing meanwhile. */
 static void close_when_a_line_has_come(void *arg)
 {
 	struct fixture *fixture = arg;

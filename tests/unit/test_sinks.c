@@ -1,3 +1,4 @@
+/* Tests of the sinks that write files: the XML log and the JSON lines of events. */
 #include "sink_fixture.h"
 
 #include "base/buf.h"
@@ -36,7 +37,8 @@ static void the_xml_log_has_every_kind_of_event(void **state)
 	expect(log, "/logfile/nest[1]/line[@machine='m'][@type='serial']", "boot");
 	expect(log, "/logfile/nest[1]/line[2]", "(finished: step, in 1.50 seconds)");
 	expect(log, "/logfile/nest[2]/head", "subtest: s");
-	expect(log, "count(/logfile/nest[2]/line)", "0"); /* failed: not finished */
+	expect(log, "count(/logfile/nest[2]/line)",
+	       "0"); /* the step has failed, so there is no line that it has finished */
 	expect(log, "/logfile/line[3]", "one");
 	expect(log, "/logfile/line[4]", "two");
 	xmlFreeDoc(log);
@@ -125,7 +127,7 @@ static void devices_are_written_and_stay_devices(void **state)
 	assert_true(S_ISCHR(status.st_mode));
 }
 
-/* Runs fn(fixture) and returns what it wrote to stderr. */
+/* Runs fn(fixture) and returns its output on standard error. */
 static char *stderr_of(void (*fn)(struct fixture *), struct fixture *fixture)
 {
 	struct ntd_buf text = {0};
@@ -173,7 +175,7 @@ static char *read_file(const char *path)
 	return ntd_buf_take_string(&text);
 }
 
-/* The lines of the file as an array, each of which is an object by itself. */
+/* Returns the lines of the file, each of which is a JSON object, as an array. */
 static cJSON *read_events(struct fixture *fixture)
 {
 	_cleanup_free_ char *text = read_file(fixture->path);
@@ -188,7 +190,7 @@ static cJSON *read_events(struct fixture *fixture)
 	return events;
 }
 
-/* The file of a report that has ended, without its first line, which is checked here. */
+/* Returns the file of an ended report without its first line, which is checked here. */
 static char *read_lines(struct fixture *fixture)
 {
 	static const char format[] = "\"kind\":\"format\",\"format\":\"nixos-test-driver-events\","
@@ -328,7 +330,7 @@ static void every_kind_has_a_name_of_its_own(void **state)
 	assert_int_equal(ntd_level_parse("always"), -1);
 }
 
-/* ---- what no log shows */
+/* ---- events that no log shows */
 
 struct counter {
 	struct ntd_sink sink;

@@ -1,4 +1,4 @@
-/* The place of events among each other: ids, parents, threads and kinds of steps. */
+/* Tests of the relations between events: ids, parents, threads and kinds of steps. */
 #include "unit.h"
 
 #include "base/error.h"
@@ -10,7 +10,7 @@
 
 enum { THREADS = 4, ROUNDS = 200, MOST = 4 * THREADS * ROUNDS + 100 };
 
-/* Keeps all events, without their texts. */
+/* A sink that keeps all events, without their texts. */
 struct recorder {
 	struct ntd_sink sink;
 	struct ntd_event events[MOST];
@@ -54,7 +54,7 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* Ends the report. */
+/* Ends the report and returns its events. */
 static const struct ntd_event *events_of(struct fixture *fixture, size_t count)
 {
 	ntd_report_free(ntd_steal(&fixture->report));
@@ -120,7 +120,7 @@ static void *do_steps(void *arg)
 	return NULL;
 }
 
-/* Four events in a row of one thread are steps that contain each other. */
+/* Asserts that four successive events of a thread are steps inside each other. */
 static void assert_round(const struct ntd_event *const round[4], uint64_t parent)
 {
 	uint64_t outer = round[0]->id, inner = round[1]->id;

@@ -1,4 +1,4 @@
-/* What the time of a run was spent on. */
+/* Tests of the sink that adds up a run's time by kinds of steps. */
 #include "sink_fixture.h"
 
 #include "report/times.h"
@@ -58,7 +58,7 @@ static void a_step_has_its_own_time_only(void **state)
 	struct ntd_sink *sink = add_times(fixture);
 	uint64_t wait = begin(fixture, NTD_STEP_WAIT), inner;
 
-	take(fixture, NTD_STEP_BOOT, 2); /* that the wait begins with */
+	take(fixture, NTD_STEP_BOOT, 2); /* at the beginning of the wait */
 	take(fixture, NTD_STEP_COMMAND, 1);
 	inner = begin(fixture, NTD_STEP_WAIT);
 	take(fixture, NTD_STEP_BOOT, 0.25);
