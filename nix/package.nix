@@ -46,6 +46,8 @@ let
 
   ocr = tesseract.override { enableLanguages = [ "eng" ]; };
 
+  sources = fileset.fileFilter (file: !(file.hasExt "md" || file.hasExt "pyc"));
+
   program = stdenv.mkDerivation {
     pname = "nixos-test-driver-unwrapped";
     inherit version;
@@ -55,8 +57,8 @@ let
       root = ../.;
       fileset = fileset.unions [
         ../Makefile
-        ../driver
-        (fileset.fileFilter (file: !file.hasExt "pyc") ../embed)
+        (sources ../driver)
+        (sources ../embed)
         ../tests/unit
         ../tests/fake
       ];
