@@ -52,14 +52,15 @@ void ntd_log_subtest_error(struct ntd_report *report, const char *text)
 
 /* ---- steps */
 
-static uint64_t emit_nest(const struct ntd_nest *nest, bool end, bool failed)
+/* The report knows what kind of step it is that ends. */
+static uint64_t emit_nest(const struct ntd_nest *nest, enum ntd_step step, bool end, bool failed)
 {
 	enum ntd_event_kind kind = nest->subtest ? NTD_EVENT_SUBTEST_BEGIN : NTD_EVENT_NEST_BEGIN;
 
 	return ntd_report_emit(
 		nest->report,
 		&(struct ntd_event){.kind = kind + end,
-				    .step = nest->step,
+				    .step = step,
 				    .id = nest->id,
 				    .level = NTD_LEVEL_ALWAYS,
 				    .machine = nest->machine,
@@ -75,14 +76,13 @@ struct ntd_nest ntd_nest_begin_full(struct ntd_report *report, enum ntd_step ste
 				    bool subtest)
 {
 	struct ntd_nest nest = {.report = report,
-				.step = step,
 				.machine = machine ? ntd_strdup(machine) : NULL,
 				.text = ntd_strdup(text),
 				.attributes = attributes,
 				.began = ntd_now(),
 				.subtest = subtest};
 
-	nest.id = emit_nest(&nest, false, false);
+	nest.id = emit_nest(&nest, step, false, false);
 	return nest;
 }
 
@@ -102,7 +102,7 @@ void ntd_nest_end(struct ntd_nest *nest, bool failed)
 {
 	if (!nest->report)
 		return;
-	emit_nest(nest, true, failed);
+	emit_nest(nest, NTD_STEP_NONE, true, failed);
 	free(nest->machine);
 	free(nest->text);
 	ntd_strv_free(nest->attributes);

@@ -146,7 +146,6 @@ void ntd_log_subtest_error(struct ntd_report *report, const char *text);
 /* A step around others: begin, then end with how it went. The value owns its texts. */
 struct ntd_nest {
 	struct ntd_report *report;
-	enum ntd_step step;
 	uint64_t id;
 	char *machine, *text, **attributes;
 	int64_t began;
