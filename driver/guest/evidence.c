@@ -12,6 +12,7 @@
 #include "machine/qemu.h"
 #include "report/outfile.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -36,6 +37,7 @@ static const char *const silent[] = {
 	[REACH_QEMU] = "QEMU does not answer",
 	[REACH_SHELL] = "the root shell does not answer",
 };
+static_assert(sizeof silent / sizeof *silent == REACH_SHELL + 1, "every reach has a message");
 
 struct evidence {
 	struct ntd_machine *machine;

@@ -1,5 +1,6 @@
 #include "session/option_table.h"
 
+#include <assert.h>
 #include <string.h>
 
 static int add_on(void *field, const char *word, struct ntd_error **err)
@@ -87,6 +88,7 @@ static int add_mode(void *field, const char *word, struct ntd_error **err)
 		[NTD_MODE_LEGACY] = "legacy",
 		[NTD_MODE_PYTEST] = "pytest",
 	};
+	static_assert(sizeof names / sizeof *names == NTD_MODE_PYTEST + 1, "every mode has a name");
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		if (!strcmp(names[i], word)) {

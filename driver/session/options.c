@@ -43,6 +43,7 @@ static void prepare(struct parser *p)
 		[NTD_ONE_WORD] = required_argument,
 		[NTD_WORDS] = optional_argument,
 	};
+	static_assert(sizeof has_arg / sizeof *has_arg == NTD_WORDS + 1, "getopt knows each kind");
 	char *letter = p->letters;
 
 	assert(ntd_option_count <= MAX_OPTIONS && !positional()->name);
