@@ -1,13 +1,12 @@
-/* One thread writes all the files. `mutex` is held for a few instructions only, never while
- * writing. The thread starts with the first file.
+/* The background thread starts with the first file, and writes one file after the other. `mutex`
+ * guards everything here, is held for a few instructions only, and never while writing.
  */
 #include "report/background.h"
 
 #include "base/buf.h"
+#include "base/thread.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 
 #define PATIENCE (1 * NTD_SECOND)
 
@@ -16,23 +15,24 @@ struct ntd_background_file {
 	struct ntd_background_file *next;
 	int fd;
 	bool closing;
-	size_t dropped; /* bytes that did not find room after those pending */
+	size_t dropped; /* how many bytes found no room, since `pending` was last taken */
 	struct ntd_buf pending;
 };
 
 struct ntd_background {
 	pthread_mutex_t mutex;
 	pthread_cond_t queued, written;
-	size_t limit; /* of what is pending for a file */
+	size_t limit; /* the most bytes that are pending for a file */
 	struct ntd_background_file *files;
 	uint64_t queued_count, written_count; /* of bytes, since the beginning */
-	bool started, closing, hangs;
+	bool started, closing;
+	bool hangs; /* a thread that settled has waited for the disk in vain */
 	pthread_t thread;
 };
 
 /* ---- the thread */
 
-/* Drops the bytes when the descriptor is closed, as it is after a write that failed. */
+/* A write that fails closes the descriptor; later bytes are dropped. */
 static void write_all(int *fd, struct ntd_buf *bytes)
 {
 	while (bytes->len && *fd >= 0) {
@@ -71,7 +71,9 @@ static void forget(struct ntd_background_file *file)
 	file_free(file);
 }
 
-/* With the mutex, which it gives up to write. Only this thread removes files. */
+/* Writes what is pending for the file, or removes a file that is closed and written. The caller
+ * holds the mutex, which is released while writing; the file stays, because only this thread
+ * removes files. */
 static void work(struct ntd_background_file *file)
 {
 	struct ntd_background *background = file->background;
@@ -117,20 +119,15 @@ static void *background_main(void *arg)
 	return NULL;
 }
 
-/* With the mutex. */
+/* Starts the thread unless it runs. The caller holds the mutex. */
 static int start(struct ntd_background *background, struct ntd_error **err)
 {
-	sigset_t all, before;
-	int failed;
-
 	if (background->started)
 		return 0;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	failed = pthread_create(&background->thread, NULL, background_main, background);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	background->started = !failed;
-	return failed ? ntd_error_sys(err, failed, "cannot start a thread for files") : 0;
+	if (ntd_thread_start(&background->thread, "files", background_main, background, err) < 0)
+		return -1;
+	background->started = true;
+	return 0;
 }
 
 /* ---- public */
@@ -151,7 +148,7 @@ void ntd_background_free(struct ntd_background *background, int64_t deadline)
 	struct ntd_background_file *file;
 
 	if (!ntd_background_flush(background, deadline))
-		return; /* its thread has it */
+		return; /* the thread may never come back, and goes on using the memory */
 	pthread_mutex_lock(&background->mutex);
 	background->closing = true;
 	pthread_cond_signal(&background->queued);
@@ -193,7 +190,7 @@ void ntd_background_write(struct ntd_background_file *file, const char *bytes, s
 	pthread_mutex_lock(&background->mutex);
 	background->queued_count += len;
 	if (file->dropped || file->pending.len + len > background->limit)
-		file->dropped += len; /* also what would fit again: the gap is one */
+		file->dropped += len; /* even bytes that would fit again: there is one gap */
 	else
 		ntd_buf_append(&file->pending, bytes, len);
 	pthread_cond_signal(&background->queued);
@@ -213,7 +210,7 @@ void ntd_background_close(struct ntd_background_file *file)
 	pthread_mutex_unlock(&background->mutex);
 }
 
-/* With the mutex. */
+/* The caller holds the mutex. */
 static bool wait_for(struct ntd_background *background, uint64_t count, int64_t deadline)
 {
 	struct timespec at = {.tv_sec = deadline / NTD_SECOND, .tv_nsec = deadline % NTD_SECOND};

@@ -1,5 +1,5 @@
-/* Files that a thread writes in the background, so that a thread with bytes for one never waits for
- * the disk. */
+/* Files that one thread, the background thread, writes, so that no other thread waits for the disk.
+ * The raw consoles of machines are written this way. */
 #pragma once
 
 #include "base/clock.h"
@@ -10,24 +10,26 @@
 struct ntd_background;
 struct ntd_background_file;
 
-/* `limit` bounds the bytes that wait to be written to a file. */
+/* `limit`: the most bytes that may wait to be written to each file. */
 struct ntd_background *ntd_background_new(size_t limit);
-/* Waits for the disk as long as until `deadline`, then leaves its thread with what is not
- * written. */
+/* Writes what is queued, closes the files and frees the memory. When the disk is not ready until
+ * `deadline`, the background thread keeps all of this. */
 void ntd_background_free(struct ntd_background *background, int64_t deadline);
 
-/* Any thread. Takes the descriptor; NULL when there can be no thread. */
+/* Any thread: makes a file of the descriptor, which the file owns from now on, also on failure.
+ * NULL with an error when there can be no thread. */
 struct ntd_background_file *ntd_background_open(struct ntd_background *background, int fd,
 						struct ntd_error **err);
-/* Any thread: queues a copy of the bytes. Bytes beyond the limit are dropped, and the file then has
- * a note of how many are missing. After a write that failed (the disk is full), the file stays as
- * it is. */
+/* Any thread: queues a copy of the bytes. Bytes beyond the limit are dropped, and a note in the
+ * file says how many are missing. After a write that failed (the disk is full), the file gets
+ * nothing more. */
 void ntd_background_write(struct ntd_background_file *file, const char *bytes, size_t len);
-/* Any thread: nothing more will come. No-op when the file is NULL. */
+/* Any thread: closes the file when everything that is queued for it is written. The caller must not
+ * use the file any more. No-op for NULL. */
 void ntd_background_close(struct ntd_background_file *file);
 
-/* Waits until all that was queued before is written; false at the deadline. */
+/* Waits until everything that was queued before is written; false at the deadline. */
 bool ntd_background_flush(struct ntd_background *background, int64_t deadline);
-/* The same for a second at most, and not at all while the disk is known to hang, from a wait like
- * this one. */
+/* Does the same for a second at most. After a wait that took the whole second the disk is known to
+ * hang, and until the next write ends, further calls return at once. */
 void ntd_background_settle(struct ntd_background *background);

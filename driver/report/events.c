@@ -1,39 +1,42 @@
-/* clang-format off */
-/* Every event as one JSON object a line, for programs. The lines are described, and the tests check
- * them, by events.schema.json, which is beside this file and is installed.
+/* Every event as one JSON object a line, for programs. The schema events.schema.json, which is in
+ * this folder and is installed, describes the lines; the tests validate whole runs against it.
  *
- * The first line says which format the file has, in which version. A version that an older reader
- * does not understand has a higher number; kinds and keys may be added without that.
- *
- *   format      of the first line only: nixos-test-driver-events
- *   version     of the first line only
+ * The first line says the format of the file and its version. A change that a reader of the present
+ * version would misunderstand raises the version; new kinds and new keys do not.
  *
  *   monotonic   seconds on CLOCK_MONOTONIC, nine decimals
  *   wall        the same moment in UTC, ISO 8601 with microseconds and Z
  *   kind        format, message, nest-begin, nest-end, subtest-begin, subtest-end, serial,
  *               test-error, run-end, state or command-end
- *   id          a number that counts the events of the file; the end of a step has the number of
- *               its beginning
- *   parent      the id of the step that contains the event, begun by the same thread; null: none
- *   thread      the number of the thread that emitted it
- *   step        of the beginning and the end of a step: run, test, script, start, boot, command,
- *               check, wait, file, screen, keys, stop or cleanup (see enum ntd_step)
- *   level       of a message: debug, info, warning, error or always
- *   machine     a name, or null for the run as a whole
- *   text        the message, step, bare subtest title or console line, without NULs; "exit status
- *               N"; the state that the machine has now; the beginning of the command
- *   seconds     of nest-end, subtest-end, run-end and command-end: how long it took
- *   failed      of nest-end, subtest-end and run-end: whether an exception passed, or the exit
- *               status is not 0
- *   from, to    of state: down, starting, up, connected, stopping or dead
- *   status      of command-end: the command's exit status; null: it is not known
- *   bytes       of command-end: how long its output was
- *   attributes  an object of strings; only when there are some
  *
- * Each write() is of whole lines. Only one that a signal kills the driver in may end within a line;
- * the keeper cuts off such a beginning (loop/aftermath.h).
+ * The first line, of the kind format, also has these keys:
+ *
+ *   format      nixos-test-driver-events
+ *   version     1
+ *
+ * The other lines have these:
+ *
+ *   id          a number that counts the events; the end of a step has that of its beginning
+ *   parent      the id of the step that contains the event; null: none
+ *   thread      the number of the thread that emitted the event
+ *   step        of a step's beginning and end: run, test, script, start, boot, command, check,
+ *               wait, file, screen, keys, stop or cleanup; see enum ntd_step
+ *   level       of a message: debug, info, warning, error or always
+ *   machine     a name, or null: the event is about the whole run
+ *   text        the message, step, bare title of a subtest or console line, without NULs; of
+ *               run-end "exit status N"; of state the machine's new state; of command-end the
+ *               first 200 bytes of the command
+ *   seconds     of nest-end, subtest-end, run-end and command-end: how long it took
+ *   failed      of nest-end, subtest-end and run-end: whether an exception ended the step, or the
+ *               exit status is not 0
+ *   from, to    of state: down, starting, up, connected, stopping or dead
+ *   status      of command-end: the exit status of the command; null: unknown
+ *   bytes       of command-end: the length of the command's output
+ *   attributes  an object of strings, only when there are some
+ *
+ * Each write() is of whole lines. A signal that kills the driver within a write() may leave the
+ * beginning of a line; the keeper cuts it off (loop/aftermath.h).
  */
-/* clang-format on */
 #include "report/outfile.h"
 #include "report/sinks.h"
 
@@ -62,7 +65,8 @@ static void add_text(cJSON *object, const char *key, const char *bytes, size_t l
 	cJSON_AddStringToObject(object, key, text);
 }
 
-/* As text, since a double cannot hold nanoseconds after some months of uptime. */
+/* The clock is written as text, since a double cannot hold nanoseconds after some months of
+ * uptime. */
 static void add_times(cJSON *object, const struct ntd_event *event)
 {
 	time_t second = (time_t)(event->wall / NTD_SECOND);

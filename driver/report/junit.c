@@ -1,19 +1,20 @@
-/* Theory of operation
+/* The JUnit report: theory of operation.
  *
- * One case a subtest title, in the order of their beginnings. The case `main` stands for what
- * happens outside subtests: it is there when that failed, or when there are no subtests. All output
- * goes to the suite, and what comes while subtests are open to the one of these that began last,
- * too. The suite and each case keep the end of their output, bounded, so memory does not depend on
- * how much the guests print.
+ * The report has one case for each title of a subtest, in the order of the subtests' beginnings.
+ * The case `main` stands for everything outside of subtests: the report has it when something there
+ * failed, or when there are no subtests. All output goes to the suite; output that comes while
+ * subtests are open also goes to the one that began last. The suite and each case keep the end of
+ * their output only, so memory does not depend on how much the guests print.
  *
- * The time of a case is its own: without that of the subtests in it.
+ * The time of a case is its own, without the time of the subtests in it.
  *
- * The file always tells the truth about a run that ends now: until a case has ended it is written
- * as failed, `main` until the sink is closed. So a driver that is killed leaves a failed report,
- * not a passed or broken one. To that end the file is replaced (new file, rename) when a subtest
- * begins or ends and when a test error is logged. Replacing it costs the more the longer the report
- * is; the first of these waits until replacing takes at most 1/COST_SHARE of the time. What is not
- * a regular file (a pipe, /dev/null) cannot be replaced and is written once, at the end.
+ * At any moment the file is right about a run that ends at this moment: a case is a failure in it
+ * until the case has ended, and `main` until the sink is closed. So a driver that is killed leaves
+ * a failed report, not a passed or a broken one. For this the sink replaces the file (a new file,
+ * then rename) when a subtest begins or ends, and when a test error is logged. A long report takes
+ * long to replace, so beginnings and ends of subtests are put off until replacing takes at most
+ * 1/COST_SHARE of the time. A file that is not regular (a pipe, /dev/null) cannot be replaced, and
+ * is written once, at the end.
  *
  * A run that fails has a failed case: `main`, unless a subtest has failed.
  */
@@ -32,20 +33,20 @@
 
 enum { OUTPUT_LIMIT = 1 << 20, COST_SHARE = 20 };
 
-/* The last OUTPUT_LIMIT bytes of what was written, from the start of a line. */
+/* The last OUTPUT_LIMIT bytes of some output, from the start of a line. */
 struct output {
 	struct ntd_buf text;
-	size_t cut; /* bytes left out before them */
+	size_t cut; /* how many bytes before `text` were left out */
 };
 
 struct test_case {
 	struct test_case *next;
 	char *title;
-	double seconds; /* of the times that have ended */
-	size_t open;    /* how many times it has begun and not ended */
-	int64_t since;  /* when it last began */
+	double seconds; /* the time of its subtests that have ended */
+	size_t open;    /* how many of its subtests have begun and not ended */
+	int64_t since;  /* when the last of its subtests began */
 	bool failed;
-	char *skipped; /* why; NULL: it was not */
+	char *skipped; /* why the test did not run; NULL: it ran */
 	struct output out, err;
 };
 
@@ -59,14 +60,16 @@ struct junit {
 	struct ntd_sink sink;
 	char *path;
 	bool replaceable;
-	struct test_case *first, **last; /* subtests */
+	struct test_case *first, **last; /* the cases of subtests */
 	struct test_case main;
 	struct output out, err;            /* of the suite */
-	atomic_bool tests_only;            /* no subtests are no reason to have `main` */
+	atomic_bool tests_only;            /* a report without subtests has no `main` */
 	ntd_vec(struct open_subtest) open; /* in the order of their beginnings */
-	int64_t began, outside_since;      /* main's time runs while no subtest is open */
-	int64_t write_at, not_before;      /* when the file is to be replaced; when it may be */
-	struct ntd_error *error;           /* the latest attempt to write */
+	int64_t began;
+	int64_t outside_since;   /* when the time of `main` last went on: no subtest was open */
+	int64_t write_at;        /* when the file is to be replaced */
+	int64_t not_before;      /* when a subtest may have it replaced again */
+	struct ntd_error *error; /* of the last attempt to write; NULL: the file was written */
 };
 
 /* ---- output of a case */
@@ -108,7 +111,7 @@ static struct test_case *current(struct junit *junit)
 				 : &junit->main;
 }
 
-/* A line of the log. */
+/* Adds a line of the log to the suite and to the open subtest. */
 static void log_line(struct junit *junit, const char *separator, const char *before,
 		     const struct ntd_event *event, const char *after)
 {
@@ -142,7 +145,7 @@ static double case_seconds(const struct test_case *test_case, int64_t now)
 	double seconds =
 		test_case->seconds + (test_case->open ? ntd_seconds(now - test_case->since) : 0);
 
-	return seconds > 0 ? seconds : 0; /* those of several threads are not in each other */
+	return seconds > 0 ? seconds : 0; /* subtests of several threads are not in each other */
 }
 
 static void begin_subtest(struct junit *junit, const struct ntd_event *event)
@@ -327,8 +330,8 @@ static void write_report(struct junit *junit)
 	junit->write_at = NTD_FOREVER;
 }
 
-/* Creates the file, so that what is wrong with `path` is found at the start, and finds out its
- * absolute path, since a script may change the working directory. */
+/* Creates the file, so that a wrong `path` is an error at the start, and finds its absolute path,
+ * since a script may change the working directory. */
 static int prepare_file(struct junit *junit, const char *path, struct ntd_error **err)
 {
 	_cleanup_fd_ int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666);
@@ -345,7 +348,7 @@ static int prepare_file(struct junit *junit, const char *path, struct ntd_error 
 
 /* ---- the sink */
 
-/* What a subtest has failed of is told by that, and is no failure of `main`. */
+/* An error that a subtest has reported is a failure of the subtest, and not also of `main`. */
 static void test_error(struct junit *junit, const struct ntd_event *event)
 {
 	output_line(&junit->err, event->machine, ": ", "", event, "");
@@ -356,7 +359,7 @@ static void test_error(struct junit *junit, const struct ntd_event *event)
 	current(junit)->failed = true;
 }
 
-/* An exit status says nothing that a failed case does not say better. */
+/* A failed case says more than an exit status, so `main` fails only when no case has failed. */
 static void run_end(struct junit *junit, const struct ntd_event *event)
 {
 	bool failed = junit->main.failed;

@@ -1,4 +1,4 @@
-/* Names of the enums of events, for files and for options. Pure. */
+/* The names that events, levels and steps have in files and options. Pure. */
 #include "report/report.h"
 
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* Files, XML writers and text of sinks; see outfile.h. */
 #include "report/outfile.h"
 
 #include "base/text.h"
@@ -43,7 +44,7 @@ int ntd_outfile_close(struct ntd_outfile *file, struct ntd_error **err)
 	return file->failed ? ntd_error_sys(err, file->failed, "cannot write %s", path) : 0;
 }
 
-/* Always reports success: libxml2 would print its own message at each failure. */
+/* Always reports success to libxml2, which would print a message of its own at each failure. */
 static int write_xml(void *context, const char *bytes, int len)
 {
 	ntd_outfile_write(context, bytes, (size_t)len);
@@ -67,7 +68,7 @@ void ntd_outfile_complain(struct ntd_error *error)
 	ntd_error_free(error);
 }
 
-/* The character at the start of a valid UTF-8 sequence of `len` bytes. */
+/* The character that a valid UTF-8 sequence of `len` bytes encodes. */
 static uint32_t decode(const char *bytes, size_t len)
 {
 	static const unsigned char first_bits[] = {0, 0x7f, 0x1f, 0x0f, 0x07};

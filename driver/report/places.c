@@ -1,12 +1,12 @@
-/* There are as many open steps as scripts nest them, times the threads of a script: few. So they
- * are in one array, which is searched from its end.
+/* Scripts have few threads and few steps in each other, so the open steps of all threads are in one
+ * array, which is searched from its end.
  */
 #include "report/places.h"
 
 #include <stdatomic.h>
 
-/* The number is the thread's as long as it lives, whatever report it emits to, and no other thread
- * gets it later. */
+/* The number of the calling thread, which is the same in all reports. No other thread of the
+ * process ever gets it. */
 static unsigned this_thread(void)
 {
 	static atomic_uint count;
@@ -17,7 +17,7 @@ static unsigned this_thread(void)
 	return number;
 }
 
-/* A console line comes from a guest, not from what a thread is doing. */
+/* Console lines have no parent: guests print them, whatever a thread is doing. */
 static uint64_t parent_of(const struct ntd_places *places, const struct ntd_event *event)
 {
 	size_t i = places->open.count;
@@ -29,7 +29,7 @@ static uint64_t parent_of(const struct ntd_places *places, const struct ntd_even
 	return i ? places->open.items[i - 1].id : 0;
 }
 
-/* Another thread than the one that has begun the step may end it. */
+/* A step may end on another thread than the one that has begun it. */
 static void close_step(struct ntd_places *places, struct ntd_event *event)
 {
 	size_t i = places->open.count;

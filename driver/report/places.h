@@ -1,5 +1,5 @@
-/* The places of events among each other: their ids, and which step contains them. Not thread-safe;
- * the report calls these functions with its queue's mutex. Files of this folder only.
+/* The places of events in a run: their ids, and the steps that contain them. For files of this room
+ * only. The functions take no lock: the report calls them with its queue's mutex.
  */
 #pragma once
 
@@ -13,13 +13,13 @@ struct ntd_open_step {
 	enum ntd_step step;
 };
 
-/* Memory of zeros is the start. */
+/* Memory of zeros is ready for the first event. */
 struct ntd_places {
 	uint64_t last_id;
 	ntd_vec(struct ntd_open_step) open; /* in the order of their beginnings */
 };
 
-/* Fills in id, parent and thread of an event that the calling thread emits; of an end, whose id
- * says which step it ends, what that step's beginning had. */
+/* Fills in the id, the parent and the thread of an event that the calling thread emits. The end of
+ * a step comes with the id of its beginning, and gets the beginning's parent and kind of step. */
 void ntd_places_assign(struct ntd_places *places, struct ntd_event *event);
 void ntd_places_free(struct ntd_places *places);

@@ -1,5 +1,5 @@
-/* The last events as text, for reports about a part of the run. A ring of entries; old ones make
- * room. Sinks are called from one thread at a time, but whoever recalls may be on another: hence
+/* The last events, in a ring of entries; the oldest entries make room for new ones. The report
+ * calls the sink on one thread at a time, but a script's thread may recall events meanwhile: hence
  * the mutex.
  */
 #include "report/recall.h"
@@ -10,7 +10,7 @@
 enum { FIRST_CAPACITY = 1024 };
 
 struct entry {
-	char *machine; /* NULL: of the run as a whole */
+	char *machine; /* NULL: the event is about the whole run */
 	char *text;
 	size_t len;
 	bool serial;
@@ -18,7 +18,7 @@ struct entry {
 
 struct recall {
 	struct ntd_sink sink;
-	pthread_mutex_t mutex; /* guards the rest */
+	pthread_mutex_t mutex; /* guards the members below */
 	struct entry *entries; /* a ring; entry number n is at n % capacity */
 	size_t capacity, first, next;
 	size_t bytes, limit;
@@ -65,7 +65,7 @@ static void add(struct recall *recall, const struct ntd_event *event, char *text
 		drop_first(recall);
 }
 
-/* A new string; NULL for what a report does not repeat. */
+/* The event as a new string; NULL: the report of a test does not repeat such events. */
 static char *text_of(const struct ntd_event *event)
 {
 	const char *colon = event->machine ? ": " : "";

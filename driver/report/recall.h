@@ -1,15 +1,15 @@
-/* A sink that keeps the last events in memory, so that the report of a test can repeat what was
- * logged while it ran.
+/* A sink that keeps the last events in memory as text. The report of a failed test repeats what was
+ * logged while the test ran.
  */
 #pragma once
 
 #include "base/buf.h"
 #include "report/report.h"
 
-/* Keeps the last `limit` bytes of text. */
+/* `limit`: how many bytes of text the sink keeps. */
 struct ntd_sink *ntd_recall_sink(size_t limit);
-/* Where the next event will be. */
+/* Any thread: the place that the next event will have, for ntd_recall(). */
 size_t ntd_recall_position(struct ntd_sink *sink);
-/* Appends what came from `from` on and is still kept, a line an event: the lines of that machine's
- * console, or, when `console` is NULL, the messages and steps. */
+/* Any thread: appends the events from the place `from` on that the sink still has, one a line: the
+ * console lines of the machine with the name `console`, or (NULL) messages and steps. */
 void ntd_recall(struct ntd_sink *sink, size_t from, const char *console, struct ntd_buf *out);

@@ -1,18 +1,20 @@
-/* Two locks: `queue_mutex` guards the list of events and is held for a few instructions only;
- * `sink_mutex` is held while sinks write. Whoever holds sink_mutex takes the whole list and
- * delivers it: the report's own thread, or a thread that settles. To emit takes only the first.
+/* The queue between the threads that emit events and the sinks.
  *
- * When nothing drains the queue (a terminal that is stopped), it is bounded: past `limit` bytes,
- * console lines are counted instead of kept, and the count is reported in their place. They are not
- * lost: the machine's raw console file has them.
+ * There are two locks. `queue_mutex` guards the queue, and is held for a few instructions only;
+ * emitting an event takes no other lock. `sink_mutex` is held while sinks write: the thread that
+ * holds it, which is the writer or one that settles, takes the whole queue and delivers it. A
+ * thread that needs both takes sink_mutex first.
+ *
+ * A terminal that is stopped keeps the queue from being delivered, so the queue is bounded: beyond
+ * `limit` bytes, console lines are counted instead of queued, and a message says how many there
+ * were. The machine's raw console file has them all.
  */
 #include "report/report.h"
 
 #include "base/forked.h"
+#include "base/thread.h"
 #include "report/places.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -20,6 +22,7 @@ enum { DEFAULT_LIMIT = 256 << 20 };
 
 #define FILE_PATIENCE (10 * NTD_SECOND)
 
+/* An event in the queue; it owns what the event points to. */
 struct entry {
 	struct ntd_event event;
 	struct entry *next;
@@ -30,11 +33,12 @@ struct ntd_report {
 	pthread_mutex_t queue_mutex;
 	pthread_cond_t queued, written;
 	struct entry *first, **last;
-	size_t queued_bytes, limit, dropped;
+	size_t queued_bytes, limit;
+	size_t dropped;                       /* console lines, since the queue was last taken */
 	uint64_t queued_count, written_count; /* of events, since the beginning */
 	struct ntd_places places;
-	bool closing, closed;
-	int64_t began;
+	bool closing, closed; /* the writer is to end; it has closed the sinks */
+	int64_t began;        /* of the run */
 
 	pthread_mutex_t sink_mutex;
 	_Atomic(struct ntd_sink *) sinks; /* added without the mutex, at the head */
@@ -94,11 +98,12 @@ static uint64_t append(struct ntd_report *report, struct entry *entry)
 	return entry->event.id;
 }
 
+/* A queue that was taken. */
 struct batch {
 	struct entry *first;
 	size_t dropped;
-	struct ntd_event notice; /* about those */
-	uint64_t count;          /* of events queued up to its end */
+	struct ntd_event notice; /* the message about dropped lines; without its text */
+	uint64_t count;          /* queued_count when the queue was taken */
 };
 
 static struct batch take_all(struct ntd_report *report)
@@ -112,7 +117,7 @@ static struct batch take_all(struct ntd_report *report)
 		batch.notice =
 			(struct ntd_event){.kind = NTD_EVENT_MESSAGE, .level = NTD_LEVEL_WARNING};
 		ntd_places_assign(&report->places, &batch.notice);
-		batch.notice.parent = 0; /* it is of no step that this thread is in */
+		batch.notice.parent = 0; /* the steps of this thread did not drop the lines */
 	}
 	report->first = NULL;
 	report->last = &report->first;
@@ -148,7 +153,7 @@ static void deliver_dropped(struct ntd_report *report, struct batch *batch)
 	entry_free(notice);
 }
 
-/* Needs sink_mutex. */
+/* Delivers the queue. The caller holds sink_mutex. */
 static void drain(struct ntd_report *report)
 {
 	struct batch batch = take_all(report);
@@ -214,8 +219,6 @@ static void *writer_main(void *arg)
 struct ntd_report *ntd_report_new(struct ntd_error **err)
 {
 	struct ntd_report *report = ntd_calloc(1, sizeof *report);
-	sigset_t all, before;
-	int failed;
 
 	report->last = &report->first;
 	report->limit = DEFAULT_LIMIT;
@@ -224,12 +227,7 @@ struct ntd_report *ntd_report_new(struct ntd_error **err)
 	pthread_mutex_init(&report->sink_mutex, NULL);
 	pthread_cond_init(&report->queued, NULL);
 	pthread_cond_init(&report->written, NULL);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	failed = pthread_create(&report->writer, NULL, writer_main, report);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (failed) {
-		ntd_error_sys(err, failed, "cannot start the report thread");
+	if (ntd_thread_start(&report->writer, "report", writer_main, report, err) < 0) {
 		free(report);
 		return NULL;
 	}
@@ -258,7 +256,7 @@ void ntd_report_limit(struct ntd_report *report, size_t bytes)
 	pthread_mutex_unlock(&report->queue_mutex);
 }
 
-/* Asks the writer to. */
+/* Asks the writer to close the sinks. The caller holds queue_mutex. */
 static void begin_end(struct ntd_report *report)
 {
 	report->closing = true;
@@ -296,7 +294,7 @@ void ntd_report_free(struct ntd_report *report)
 	free(report);
 }
 
-/* Does not write itself, since a sink may be stuck. */
+/* The calling thread delivers nothing itself, since a sink may be stuck. */
 bool ntd_report_flush(struct ntd_report *report, int64_t deadline)
 {
 	struct timespec at = {.tv_sec = deadline / NTD_SECOND, .tv_nsec = deadline % NTD_SECOND};
@@ -327,10 +325,10 @@ bool ntd_report_is_settled(struct ntd_report *report)
 	return settled;
 }
 
-/* Writes itself: that is quicker than to wake the writer and to wait for it. */
+/* Delivering on this thread is quicker than waking the writer and waiting for it. */
 void ntd_report_settle(struct ntd_report *report)
 {
-	if (ntd_is_forked()) /* where the thread of the background is missing, too */
+	if (ntd_is_forked()) /* a forked process has no writer and no background thread */
 		return;
 	if (!ntd_report_is_settled(report)) {
 		pthread_mutex_lock(&report->sink_mutex);

@@ -1,11 +1,16 @@
-/* One stream of structured events, and the sinks that write them down.
+/* A report: one stream of structured events, and the sinks that write it to the terminal and to
+ * files.
  *
- * Any thread emits, and none ever waits for a sink by that: events are queued in the order of
- * emission and written by the report's own thread, so that a slow terminal stops neither the loop
- * nor whoever holds a lock. A thread that is about to write to the same places itself, a script's,
- * settles first: it writes what is queued. Then its messages keep their place among its own output,
- * and what it can queue is bounded. Each sink sees every event once, in order, never from two
- * threads at a time. In a process that the script has forked (base/forked.h) events go nowhere.
+ * Any thread emits events and waits for nothing: the report queues the events in the order of their
+ * emission, and its own thread, the writer, hands them to the sinks. So a slow terminal stops
+ * neither the loop thread nor a thread that holds a lock.
+ *
+ * A script's thread may write to the same terminal itself, so it settles the report first: it hands
+ * the queued events to the sinks on its own. Then its messages keep their place among its output,
+ * and the queue cannot grow without bounds.
+ *
+ * Each sink gets every event once, in order, and never from two threads at a time. In a process
+ * that the script has forked (base/forked.h) all of these functions do nothing.
  */
 #pragma once
 
@@ -15,21 +20,24 @@
 
 #include <stdbool.h>
 
+/* What has happened, and which members of struct ntd_event tell more of it. A step or a subtest
+ * ends with the text, the machine and the attributes of its beginning. */
 enum ntd_event_kind {
-	NTD_EVENT_MESSAGE,
-	NTD_EVENT_NEST_BEGIN,    /* a step that contains others; ends with the same text */
-	NTD_EVENT_NEST_END,      /* seconds, failed */
-	NTD_EVENT_SUBTEST_BEGIN, /* text is the bare title */
-	NTD_EVENT_SUBTEST_END,   /* seconds, failed */
-	NTD_EVENT_SERIAL,        /* one line of a machine's console */
-	NTD_EVENT_TEST_ERROR,    /* one line of the report of a failed test */
-	NTD_EVENT_RUN_END,       /* the exit status is known: seconds, failed */
-	NTD_EVENT_STATE,         /* a machine's state has changed: from, to */
-	NTD_EVENT_COMMAND_END,   /* a script's command in a guest: status, bytes, seconds */
+	NTD_EVENT_MESSAGE,       /* level */
+	NTD_EVENT_NEST_BEGIN,    /* step */
+	NTD_EVENT_NEST_END,      /* step, seconds, failed */
+	NTD_EVENT_SUBTEST_BEGIN, /* step; the text is the bare title */
+	NTD_EVENT_SUBTEST_END,   /* step, seconds, failed */
+	NTD_EVENT_SERIAL,        /* the text is one line of a machine's console */
+	NTD_EVENT_TEST_ERROR,    /* the text is one line of the report of a failed test; failed */
+	NTD_EVENT_RUN_END,       /* the exit status of the run is known: seconds, failed */
+	NTD_EVENT_STATE,         /* a machine has another state: from, to */
+	NTD_EVENT_COMMAND_END,   /* a script's command has ended: status, bytes, seconds */
 	NTD_EVENT_KIND_COUNT
 };
 
-/* NTD_LEVEL_ALWAYS is a plain log line: shown whatever the log level is. */
+/* How important a message is. NTD_LEVEL_ALWAYS is a plain line of the log, which no log level
+ * hides. */
 enum ntd_level {
 	NTD_LEVEL_DEBUG,
 	NTD_LEVEL_INFO,
@@ -42,19 +50,19 @@ enum ntd_level {
 /* What kind of step an event begins or ends. */
 enum ntd_step {
 	NTD_STEP_NONE,    /* of events that are no steps */
-	NTD_STEP_RUN,     /* the test script, or all tests, as a whole */
-	NTD_STEP_TEST,    /* a test in pytest style */
-	NTD_STEP_SCRIPT,  /* what a script calls a step: nested(), subtest() */
-	NTD_STEP_START,   /* networks, helpers and machines are started */
-	NTD_STEP_BOOT,    /* a guest boots until commands can be run */
-	NTD_STEP_COMMAND, /* a command that must succeed, or fail */
-	NTD_STEP_CHECK,   /* what a guest is like is compared with what it must be */
-	NTD_STEP_WAIT,    /* until something is so in a guest */
-	NTD_STEP_FILE,    /* files are copied */
-	NTD_STEP_SCREEN,  /* a picture of the screen is taken */
-	NTD_STEP_KEYS,    /* keys are pressed */
-	NTD_STEP_STOP,    /* until machines have ended */
-	NTD_STEP_CLEANUP, /* what a run has started is ended and removed */
+	NTD_STEP_RUN,     /* the whole test script, or all tests in pytest style */
+	NTD_STEP_TEST,    /* one test in pytest style */
+	NTD_STEP_SCRIPT,  /* a step that the script names itself: nested(), subtest() */
+	NTD_STEP_START,   /* the driver starts networks, helpers or machines */
+	NTD_STEP_BOOT,    /* a guest boots until it can run commands */
+	NTD_STEP_COMMAND, /* a command must succeed, or must fail */
+	NTD_STEP_CHECK,   /* the state of a guest is compared with the required one */
+	NTD_STEP_WAIT,    /* the script waits for a condition in a guest */
+	NTD_STEP_FILE,    /* the driver copies a file */
+	NTD_STEP_SCREEN,  /* the driver takes a picture of the screen */
+	NTD_STEP_KEYS,    /* the driver presses keys */
+	NTD_STEP_STOP,    /* the script waits until machines have ended */
+	NTD_STEP_CLEANUP, /* the driver ends and removes what the run has started */
 	NTD_STEP_COUNT
 };
 
@@ -68,82 +76,92 @@ static inline bool ntd_event_ends_step(enum ntd_event_kind kind)
 	return kind == NTD_EVENT_NEST_END || kind == NTD_EVENT_SUBTEST_END;
 }
 
+/* One event. Sinks may keep nothing of it beyond the call that hands it to them. */
 struct ntd_event {
 	enum ntd_event_kind kind;
 	enum ntd_step step; /* of a step's beginning and end */
-	/* Filled in by the report. Ids count the events of a report in their order. The end of a
-	 * step has the id of its beginning. The parent is the innermost step that the event's
-	 * thread has begun and not ended; 0: none, as of all console lines. Threads are numbered in
-	 * the order of their first events in the process. */
+	/* The report fills in these three. Ids count the events of a report in their order, and the
+	 * end of a step has the id of its beginning. The parent is the id of the innermost step
+	 * that the same thread has begun and not ended; 0: none. Console lines have no parent.
+	 * Threads have numbers in the order of their first events in the process. */
 	uint64_t id, parent;
 	unsigned thread;
-	enum ntd_level level; /* of messages */
-	int64_t monotonic;    /* when it happened, ns; see base/clock.h */
+	enum ntd_level level; /* of MESSAGE */
+	int64_t monotonic;    /* the moment of the event, ns; see base/clock.h */
 	int64_t wall;         /* the same moment, ns since 1970 */
-	const char *machine;  /* NULL: of the run as a whole */
+	const char *machine;  /* the machine's name; NULL: the event is about the whole run */
 	const char *text;     /* NUL-terminated; console lines may hold NULs before the end */
 	size_t text_len;
-	/* name, value, ..., NULL; may be NULL itself. Of SUBTEST_END, "skipped" says why it did not
-	 * run. */
+	/* Name, value, ..., NULL; NULL: there are none. The attribute "skipped" of a SUBTEST_END
+	 * says why the test did not run. */
 	char **attributes;
-	double seconds; /* of *_END */
-	bool failed;    /* of *_END: an exception passed; of TEST_ERROR: a subtest has told it */
-	const char *from, *to; /* of STATE: names of states; constants, which are not copied */
-	int status;            /* of COMMAND_END: the exit status; < 0: not known */
+	double seconds; /* how long the step, the run or the command took */
+	/* Of a step's end: an exception ended the step. Of RUN_END: the exit status is not 0. Of
+	 * TEST_ERROR: a subtest has reported the error before. */
+	bool failed;
+	const char *from, *to; /* of STATE: names of states, which are constants */
+	int status;            /* of COMMAND_END: the exit status; < 0: unknown */
 	size_t bytes;          /* of COMMAND_END: how long the command's output was */
 };
 
-/* A sink is embedded in its implementation. Calls never overlap. */
+/* Writes events somewhere. Implementations embed the struct and fill in all members but `next`. The
+ * report calls the functions on the writer or on a thread that settles, one at a time. */
 struct ntd_sink {
-	/* Wants the events that no log shows, STATE and COMMAND_END, too. They are not emitted
-	 * while no sink wants them. */
+	/* Whether the sink also gets STATE and COMMAND_END, which no log shows. Without such a sink
+	 * the report drops these events at once. */
 	bool timeline;
 	void (*event)(struct ntd_sink *sink, const struct ntd_event *event);
-	void (*flush)(struct ntd_sink *sink); /* all queued events were delivered; may be NULL */
-	void (*close)(struct ntd_sink *sink); /* writes the rest and frees the sink */
+	/* The sink has got all events that were queued; may be NULL. */
+	void (*flush)(struct ntd_sink *sink);
+	/* Writes the rest and frees the sink. */
+	void (*close)(struct ntd_sink *sink);
 	struct ntd_sink *next;
 };
 
 struct ntd_report;
 
+/* Starts the writer; NULL with an error when there can be no thread. */
 struct ntd_report *ntd_report_new(struct ntd_error **err);
-/* Adds a sink, for the events that are written from now on; the report owns it. Waits for
- * nothing. */
+/* Any thread, without waiting: adds a sink, which the report owns. The sink gets the events that
+ * are delivered from now on. */
 void ntd_report_add(struct ntd_report *report, struct ntd_sink *sink);
-/* Bounds what waits to be written; 256 MiB if never called. Console lines beyond are counted, not
- * kept. */
+/* Bounds the memory of the queue, which is 256 MiB at first. When the queue is full, console lines
+ * are dropped and a message says how many; the machine's raw console file has them. */
 void ntd_report_limit(struct ntd_report *report, size_t bytes);
-/* Writes what is queued, closes the sinks and frees the report. */
+/* Delivers the queued events, closes the sinks and frees the report. No-op for NULL. */
 void ntd_report_free(struct ntd_report *report);
-/* The files that are written beside it; they are flushed by all that flushes the report. */
+/* Files that are written beside the report, such as raw consoles. Settling and ending the report
+ * waits for them, too. */
 struct ntd_background *ntd_report_background(struct ntd_report *report);
-/* Has everything written that was queued so far, however long nobody reads it: never with a
- * lock. */
+/* Delivers all events that are queued so far on the calling thread. A terminal that nobody reads
+ * blocks the call without a limit, so the caller must hold no lock. */
 void ntd_report_settle(struct ntd_report *report);
-/* Whether that would do nothing. */
+/* Whether ntd_report_settle() would have nothing to deliver. */
 bool ntd_report_is_settled(struct ntd_report *report);
-/* Writes everything queued so far, waiting at most until `deadline` for a writer that is stuck.
- * Returns whether all of it was written. For the hard end of a run. */
+/* Waits until the writer has delivered all events that are queued so far; false at the deadline. */
 bool ntd_report_flush(struct ntd_report *report, int64_t deadline);
-
-/* The same, and closes the sinks, after which events go nowhere: whole files, though the process
- * may end at any moment. */
+/* Waits until the writer has delivered all events and has closed the sinks; false at the deadline.
+ * Later events go nowhere. So files are whole though the process may end at any moment. */
 bool ntd_report_end(struct ntd_report *report, int64_t deadline);
 
-/* Emits a copy of the event, without waiting, and returns its id. Of an end, `id` says which step
- * it ends. The clocks are filled in when `monotonic` is 0. */
+/* Any thread: queues a copy of the event, and returns its id; 0: the event was dropped. `id` is
+ * input of a step's end only, and says which step ends. When `monotonic` is 0, the moment of the
+ * event is now. */
 uint64_t ntd_report_emit(struct ntd_report *report, const struct ntd_event *event);
-/* A message. `machine` may be NULL. */
+/* Emits the end of the run with its exit status: once, but messages about the end may follow. */
+void ntd_report_run_end(struct ntd_report *report, int status);
+
+/* ---- log.c; any thread */
+/* Emits a message about a machine, or (NULL) about the run. */
 void ntd_log(struct ntd_report *report, enum ntd_level level, const char *machine, const char *fmt,
 	     ...) ntd_printf(4, 5);
-/* The run is to end with this exit status. Emitted once; messages of the end itself may follow. */
-void ntd_report_run_end(struct ntd_report *report, int status);
-/* Every line of `text` as a line of a failed test's report. */
+/* Emits each line of `text` as a line of a failed test's report. */
 void ntd_log_test_error(struct ntd_report *report, const char *text);
-/* The same of an error that has left a subtest, which failed. */
+/* The same for an error that has passed a subtest, which has failed and reported it. */
 void ntd_log_subtest_error(struct ntd_report *report, const char *text);
 
-/* A step around others: begin, then end with how it went. The value owns its texts. */
+/* ---- nest.c; any thread */
+/* A step that has begun and may contain others. The value owns its texts until it ends. */
 struct ntd_nest {
 	struct ntd_report *report;
 	uint64_t id;
@@ -152,19 +170,22 @@ struct ntd_nest {
 	bool subtest;
 };
 
+/* Begins a step about a machine, or (NULL) about the run. */
 struct ntd_nest ntd_nest_begin(struct ntd_report *report, enum ntd_step step, const char *machine,
 			       const char *fmt, ...) ntd_printf(4, 5);
-/* For texts with NULs or attributes, and subtests (text is the title). Takes `attributes`. */
+/* The same with attributes, which the step owns from now on, or as a subtest with a title. */
 struct ntd_nest ntd_nest_begin_full(struct ntd_report *report, enum ntd_step step,
 				    const char *machine, const char *text, char **attributes,
 				    bool subtest);
+/* Ends the step; `failed`: by an exception or an error. No-op for a value of zeros, and for a step
+ * that has ended. */
 void ntd_nest_end(struct ntd_nest *nest, bool failed);
 
-/* ---- names.c; constants, such as "nest-begin", "warning" and "boot" */
+/* ---- names.c; constants such as "nest-begin", "warning" and "boot" */
 const char *ntd_event_kind_name(enum ntd_event_kind kind);
 const char *ntd_level_name(enum ntd_level level);
 const char *ntd_step_name(enum ntd_step step);
-/* "debug", "info", "warning" or "error" as a level; -1 for anything else. */
+/* The level with that name, which is debug, info, warning or error; -1: none. */
 int ntd_level_parse(const char *name);
-/* A kind of step by its name; -1 when there is none. */
+/* The kind of step with that name; -1: none. */
 int ntd_step_parse(const char *name);

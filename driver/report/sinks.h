@@ -1,29 +1,34 @@
-/* The sinks that exist; one file each. */
+/* The sinks that write the terminal and the files of a run, each in a file of its own. Those that
+ * keep events for pytest are in recall.h and times.h. Functions that open a file return NULL with
+ * an error when they cannot.
+ */
 #pragma once
 
 #include "report/report.h"
 
-/* The log on a terminal or a CI log: lines with ANSI colours on `fd`, one write() a batch of whole
- * lines. `level` hides debug, info and warning messages below it. The descriptor stays the
- * caller's. */
+/* The log on a terminal or in a CI system: lines with ANSI colours on `fd`, which stays the
+ * caller's. Each write() is of whole lines. Messages below `level` are hidden. */
 struct ntd_sink *ntd_terminal_sink(int fd, enum ntd_level level);
-/* Console lines shown or not (returns whether they were), and the level, changed while running;
- * `sink` came from above. */
-bool ntd_terminal_show_serial(struct ntd_sink *sink, bool shown);
-void ntd_terminal_set_level(struct ntd_sink *sink, enum ntd_level level);
-/* From now on steps, warnings and errors only. When a step fails, what was logged since the last
- * step began or ended follows; when the run fails, the last console lines of every machine. */
+/* Shows steps, warnings and errors only. When a step fails, the sink shows the messages since the
+ * last beginning or end of a step; when the run fails, the last console lines of every machine.
+ * Before the first event only. */
 void ntd_terminal_be_quiet(struct ntd_sink *sink);
-/* From now on writes to where the descriptor leads now, whatever becomes of it. */
+/* Any thread, while the run goes on: shows console lines from now on, or hides them. Returns
+ * whether they were shown. */
+bool ntd_terminal_show_serial(struct ntd_sink *sink, bool shown);
+/* Any thread: hides messages below another level from now on. */
+void ntd_terminal_set_level(struct ntd_sink *sink, enum ntd_level level);
+/* Any thread: makes a copy of the descriptor and writes there, so that the log stays where it is
+ * when the script's process opens another file under the descriptor's number. */
 void ntd_terminal_keep_output(struct ntd_sink *sink);
 
-/* The log as XML in the file `path`, for tools that read upstream's LOGFILE. */
+/* The log as XML in the file `path`, for programs that read upstream's LOGFILE. */
 struct ntd_sink *ntd_xml_sink(const char *path, struct ntd_error **err);
-/* A JUnit report in the file `path`. Whenever the driver ends, however it ends, the file is a whole
- * document; cases that had not ended by then are failed in it. */
+/* A JUnit report in the file `path`, which is a whole document at any moment, even when the driver
+ * is killed. Cases that have not ended are failures in it. */
 struct ntd_sink *ntd_junit_sink(const char *path, struct ntd_error **err);
-/* The tests are all subtests: without any there is no case `main` either, unless something
- * failed. */
+/* Any thread: says that all tests of the run are subtests. Then the case `main`, which else stands
+ * for a run without subtests, is in the report only when something outside of subtests failed. */
 void ntd_junit_tests_only(struct ntd_sink *sink);
-/* One JSON object a line in the file `path`; the keys are described in report/events.c. */
+/* All events in the file `path`, one JSON object a line; report/events.c describes the keys. */
 struct ntd_sink *ntd_events_sink(const char *path, struct ntd_error **err);

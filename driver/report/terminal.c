@@ -1,16 +1,17 @@
-/* The format is upstream's, read by people and by scripts that search CI logs:
+/* The log on a terminal. The format is upstream's, which people read and programs search for in CI
+ * logs:
  *
- *   NAME: message                      a message; NAME: only for a machine's
+ *   NAME: message                      a message; "NAME: " only if it is about a machine
  *   NAME: ESC[1mESC[32m step ESC[0m    a step begins
- *   (finished: step, in 0.12 seconds)  and ends; nothing when it failed
+ *   (finished: step, in 0.12 seconds)  the step ends; no line when it has failed
  *   ESC[2mNAME # line ESC[0m           a console line
- *   ESC[31m!!! ESC[0m text             a failed test
+ *   ESC[31m!!! ESC[0m text             a line of a failed test's report
  *
- * What a guest printed, or a script says, is shown as text only (base/printable.h): nothing in it
- * commands the terminal. Colours pass where the log is a terminal.
+ * Texts of guests and scripts are shown as text only (base/printable.h): nothing in them commands
+ * the terminal. Colours pass where the log is a terminal.
  *
- * A quiet terminal keeps what it does not show as long as it may be wanted: messages until the next
- * step begins or one ends, the last console lines until the run ends.
+ * A quiet terminal keeps hidden lines while it may have to show them: messages until the next step
+ * begins or ends, the last console lines of each machine until the run ends.
  */
 #include "report/sinks.h"
 
@@ -23,7 +24,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The last console lines of a machine, as they are shown. */
+/* The last console lines of a machine, with their colours. */
 struct tail {
 	char *machine;
 	struct ntd_buf lines;
@@ -33,15 +34,15 @@ struct tail {
 struct terminal {
 	struct ntd_sink sink;
 	atomic_int fd;
-	int own_fd; /* a copy of it that is ours; -1: none */
+	int own_fd; /* a copy of the descriptor, which the sink closes; -1: none */
 	_Atomic enum ntd_level level;
 	atomic_bool serial;
-	bool broken;  /* the reader is gone: write no more */
-	bool colours; /* those of guests pass */
+	bool broken;  /* a write has failed: write no more */
+	bool colours; /* colours in texts pass */
 	struct ntd_buf pending;
 
-	bool quiet;            /* the rest belongs to this */
-	struct ntd_buf hidden; /* messages */
+	bool quiet;            /* the members below are for a quiet terminal */
+	struct ntd_buf hidden; /* messages since a step last began or ended */
 	struct tail *tails;
 	size_t tail_count;
 };

@@ -1,7 +1,7 @@
-/* A step's time is its own, without that of the counted steps in it: a boot that a wait had to
- * begin with counts as boot, and no second counts twice. Steps are in each other when the same
- * thread has begun them. Sinks are called from one thread at a time, but the thread that asks for
- * the sums may be another: hence the mutex.
+/* Steps of some kinds are counted. The time of a counted step is its own, without the time of the
+ * counted steps in it: a wait that begins with a boot counts as boot and as wait, and no second
+ * counts twice. A step is in another one when the same thread has begun both. The report calls the
+ * sink on one thread at a time, but another thread may ask for the sums: hence the mutex.
  */
 #include "report/times.h"
 
@@ -25,7 +25,7 @@ static_assert(sizeof totals / sizeof *totals == NTD_STEP_COUNT, "every kind of s
 struct open_step {
 	uint64_t id;
 	unsigned thread;
-	double inner; /* seconds of the counted steps in it that have ended */
+	double inner; /* seconds of the ended steps in it */
 };
 
 struct times {
@@ -40,7 +40,7 @@ static void begin_step(struct times *times, const struct ntd_event *event)
 	ntd_vec_push(&times->open, (struct open_step){.id = event->id, .thread = event->thread});
 }
 
-/* The innermost step before the one at `index` of the same thread; NULL: none. */
+/* The innermost open step that contains the one at `index`; NULL: none. */
 static struct open_step *around(struct times *times, size_t index)
 {
 	unsigned thread = times->open.items[index].thread;
@@ -58,7 +58,7 @@ static void end_step(struct times *times, const struct ntd_event *event)
 
 	while (i && times->open.items[i - 1].id != event->id)
 		i--;
-	if (!i--) /* it began before there was this sink */
+	if (!i--) /* the step began before the sink was added */
 		return;
 	outer = around(times, i);
 	if (outer)

@@ -1,4 +1,4 @@
-/* The XML log, in upstream's format:
+/* The log as XML, in upstream's format:
  *
  *   <logfile>
  *   <line machine="NAME">text</line>
@@ -9,8 +9,9 @@
  *   </nest>
  *   </logfile>
  *
- * A step that failed has no line "finished". Steps of several threads may overlap, elements cannot:
- * the end of any step closes the innermost <nest>. Every message is in the log, whatever its level.
+ * A step that has failed has no line "finished". Steps of several threads may overlap, but elements
+ * cannot, so the end of any step closes the innermost <nest>. The log has every message, whatever
+ * its level. Events of kinds that upstream does not know are left out.
  */
 #include "report/outfile.h"
 #include "report/sinks.h"
@@ -33,7 +34,8 @@ static void write_attribute(struct xml *xml, const char *name, const char *value
 	xmlTextWriterWriteAttribute(xml->writer, BAD_CAST name, BAD_CAST text);
 }
 
-/* Attributes come from scripts. Names that XML does not allow, or that are there, are left out. */
+/* Attributes come from scripts. A name is left out that XML does not allow or that the element has
+ * already. */
 static bool usable_name(const struct ntd_event *event, size_t index)
 {
 	const char *name = event->attributes[index];
