@@ -30,8 +30,7 @@ struct ntd_channel *ntd_machine_channel(struct ntd_machine *machine, enum ntd_ch
 {
 	struct ntd_channel *silent = NULL;
 
-	each_channel(channel, machine)
-	{
+	each_channel (channel, machine) {
 		if (channel->absent || !can(channel, want))
 			continue;
 		if (channel->ready)
@@ -44,7 +43,9 @@ struct ntd_channel *ntd_machine_channel(struct ntd_machine *machine, enum ntd_ch
 
 bool ntd_machine_has_channel(const struct ntd_machine *machine, enum ntd_channel_want want)
 {
-	each_channel(channel, machine) if (!channel->absent && can(channel, want)) return true;
+	each_channel (channel, machine)
+		if (!channel->absent && can(channel, want))
+			return true;
 	return false;
 }
 
@@ -52,13 +53,16 @@ bool ntd_machine_has_channel(const struct ntd_machine *machine, enum ntd_channel
 
 struct ntd_channel *ntd_channels_unmet(const struct ntd_machine *machine)
 {
-	each_channel(channel, machine) if (channel->unmet) return channel;
+	each_channel (channel, machine)
+		if (channel->unmet)
+			return channel;
 	return NULL;
 }
 
 void ntd_channels_meet(struct ntd_machine *machine)
 {
-	each_channel(channel, machine) channel->unmet = false;
+	each_channel (channel, machine)
+		channel->unmet = false;
 }
 
 void ntd_channel_withdraw(struct ntd_channel *channel)
@@ -68,8 +72,7 @@ void ntd_channel_withdraw(struct ntd_channel *channel)
 
 void ntd_channels_close(struct ntd_machine *machine, const struct ntd_error *why)
 {
-	each_channel(channel, machine)
-	{
+	each_channel (channel, machine) {
 		channel->ops->close(channel, why);
 		ntd_channel_withdraw(channel);
 	}
@@ -79,14 +82,15 @@ int64_t ntd_channels_heard(const struct ntd_machine *machine)
 {
 	int64_t heard = 0;
 
-	each_channel(channel, machine) if (channel->heard > heard) heard = channel->heard;
+	each_channel (channel, machine)
+		if (channel->heard > heard)
+			heard = channel->heard;
 	return heard;
 }
 
 void ntd_channels_forget(struct ntd_machine *machine)
 {
-	each_channel(channel, machine)
-	{
+	each_channel (channel, machine) {
 		free(ntd_steal(&channel->said));
 		free(atomic_exchange(&channel->user, NULL));
 	}

@@ -1,6 +1,7 @@
 /* The inside of struct ntd_machine and of its kinds, for the files of this room. */
 #pragma once
 
+#include "base/vec.h"
 #include "machine/life_wait.h"
 
 #include <pthread.h>
@@ -81,9 +82,8 @@ struct ntd_machine {
 	/* The rest belongs to the loop thread; others may read the state. */
 	_Atomic(enum ntd_machine_state) state;
 	pid_t pid;
-	struct ntd_process *process;           /* NULL: none, or nothing of it is left */
-	struct ntd_machine_process *processes; /* all so far; see processes.c */
-	size_t process_count;
+	struct ntd_process *process;                   /* NULL: none, or nothing of it is left */
+	ntd_vec(struct ntd_machine_process) processes; /* all so far; see processes.c */
 	enum { NTD_AS_IT_IS, NTD_SAID_DOWN, NTD_SAID_UP } booted; /* what a script has said */
 	int wait_status;
 	bool ended;

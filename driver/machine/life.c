@@ -329,7 +329,7 @@ static void begin_gone(struct ntd_life_wait *wait)
 	/* Another thread may have started the machine again, whose new process may not be there
 	 * yet. */
 	bool superseded = wait->process && ntd_processes_has_ended(machine, wait->process) &&
-			  (!machine->ended || wait->process < machine->process_count);
+			  (!machine->ended || wait->process < machine->processes.count);
 
 	if (!machine->process || superseded)
 		ntd_request_complete(&wait->request, NULL);

@@ -265,15 +265,11 @@ const char *ntd_machine_state_dir(const struct ntd_machine *machine)
 void ntd_machine_replace(struct ntd_machine *machine, char *_Atomic *text, const char *with)
 {
 	char *before = atomic_exchange(text, with ? ntd_strdup(with) : NULL);
-	size_t count;
 
 	if (!before)
 		return;
 	pthread_mutex_lock(&machine->mutex);
-	count = ntd_strv_count(machine->replaced);
-	machine->replaced = ntd_realloc(machine->replaced, (count + 2) * sizeof(char *));
-	machine->replaced[count] = before;
-	machine->replaced[count + 1] = NULL;
+	ntd_strv_give(&machine->replaced, before);
 	pthread_mutex_unlock(&machine->mutex);
 }
 
@@ -421,7 +417,7 @@ static void read_status(void *arg)
 	query->status = (struct ntd_machine_status){.state = machine->state,
 						    .booted = ntd_life_booted(machine),
 						    .pid = machine->pid,
-						    .starts = (unsigned)machine->process_count,
+						    .starts = (unsigned)machine->processes.count,
 						    .ended = machine->ended,
 						    .wait_status = machine->wait_status};
 }

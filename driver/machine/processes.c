@@ -16,22 +16,21 @@ struct query {
 
 static struct ntd_machine_process *present(struct ntd_machine *machine)
 {
-	return machine->process_count ? &machine->processes[machine->process_count - 1] : NULL;
+	size_t count = machine->processes.count;
+
+	return count ? &machine->processes.items[count - 1] : NULL;
 }
 
 void ntd_processes_add(struct ntd_machine *machine, pid_t pid)
 {
-	size_t count = ++machine->process_count;
+	char *line = machine->order.line ? ntd_strdup(machine->order.line) : NULL;
 
-	machine->processes =
-		ntd_realloc(machine->processes, count * sizeof(struct ntd_machine_process));
-	*present(machine) = (struct ntd_machine_process){
-		.pid = pid, .line = machine->order.line ? ntd_strdup(machine->order.line) : NULL};
+	ntd_vec_push(&machine->processes, (struct ntd_machine_process){.pid = pid, .line = line});
 }
 
 void ntd_processes_end(struct ntd_machine *machine, int wait_status)
 {
-	if (!machine->process_count)
+	if (!machine->processes.count)
 		return;
 	present(machine)->ended = true;
 	present(machine)->wait_status = wait_status;
@@ -39,29 +38,30 @@ void ntd_processes_end(struct ntd_machine *machine, int wait_status)
 
 void ntd_processes_free(struct ntd_machine *machine)
 {
-	for (size_t i = 0; i < machine->process_count; i++)
-		free(machine->processes[i].line);
-	free(machine->processes);
+	for (size_t i = 0; i < machine->processes.count; i++)
+		free(machine->processes.items[i].line);
+	ntd_vec_free(&machine->processes);
 }
 
 bool ntd_processes_has_ended(const struct ntd_machine *machine, unsigned number)
 {
-	return !number || number > machine->process_count || machine->processes[number - 1].ended;
+	return !number || number > machine->processes.count ||
+	       machine->processes.items[number - 1].ended;
 }
 
 static void find(void *arg)
 {
 	struct query *query = arg;
 
-	if (query->number && query->number <= query->machine->process_count)
-		query->found = query->machine->processes[query->number - 1];
+	if (query->number && query->number <= query->machine->processes.count)
+		query->found = query->machine->processes.items[query->number - 1];
 }
 
 static void send_signal(void *arg)
 {
 	struct query *query = arg;
 
-	if (query->number == query->machine->process_count && query->machine->process &&
+	if (query->number == query->machine->processes.count && query->machine->process &&
 	    !ntd_processes_has_ended(query->machine, query->number))
 		ntd_process_signal(query->machine->process, query->signal);
 }

@@ -265,16 +265,6 @@ size_t ntd_ocr_default_workers(void)
 	return cores > 1 ? (size_t)cores - 1 : 1;
 }
 
-static void init_condition(pthread_cond_t *condition)
-{
-	pthread_condattr_t attributes;
-
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(condition, &attributes);
-	pthread_condattr_destroy(&attributes);
-}
-
 struct ntd_ocr *ntd_ocr_new(struct ntd_loop *loop, size_t workers, struct ntd_error **err)
 {
 	struct ntd_ocr *ocr = ntd_calloc(1, sizeof *ocr);
@@ -287,8 +277,8 @@ struct ntd_ocr *ntd_ocr_new(struct ntd_loop *loop, size_t workers, struct ntd_er
 	ocr->workers = ntd_calloc(ocr->worker_limit, sizeof *ocr->workers);
 	pthread_mutex_init(&ocr->making, NULL);
 	pthread_mutex_init(&ocr->mutex, NULL);
-	init_condition(&ocr->work);
-	init_condition(&ocr->unreferenced);
+	pthread_cond_init(&ocr->work, NULL);
+	pthread_cond_init(&ocr->unreferenced, NULL);
 	if (ntd_ocr_library_load(&ocr->library, err) == 0)
 		return ocr;
 	ntd_ocr_unref(ocr);
@@ -354,8 +344,8 @@ static void wait_for_users(struct ntd_ocr *ocr, int64_t deadline)
 	struct timespec until = {.tv_sec = deadline / NTD_SECOND, .tv_nsec = deadline % NTD_SECOND};
 
 	pthread_mutex_lock(&ocr->mutex);
-	while (ocr->references > 1 &&
-	       pthread_cond_timedwait(&ocr->unreferenced, &ocr->mutex, &until) == 0)
+	while (ocr->references > 1 && pthread_cond_clockwait(&ocr->unreferenced, &ocr->mutex,
+							     CLOCK_MONOTONIC, &until) == 0)
 		;
 	pthread_mutex_unlock(&ocr->mutex);
 }

@@ -3,16 +3,15 @@
  */
 #include "report/background.h"
 
-#include "base/buf.h"
+#include "base/fd.h"
+#include "base/list.h"
 #include "base/thread.h"
-
-#include <errno.h>
 
 #define PATIENCE (1 * NTD_SECOND)
 
 struct ntd_background_file {
 	struct ntd_background *background;
-	struct ntd_background_file *next;
+	struct ntd_list_link link;
 	int fd;
 	bool closing;
 	size_t dropped; /* how many bytes found no room, since `pending` was last taken */
@@ -23,7 +22,7 @@ struct ntd_background {
 	pthread_mutex_t mutex;
 	pthread_cond_t queued, written;
 	size_t limit; /* the most bytes that are pending for a file */
-	struct ntd_background_file *files;
+	struct ntd_list files;
 	uint64_t queued_count, written_count; /* of bytes, since the beginning */
 	bool started, closing;
 	bool hangs; /* a thread that settled has waited for the disk in vain */
@@ -33,25 +32,18 @@ struct ntd_background {
 /* ---- the thread */
 
 /* A write that fails closes the descriptor; later bytes are dropped. */
-static void write_all(int *fd, struct ntd_buf *bytes)
+static void write_bytes(int *fd, const struct ntd_buf *bytes)
 {
-	while (bytes->len && *fd >= 0) {
-		ssize_t written = write(*fd, ntd_buf_bytes(bytes), bytes->len);
-
-		if (written > 0)
-			ntd_buf_consume(bytes, (size_t)written);
-		else if (errno != EINTR)
-			ntd_close_fd(fd);
-	}
+	if (*fd >= 0 && ntd_fd_write_all(*fd, ntd_buf_bytes(bytes), bytes->len) < 0)
+		ntd_close_fd(fd);
 }
 
 static struct ntd_background_file *find_work(struct ntd_background *background)
 {
-	struct ntd_background_file *file = background->files;
-
-	while (file && !file->pending.len && !file->closing)
-		file = file->next;
-	return file;
+	ntd_list_each (struct ntd_background_file, file, &background->files, link)
+		if (file->pending.len || file->closing)
+			return file;
+	return NULL;
 }
 
 static void file_free(struct ntd_background_file *file)
@@ -63,11 +55,7 @@ static void file_free(struct ntd_background_file *file)
 
 static void forget(struct ntd_background_file *file)
 {
-	struct ntd_background_file **link = &file->background->files;
-
-	while (*link != file)
-		link = &(*link)->next;
-	*link = file->next;
+	ntd_list_unlink(&file->link);
 	file_free(file);
 }
 
@@ -92,7 +80,7 @@ static void work(struct ntd_background_file *file)
 	file->pending = (struct ntd_buf){0};
 	file->dropped = 0;
 	pthread_mutex_unlock(&background->mutex);
-	write_all(&file->fd, &bytes);
+	write_bytes(&file->fd, &bytes);
 	ntd_buf_free(&bytes);
 	pthread_mutex_lock(&background->mutex);
 	background->written_count += count;
@@ -155,10 +143,8 @@ void ntd_background_free(struct ntd_background *background, int64_t deadline)
 	pthread_mutex_unlock(&background->mutex);
 	if (background->started)
 		pthread_join(background->thread, NULL);
-	while ((file = background->files)) {
-		background->files = file->next;
+	while ((file = ntd_list_take(&background->files, struct ntd_background_file, link)))
 		file_free(file);
-	}
 	pthread_cond_destroy(&background->queued);
 	pthread_cond_destroy(&background->written);
 	pthread_mutex_destroy(&background->mutex);
@@ -173,9 +159,8 @@ struct ntd_background_file *ntd_background_open(struct ntd_background *backgroun
 	pthread_mutex_lock(&background->mutex);
 	if (start(background, err) == 0) {
 		file = ntd_calloc(1, sizeof *file);
-		*file = (struct ntd_background_file){
-			.background = background, .next = background->files, .fd = fd};
-		background->files = file;
+		*file = (struct ntd_background_file){.background = background, .fd = fd};
+		ntd_list_prepend(&background->files, &file->link);
 	}
 	pthread_mutex_unlock(&background->mutex);
 	if (!file)

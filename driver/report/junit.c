@@ -22,6 +22,7 @@
 #include "report/sinks.h"
 
 #include "base/buf.h"
+#include "base/list.h"
 #include "base/vec.h"
 
 #include <errno.h>
@@ -40,7 +41,7 @@ struct output {
 };
 
 struct test_case {
-	struct test_case *next;
+	struct ntd_list_link link;
 	char *title;
 	double seconds; /* the time of its subtests that have ended */
 	size_t open;    /* how many of its subtests have begun and not ended */
@@ -60,7 +61,7 @@ struct junit {
 	struct ntd_sink sink;
 	char *path;
 	bool replaceable;
-	struct test_case *first, **last; /* the cases of subtests */
+	struct ntd_list cases; /* the cases of subtests */
 	struct test_case main;
 	struct output out, err;            /* of the suite */
 	atomic_bool tests_only;            /* a report without subtests has no `main` */
@@ -122,16 +123,15 @@ static void log_line(struct junit *junit, const char *separator, const char *bef
 
 static struct test_case *find_or_add(struct junit *junit, const char *title)
 {
-	struct test_case *found;
+	struct test_case *added;
 
-	for (found = junit->first; found; found = found->next)
-		if (!strcmp(found->title, title))
-			return found;
-	found = ntd_calloc(1, sizeof *found);
-	found->title = ntd_strdup(title);
-	*junit->last = found;
-	junit->last = &found->next;
-	return found;
+	ntd_list_each (struct test_case, each, &junit->cases, link)
+		if (!strcmp(each->title, title))
+			return each;
+	added = ntd_calloc(1, sizeof *added);
+	added->title = ntd_strdup(title);
+	ntd_list_append(&junit->cases, &added->link);
+	return added;
 }
 
 static double main_seconds(const struct junit *junit, int64_t now)
@@ -227,7 +227,7 @@ static bool is_failure(const struct test_case *test_case)
 
 static bool has_main(const struct junit *junit)
 {
-	return is_failure(&junit->main) || (!junit->first && !junit->tests_only);
+	return is_failure(&junit->main) || (ntd_list_empty(&junit->cases) && !junit->tests_only);
 }
 
 static void write_case(xmlTextWriterPtr writer, const struct test_case *test_case, double seconds)
@@ -257,7 +257,7 @@ static void write_totals(xmlTextWriterPtr writer, const struct junit *junit, int
 {
 	size_t tests = has_main(junit), failures = is_failure(&junit->main), skipped = 0;
 
-	for (const struct test_case *each = junit->first; each; each = each->next) {
+	ntd_list_each (struct test_case, each, &junit->cases, link) {
 		tests++;
 		failures += is_failure(each);
 		skipped += !is_failure(each) && each->skipped;
@@ -283,7 +283,7 @@ static void write_document(const struct junit *junit, struct ntd_outfile *file)
 	write_totals(writer, junit, now);
 	write_stream(writer, "system-out", &junit->out);
 	write_stream(writer, "system-err", &junit->err);
-	for (const struct test_case *each = junit->first; each; each = each->next)
+	ntd_list_each (struct test_case, each, &junit->cases, link)
 		write_case(writer, each, case_seconds(each, now));
 	if (has_main(junit))
 		write_case(writer, &junit->main, main_seconds(junit, now));
@@ -364,7 +364,7 @@ static void run_end(struct junit *junit, const struct ntd_event *event)
 {
 	bool failed = junit->main.failed;
 
-	for (const struct test_case *each = junit->first; each; each = each->next)
+	ntd_list_each (struct test_case, each, &junit->cases, link)
 		failed |= is_failure(each);
 	if (!event->failed || failed)
 		return;
@@ -441,10 +441,9 @@ static void case_clear(struct test_case *test_case)
 
 static void junit_free(struct junit *junit)
 {
-	while (junit->first) {
-		struct test_case *each = junit->first;
+	struct test_case *each;
 
-		junit->first = each->next;
+	while ((each = ntd_list_take(&junit->cases, struct test_case, link))) {
 		case_clear(each);
 		free(each);
 	}
@@ -472,7 +471,6 @@ struct ntd_sink *ntd_junit_sink(const char *path, struct ntd_error **err)
 
 	junit->sink =
 		(struct ntd_sink){.event = junit_event, .flush = junit_flush, .close = junit_close};
-	junit->last = &junit->first;
 	junit->main = (struct test_case){.title = ntd_strdup("main"), .open = 1};
 	junit->began = junit->outside_since = ntd_now();
 	if (prepare_file(junit, path, err) < 0) {

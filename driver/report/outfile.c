@@ -1,6 +1,7 @@
 /* Files, XML writers and text of sinks; see outfile.h. */
 #include "report/outfile.h"
 
+#include "base/fd.h"
 #include "base/text.h"
 
 #include <errno.h>
@@ -21,18 +22,8 @@ int ntd_outfile_open(struct ntd_outfile *file, const char *path, struct ntd_erro
 
 void ntd_outfile_write(struct ntd_outfile *file, const void *bytes, size_t len)
 {
-	const char *next = bytes;
-
-	while (len && !file->failed) {
-		ssize_t written = write(file->fd, next, len);
-
-		if (written >= 0) {
-			next += written;
-			len -= (size_t)written;
-		} else if (errno != EINTR) {
-			file->failed = errno;
-		}
-	}
+	if (!file->failed && ntd_fd_write_all(file->fd, bytes, len) < 0)
+		file->failed = errno;
 }
 
 int ntd_outfile_close(struct ntd_outfile *file, struct ntd_error **err)

@@ -16,6 +16,7 @@
 #include "report/sinks.h"
 
 #include "base/printable.h"
+#include "base/vec.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -43,8 +44,7 @@ struct terminal {
 
 	bool quiet;            /* the members below are for a quiet terminal */
 	struct ntd_buf hidden; /* messages since a step last began or ended */
-	struct tail *tails;
-	size_t tail_count;
+	ntd_vec(struct tail) tails;
 };
 
 enum { WRITE_SIZE = 64 << 10, HIDDEN_LIMIT = 64 << 10, TAIL_LINES = 20 };
@@ -120,16 +120,10 @@ static void settle_hidden(struct terminal *terminal, bool show)
 
 static struct tail *tail_of(struct terminal *terminal, const char *machine)
 {
-	struct tail *end;
-
-	for (size_t i = 0; i < terminal->tail_count; i++)
-		if (!strcmp(terminal->tails[i].machine, machine))
-			return &terminal->tails[i];
-	terminal->tails =
-		ntd_realloc(terminal->tails, (terminal->tail_count + 1) * sizeof *terminal->tails);
-	end = &terminal->tails[terminal->tail_count++];
-	*end = (struct tail){.machine = ntd_strdup(machine)};
-	return end;
+	for (size_t i = 0; i < terminal->tails.count; i++)
+		if (!strcmp(terminal->tails.items[i].machine, machine))
+			return &terminal->tails.items[i];
+	return ntd_vec_push(&terminal->tails, (struct tail){.machine = ntd_strdup(machine)});
 }
 
 static void hide_serial(struct terminal *terminal, const struct ntd_event *event)
@@ -145,8 +139,8 @@ static void hide_serial(struct terminal *terminal, const struct ntd_event *event
 
 static void show_tails(struct terminal *terminal)
 {
-	for (size_t i = 0; i < terminal->tail_count; i++) {
-		const struct tail *tail = &terminal->tails[i];
+	for (size_t i = 0; i < terminal->tails.count; i++) {
+		const struct tail *tail = &terminal->tails.items[i];
 
 		put_machine(&terminal->pending, tail->machine, ": last console lines:\n");
 		ntd_buf_append(&terminal->pending, ntd_buf_bytes(&tail->lines), tail->lines.len);
@@ -245,11 +239,11 @@ static void terminal_close(struct ntd_sink *sink)
 	write_pending(terminal);
 	ntd_buf_free(&terminal->pending);
 	ntd_buf_free(&terminal->hidden);
-	for (size_t i = 0; i < terminal->tail_count; i++) {
-		ntd_buf_free(&terminal->tails[i].lines);
-		free(terminal->tails[i].machine);
+	for (size_t i = 0; i < terminal->tails.count; i++) {
+		ntd_buf_free(&terminal->tails.items[i].lines);
+		free(terminal->tails.items[i].machine);
 	}
-	free(terminal->tails);
+	ntd_vec_free(&terminal->tails);
 	ntd_close_fd(&terminal->own_fd);
 	free(terminal);
 }
