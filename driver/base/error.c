@@ -26,6 +26,13 @@ static struct ntd_error *make(enum ntd_errc code, int sys_errno, char *message)
 	return error;
 }
 
+void ntd_error_add(struct ntd_error *error, const char *text)
+{
+	_cleanup_free_ char *before = error->message;
+
+	error->message = ntd_asprintf("%s%s", before, text);
+}
+
 int ntd_error_move(struct ntd_error **err, struct ntd_error *from)
 {
 	if (err) {

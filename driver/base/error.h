@@ -34,6 +34,8 @@ int ntd_error_set(struct ntd_error **err, enum ntd_errc code, const char *fmt, .
 int ntd_error_sys(struct ntd_error **err, int sys_errno, const char *fmt, ...) ntd_printf(3, 4);
 /* Puts "text: " in front of the message that *err already holds; returns -1. */
 int ntd_error_wrap(struct ntd_error **err, const char *fmt, ...) ntd_printf(2, 3);
+/* Appends a text to an error's message. */
+void ntd_error_add(struct ntd_error *error, const char *text);
 /* Moves `from` into *err (or frees it when err is NULL); returns -1. */
 int ntd_error_move(struct ntd_error **err, struct ntd_error *from);
 

@@ -48,6 +48,19 @@ static void report_end(const struct ntd_machine *machine, const struct ntd_comma
 					    .bytes = result->output.len});
 }
 
+/* Ends a command that began at `began` with `error`, which it takes. */
+static int fail(struct ntd_machine *machine, int64_t began, struct ntd_error *error,
+		struct ntd_error **err)
+{
+	/* The others say by themselves how the machine is. */
+	if (error->code == NTD_E_TIMEOUT || error->code == NTD_E_MACHINE) {
+		_cleanup_free_ char *remark = ntd_machine_remark(machine, began);
+
+		ntd_error_add(error, remark);
+	}
+	return ntd_error_move(err, error);
+}
+
 int ntd_machine_run_in_guest(struct ntd_machine *machine, const struct ntd_command *command,
 			     struct ntd_result *result, struct ntd_waiter *waiter,
 			     struct ntd_error **err)
@@ -78,7 +91,7 @@ int ntd_machine_run_in_guest(struct ntd_machine *machine, const struct ntd_comma
 		result->status = -1;
 		return 0;
 	}
-	return ntd_error_move(err, ntd_steal(&error));
+	return fail(machine, began, ntd_steal(&error), err);
 }
 
 int ntd_machine_monitor_command(struct ntd_machine *machine, const char *line,

@@ -100,15 +100,17 @@ struct ntd_error *ntd_wait_timed_out(const struct ntd_wait *wait, int64_t waited
 	_cleanup_free_ char *timeout = ntd_float_text(wait->timeout);
 	_cleanup_free_ char *seen = wait->observed ? wait->observed(wait->arg) : NULL;
 	_cleanup_free_ char *stretched = ntd_stretched(wait->machine);
+	_cleanup_free_ char *remark =
+		wait->machine ? ntd_machine_remark(wait->machine, ntd_now() - waited) : NULL;
 	_cleanup_free_ char *what =
 		wait->step ? ntd_asprintf(": machine '%s': %s", ntd_machine_name(wait->machine),
 					  wait->step)
 			   : NULL;
 
 	return ntd_error_new(NTD_E_ASSERTION,
-			     "action timed out after %.2f seconds (timeout=%s)%s%s%s%s",
+			     "action timed out after %.2f seconds (timeout=%s)%s%s%s%s%s",
 			     ntd_seconds(waited), timeout, stretched, what ? what : "",
-			     seen ? "; last seen: " : "", seen ? seen : "");
+			     remark ? remark : "", seen ? "; last seen: " : "", seen ? seen : "");
 }
 
 /* ---- attempts */

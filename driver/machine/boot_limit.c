@@ -1,5 +1,7 @@
 /* How long a machine may take to start, and then to boot: the time-out if one was given, else a
- * limit on its silence, since a guest that goes on printing goes on booting. On script threads.
+ * limit on its silence, since a guest that goes on printing goes on booting. The time in which QEMU
+ * does not run the guest counts too, since QEMU by itself stops a guest at an error of a disk or at
+ * a panic: the error then says that the guest is stopped. On script threads.
  */
 #include "machine/internal.h"
 

@@ -192,14 +192,17 @@ int ntd_machine_start_all(struct ntd_machine *const *machines, size_t count,
 
 /* ---- connect */
 
-static int not_in_time(struct ntd_machine *machine, struct ntd_error **err)
+/* A boot that began at `began`. */
+static int not_in_time(struct ntd_machine *machine, int64_t began, struct ntd_error **err)
 {
+	_cleanup_free_ char *remark = ntd_machine_remark(machine, began);
 	_cleanup_free_ char *lines = ntd_machine_last_lines(machine);
 	_cleanup_free_ char *limit = ntd_boot_limit_text(machine);
 
-	return ntd_machine_error(
-		err, machine, NTD_E_TIMEOUT, "%s (%s); the guest may not have booted%s",
-		machine->kind->words.late_boot, limit, *lines ? lines : ", it printed nothing");
+	return ntd_machine_error(err, machine, NTD_E_TIMEOUT, "%s (%s)%s%s",
+				 machine->kind->words.late_boot, limit,
+				 *remark ? remark : "; the guest may not have booted",
+				 *lines ? lines : ", it printed nothing");
 }
 
 static int wait_for_shell(struct ntd_machine *machine, struct ntd_life_wait *wait,
@@ -217,7 +220,7 @@ static int wait_for_shell(struct ntd_machine *machine, struct ntd_life_wait *wai
 		if (error->code != NTD_E_TIMEOUT)
 			return ntd_error_move(err, ntd_steal(&error));
 		if (ntd_now() >= ntd_boot_deadline(machine, began))
-			return not_in_time(machine, err);
+			return not_in_time(machine, began, err);
 		if (ntd_now() >= notice) {
 			ntd_boot_tell(machine);
 			notice = ntd_after(BOOT_NOTICE);

@@ -53,8 +53,11 @@ struct ntd_machine_kind {
 	/* Closes the connections other than channels; what is pending on them fails with a copy of
 	 * `why`. */
 	void (*close)(struct ntd_machine *machine, const struct ntd_error *why);
-	/* How the machine's process ended, a new string. */
+	/* How the machine's process ended, a new string. The console has been read to its end. */
 	char *(*how_it_ended)(const struct ntd_machine *machine);
+	/* The text of ntd_machine_remark(), a new string; NULL when nothing is known. The operation
+	 * itself is NULL if the kind never knows anything. */
+	char *(*remark)(const struct ntd_machine *machine, int64_t since);
 };
 
 struct ntd_machine {

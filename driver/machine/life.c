@@ -84,8 +84,8 @@ static void process_ended(struct ntd_machine *machine)
 	machine->wait_status = machine->process->status;
 	ntd_processes_end(machine, machine->wait_status);
 	machine->pid = 0;
-	how = machine->kind->how_it_ended(machine);
 	ntd_console_drain(machine->console);
+	how = machine->kind->how_it_ended(machine);
 	ntd_error_free(machine->death);
 	/* The driver kills a process whose start has failed, and then tells why the start failed. A
 	 * process that has ended by itself is why the start failed. */

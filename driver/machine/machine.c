@@ -444,6 +444,30 @@ char *ntd_machine_last_lines(const struct ntd_machine *machine)
 	return *tail ? ntd_asprintf("; last console lines:\n%s", tail) : ntd_strdup("");
 }
 
+struct remark {
+	const struct ntd_machine *machine;
+	int64_t since;
+	char *text;
+};
+
+static void make_remark(void *arg)
+{
+	struct remark *remark = arg;
+
+	remark->text = remark->machine->kind->remark(remark->machine, remark->since);
+}
+
+char *ntd_machine_remark(const struct ntd_machine *machine, int64_t since)
+{
+	struct remark remark = {.machine = machine, .since = since};
+	_cleanup_free_ char *text = NULL;
+
+	if (machine->kind->remark)
+		ntd_loop_call(machine->context.loop, make_remark, &remark);
+	text = remark.text;
+	return text ? ntd_asprintf("; %s", text) : ntd_strdup("");
+}
+
 int ntd_machine_error(struct ntd_error **err, const struct ntd_machine *machine, enum ntd_errc code,
 		      const char *fmt, ...)
 {

@@ -5,6 +5,7 @@
 
 #include "machine/internal.h"
 #include "machine/qemu.h"
+#include "qemu/guest_state.h"
 
 struct ntd_qemu;
 
@@ -24,6 +25,7 @@ struct ntd_qemu {
 	struct ntd_shell *shell;
 	struct ntd_monitor *monitor;
 	struct ntd_qmp *qmp;
+	struct ntd_guest_state guest; /* what QEMU tells of it by QMP */
 	struct ntd_qemu_socket sockets[NTD_QEMU_SOCKETS];
 	char *_Atomic efi_vars;
 	char *_Atomic vsock_guest, *_Atomic vsock_host; /* NULL: no vsock device */

@@ -5,7 +5,8 @@
  * is complete at the first monitor prompt and the end of QMP's negotiation, whichever is later.
  *
  * Two things are noticed without the end of the process, each by the `verdict` timer: a shell that
- * hung up while QEMU lives, and a kernel panic after which the shell stays silent.
+ * hung up while QEMU lives, and a kernel panic, which the console or an event of QMP's tells of,
+ * after which the shell stays silent.
  */
 #include "machine/qemu_internal.h"
 
@@ -53,8 +54,14 @@ static void qmp_ready(void *owner, const struct ntd_error *failure)
 	if (failure)
 		return; /* the start ends with its process or its deadline */
 	qemu->qmp_ready = true;
-	ntd_accelerator_ask(qemu);
+	ntd_guest_state_ask(&qemu->guest);
 	started_if_complete(qemu);
+}
+
+/* One question is asked of QMP at a time. */
+static void guest_state_asked(void *owner)
+{
+	ntd_accelerator_ask(owner);
 }
 
 static int monitor_accepted(struct ntd_qemu *qemu, int fd, struct ntd_error **err)
@@ -129,6 +136,7 @@ static int prepare(struct ntd_machine *machine, struct ntd_error **err)
 	struct ntd_qemu *qemu = qemu_of(machine);
 
 	qemu->monitor_prompted = qemu->qmp_ready = qemu->panicked = false;
+	ntd_guest_state_clear(&qemu->guest);
 	ntd_script_socket_reset(ntd_shell_socket(qemu->shell));
 	ntd_script_socket_reset(ntd_monitor_socket(qemu->monitor));
 	ntd_script_socket_reset(ntd_qmp_socket(qemu->qmp));
@@ -179,7 +187,7 @@ static void channel_ready(struct ntd_machine *machine)
 {
 	struct ntd_qemu *qemu = qemu_of(machine);
 
-	qemu->panicked = false;
+	qemu->panicked = qemu->guest.panic_told = false;
 	ntd_timer_cancel(&qemu->verdict);
 }
 
@@ -192,8 +200,15 @@ static void channel_lost(struct ntd_machine *machine)
 
 /* ---- silence that means something */
 
-static void fail_pending(struct ntd_qemu *qemu, const char *how)
+static bool console_shows_panic(const struct ntd_machine *machine)
 {
+	return ntd_console_panic(machine->console);
+}
+
+static void fail_pending(struct ntd_qemu *qemu, const char *what)
+{
+	_cleanup_free_ char *how =
+		ntd_guest_state_describe(&qemu->guest, what, console_shows_panic(qemu->machine));
 	_cleanup_error_ struct ntd_error *error = ntd_life_obituary(qemu->machine, how);
 
 	error->code = NTD_E_MACHINE;
@@ -218,6 +233,19 @@ static void panicked(struct ntd_machine *machine)
 	qemu->panicked = true;
 	qemu->panic_heard = ntd_channels_heard(machine);
 	ntd_timer_set(machine->context.loop, &qemu->verdict, ntd_after(PANIC_PATIENCE));
+}
+
+static void panic_told(void *owner)
+{
+	struct ntd_qemu *qemu = owner;
+
+	panicked(qemu->machine);
+}
+
+static char *remark(const struct ntd_machine *machine, int64_t since)
+{
+	return ntd_guest_state_remark(&qemu_of(machine)->guest, since,
+				      console_shows_panic(machine));
 }
 
 /* ---- end */
@@ -264,7 +292,7 @@ static void close_connections(struct ntd_machine *machine, const struct ntd_erro
 static char *how_it_ended(const struct ntd_machine *machine)
 {
 	const struct ntd_qemu *qemu = qemu_of(machine);
-	_cleanup_free_ char *status = ntd_status_text(machine->wait_status);
+	_cleanup_free_ char *status = ntd_status_text(machine->wait_status), *what = NULL;
 	bool monitor_waits = qemu->sockets[NTD_QEMU_MONITOR].listener.fd >= 0;
 	bool shell_waits = qemu->sockets[NTD_QEMU_SHELL].listener.fd >= 0;
 	const char *when = "";
@@ -272,7 +300,10 @@ static char *how_it_ended(const struct ntd_machine *machine)
 	if (machine->state == NTD_MACHINE_STARTING)
 		when = shell_waits && !monitor_waits ? " before connecting to shell socket"
 						     : " before connecting to monitor socket";
-	return ntd_asprintf("QEMU process %s%s", status, when);
+	/* QEMU writes why it ends, and ends. */
+	ntd_qmp_drain(qemu->qmp);
+	what = ntd_asprintf("QEMU process %s%s", status, when);
+	return ntd_guest_state_describe(&qemu->guest, what, console_shows_panic(machine));
 }
 
 /* ---- what only QEMU machines have */
@@ -391,6 +422,11 @@ static void *make(struct ntd_machine *machine)
 	qemu->shell = ntd_shell_new(loop, machine->name);
 	qemu->monitor = ntd_monitor_new(loop, machine->name);
 	qemu->qmp = ntd_qmp_new(loop, who);
+	qemu->guest = (struct ntd_guest_state){.qmp = qemu->qmp,
+					       .panicked = panic_told,
+					       .asked = guest_state_asked,
+					       .owner = qemu};
+	ntd_guest_state_listen(&qemu->guest);
 	make_sockets(qemu);
 	ntd_machine_add_channel(machine, ntd_shell_channel(qemu->shell));
 	return qemu;
@@ -433,6 +469,7 @@ const struct ntd_machine_kind ntd_qemu_kind = {
 	.cut_power = cut_power,
 	.prepare = prepare,
 	.panicked = panicked,
+	.remark = remark,
 	.channel_ready = channel_ready,
 	.channel_lost = channel_lost,
 	.close = close_connections,
