@@ -55,7 +55,7 @@ def test_an_option(name):
 
 @pytest.fixture(scope="module")
 def rendered():
-    """The man page as a reader sees it; roff's complaints are failures."""
+    """Returns the man page as a reader sees it. A warning of roff is a failure."""
     if not shutil.which("groff"):
         pytest.skip("groff is missing")
     done = subprocess.run(["groff", "-man", "-Tascii", "-ww", "-P-cbou", MAN_PAGE], capture_output=True, text=True)
@@ -83,16 +83,16 @@ def test_the_man_page_has_the_groups_and_variables_of_help():
 
 
 def test_the_man_page_can_be_read(rendered):
-    """No line of text is lost as a request, no backslash shows but those of examples."""
+    """roff takes no line of text for a request, and shows no backslash except in examples."""
     assert re.search(r"^ {7}-o, --output_directory DIR$", rendered, re.M)
     assert re.search(r"^NAME\n {7}nixos-test-driver, generate-driver-symbols - ", rendered, re.M)
     assert "\\\n               --vm-start-scripts result/bin/run-*-vm" in rendered and rendered.count("\\") == 2
     assert any("--pause-on-failure -- -k network -x" in line for line in rendered.splitlines())
 
 
-# ---- what scripts meet
+# ---- names of scripts
 
-# {section of the reference: classes, of the module that is named before them}
+# {section of the reference: its classes, with their modules}
 REFERENCE = {
     "Machines": "_test_driver.BaseMachine _test_driver.QemuMachine _test_driver.NspawnMachine",
     "The driver": "_test_driver.Driver _test_driver.RaceTimer",
@@ -104,7 +104,7 @@ REFERENCE = {
     "EFI variables": "test_driver.efi.EfiVars test_driver.efi.EfiVariable",
     "Processes and start commands": "test_driver.machine.process.Process test_driver.machine.QemuStartCommand",
 }
-# Types of _test_driver that scripts do not meet by a name, or as a base or an exception only.
+# Types of _test_driver that scripts do not use by name, or only as a base class or an exception.
 WITHOUT_A_TABLE = {"Lazy", "Method", "Object", "Step", "Machine", "MachineError", "MachineDied", "MachineTimeout",
                    "MachineProtocolError", "RequestedAssertionFailed"}
 
@@ -151,7 +151,7 @@ def survey():
 
 
 def first_column(text):
-    """[(name, arguments in parentheses or "")] of the tables in a text."""
+    """Returns [(name, arguments in parentheses or "")], the first columns of the tables in a text."""
     cells = "\n".join(re.findall(r"^\| (.*?) \|", text, re.M))
     return re.findall(r"`(?:\w+\.)?(\w+)(\([^`]*\))?`", cells)
 
@@ -161,7 +161,7 @@ def section(title, level="##"):
 
 
 def topic(title):
-    """The rows of all parts of a topic of the reference."""
+    """Returns the rows of all parts of a topic of the reference."""
     parts = re.findall(rf"^### {title}(?::[^\n]*)?\n(.*?)(?=^### |\Z)", section("Reference"), re.M | re.S)
     assert parts, title
     return first_column("".join(parts))
@@ -176,7 +176,8 @@ def test_every_type_has_a_table(survey):
 
 @pytest.mark.parametrize("title", REFERENCE)
 def test_the_reference_is_complete(survey, title):
-    """Each public name of the topic is there with its arguments, and has a docstring; and no other name is there."""
+    """The reference has each public name of the topic with its arguments, and no other name; each name has a
+    docstring."""
     survey = survey[0]
     classes = {name: entry for name, entry in survey.items() if entry["topic"] == title}
     known, undocumented = {}, [name for name, entry in classes.items() if not entry["doc"]]
@@ -209,7 +210,7 @@ def test_the_names_of_scripts(survey):
 
 
 def assigned(path, name):
-    """The value of a constant of a module of the plugin."""
+    """Returns the value of a constant in a module of the plugin, without importing it."""
     for node in ast.parse((ROOT / "embed/py/test_driver_pytest" / path).read_text()).body:
         if isinstance(node, ast.Assign) and node.targets[0].id == name:
             return ast.literal_eval(node.value)
@@ -244,7 +245,8 @@ def test_a_fixture(name):
 
 
 def test_options_of_the_plugin():
-    """It has none today: what is for pytest alone is an option of the driver."""
+    """An option that the plugin adds to pytest must be documented and have a help text. Today there is none: such
+    options belong to the driver's command line."""
     sources = "".join(path.read_text() for path in (ROOT / "embed/py/test_driver_pytest").glob("*.py"))
     for name, rest in re.findall(r"""\baddoption\(\s*["'](--[\w-]+)["']((?:.|\n)*?)\)""", sources):
         assert f"`{name}" in section("Tests in pytest style") and "help=" in rest

@@ -1,8 +1,7 @@
-"""The events of a run (--events): each line is as the schema says, and together they are a timeline."""
+"""The events of a run (--events): each line satisfies the schema, and all lines together are a timeline."""
 
 import datetime
 import json
-import os
 import time
 
 import jsonschema
@@ -100,7 +99,7 @@ def test_the_schema_is_strict():
 
 
 def test_the_schema_has_the_words_of_the_source():
-    """Names that are in tables of both."""
+    """The schema and the source have tables with the same names."""
     definitions = json.loads(SCHEMA.read_text())["$defs"]
     names = (SCHEMA.parent / "names.c").read_text()
     states = (SCHEMA.parents[1] / "machine/state.c").read_text()
@@ -156,7 +155,7 @@ def test_steps_have_a_kind(fake, tmp_path):
 
 
 def test_steps_of_replaced_methods_have_the_same_kinds(fake):
-    """What a script calls a step is its own, though, whatever the text."""
+    """A step that the script itself begins is of the kind for scripts, whatever its text."""
     _, timeline = run_with_events("""
         def execute(*args, **named):
             return type(machine).execute(machine, *args, **named)
@@ -231,7 +230,7 @@ def test_a_step_that_another_thread_ends(fake):
 
 
 def test_a_driver_within_a_script(fakes):
-    """What logs to the run's log is in the file, what logs elsewhere is not."""
+    """The file has the events of a driver that logs to the run's log, and none of a driver with another log."""
     _, timeline = run_with_events("""
         from test_driver.driver import Driver
         from test_driver.logger import CompositeLogger

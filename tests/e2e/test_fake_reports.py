@@ -17,7 +17,8 @@ SCRIPT = r"""
 
 
 def run(script, vms, *, status=0, **named):
-    """The run's result, the root of the XML log, which is relative to the current directory, and that of the JUnit report."""
+    """Does a run with both reports; the path of the XML log is relative to the current directory. Returns the result
+    and the root elements of the XML log and of the JUnit report."""
     with harness.Run(script, vms, env={"LOGFILE": "log.xml", **named.pop("env", {})},
                      options=["--junit-xml", "report.xml"], **named) as running:
         result = running.finish()

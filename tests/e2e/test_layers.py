@@ -1,4 +1,4 @@
-"""The check of the floors, tests/layers, on small trees: what it lets pass, and what it says of the rest."""
+"""The check of the floors, tests/layers, on small trees: the includes that it accepts, and its messages for others."""
 
 import shutil
 import subprocess
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(not shutil.which("cc"), reason="there is no comp
 
 
 def check(top, changes, floors=FLOORS):
-    """The script's exit status and output for the good tree with some other files."""
+    """Runs the check on the good tree with some files replaced. Returns the exit status and the output."""
     files = {**GOOD, **changes}
     objects = [Path("obj", name).with_suffix(".o") for name in files if name.endswith(".c")]
     for name in [*files, *objects]:

@@ -61,7 +61,7 @@ def test_killed_in_a_wait(session, wait):
 
 
 def test_killed_in_wait_for_shutdown(session):
-    """That is what it waited for."""
+    """The death of QEMU is the end that wait_for_shutdown() waits for."""
     session("""
         machine.start()
         threading.Timer(0.5, os.kill, (qemu(machine), signal.SIGKILL)).start()
@@ -83,7 +83,7 @@ def test_killed_while_booting(session):
         text = error_of(machine.connect)
         assert time.monotonic() - began < 5
         assert "machine 'machine'" in text and re.search("signal 9|code 137", text), text
-        # It is not started again behind the script's back.
+        # The command does not start the machine again.
         text = error_of(machine.succeed, "true")
         assert "machine 'machine'" in text and not machine.booted
     """)
@@ -110,7 +110,7 @@ def test_options_that_qemu_refuses(session):
 
 
 def test_qemu_fails_late(session):
-    """After it connected to the monitor: what it needs is looked for then."""
+    """QEMU fails after it has connected to the monitor, when it opens its files and devices."""
     session("""
         os.environ["QEMU_OPTS"] = "-device virtio-blk-pci,drive=nowhere"
         began = time.monotonic()

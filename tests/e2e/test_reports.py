@@ -1,4 +1,4 @@
-"""Reports of a run: raw console logs, the quiet log, and JUnit and XML files however the run ends."""
+"""Reports of a run: raw console logs, the quiet log, and JUnit and XML files after each kind of end."""
 
 import os
 import re
@@ -27,11 +27,11 @@ def test_console_logs_are_raw_and_of_all_starts(fakes, tmp_path):
             made = create_machine(os.environ["START"], name="made")
             made.succeed("echo from made >&2; echo not on the console")
             made.shutdown()
-        assert os.listdir(a.out_dir) == []  # a script finds there only what it has put there
+        assert os.listdir(a.out_dir) == []  # the driver writes nothing else there while the script runs
     """
     vms = fakes("a", "b", "made")
     start = vms.pop("made")
-    for _ in range(2):  # the second run begins the logs anew
+    for _ in range(2):  # the second run replaces the logs
         harness.run(script, vms, directory=tmp_path, env={"START": start})
         logs = {path.name: path.read_bytes() for path in (tmp_path / "out/console-logs").iterdir()}
         hello = b"connecting to host...\n"
@@ -44,7 +44,7 @@ def test_console_logs_are_raw_and_of_all_starts(fakes, tmp_path):
 
 
 def test_console_logs_of_the_last_run_stay_as_they_are(fake, tmp_path):
-    """Even where it shares its state with the next."""
+    """The next run does not change them, even if both share their state."""
     for name in "one", "two":
         (tmp_path / name).mkdir()
         harness.run(f"machine.succeed('echo {name} >&2')", fake, directory=tmp_path, options=["-K", "-o", tmp_path / name])
@@ -71,7 +71,7 @@ def test_console_log_of_a_killed_driver(fake):
 
 
 def test_no_console_logs_in_the_current_directory(fake):
-    """They are for who has named an output directory; without one they are in the state directory."""
+    """Console logs need the option for an output directory; without it they are only in the state directory."""
     with harness.Run("machine.succeed('echo hello >&2')", fake,
                      arguments=["{dir}/script.py", "--vm-start-scripts", fake["machine"]]) as run:
         before = set(os.listdir(run.directory))
@@ -132,7 +132,7 @@ def test_quiet_tells_of_the_time_limit(fake):
 
 
 def run_with_reports(script, vms, **named):
-    """The result, the log's root and the JUnit cases by name."""
+    """Does a run with both reports. Returns the result, the root of the XML log, and the JUnit cases by name."""
     with harness.Run(script, vms, env={"LOGFILE": "{dir}/log.xml"}, options=["--junit-xml", "junit.xml"],
                      **named) as run:
         result = run.finish()

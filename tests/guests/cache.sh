@@ -1,15 +1,15 @@
 # shellcheck shell=bash
-# Sourced by make-vm: things made once and kept outside the tree, each in a directory named by a
-# hash of all that it is made from. An entry appears by rename, so it is complete or not there. A
-# build that was killed leaves a directory `.new-KIND.*`, which the next one removes.
+# Sourced by make-vm and make-container: a cache outside the tree. Each entry is a directory named by a
+# hash of all its inputs. An entry appears by rename, so it is complete or absent. A
+# killed build leaves a directory `.new-KIND.*`, which the next build removes.
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/nixos-test-driver/guests
 
-# The names of the files in a directory and hashes of their contents.
+# Prints the names of the files in a directory and the hashes of their contents.
 recipe() { (cd "$1" && find . ! -type d -print0 | sort -z | xargs -0 sha256sum); }
 
-# cached KIND INPUTS COMMAND...: sets `entry` to the directory of what COMMAND made of INPUTS, a text;
-# unless it exists it is made now, by `COMMAND... DIR`.
+# cached KIND INPUTS COMMAND...: sets `entry` to the directory with the results of COMMAND for INPUTS, a text;
+# if there is none, it is made by `COMMAND... DIR`.
 cached() {
 	local kind=$1 hash new
 	hash=$(sha256sum <<< "$2")
