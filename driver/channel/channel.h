@@ -89,6 +89,7 @@ struct ntd_channel_owner {
 	void *owner;
 };
 
+/* The part that all channels have; each kind of channel has it as a member of its own structure. */
 struct ntd_channel {
 	const struct ntd_channel_ops *ops;
 	const char *name; /* for people: "root shell" */

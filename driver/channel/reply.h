@@ -21,11 +21,13 @@
 
 #include <stdbool.h>
 
+/* The most bytes of a token, with its NUL. */
 enum { NTD_TOKEN_SIZE = 40 };
 
 /* An output of at least so many bytes is sent in pieces. */
 #define NTD_SHORT_OUTPUT 4096
 
+/* What the parser has found. */
 enum ntd_reply_event {
 	NTD_REPLY_NONE,     /* all bytes are taken, without an event */
 	NTD_REPLY_BANNER,   /* a new root shell has announced itself */
@@ -37,13 +39,15 @@ enum ntd_reply_event {
 	NTD_REPLY_TOO_LONG, /* the output is longer than `limit` */
 };
 
+/* A parser. The caller sets `limit` and reads the results; the rest is the parser's. It begins as
+ * zero. */
 struct ntd_reply {
 	char token[NTD_TOKEN_SIZE]; /* of the reply that is awaited; empty: none */
 	size_t limit;               /* most bytes of output to accept */
 	struct ntd_buf output;      /* decoded */
 	/* The exit statuses of the command and of the reader of its output, in the guest. */
 	int command_status, reader_status;
-	char *held;
+	char *held; /* the processes of the notice; NULL: none has come */
 
 	/* The present line; of a piece, the bytes from the first that is not base64. */
 	struct ntd_buf line;
@@ -51,8 +55,8 @@ struct ntd_reply {
 	bool in_pieces;   /* the output comes in pieces: lines belong together */
 	size_t piece_len; /* characters of base64 since a line began, or the caller set it to 0 */
 	unsigned quantum, digits; /* base64: bits gathered, characters in the group */
-	bool padded;
-	bool complete; /* the present line was the reply, and has ended */
+	bool padded;              /* the base64 has ended with '=' */
+	bool complete;            /* the present line was the reply, and has ended */
 };
 
 /* Awaits the reply with `token` (empty: none). Bytes that came before are forgotten. */

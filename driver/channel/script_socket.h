@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "loop/loop.h"
 
+/* The script's socket of one connection. The loop thread owns all of it but `limit`. */
 struct ntd_script_socket {
 	struct ntd_loop *loop;
 	/* Loop: called with what a script has written. */

@@ -20,6 +20,7 @@ enum ntd_verdict {
 /* Makes one attempt; returns a verdict, or -1 with an error. `last`: no other attempt follows. */
 typedef int ntd_attempt(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_error **err);
 
+/* When the next attempt follows. */
 enum ntd_pace {
 	/* Every second: scripts' own commands and functions, which may have effects. */
 	NTD_PACE_SECOND,

@@ -6,6 +6,7 @@
 #include "base/list.h"
 #include "machine/machine.h"
 
+/* One wait of one thread, which is on the thread's stack or heap. */
 struct ntd_life_wait {
 	struct ntd_request request;
 	struct ntd_machine *machine;

@@ -104,6 +104,7 @@ const struct ntd_machine_words *ntd_machine_words(const struct ntd_machine *mach
 const char *ntd_machine_name(const struct ntd_machine *machine);
 const struct ntd_machine_context *ntd_machine_context(const struct ntd_machine *machine);
 const char *ntd_machine_state_dir(const struct ntd_machine *machine);
+/* Set the machine's directories, for what uses them from now on; the names are copied. */
 void ntd_machine_set_state_dir(struct ntd_machine *machine, const char *directory);
 void ntd_machine_set_shared_dir(struct ntd_machine *machine, const char *directory);
 void ntd_machine_set_out_dir(struct ntd_machine *machine, const char *directory);
@@ -123,6 +124,7 @@ void ntd_machine_set_path(struct ntd_machine *machine, const char *which, const 
 void ntd_machine_set_report(struct ntd_machine *machine, struct ntd_report *report);
 /* Registers the machine's sockets with the keeper, which unlinks them when the driver exits. */
 void ntd_machine_sweep_sockets(const struct ntd_machine *machine, const struct ntd_keeper *keeper);
+/* The console lives as long as the machine. */
 struct ntd_console *ntd_machine_console(struct ntd_machine *machine);
 /* How many times longer the guest takes for its work than the host's own processor would. */
 double ntd_machine_slowness(const struct ntd_machine *machine);

@@ -16,6 +16,7 @@ enum ntd_machine_state {
 	NTD_MACHINE_STATE_COUNT
 };
 
+/* What happens to a machine. */
 enum ntd_machine_event {
 	NTD_MACHINE_START,      /* a script calls start() */
 	NTD_MACHINE_NEED,       /* a script uses the machine, which starts it */
@@ -28,6 +29,7 @@ enum ntd_machine_event {
 	NTD_MACHINE_EVENT_COUNT
 };
 
+/* What an event has the loop thread do. */
 enum ntd_machine_action {
 	NTD_ACTION_NOTHING,
 	NTD_ACTION_LAUNCH,       /* order the process */
@@ -38,6 +40,7 @@ enum ntd_machine_action {
 	NTD_ACTION_REFUSE, /* the event is impossible in this state: see ntd_machine_refusal() */
 };
 
+/* The next state, and what is to be done on the way. */
 struct ntd_machine_step {
 	enum ntd_machine_state next;
 	enum ntd_machine_action action;
@@ -51,6 +54,7 @@ const char *ntd_machine_refusal(enum ntd_machine_state state);
 /* The name of a state for the log and for reports, "down". */
 const char *ntd_machine_state_name(enum ntd_machine_state state);
 
+/* Whether a machine in that state has a process that can be used or asked to end. */
 static inline bool ntd_machine_state_booted(enum ntd_machine_state state)
 {
 	return state == NTD_MACHINE_UP || state == NTD_MACHINE_CONNECTED ||
