@@ -48,11 +48,12 @@ static void report_end(const struct ntd_machine *machine, const struct ntd_comma
 					    .bytes = result->output.len});
 }
 
-/* Ends a command that began at `began` with `error`, which it takes. */
+/* Sets the error of a command that began at `began`, a time of ntd_now(), with what is known of the
+ * guest. Takes `error`. */
 static int fail(struct ntd_machine *machine, int64_t began, struct ntd_error *error,
 		struct ntd_error **err)
 {
-	/* The others say by themselves how the machine is. */
+	/* Errors of other kinds say by themselves how the machine is. */
 	if (error->code == NTD_E_TIMEOUT || error->code == NTD_E_MACHINE) {
 		_cleanup_free_ char *remark = ntd_machine_remark(machine, began);
 

@@ -192,7 +192,7 @@ int ntd_machine_start_all(struct ntd_machine *const *machines, size_t count,
 
 /* ---- connect */
 
-/* A boot that began at `began`. */
+/* Sets the error of a boot that began at `began`, a time of ntd_now(), and took too long. */
 static int not_in_time(struct ntd_machine *machine, int64_t began, struct ntd_error **err)
 {
 	_cleanup_free_ char *remark = ntd_machine_remark(machine, began);

@@ -202,10 +202,9 @@ struct ntd_error *ntd_machine_death(struct ntd_machine *machine);
 /* "; last console lines:" and the last 20 lines of the console, a new string; "" when there are
  * none. */
 char *ntd_machine_last_lines(const struct ntd_machine *machine);
-/* Returns a new string with what may explain that the guest has not done since `since`, on the
- * clock of ntd_now(), what was expected: "; the guest is stopped" or "; the guest was reset
- * meanwhile";
- * "" when nothing is known. */
+/* What may explain that the guest has not done what was expected since `since`, a time of
+ * ntd_now(): "; the guest is stopped" or "; the guest was reset meanwhile", a new string; "" when
+ * nothing is known. */
 char *ntd_machine_remark(const struct ntd_machine *machine, int64_t since);
 /* Sets an error about the machine, whose name it begins with; returns -1. */
 int ntd_machine_error(struct ntd_error **err, const struct ntd_machine *machine, enum ntd_errc code,

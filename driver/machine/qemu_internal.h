@@ -1,5 +1,5 @@
-/* The inside of a QEMU machine, for the files that make it up. All of it belongs to the loop
- * thread, but for the paths and for what is said to be any thread's.
+/* The inside of a QEMU machine, for the files that make it up. The loop thread owns it all, except
+ * the paths and what is marked as any thread's.
  */
 #pragma once
 
@@ -11,7 +11,8 @@ struct ntd_qemu;
 
 enum { NTD_QEMU_MONITOR, NTD_QEMU_SHELL, NTD_QEMU_QMP, NTD_QEMU_SOCKETS };
 
-/* A socket between QEMU and the driver. QEMU connects to those on which the driver listens. */
+/* A socket between QEMU and the driver. The driver listens on a socket with `accepted`, and QEMU
+ * connects to it; QEMU listens on the others. */
 struct ntd_qemu_socket {
 	char *_Atomic path;
 	/* Takes the connection; NULL: the driver connects to QEMU. */
@@ -25,19 +26,20 @@ struct ntd_qemu {
 	struct ntd_shell *shell;
 	struct ntd_monitor *monitor;
 	struct ntd_qmp *qmp;
-	struct ntd_guest_state guest; /* what QEMU tells of it by QMP */
+	struct ntd_guest_state guest; /* what QEMU tells of the guest by QMP */
 	struct ntd_qemu_socket sockets[NTD_QEMU_SOCKETS];
 	char *_Atomic efi_vars;
 	char *_Atomic vsock_guest, *_Atomic vsock_host; /* NULL: no vsock device */
 
 	bool monitor_prompted, qmp_ready;
 	bool panicked;
-	int64_t panic_heard;           /* when the shell had last said something before a panic */
-	struct ntd_timer verdict;      /* on what silence means */
-	unsigned accelerator_question; /* accelerator.c */
-	atomic_bool emulated;          /* by TCG, as far as is known; any thread may read it */
+	int64_t panic_heard; /* when a channel was last heard before a panic */
+	/* Expires when a lost shell, or the silence after a panic, is the machine's failure. */
+	struct ntd_timer verdict;
+	unsigned accelerator_question; /* the question that QEMU is asked, see accelerator.c */
+	atomic_bool emulated; /* any thread: TCG runs the guest, as far as the driver knows */
 };
 
-/* Loop: QMP is ready. Asks what runs the guest's instructions, and logs the answer when it comes; a
- * machine that never answers has none (machine/accelerator.c). */
+/* Loop, when QMP is ready: asks QEMU what runs the guest's instructions, and logs the answer when
+ * it comes, if ever (machine/accelerator.c). */
 void ntd_accelerator_ask(struct ntd_qemu *qemu);

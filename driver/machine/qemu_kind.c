@@ -1,12 +1,15 @@
 /* A QEMU machine: how it starts, what it is connected by, and what its silence means.
+ * machine/internal.h says which thread calls the operations of a kind; all other functions here are
+ * on the loop thread, except those of machine/qemu.h, which are for any thread.
  *
- * The driver listens on the monitor and shell sockets, then the start script is ordered. QEMU
- * connects to both; QMP is the other way round, so it is connected when both are there. The start
- * is complete at the first monitor prompt and the end of QMP's negotiation, whichever is later.
+ * The driver listens on the monitor and shell sockets, then orders the start script. QEMU connects
+ * to both; QEMU itself listens on the QMP socket, to which the driver connects when both are
+ * connected. The start is complete at the first monitor prompt and the end of QMP's negotiation,
+ * whichever is later.
  *
- * Two things are noticed without the end of the process, each by the `verdict` timer: a shell that
- * hung up while QEMU lives, and a kernel panic, which the console or an event of QMP's tells of,
- * after which the shell stays silent.
+ * The driver notices two things without the end of the process, each by the `verdict` timer: a
+ * shell that hung up while QEMU lives, and a kernel panic, told by the console or by an event of
+ * QMP, after which the shell stays silent.
  */
 #include "machine/qemu_internal.h"
 
@@ -58,7 +61,7 @@ static void qmp_ready(void *owner, const struct ntd_error *failure)
 	started_if_complete(qemu);
 }
 
-/* One question is asked of QMP at a time. */
+/* The next question: QMP takes one of the driver's questions at a time. */
 static void guest_state_asked(void *owner)
 {
 	ntd_accelerator_ask(owner);
@@ -191,7 +194,8 @@ static void channel_ready(struct ntd_machine *machine)
 	ntd_timer_cancel(&qemu->verdict);
 }
 
-/* Most often QEMU is ending, which says more. */
+/* Begins to wait for QEMU's end, which most often follows, and which says more than a lost
+ * shell. */
 static void channel_lost(struct ntd_machine *machine)
 {
 	ntd_timer_set(machine->context.loop, &qemu_of(machine)->verdict,
@@ -250,7 +254,8 @@ static char *remark(const struct ntd_machine *machine, int64_t since)
 
 /* ---- end */
 
-/* By another channel when the guest has no root shell on hvc0. */
+/* Writes `poweroff` to the root shell, or runs it on another channel that is preferred or ready in
+ * the root shell's place. */
 static int power_off(struct ntd_machine *machine, struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	static const char text[] = "poweroff";
@@ -300,7 +305,7 @@ static char *how_it_ended(const struct ntd_machine *machine)
 	if (machine->state == NTD_MACHINE_STARTING)
 		when = shell_waits && !monitor_waits ? " before connecting to shell socket"
 						     : " before connecting to monitor socket";
-	/* QEMU writes why it ends, and ends. */
+	/* QEMU writes the reason of its end to QMP, and ends at once. */
 	ntd_qmp_drain(qemu->qmp);
 	what = ntd_asprintf("QEMU process %s%s", status, when);
 	return ntd_guest_state_describe(&qemu->guest, what, console_shows_panic(machine));
@@ -391,7 +396,8 @@ static double slowness(const struct ntd_machine *machine)
 	return qemu_of(machine)->emulated ? NTD_SCALE_TCG : 1;
 }
 
-/* In the state directory, or where its path is too long for a socket, in another one. */
+/* The path is in the state directory, or, where that is too long for a socket, in another
+ * directory. */
 static char *socket_path(const struct ntd_machine *machine, const char *which)
 {
 	if (!strcmp(machine->context.socket_dir, machine->context.tmp_dir))
