@@ -26,8 +26,9 @@ static void record(struct ntd_sink *sink, const struct ntd_event *event)
 {
 	struct recorder *recorder = ntd_container_of(sink, struct recorder, sink);
 
-	assert_true(recorder->count < MOST);
-	recorder->events[recorder->count++] = *event;
+	if (recorder->count < MOST)
+		recorder->events[recorder->count] = *event;
+	recorder->count++;
 }
 
 static void close_recorder(struct ntd_sink *sink)
