@@ -1,4 +1,4 @@
-"""What QEMU tells by QMP's events is in the errors: why it ended, that the guest was reset or is stopped, and a panic that
+"""Errors have what QEMU tells by QMP's events: why QEMU ended, that the guest was reset or is stopped, and a panic that
 no console shows."""
 
 from pathlib import Path
@@ -11,7 +11,7 @@ FIRST = harness.PROCESSES + '''
 import re, signal, threading
 
 def error_during(command, action):
-    """The error of the command, while which the action is done."""
+    """Runs the command, does the action meanwhile on another thread, and returns the error of the command."""
     machine.connect()
     thread = threading.Timer(0.5, action)
     thread.start()
@@ -30,7 +30,7 @@ def session(tiny):
 
 @pytest.fixture(scope="module")
 def quiet_session(tiny, tmp_path_factory):
-    """The kernel has no console on the serial port, and a panic device."""
+    """A session whose guest has a panic device and no kernel console on the serial port."""
     (name, path), = tiny.items()
     script = tmp_path_factory.mktemp("quiet") / f"run-{name}-vm"
     text = Path(path).read_text().replace("console=ttyS0 panic=1", "console=tty0 panic=0")
@@ -103,7 +103,7 @@ def test_panic_that_ends_qemu(quiet_session):
         machine.start()
         text = error_of(machine.succeed, PANIC)
         assert "QEMU process exited with code 0 (QEMU ends when the guest panics)" + TOLD in text, text
-        assert "Kernel panic" not in text, text  # nobody but the device told of it
+        assert "Kernel panic" not in text, text  # only the device has told of the panic
         machine.wait_for_shutdown()
     """)
 

@@ -1,5 +1,5 @@
-/* A channel as another way into a guest would be one: a file that fills in the operations. The
- * guest's part is played by this host, whose bash runs the commands in a directory of the test.
+/* A channel as another way into a guest would be: one file that fills in the operations. This host
+ * plays the guest: its bash runs the commands in a directory of the test.
  */
 #pragma once
 
@@ -14,7 +14,7 @@
 
 struct stand_in {
 	struct ntd_channel channel;
-	char directory[64]; /* the root of what is copied */
+	char directory[64]; /* the root directory for copied files */
 	_Atomic(struct ntd_error *) refusal;
 	_Atomic int commands, copies;
 };
@@ -87,7 +87,7 @@ static inline void stand_in_init(struct stand_in *stand_in, const char *director
 	snprintf(stand_in->directory, sizeof stand_in->directory, "%s", directory);
 }
 
-/* Loop: the guest can be reached. */
+/* Tells on the loop thread that the guest can be reached. */
 static inline void stand_in_ready(void *arg)
 {
 	struct stand_in *stand_in = arg;

@@ -1,5 +1,5 @@
-/* What QEMU tells of the guest by events is part of the errors that follow: why it ended, that the
- * guest is stopped or was reset, that its kernel panicked.
+/* Tests that errors have what QEMU's events tell of the guest: why it ended, that it is stopped or
+ * was reset, and that its kernel has panicked.
  */
 #include "life_fixture.h"
 
@@ -16,7 +16,7 @@ static void assert_message(struct ntd_error *err, enum ntd_errc code, const char
 {
 	assert_non_null(err);
 	if (!strstr(err->message, text))
-		assert_string_equal(err->message, text); /* shows both */
+		assert_string_equal(err->message, text); /* this assertion shows both texts */
 	assert_error(err, code, "machine 'server': ");
 }
 
@@ -30,7 +30,7 @@ static void assert_command_fails(struct ntd_machine *machine, const char *comman
 	assert_message(err, code, text);
 }
 
-/* QEMU writes the line to QMP, as a command can by descriptor 21. */
+/* Has QEMU write the line to QMP, which a command of the fake does by descriptor 21. */
 static void qemu_writes(struct ntd_machine *machine, const char *line)
 {
 	_cleanup_free_ char *path = ntd_asprintf("/proc/%d/fd/21", ntd_machine_status(machine).pid);
@@ -49,7 +49,7 @@ static void execute(struct ntd_machine *machine, const char *command)
 	assert_no_error(err);
 }
 
-/* Until scripts could take so many events, which the driver has heard of before. */
+/* Waits until `count` events are queued for scripts, of which the driver has heard before. */
 static void await_events(struct ntd_machine *machine, size_t count)
 {
 	while (ntd_qmp_count_events(ntd_machine_qmp(machine)) < count)
@@ -118,7 +118,7 @@ static bool lives(pid_t pid)
 	return state && state[2] != 'Z';
 }
 
-/* The loop thread is kept from reading until the process has ended. */
+/* Runs on the loop thread and keeps it from reading until the process has ended. */
 static void outlive(void *arg)
 {
 	const struct absence *absence = arg;
@@ -127,11 +127,12 @@ static void outlive(void *arg)
 		;
 }
 
-/* What QEMU wrote last is read, though there is much of it, and the process' end is known as well.
- */
+/* The loop thread reads the last bytes of QEMU, though there are many, and though the end of the
+ * process is known as well. */
 static void the_last_events_are_read_after_the_end(void **state)
 {
-	/* Less than the socket holds, or the fake would wait for the loop thread. */
+	/* The text is shorter than the socket's buffer; the fake would wait for the loop thread
+	 * otherwise. */
 	static const char text[] = "printf -v event '{\"event\": \"X\", \"data\": \"%1000s\"}' x; "
 				   "for i in $(seq 60); do echo \"$event\"; done >&21; poweroff";
 	struct ntd_machine *machine = machine_new(*state, "server", NULL);
@@ -182,7 +183,7 @@ static void a_guest_that_answers_has_not_panicked(void **state)
 	assert_output(machine, "sleep 2.5; echo b", "b\n");
 }
 
-/* The text of the console says more. */
+/* The text of the console says more than the event, so the panic is told once, by that text. */
 static void a_panic_is_told_of_once(void **state)
 {
 	struct ntd_machine *machine = machine_new(*state, "server", NULL);
@@ -279,7 +280,7 @@ static void a_reset_is_named_in_the_error_of_a_command(void **state)
 	assert_int_equal(ntd_machine_start(machine, true, NULL, NULL), 0);
 	assert_command_fails(machine, "reboot; sleep 1000", NTD_E_MACHINE,
 			     "ran; the guest was reset meanwhile");
-	/* Not of the next, whose shell ends without a reset. */
+	/* The reset does not count for the next command, whose shell ends without a reset. */
 	assert_true(try_command(machine, "kill -9 $PPID; sleep 1000", &result, &err) < 0);
 	assert_null(strstr(err->message, "reset"));
 	assert_message(err, NTD_E_MACHINE, "the root shell began anew");

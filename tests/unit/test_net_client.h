@@ -1,4 +1,4 @@
-/* A VDE client as small as it can be: what libvdeplug does, for tests and measurements. */
+/* A minimal VDE client for tests and measurements, which does what libvdeplug does. */
 #pragma once
 
 #include <stddef.h>
@@ -21,7 +21,7 @@ struct vde_request {
 	char description[128];
 } __attribute__((packed));
 
-/* Nothing that works takes this long. */
+/* Limits each call on the socket; a successful call is much faster. */
 static inline int set_timeout(int fd)
 {
 	const struct timeval limit = {.tv_sec = 10};
@@ -43,7 +43,7 @@ static inline int connect_control(const char *directory)
 	return -1;
 }
 
-/* A request for any port, from a data socket at `path`; returns its length. */
+/* Makes a request for any port, from a data socket at `path`, and returns its length. */
 static inline size_t make_request(struct vde_request *request, const char *path,
 				  const char *description)
 {
@@ -80,7 +80,7 @@ static inline int client_prepare(struct vde_client *client, const char *director
 	return -1;
 }
 
-/* Takes the reply and connects. */
+/* Reads the reply and connects the data socket. */
 static inline int client_finish(struct vde_client *client)
 {
 	if (recv(client->control, &client->theirs, sizeof client->theirs, MSG_WAITALL) !=
@@ -91,7 +91,7 @@ static inline int client_finish(struct vde_client *client)
 	return unlink(client->ours.sun_path);
 }
 
-/* All of it. `number` tells the clients of a process apart. */
+/* Does all steps of a client. `number` differs for the clients of a process. */
 static inline int client_open(struct vde_client *client, const char *directory,
 			      unsigned char number)
 {

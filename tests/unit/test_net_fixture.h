@@ -1,4 +1,4 @@
-/* What the tests of a VLAN share: a loop, a log that can be searched, and a VLAN in a directory of
+/* A fixture for tests of VLANs: a loop, a log that can be searched, and a VLAN in a directory of
  * its own.
  */
 #pragma once
@@ -20,7 +20,7 @@ struct fixture {
 	struct ntd_report *report;
 	struct ntd_sink sink;
 	pthread_mutex_t mutex; /* guards the log */
-	struct ntd_buf log;    /* one line a message */
+	struct ntd_buf log;    /* a line for each message */
 	struct ntd_vlan *vlan;
 };
 
@@ -58,7 +58,7 @@ static inline int set_up(void **state)
 	return 0;
 }
 
-/* Fails if a VLAN left anything behind. */
+/* Fails if a VLAN has left a file behind. */
 static inline int tear_down(void **state)
 {
 	struct fixture *fixture = *state;
@@ -93,7 +93,7 @@ static inline void expect_refusal(struct fixture *fixture, const char *directory
 	assert_error(error, NTD_E_VALUE, message);
 }
 
-/* What has been logged so far; the caller's. */
+/* Returns the log so far, which the caller frees. */
 static inline char *logged(struct fixture *fixture)
 {
 	char *text;
@@ -130,7 +130,7 @@ static inline bool exists(const struct fixture *fixture, const char *name)
 	return lstat(path, &status) == 0;
 }
 
-/* The switch sees the end of a connection a moment after the client made it. */
+/* Waits until the switch has noticed the end of a client's connection. */
 static inline void wait_for_end_of(struct fixture *fixture, const char *name)
 {
 	int64_t deadline = ntd_after(10 * NTD_SECOND);
