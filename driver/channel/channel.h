@@ -50,7 +50,8 @@ static inline void ntd_result_free(struct ntd_result *result)
 /* What a channel can do. `run` and `close` are required, the others may be NULL. Of the channels so
  * far, none has `put`, `get` or `terminal`, which are for channels such as SSH; the unit tests'
  * stand-in has `put` and `get`. All but `close` are for script threads and block as long as
- * `waiter` lets them; the error is NTD_E_DEAD when the channel is closed. */
+ * `waiter` lets them. A channel that is not open fails with NTD_E_DEAD, or with the error that
+ * closed it. */
 struct ntd_channel_ops {
 	/* Runs a command and waits for its end. Returns 0, with the result of a command that ended
 	 * in any way. */

@@ -43,7 +43,7 @@ struct ntd_nsenter {
 	_Atomic pid_t leader;      /* the container's init, as this host counts; 0: not known */
 	int leader_fd;             /* its pidfd; -1 */
 	int console;               /* descriptor for the commands' standard error; the owner's */
-	struct ntd_list jobs;      /* that run */
+	struct ntd_list jobs;      /* of the commands that run */
 	struct ntd_error *refusal; /* why no commands can be run; NULL: they can */
 };
 
