@@ -75,8 +75,11 @@ static inline struct ntd_list_link *ntd_list_unlink_first(struct ntd_list *list)
 {
 	struct ntd_list_link *link = list->first;
 
-	if (link)
-		ntd_list_unlink(link);
+	if (!link)
+		return NULL;
+	list->first = link->after;
+	*(link->after ? &link->after->before : &list->last) = NULL;
+	*link = (struct ntd_list_link){0};
 	return link;
 }
 

@@ -8,8 +8,10 @@ static struct ntd_channel *first(const struct ntd_machine *machine)
 	return machine->channels;
 }
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): the name of a variable */
 #define each_channel(channel, machine)                                                             \
 	for (struct ntd_channel *channel = first(machine); channel; channel = channel->next)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 /* ---- any thread */
 

@@ -40,6 +40,7 @@ static void write_bytes(int *fd, const struct ntd_buf *bytes)
 
 static struct ntd_background_file *find_work(struct ntd_background *background)
 {
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): forget() unlinks a file before it is freed */
 	ntd_list_each (struct ntd_background_file, file, &background->files, link)
 		if (file->pending.len || file->closing)
 			return file;
