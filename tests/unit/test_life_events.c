@@ -64,6 +64,7 @@ static void the_reason_of_an_end_is_told(void **state)
 		const char *command, *text;
 	} cases[] = {
 		{"poweroff; sleep 1000", "exited with code 0 (the guest shut down); last console"},
+		{"kill -9 $FAKE_VM_PID; sleep 1000", "killed by signal 9 (Killed); last console"},
 		{"kill $FAKE_VM_PID; sleep 1000", "code 0 (a signal asked QEMU to end)"},
 		{"reboot; sleep 1000",
 		 "code 0 (the guest rebooted, which ends QEMU without allow_reboot)"},
@@ -73,7 +74,6 @@ static void the_reason_of_an_end_is_told(void **state)
 		{"echo '{\"event\": \"SHUTDOWN\", \"data\": {\"reason\": \"no word\"}}' >&21; "
 		 "sleep 0.3; kill -9 $FAKE_VM_PID; sleep 1000",
 		 "killed by signal 9 (Killed); last console"},
-		{"kill -9 $FAKE_VM_PID; sleep 1000", "killed by signal 9 (Killed); last console"},
 	};
 	struct ntd_machine *machine = machine_new(*state, "server", NULL);
 
