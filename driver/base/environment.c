@@ -41,6 +41,21 @@ char **ntd_environment_set(char **env, const char *name, const char *value)
 	return env;
 }
 
+char *ntd_environment_find_program(char *const *env, const char *name)
+{
+	const char *path = ntd_environment_get(env, "PATH");
+	_cleanup_free_ char *directories = ntd_strdup(path ? path : "/usr/bin:/bin");
+	char *rest = directories, *directory;
+
+	while ((directory = strsep(&rest, ":"))) {
+		_cleanup_free_ char *program = ntd_asprintf("%s/%s", directory, name);
+
+		if (*directory == '/' && access(program, X_OK) == 0)
+			return ntd_steal(&program);
+	}
+	return NULL;
+}
+
 struct ntd_environment *ntd_environment_new(char *const *process)
 {
 	struct ntd_environment *environment = ntd_calloc(1, sizeof *environment);

@@ -14,6 +14,10 @@ const char *ntd_environment_get(char *const *env, const char *name);
 /* Sets a variable in `env`, which is consumed; returns the new list. */
 char **ntd_environment_set(char **env, const char *name, const char *value);
 
+/* The path of the program `name` from the directories in the PATH of `env`, a new string; NULL when
+ * none of them has it. */
+char *ntd_environment_find_program(char *const *env, const char *name);
+
 /* The environment that a run gives to its processes. Any thread may use it. */
 struct ntd_environment;
 /* `process` is the environment that the driver was started with; it is copied. */

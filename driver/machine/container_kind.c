@@ -16,7 +16,6 @@
 #include "machine/container_internal.h"
 
 #include "base/text.h"
-#include "qemu/start_command.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -228,7 +227,7 @@ static void *make(struct ntd_machine *machine)
 {
 	struct ntd_container *container = ntd_calloc(1, sizeof *container);
 	_cleanup_strv_ char **env = ntd_environment_for_process(machine->context.environment, NULL);
-	_cleanup_free_ char *nsenter = ntd_find_program(env, "nsenter");
+	_cleanup_free_ char *nsenter = ntd_environment_find_program(env, "nsenter");
 
 	container->machine = machine;
 	container->notify_path =
@@ -236,7 +235,7 @@ static void *make(struct ntd_machine *machine)
 	container->notify = (struct ntd_source){.fd = -1, .ready = notified};
 	container->nsenter = ntd_nsenter_new(machine->context.loop, machine->context.children,
 					     machine->name, nsenter);
-	container->journalctl = ntd_find_program(env, "journalctl");
+	container->journalctl = ntd_environment_find_program(env, "journalctl");
 	ntd_container_journal_init(container);
 	ntd_machine_add_channel(machine, ntd_nsenter_channel(container->nsenter));
 	return container;

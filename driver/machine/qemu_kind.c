@@ -173,7 +173,7 @@ static void complete_order(struct ntd_machine *machine, bool allow_reboot,
 	}
 	if (!order->line)
 		order->line = ntd_start_command_line(machine->script, &paths, allow_reboot,
-						     ntd_has_display(order->env));
+						     ntd_start_has_display(order->env));
 }
 
 /* ---- channels */

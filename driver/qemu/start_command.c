@@ -78,22 +78,7 @@ char **ntd_start_environment(char **env, const struct ntd_start_paths *paths)
 	return ntd_environment_set(env, "NIX_EFI_VARS", paths->efi_vars);
 }
 
-bool ntd_has_display(char *const *env)
+bool ntd_start_has_display(char *const *env)
 {
 	return ntd_environment_get(env, "DISPLAY") || ntd_environment_get(env, "WAYLAND_DISPLAY");
-}
-
-char *ntd_find_program(char *const *env, const char *name)
-{
-	const char *path = ntd_environment_get(env, "PATH");
-	_cleanup_free_ char *directories = ntd_strdup(path ? path : "/usr/bin:/bin");
-	char *rest = directories, *directory;
-
-	while ((directory = strsep(&rest, ":"))) {
-		_cleanup_free_ char *program = ntd_asprintf("%s/%s", directory, name);
-
-		if (*directory == '/' && access(program, X_OK) == 0)
-			return ntd_steal(&program);
-	}
-	return NULL;
 }

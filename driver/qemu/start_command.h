@@ -1,6 +1,6 @@
 /* How a QEMU machine is started: the command line and the environment that NixOS' run-NAME-vm
- * scripts, and start scripts written like them, rely on. The functions are pure, or only look at
- * files, and are for any thread.
+ * scripts, and start scripts written like them, rely on. The functions are pure, and for any
+ * thread.
  */
 #pragma once
 
@@ -26,6 +26,4 @@ char *ntd_start_replacing_shell(const char *line);
 /* Takes `env` and returns it with TMPDIR, SHARED_DIR, USE_TMPDIR and NIX_EFI_VARS set. */
 char **ntd_start_environment(char **env, const struct ntd_start_paths *paths);
 /* Whether `env` says that there is a display. */
-bool ntd_has_display(char *const *env);
-/* The path of a program, looked up in the PATH of `env`; NULL: it is nowhere. */
-char *ntd_find_program(char *const *env, const char *name);
+bool ntd_start_has_display(char *const *env);

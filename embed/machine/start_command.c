@@ -24,7 +24,7 @@ static PyObject *start_command_line(PyObject *self, PyObject *args)
 								.qmp = qmp.text,
 								.shell = shell.text,
 								.vsock = vsock.text},
-				      allow_reboot, ntd_has_display(environ));
+				      allow_reboot, ntd_start_has_display(environ));
 	return PyUnicode_DecodeFSDefault(line);
 }
 

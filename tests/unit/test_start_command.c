@@ -185,7 +185,7 @@ static void a_display_is_a_variable_that_is_set(void **state)
 	for (size_t i = 0; i < unit_count(cases); i++) {
 		char *const env[] = {(char *)"PATH=/bin", (char *)cases[i].variable, NULL};
 
-		assert_int_equal(ntd_has_display(env), cases[i].display);
+		assert_int_equal(ntd_start_has_display(env), cases[i].display);
 	}
 }
 
