@@ -58,11 +58,27 @@ enum { VERSION = 1 };
 
 enum { WRITE_SIZE = 64 << 10 };
 
-static void add_text(cJSON *object, const char *key, const char *bytes, size_t len)
+/* Adds a value under a key that is a constant, which spares a copy of the key. */
+static void add(cJSON *object, const char *key, cJSON *value)
+{
+	if (!cJSON_AddItemToObjectCS(object, key, value))
+		abort(); /* out of memory */
+}
+
+/* Adds a whole number. cJSON's own numbers take longer to print, and there are three a line. */
+static void add_count(cJSON *object, const char *key, uint64_t number)
+{
+	char text[24];
+
+	snprintf(text, sizeof text, "%" PRIu64, number);
+	add(object, key, cJSON_CreateRaw(text));
+}
+
+static cJSON *text_of(const char *bytes, size_t len)
 {
 	_cleanup_free_ char *text = ntd_outfile_text(bytes, len, NTD_CONTROLS_ALL);
 
-	cJSON_AddStringToObject(object, key, text);
+	return cJSON_CreateString(text);
 }
 
 /* The clock is written as text, since a double cannot hold nanoseconds after some months of
@@ -76,11 +92,11 @@ static void add_times(cJSON *object, const struct ntd_event *event)
 
 	snprintf(text, sizeof text, "%" PRId64 ".%09" PRId64, event->monotonic / NTD_SECOND,
 		 event->monotonic % NTD_SECOND);
-	cJSON_AddRawToObject(object, "monotonic", text);
+	add(object, "monotonic", cJSON_CreateRaw(text));
 	gmtime_r(&second, &utc);
 	len = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &utc);
 	snprintf(text + len, sizeof text - len, ".%06" PRId64 "Z", event->wall % NTD_SECOND / 1000);
-	cJSON_AddStringToObject(object, "wall", text);
+	add(object, "wall", cJSON_CreateString(text));
 }
 
 static void add_attributes(cJSON *object, char **attributes)
@@ -95,20 +111,21 @@ static void add_attributes(cJSON *object, char **attributes)
 			ntd_outfile_text(attributes[i], strlen(attributes[i]), NTD_CONTROLS_ALL);
 
 		cJSON_DeleteItemFromObjectCaseSensitive(values, name);
-		add_text(values, name, attributes[i + 1], strlen(attributes[i + 1]));
+		cJSON_AddItemToObject(values, name,
+				      text_of(attributes[i + 1], strlen(attributes[i + 1])));
 	}
 }
 
 static void add_place(cJSON *object, const struct ntd_event *event)
 {
-	cJSON_AddNumberToObject(object, "id", (double)event->id);
+	add_count(object, "id", event->id);
 	if (event->parent)
-		cJSON_AddNumberToObject(object, "parent", (double)event->parent);
+		add_count(object, "parent", event->parent);
 	else
-		cJSON_AddNullToObject(object, "parent");
-	cJSON_AddNumberToObject(object, "thread", event->thread);
+		add(object, "parent", cJSON_CreateNull());
+	add_count(object, "thread", event->thread);
 	if (ntd_event_begins_step(event->kind) || ntd_event_ends_step(event->kind))
-		cJSON_AddStringToObject(object, "step", ntd_step_name(event->step));
+		add(object, "step", cJSON_CreateStringReference(ntd_step_name(event->step)));
 }
 
 /* The keys of some kinds of events only. */
@@ -117,20 +134,20 @@ static void add_results(cJSON *object, const struct ntd_event *event)
 	bool ends = ntd_event_ends_step(event->kind) || event->kind == NTD_EVENT_RUN_END;
 
 	if (ends || event->kind == NTD_EVENT_COMMAND_END)
-		cJSON_AddNumberToObject(object, "seconds", event->seconds);
+		add(object, "seconds", cJSON_CreateNumber(event->seconds));
 	if (ends)
-		cJSON_AddBoolToObject(object, "failed", event->failed);
+		add(object, "failed", cJSON_CreateBool(event->failed));
 	if (event->kind == NTD_EVENT_STATE) {
-		cJSON_AddStringToObject(object, "from", event->from);
-		cJSON_AddStringToObject(object, "to", event->to);
+		add(object, "from", cJSON_CreateStringReference(event->from));
+		add(object, "to", cJSON_CreateStringReference(event->to));
 	}
 	if (event->kind != NTD_EVENT_COMMAND_END)
 		return;
 	if (event->status >= 0)
-		cJSON_AddNumberToObject(object, "status", event->status);
+		add_count(object, "status", (uint64_t)event->status);
 	else
-		cJSON_AddNullToObject(object, "status");
-	cJSON_AddNumberToObject(object, "bytes", (double)event->bytes);
+		add(object, "status", cJSON_CreateNull());
+	add_count(object, "bytes", event->bytes);
 }
 
 static cJSON *event_object(const struct ntd_event *event)
@@ -138,15 +155,15 @@ static cJSON *event_object(const struct ntd_event *event)
 	cJSON *object = cJSON_CreateObject();
 
 	add_times(object, event);
-	cJSON_AddStringToObject(object, "kind", ntd_event_kind_name(event->kind));
+	add(object, "kind", cJSON_CreateStringReference(ntd_event_kind_name(event->kind)));
 	add_place(object, event);
 	if (event->kind == NTD_EVENT_MESSAGE)
-		cJSON_AddStringToObject(object, "level", ntd_level_name(event->level));
+		add(object, "level", cJSON_CreateStringReference(ntd_level_name(event->level)));
 	if (event->machine)
-		add_text(object, "machine", event->machine, strlen(event->machine));
+		add(object, "machine", text_of(event->machine, strlen(event->machine)));
 	else
-		cJSON_AddNullToObject(object, "machine");
-	add_text(object, "text", event->text, event->text_len);
+		add(object, "machine", cJSON_CreateNull());
+	add(object, "text", text_of(event->text, event->text_len));
 	add_results(object, event);
 	add_attributes(object, event->attributes);
 	return object;
@@ -191,9 +208,9 @@ static cJSON *format_object(void)
 	add_times(object,
 		  &(struct ntd_event){.monotonic = ntd_now(),
 				      .wall = (int64_t)wall.tv_sec * NTD_SECOND + wall.tv_nsec});
-	cJSON_AddStringToObject(object, "kind", "format");
-	cJSON_AddStringToObject(object, "format", FORMAT);
-	cJSON_AddNumberToObject(object, "version", VERSION);
+	add(object, "kind", cJSON_CreateString("format"));
+	add(object, "format", cJSON_CreateString(FORMAT));
+	add_count(object, "version", VERSION);
 	return object;
 }
 
