@@ -47,7 +47,9 @@ def declared(body):
 
 
 def is_property(node):
-    return any(isinstance(decorator, ast.Name) and decorator.id == "property" for decorator in node.decorator_list)
+    """Whether a function is a property, or a setter of one, which comes after the property in the stub."""
+    decorators = [getattr(decorator, "id", None) or getattr(decorator, "attr", None) for decorator in node.decorator_list]
+    return "property" in decorators or "setter" in decorators
 
 
 def stub_parameters(node):
