@@ -9,7 +9,6 @@
 #include "base/tree.h"
 
 #include <errno.h>
-#include <string.h>
 #include <sys/stat.h>
 
 /* ---- making one */

@@ -43,3 +43,15 @@ struct ntd_qemu {
 /* Loop, when QMP is ready: asks QEMU what runs the guest's instructions, and logs the answer when
  * it comes, if ever (machine/accelerator.c). */
 void ntd_accelerator_ask(struct ntd_qemu *qemu);
+
+/* ---- qemu_sockets.c; loop */
+/* The names of the sockets, by number; ends with NULL. */
+extern const char *const ntd_qemu_socket_names[];
+/* Any thread: sets the paths of a new machine's sockets. */
+void ntd_qemu_sockets_make(struct ntd_qemu *qemu);
+/* Listens for the process that is going to be ordered; connects to it when it has connected. */
+int ntd_qemu_sockets_listen(struct ntd_qemu *qemu, struct ntd_error **err);
+/* Stops listening and removes the sockets' files. */
+void ntd_qemu_sockets_close(struct ntd_qemu *qemu);
+/* Any thread. */
+void ntd_qemu_sockets_free(struct ntd_qemu *qemu);

@@ -1,11 +1,8 @@
-/* A QEMU machine: how it starts, what it is connected by, and what its silence means.
+/* A QEMU machine: its start, its channels, and what its silence means. How QEMU and the driver get
+ * connected is in qemu_sockets.c.
+ *
  * machine/internal.h says which thread calls the operations of a kind; all other functions here are
  * on the loop thread, except those of machine/qemu.h, which are for any thread.
- *
- * The driver listens on the monitor and shell sockets, then orders the start script. QEMU connects
- * to both; QEMU itself listens on the QMP socket, to which the driver connects when both are
- * connected. The start is complete at the first monitor prompt and the end of QMP's negotiation,
- * whichever is later.
  *
  * The driver notices two things without the end of the process, each by the `verdict` timer: a
  * shell that hung up while QEMU lives, and a kernel panic, told by the console or by an event of
@@ -16,10 +13,7 @@
 #include "base/text.h"
 #include "qemu/start_command.h"
 
-#include <assert.h>
-#include <errno.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #define HANG_UP_PATIENCE (1 * NTD_SECOND)
 #define PANIC_PATIENCE (3 * NTD_SECOND)
@@ -32,123 +26,23 @@ static struct ntd_qemu *qemu_of(const struct ntd_machine *machine)
 
 /* ---- start */
 
-static void started_if_complete(struct ntd_qemu *qemu)
-{
-	struct ntd_machine *machine = qemu->machine;
-
-	if (!qemu->monitor_prompted || !qemu->qmp_ready || machine->state != NTD_MACHINE_STARTING)
-		return;
-	ntd_machine_say(machine, "QEMU running (pid %d)", machine->pid);
-	ntd_life_event(machine, NTD_MACHINE_READY);
-}
-
-static void monitor_prompted(void *owner)
-{
-	struct ntd_qemu *qemu = owner;
-
-	qemu->monitor_prompted = true;
-	started_if_complete(qemu);
-}
-
-static void qmp_ready(void *owner, const struct ntd_error *failure)
-{
-	struct ntd_qemu *qemu = owner;
-
-	if (failure)
-		return; /* the start ends with its process or its deadline */
-	qemu->qmp_ready = true;
-	ntd_guest_state_ask(&qemu->guest);
-	started_if_complete(qemu);
-}
-
 /* The next question: QMP takes one of the driver's questions at a time. */
 static void guest_state_asked(void *owner)
 {
 	ntd_accelerator_ask(owner);
 }
 
-static int monitor_accepted(struct ntd_qemu *qemu, int fd, struct ntd_error **err)
-{
-	return ntd_monitor_open(qemu->monitor, fd, monitor_prompted, qemu, err);
-}
-
-static int shell_accepted(struct ntd_qemu *qemu, int fd, struct ntd_error **err)
-{
-	return ntd_shell_open(qemu->shell, fd, err);
-}
-
-static int connect_qmp(struct ntd_qemu *qemu, struct ntd_error **err)
-{
-	int fd = ntd_qmp_dial(qemu->sockets[NTD_QEMU_QMP].path, err);
-
-	return fd < 0 ? -1 : ntd_qmp_open(qemu->qmp, fd, qmp_ready, qemu, err);
-}
-
-static bool is_listening(const struct ntd_qemu *qemu)
-{
-	for (size_t i = 0; i < NTD_QEMU_SOCKETS; i++)
-		if (qemu->sockets[i].listener.fd >= 0)
-			return true;
-	return false;
-}
-
-static void stop_listening(struct ntd_qemu_socket *socket)
-{
-	ntd_source_remove(&socket->listener);
-	ntd_close_fd(&socket->listener.fd);
-}
-
-static void connecting(struct ntd_source *source, uint32_t events)
-{
-	struct ntd_qemu_socket *socket = ntd_container_of(source, struct ntd_qemu_socket, listener);
-	struct ntd_qemu *qemu = socket->qemu;
-	int fd = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	struct ntd_error *error = NULL;
-	int result;
-
-	if (fd < 0)
-		return;
-	result = socket->accepted(qemu, fd, &error);
-	stop_listening(socket);
-	if (result == 0 && !is_listening(qemu))
-		result = connect_qmp(qemu, &error);
-	if (result < 0)
-		ntd_life_start_failed(qemu->machine, error);
-}
-
-static int listen_on(struct ntd_qemu_socket *socket, struct ntd_error **err)
-{
-	_cleanup_fd_ int fd = ntd_machine_bind(SOCK_STREAM, socket->path, err);
-
-	if (fd < 0)
-		return -1;
-	if (listen(fd, 1) < 0)
-		return ntd_error_sys(err, errno, "cannot listen on %s", socket->path);
-	socket->listener.fd = fd;
-	if (ntd_source_add(socket->qemu->machine->context.loop, &socket->listener, EPOLLIN, err) <
-	    0) {
-		socket->listener.fd = -1;
-		return -1;
-	}
-	ntd_steal_fd(&fd);
-	return 0;
-}
-
 static int prepare(struct ntd_machine *machine, struct ntd_error **err)
 {
 	struct ntd_qemu *qemu = qemu_of(machine);
 
-	qemu->monitor_prompted = qemu->qmp_ready = qemu->panicked = false;
+	qemu->panicked = false;
 	ntd_guest_state_clear(&qemu->guest);
 	ntd_script_socket_reset(ntd_shell_socket(qemu->shell));
 	ntd_script_socket_reset(ntd_monitor_socket(qemu->monitor));
 	ntd_script_socket_reset(ntd_qmp_socket(qemu->qmp));
-	unlink(qemu->sockets[NTD_QEMU_QMP].path);
 	ntd_machine_say(machine, "starting vm");
-	for (size_t i = 0; i < NTD_QEMU_SOCKETS; i++)
-		if (qemu->sockets[i].accepted && listen_on(&qemu->sockets[i], err) < 0)
-			return -1;
-	return 0;
+	return ntd_qemu_sockets_listen(qemu, err);
 }
 
 static void complete_order(struct ntd_machine *machine, bool allow_reboot,
@@ -288,10 +182,7 @@ static void close_connections(struct ntd_machine *machine, const struct ntd_erro
 	ntd_timer_cancel(&qemu->verdict);
 	ntd_monitor_close(qemu->monitor);
 	ntd_qmp_close(qemu->qmp, why);
-	for (size_t i = 0; i < NTD_QEMU_SOCKETS; i++) {
-		stop_listening(&qemu->sockets[i]);
-		unlink(qemu->sockets[i].path);
-	}
+	ntd_qemu_sockets_close(qemu);
 }
 
 static char *how_it_ended(const struct ntd_machine *machine)
@@ -375,18 +266,12 @@ const char *ntd_machine_vsock_host(const struct ntd_machine *machine)
 
 /* ---- the kind */
 
-static const char *const socket_names[] = {[NTD_QEMU_MONITOR] = "monitor",
-					   [NTD_QEMU_SHELL] = "shell",
-					   [NTD_QEMU_QMP] = "qmp",
-					   [NTD_QEMU_SOCKETS] = NULL};
-static_assert(sizeof socket_names / sizeof *socket_names == NTD_QEMU_SOCKETS + 1, "");
-
 static char *_Atomic *path(const struct ntd_machine *machine, const char *which)
 {
 	struct ntd_qemu *qemu = qemu_of(machine);
 
 	for (size_t i = 0; i < NTD_QEMU_SOCKETS; i++)
-		if (!strcmp(socket_names[i], which))
+		if (!strcmp(ntd_qemu_socket_names[i], which))
 			return &qemu->sockets[i].path;
 	return !strcmp(which, "efi_vars") ? &qemu->efi_vars : NULL;
 }
@@ -394,26 +279,6 @@ static char *_Atomic *path(const struct ntd_machine *machine, const char *which)
 static double slowness(const struct ntd_machine *machine)
 {
 	return qemu_of(machine)->emulated ? NTD_SCALE_TCG : 1;
-}
-
-/* The path is in the state directory, or, where that is too long for a socket, in another
- * directory. */
-static char *socket_path(const struct ntd_machine *machine, const char *which)
-{
-	if (!strcmp(machine->context.socket_dir, machine->context.tmp_dir))
-		return ntd_asprintf("%s/%s", machine->state_dir, which);
-	return ntd_asprintf("%s/%s-%s", machine->context.socket_dir, machine->name, which);
-}
-
-static void make_sockets(struct ntd_qemu *qemu)
-{
-	for (size_t i = 0; i < NTD_QEMU_SOCKETS; i++) {
-		qemu->sockets[i].qemu = qemu;
-		qemu->sockets[i].path = socket_path(qemu->machine, socket_names[i]);
-		qemu->sockets[i].listener = (struct ntd_source){.fd = -1, .ready = connecting};
-	}
-	qemu->sockets[NTD_QEMU_MONITOR].accepted = monitor_accepted;
-	qemu->sockets[NTD_QEMU_SHELL].accepted = shell_accepted;
 }
 
 static void *make(struct ntd_machine *machine)
@@ -433,7 +298,7 @@ static void *make(struct ntd_machine *machine)
 					       .asked = guest_state_asked,
 					       .owner = qemu};
 	ntd_guest_state_listen(&qemu->guest);
-	make_sockets(qemu);
+	ntd_qemu_sockets_make(qemu);
 	ntd_machine_add_channel(machine, ntd_shell_channel(qemu->shell));
 	return qemu;
 }
@@ -445,8 +310,7 @@ static void free_qemu(void *parts)
 	ntd_shell_free(qemu->shell);
 	ntd_monitor_free(qemu->monitor);
 	ntd_qmp_free(qemu->qmp);
-	for (size_t i = 0; i < NTD_QEMU_SOCKETS; i++)
-		free(qemu->sockets[i].path);
+	ntd_qemu_sockets_free(qemu);
 	free(qemu->efi_vars);
 	free(qemu->vsock_guest);
 	free(qemu->vsock_host);
@@ -463,7 +327,7 @@ const struct ntd_machine_kind ntd_qemu_kind = {
 		  .late_boot = "Shell did not start in time",
 		  .slow_boot = "Guest root shell did not produce any data yet",
 		  .unbooted = "the guest has not shown a root shell yet"},
-	.sockets = socket_names,
+	.sockets = ntd_qemu_socket_names,
 	.sync = "sync",
 	.make = make,
 	.free = free_qemu,
