@@ -77,7 +77,9 @@ def test_a_killed_driver_leaves_no_overlay(images):
 
 def kernel_options(script):
     """Returns QEMU's options for the kernel from a start script that make-vm has written."""
-    show = f'{script.read_text().partition("# From here on")[0]}\nprintf "%s\\n" "$kernel" "$initrd" "$parameters"'
+    variables, common, _ = script.read_text().partition("# This part is the same for all virtual machines")
+    assert common, "the start script does not say where its variables end"
+    show = f'{variables}\nprintf "%s\\n" "$kernel" "$initrd" "$parameters"'
     kernel, initrd, parameters = subprocess.run(
         ["bash", "-c", show], stdout=subprocess.PIPE, check=True, text=True).stdout.splitlines()
     return ["-kernel", kernel, "-initrd", initrd, "-append", parameters]
