@@ -69,6 +69,7 @@ def test_what_ended_stays_readable(fake):
         monitor.settimeout(60)
         while monitor.recv(1000):
             pass
+        assert client.wait_for_event()["event"] == "SHUTDOWN"
         for send in shell.send, monitor.sendall, client.sock.send, lambda data: client.send("query-status"), lambda data: client.wait_for_event():
             try:
                 send(b"x\n")
