@@ -139,19 +139,20 @@ static void die_of(int number)
 
 static int run(const struct ntd_config *config, struct ntd_keeper *keeper, char **argv)
 {
-	struct ntd_session session;
+	struct ntd_session *session = ntd_calloc(1, sizeof *session);
 	struct ntd_error *error = NULL;
 	int status;
 
-	if (ntd_session_open(&session, config, keeper, &error) < 0) {
+	if (ntd_session_open(session, config, keeper, &error) < 0) {
 		status = fail(error);
 	} else {
-		status = run_in_python(&session, argv);
-		ntd_session_tell_status(&session, status);
-		py_ending_finish_python(&session, status);
-		py_signals_remove(&session);
+		status = run_in_python(session, argv);
+		ntd_session_tell_status(session, status);
+		py_ending_finish_python(session, status);
+		py_signals_remove(session);
 	}
-	ntd_session_close(&session);
+	if (ntd_session_close(session))
+		free(session);
 	return status;
 }
 

@@ -10,6 +10,9 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+/* How long the sinks may take for the end of their files. */
+#define REPORT_PATIENCE (10 * NTD_SECOND)
+
 /* ---- opening */
 
 static int add_sink(struct ntd_session *session, struct ntd_sink *sink)
@@ -101,7 +104,8 @@ int ntd_session_open(struct ntd_session *session, const struct ntd_config *confi
 	return session->children ? 0 : -1;
 }
 
-void ntd_session_close(struct ntd_session *session)
+/* Frees what only calls into the core use. */
+static void free_parts(struct ntd_session *session)
 {
 	ntd_members_free_machines(&session->members);
 	ntd_close_fd(&session->out_fd);
@@ -109,15 +113,38 @@ void ntd_session_close(struct ntd_session *session)
 	ntd_loop_free(session->loop);
 	ntd_report_free(session->report);
 	ntd_members_free_reports(&session->members);
+}
+
+static void end_reports(struct ntd_session *session)
+{
+	int64_t deadline = ntd_after(REPORT_PATIENCE);
+
+	if (session->report)
+		ntd_report_end(session->report, deadline);
+	for (size_t i = 0; i < session->members.reports.count; i++)
+		ntd_report_end(session->members.reports.items[i], deadline);
+}
+
+bool ntd_session_close(struct ntd_session *session)
+{
+	bool unused = session->calls == 0;
+
+	if (unused)
+		free_parts(session);
+	else
+		end_reports(session);
 	if (session->sockets.temporary)
 		ntd_tree_remove(session->sockets.path, NULL);
 	ntd_claim_leave(&session->claim);
+	if (!unused)
+		return false;
 	free(session->sockets.path);
 	free(session->tmp_dir);
 	ntd_environment_free(session->environment);
 	free(session->elsewhere);
 	ntd_claim_close(&session->claim);
 	pthread_mutex_destroy(&session->members.mutex);
+	return true;
 }
 
 /* ---- setting up */

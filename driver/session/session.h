@@ -21,6 +21,9 @@
 struct ntd_session {
 	const struct ntd_config *config;
 	struct ntd_loop *loop;
+	/* How many of the script's threads are in a call into the core, without Python's lock. A
+	 * daemon thread may be when Python has ended. */
+	_Atomic unsigned calls;
 	struct ntd_keeper *keeper;
 	struct ntd_children *children;
 	struct ntd_report *report;
@@ -46,5 +49,6 @@ int ntd_session_open(struct ntd_session *session, const struct ntd_config *confi
 		     struct ntd_keeper *keeper, struct ntd_error **err);
 /* Starts the VLANs' switches; then makes the configured machines. */
 int ntd_session_set_up(struct ntd_session *session, struct ntd_error **err);
-/* Frees everything; after ntd_session_clean_up(). */
-void ntd_session_close(struct ntd_session *session);
+/* Ends the report, and frees the session's parts unless a thread of the script is in a call into
+ * the core: then it returns false, and the session and its parts stay until the process exits. */
+bool ntd_session_close(struct ntd_session *session);

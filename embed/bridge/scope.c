@@ -21,6 +21,7 @@ static void block_signals(sigset_t *before)
 static void release_gil(struct py_blocking *blocking)
 {
 	blocking->began = ntd_now();
+	blocking->session->calls++;
 	blocking->thread = PyEval_SaveThread();
 }
 
@@ -30,6 +31,7 @@ static void take_gil(struct py_blocking *blocking)
 	/* While the run is being ended, the script does not get to see what the call returns; but
 	 * its atexit functions run, for which this thread gives up the GIL. */
 	ntd_session_yield_to_abort(blocking->session);
+	blocking->session->calls--; /* the session may be freed from now on, if Python has ended */
 	PyEval_RestoreThread(blocking->thread);
 	pthread_sigmask(SIG_SETMASK, &blocking->signals, NULL);
 	py_state()->blocked += ntd_now() - blocking->began;
