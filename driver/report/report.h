@@ -99,9 +99,15 @@ struct ntd_event {
 	/* Of a step's end: an exception ended the step. Of RUN_END: the exit status is not 0. Of
 	 * TEST_ERROR: a subtest has reported the error before. */
 	bool failed;
-	const char *from, *to; /* of STATE: names of states, which are constants */
-	int status;            /* of COMMAND_END: the exit status; < 0: unknown */
-	size_t bytes;          /* of COMMAND_END: how long the command's output was */
+	union {
+		struct {
+			const char *from, *to; /* of STATE: names of states, which are constants */
+		};
+		struct {
+			int status;   /* of COMMAND_END: the exit status; < 0: unknown */
+			size_t bytes; /* of COMMAND_END: how long the command's output was */
+		};
+	};
 };
 
 /* Writes events somewhere. Implementations embed the struct and fill in all members but `next`. The
