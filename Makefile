@@ -7,7 +7,7 @@ PREFIX ?= /usr/local
 PYTHON_CONFIG ?= python3-embed
 PKG_CONFIG ?= pkg-config
 
-CORE_PKGS = libcjson libxml-2.0
+CORE_PKGS = libcjson libxml-2.0 libssh
 CFLAGS ?= -O2 -g
 OPTIMISE ?=
 WARNINGS = -Wall -Wextra -Wswitch-enum -Werror=shadow -Werror=missing-prototypes \
@@ -184,7 +184,7 @@ $(FUZZERS:%=run-%): run-fuzz_%: $(BUILD)/fuzz_%
 check: format-check layers tidy cppcheck shellcheck unit
 
 # The floors of the code, lowest first: a file includes and uses what is on its own floor and on those below.
-FLOORS = $(addprefix driver/,base loop report net console channel qemu ocr machine guest session) \
+FLOORS = $(addprefix driver/,base loop report net console channel ssh qemu ocr machine guest session) \
 	$(addprefix embed/,bridge log machine run driver py_program module symbols main)
 
 layers: $(CORE_OBJECTS) $(EMBED_OBJECTS)

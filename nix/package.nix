@@ -11,6 +11,7 @@
   pkg-config,
   python3,
   cjson,
+  libssh,
   libxml2,
   cmocka,
   coreutils,
@@ -68,6 +69,7 @@ let
     nativeBuildInputs = [ pkg-config ];
     buildInputs = [
       cjson
+      libssh
       libxml2
       python3
     ];

@@ -74,6 +74,10 @@ struct ntd_channel_ops {
 	 * hangup. */
 	int (*terminal)(struct ntd_channel *channel, unsigned rows, unsigned columns,
 			struct ntd_waiter *waiter, struct ntd_error **err);
+	/* Loop thread: the guest is about to reboot. The channel is not ready until it has found
+	 * another boot of the guest, even if it can still run commands in this one. NULL: the
+	 * channel learns of a reboot from the guest. */
+	void (*reboots)(struct ntd_channel *channel);
 	/* Loop thread: closes the channel. Pending commands, and all others until the channel is
 	 * opened again, fail with a copy of `why`. */
 	void (*close)(struct ntd_channel *channel, const struct ntd_error *why);
@@ -87,6 +91,9 @@ struct ntd_channel_owner {
 	void (*ready)(void *owner, struct ntd_channel *channel, const char *said, size_t len);
 	/* The guest has ended the connection: the channel cannot run commands any more. */
 	void (*lost)(void *owner, struct ntd_channel *channel);
+	/* The guest does not let the channel in, as with a wrong password, and trying again would
+	 * not help: waits for the channel end with a copy of `why`. */
+	void (*refused)(void *owner, struct ntd_channel *channel, const struct ntd_error *why);
 	void *owner;
 };
 

@@ -61,6 +61,17 @@ struct ntd_channel *ntd_channels_unmet(const struct ntd_machine *machine)
 	return NULL;
 }
 
+void ntd_channels_reboot(struct ntd_machine *machine)
+{
+	each_channel (channel, machine) {
+		channel->unmet = false;
+		if (!channel->ops->reboots)
+			continue;
+		channel->ready = false;
+		channel->ops->reboots(channel);
+	}
+}
+
 void ntd_channels_meet(struct ntd_machine *machine)
 {
 	each_channel (channel, machine)

@@ -270,7 +270,7 @@ static void disconnect(void *arg)
 	struct call *call = arg;
 
 	if (call->flag)
-		ntd_channels_meet(call->machine);
+		ntd_channels_reboot(call->machine);
 	ntd_life_event(call->machine, NTD_MACHINE_DISCONNECT);
 }
 

@@ -127,6 +127,8 @@ void ntd_machine_replace(struct ntd_machine *machine, char *_Atomic *text, const
 struct ntd_channel *ntd_channels_unmet(const struct ntd_machine *machine);
 /* Takes note that no thread need be told any more of channels that have become ready. */
 void ntd_channels_meet(struct ntd_machine *machine);
+/* Takes note that the guest is about to reboot: channels that became ready so far do not count. */
+void ntd_channels_reboot(struct ntd_machine *machine);
 /* Takes note that a channel is not ready any more. */
 void ntd_channel_withdraw(struct ntd_channel *channel);
 /* Closes all channels; what is pending on them fails with a copy of `why`. */

@@ -208,12 +208,22 @@ static void channel_lost(void *owner, struct ntd_channel *channel)
 		machine->kind->channel_lost(machine);
 }
 
+static void channel_refused(void *owner, struct ntd_channel *channel, const struct ntd_error *why)
+{
+	struct ntd_machine *machine = owner;
+
+	channel->ready = channel->unmet = false;
+	ntd_life_finish_waits(machine, NTD_WAIT_CONNECT, why);
+}
+
 void ntd_machine_add_channel(struct ntd_machine *machine, struct ntd_channel *channel)
 {
 	struct ntd_channel *_Atomic *place = &machine->channels;
 
-	channel->owner = (struct ntd_channel_owner){
-		.ready = channel_ready, .lost = channel_lost, .owner = machine};
+	channel->owner = (struct ntd_channel_owner){.ready = channel_ready,
+						    .lost = channel_lost,
+						    .refused = channel_refused,
+						    .owner = machine};
 	pthread_mutex_lock(&machine->mutex);
 	while (*place)
 		place = &(*place)->next;

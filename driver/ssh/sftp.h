@@ -1,0 +1,51 @@
+/* Copies of files and trees by SFTP, version 3 (draft-ietf-secsh-filexfer-02), with many requests
+ * in flight. The client is a state machine on the loop thread that knows no SSH: it reads and
+ * writes the bytes of a wire, which is an SSH channel with the subsystem "sftp" (ssh/copy.c), or,
+ * in tests, the pipes of a sftp-server process. All bytes from the wire are untrusted.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "loop/request.h"
+
+struct ntd_sftp;
+
+/* What the client asks of its wire, on the loop thread. */
+struct ntd_sftp_wire {
+	/* There are bytes to send in ntd_sftp_output(). */
+	void (*output)(void *owner);
+	/* The client is done: with success if `error` is NULL, else with the error, which this
+	 * function takes. The client makes no call after this one. */
+	void (*done)(void *owner, struct ntd_error *error);
+	void *owner;
+};
+
+enum ntd_sftp_direction { NTD_SFTP_PUT, NTD_SFTP_GET };
+
+/* How far a copy has come. */
+struct ntd_sftp_progress {
+	uint64_t bytes, files; /* copied so far */
+	uint64_t total;        /* bytes in all, as far as known */
+};
+
+/* Makes a client that copies `source` to `target`: a file, a symbolic link or a tree, with its
+ * modes and its symbolic links; holes of sparse files are not sent. A file appears at its target
+ * by a rename, so an interrupted copy leaves no half-written file there. `target` is a new path, or
+ * a file that is replaced; a directory at `target` gets the copy inside, as with `cp -r`. */
+struct ntd_sftp *ntd_sftp_new(enum ntd_sftp_direction direction, const char *source,
+			      const char *target, const struct ntd_sftp_wire *wire);
+/* Loop: begins. */
+void ntd_sftp_begin(struct ntd_sftp *sftp);
+/* Loop: bytes from the server. */
+void ntd_sftp_input(struct ntd_sftp *sftp, const char *bytes, size_t len);
+/* Loop: the bytes that are to be sent; the wire consumes what it has sent, and the client then
+ * makes more by ntd_sftp_sent(). */
+struct ntd_buf *ntd_sftp_output(struct ntd_sftp *sftp);
+void ntd_sftp_sent(struct ntd_sftp *sftp);
+/* Loop: the wire has ended; the client fails unless it was done. `why`: NULL: the server closed
+ * it. */
+void ntd_sftp_ended(struct ntd_sftp *sftp, const struct ntd_error *why);
+/* Loop. */
+struct ntd_sftp_progress ntd_sftp_progress(const struct ntd_sftp *sftp);
+/* Loop: frees the client; what it has half written on this host is removed. NULL is allowed. */
+void ntd_sftp_free(struct ntd_sftp *sftp);
