@@ -8,7 +8,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define DEFAULT_TIMEOUT 3600 /* seconds */
+#define DEFAULT_TIMEOUT 3600  /* seconds */
+#define SESSION_TIMEOUT 86400 /* seconds, of a session of pytest */
 
 void ntd_config_free(struct ntd_config *config)
 {
@@ -165,10 +166,10 @@ int ntd_config_load(struct ntd_config *config, const struct ntd_options *options
 	int status;
 
 	*config = (struct ntd_config){
-		.global_timeout = DEFAULT_TIMEOUT,
+		.global_timeout = options->pytest_session ? SESSION_TIMEOUT : DEFAULT_TIMEOUT,
 		.boot_timeout = options->boot_timeout,
 		.time_scale = options->time_scale.given ? options->time_scale.factor : 1,
-		.test_script = copy(options->test_script),
+		.test_script = copy(options->pytest_session ? "." : options->test_script),
 		.debug_hook_attach = copy(options->debug_hook_attach),
 		.from_file = options->config != NULL,
 		.keep_state = options->keep_state,
@@ -181,6 +182,7 @@ int ntd_config_load(struct ntd_config *config, const struct ntd_options *options
 		.shard = options->shard,
 		.restart_dead = options->restart_dead,
 		.no_skip = options->no_skip,
+		.pytest_session = options->pytest_session,
 		.pytest_arguments = ntd_strv_copy(options->pytest_arguments),
 	};
 	status = options->config ? from_file(config, options->config, err)

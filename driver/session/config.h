@@ -30,6 +30,7 @@ struct ntd_config {
 	enum ntd_mode mode;
 	struct ntd_shard shard; /* 0 of 0: all tests */
 	bool restart_dead, no_skip;
+	bool pytest_session;     /* pytest as by hand; test_script is the current directory */
 	char **pytest_arguments; /* NULL: none */
 	int dump_vsocks;         /* offset of vsock numbers; 0: do not list them */
 };

@@ -31,6 +31,12 @@ static const char before_options[] =
 ".RB [ \\-\\-\n"
 ".IR PYTEST\\-ARGUMENT .\\|.\\|.]\n"
 ".PP\n"
+".B nixos\\-test\\-driver\n"
+".RI [ OPTION ].\\|.\\|.\n"
+".B \\-\\-pytest\n"
+".RB [ \\-\\-\n"
+".IR PYTEST\\-ARGUMENT .\\|.\\|.]\n"
+".PP\n"
 ".B generate\\-driver\\-symbols\n"
 ".SH DESCRIPTION\n";
 

@@ -193,6 +193,10 @@ const struct ntd_option ntd_option_table[] = {
 		 "pytest if it defines tests and does nothing else at its top level. A first comment "
 		 "\"# nixos-test: pytest\" or legacy says the same in the script. Arguments after -- "
 		 "are pytest's"},
+	{.name = "pytest", .type = &on, .field = FIELD(pytest_session),
+	 .help = "run no test script, but pytest as it is run by hand: in the current directory, with "
+		 "the arguments after -- and the project's own configuration. Without "
+		 "--global-timeout the session may take a day"},
 	{.name = "shard", .type = &shard, .field = FIELD(shard), .value = "K/N",
 	 .help = "run the Kth of N parts of the tests of a pytest script; which part a test is in "
 		 "depends on its name alone"},

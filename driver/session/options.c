@@ -280,6 +280,8 @@ static int apply_environment(struct parser *p, struct ntd_error **err)
 			continue;
 		if (p->options->config && option->with_config != NTD_UNRELATED)
 			continue;
+		if (p->options->pytest_session && option == positional())
+			continue;
 		if (store_variable(p, option, value, err) < 0)
 			return -1;
 	}
@@ -293,6 +295,11 @@ static int check_exclusions(const struct parser *p, struct ntd_error **err)
 		    ntd_option_table[i].with_config == NTD_EXCLUDED)
 			return argument_error(&ntd_option_table[i], err,
 					      "not allowed with argument -c/--config");
+	if (p->options->pytest_session && p->options->test_script)
+		return ntd_error_set(err, NTD_E_USAGE,
+				     "argument --pytest: there can be no test script (%s); what "
+				     "pytest is to run follows --",
+				     p->options->test_script);
 	return 0;
 }
 
@@ -302,7 +309,8 @@ static void split_rest(struct parser *p)
 {
 	char **rest = p->options->pytest_arguments;
 
-	if (!rest || **rest == '-' || p->options->config || p->options->test_script)
+	if (!rest || **rest == '-' || p->options->config || p->options->test_script ||
+	    p->options->pytest_session)
 		return;
 	p->given[0] = true;
 	p->options->test_script = rest[0];

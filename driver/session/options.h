@@ -38,6 +38,8 @@ struct ntd_options {
 	enum ntd_mode mode;
 	struct ntd_shard shard;
 	bool restart_dead, no_skip;
+	bool pytest_session; /* there is no test script: a session of pytest with pytest_arguments
+			      */
 	char **pytest_arguments; /* what follows "--"; NULL: nothing */
 };
 

@@ -89,7 +89,8 @@ static void option_help(struct ntd_buf *out, const struct ntd_option *option)
 void ntd_options_help(struct ntd_buf *out)
 {
 	ntd_buf_puts(out, "usage: nixos-test-driver --config FILE [OPTION]...\n"
-			  "       nixos-test-driver [OPTION]... TESTSCRIPT\n\n");
+			  "       nixos-test-driver [OPTION]... TESTSCRIPT\n"
+			  "       nixos-test-driver [OPTION]... --pytest [-- ARGUMENT...]\n\n");
 	wrapped(out, 0, ntd_usage_summary);
 	for (size_t i = 0; i < ntd_option_count; i++) {
 		if (ntd_option_table[i].heading)

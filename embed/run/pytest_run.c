@@ -51,12 +51,19 @@ static int raise_signal(int number)
 	return -1;
 }
 
+/* None for an ordinary session. */
+static PyObject *script_path(const struct ntd_config *config)
+{
+	return config->pytest_session ? Py_NewRef(Py_None)
+				      : PyUnicode_DecodeFSDefault(config->test_script);
+}
+
 int py_pytest_execute(struct py_state *state)
 {
 	const struct ntd_config *config = state->session->config;
 	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("test_driver_pytest.run");
 	_cleanup_pyref_ PyObject *arguments = list_of(config->pytest_arguments);
-	_cleanup_pyref_ PyObject *path = PyUnicode_DecodeFSDefault(config->test_script);
+	_cleanup_pyref_ PyObject *path = script_path(config);
 	_cleanup_pyref_ PyObject *status = NULL;
 	struct ntd_nest nest;
 

@@ -90,6 +90,8 @@ int py_style_choose(struct py_state *state, PyObject *text)
 {
 	const struct ntd_config *config = state->session->config;
 
+	if (config->pytest_session && config->mode == NTD_MODE_AUTO)
+		return decide(state, NTD_MODE_PYTEST, NTD_LEVEL_DEBUG, "--pytest says so");
 	if (config->mode != NTD_MODE_AUTO)
 		return decide(state, config->mode, NTD_LEVEL_INFO, "--mode says so");
 	if (!text)

@@ -106,6 +106,7 @@ static char *render(const struct ntd_options *o)
 		ntd_buf_printf(&out, " shard=%d/%d", o->shard.index, o->shard.count);
 	ntd_buf_puts(&out, o->restart_dead ? " restart" : "");
 	ntd_buf_puts(&out, o->no_skip ? " no-skip" : "");
+	ntd_buf_puts(&out, o->pytest_session ? " session" : "");
 	render_words(&out, "rest", o->pytest_arguments);
 	if (o->log_level != NTD_LEVEL_INFO)
 		ntd_buf_printf(&out, " level=%d", (int)o->log_level);
@@ -195,6 +196,10 @@ static void test_accepted(void **state)
 		{"testScript=e", "-- -k x", "script=e rest=-k,x"},
 		{"testScript=e", "-- s -k", "script=s rest=-k"},
 		{NULL, "-c c -- s", "config=c rest=s"},
+		{NULL, "--pytest", "session"},
+		{NULL, "--pytest -- s -k x", "session rest=s,-k,x"},
+		{NULL, "-c c --pytest -o out", "config=c out=out session"},
+		{"testScript=e", "--pytest", "session"},
 		{NULL, "a -- b", "script=a rest=b"},
 		{NULL, "--vlans 1 -- s", "script=s vlans=1"},
 		{NULL, "--global 5 --log error --vl 3", "vlans=3 timeout=5 level=3"},
@@ -306,6 +311,9 @@ static void test_refused(void **state)
 		 "argument --global-timeout: '-5' is not a time above 0: seconds, or a duration "
 		 "such as PT1H"},
 		{NULL, "--script a.py b.py", "unrecognized argument: b.py"},
+		{NULL, "--pytest t.py",
+		 "argument --pytest: there can be no test script (t.py); what pytest is to run "
+		 "follows --"},
 		{NULL, "--dump-vsocks many",
 		 "argument --dump-vsocks: 'many' is not a number from 0 to 2147483647"},
 		{"vlans=1+x", "", "environment variable vlans: 'x' is not a number from 0 to 4095"},

@@ -1,4 +1,5 @@
-"""Runs pytest on one script or on a directory of tests, inside the driver's process. embed/run imports this module."""
+"""Runs pytest inside the driver's process: on one script, on a directory of tests, or as an ordinary session of pytest
+(--pytest). embed/run imports this module."""
 
 import os
 import re
@@ -6,11 +7,13 @@ import shutil
 import signal
 import sys
 import tempfile
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
 from _test_driver import ending
+from test_driver_pytest import plain
 
+USAGE_ERROR = 4  # pytest's exit status
 MISSING = (f"the test script is pytest style, but pytest is not there for {sys.executable} "
            f"(Python {sys.version.split()[0]}): install it, for NixOS tests by extraPythonPackages = p: [ p.pytest ]")
 
@@ -67,6 +70,16 @@ def _arguments(path, out_dir, arguments):
 
 
 @contextmanager
+def _test_script(driver, script, arguments):
+    """A context manager in which the tests of a test script can run; its value is pytest's command line."""
+    from test_driver_pytest.fixtures import ScriptNames
+
+    with Target(script) as path, ScriptNames(driver):
+        _forget_modules(path if os.path.isdir(path) else os.path.dirname(path))
+        yield _arguments(path, driver.out_dir, arguments)
+
+
+@contextmanager
 def _pausing(driver, wanted):
     """A context manager whose value is a list of plugins: the one of --pause-on-failure if it is `wanted`."""
     if not wanted:
@@ -81,17 +94,21 @@ def _pausing(driver, wanted):
 def run(driver, script, arguments, shard, restart_dead, no_skip, pause):
     """Runs the tests.
 
-    driver: the run's Driver. script: the path of a file or directory. arguments: words for pytest. shard, restart_dead,
-    no_skip: see plugin.Plugin. pause: whether a failure shows a prompt. Returns the exit status, or -N if signal N has
-    ended the run.
+    driver: the run's Driver. script: the path of a file or directory; None: there is only what the arguments name, with
+    the project's own configuration. arguments: words for pytest. shard, restart_dead, no_skip: see plugin.Plugin. pause:
+    whether a failure shows a prompt. Returns the exit status, or -N if signal N has ended the run.
     """
+    fault = plain.adopt()
+    if fault:
+        driver.logger.log_test_error(fault)
+        return USAGE_ERROR
     try:
         import pytest
     except ImportError:
         driver.logger.log_test_error(MISSING)
         return 1
     from test_driver_pytest import test_vms
-    from test_driver_pytest.fixtures import ScriptNames, plugin as fixtures
+    from test_driver_pytest.fixtures import plugin as fixtures
     from test_driver_pytest.machines import Crew
     from test_driver_pytest.plugin import Plugin
 
@@ -99,10 +116,9 @@ def run(driver, script, arguments, shard, restart_dead, no_skip, pause):
     plugin = Plugin(driver, crew, shard, restart_dead, no_skip)
     before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
-        with Target(script) as path, ScriptNames(driver), _pausing(driver, pause) as pausing:
-            _forget_modules(path if os.path.isdir(path) else os.path.dirname(path))
-            status = pytest.main(_arguments(path, driver.out_dir, arguments),
-                                 plugins=[plugin, test_vms, fixtures(driver, crew), *pausing])
+        session = nullcontext(arguments) if script is None else _test_script(driver, script, arguments)
+        with session as words, _pausing(driver, pause) as pausing:
+            status = pytest.main(words, plugins=[plugin, test_vms, fixtures(driver, crew), *pausing])
     finally:
         sys.dont_write_bytecode = before
     if ending() or plugin.interrupted:
