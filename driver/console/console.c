@@ -36,6 +36,7 @@ static void add_bytes(struct ntd_console *console, const char *bytes, size_t len
 {
 	if (console->raw)
 		ntd_background_write(console->raw, bytes, len);
+	ntd_expect_feed(console, bytes, len);
 	ntd_lines_add(&console->lines, bytes, len);
 	console->heard_at = ntd_now();
 }
@@ -100,6 +101,7 @@ int ntd_console_open(struct ntd_console *console, int output_fd, int input_fd, i
 	console->panicked = panicked;
 	console->owner = owner;
 	ntd_lines_forget(&console->lines);
+	ntd_expect_begin(console);
 	ntd_buf_clear(&console->pending_input);
 	console->output.fd = output_fd;
 	console->input.fd = input_fd;
@@ -134,6 +136,7 @@ void ntd_console_close(struct ntd_console *console, const struct ntd_error *why)
 	}
 	ntd_timer_cancel(&console->quiet);
 	ntd_console_fail_pending(console, why);
+	ntd_expect_end(console, why);
 }
 
 char *ntd_console_tail(const struct ntd_console *console, int lines)

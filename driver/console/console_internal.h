@@ -4,6 +4,7 @@
 #include "base/list.h"
 #include "console/console.h"
 #include "console/lines.h"
+#include "console/plain.h"
 
 struct ntd_console {
 	struct ntd_loop *loop;
@@ -17,10 +18,19 @@ struct ntd_console {
 	struct ntd_timer quiet;       /* expires when a line that has begun may be shown */
 	void (*panicked)(void *owner);
 	void *owner;
-	struct ntd_list waits; /* of struct ntd_console_wait, the oldest first */
+	struct ntd_list waits;   /* of struct ntd_console_wait, the oldest first */
+	struct ntd_list readers; /* of struct ntd_expect */
 };
 
 /* Completes the waits for which there are lines, or a line that has begun. */
 void ntd_console_serve(struct ntd_console *console);
 /* The timer `quiet` has expired. */
 void ntd_console_quiet(struct ntd_timer *timer);
+
+/* ---- expect.c */
+/* The readers get bytes of the guest. */
+void ntd_expect_feed(struct ntd_console *console, const char *bytes, size_t len);
+/* The machine is started again: readers forget what it printed. */
+void ntd_expect_begin(struct ntd_console *console);
+/* No more bytes come: what waits for them, and who reads all the text, gets a copy of `why`. */
+void ntd_expect_end(struct ntd_console *console, const struct ntd_error *why);

@@ -146,9 +146,9 @@ void ntd_machine_free(struct ntd_machine *machine)
 	if (!machine)
 		return;
 	ntd_loop_call(machine->context.loop, forget_process, machine);
-	ntd_console_free(machine->console);
 	ntd_channels_forget(machine);
 	machine->kind->free(machine->parts);
+	ntd_console_free(machine->console);
 	ntd_close_fd(&machine->raw_fd);
 	ntd_error_free(machine->death);
 	free(machine->start_failure);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "channel/shell.h"
+#include "console/expect.h"
 #include "machine/machine.h"
 #include "qemu/monitor.h"
 #include "qemu/qmp.h"
@@ -9,6 +10,8 @@
 struct ntd_monitor *ntd_machine_monitor(struct ntd_machine *machine);
 struct ntd_qmp *ntd_machine_qmp(struct ntd_machine *machine);
 struct ntd_shell *ntd_machine_shell(struct ntd_machine *machine);
+/* The reader of the console that is for scripts. */
+struct ntd_expect *ntd_machine_expect(struct ntd_machine *machine);
 
 /* Whether the guest has a root shell on hvc0 for the driver: it has one unless a script has said
  * that it has none. Without a root shell and another channel, calls that need one fail at once. */

@@ -24,6 +24,7 @@ struct ntd_qemu_socket {
 struct ntd_qemu {
 	struct ntd_machine *machine;
 	struct ntd_shell *shell;
+	struct ntd_expect *expect; /* for scripts */
 	struct ntd_monitor *monitor;
 	struct ntd_qmp *qmp;
 	struct ntd_guest_state guest; /* what QEMU tells of the guest by QMP */

@@ -15,6 +15,9 @@
 
 #include <string.h>
 
+/* How much of the console a script that has not called expect() for a while can still match. */
+#define EXPECT_LIMIT (1 << 20)
+
 #define HANG_UP_PATIENCE (1 * NTD_SECOND)
 #define PANIC_PATIENCE (3 * NTD_SECOND)
 #define QUIT_PATIENCE (60 * NTD_SECOND)
@@ -225,6 +228,13 @@ struct ntd_shell *ntd_machine_shell(struct ntd_machine *machine)
 	return qemu ? qemu->shell : NULL;
 }
 
+struct ntd_expect *ntd_machine_expect(struct ntd_machine *machine)
+{
+	const struct ntd_qemu *qemu = qemu_of(machine);
+
+	return qemu ? qemu->expect : NULL;
+}
+
 bool ntd_machine_has_root_shell(const struct ntd_machine *machine)
 {
 	const struct ntd_qemu *qemu = qemu_of(machine);
@@ -291,6 +301,7 @@ static void *make(struct ntd_machine *machine)
 	qemu->verdict.expired = verdict_expired;
 	qemu->efi_vars = ntd_asprintf("%s/%s-efi-vars.fd", machine->state_dir, machine->name);
 	qemu->shell = ntd_shell_new(loop, machine->name);
+	qemu->expect = ntd_expect_new(machine->console, EXPECT_LIMIT);
 	qemu->monitor = ntd_monitor_new(loop, machine->name);
 	qemu->qmp = ntd_qmp_new(loop, who);
 	qemu->guest = (struct ntd_guest_state){.qmp = qemu->qmp,
@@ -308,6 +319,7 @@ static void free_qemu(void *parts)
 	struct ntd_qemu *qemu = parts;
 
 	ntd_shell_free(qemu->shell);
+	ntd_expect_free(qemu->expect);
 	ntd_monitor_free(qemu->monitor);
 	ntd_qmp_free(qemu->qmp);
 	ntd_qemu_sockets_free(qemu);
