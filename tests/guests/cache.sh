@@ -1,12 +1,18 @@
 # shellcheck shell=bash
-# Sourced by make-vm and make-container: a cache outside the tree. Each entry is a directory named by a
+# Sourced by make-vm, make-container and make-image: a cache outside the tree. Each entry is a directory named by a
 # hash of all its inputs. An entry appears by rename, so it is complete or absent. A
 # killed build leaves a directory `.new-KIND.*`, which the next build removes.
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/nixos-test-driver/guests
 
-# Prints the names of the files in a directory and the hashes of their contents.
-recipe() { (cd "$1" && find . ! -type d -print0 | sort -z | xargs -0 sha256sum); }
+# Prints the names of the files in directories, and of files, and the hashes of their contents.
+recipe() { # PATH...
+	local path
+	for path; do
+		(cd "$(dirname "$path")" &&
+			find "$(basename "$path")" ! -type d -print0 | sort -z | xargs -0 sha256sum)
+	done
+}
 
 # cached KIND INPUTS COMMAND...: sets `entry` to the directory with the results of COMMAND for INPUTS, a text;
 # if there is none, it is made by `COMMAND... DIR`.
