@@ -120,7 +120,7 @@ def test_the_end_of_the_machine_ends_the_wait(fake):
             print(type(error).__name__, "was" + str(error).partition("process was")[2])
     """
     result = harness.run(script, fake)
-    assert result.out.count("QEMU process MachineDied was killed by signal 9") == 2, result.out
+    assert result.out.count("MachineDied was killed by signal 9") == 2, result.out
 
 
 def test_a_machine_that_is_not_started(fake):
