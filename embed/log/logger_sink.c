@@ -23,16 +23,17 @@ struct event {
 
 /* A step that a logger has entered. */
 struct step {
+	uint64_t id;        /* of the events of its beginning and its end */
 	PyObject *managers; /* list: the context managers that have been entered */
-	char *machine, *text;
 	struct ntd_list_link link;
 };
 
 /* Lives as long as the process: its thread may be waiting for the GIL at the end. */
 struct py_logger_sink {
 	struct ntd_sink sink;
-	PyObject *loggers;     /* list; the script may change it at any time */
-	struct ntd_list steps; /* the innermost first; only the delivering thread looks at them */
+	const struct ntd_report *report; /* whose sink this is */
+	PyObject *loggers;               /* list; the script may change it at any time */
+	struct ntd_list steps; /* the last one first; only the delivering thread looks at them */
 	pthread_mutex_t delivering;
 	pthread_t deliverer; /* the thread that holds `delivering` */
 	_Atomic bool has_deliverer;
@@ -188,8 +189,7 @@ static void enter(struct py_logger_sink *self, PyObject *loggers, const struct n
 	struct step *step = ntd_calloc(1, sizeof *step);
 	const char *method = event->kind == NTD_EVENT_SUBTEST_BEGIN ? "subtest" : "nested";
 
-	step->text = ntd_strdup(event->text);
-	step->machine = ntd_strdup(event->machine ? event->machine : "");
+	step->id = event->id;
 	step->managers = PyList_New(0);
 	ntd_list_prepend(&self->steps, &step->link);
 	for (Py_ssize_t i = 0; step->managers && i < PyList_Size(loggers); i++) {
@@ -220,18 +220,11 @@ static void leave_manager(PyObject *manager, bool failed)
 	PyErr_Clear();
 }
 
-static bool is_of(const struct step *step, const struct ntd_event *event)
-{
-	return !strcmp(step->text, event->text) &&
-	       !strcmp(step->machine, event->machine ? event->machine : "");
-}
-
-/* The innermost step with the same text: steps of several threads may be interleaved. NULL: the
- * step began before there was a logger. */
+/* The step that ends by this event. NULL: it began before there was a logger. */
 static struct step *find_step(struct py_logger_sink *self, const struct ntd_event *event)
 {
 	ntd_list_each (struct step, step, &self->steps, link)
-		if (is_of(step, event))
+		if (step->id == event->id)
 			return step;
 	return NULL;
 }
@@ -246,8 +239,6 @@ static void leave(struct py_logger_sink *self, const struct ntd_event *event)
 	for (Py_ssize_t i = PyList_Size(step->managers); i-- > 0;)
 		leave_manager(PyList_GetItem(step->managers, i), event->failed);
 	Py_DECREF(step->managers);
-	free(step->text);
-	free(step->machine);
 	free(step);
 }
 
@@ -272,15 +263,33 @@ static void deliver_one(struct py_logger_sink *self, const struct ntd_event *eve
 	}
 }
 
+/* Whether the calling thread is handing an event to a logger: that logger has called the driver. */
+static bool is_called_by_logger(const struct py_state *state)
+{
+	for (const struct py_logger_sink *sink = state->logger_sinks; sink; sink = sink->next)
+		if (sink->has_deliverer && pthread_equal(sink->deliverer, pthread_self()))
+			return true;
+	return false;
+}
+
+/* Locks `delivering`. A logger's call does not wait for it: another thread may have locked it for a
+ * logger that waits for this one. What it does not deliver then, the sink's own thread does. */
+static bool begin_delivery(struct py_logger_sink *self)
+{
+	if (is_called_by_logger(py_state()))
+		return pthread_mutex_trylock(&self->delivering) == 0;
+	Py_BEGIN_ALLOW_THREADS
+	pthread_mutex_lock(&self->delivering);
+	Py_END_ALLOW_THREADS
+	return true;
+}
+
 static void deliver(struct py_logger_sink *self)
 {
 	struct event *event;
 
-	if (self->has_deliverer && pthread_equal(self->deliverer, pthread_self()))
-		return; /* called by a logger */
-	Py_BEGIN_ALLOW_THREADS
-	pthread_mutex_lock(&self->delivering);
-	Py_END_ALLOW_THREADS
+	if (!begin_delivery(self))
+		return;
 	self->deliverer = pthread_self();
 	self->has_deliverer = true;
 	while ((event = take(self))) {
@@ -333,18 +342,34 @@ static int start_thread(struct py_logger_sink *self)
 	return 0;
 }
 
+static bool is_told(const struct py_state *state, const struct ntd_report *report,
+		    const PyObject *loggers)
+{
+	for (const struct py_logger_sink *sink = state->logger_sinks; sink; sink = sink->next)
+		if (sink->report == report && sink->loggers == loggers)
+			return true;
+	return false;
+}
+
 int py_logger_listen(struct py_state *state, struct ntd_report *report, PyObject *loggers)
 {
-	struct py_logger_sink *self = ntd_calloc(1, sizeof *self);
+	struct py_logger_sink *self;
 
+	if (is_told(state, report, loggers))
+		return 0;
+	self = ntd_calloc(1, sizeof *self);
 	*self = (struct py_logger_sink){.sink = {.event = sink_event, .close = sink_close},
+					.report = report,
 					.loggers = Py_NewRef(loggers),
 					.next = state->logger_sinks};
 	pthread_mutex_init(&self->delivering, NULL);
 	pthread_mutex_init(&self->mutex, NULL);
 	pthread_cond_init(&self->queued, NULL);
-	if (start_thread(self) < 0)
+	if (start_thread(self) < 0) {
+		Py_DECREF(self->loggers);
+		free(self);
 		return -1;
+	}
 	state->logger_sinks = self;
 	ntd_report_add(report, &self->sink);
 	return 0;

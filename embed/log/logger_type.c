@@ -43,7 +43,6 @@ static int logger_init(PyObject *object, PyObject *args, PyObject *kwargs)
 		return -1;
 	}
 	Py_XSETREF(self->list, Py_NewRef(list));
-	self->listening = true;
 	return py_logger_listen(state, self->report, list);
 }
 
@@ -79,14 +78,12 @@ struct ntd_report *py_logger_report(PyObject *logger)
 /* A script that has the list may add to it, so from now on the loggers in it are told of events. */
 static PyObject *get_logger_list(PyObject *object, void *closure)
 {
-	struct py_logger *self = self_of(object);
+	struct ntd_report *report = report_of(object);
+	PyObject *list = self_of(object)->list;
 
-	if (!self->listening && report_of(object)) {
-		if (py_logger_listen(py_state(), self->report, self->list) < 0)
-			return NULL;
-		self->listening = true;
-	}
-	return PyErr_Occurred() ? NULL : Py_NewRef(self->list);
+	if (!report || py_logger_listen(py_state(), report, list) < 0)
+		return NULL;
+	return Py_NewRef(list);
 }
 
 /* The list stays the same object, with other loggers in it. */
@@ -135,7 +132,6 @@ static PyObject *logger_copy(PyObject *object, PyObject *unused)
 		return NULL;
 	self_of(copy)->report = self->report;
 	self_of(copy)->list = Py_XNewRef(self->list);
-	self_of(copy)->listening = self->listening;
 	return py_object_finish_copy(object, copy);
 }
 

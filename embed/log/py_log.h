@@ -35,7 +35,6 @@ struct py_logger {
 	struct py_object head;
 	struct ntd_report *report; /* the session's, or one that the session keeps */
 	PyObject *list;            /* loggers written in Python */
-	bool listening;            /* they are told */
 };
 
 int py_logger_add_type(PyObject *module, struct py_state *state);
@@ -46,7 +45,8 @@ struct ntd_report *py_logger_report(PyObject *logger);
 
 /* ---- logger_sink.c: loggers written in Python */
 
-/* Tells the loggers in the list of all events of the report from now on. */
+/* Tells the loggers in the list of all events of the report from now on. Does nothing if they are
+ * told already. */
 int py_logger_listen(struct py_state *state, struct ntd_report *report, PyObject *loggers);
 /* Hands what is queued to them. */
 void py_logger_deliver(struct py_state *state);

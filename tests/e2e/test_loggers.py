@@ -144,6 +144,69 @@ def test_loggers_that_fail_or_log_themselves(fake):
     assert "ValueError: of the logger" in result.log
 
 
+def test_loggers_of_two_logs_that_log():
+    """While the logger of each log is being told, it logs to a third log. Neither waits for the other one."""
+    run("""
+        import threading
+
+        class Forwarding(Recorder):
+            def log(self, message, attributes={}):
+                both_told.wait(60)
+                third.log(message)
+                self.events.append(message)
+
+        both_told, third = threading.Barrier(2), CompositeLogger([])
+        loggers = Forwarding(), Forwarding()
+        threads = [threading.Thread(target=CompositeLogger([logger]).log, args=(str(i),), daemon=True)
+                   for i, logger in enumerate(loggers)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert [logger.events for logger in loggers] == [["0"], ["1"]]
+    """)
+
+
+def test_a_logger_is_told_once():
+    """However many objects there are for its log, and however often a script looks at the list of loggers."""
+    run("""
+        import copy
+        same = copy.copy(log)
+        assert same.logger_list is log.logger_list
+        same.add_logger(mine)
+        log.log("x"); same.log("y")
+        assert mine.taken() == [("log", "x", {}), ("log", "y", {})]
+    """)
+
+
+def test_steps_of_the_same_text_in_each_other_are_told_apart():
+    """Of two steps of the same text, the outer one ends first, and fails."""
+    run("""
+        class Numbering(Recorder):
+            count = 0
+
+            @contextmanager
+            def nested(self, message, attributes={}):
+                self.count += 1
+                number = self.count
+                try:
+                    yield
+                    self.events.append((number, "ended"))
+                except Exception:
+                    self.events.append((number, "failed"))
+                    raise
+
+        numbering = Numbering()
+        log.add_logger(numbering)
+        first, second = log.nested("same"), log.nested("same")
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(ValueError, ValueError(), None)
+        second.__exit__(None, None, None)
+        assert numbering.events == [(1, "failed"), (2, "ended")], numbering.events
+    """)
+
+
 def test_loggers_of_older_frameworks():
     """Such loggers lack the methods that came later."""
     run("""
