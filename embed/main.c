@@ -117,9 +117,7 @@ static int run_in_python(struct ntd_session *session, char **argv)
 	py_ending_leave_forked(status);
 	if (state->driver)
 		py_driver_release_others(state->driver);
-	Py_BEGIN_ALLOW_THREADS
-	ntd_session_clean_up(session);
-	Py_END_ALLOW_THREADS
+	PY_WITHOUT_GIL(ntd_session_clean_up(session));
 	py_log_deliver(state);
 	return status;
 }

@@ -2,9 +2,10 @@
  * that includes Python.h is in embed/, and what embed/ declares begins with `py_`.
  *
  * The GIL is released around every call into driver/ that can block, by one scope
- * (PY_BLOCKING_CALL). Nothing in driver/ ever takes the GIL; the hooks that driver/ calls on
- * script threads take it by the opposite scope (PY_IN_PYTHON). Unless a function says otherwise,
- * its caller holds the GIL, and NULL, -1 or false as a result comes with a Python exception.
+ * (PY_BLOCKING_CALL), or where no signal need end the call, by PY_WITHOUT_GIL. Nothing in driver/
+ * ever takes the GIL; the hooks that driver/ calls on script threads take it by the opposite scope
+ * (PY_IN_PYTHON). Unless a function says otherwise, its caller holds the GIL, and NULL, -1 or false
+ * as a result comes with a Python exception.
  */
 #pragma once
 
@@ -148,6 +149,19 @@ void py_unblock(struct py_blocking *blocking);
 		}                                                                                  \
 		(result) >= 0;                                                                     \
 	})
+
+/* Executes statements without the GIL: calls into driver/ that end by themselves, and that signals
+ * need not interrupt. */
+#define PY_WITHOUT_GIL(...)                                                                        \
+	do {                                                                                       \
+		PyThreadState *thread_ = py_release_gil();                                         \
+		__VA_ARGS__;                                                                       \
+		py_take_gil(thread_);                                                              \
+	} while (0)
+/* Between these two, the session and its parts stay, though Python may have ended: a daemon thread
+ * cannot be waited for. */
+PyThreadState *py_release_gil(void);
+void py_take_gil(PyThreadState *thread);
 
 /* Inside a PY_BLOCKING_CALL: evaluates an expression with the GIL, for a hook or an attempt that is
  * written in Python. `waiter` is the one that the core handed to the hook. The value is that of the

@@ -18,11 +18,22 @@ static void block_signals(sigset_t *before)
 	pthread_sigmask(SIG_SETMASK, &all, before);
 }
 
+PyThreadState *py_release_gil(void)
+{
+	py_state()->session->calls++;
+	return PyEval_SaveThread();
+}
+
+void py_take_gil(PyThreadState *thread)
+{
+	py_state()->session->calls--; /* it may be freed from now on, if Python has ended */
+	PyEval_RestoreThread(thread);
+}
+
 static void release_gil(struct py_blocking *blocking)
 {
 	blocking->began = ntd_now();
-	blocking->session->calls++;
-	blocking->thread = PyEval_SaveThread();
+	blocking->thread = py_release_gil();
 }
 
 static void take_gil(struct py_blocking *blocking)
@@ -31,8 +42,7 @@ static void take_gil(struct py_blocking *blocking)
 	/* While the run is being ended, the script does not get to see what the call returns; but
 	 * its atexit functions run, for which this thread gives up the GIL. */
 	ntd_session_yield_to_abort(blocking->session);
-	blocking->session->calls--; /* the session may be freed from now on, if Python has ended */
-	PyEval_RestoreThread(blocking->thread);
+	py_take_gil(blocking->thread);
 	pthread_sigmask(SIG_SETMASK, &blocking->signals, NULL);
 	py_state()->blocked += ntd_now() - blocking->began;
 	py_state()->deliver_log(py_state());

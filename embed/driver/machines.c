@@ -190,9 +190,7 @@ static struct ntd_machine *add_machine(struct py_driver *self, const struct crea
 					 : ntd_machine_configs_name(new.script, "-vm");
 	if (!py_machine_check_name(name))
 		return NULL;
-	Py_BEGIN_ALLOW_THREADS
-	machine = ntd_session_add_machine(state->session, &new, &error);
-	Py_END_ALLOW_THREADS
+	PY_WITHOUT_GIL(machine = ntd_session_add_machine(state->session, &new, &error));
 	if (!machine)
 		py_raise(state, error);
 	else if (state->session->ssh_backdoor)

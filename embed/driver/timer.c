@@ -55,10 +55,8 @@ PyObject *py_driver_terminate_test(PyObject *object, PyObject *unused)
 {
 	struct ntd_session *session = py_state()->session;
 
-	Py_BEGIN_ALLOW_THREADS
-	ntd_session_abort(session, SIGTERM, NTD_TIMEOUT_REACHED);
-	ntd_session_yield_to_abort(session);
-	Py_END_ALLOW_THREADS
+	PY_WITHOUT_GIL(ntd_session_abort(session, SIGTERM, NTD_TIMEOUT_REACHED);
+		       ntd_session_yield_to_abort(session));
 	Py_RETURN_NONE;
 }
 

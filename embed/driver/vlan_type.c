@@ -71,9 +71,8 @@ static int vlan_init(PyObject *object, PyObject *args, PyObject *kwargs)
 	if (!report)
 		return -1;
 	absolute = ntd_directories_absolute(base.text);
-	Py_BEGIN_ALLOW_THREADS
-	vlan = ntd_session_add_vlan(state->session, number, absolute, report, &error);
-	Py_END_ALLOW_THREADS
+	PY_WITHOUT_GIL(
+		vlan = ntd_session_add_vlan(state->session, number, absolute, report, &error));
 	py_log_deliver(state);
 	if (!vlan) {
 		py_raise(state, error);
@@ -129,9 +128,7 @@ static PyObject *stop(PyObject *object, PyObject *unused)
 	struct ntd_vlan *vlan = self_of(object)->vlan;
 
 	self_of(object)->vlan = NULL; /* cleared first: other threads may stop it, too */
-	Py_BEGIN_ALLOW_THREADS
-	ntd_session_remove_vlan(state->session, vlan);
-	Py_END_ALLOW_THREADS
+	PY_WITHOUT_GIL(ntd_session_remove_vlan(state->session, vlan));
 	py_log_deliver(state);
 	Py_RETURN_NONE;
 }

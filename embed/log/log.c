@@ -7,9 +7,7 @@
 void py_log_deliver(struct py_state *state)
 {
 	if (!ntd_session_is_settled(state->session)) {
-		Py_BEGIN_ALLOW_THREADS
-		ntd_session_settle(state->session);
-		Py_END_ALLOW_THREADS
+		PY_WITHOUT_GIL(ntd_session_settle(state->session));
 	}
 	py_logger_deliver(state);
 }

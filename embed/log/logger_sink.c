@@ -278,9 +278,7 @@ static bool begin_delivery(struct py_logger_sink *self)
 {
 	if (is_called_by_logger(py_state()))
 		return pthread_mutex_trylock(&self->delivering) == 0;
-	Py_BEGIN_ALLOW_THREADS
-	pthread_mutex_lock(&self->delivering);
-	Py_END_ALLOW_THREADS
+	PY_WITHOUT_GIL(pthread_mutex_lock(&self->delivering));
 	return true;
 }
 

@@ -199,9 +199,7 @@ static int set_logger(PyObject *object, PyObject *value, void *closure)
 
 	if (!report)
 		return -1;
-	Py_BEGIN_ALLOW_THREADS
-	ntd_machine_set_report(machine, report);
-	Py_END_ALLOW_THREADS
+	PY_WITHOUT_GIL(ntd_machine_set_report(machine, report));
 	Py_XSETREF(py_machine_self(object)->logger,
 		   value && value != Py_None ? Py_NewRef(value) : NULL);
 	return 0;

@@ -140,10 +140,8 @@ static PyObject *release(PyObject *object, PyObject *unused)
 	    py_machine_kept(object, &py_machine_kept_pid) == Py_None)
 		Py_RETURN_NONE;
 	py_machine_note_release(self);
-	Py_BEGIN_ALLOW_THREADS
-	grace = ntd_machine_release(machine, NTD_SECOND, NTD_FOREVER);
-	ntd_machine_wait_gone(machine, ntd_after(grace + 5 * NTD_SECOND));
-	Py_END_ALLOW_THREADS
+	PY_WITHOUT_GIL(grace = ntd_machine_release(machine, NTD_SECOND, NTD_FOREVER);
+		       ntd_machine_wait_gone(machine, ntd_after(grace + 5 * NTD_SECOND)));
 	py_log_deliver(py_state());
 	Py_RETURN_NONE;
 }
@@ -185,9 +183,7 @@ static PyObject *cleanup_statedir(PyObject *object, PyObject *unused)
 {
 	struct ntd_machine *machine = py_machine_self(object)->machine;
 
-	Py_BEGIN_ALLOW_THREADS
-	ntd_machine_cleanup_state_dir(machine);
-	Py_END_ALLOW_THREADS
+	PY_WITHOUT_GIL(ntd_machine_cleanup_state_dir(machine));
 	py_log_deliver(py_state());
 	Py_RETURN_NONE;
 }

@@ -161,6 +161,15 @@ static int set_vsock(struct py_machine *self, const struct arguments *given)
 	return 0;
 }
 
+/* Called without the GIL. */
+static struct ntd_machine *add_machine(struct ntd_session *session, const struct class *class,
+				       const struct ntd_new_machine *new, struct ntd_error **err)
+{
+	if (class == &nspawn_class && ntd_sandbox_prepare(session->environment, err) < 0)
+		return NULL;
+	return ntd_session_add_machine(session, new, err);
+}
+
 static int make(struct py_machine *self, const struct class *class, const struct arguments *given)
 {
 	struct py_state *state = py_state();
@@ -183,10 +192,7 @@ static int make(struct py_machine *self, const struct class *class, const struct
 	new.report = py_logger_report(given->logger);
 	if (!new.report)
 		return -1;
-	Py_BEGIN_ALLOW_THREADS
-	if (class == &qemu_class || ntd_sandbox_prepare(state->session->environment, &error) == 0)
-		machine = ntd_session_add_machine(state->session, &new, &error);
-	Py_END_ALLOW_THREADS
+	PY_WITHOUT_GIL(machine = add_machine(state->session, class, &new, &error));
 	if (!machine) {
 		py_raise(state, error);
 		return -1;

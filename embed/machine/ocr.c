@@ -14,9 +14,7 @@ static PyObject *close_engines(PyObject *capsule, PyObject *unused)
 {
 	struct ntd_ocr *ocr = PyCapsule_GetPointer(capsule, CAPSULE);
 
-	Py_BEGIN_ALLOW_THREADS
-	ntd_ocr_close(ocr);
-	Py_END_ALLOW_THREADS
+	PY_WITHOUT_GIL(ntd_ocr_close(ocr));
 	Py_RETURN_NONE;
 }
 

@@ -91,9 +91,8 @@ static PyObject *write_to_process(PyObject *object, PyObject *bytes)
 	if (PyObject_GetBuffer(bytes, &view, PyBUF_SIMPLE) < 0)
 		return NULL;
 	len = view.len;
-	Py_BEGIN_ALLOW_THREADS
-	result = ntd_console_write(ntd_machine_console(machine), view.buf, (size_t)len, &error);
-	Py_END_ALLOW_THREADS
+	PY_WITHOUT_GIL(result = ntd_console_write(ntd_machine_console(machine), view.buf,
+						  (size_t)len, &error));
 	PyBuffer_Release(&view);
 	return result < 0 ? py_raise(py_state(), error) : PyLong_FromSsize_t(len);
 }

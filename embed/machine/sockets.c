@@ -20,9 +20,7 @@ PyObject *py_machine_connection(struct ntd_script_socket *socket, PyObject *limi
 	PyObject *made;
 	int fd;
 
-	Py_BEGIN_ALLOW_THREADS
-	fd = ntd_script_socket_fd(socket, &error);
-	Py_END_ALLOW_THREADS
+	PY_WITHOUT_GIL(fd = ntd_script_socket_fd(socket, &error));
 	if (error)
 		return py_raise(py_state(), error);
 	if (fd < 0)

@@ -162,9 +162,7 @@ void py_ending_finish_python(struct ntd_session *session, int status)
 {
 	if (!Py_IsInitialized())
 		return;
-	Py_BEGIN_ALLOW_THREADS
-	ntd_session_settle(session);
-	Py_END_ALLOW_THREADS
+	PY_WITHOUT_GIL(ntd_session_settle(session));
 	session->ending.status = status;
 	start_thread("patience", out_of_patience, session);
 	Py_XDECREF(call_if_imported("threading", "_shutdown"));

@@ -123,9 +123,7 @@ int py_prompt_pause(struct py_state *state, int status)
 			     status);
 	int result;
 
-	Py_BEGIN_ALLOW_THREADS
-	ntd_session_yield_to_abort(state->session);
-	Py_END_ALLOW_THREADS
+	PY_WITHOUT_GIL(ntd_session_yield_to_abort(state->session));
 	py_log(state->session->report, NTD_LEVEL_ALWAYS, NULL,
 	       "the test script failed; the run is paused, its time limit is off");
 	if (!state->script_symbols)

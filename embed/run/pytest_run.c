@@ -129,10 +129,8 @@ static PyObject *recall(PyObject *self, PyObject *args)
 
 	if (!PyArg_ParseTuple(args, "nz:recall", &from, &console) || !is_prepared(state))
 		return NULL;
-	Py_BEGIN_ALLOW_THREADS
-	ntd_report_flush(state->session->report, ntd_after(NTD_SECOND));
-	ntd_recall(state->recall, (size_t)from, console, &text);
-	Py_END_ALLOW_THREADS
+	PY_WITHOUT_GIL(ntd_report_flush(state->session->report, ntd_after(NTD_SECOND));
+		       ntd_recall(state->recall, (size_t)from, console, &text));
 	return py_text(&text);
 }
 
@@ -143,10 +141,8 @@ static PyObject *spent(PyObject *self, PyObject *unused)
 
 	if (!is_prepared(state))
 		return NULL;
-	Py_BEGIN_ALLOW_THREADS
-	ntd_report_flush(state->session->report, ntd_after(NTD_SECOND));
-	ntd_times(state->times, &boot, &waiting);
-	Py_END_ALLOW_THREADS
+	PY_WITHOUT_GIL(ntd_report_flush(state->session->report, ntd_after(NTD_SECOND));
+		       ntd_times(state->times, &boot, &waiting));
 	commands = ntd_seconds(state->blocked) - boot - waiting;
 	return Py_BuildValue("(ddd)", boot, waiting, commands);
 }

@@ -1,12 +1,23 @@
 """Standard error is a pipe that nobody reads: a thread that logs has to wait, and all other threads go on."""
 
 import re
+import sys
 
 import harness
 import pytest
 
 # Runs the driver with standard error connected to a pipe whose reader does not read.
 NOBODY_READS = ("sh", "-c", 'mkfifo stuck && exec "$@" 2<>stuck', "sh", harness.DRIVER)
+
+# Runs the driver with standard error connected to a pipe that is read in small pieces.
+SLOWLY_READ = (sys.executable, "-c", """
+import os, subprocess, sys, time
+driver = subprocess.Popen(sys.argv[1:], stderr=subprocess.PIPE)
+while piece := os.read(driver.stderr.fileno(), 8192):
+    os.write(2, piece)
+    time.sleep(0.002)
+sys.exit(driver.wait())
+""", harness.DRIVER)
 
 SCRIPT = """
     import os, select, threading, time
@@ -81,3 +92,31 @@ def test_one_file_of_embed_logs():
     calls = re.compile(r"\bntd_(log|log_\w+|nest_\w+|report_emit|machine_step_begin)\(")
     files = sorted((harness.ROOT / "embed").glob("**/*.c"))
     assert [str(path.relative_to(harness.ROOT)) for path in files if calls.search(path.read_text())] == ["embed/log/log.c"]
+
+
+def test_calls_without_the_gil_are_counted():
+    """What the driver uses is freed when no thread is in a call into the core. CPython's own macros would not tell."""
+    files = sorted((harness.ROOT / "embed").glob("**/*.c"))
+    released = [str(path.relative_to(harness.ROOT)) for path in files if "Py_BEGIN_ALLOW_THREADS" in path.read_text()]
+    assert released == ["embed/run/ending.c"]  # the main thread's last wait, which has no end
+
+
+def test_daemon_threads_that_log_when_the_run_ends():
+    """Standard error is read slowly, so the threads are in the middle of writing the log when Python ends: what they
+    use stays until the process is gone. Without that, a build with AddressSanitizer (`make e2e-asan`) ends with a
+    report every other time, and other builds die of SIGSEGV now and then."""
+    with harness.Run("""
+        import threading, time
+
+        def flood():
+            while True:
+                log.info("x" * 3000)
+
+        for _ in range(40):
+            threading.Thread(target=flood, daemon=True).start()
+        time.sleep(1)
+        print("end")
+    """, driver=SLOWLY_READ) as running:
+        result = running.finish()
+    assert result.status == 0 and result.lines == ["end"]
+    assert "AddressSanitizer" not in result.err
