@@ -157,11 +157,12 @@ int py_convert_path(PyObject *object, void *path_arg)
 	return 1;
 }
 
+/* The texts are made from a copy of the items, since the str() of a key or a value may change the
+ * dict. */
 int py_convert_attributes(PyObject *object, char ***attributes)
 {
-	PyObject *key, *value;
-	Py_ssize_t position = 0, used = 0;
-	char **list;
+	_cleanup_pyref_ PyObject *items = NULL;
+	_cleanup_strv_ char **list = NULL;
 
 	*attributes = NULL;
 	if (!object || object == Py_None)
@@ -171,17 +172,19 @@ int py_convert_attributes(PyObject *object, char ***attributes)
 			     Py_TYPE(object)->tp_name);
 		return -1;
 	}
-	list = ntd_calloc(2 * (size_t)PyDict_Size(object) + 1, sizeof *list);
-	while (PyDict_Next(object, &position, &key, &value)) {
-		list[used] = py_shown_text(key);
-		if (list[used])
-			list[++used] = py_shown_text(value);
-		if (!list[used]) {
-			ntd_strv_free(list);
+	items = PyDict_Items(object);
+	if (!items)
+		return -1;
+	list = ntd_calloc(2 * (size_t)PyList_Size(items) + 1, sizeof *list);
+	for (Py_ssize_t i = 0; i < PyList_Size(items); i++) {
+		PyObject *item = PyList_GetItem(items, i);
+		char **pair = list + 2 * i;
+
+		pair[0] = py_shown_text(PyTuple_GetItem(item, 0));
+		pair[1] = pair[0] ? py_shown_text(PyTuple_GetItem(item, 1)) : NULL;
+		if (!pair[1])
 			return -1;
-		}
-		used++;
 	}
-	*attributes = list;
+	*attributes = ntd_steal(&list);
 	return 0;
 }

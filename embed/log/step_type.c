@@ -142,7 +142,7 @@ static int report_failure(struct step_object *self, PyObject *exception)
 	if (!text)
 		return -1;
 	line = ntd_asprintf("Test \"%s\" failed with error: \"%s\"", self->text, text);
-	py_log_test_error(self->nest.report, line, false);
+	py_log_test_error(self->report, line, false);
 	if (PyObject_SetAttrString(exception, told_attribute, Py_True) < 0)
 		PyErr_Clear(); /* the exception takes no attributes */
 	return 0;

@@ -70,28 +70,28 @@ static char *line_of(PyObject *command, const struct ntd_machine *machine, bool 
 	return PyUnicode_FSConverter(line, &bytes) ? ntd_strdup(PyBytes_AS_STRING(bytes)) : NULL;
 }
 
-/* A {str: str} dict in the form of environ. */
+/* A {str: str} dict in the form of environ, made from a copy of its items: a path among them may
+ * change the dict. */
 static char **environment_from(PyObject *dict)
 {
-	PyObject *key, *value;
-	Py_ssize_t position = 0, used = 0;
+	_cleanup_pyref_ PyObject *items = PyDict_Check(dict) ? PyDict_Items(dict) : NULL;
 	_cleanup_strv_ char **env = NULL;
 
-	if (!PyDict_Check(dict)) {
+	if (!PyDict_Check(dict))
 		PyErr_Format(PyExc_TypeError,
 			     "build_environment() of the start command must return a dict, not %s",
 			     Py_TYPE(dict)->tp_name);
+	if (!items)
 		return NULL;
-	}
-	env = ntd_calloc((size_t)PyDict_Size(dict) + 1, sizeof *env);
-	while (PyDict_Next(dict, &position, &key, &value)) {
-		_cleanup_pyref_ PyObject *key_bytes = NULL, *bytes = NULL;
+	env = ntd_calloc((size_t)PyList_Size(items) + 1, sizeof *env);
+	for (Py_ssize_t i = 0; i < PyList_Size(items); i++) {
+		PyObject *item = PyList_GetItem(items, i);
+		_cleanup_pyref_ PyObject *key = NULL, *value = NULL;
 
-		if (!PyUnicode_FSConverter(key, &key_bytes) ||
-		    !PyUnicode_FSConverter(value, &bytes))
+		if (!PyUnicode_FSConverter(PyTuple_GetItem(item, 0), &key) ||
+		    !PyUnicode_FSConverter(PyTuple_GetItem(item, 1), &value))
 			return NULL;
-		env[used++] = ntd_asprintf("%s=%s", PyBytes_AS_STRING(key_bytes),
-					   PyBytes_AS_STRING(bytes));
+		env[i] = ntd_asprintf("%s=%s", PyBytes_AS_STRING(key), PyBytes_AS_STRING(value));
 	}
 	return ntd_steal(&env);
 }

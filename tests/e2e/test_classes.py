@@ -230,6 +230,16 @@ def test_start_commands_that_fail(fake, fakes):
         broken.build_environment = lambda *directories: []
         assert "build_environment() of the start command must return a dict" in error_of(a.start)
 
+        class Growing:
+            def __fspath__(self):
+                grown.update({f"more{i}": "x" * 100 for i in range(len(grown), 10_000)})
+                return "grown"
+
+        grown = {Growing(): "1", "other": "2"}
+        broken.build_environment = lambda *directories: grown
+        broken.result = lambda: "test $grown$other = 12 && test -z $more5 && exit 4"
+        assert "exited with code 4" in error_of(a.start)
+
         class Runner(QemuStartCommand):
             def run(self, *arguments):
                 pass

@@ -390,6 +390,31 @@ assert len(notices) == 1 and 6000 < slow.events.count("x" * 9000) < 9000, (notic
 """, fake, seconds=200)
 
 
+def test_texts_that_change_what_is_logged():
+    """str() of what is logged may run any code of the script."""
+    result = run("""
+        class Growing:
+            def __str__(self):
+                attributes.update({f"more{i}": "x" * 100 for i in range(len(attributes), 100_000)})
+                return "grown"
+
+        attributes = {f"name{i}": Growing() for i in range(3)}
+        log.add_logger(mine)
+        log.log("x", attributes)
+        assert mine.taken() == [("log", "x", {f"name{i}": "grown" for i in range(3)})]
+
+        class Leaving(Exception):
+            def __str__(self):
+                part.__exit__(None, None, None)
+                return "left"
+
+        part = subtest("part")
+        part.__enter__()
+        part.__exit__(Leaving, Leaving(), None)
+    """)
+    assert 'Test "part" failed with error: "left"' in result.log
+
+
 def test_any_text_can_be_logged(fake):
     """Text may have characters that cannot be encoded, as the name of a file that is not UTF-8 has. They are escaped,
     as Python does on standard error."""
