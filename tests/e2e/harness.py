@@ -40,6 +40,7 @@ LEAVE_SECONDS = 2
 # Names of variables that could change how the driver and its start scripts behave; runs do not inherit them.
 FOREIGN = re.compile(
     r"DISPLAY|WAYLAND_DISPLAY|LOGFILE|logLevel|XDG_RUNTIME_DIR|TEMP|TMP|PYTHON\w*|QEMU_\w+|TEST_VM_\w+|NIX_\w+|IN_NIX_SHELL"
+    r"|BOOT_IMAGE_\w+|NIXOS_TEST_DRIVER\w*|NTD_PLAIN_PYTEST"
     r"|\w*[sS]tartScripts|\w*Names|vlans|globalTimeout|testScript|FAKE_\w+|USE_TMPDIR|SHARED_DIR"
 )
 PR_SET_CHILD_SUBREAPER = 36

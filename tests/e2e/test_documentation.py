@@ -244,9 +244,29 @@ def test_a_fixture(name):
     assert name in dict(first_column(table))
 
 
+def test_fixtures_for_boot_images():
+    """With their scope, which projects rely on."""
+    tree = ast.parse((ROOT / "embed/py/test_driver_pytest/boot_image.py").read_text())
+    found = {node.name: ast.unparse(node.decorator_list[0]) for node in tree.body
+             if isinstance(node, ast.FunctionDef) and "fixture" in ast.unparse(node.decorator_list)}
+    table = section("Tests of a boot image", "###").partition("| fixture of the session | |")[2].partition("\n\n")[0]
+    assert {name for name, _ in first_column(table)} == set(found) and len(found) > 6
+    assert set(found.values()) == {"pytest.fixture(scope='session')"}
+
+
+def test_variables_for_boot_images():
+    sources = "".join((ROOT / "embed/py/test_driver_pytest" / name).read_text()
+                      for name in ("boot_image.py", "image_build.py", "plain.py"))
+    names = set(re.findall(r"""["'](BOOT_IMAGE_\w+|NIXOS_TEST_DRIVER\w*)["']""", sources))
+    assert len(names) > 3
+    for name in names:
+        assert f"`{name}`" in section("Tests of a boot image", "###")
+
+
 def test_options_of_the_plugin():
-    """An option that the plugin adds to pytest must be documented and have a help text. Today there is none: such
-    options belong to the driver's command line."""
+    """An option that a plugin adds to pytest must be documented and have a help text."""
     sources = "".join(path.read_text() for path in (ROOT / "embed/py/test_driver_pytest").glob("*.py"))
-    for name, rest in re.findall(r"""\baddoption\(\s*["'](--[\w-]+)["']((?:.|\n)*?)\)""", sources):
+    options = re.findall(r"""\baddoption\(\s*["'](--[\w-]+)["']((?:.|\n)*?)\)""", sources)
+    assert options
+    for name, rest in options:
         assert f"`{name}" in section("Tests in pytest style") and "help=" in rest
