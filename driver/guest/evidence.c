@@ -8,6 +8,7 @@
 #include "guest/evidence.h"
 
 #include "base/tree.h"
+#include "guest/ask.h"
 #include "guest/screen.h"
 #include "machine/qemu.h"
 #include "report/outfile.h"
@@ -16,10 +17,9 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CONSOLE_LINES = 200, GUEST_TIMED_OUT = 124 };
+enum { CONSOLE_LINES = 200 };
 
-/* How much longer the driver waits than the guest's own limit on a command lasts, so that output
- * until that limit is not lost. */
+/* How much longer the driver waits than a piece should take. */
 #define REPLY_GRACE (NTD_SECOND / 2)
 
 /* The guest subtracts the journal's span from its clock a moment after the driver has measured the
@@ -70,25 +70,17 @@ static void lower(struct evidence *evidence, enum reach reach, const char *why)
 
 /* ---- time */
 
-/* How many times longer everything takes than on a fast machine. */
-static double slowness(const struct ntd_machine *machine)
-{
-	double slowness = ntd_machine_slowness(machine), scale = ntd_machine_time_scale(machine);
-
-	return scale > slowness ? scale : slowness;
-}
-
-/* Seconds. A piece runs a few programs, each of which takes what a short command does. */
+/* Seconds. */
 static double patience(const struct ntd_machine *machine, const struct piece *piece)
 {
-	double pace = piece->needs == REACH_SHELL ? ntd_machine_pace(machine) : 0;
-
-	return piece->seconds * slowness(machine) + 4 * pace;
+	if (piece->needs == REACH_SHELL)
+		return ntd_ask_patience(machine, piece->seconds);
+	return piece->seconds * ntd_ask_slowness(machine);
 }
 
 int64_t ntd_machine_collect_patience(const struct ntd_machine *machine)
 {
-	int64_t all = ntd_span(10 * slowness(machine) + 16 * ntd_machine_pace(machine));
+	int64_t all = ntd_span(10 * ntd_ask_slowness(machine) + 16 * ntd_machine_pace(machine));
 
 	return all < COLLECTION_MOST ? all : COLLECTION_MOST;
 }
@@ -135,24 +127,12 @@ static int screen(struct evidence *evidence, const struct piece *piece, struct n
 static int run(struct evidence *evidence, const struct piece *piece, const char *text,
 	       struct ntd_buf *contents, struct ntd_error **err)
 {
-	struct ntd_channel *channel = ntd_machine_channel(evidence->machine, NTD_CHANNEL_ANY);
-	struct ntd_command order = {.text = text,
-				    .text_len = strlen(text),
-				    .timeout = patience(evidence->machine, piece),
-				    .as_root = true};
 	_cleanup_result_ struct ntd_result result = {0};
+	int asked = ntd_machine_ask(evidence->machine, text, patience(evidence->machine, piece),
+				    &result, &evidence->waiter, err);
 
-	if (!channel)
-		return ntd_error_set(err, NTD_E_MACHINE, "no channel into the guest is there");
-	if (channel->ops->run(channel, &order, &result, &evidence->waiter, err) < 0)
-		return -1;
 	ntd_buf_append(contents, ntd_buf_bytes(&result.output), result.output.len);
-	if (result.status == GUEST_TIMED_OUT)
-		return ntd_error_set(err, NTD_E_MACHINE, "not finished after %g seconds",
-				     order.timeout);
-	if (result.status)
-		return ntd_error_set(err, NTD_E_MACHINE, "exit status %d", result.status);
-	return 0;
+	return asked;
 }
 
 static int command(struct evidence *evidence, const struct piece *piece, struct ntd_buf *contents,
@@ -282,29 +262,17 @@ static bool collect(struct evidence *evidence, const struct piece *piece)
 	return true;
 }
 
-/* Sets `reach` by the machine's state. A channel that became ready while no thread waited for it
- * is used like any other. */
+/* Sets `reach` by the machine's state. */
 static void find_reach(struct evidence *evidence)
 {
-	const struct ntd_machine_words *words = ntd_machine_words(evidence->machine);
-	struct ntd_machine_status now = ntd_machine_status(evidence->machine);
+	_cleanup_free_ char *obstacle = ntd_ask_obstacle(evidence->machine);
 
-	if (now.state == NTD_MACHINE_CONNECTED ||
-	    (now.state == NTD_MACHINE_UP && ntd_machine_meet(evidence->machine))) {
+	if (!obstacle)
 		evidence->reach = REACH_SHELL;
-	} else if (now.state == NTD_MACHINE_UP) {
-		lower(evidence, REACH_QEMU, words->unbooted);
-	} else if (now.ended) {
-		_cleanup_free_ char *how = ntd_status_text(now.wait_status);
-		_cleanup_free_ char *why = ntd_asprintf("the %s process %s", words->process, how);
-
-		lower(evidence, REACH_DRIVER, why);
-	} else {
-		_cleanup_free_ char *why =
-			ntd_asprintf("the machine is %s", ntd_machine_state_name(now.state));
-
-		lower(evidence, REACH_DRIVER, why);
-	}
+	else if (ntd_machine_status(evidence->machine).state == NTD_MACHINE_UP)
+		lower(evidence, REACH_QEMU, obstacle);
+	else
+		lower(evidence, REACH_DRIVER, obstacle);
 }
 
 bool ntd_machine_was_started(struct ntd_machine *machine)

@@ -4,6 +4,7 @@
 #include "guest/units.h"
 
 #include "base/text.h"
+#include "guest/unit_evidence.h"
 
 #include <string.h>
 
@@ -168,6 +169,7 @@ struct unit_wait {
 	struct ntd_wait wait;
 	const char *unit, *user, *wanted; /* the state that is required */
 	char *seen;                       /* what the last attempt saw */
+	bool ended;                       /* the unit is in a state in which waiting is of no use */
 };
 
 /* A systemctl that fails says nothing of the unit: the message bus may be restarting. Other errors
@@ -203,11 +205,11 @@ static int idle(struct unit_wait *wait, struct ntd_waiter *waiter, struct ntd_er
 	if (ntd_machine_unit_info(machine, wait->unit, wait->user, &info, waiter, err) < 0)
 		return failed_look(*err);
 	state = ntd_properties_get(&info, "ActiveState");
-	if (state && !strcmp(state, "inactive"))
-		return ntd_error_set(err, NTD_E_ASSERTION,
-				     "unit \"%s\" is inactive and there are no pending jobs",
-				     wait->unit);
-	return 0;
+	if (!state || strcmp(state, "inactive"))
+		return 0;
+	wait->ended = true;
+	return ntd_error_set(err, NTD_E_ASSERTION,
+			     "unit \"%s\" is inactive and there are no pending jobs", wait->unit);
 }
 
 /* Describes the unit for the error of the wait, at the last attempt. */
@@ -246,7 +248,8 @@ static int try_unit(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_
 	}
 	if (!state)
 		return failed_look(*err);
-	if (!strcmp(state, "failed"))
+	wait->ended = !strcmp(state, "failed");
+	if (wait->ended)
 		return ntd_error_set(err, NTD_E_ASSERTION, "unit \"%s\" reached state \"%s\"",
 				     wait->unit, state);
 	if (!strcmp(state, "inactive"))
@@ -277,10 +280,13 @@ int ntd_machine_wait_for_unit(struct ntd_machine *machine, const char *unit, con
 					  .machine = machine},
 				 .unit = unit,
 				 .user = user};
-	int result = ntd_machine_wait(&wait.wait, waiter, err);
+	struct ntd_error *error = NULL;
 
+	ntd_machine_wait(&wait.wait, waiter, &error);
+	if (error && wait.ended)
+		ntd_unit_evidence_name(machine, unit, user, waiter, error);
 	free(wait.seen);
-	return result;
+	return error ? ntd_error_move(err, error) : 0;
 }
 
 /* Whether the unit is in the required state. An answer without a state is no answer. */

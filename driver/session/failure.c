@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "base/thread.h"
 #include "guest/evidence.h"
+#include "guest/unit_evidence.h"
 
 #include <dirent.h>
 #include <string.h>
@@ -183,8 +184,10 @@ static void remove_evidence(const char *path)
 void ntd_failure_forget(const char *output_dir)
 {
 	_cleanup_free_ char *failure = failure_directory(output_dir);
+	_cleanup_free_ char *units = ntd_asprintf("%s/" NTD_UNIT_EVIDENCE, output_dir);
 	_cleanup_free_ char *logs = ntd_asprintf("%s/console-logs", output_dir);
 
 	clear(failure, remove_evidence);
+	clear(units, ntd_unit_evidence_remove);
 	clear(logs, remove_log);
 }

@@ -17,6 +17,6 @@ struct ntd_failure {
  * but the loop's. */
 int ntd_failure_collect(const struct ntd_failure *failure, struct ntd_waiter *waiter,
 			struct ntd_error **err);
-/* Removes what an earlier run has left in the output directory without being asked: evidence, and
- * console logs. */
+/* Removes what an earlier run has left in the output directory without being asked: evidence, also
+ * of units, and console logs. */
 void ntd_failure_forget(const char *output_dir);

@@ -129,6 +129,8 @@ static const struct {
 	{"OUT/failure/NAME/",
 	 "After a failed run: the last console lines of the machine, the status of QEMU, a screenshot, "
 	 "processes, failed units and the end of the journal. In pytest style OUT/failure/TEST/NAME/."},
+	{"OUT/failed-units/NAME/UNIT.txt",
+	 "The status and the journal of a unit that a wait has found failed or inactive."},
 	{"RUN/vm-state-NAME/",
 	 "The state of the machine: disks, sockets, and its console in console.log. The next run "
 	 "empties it, unless --keep-machine-state is given."},

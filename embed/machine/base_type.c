@@ -304,6 +304,7 @@ int py_machine_add_base_type(PyObject *module, struct py_state *state)
 				      py_machine_command_methods,
 				      py_machine_retry_methods,
 				      py_machine_unit_methods,
+				      py_machine_ask_methods,
 				      py_machine_file_methods,
 				      py_machine_message_methods,
 				      py_machine_desktop_methods,

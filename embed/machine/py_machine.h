@@ -124,6 +124,7 @@ extern PyMethodDef py_machine_nspawn_life_methods[];
 extern PyMethodDef py_machine_command_methods[];
 extern PyMethodDef py_machine_retry_methods[];
 extern PyMethodDef py_machine_unit_methods[];
+extern PyMethodDef py_machine_ask_methods[];
 extern PyMethodDef py_machine_file_methods[];
 extern PyMethodDef py_machine_message_methods[];
 extern PyMethodDef py_machine_console_methods[];

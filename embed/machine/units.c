@@ -221,7 +221,8 @@ PyMethodDef py_machine_unit_methods[] = {
 		"wait_for_unit($self, unit, user=None, timeout=900)\n--\n\n"
 		"Waits until a systemd unit, of a user if given, is active; for a service its\n"
 		"Type= says what that means. RequestedAssertionFailed when timeout seconds are\n"
-		"over, and at once when the unit has failed, or is inactive and no job is queued.\n"
+		"over, and at once when the unit has failed, or is inactive and no job is queued:\n"
+		"then the error names a file with the unit's status and journal.\n"
 		"An answer without the state says nothing, and a systemctl that fails is asked\n"
 		"again for 5 seconds."),
 	PY_METHOD("get_unit_info", get_unit_info,

@@ -1,6 +1,7 @@
 """Evidence about the machines that the driver collects in OUT/failure when a test fails, always and quickly."""
 
 import json
+import os
 import re
 import signal
 
@@ -122,10 +123,14 @@ def test_what_a_run_left_is_gone_after_the_next(fake, tmp_path, script):
         harness.run(script, fake, directory=tmp_path, env={"GOOD": good}, status=int(expected))
         assert (tmp_path / "out/failure").exists() == expected
         assert len(list((tmp_path / "out").rglob("qmp-status.json"))) == expected
+    for name in "x.service.txt", "mine":
+        (tmp_path / "out/failed-units/machine").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "out/failed-units/machine" / name).touch()
     (tmp_path / "out/failure/machine").mkdir(parents=True)
     (tmp_path / "out/failure/machine/mine").touch()
     harness.run(script, fake, directory=tmp_path, env={"GOOD": "yes"})
     assert (tmp_path / "out/failure/machine/mine").exists()
+    assert os.listdir(tmp_path / "out/failed-units/machine") == ["mine"]
 
 
 def test_directory_that_cannot_be_made(fake, tmp_path):

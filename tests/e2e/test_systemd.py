@@ -5,9 +5,21 @@ import pytest
 import harness
 
 
+FIRST = """
+import time
+from pathlib import Path
+
+def ended(text):
+    \"""Takes the error of a wait for a unit that has ended apart: its message, the file that it names, its content.\"""
+    message, separator, path = text.partition("; its status and journal are in ")
+    assert separator and path.startswith(f"{machine.out_dir}/failed-units/machine/"), text
+    return message, path, Path(path).read_text()
+"""
+
+
 @pytest.fixture(scope="module")
 def session(guests):
-    with harness.Session({"machine": guests.systemd()}, "import time") as running:
+    with harness.Session({"machine": guests.systemd()}, FIRST) as running:
         running("machine.wait_for_unit('multi-user.target')", seconds=200)
         yield running
 
@@ -26,11 +38,13 @@ def test_wait_for_unit(session):
 def test_units_that_do_not_become_active(session):
     session("""
         machine.succeed("systemctl start --no-block failing.service")
-        assert error_of(machine.wait_for_unit, "failing.service", timeout=60) == \\
-            'RequestedAssertionFailed: unit "failing.service" reached state "failed"'
+        text, _, evidence = ended(error_of(machine.wait_for_unit, "failing.service", timeout=60))
+        assert text == 'RequestedAssertionFailed: unit "failing.service" reached state "failed"'
+        assert "(Result: exit-code)" in evidence and "systemd[1]: failing.service: Failed with" in evidence, evidence
         for unit in "good.service", "no-such.service":
-            assert error_of(machine.wait_for_unit, unit, timeout=60) == \\
-                f'RequestedAssertionFailed: unit "{unit}" is inactive and there are no pending jobs'
+            text, _, evidence = ended(error_of(machine.wait_for_unit, unit, timeout=60))
+            assert text == f'RequestedAssertionFailed: unit "{unit}" is inactive and there are no pending jobs'
+            assert ("inactive (dead)" if unit == "good.service" else "could not be found") in evidence, evidence
         machine.succeed("systemd-run --no-block --unit=held -p ExecStartPre='sleep 1000' -p TimeoutStartSec=2000 true")
         text = error_of(machine.wait_for_unit, "held.service", timeout=3)
         assert text.startswith("RequestedAssertionFailed: action timed out after "), text
@@ -91,11 +105,13 @@ def test_units_of_a_user(session):
         machine.wait_for_unit("good.service", "alice", timeout=30)
         machine.require_unit_state("good.service", "inactive")  # the system's unit of that name
         assert machine.stop_job("good.service", "alice") == (0, "")
-        assert error_of(machine.wait_for_unit, "good.service", "alice", timeout=30) == \\
-            'RequestedAssertionFailed: unit "good.service" is inactive and there are no pending jobs'
+        text, path, evidence = ended(error_of(machine.wait_for_unit, "good.service", "alice", timeout=30))
+        assert text == 'RequestedAssertionFailed: unit "good.service" is inactive and there are no pending jobs'
+        assert "@user-alice" in path and "inactive (dead)" in evidence and "Started good.service" in evidence, evidence
         machine.start_job("failing.service", "alice")
-        assert error_of(machine.wait_for_unit, "failing.service", "alice", timeout=30) == \\
-            'RequestedAssertionFailed: unit "failing.service" reached state "failed"'
+        text, path, evidence = ended(error_of(machine.wait_for_unit, "failing.service", "alice", timeout=30))
+        assert text == 'RequestedAssertionFailed: unit "failing.service" reached state "failed"'
+        assert "(Result: exit-code)" in evidence, evidence
         assert 'retrieving systemctl info for unit "a"b" under user "alice" failed with exit code ' in \\
             error_of(machine.get_unit_info, 'a"b', "alice")
         machine.log("end of test")

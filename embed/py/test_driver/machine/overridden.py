@@ -46,6 +46,12 @@ def _of_user(user, text):
     return "" if user is None else text.format(user)
 
 
+def _unit_files(machine, unit, user):
+    """Collects the status and the journal of a unit that has failed; what an error says of the file."""
+    path = machine._unit_evidence(f"{unit}", None if user is None else f"{user}")
+    return f"; its status and journal are in {path}" if path else ""
+
+
 def _png_of(ppm):
     """Returns a picture in PPM format (P6, 8 bits a colour) as PNG. MachineError for anything else."""
     header = re.match(rb"P6\s+(?:#.*\n)?(\d+)\s+(\d+)\s+255\s", ppm)
@@ -241,10 +247,11 @@ class _Calls:
                     raise
                 return False  # systemctl printed nothing about the unit, as while the bus starts again
             if state == "failed":
-                raise RequestedAssertionFailed(f'unit "{unit}" reached state "{state}"')
+                raise RequestedAssertionFailed(f'unit "{unit}" reached state "{state}"' + _unit_files(self, unit, user))
             if state == "inactive" and "No jobs" in self.systemctl("list-jobs --full 2>&1", user)[1]:
                 if self.get_unit_info(unit, user).get("ActiveState") == state:
-                    raise RequestedAssertionFailed(f'unit "{unit}" is inactive and there are no pending jobs')
+                    raise RequestedAssertionFailed(f'unit "{unit}" is inactive and there are no pending jobs'
+                                                   + _unit_files(self, unit, user))
             return state == "active"
 
         _Calls._until(self, f"waiting for unit {unit}" + _of_user(user, " with user {}"), timeout, attempt)
