@@ -95,7 +95,8 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 $(BUILD)/nixos-test-driver.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	ln -sf nixos-test-driver.1 $(DESTDIR)$(PREFIX)/share/man/man1/generate-driver-symbols.1
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/nixos-test-driver driver/report/events.schema.json
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/nixos-test-driver driver/report/events.schema.json \
+		embed/py/test_driver/run-record.schema.json
 	cd embed/py && find . -type f ! -name '*.pyc' \
 		-exec install -D -m 644 {} $(abspath $(SITE_PACKAGES))/{} \;
 

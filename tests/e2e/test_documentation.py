@@ -101,6 +101,7 @@ REFERENCE = {
     "QMP": "_test_driver.QMPSession",
     "Polling conditions": "test_driver.polling_condition.PollingCondition",
     "Test machines": "test_driver.test_vm.TestVM test_driver.test_vm.TestVMManager",
+    "Run records": "test_driver.run_record.RunRecord",
     "EFI variables": "test_driver.efi.EfiVars test_driver.efi.EfiVariable",
     "Processes and start commands": "test_driver.machine.process.Process test_driver.machine.QemuStartCommand",
 }
@@ -139,6 +140,10 @@ from test_driver import test_vm
 for name in ("create_test_vm", "delete_test_vm", "living_vms", "transient_cause"):
     function = getattr(test_vm, name)
     survey[name] = dict(topic="Test machines", function=signature(function), doc=bool(function.__doc__))
+from test_driver import run_record
+for name in ("begin", "recording", "make_directory"):
+    function = getattr(run_record, name)
+    survey[name] = dict(topic="Run records", function=signature(function), doc=bool(function.__doc__))
 types = [name for name, value in vars(_test_driver).items() if isinstance(value, type) and not name.startswith("_")]
 functions = {{name: bool(value.__doc__) for name, value in vars(_test_driver).items() if inspect.isbuiltin(value)}}
 print(json.dumps([survey, types, functions, sorted(driver.test_symbols()), list(test_vm.Timeouts.__dataclass_fields__)]))

@@ -69,6 +69,8 @@ def test_what_is_installed(installed):
     assert not list(installed.rglob("*.pyc"))
     schema = json.loads((installed / "share/nixos-test-driver/events.schema.json").read_text())
     assert schema["$defs"]["format"]["properties"]["version"] == {"const": 1}
+    for place in installed / "share/nixos-test-driver", package:
+        assert json.loads((place / "run-record.schema.json").read_text())["$defs"]["line"]
     assert os.readlink(installed / "bin/generate-driver-symbols") == "nixos-test-driver"
     pages = installed / "share/man/man1"
     assert "\n.SH OPTIONS\n" in (pages / "nixos-test-driver.1").read_text()
