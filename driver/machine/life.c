@@ -184,10 +184,8 @@ static void launch(struct ntd_machine *machine)
 	struct ntd_error *error = NULL;
 
 	/* The end of the last process is known; its descendants are being killed. */
-	if (machine->process) {
-		ntd_process_let_go(ntd_steal(&machine->process));
-		ntd_life_finish_waits(machine, NTD_WAIT_GONE, NULL);
-	}
+	if (machine->process)
+		process_gone(machine);
 	machine->ended = false;
 	machine->booted = NTD_AS_IT_IS;
 	if (ntd_launch(machine, process_changed, &error) < 0)

@@ -445,6 +445,32 @@ static void a_release_during_the_start_leaves_nothing(void **state)
 	assert_true(await_marked(fixture->mark, 0, 2 * NTD_SECOND));
 }
 
+/* ---- the next start */
+
+/* QEMU has ended in time, but a process that it left has not. The next start need not wait for that
+ * one, and the time until the first QEMU would have been killed is no time of the second one. */
+static void a_release_does_not_end_the_next_process(void **state)
+{
+	struct fixture *fixture = *state;
+	char fake[PATH_MAX];
+	_cleanup_free_ char *script = NULL;
+	struct ntd_machine *machine;
+
+	assert_non_null(realpath("tests/fake/run-fake-vm", fake));
+	script = ntd_asprintf("sh -c '(trap \"\" TERM; exec setsid sleep 1000 >/dev/null 2>&1) & "
+			      "exec %s \"$@\"' sh",
+			      fake);
+	machine = machine_new(fixture, "server", script);
+	connect_shell(machine);
+	ntd_machine_release(machine, 300 * NTD_MS, NTD_FOREVER);
+	assert_int_equal(ntd_machine_wait_for_process(machine, 1, ntd_after(PATIENCE), NULL, NULL),
+			 0);
+	start(machine);
+	assert_fails(ntd_machine_wait_for_process(machine, 2, ntd_after(600 * NTD_MS), NULL, &err),
+		     NTD_E_TIMEOUT, "timed out");
+	assert_state(machine, NTD_MACHINE_UP);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -457,6 +483,7 @@ int main(void)
 		life_test(a_guest_without_a_root_shell_is_given_up),
 		life_test(a_silent_boot_is_given_up),
 		life_test(a_silent_start_is_given_up),
+		life_test(a_release_does_not_end_the_next_process),
 		life_test(a_limit_without_an_end_is_no_limit),
 		life_test(a_boot_that_goes_on_talking_is_waited_for),
 		life_test(a_boot_that_takes_long_is_told_of),
