@@ -29,11 +29,16 @@ static struct entry *entry_at(struct recall *recall, size_t number)
 	return &recall->entries[number % recall->capacity];
 }
 
+static size_t cost(const struct entry *entry)
+{
+	return entry->len + NTD_RECALL_OVERHEAD;
+}
+
 static void drop_first(struct recall *recall)
 {
 	struct entry *entry = entry_at(recall, recall->first++);
 
-	recall->bytes -= entry->len;
+	recall->bytes -= cost(entry);
 	free(ntd_steal(&entry->machine));
 	free(ntd_steal(&entry->text));
 }
@@ -52,15 +57,18 @@ static void grow(struct recall *recall)
 
 static void add(struct recall *recall, const struct ntd_event *event, char *text)
 {
+	struct entry *entry;
+
 	if (recall->next - recall->first == recall->capacity)
 		grow(recall);
-	*entry_at(recall, recall->next++) = (struct entry){
+	entry = entry_at(recall, recall->next++);
+	*entry = (struct entry){
 		.machine = event->machine ? ntd_strdup(event->machine) : NULL,
 		.text = text,
 		.len = strlen(text),
 		.serial = event->kind == NTD_EVENT_SERIAL,
 	};
-	recall->bytes += strlen(text);
+	recall->bytes += cost(entry);
 	while (recall->bytes > recall->limit && recall->first < recall->next)
 		drop_first(recall);
 }

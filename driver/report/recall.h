@@ -6,7 +6,10 @@
 #include "base/buf.h"
 #include "report/report.h"
 
-/* `limit`: how many bytes of text the sink keeps. */
+/* What an event takes beside its text. */
+enum { NTD_RECALL_OVERHEAD = 128 };
+
+/* `limit`: how many bytes the sink keeps, each event with its overhead. */
 struct ntd_sink *ntd_recall_sink(size_t limit);
 /* Any thread: the place that the next event will have, for ntd_recall(). */
 size_t ntd_recall_position(struct ntd_sink *sink);

@@ -8,7 +8,7 @@
 #include "report/times.h"
 #include "run/py_run.h"
 
-enum { RECALL_LIMIT = 16 << 20 };
+enum { RECALL_LIMIT = 32 << 20 };
 
 /* ---- the run */
 

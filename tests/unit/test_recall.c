@@ -34,7 +34,7 @@ static void expect_text(struct ntd_sink *sink, size_t from, const char *console,
 static void messages_and_consoles_are_told_apart(void **state)
 {
 	struct fixture *fixture = *state;
-	struct ntd_sink *sink = remember(fixture, 1000);
+	struct ntd_sink *sink = remember(fixture, 10000);
 
 	emit(fixture, (struct ntd_event){.text = "of the run"});
 	emit(fixture, (struct ntd_event){.text = "of it", .machine = "m"});
@@ -59,7 +59,7 @@ static void messages_and_consoles_are_told_apart(void **state)
 static void what_came_before_is_left_out(void **state)
 {
 	struct fixture *fixture = *state;
-	struct ntd_sink *sink = remember(fixture, 1000);
+	struct ntd_sink *sink = remember(fixture, 10000);
 	size_t position;
 
 	emit(fixture, (struct ntd_event){.text = "before"});
@@ -77,7 +77,7 @@ static void the_oldest_makes_room(void **state)
 {
 	enum { EVENTS = 5000, KEPT = 2500, LENGTH = 4 };
 	struct fixture *fixture = *state;
-	struct ntd_sink *sink = remember(fixture, (size_t)KEPT * LENGTH);
+	struct ntd_sink *sink = remember(fixture, (size_t)KEPT * (LENGTH + NTD_RECALL_OVERHEAD));
 	_cleanup_buf_ struct ntd_buf text = {0};
 	char number[16];
 
@@ -95,7 +95,7 @@ static void the_oldest_makes_room(void **state)
 static void an_event_that_is_too_long_is_not_kept(void **state)
 {
 	struct fixture *fixture = *state;
-	struct ntd_sink *sink = remember(fixture, 10);
+	struct ntd_sink *sink = remember(fixture, 10 + NTD_RECALL_OVERHEAD);
 
 	emit(fixture, (struct ntd_event){.text = "short"});
 	emit(fixture, (struct ntd_event){.text = "longer than all that may be kept"});
@@ -106,6 +106,23 @@ static void an_event_that_is_too_long_is_not_kept(void **state)
 	expect_text(sink, 0, NULL, "again\n");
 }
 
+/* An event takes room beside its text: a guest that prints empty lines does not fill the memory. */
+static void empty_lines_make_room_too(void **state)
+{
+	enum { EVENTS = 5000, KEPT = 500 };
+	struct fixture *fixture = *state;
+	struct ntd_sink *sink = remember(fixture, (size_t)KEPT * NTD_RECALL_OVERHEAD);
+	_cleanup_buf_ struct ntd_buf text = {0};
+
+	for (int i = 0; i < EVENTS; i++)
+		emit(fixture,
+		     (struct ntd_event){.kind = NTD_EVENT_SERIAL, .text = "", .machine = "m"});
+	flush(fixture);
+	ntd_recall(sink, 0, "m", &text);
+	assert_int_equal(text.len, KEPT);
+	expect_text(sink, EVENTS - 1, "m", "\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -113,6 +130,7 @@ int main(void)
 		test(what_came_before_is_left_out),
 		test(the_oldest_makes_room),
 		test(an_event_that_is_too_long_is_not_kept),
+		test(empty_lines_make_room_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
