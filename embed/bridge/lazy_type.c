@@ -23,21 +23,16 @@ PyObject *py_lazy_object(struct py_state *state, PyObject *(*make)(struct py_sta
 	return (PyObject *)self;
 }
 
-/* The object that this one stands for, borrowed. `make` may let other threads run; if two threads
- * make an object, the first one stays. */
+/* The object that this one stands for, borrowed. */
 static PyObject *made(PyObject *object)
 {
 	struct lazy_object *self = (struct lazy_object *)object;
+	_cleanup_pyref_ PyObject *first = NULL;
 
-	if (!self->made) {
-		PyObject *new = self->make(py_state());
-
-		if (self->made)
-			Py_XDECREF(new);
-		else
-			self->made = new;
-	}
-	return self->made;
+	if (self->made)
+		return self->made;
+	first = py_object_first(&self->made, self->make(py_state()));
+	return first ? self->made : NULL;
 }
 
 static int lazy_traverse(PyObject *object, visitproc visit, void *arg)

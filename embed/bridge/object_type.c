@@ -60,6 +60,19 @@ static void object_dealloc(PyObject *object)
 		py_object_free(object);
 }
 
+PyObject *py_object_first(PyObject **place, PyObject *made)
+{
+	_cleanup_pyref_ PyObject *late = NULL;
+
+	if (!made)
+		return NULL;
+	if (*place)
+		late = made;
+	else
+		*place = made;
+	return Py_NewRef(*place);
+}
+
 /* ---- copies */
 
 /* Copies the values in the __slots__ of subclasses. */

@@ -290,6 +290,11 @@ bool py_method_is(const struct py_state *state, PyObject *object, PyObject *name
 void py_method_set_calls(const struct py_state *state, PyTypeObject *type, PyObject *name,
 			 uint64_t calls);
 
+/* Puts an object that was made for `place`, whose reference this takes, into the place. If another
+ * thread has put one there meanwhile, that one stays. Returns a new reference to the one that is
+ * there; NULL, with the exception, if none was made. */
+PyObject *py_object_first(PyObject **place, PyObject *made);
+
 /* ---- type.c */
 
 /* Makes a type and adds it to the module. `base` NULL: the type Object, from which in the end all

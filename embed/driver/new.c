@@ -258,9 +258,9 @@ PyObject *py_driver_get_config(PyObject *object, void *closure)
 {
 	struct py_driver *self = py_driver_self(object);
 
-	if (!self->config)
-		self->config = config_of_run(py_state()->session->config);
-	return Py_XNewRef(self->config);
+	if (self->config)
+		return Py_NewRef(self->config);
+	return py_object_first(&self->config, config_of_run(py_state()->session->config));
 }
 
 /* ---- driver.vhost_vsock */

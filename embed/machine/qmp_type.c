@@ -106,28 +106,29 @@ static PyObject *get_sock(PyObject *object, void *closure)
 {
 	struct qmp_object *self = (struct qmp_object *)object;
 
-	if (!self->sock)
-		self->sock = py_machine_connection(ntd_qmp_socket(self->qmp), Py_None);
-	return Py_XNewRef(self->sock);
+	if (self->sock)
+		return Py_NewRef(self->sock);
+	return py_object_first(&self->sock,
+			       py_machine_connection(ntd_qmp_socket(self->qmp), Py_None));
 }
 
 static PyObject *get_pending_events(PyObject *object, void *closure)
 {
 	struct qmp_object *self = (struct qmp_object *)object;
 
-	if (!self->pending_events)
-		self->pending_events =
-			py_call("test_driver.machine.qmp", "EventQueue", "(O)", object);
-	return Py_XNewRef(self->pending_events);
+	if (self->pending_events)
+		return Py_NewRef(self->pending_events);
+	return py_object_first(&self->pending_events,
+			       py_call("test_driver.machine.qmp", "EventQueue", "(O)", object));
 }
 
 static PyObject *get_results(PyObject *object, void *closure)
 {
 	struct qmp_object *self = (struct qmp_object *)object;
 
-	if (!self->results)
-		self->results = py_call("queue", "Queue", "()");
-	return Py_XNewRef(self->results);
+	if (self->results)
+		return Py_NewRef(self->results);
+	return py_object_first(&self->results, py_call("queue", "Queue", "()"));
 }
 
 static PyObject *qmp_count_events(PyObject *object, PyObject *unused)

@@ -197,6 +197,39 @@ def test_queues_of_qmp(tiny):
     """, tiny, seconds=120)
 
 
+def test_threads_get_the_same_objects_of_a_session(fake):
+    """Two threads ask at the same time, and an object for each of them is made before either is kept."""
+    harness.run("""
+        import queue, threading
+        import test_driver.machine.connection as connections
+        import test_driver.machine.qmp as qmp
+
+        def together(function):
+            both = threading.Barrier(2)
+
+            def call(*arguments):
+                made = function(*arguments)
+                both.wait(60)
+                return made
+
+            return call
+
+        connections.connection = together(connections.connection)
+        qmp.EventQueue = together(qmp.EventQueue)
+        queue.Queue = together(queue.Queue)
+        machine.start()
+        client = machine.qmp_client
+        for name in "sock", "pending_events", "results":
+            seen = []
+            threads = [threading.Thread(target=lambda: seen.append(getattr(client, name))) for _ in range(2)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert len(seen) == 2 and seen[0] is seen[1] is getattr(client, name), (name, seen)
+    """, fake)
+
+
 def test_machine_and_connections_are_collected_together(fake):
     harness.run("""
         import gc, weakref
