@@ -68,6 +68,30 @@ CASES = {
         {"driver/net/tap.c": "#if 0\n#include <Python.h>\n#endif\n"},
         "driver/net/tap.c:2 includes Python.h, of which driver/ knows nothing.\n  => Move ",
     ),
+    "Python below without its header": (
+        {"driver/net/tap.c": "int PyErr_Occurred(void);\nint ntd_tap(void) { return PyErr_Occurred(); }\n"},
+        "driver/net/tap.c uses PyErr_Occurred, and driver/ knows nothing of Python.\n  => Move ",
+    ),
+    "include up of a file that is no header": (
+        {"driver/base/text.c": '#include "net/table.inc"\nint ntd_text(void) { return 1; }\n', "driver/net/table.inc": ""},
+        "driver/base/text.c:1 includes driver/net/table.inc, but driver/net is above driver/base.\n  => Move what ",
+    ),
+    "include of a file that stands on no floor": (
+        {"driver/base/text.c": '#include "x/table.inc"\nint ntd_text(void) { return 1; }\n', "driver/x/table.inc": ""},
+        "driver/x/table.inc, which driver/base/text.c:1 includes, stands on no floor.\n  => Name ",
+    ),
+    "include by a macro": (
+        {"driver/base/text.c": '#define NET "net/vde.h"\n#include NET\nint ntd_text(void) { return 1; }\n'},
+        "driver/base/text.c:2 includes NET, which cannot be checked.\n  => Name ",
+    ),
+    "use of what is internal, without the header": (
+        {
+            "driver/net/net_internal.h": "#pragma once\nint ntd_vde_port(void);\n",
+            "driver/net/vde.c": "int ntd_vde_port(void) { return 1; }\nint ntd_vde(void) { return 1; }\n",
+            "driver/guest/files.c": "int ntd_vde_port(void);\nint ntd_files(void) { return ntd_vde_port(); }\n",
+        },
+        "driver/guest/files.c uses ntd_vde_port of driver/net/vde.c, which is for the files of its own folder.\n  => Use ",
+    ),
     "use of what is above": (
         {"driver/base/text.c": "int ntd_files(void);\nint ntd_text(void) { return ntd_files(); }\n"},
         "driver/base/text.c uses ntd_files of driver/guest/files.c, but driver/guest is above driver/base.\n  => ",
