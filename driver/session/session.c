@@ -13,6 +13,10 @@
 /* How long the sinks may take for the end of their files. */
 #define REPORT_PATIENCE (10 * NTD_SECOND)
 
+/* How long the name of a machine may be that a script makes later, such as test-vm-0123456789, so
+ * that its sockets' paths still fit. */
+enum { MADE_NAME = 24 };
+
 /* ---- opening */
 
 static int add_sink(struct ntd_session *session, struct ntd_sink *sink)
@@ -61,6 +65,7 @@ static int find_place(struct ntd_session *session, struct ntd_error **err)
 	const struct ntd_config *config = session->config;
 	_cleanup_strv_ char **machines = ntd_config_machine_names(config);
 	_cleanup_free_ char *base = ntd_directories_runtime_base(err), *place = NULL;
+	size_t longest = ntd_config_longest_name(config);
 
 	if (!base || ntd_claim_open(&session->claim, base, err) < 0)
 		return -1;
@@ -69,8 +74,9 @@ static int find_place(struct ntd_session *session, struct ntd_error **err)
 			return -1;
 	place = ntd_claim_place(&session->claim, config->keep_state ? NULL : machines,
 				&session->elsewhere, err);
-	if (!place || ntd_directories_for_sockets(&session->sockets, place,
-						  ntd_config_longest_name(config), err) < 0)
+	if (!place ||
+	    ntd_directories_for_sockets(&session->sockets, place,
+					longest > MADE_NAME ? longest : MADE_NAME, err) < 0)
 		return -1;
 	session->tmp_dir = ntd_steal(config->keep_state ? &base : &place);
 	return 0;

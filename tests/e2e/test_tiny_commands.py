@@ -20,7 +20,7 @@ def numbers(session):
         (machine.shared_dir / "numbers").write_text(text)
         machine.succeed("cp /tmp/shared/numbers /tmp")
         assert len(text) > 5_000_000
-    """, count=700_000 if harness.IS_SANITIZED else 2_652_001)
+    """, count=740_000 if harness.IS_SANITIZED else 2_652_001)
 
 
 def test_environment(session):
