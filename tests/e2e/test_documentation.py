@@ -102,6 +102,8 @@ REFERENCE = {
     "Polling conditions": "test_driver.polling_condition.PollingCondition",
     "Test machines": "test_driver.test_vm.TestVM test_driver.test_vm.TestVMManager",
     "Run records": "test_driver.run_record.RunRecord",
+    "Residue of RAID and LVM": " ".join(f"test_driver.residue.{name}" for name in (
+        "ResiduePlan", "ResidueResult", "Snapshot", "Remnant", "SeedStep")),
     "EFI variables": "test_driver.efi.EfiVars test_driver.efi.EfiVariable",
     "Processes and start commands": "test_driver.machine.process.Process test_driver.machine.QemuStartCommand",
 }
@@ -136,7 +138,10 @@ for topic, names in {REFERENCE!r}.items():
         module, _, name = name.rpartition(".")
         cls = getattr(importlib.import_module(module), name)
         survey[name] = dict(topic=topic, constructor=signature(cls), doc=bool(cls.__doc__), members=members(cls))
-from test_driver import test_vm
+from test_driver import residue, test_vm
+for name in ("remnants", "left", "places_of", "raw_remnants"):
+    function = getattr(residue, name)
+    survey[name] = dict(topic="Residue of RAID and LVM", function=signature(function), doc=bool(function.__doc__))
 for name in ("create_test_vm", "delete_test_vm", "living_vms", "transient_cause"):
     function = getattr(test_vm, name)
     survey[name] = dict(topic="Test machines", function=signature(function), doc=bool(function.__doc__))
