@@ -15,7 +15,7 @@ struct ntd_sftp_wire {
 	/* There are bytes to send in ntd_sftp_output(). */
 	void (*output)(void *owner);
 	/* The client is done: with success if `error` is NULL, else with the error, which this
-	 * function takes. The client makes no call after this one. */
+	 * function takes. The client makes no call after this one, which may free the client. */
 	void (*done)(void *owner, struct ntd_error *error);
 	void *owner;
 };
@@ -34,6 +34,9 @@ struct ntd_sftp_progress {
  * a file that is replaced; a directory at `target` gets the copy inside, as with `cp -r`. */
 struct ntd_sftp *ntd_sftp_new(enum ntd_sftp_direction direction, const char *source,
 			      const char *target, const struct ntd_sftp_wire *wire);
+/* Before it begins: a source that is a symbolic link is copied as what the link points to. Links in
+ * a tree stay links, always. */
+void ntd_sftp_follow(struct ntd_sftp *sftp);
 /* Loop: begins. */
 void ntd_sftp_begin(struct ntd_sftp *sftp);
 /* Loop: bytes from the server. */
@@ -45,6 +48,10 @@ void ntd_sftp_sent(struct ntd_sftp *sftp);
 /* Loop: the wire has ended; the client fails unless it was done. `why`: NULL: the server closed
  * it. */
 void ntd_sftp_ended(struct ntd_sftp *sftp, const struct ntd_error *why);
+/* Loop: ends the copy with NTD_E_CANCELLED. The client is done when what it has half written is
+ * removed, also in the guest as long as the wire lives; a caller that does not want to wait so long
+ * frees it. Nothing happens to a client that is done. */
+void ntd_sftp_cancel(struct ntd_sftp *sftp);
 /* Loop. */
 struct ntd_sftp_progress ntd_sftp_progress(const struct ntd_sftp *sftp);
 /* Loop: frees the client; what it has half written on this host is removed. NULL is allowed. */
