@@ -121,6 +121,8 @@ struct ntd_channel {
 	/* Loop: what the guest said before the channel became ready, as a Python literal; NULL:
 	 * nothing. */
 	char *said;
+	/* Loop: why the guest does not let the channel in; NULL: it has not said so. */
+	struct ntd_error *refusal;
 	/* Loop: when the guest last wrote to the channel, a time of ntd_now() that the channel
 	 * sets; 0: never. */
 	int64_t heard;

@@ -68,16 +68,19 @@ static void answered(void *owner, const cJSON *reply)
 	_cleanup_free_ char *name = questions[qemu->accelerator_question].read(
 		cJSON_GetObjectItemCaseSensitive(reply, "return"));
 
+	if (!name && ++qemu->accelerator_question < QUESTIONS) {
+		ntd_qmp_ask(qemu->qmp, questions[qemu->accelerator_question].command, NULL,
+			    answered, qemu);
+		return;
+	}
 	if (name)
 		tell(qemu, name);
-	else if (++qemu->accelerator_question < QUESTIONS)
-		ntd_qmp_ask(qemu->qmp, questions[qemu->accelerator_question].command, answered,
-			    qemu);
+	ntd_qemu_ssh_may_ask(qemu);
 }
 
 void ntd_accelerator_ask(struct ntd_qemu *qemu)
 {
 	qemu->accelerator_question = 0;
 	qemu->emulated = false;
-	ntd_qmp_ask(qemu->qmp, questions[0].command, answered, qemu);
+	ntd_qmp_ask(qemu->qmp, questions[0].command, NULL, answered, qemu);
 }

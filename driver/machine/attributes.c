@@ -106,6 +106,8 @@ static void redirect(void *arg)
 
 	redirection->machine->context.report = redirection->report;
 	ntd_console_set_report(redirection->machine->console, redirection->report);
+	if (redirection->machine->kind->report_changed)
+		redirection->machine->kind->report_changed(redirection->machine);
 }
 
 void ntd_machine_set_report(struct ntd_machine *machine, struct ntd_report *report)

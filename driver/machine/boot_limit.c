@@ -61,12 +61,15 @@ void ntd_boot_tell(struct ntd_machine *machine)
 {
 	_cleanup_free_ char *tail = ntd_console_tail_now(machine->console, 1);
 	size_t indent = strspn(tail, " "), len = strcspn(tail + indent, "\n");
+	_cleanup_free_ char *awaited =
+		machine->kind->awaited ? machine->kind->awaited(machine) : NULL;
+	_cleanup_free_ char *slow = awaited ? ntd_asprintf("%s has not answered yet", awaited)
+					    : ntd_strdup(machine->kind->words.slow_boot);
 
 	if (len)
 		ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name,
-			"%s... the console last said: %.*s", machine->kind->words.slow_boot,
-			(int)len, tail + indent);
+			"%s... the console last said: %.*s", slow, (int)len, tail + indent);
 	else
 		ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name,
-			"%s... nothing is on the console", machine->kind->words.slow_boot);
+			"%s... nothing is on the console", slow);
 }

@@ -88,7 +88,39 @@ void ntd_channels_close(struct ntd_machine *machine, const struct ntd_error *why
 	each_channel (channel, machine) {
 		channel->ops->close(channel, why);
 		ntd_channel_withdraw(channel);
+		ntd_channel_refused(channel, NULL);
 	}
+}
+
+void ntd_channel_refused(struct ntd_channel *channel, const struct ntd_error *why)
+{
+	struct ntd_error *before = channel->refusal;
+
+	channel->refusal = ntd_error_copy(why);
+	ntd_error_free(before);
+}
+
+const struct ntd_error *ntd_channels_refusal(const struct ntd_machine *machine)
+{
+	const struct ntd_error *refusal = NULL;
+
+	each_channel (channel, machine) {
+		if (channel->absent)
+			continue;
+		if (!channel->refusal)
+			return NULL;
+		if (!refusal)
+			refusal = channel->refusal;
+	}
+	return refusal;
+}
+
+bool ntd_channels_ready(const struct ntd_machine *machine)
+{
+	each_channel (channel, machine)
+		if (channel->ready && !channel->absent)
+			return true;
+	return false;
 }
 
 int64_t ntd_channels_heard(const struct ntd_machine *machine)
@@ -105,6 +137,7 @@ void ntd_channels_forget(struct ntd_machine *machine)
 {
 	each_channel (channel, machine) {
 		free(ntd_steal(&channel->said));
+		ntd_channel_refused(channel, NULL);
 		free(atomic_exchange(&channel->user, NULL));
 	}
 }

@@ -198,9 +198,12 @@ static int not_in_time(struct ntd_machine *machine, int64_t began, struct ntd_er
 	_cleanup_free_ char *remark = ntd_machine_remark(machine, began);
 	_cleanup_free_ char *lines = ntd_machine_last_lines(machine);
 	_cleanup_free_ char *limit = ntd_boot_limit_text(machine);
+	_cleanup_free_ char *awaited =
+		machine->kind->awaited ? machine->kind->awaited(machine) : NULL;
+	_cleanup_free_ char *late = awaited ? ntd_asprintf("%s did not answer in time", awaited)
+					    : ntd_strdup(machine->kind->words.late_boot);
 
-	return ntd_machine_error(err, machine, NTD_E_TIMEOUT, "%s (%s)%s%s",
-				 machine->kind->words.late_boot, limit,
+	return ntd_machine_error(err, machine, NTD_E_TIMEOUT, "%s (%s)%s%s", late, limit,
 				 *remark ? remark : "; the guest may not have booted",
 				 *lines ? lines : ", it printed nothing");
 }
@@ -256,9 +259,9 @@ int ntd_machine_connect(struct ntd_machine *machine, struct ntd_waiter *waiter,
 	if (!ntd_machine_has_channel(machine, NTD_CHANNEL_ANY))
 		return ntd_machine_error(
 			err, machine, NTD_E_MACHINE,
-			"this needs a root shell in the guest, and root_shell is False; what works "
-			"without one: the console, the screen, keys, the monitor, QMP and "
-			"forwarded ports");
+			"this needs a root shell in the guest, and root_shell is False; use_ssh() "
+			"and login() are other ways in; what works without one: the console, the "
+			"screen, keys, the monitor, QMP and forwarded ports");
 	nest = ntd_machine_step_begin(machine, NTD_STEP_BOOT, machine->kind->words.boot_step);
 	result = connect_now(machine, waiter, err);
 	ntd_nest_end(&nest, result < 0);

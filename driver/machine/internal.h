@@ -40,16 +40,22 @@ struct ntd_machine_kind {
 	/* Ends its process at once. NULL: it cannot be ended so. */
 	int (*cut_power)(struct ntd_machine *machine, struct ntd_waiter *waiter,
 			 struct ntd_error **err);
+	/* What a boot is waited for if it is not what the words say, such as "sshd at
+	 * 127.0.0.1:40123", a new string; NULL: the words are right. The operation itself is NULL
+	 * if they always are. */
+	char *(*awaited)(const struct ntd_machine *machine);
 
 	/* Loop, as are the next functions. Makes what the process needs before it is ordered. */
 	int (*prepare)(struct ntd_machine *machine, struct ntd_error **err);
+	/* Called when the machine has another report. NULL: nothing is to be done. */
+	void (*report_changed)(struct ntd_machine *machine);
 	/* Called when the process has a pid. NULL: nothing is to be done. */
 	void (*running)(struct ntd_machine *machine);
 	/* Called when the console tells of a kernel panic. NULL: nothing is to be done. */
 	void (*panicked)(struct ntd_machine *machine);
 	/* Called when a channel has become ready, or was lost. NULL: nothing is to be done. */
 	void (*channel_ready)(struct ntd_machine *machine);
-	void (*channel_lost)(struct ntd_machine *machine);
+	void (*channel_lost)(struct ntd_machine *machine, struct ntd_channel *channel);
 	/* Closes the connections other than channels; what is pending on them fails with a copy of
 	 * `why`. */
 	void (*close)(struct ntd_machine *machine, const struct ntd_error *why);
@@ -133,6 +139,13 @@ void ntd_channels_reboot(struct ntd_machine *machine);
 void ntd_channel_withdraw(struct ntd_channel *channel);
 /* Closes all channels; what is pending on them fails with a copy of `why`. */
 void ntd_channels_close(struct ntd_machine *machine, const struct ntd_error *why);
+/* Takes note of why a channel does not let the driver in; NULL: it is tried again. */
+void ntd_channel_refused(struct ntd_channel *channel, const struct ntd_error *why);
+/* The error of the first channel if the guest lets the driver in by none; NULL: one may still
+ * become ready. */
+const struct ntd_error *ntd_channels_refusal(const struct ntd_machine *machine);
+/* Whether one of the channels can run commands. */
+bool ntd_channels_ready(const struct ntd_machine *machine);
 /* When the guest last wrote to one of the channels, a time of ntd_now(); 0: never. */
 int64_t ntd_channels_heard(const struct ntd_machine *machine);
 /* Frees what the channels have of the machine, which is being freed. */

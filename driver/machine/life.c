@@ -314,6 +314,8 @@ static void begin_connect(struct ntd_life_wait *wait)
 		ntd_request_complete(&wait->request, NULL);
 	} else if (machine->state != NTD_MACHINE_UP) {
 		ntd_request_complete(&wait->request, refusal(machine));
+	} else if (ntd_channels_refusal(machine)) {
+		ntd_request_complete(&wait->request, ntd_error_copy(ntd_channels_refusal(machine)));
 	} else {
 		ntd_list_append(&machine->waits, &wait->link);
 		if (ntd_channels_unmet(machine))

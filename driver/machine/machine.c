@@ -191,6 +191,7 @@ static void channel_ready(void *owner, struct ntd_channel *channel, const char *
 	free(channel->said);
 	channel->said = said ? ntd_bytes_repr(said, len) : NULL;
 	channel->ready = channel->unmet = true;
+	ntd_channel_refused(channel, NULL);
 	if (machine->kind->channel_ready)
 		machine->kind->channel_ready(machine);
 	ntd_life_announce(machine);
@@ -205,15 +206,17 @@ static void channel_lost(void *owner, struct ntd_channel *channel)
 
 	channel->ready = false;
 	if (machine->kind->channel_lost)
-		machine->kind->channel_lost(machine);
+		machine->kind->channel_lost(machine, channel);
 }
 
 static void channel_refused(void *owner, struct ntd_channel *channel, const struct ntd_error *why)
 {
 	struct ntd_machine *machine = owner;
 
-	channel->ready = channel->unmet = false;
-	ntd_life_finish_waits(machine, NTD_WAIT_CONNECT, why);
+	ntd_channel_withdraw(channel);
+	ntd_channel_refused(channel, why);
+	if (ntd_channels_refusal(machine))
+		ntd_life_finish_waits(machine, NTD_WAIT_CONNECT, ntd_channels_refusal(machine));
 }
 
 void ntd_machine_add_channel(struct ntd_machine *machine, struct ntd_channel *channel)

@@ -6,6 +6,7 @@
 #include "machine/machine.h"
 #include "qemu/monitor.h"
 #include "qemu/qmp.h"
+#include "ssh/ssh.h"
 
 struct ntd_monitor *ntd_machine_monitor(struct ntd_machine *machine);
 struct ntd_qmp *ntd_machine_qmp(struct ntd_machine *machine);
@@ -24,3 +25,33 @@ void ntd_machine_set_root_shell(struct ntd_machine *machine, bool has);
 void ntd_machine_set_vsock(struct ntd_machine *machine, const char *guest, const char *host);
 const char *ntd_machine_vsock_guest(const struct ntd_machine *machine);
 const char *ntd_machine_vsock_host(const struct ntd_machine *machine);
+
+/* ---- SSH (machine/qemu_ssh.c) */
+
+/* How the guest is reached by SSH. */
+struct ntd_machine_ssh {
+	struct ntd_ssh_login login;
+	/* An address in text form; NULL: 127.0.0.1 and the port that QEMU forwards to the guest's
+	 * port 22. QEMU is told to forward one if it forwards none. */
+	const char *address;
+	unsigned port; /* of that address */
+};
+
+/* Has commands and copies go by SSH where the root shell is not there, for connections from now on;
+ * everything is copied. The machine may run already. Does nothing for a container. Not for the loop
+ * thread. */
+void ntd_machine_use_ssh(struct ntd_machine *machine, const struct ntd_machine_ssh *ssh);
+/* The channel; NULL: the machine does not use SSH. */
+struct ntd_ssh *ntd_machine_ssh(struct ntd_machine *machine);
+/* The port at which sshd is reached: of 127.0.0.1, unless ntd_machine_use_ssh() was given an
+ * address. 0: it is not known. */
+unsigned ntd_machine_ssh_port(struct ntd_machine *machine);
+
+/* Where and as whom the guest is reached, for commands that people call. The strings live as long
+ * as the machine. */
+struct ntd_machine_ssh_target {
+	const char *user, *address;
+	const char *key; /* NULL: none was given */
+	unsigned port;   /* 0: it is not known */
+};
+struct ntd_machine_ssh_target ntd_machine_ssh_target(struct ntd_machine *machine);

@@ -21,6 +21,20 @@ struct ntd_qemu_socket {
 	struct ntd_source listener; /* fd -1: not listening, or no longer */
 };
 
+/* SSH into the guest (qemu_ssh.c). */
+struct ntd_qemu_ssh {
+	struct ntd_ssh *channel;
+	char *_Atomic address;            /* any thread; NULL: QEMU forwards a port of 127.0.0.1 */
+	unsigned port;                    /* of that address */
+	char *_Atomic user, *_Atomic key; /* any thread; of the login, may be NULL */
+	atomic_uint known_port;           /* any thread: where sshd is tried; 0: not known yet */
+	bool open;                        /* the channel is open */
+	bool may_ask;                     /* no question of another file is pending at QMP */
+	bool asks, added;                 /* QEMU is being asked; it was told to forward a port */
+	char *said;                       /* what it answered to that; NULL: nothing */
+	struct ntd_qmp_listener reset;
+};
+
 struct ntd_qemu {
 	struct ntd_machine *machine;
 	struct ntd_shell *shell;
@@ -29,6 +43,7 @@ struct ntd_qemu {
 	struct ntd_qmp *qmp;
 	struct ntd_guest_state guest; /* what QEMU tells of the guest by QMP */
 	struct ntd_qemu_socket sockets[NTD_QEMU_SOCKETS];
+	struct ntd_qemu_ssh ssh;
 	char *_Atomic efi_vars;
 	char *_Atomic vsock_guest, *_Atomic vsock_host; /* NULL: no vsock device */
 
@@ -56,3 +71,24 @@ int ntd_qemu_sockets_listen(struct ntd_qemu *qemu, struct ntd_error **err);
 void ntd_qemu_sockets_close(struct ntd_qemu *qemu);
 /* Any thread. */
 void ntd_qemu_sockets_free(struct ntd_qemu *qemu);
+
+/* ---- qemu_ssh.c */
+/* Any thread: makes the channel, which counts as absent until SSH is used. */
+void ntd_qemu_ssh_make(struct ntd_qemu *qemu);
+void ntd_qemu_ssh_free(struct ntd_qemu *qemu);
+/* Loop: QMP is ready, or no other question is pending there any more: connects if SSH is used. */
+void ntd_qemu_ssh_qmp_ready(struct ntd_qemu *qemu);
+void ntd_qemu_ssh_may_ask(struct ntd_qemu *qemu);
+/* Loop: the channel has been closed, and QEMU has ended or is about to be started. */
+void ntd_qemu_ssh_clear(struct ntd_qemu *qemu);
+/* Loop: the channel has been closed, though QEMU goes on. */
+void ntd_qemu_ssh_closed(struct ntd_qemu *qemu);
+/* Script threads: "sshd at 127.0.0.1:40123", a new string; NULL: the guest is not waited for by
+ * SSH, or by other ways, too. */
+char *ntd_qemu_ssh_awaited(const struct ntd_qemu *qemu);
+/* Any thread: see ntd_machine_ssh_target(). */
+struct ntd_machine_ssh_target ntd_qemu_ssh_target(const struct ntd_qemu *qemu);
+/* Script threads: see ntd_machine_use_ssh(). */
+void ntd_qemu_ssh_use(struct ntd_qemu *qemu, const struct ntd_machine_ssh *ssh);
+/* Any thread. */
+bool ntd_qemu_ssh_is_used(const struct ntd_qemu *qemu);

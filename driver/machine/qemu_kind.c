@@ -44,6 +44,7 @@ static int prepare(struct ntd_machine *machine, struct ntd_error **err)
 	ntd_script_socket_reset(ntd_shell_socket(qemu->shell));
 	ntd_script_socket_reset(ntd_monitor_socket(qemu->monitor));
 	ntd_script_socket_reset(ntd_qmp_socket(qemu->qmp));
+	ntd_qemu_ssh_clear(qemu);
 	ntd_machine_say(machine, "starting vm");
 	return ntd_qemu_sockets_listen(qemu, err);
 }
@@ -91,12 +92,24 @@ static void channel_ready(struct ntd_machine *machine)
 	ntd_timer_cancel(&qemu->verdict);
 }
 
-/* Begins to wait for QEMU's end, which most often follows, and which says more than a lost
- * shell. */
-static void channel_lost(struct ntd_machine *machine)
+static void report_changed(struct ntd_machine *machine)
 {
-	ntd_timer_set(machine->context.loop, &qemu_of(machine)->verdict,
-		      ntd_after(HANG_UP_PATIENCE));
+	ntd_ssh_set_report(qemu_of(machine)->ssh.channel, machine->context.report);
+}
+
+/* Begins to wait for QEMU's end, which most often follows, and which says more than a lost shell.
+ * Other channels connect again by themselves, and the next command waits for that. */
+static void channel_lost(struct ntd_machine *machine, struct ntd_channel *channel)
+{
+	struct ntd_qemu *qemu = qemu_of(machine);
+
+	if (channel == ntd_shell_channel(qemu->shell)) {
+		ntd_timer_set(machine->context.loop, &qemu->verdict, ntd_after(HANG_UP_PATIENCE));
+		return;
+	}
+	ntd_channel_withdraw(channel);
+	if (!ntd_channels_ready(machine))
+		ntd_life_event(machine, NTD_MACHINE_DISCONNECT);
 }
 
 /* ---- silence that means something */
@@ -106,14 +119,41 @@ static bool console_shows_panic(const struct ntd_machine *machine)
 	return ntd_console_panic(machine->console);
 }
 
-static void fail_pending(struct ntd_qemu *qemu, const char *what)
+static struct ntd_error *judgement(struct ntd_qemu *qemu, const char *what)
 {
 	_cleanup_free_ char *how =
 		ntd_guest_state_describe(&qemu->guest, what, console_shows_panic(qemu->machine));
-	_cleanup_error_ struct ntd_error *error = ntd_life_obituary(qemu->machine, how);
+	struct ntd_error *error = ntd_life_obituary(qemu->machine, how);
 
 	error->code = NTD_E_MACHINE;
+	return error;
+}
+
+static void fail_for_hang_up(struct ntd_qemu *qemu)
+{
+	_cleanup_error_ struct ntd_error *error = judgement(qemu, "Shell disconnected");
+
 	ntd_shell_refuse(qemu->shell, error);
+	if (!ntd_machine_ssh(qemu->machine))
+		ntd_life_finish_waits(qemu->machine, NTD_WAIT_CONNECT, error);
+}
+
+/* The root shell's connection stays, by which a guest announces itself that boots again. */
+static void fail_for_panic(struct ntd_qemu *qemu)
+{
+	_cleanup_error_ struct ntd_error *error =
+		judgement(qemu, "the guest does not answer any more");
+	struct ntd_channel *shell = ntd_shell_channel(qemu->shell);
+
+	ntd_shell_refuse(qemu->shell, error);
+	for (struct ntd_channel *channel = qemu->machine->channels; channel;
+	     channel = channel->next) {
+		if (channel == shell)
+			continue;
+		channel->ops->close(channel, error);
+		ntd_channel_withdraw(channel);
+	}
+	ntd_qemu_ssh_closed(qemu);
 	ntd_life_finish_waits(qemu->machine, NTD_WAIT_CONNECT, error);
 }
 
@@ -122,9 +162,9 @@ static void verdict_expired(struct ntd_timer *timer)
 	struct ntd_qemu *qemu = ntd_container_of(timer, struct ntd_qemu, verdict);
 
 	if (!qemu->panicked)
-		fail_pending(qemu, "Shell disconnected");
+		fail_for_hang_up(qemu);
 	else if (ntd_channels_heard(qemu->machine) == qemu->panic_heard)
-		fail_pending(qemu, "the guest does not answer any more");
+		fail_for_panic(qemu);
 }
 
 static void panicked(struct ntd_machine *machine)
@@ -164,10 +204,18 @@ static int power_off(struct ntd_machine *machine, struct ntd_waiter *waiter, str
 	struct ntd_shell *shell = qemu_of(machine)->shell;
 	struct ntd_channel *channel = ntd_machine_channel(machine, NTD_CHANNEL_ANY);
 	_cleanup_result_ struct ntd_result result = {0};
+	_cleanup_error_ struct ntd_error *error = NULL;
+	bool ready;
 
-	if (channel && channel != ntd_shell_channel(shell))
-		return channel->ops->run(channel, &command, &result, waiter, err);
-	return ntd_shell_send(shell, "poweroff\n", 9, err);
+	if (!channel || channel == ntd_shell_channel(shell))
+		return ntd_shell_send(shell, "poweroff\n", 9, err);
+	ready = channel->ready;
+	if (channel->ops->run(channel, &command, &result, waiter, &error) == 0)
+		return 0;
+	/* The guest may end the connection before the command: sshd is one of its services. */
+	if (ready && !channel->ready && error->code != NTD_E_CANCELLED)
+		return 0;
+	return ntd_error_move(err, ntd_steal(&error));
 }
 
 static int cut_power(struct ntd_machine *machine, struct ntd_waiter *waiter, struct ntd_error **err)
@@ -185,6 +233,7 @@ static void close_connections(struct ntd_machine *machine, const struct ntd_erro
 	ntd_timer_cancel(&qemu->verdict);
 	ntd_monitor_close(qemu->monitor);
 	ntd_qmp_close(qemu->qmp, why);
+	ntd_qemu_ssh_clear(qemu);
 	ntd_qemu_sockets_close(qemu);
 }
 
@@ -274,7 +323,41 @@ const char *ntd_machine_vsock_host(const struct ntd_machine *machine)
 	return qemu ? qemu->vsock_host : NULL;
 }
 
+void ntd_machine_use_ssh(struct ntd_machine *machine, const struct ntd_machine_ssh *ssh)
+{
+	struct ntd_qemu *qemu = qemu_of(machine);
+
+	if (qemu)
+		ntd_qemu_ssh_use(qemu, ssh);
+}
+
+struct ntd_ssh *ntd_machine_ssh(struct ntd_machine *machine)
+{
+	const struct ntd_qemu *qemu = qemu_of(machine);
+
+	return qemu && ntd_qemu_ssh_is_used(qemu) ? qemu->ssh.channel : NULL;
+}
+
+unsigned ntd_machine_ssh_port(struct ntd_machine *machine)
+{
+	const struct ntd_qemu *qemu = qemu_of(machine);
+
+	return qemu ? qemu->ssh.known_port : 0;
+}
+
+struct ntd_machine_ssh_target ntd_machine_ssh_target(struct ntd_machine *machine)
+{
+	const struct ntd_qemu *qemu = qemu_of(machine);
+
+	return qemu ? ntd_qemu_ssh_target(qemu) : (struct ntd_machine_ssh_target){0};
+}
+
 /* ---- the kind */
+
+static char *awaited(const struct ntd_machine *machine)
+{
+	return ntd_qemu_ssh_awaited(qemu_of(machine));
+}
 
 static char *_Atomic *path(const struct ntd_machine *machine, const char *which)
 {
@@ -311,6 +394,7 @@ static void *make(struct ntd_machine *machine)
 	ntd_guest_state_listen(&qemu->guest);
 	ntd_qemu_sockets_make(qemu);
 	ntd_machine_add_channel(machine, ntd_shell_channel(qemu->shell));
+	ntd_qemu_ssh_make(qemu);
 	return qemu;
 }
 
@@ -318,6 +402,7 @@ static void free_qemu(void *parts)
 {
 	struct ntd_qemu *qemu = parts;
 
+	ntd_qemu_ssh_free(qemu);
 	ntd_shell_free(qemu->shell);
 	ntd_expect_free(qemu->expect);
 	ntd_monitor_free(qemu->monitor);
@@ -349,7 +434,9 @@ const struct ntd_machine_kind ntd_qemu_kind = {
 	.connected = connected,
 	.power_off = power_off,
 	.cut_power = cut_power,
+	.awaited = awaited,
 	.prepare = prepare,
+	.report_changed = report_changed,
 	.panicked = panicked,
 	.remark = remark,
 	.channel_ready = channel_ready,

@@ -85,7 +85,7 @@ static void status_told(void *owner, const cJSON *reply)
 
 void ntd_guest_state_ask(struct ntd_guest_state *state)
 {
-	ntd_qmp_ask(state->qmp, "query-status", status_told, state);
+	ntd_qmp_ask(state->qmp, "query-status", NULL, status_told, state);
 }
 
 /* ---- the words */

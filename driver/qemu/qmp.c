@@ -252,13 +252,13 @@ struct ntd_script_socket *ntd_qmp_socket(struct ntd_qmp *qmp)
 	return &qmp->script;
 }
 
-void ntd_qmp_ask(struct ntd_qmp *qmp, const char *command,
+void ntd_qmp_ask(struct ntd_qmp *qmp, const char *command, const cJSON *arguments,
 		 void (*answered)(void *owner, const cJSON *reply), void *owner)
 {
 	qmp->asked = ++qmp->last_id;
 	qmp->answered = answered;
 	qmp->asker = owner;
-	send_command(qmp, command, NULL, qmp->asked);
+	send_command(qmp, command, arguments, qmp->asked);
 }
 
 /* ---- script threads */

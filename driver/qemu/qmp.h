@@ -51,10 +51,10 @@ cJSON *ntd_qmp_execute(struct ntd_qmp *qmp, const char *command, const cJSON *ar
 cJSON *ntd_qmp_next_event(struct ntd_qmp *qmp, int64_t deadline, struct ntd_waiter *waiter,
 			  struct ntd_error **err);
 
-/* Loop: executes a command without arguments for the driver itself. `answered` is called on the
- * loop thread with the whole reply, unless the connection is closed before. One command can be
- * pending at a time; `answered` may ask the next. */
-void ntd_qmp_ask(struct ntd_qmp *qmp, const char *command,
+/* Loop: executes a command for the driver itself. `arguments` stays the caller's; NULL: there are
+ * none. `answered` is called on the loop thread with the whole reply, unless the connection is
+ * closed before. One command can be pending at a time; `answered` may ask the next. */
+void ntd_qmp_ask(struct ntd_qmp *qmp, const char *command, const cJSON *arguments,
 		 void (*answered)(void *owner, const cJSON *reply), void *owner);
 
 /* ---- events for the core */

@@ -41,7 +41,7 @@ static void take_answer(void *owner, const cJSON *reply)
 
 	answers->text[answers->count++] = cJSON_PrintUnformatted(reply);
 	if (answers->count == 1)
-		ntd_qmp_ask(answers->qmp, "second", take_answer, answers);
+		ntd_qmp_ask(answers->qmp, "second", NULL, take_answer, answers);
 	sem_post(&answers->told);
 }
 
@@ -49,7 +49,7 @@ static void ask_first(void *arg)
 {
 	struct answers *answers = arg;
 
-	ntd_qmp_ask(answers->qmp, "first", take_answer, answers);
+	ntd_qmp_ask(answers->qmp, "first", NULL, take_answer, answers);
 }
 
 /* Nobody waits for it, and commands of scripts go on meanwhile. */
