@@ -31,6 +31,8 @@ static PyMethodDef *const functions[] = {
 	py_machine_retry_functions,
 	py_machine_start_functions,
 	py_machine_interact_functions,
+	py_machine_ssh_functions,
+	py_driver_global_functions,
 	py_pytest_functions,
 };
 

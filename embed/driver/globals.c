@@ -34,6 +34,27 @@ static const struct {
 	{"debug", OF_DRIVER, NULL},
 	{"dump_machine_ssh", OF_DRIVER, NULL},
 	{"Machine", OF_MODULE, NULL},
+	{"create_image_machine", OF_MODULE, NULL},
+};
+
+/* The module is imported when a script first makes such a machine: most scripts make none. */
+static PyObject *create_image_machine(PyObject *module, PyObject *args, PyObject *kwargs)
+{
+	_cleanup_pyref_ PyObject *images = PyImport_ImportModule("test_driver.image_machine");
+	_cleanup_pyref_ PyObject *function =
+		images ? PyObject_GetAttrString(images, "create_image_machine") : NULL;
+
+	return function ? PyObject_Call(function, args, kwargs) : NULL;
+}
+
+PyMethodDef py_driver_global_functions[] = {
+	PY_METHOD(
+		"create_image_machine", create_image_machine,
+		"create_image_machine(iso=None, disks=(), memory=1024, cpus=None, firmware='bios', "
+		"nics=1, vlans=(), **named)\n--\n\n"
+		"Makes a machine that boots an ISO or disk images by itself, and is reached by SSH:\n"
+		"see create_image_machine() of the module test_driver.image_machine."),
+	{NULL, NULL, 0, NULL},
 };
 
 static PyObject *general_object(PyObject *object, PyObject *module, size_t index)

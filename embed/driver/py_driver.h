@@ -93,6 +93,8 @@ int py_driver_sync_all(struct py_driver *self);
 
 /* driver.test_symbols() */
 PyObject *py_driver_test_symbols(PyObject *object, PyObject *unused);
+/* Functions for the module. */
+extern PyMethodDef py_driver_global_functions[];
 
 /* ---- script.c: the methods that are about the script */
 

@@ -136,13 +136,15 @@ extern PyMethodDef py_machine_efi_methods[];
 extern PyMethodDef py_machine_desktop_methods[];
 extern PyMethodDef py_machine_interact_methods[];
 extern PyMethodDef py_machine_ssh_methods[];
+extern PyMethodDef py_machine_use_ssh_methods[];
 extern PyMethodDef py_machine_process_methods[];
 extern PyMethodDef py_machine_socket_methods[];
 
-/* Functions for the module, in retry.c, start_command.c and interact.c. */
+/* Functions for the module, in retry.c, start_command.c, interact.c and ssh.c. */
 extern PyMethodDef py_machine_retry_functions[];
 extern PyMethodDef py_machine_start_functions[];
 extern PyMethodDef py_machine_interact_functions[];
+extern PyMethodDef py_machine_ssh_functions[];
 
 /* ---- text_wait.c: waiting until some text in the guest matches a regular expression */
 
@@ -168,6 +170,10 @@ PyObject *py_machine_wait_for_match(struct py_machine_text_wait *wait, PyObject 
 				    const char *step, double timeout);
 
 /* ---- parts of the types that have files of their own */
+
+/* Getters, in ssh.c. */
+PyObject *py_machine_get_ssh_port(PyObject *object, void *closure);
+PyObject *py_machine_get_ssh_host_key(PyObject *object, void *closure);
 
 /* machine.wait_for_console_text(), in console_wait.c */
 PyObject *py_machine_wait_for_console_text(PyObject *object, PyObject *args, PyObject *kwargs);

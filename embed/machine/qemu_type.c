@@ -104,6 +104,16 @@ static int set_root_shell(PyObject *object, PyObject *value, void *closure)
 	return truth < 0 ? -1 : 0;
 }
 
+static PyObject *get_channel(PyObject *object, void *closure)
+{
+	const struct ntd_channel *channel =
+		ntd_machine_channel(py_machine_self(object)->machine, NTD_CHANNEL_ANY);
+
+	if (!channel)
+		Py_RETURN_NONE;
+	return py_text_of(channel->name);
+}
+
 static PyObject *get_user(PyObject *object, void *closure)
 {
 	const char *user = ntd_machine_user(py_machine_self(object)->machine);
@@ -171,6 +181,14 @@ static PyGetSetDef attributes[] = {
 	 "bool: the guest has a root shell for the driver. Set it to False for a guest without\n"
 	 "one.",
 	 NULL},
+	{"ssh_port", py_machine_get_ssh_port, NULL,
+	 "int | None: the port of this host at which use_ssh() reaches sshd; None: not known yet.",
+	 NULL},
+	{"ssh_host_key", py_machine_get_ssh_host_key, NULL,
+	 "str | None: the public key of sshd, as in known_hosts, pinned for the run; None: none\n"
+	 "so far.",
+	 NULL},
+	{"_channel", get_channel, NULL, "str | None: what commands go by at present.", NULL},
 	{"_user", get_user, set_user,
 	 "str | None: for whom commands are run in the guest; None: for root.", NULL},
 	{"start_command", py_machine_get_start_command, py_machine_set_start_command,
@@ -217,11 +235,17 @@ int py_machine_add_qemu_type(PyObject *module, struct py_state *state)
 		.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, /* collected as the base */
 		.slots = slots,
 	};
-	PyMethodDef *const lists[] = {py_machine_qemu_life_methods,    py_machine_console_methods,
-				      py_machine_console_line_methods, py_machine_expect_methods,
-				      py_machine_screen_methods,       py_machine_ocr_methods,
-				      py_machine_efi_methods,          py_machine_interact_methods,
-				      py_machine_socket_methods,       NULL};
+	PyMethodDef *const lists[] = {py_machine_qemu_life_methods,
+				      py_machine_console_methods,
+				      py_machine_console_line_methods,
+				      py_machine_expect_methods,
+				      py_machine_screen_methods,
+				      py_machine_ocr_methods,
+				      py_machine_efi_methods,
+				      py_machine_interact_methods,
+				      py_machine_socket_methods,
+				      py_machine_use_ssh_methods,
+				      NULL};
 
 	if (py_add_type(module, &spec, state->base_machine_type, lists, &state->qemu_machine_type) <
 	    0)

@@ -100,7 +100,7 @@ REFERENCE = {
     "The log": "_test_driver.CompositeLogger",
     "QMP": "_test_driver.QMPSession",
     "Polling conditions": "test_driver.polling_condition.PollingCondition",
-    "Test machines": "test_driver.test_vm.TestVM test_driver.test_vm.TestVMManager",
+    "Test machines": "test_driver.test_vm.TestVM test_driver.test_vm.TestVMManager test_driver.image_machine.ImageMachine",
     "Run records": "test_driver.run_record.RunRecord",
     "Residue of RAID and LVM": " ".join(f"test_driver.residue.{name}" for name in (
         "ResiduePlan", "ResidueResult", "Snapshot", "Remnant", "SeedStep")),
@@ -142,8 +142,11 @@ from test_driver import residue, test_vm
 for name in ("remnants", "left", "places_of", "raw_remnants"):
     function = getattr(residue, name)
     survey[name] = dict(topic="Residue of RAID and LVM", function=signature(function), doc=bool(function.__doc__))
-for name in ("create_test_vm", "delete_test_vm", "living_vms", "transient_cause"):
-    function = getattr(test_vm, name)
+from test_driver import image_machine, ssh_key
+for module, name in [(test_vm, "create_test_vm"), (test_vm, "delete_test_vm"), (test_vm, "living_vms"),
+                     (test_vm, "transient_cause"), (image_machine, "create_image_machine"), (ssh_key, "run_key"),
+                     (ssh_key, "public_key_of")]:
+    function = getattr(module, name)
     survey[name] = dict(topic="Test machines", function=signature(function), doc=bool(function.__doc__))
 from test_driver import run_record
 for name in ("begin", "recording", "make_directory"):

@@ -91,7 +91,7 @@ class TestVM(QemuMachine):
     ssh_command() logs in as the user.
 
     A guest without a root shell (`root_shell` False) still has its console, screen, keys, monitor, QMP and forwarded
-    ports; methods that need the shell fail at once.
+    ports; methods that run commands fail at once, until use_ssh() or login() has given them another way in.
 
     timeouts: a Timeouts, default: Timeouts().
     """
@@ -162,11 +162,11 @@ class TestVM(QemuMachine):
             vm_image.accelerators.known[arch] = "kvm" if enabled else "tcg"
 
     def shutdown(self):
-        """Powers the guest off and waits for the end. A guest without a root shell is sent the power button; if it has
-        not powered off within `timeouts.stop` seconds, QEMU is ended."""
+        """Powers the guest off and waits for the end. A guest in which no command can be run is sent the power button;
+        if it has not powered off within `timeouts.stop` seconds, QEMU is ended."""
         import subprocess
 
-        if self.root_shell or not self.booted:
+        if self.root_shell or self.connected or not self.booted:
             super().shutdown()
             return
         self.qmp_client.send("system_powerdown")
@@ -200,7 +200,7 @@ class TestVM(QemuMachine):
     def ssh_port(self):
         """The port of 127.0.0.1 that leads to the guest's port 22. The kernel chooses it when it is first asked for.
         MachineError if the machine does not run or has no user network."""
-        port = self._forwarded_port(22)
+        port = super().ssh_port or self._forwarded_port(22)
         if port is None:
             said = self.send_monitor_command("hostfwd_add tcp:127.0.0.1:0-:22")
             port = self._forwarded_port(22)
@@ -213,10 +213,16 @@ class TestVM(QemuMachine):
         """Returns the list of words of an ssh command, for subprocess. words: the command to run in the guest. key: the
         path of a private key; default: ssh's own choice. It logs in as `user`, or as root without one, and neither
         checks nor notes host keys. MachineError as for ssh_port."""
-        options = [f"-o{option}" for option in ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null",
-                                                "LogLevel=ERROR", "BatchMode=yes")]
-        options += [f"-i{os.fspath(key)}", "-oIdentitiesOnly=yes"] if key else []
-        return ["ssh", *options, "-p", str(self.ssh_port), f"{self.user or 'root'}@127.0.0.1", *words]
+        return ssh_words(self.user or "root", self.ssh_port, key, words)
+
+
+def ssh_words(user, port, key, words):
+    """Returns the words of an ssh command. port: of 127.0.0.1. key: the path of a private key, or None for ssh's own
+    choice. words: the command to run."""
+    options = [f"-o{option}" for option in ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null",
+                                            "LogLevel=ERROR", "BatchMode=yes")]
+    options += [f"-i{os.fspath(key)}", "-oIdentitiesOnly=yes"] if key else []
+    return ["ssh", *options, "-p", str(port), f"{user}@127.0.0.1", *words]
 
 
 # ---- making and deleting
@@ -225,11 +231,21 @@ _vms = {}  # {name: machine}, of the machines that have not been deleted
 _lock = threading.Lock()  # guards _vms
 
 
-def _unique_name(prefix):
+def check_name(name, argument):
+    """ValueError if a name, or the beginning of one, cannot be part of a file name. argument: what it was given as."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,40}", name):
+        raise ValueError(f"{argument} {name!r}: letters, digits, '.', '_' and '-' are possible, 41 of them at most")
+
+
+def unique_name(prefix):
     """A name that no machine of any process has. ValueError for a prefix that cannot be part of a file name."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,40}", prefix):
-        raise ValueError(f"name_prefix {prefix!r}: letters, digits, '.', '_' and '-' are possible, 41 of them at most")
+    check_name(prefix, "name_prefix")
     return f"{prefix}-{os.urandom(5).hex()}"
+
+
+def image_start_command(name, hardware, driver, timeouts):
+    """Returns the start command of a machine of that hardware. hardware: a vm_image.Hardware; timeouts: a Timeouts."""
+    return vm_image.ImageStartCommand(name, hardware, driver.tmp_dir / f"vm-state-{name}", timeouts.kvm_probe)
 
 
 def _start_command(name, image, hardware, driver, timeouts):
@@ -237,8 +253,11 @@ def _start_command(name, image, hardware, driver, timeouts):
     kind = vm_image.kind_of(image)
     if kind == "script":
         return vm_image.script_line(image, hardware), True
-    state_dir = driver.tmp_dir / f"vm-state-{name}"
-    return vm_image.ImageStartCommand(name, image, kind, hardware, state_dir, timeouts.kvm_probe), False
+    if kind == "iso":
+        hardware.iso = image
+    else:
+        hardware.disks = (vm_image.overlay_disk(image, kind, "disk"),)
+    return image_start_command(name, hardware, driver, timeouts), False
 
 
 def create_test_vm(image=None, name_prefix="test-vm", arch=None, user=None, start=True, *, memory=None, cpus=None,
@@ -251,7 +270,7 @@ def create_test_vm(image=None, name_prefix="test-vm", arch=None, user=None, star
     arch: x86_64, i386 or aarch64, for a disk or ISO; default: the host's.
     user: the user that commands run as, see TestVM; default: root.
     start: whether the machine is started.
-    memory: MiB; default: 1024 for a disk or ISO, a start script's own choice.
+    memory: MiB, or a size such as "2G"; default: 1024 for a disk or ISO, a start script's own choice.
     cpus: a number; default: 1 for a disk or ISO, a start script's own choice.
     accel: "kvm" or "tcg", for a disk or ISO; default: TEST_VM_ACCEL in the environment, else KVM if it works.
     qemu_options: further options of QEMU, as words.
@@ -264,13 +283,19 @@ def create_test_vm(image=None, name_prefix="test-vm", arch=None, user=None, star
     image = image or os.environ.get("TEST_VM_IMAGE")
     if not image:
         raise ValueError("no image: give one to create_test_vm() or name it in TEST_VM_IMAGE")
-    name, driver, timeouts = _unique_name(name_prefix), current_driver(), timeouts or Timeouts()
+    name, driver, timeouts = unique_name(name_prefix), current_driver(), timeouts or Timeouts()
     hardware = vm_image.Hardware(arch, memory, cpus, accel, tuple(qemu_options))
     command, has_shell = _start_command(name, os.fspath(image), hardware, driver, timeouts)
     vm = TestVM(driver, name, command, user, timeouts)
     vm.root_shell = has_shell if root_shell is None else root_shell
+    return enter_vm(vm, start)
+
+
+def enter_vm(vm, start):
+    """Takes note of a new TestVM and returns it, started if `start`. If it cannot be started, it is deleted, and the
+    exception is raised."""
     with _lock:
-        _vms[name] = vm
+        _vms[vm.name] = vm
     if start:
         try:
             vm.start()

@@ -7,6 +7,7 @@ from typing import Any
 
 from test_driver.driver import Driver
 from test_driver.machine import QemuMachine, QemuStartCommand
+from test_driver.vm_image import Hardware, ImageStartCommand
 
 _Path = str | PathLike[str]
 
@@ -40,6 +41,11 @@ class TestVM(QemuMachine):
     def ssh_port(self) -> int: ...
     def ssh_command(self, *words: str, key: _Path | None = None) -> list[str]: ...
 
+def ssh_words(user: str, port: int, key: _Path | None, words: Iterable[str]) -> list[str]: ...
+def check_name(name: str, argument: str) -> None: ...
+def unique_name(prefix: str) -> str: ...
+def image_start_command(name: str, hardware: Hardware, driver: Driver, timeouts: Timeouts) -> ImageStartCommand: ...
+def enter_vm(vm: TestVM, start: bool) -> TestVM: ...
 def create_test_vm(
     image: _Path | None = None,
     name_prefix: str = "test-vm",
@@ -47,7 +53,7 @@ def create_test_vm(
     user: str | None = None,
     start: bool = True,
     *,
-    memory: int | None = None,
+    memory: int | str | None = None,
     cpus: int | None = None,
     accel: str | None = None,
     qemu_options: Iterable[str] = (),

@@ -98,6 +98,20 @@ class QemuMachine(BaseMachine):
         vsock_host: _Path | None = None,
     ) -> None: ...
     root_shell: bool
+    def use_ssh(
+        self,
+        user: str | None = "root",
+        key: _Path | None = None,
+        password: str | None = None,
+        sudo: bool = False,
+        host: str | None = None,
+        port: _Port | None = None,
+    ) -> None: ...
+    def ssh_command(self, *words: str, key: _Path | None = None) -> list[str]: ...
+    @property
+    def ssh_port(self) -> int | None: ...
+    @property
+    def ssh_host_key(self) -> str | None: ...
     connected: bool
     shell: Connection | None
     monitor: Connection | None

@@ -106,7 +106,7 @@ class _Calls:
             began = time.monotonic()
             with _muted(self):
                 own(self)
-            self.log("connected to guest root shell")
+            self.log(f"connected to guest {self._channel}")
             self.log(f"(connecting took {time.monotonic() - began:.2f} seconds)")
 
     def wait_for_shutdown(own, self, timeout=None):
