@@ -20,7 +20,9 @@ MEGABYTE = 1 << 20
 CONSOLE_BYTES, GLOB_BYTES, TEXT_BYTES = 64 * MEGABYTE, 64 * MEGABYTE, 8 * MEGABYTE  # the ends of longer texts are kept
 CONSOLE_LINES = 1_000_000  # of a console that has no file of its own
 GLOB_FILES, UNITS = 200, 20  # most files of a glob, most units that have failed
-QUESTION_SECONDS, FILE_SECONDS = 10, 60  # for an answer; for a file. Both are longer on a slow machine
+# For the first answer, which shows whether the guest answers at all; for others; for a file. All are longer on a slow
+# machine.
+FIRST_SECONDS, QUESTION_SECONDS, FILE_SECONDS = 3, 10, 60
 TOTAL_SECONDS = 180  # after this time nothing else is begun
 
 # Prints the names of files, each followed by NUL. Only pathname expansion applies to the variable `pattern`.
@@ -67,6 +69,7 @@ class _Collector:
     def __init__(self, machine, directory):
         self.machine, self.directory, self.result = machine, Path(directory), Diagnostics()
         self.barrier = None  # why the guest is not asked any more
+        self.is_silent = False  # because it does not answer
         self.end = time.monotonic() + TOTAL_SECONDS
 
     def miss(self, name, why):
@@ -78,8 +81,8 @@ class _Collector:
             self.barrier = "no time was left for it"
         if self.barrier:
             return b"", self.barrier
-        output, trouble, is_silent = self.machine._ask(command, seconds)
-        if is_silent:
+        output, trouble, self.is_silent = self.machine._ask(command, seconds)
+        if self.is_silent:
             self.barrier = trouble
         return output, trouble
 
@@ -89,9 +92,9 @@ class _Collector:
         path.write_bytes(contents)
         return path
 
-    def text(self, kind, name, command):
-        """Keeps the output of a command, also of one that fails."""
-        output, trouble = self.ask(f"{command} | tail -c {TEXT_BYTES}")
+    def text(self, name, command, seconds=QUESTION_SECONDS):
+        """Keeps the output of a command, also of one that fails; returns the path, or None."""
+        output, trouble = self.ask(f"{command} | tail -c {TEXT_BYTES}", seconds)
         if trouble:
             self.miss(name, trouble)
         if output:
@@ -112,7 +115,7 @@ class _Collector:
         self.result.files["console"] = str(path)
 
     def dmesg(self):
-        path = self.text("dmesg", "dmesg.txt", "dmesg 2>&1")
+        path = self.text("dmesg.txt", "dmesg 2>&1", FIRST_SECONDS)
         if path:
             self.result.files["dmesg"] = str(path)
 
@@ -147,21 +150,25 @@ class _Collector:
     # ---- after a failure
 
     def units(self):
-        path = self.text("units", "units.txt", _UNITS)
+        path = self.text("units.txt", _UNITS)
         if path:
             self.result.files["units"] = str(path)
         output, _ = self.ask(_FAILED)
         units = [line.split()[0] for line in output.decode(errors="replace").splitlines() if line.split()]
         for number, unit in enumerate(units[:UNITS], 1):
             safe = re.sub(r"[^\w.@-]", "_", unit, flags=re.ASCII)[:150]
-            path = self.text("journals", f"journals/{number}-{safe}.txt", _JOURNAL.format(unit=shlex.quote(unit)))
+            path = self.text(f"journals/{number}-{safe}.txt", _JOURNAL.format(unit=shlex.quote(unit)))
             if path:
                 self.result.add("journals", path)
         if len(units) > UNITS:
             self.miss("journals", f"more than {UNITS} units have failed")
 
     def evidence(self):
-        """What the driver collects after every failed run: the screen, QEMU's state, processes and so on."""
+        """What the driver collects after every failed run: the screen, QEMU's state, processes and so on. It would wait
+        for each part of a machine that does not answer."""
+        if self.is_silent and not self.machine._query_qemu("query-status", None, FIRST_SECONDS):
+            self.miss("evidence", "neither the guest nor QEMU answers")
+            return
         directory = self.directory / "evidence"
         collect_evidence(self.machine, str(directory))
         if directory.is_dir():

@@ -26,7 +26,7 @@ from test_driver.machine import NspawnMachine
 
 FORMAT = 1  # of metadata.json and of the ledger's lines; keys may be added in the same format
 CEILING_SECONDS = 3600  # a longer run is noted as such
-QMP_SECONDS = 5  # for an answer of QEMU, longer on a slow machine
+QMP_SECONDS = 2  # for an answer of QEMU, longer on a slow machine
 DIRECTORY = "vm-runs"  # below the machine's output directory, for the directories of runs
 
 # A row of the table of "info usernet" about a port of the host that leads to the guest's port 22.
