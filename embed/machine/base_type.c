@@ -41,20 +41,11 @@ static int machine_clear(PyObject *object)
 	return py_object_clear(object);
 }
 
-/* Has the core ask the original from now on; of an object that is no copy, has it ask none. */
-static void unhook(struct py_machine *self)
-{
-	if (self->original)
-		py_machine_hook(py_machine_self(self->original));
-	else if (self->machine && py_machine_is_born((PyObject *)self))
-		ntd_machine_set_hooks(self->machine, &(struct ntd_machine_hooks){0});
-}
-
 static void machine_dealloc(PyObject *object)
 {
 	if (!py_object_end(object))
 		return;
-	unhook(py_machine_self(object));
+	py_machine_unhook(py_machine_self(object));
 	Py_CLEAR(py_machine_self(object)->original);
 	py_object_free(object);
 }
@@ -71,6 +62,7 @@ static PyObject *machine_copy(PyObject *object, PyObject *unused)
 	copy->start_command = Py_XNewRef(self->start_command);
 	copy->logger = Py_XNewRef(self->logger);
 	copy->original = Py_NewRef(object);
+	copy->asked = self->asked;
 	copy->callbacks_seen = self->callbacks_seen;
 	copy->released = self->released;
 	for (size_t i = 0; i < PY_MACHINE_KEPT_COUNT; i++)

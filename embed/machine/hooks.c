@@ -6,11 +6,21 @@
 
 #include "machine/qemu.h"
 
+/* The core hands a hook the place of the object to be asked. It may have looked at its hooks before
+ * the thread got the GIL, so the object may be gone by now, and the place with another one or none.
+ * Hence places stay until the process ends, one for each machine. Returns a new reference, or NULL
+ * without an exception. */
+static struct py_machine *object_at(void *place)
+{
+	return (struct py_machine *)Py_XNewRef((PyObject *)*(struct py_machine **)place);
+}
+
 /* ---- callbacks */
 
 int py_machine_run_callbacks(struct py_machine *self)
 {
-	Py_ssize_t count = PyList_Check(self->callbacks) ? PyList_Size(self->callbacks) : 0;
+	bool is_list = self->callbacks && PyList_Check(self->callbacks);
+	Py_ssize_t count = is_list ? PyList_Size(self->callbacks) : 0;
 
 	if (self->in_callbacks)
 		return 0;
@@ -28,9 +38,18 @@ int py_machine_run_callbacks(struct py_machine *self)
 	return 0;
 }
 
+static int ask_callbacks(void *place)
+{
+	struct py_machine *self = object_at(place);
+	int result = self ? py_machine_run_callbacks(self) : 0;
+
+	Py_XDECREF(self);
+	return result;
+}
+
 static int before_command(void *owner, struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	return PY_IN_PYTHON(waiter, err, py_machine_run_callbacks(owner));
+	return PY_IN_PYTHON(waiter, err, ask_callbacks(owner));
 }
 
 /* ---- starts */
@@ -111,13 +130,17 @@ static char **environment_of(PyObject *command, const struct ntd_machine *machin
 	return result && result != Py_None ? environment_from(result) : NULL;
 }
 
-static int ask_start_command(struct py_machine *self, bool allow_reboot,
-			     struct ntd_start_order *order)
+/* Leaves the order as it is where there is nothing to be asked. */
+static int ask_start_command(void *place, bool allow_reboot, struct ntd_start_order *order)
 {
-	order->line = line_of(self->start_command, self->machine, allow_reboot);
-	if (!order->line)
-		return -1;
-	order->env = environment_of(self->start_command, self->machine);
+	struct py_machine *self = object_at(place);
+	_cleanup_pyref_ PyObject *command = self ? Py_XNewRef(self->start_command) : NULL;
+
+	if (command)
+		order->line = line_of(command, self->machine, allow_reboot);
+	if (order->line)
+		order->env = environment_of(command, self->machine);
+	Py_XDECREF(self);
 	return PyErr_Occurred() ? -1 : 0;
 }
 
@@ -129,10 +152,10 @@ static int start_command(void *owner, bool allow_reboot, struct ntd_start_order 
 
 /* ---- after release() */
 
-static int refuse(const struct py_machine *self, struct ntd_error **err)
+static int refuse(const struct ntd_machine *machine, struct ntd_error **err)
 {
 	return ntd_error_set(err, NTD_E_DEAD, "machine '%s' has been released",
-			     ntd_machine_name(self->machine));
+			     ntd_machine_name(machine));
 }
 
 static int refuse_command(void *owner, struct ntd_waiter *waiter, struct ntd_error **err)
@@ -152,7 +175,7 @@ void py_machine_note_release(struct py_machine *self)
 	ntd_machine_set_hooks(self->machine,
 			      &(struct ntd_machine_hooks){.before_command = refuse_command,
 							  .start_command = refuse_start,
-							  .owner = self});
+							  .owner = self->machine});
 }
 
 /* Without callbacks or an object for the start command there is nothing to ask, and the core need
@@ -161,13 +184,26 @@ void py_machine_hook(struct py_machine *self)
 {
 	if (self->released || !py_machine_is_born((PyObject *)self))
 		return;
+	if (!self->asked)
+		self->asked = ntd_calloc(1, sizeof *self->asked);
+	*self->asked = self;
 	ntd_machine_set_hooks(
 		self->machine,
 		&(struct ntd_machine_hooks){
 			.before_command = self->callbacks_seen ? before_command : NULL,
 			.environment = environment,
 			.start_command = self->start_command ? start_command : NULL,
-			.owner = self});
+			.owner = self->asked});
+}
+
+void py_machine_unhook(struct py_machine *self)
+{
+	if (self->asked && *self->asked == self)
+		*self->asked = NULL;
+	if (self->original)
+		py_machine_hook(py_machine_self(self->original));
+	else if (self->machine && py_machine_is_born((PyObject *)self))
+		ntd_machine_set_hooks(self->machine, &(struct ntd_machine_hooks){0});
 }
 
 /* ---- attributes */

@@ -33,6 +33,9 @@ struct py_machine {
 	PyObject *start_command;     /* NULL until a script looks at it or brings its own */
 	PyObject *logger;            /* NULL: the run's */
 	PyObject *original;          /* the object that this one is a copy of, or NULL */
+	/* The place of the object that the core asks, which all copies share; NULL: it has asked
+	 * none of them yet. */
+	struct py_machine **asked;
 	struct py_machine_kept_value kept[PY_MACHINE_KEPT_COUNT];
 	bool in_callbacks, callbacks_seen, released;
 };
@@ -73,6 +76,8 @@ int py_machine_init(PyObject *object, PyObject *args, PyObject *kwargs);
 int py_machine_run_callbacks(struct py_machine *self);
 /* Tells the core what to ask for, and that it is this object to be asked. */
 void py_machine_hook(struct py_machine *self);
+/* Has the core ask the original from now on; of an object that is no copy, has it ask none. */
+void py_machine_unhook(struct py_machine *self);
 /* Has the core refuse starts and commands from now on. */
 void py_machine_note_release(struct py_machine *self);
 /* Getters and setters. */

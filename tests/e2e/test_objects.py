@@ -186,6 +186,32 @@ def test_a_copy_that_is_collected_leaves_the_original_as_it_is(fake):
     assert result.lines == ["callback", "callback"]  # for the command, and for `sync` at the end of the run
 
 
+def test_a_copy_that_is_freed_while_a_command_begins(fake):
+    """The command has found out that the copy's callbacks are to be called, and waits for the GIL when the copy is
+    freed."""
+    harness.run("""
+        import copy, threading
+
+        class Command:
+            def __str__(self):
+                begun.set()
+                return "true"
+
+        machine.connect()
+        for _ in range(10):
+            begun = threading.Event()
+            other = copy.copy(machine)
+            other.callbacks
+            last = [other, *(object() for _ in range(100_000))]  # a long list is cleared from its end, with the GIL
+            del other
+            thread = threading.Thread(target=machine.execute, args=(Command(),))
+            thread.start()
+            begun.wait()
+            last.clear()
+            thread.join()
+    """, fake, env={"PYTHONMALLOC": "debug"})
+
+
 def test_a_class_that_looks_at_a_copy_while_it_is_made(fake):
     result = run("""
         import copy
