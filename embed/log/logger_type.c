@@ -137,6 +137,17 @@ static PyObject *logger_copy(PyObject *object, PyObject *unused)
 
 /* ---- messages */
 
+/* The machine that attributes name, or NULL. */
+static const char *machine_in(char *const *attributes)
+{
+	const char *machine = NULL;
+
+	for (; attributes && *attributes; attributes += 2)
+		if (!strcmp(*attributes, "machine"))
+			machine = attributes[1];
+	return machine;
+}
+
 /* A message of any type is logged as its str(), as upstream's f-strings do. */
 static PyObject *emit(PyObject *self, enum ntd_event_kind kind, enum ntd_level level,
 		      PyObject *message, char **attributes, const char *machine)
@@ -146,22 +157,19 @@ static PyObject *emit(PyObject *self, enum ntd_event_kind kind, enum ntd_level l
 	_cleanup_free_ char *text = report ? py_shown_text(message) : NULL;
 	struct ntd_event event = {.kind = kind,
 				  .level = level,
-				  .machine = machine,
+				  .machine = machine ? machine : machine_in(owned),
 				  .text = text,
 				  .text_len = text ? strlen(text) : 0,
 				  .attributes = owned};
 
 	if (!text)
 		return NULL;
-	for (char **pair = owned; pair && *pair; pair += 2)
-		if (!strcmp(*pair, "machine"))
-			event.machine = pair[1];
 	py_log_emit(report, &event);
 	Py_RETURN_NONE;
 }
 
-static PyObject *log_at(PyObject *self, enum ntd_level level, const char *format, PyObject *args,
-			PyObject *kwargs)
+static PyObject *log_as(PyObject *self, enum ntd_event_kind kind, enum ntd_level level,
+			const char *format, PyObject *args, PyObject *kwargs)
 {
 	static char *names[] = {"message", "attributes", NULL};
 	PyObject *message, *attributes = NULL;
@@ -170,7 +178,13 @@ static PyObject *log_at(PyObject *self, enum ntd_level level, const char *format
 	if (!py_parse(args, kwargs, format, names, &message, &attributes) ||
 	    py_convert_attributes(attributes, &list) < 0)
 		return NULL;
-	return emit(self, NTD_EVENT_MESSAGE, level, message, list, NULL);
+	return emit(self, kind, level, message, list, NULL);
+}
+
+static PyObject *log_at(PyObject *self, enum ntd_level level, const char *format, PyObject *args,
+			PyObject *kwargs)
+{
+	return log_as(self, NTD_EVENT_MESSAGE, level, format, args, kwargs);
 }
 
 static PyObject *logger_log(PyObject *self, PyObject *args, PyObject *kwargs)
@@ -205,14 +219,8 @@ static PyObject *logger_error(PyObject *self, PyObject *args, PyObject *kwargs)
 
 static PyObject *logger_log_test_error(PyObject *self, PyObject *args, PyObject *kwargs)
 {
-	static char *names[] = {"message", "attributes", NULL};
-	PyObject *message, *attributes = NULL;
-	char **list;
-
-	if (!py_parse(args, kwargs, "O|O:log_test_error", names, &message, &attributes) ||
-	    py_convert_attributes(attributes, &list) < 0)
-		return NULL;
-	return emit(self, NTD_EVENT_TEST_ERROR, NTD_LEVEL_ALWAYS, message, list, NULL);
+	return log_as(self, NTD_EVENT_TEST_ERROR, NTD_LEVEL_ALWAYS, "O|O:log_test_error", args,
+		      kwargs);
 }
 
 static PyObject *logger_log_serial(PyObject *self, PyObject *args, PyObject *kwargs)
@@ -289,36 +297,30 @@ static PyObject *logger_set_log_level(PyObject *object, PyObject *value)
 	return call_all(object, "set_log_level", value) ? Py_NewRef(Py_None) : NULL;
 }
 
-static PyObject *logger_nested(PyObject *self, PyObject *args, PyObject *kwargs)
+/* A context manager; the parameter for its text has another name in each method. */
+static PyObject *step(PyObject *self, bool subtest, const char *format, PyObject *args,
+		      PyObject *kwargs)
 {
-	static char *names[] = {"message", "attributes", NULL};
-	_cleanup_free_ char *message = NULL;
-	const char *machine = NULL;
+	char *names[] = {subtest ? "name" : "message", "attributes", NULL};
+	_cleanup_free_ char *text = NULL;
 	PyObject *attributes = NULL;
 	char **list;
 
-	if (!py_parse(args, kwargs, "O&|O:nested", names, py_convert_message, &message,
-		      &attributes) ||
+	if (!py_parse(args, kwargs, format, names, py_convert_message, &text, &attributes) ||
 	    py_convert_attributes(attributes, &list) < 0)
 		return NULL;
-	for (char **pair = list; pair && *pair; pair += 2)
-		if (!strcmp(*pair, "machine"))
-			machine = pair[1];
-	return py_step_object(report_of(self), machine, message, list, false);
+	return py_step_object(report_of(self), subtest ? NULL : machine_in(list), text, list,
+			      subtest);
+}
+
+static PyObject *logger_nested(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+	return step(self, false, "O&|O:nested", args, kwargs);
 }
 
 static PyObject *logger_subtest(PyObject *self, PyObject *args, PyObject *kwargs)
 {
-	static char *names[] = {"name", "attributes", NULL};
-	_cleanup_free_ char *name = NULL;
-	PyObject *attributes = NULL;
-	char **list;
-
-	if (!py_parse(args, kwargs, "O&|O:subtest", names, py_convert_message, &name,
-		      &attributes) ||
-	    py_convert_attributes(attributes, &list) < 0)
-		return NULL;
-	return py_step_object(report_of(self), NULL, name, list, true);
+	return step(self, true, "O&|O:subtest", args, kwargs);
 }
 
 int py_logger_add_type(PyObject *module, struct py_state *state)
