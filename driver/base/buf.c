@@ -49,12 +49,8 @@ void ntd_buf_puts(struct ntd_buf *buf, const char *text)
 
 void ntd_buf_printf(struct ntd_buf *buf, const char *fmt, ...)
 {
-	_cleanup_free_ char *text = NULL;
-	va_list args;
+	_cleanup_free_ char *text = ntd_formatted(fmt);
 
-	va_start(args, fmt);
-	text = ntd_vasprintf(fmt, args);
-	va_end(args);
 	ntd_buf_puts(buf, text);
 }
 

@@ -46,26 +46,16 @@ int ntd_error_move(struct ntd_error **err, struct ntd_error *from)
 
 int ntd_error_set(struct ntd_error **err, enum ntd_errc code, const char *fmt, ...)
 {
-	va_list args;
-
-	if (!err)
-		return -1;
-	va_start(args, fmt);
-	ntd_error_move(err, make(code, 0, ntd_vasprintf(fmt, args)));
-	va_end(args);
-	return -1;
+	return err ? ntd_error_move(err, make(code, 0, ntd_formatted(fmt))) : -1;
 }
 
 int ntd_error_sys(struct ntd_error **err, int sys_errno, const char *fmt, ...)
 {
 	_cleanup_free_ char *what = NULL;
-	va_list args;
 
 	if (!err)
 		return -1;
-	va_start(args, fmt);
-	what = ntd_vasprintf(fmt, args);
-	va_end(args);
+	what = ntd_formatted(fmt);
 	return ntd_error_move(
 		err, make(NTD_E_SYS, sys_errno, ntd_asprintf("%s: %s", what, strerror(sys_errno))));
 }
@@ -74,13 +64,10 @@ int ntd_error_wrap(struct ntd_error **err, const char *fmt, ...)
 {
 	_cleanup_free_ char *context = NULL;
 	char *message;
-	va_list args;
 
 	if (!err || !*err)
 		return -1;
-	va_start(args, fmt);
-	context = ntd_vasprintf(fmt, args);
-	va_end(args);
+	context = ntd_formatted(fmt);
 	message = ntd_asprintf("%s: %s", context, (*err)->message);
 	free((*err)->message);
 	(*err)->message = message;
@@ -89,13 +76,7 @@ int ntd_error_wrap(struct ntd_error **err, const char *fmt, ...)
 
 struct ntd_error *ntd_error_new(enum ntd_errc code, const char *fmt, ...)
 {
-	va_list args;
-	struct ntd_error *error;
-
-	va_start(args, fmt);
-	error = make(code, 0, ntd_vasprintf(fmt, args));
-	va_end(args);
-	return error;
+	return make(code, 0, ntd_formatted(fmt));
 }
 
 struct ntd_error *ntd_error_copy(const struct ntd_error *error)

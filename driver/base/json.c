@@ -311,12 +311,8 @@ static void add_path(struct ntd_buf *path, const struct ntd_json *place)
 int ntd_json_error(const struct ntd_json *place, struct ntd_error **err, const char *fmt, ...)
 {
 	_cleanup_buf_ struct ntd_buf path = {0};
-	_cleanup_free_ char *text = NULL;
-	va_list args;
+	_cleanup_free_ char *text = ntd_formatted(fmt);
 
-	va_start(args, fmt);
-	text = ntd_vasprintf(fmt, args);
-	va_end(args);
 	add_path(&path, place);
 	if (path.len)
 		ntd_buf_puts(&path, ": ");

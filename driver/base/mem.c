@@ -63,13 +63,7 @@ double ntd_strtod(const char *text, char **end)
 
 char *ntd_asprintf(const char *fmt, ...)
 {
-	va_list args;
-	char *text;
-
-	va_start(args, fmt);
-	text = ntd_vasprintf(fmt, args);
-	va_end(args);
-	return text;
+	return ntd_formatted(fmt);
 }
 
 void ntd_strv_free(char **strings)

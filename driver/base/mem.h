@@ -27,6 +27,17 @@ char *ntd_strndup(const char *text, size_t len) ntd_returns;
 char *ntd_asprintf(const char *fmt, ...) ntd_printf(1, 2) ntd_returns;
 char *ntd_vasprintf(const char *fmt, va_list args) ntd_printf(1, 0) ntd_returns;
 double ntd_strtod(const char *text, char **end);
+/* In a function whose last parameters are the format `fmt` and its values: their text, a new
+ * string. */
+#define ntd_formatted(fmt)                                                                         \
+	({                                                                                         \
+		va_list args_;                                                                     \
+		char *text_;                                                                       \
+		va_start(args_, fmt);                                                              \
+		text_ = ntd_vasprintf(fmt, args_);                                                 \
+		va_end(args_);                                                                     \
+		text_;                                                                             \
+	})
 
 /* Arrays of strings that end with NULL. Freeing also frees the strings; NULL is allowed. */
 void ntd_strv_free(char **strings);

@@ -108,12 +108,8 @@ void ntd_machine_mute(struct ntd_machine *machine, bool muted)
 
 void ntd_machine_say(struct ntd_machine *machine, const char *fmt, ...)
 {
-	_cleanup_free_ char *text = NULL;
-	va_list args;
+	_cleanup_free_ char *text = ntd_formatted(fmt);
 
-	va_start(args, fmt);
-	text = ntd_vasprintf(fmt, args);
-	va_end(args);
 	if (!machine->muted)
 		ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name, "%s", text);
 }
@@ -284,11 +280,7 @@ char *ntd_machine_remark(const struct ntd_machine *machine, int64_t since)
 int ntd_machine_error(struct ntd_error **err, const struct ntd_machine *machine, enum ntd_errc code,
 		      const char *fmt, ...)
 {
-	_cleanup_free_ char *text = NULL;
-	va_list args;
+	_cleanup_free_ char *text = ntd_formatted(fmt);
 
-	va_start(args, fmt);
-	text = ntd_vasprintf(fmt, args);
-	va_end(args);
 	return ntd_error_set(err, code, "machine '%s': %s", machine->name, text);
 }

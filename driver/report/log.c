@@ -8,12 +8,8 @@
 void ntd_log(struct ntd_report *report, enum ntd_level level, const char *machine, const char *fmt,
 	     ...)
 {
-	_cleanup_free_ char *text = NULL;
-	va_list args;
+	_cleanup_free_ char *text = ntd_formatted(fmt);
 
-	va_start(args, fmt);
-	text = ntd_vasprintf(fmt, args);
-	va_end(args);
 	ntd_report_emit(report, &(struct ntd_event){.kind = NTD_EVENT_MESSAGE,
 						    .level = level,
 						    .machine = machine,

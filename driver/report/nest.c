@@ -42,12 +42,8 @@ struct ntd_nest ntd_nest_begin_full(struct ntd_report *report, enum ntd_step ste
 struct ntd_nest ntd_nest_begin(struct ntd_report *report, enum ntd_step step, const char *machine,
 			       const char *fmt, ...)
 {
-	_cleanup_free_ char *text = NULL;
-	va_list args;
+	_cleanup_free_ char *text = ntd_formatted(fmt);
 
-	va_start(args, fmt);
-	text = ntd_vasprintf(fmt, args);
-	va_end(args);
 	return ntd_nest_begin_full(report, step, machine, text, NULL, false);
 }
 

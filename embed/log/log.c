@@ -21,12 +21,8 @@ void py_log_emit(struct ntd_report *report, const struct ntd_event *event)
 void py_log(struct ntd_report *report, enum ntd_level level, const char *machine, const char *fmt,
 	    ...)
 {
-	_cleanup_free_ char *text = NULL;
-	va_list args;
+	_cleanup_free_ char *text = ntd_formatted(fmt);
 
-	va_start(args, fmt);
-	text = ntd_vasprintf(fmt, args);
-	va_end(args);
 	ntd_log(report, level, machine, "%s", text);
 	py_log_deliver(py_state());
 }
