@@ -1,5 +1,7 @@
-/* The background thread starts with the first file, and writes one file after the other. `mutex`
- * guards everything here, is held for a few instructions only, and never while writing.
+/* The background thread starts with the first file. It writes one file after the other, the one
+ * that has waited longest first: for one file there may come more and more while it is being
+ * written. `mutex` guards everything here, is held for a few instructions only, and never while
+ * writing.
  */
 #include "report/background.h"
 
@@ -16,14 +18,19 @@ struct ntd_background_file {
 	bool closing;
 	size_t dropped; /* how many bytes found no room, since `pending` was last taken */
 	struct ntd_buf pending;
+	/* How many bytes had been queued for all files before the first of those that are pending,
+	 * and of those that are being written. NOTHING: there are none. */
+	uint64_t pending_since, writing_since;
 };
+
+#define NOTHING UINT64_MAX
 
 struct ntd_background {
 	pthread_mutex_t mutex;
 	pthread_cond_t queued, written;
 	size_t limit; /* the most bytes that are pending for a file */
 	struct ntd_list files;
-	uint64_t queued_count, written_count; /* of bytes, since the beginning */
+	uint64_t queued_count; /* of bytes for all files, since the beginning */
 	bool started, closing;
 	bool hangs; /* a thread that settled has waited for the disk in vain */
 	pthread_t thread;
@@ -38,13 +45,19 @@ static void write_bytes(int *fd, const struct ntd_buf *bytes)
 		ntd_close_fd(fd);
 }
 
+/* The file that has waited longest, or one that is closed and written; NULL: there is no work. */
 static struct ntd_background_file *find_work(struct ntd_background *background)
 {
+	struct ntd_background_file *found = NULL;
+
 	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): forget() unlinks a file before it is freed */
-	ntd_list_each (struct ntd_background_file, file, &background->files, link)
-		if (file->pending.len || file->closing)
-			return file;
-	return NULL;
+	ntd_list_each (struct ntd_background_file, file, &background->files, link) {
+		if (file->pending_since == NOTHING && !file->closing)
+			continue;
+		if (!found || file->pending_since < found->pending_since)
+			found = file;
+	}
+	return found;
 }
 
 static void file_free(struct ntd_background_file *file)
@@ -67,9 +80,8 @@ static void work(struct ntd_background_file *file)
 {
 	struct ntd_background *background = file->background;
 	struct ntd_buf bytes = file->pending;
-	size_t count = bytes.len + file->dropped;
 
-	if (!count && file->closing) {
+	if (file->pending_since == NOTHING) {
 		forget(file);
 		return;
 	}
@@ -80,11 +92,13 @@ static void work(struct ntd_background_file *file)
 			       file->dropped);
 	file->pending = (struct ntd_buf){0};
 	file->dropped = 0;
+	file->writing_since = file->pending_since;
+	file->pending_since = NOTHING;
 	pthread_mutex_unlock(&background->mutex);
 	write_bytes(&file->fd, &bytes);
 	ntd_buf_free(&bytes);
 	pthread_mutex_lock(&background->mutex);
-	background->written_count += count;
+	file->writing_since = NOTHING;
 	background->hangs = false;
 	pthread_cond_broadcast(&background->written);
 }
@@ -160,7 +174,10 @@ struct ntd_background_file *ntd_background_open(struct ntd_background *backgroun
 	pthread_mutex_lock(&background->mutex);
 	if (start(background, err) == 0) {
 		file = ntd_calloc(1, sizeof *file);
-		*file = (struct ntd_background_file){.background = background, .fd = fd};
+		*file = (struct ntd_background_file){.background = background,
+						     .fd = fd,
+						     .pending_since = NOTHING,
+						     .writing_since = NOTHING};
 		ntd_list_prepend(&background->files, &file->link);
 	}
 	pthread_mutex_unlock(&background->mutex);
@@ -173,7 +190,11 @@ void ntd_background_write(struct ntd_background_file *file, const char *bytes, s
 {
 	struct ntd_background *background = file->background;
 
+	if (!len)
+		return;
 	pthread_mutex_lock(&background->mutex);
+	if (file->pending_since == NOTHING)
+		file->pending_since = background->queued_count;
 	background->queued_count += len;
 	if (file->dropped || file->pending.len + len > background->limit)
 		file->dropped += len; /* even bytes that would fit again: there is one gap */
@@ -196,16 +217,25 @@ void ntd_background_close(struct ntd_background_file *file)
 	pthread_mutex_unlock(&background->mutex);
 }
 
+/* Whether the first `count` bytes that were queued are written. The caller holds the mutex. */
+static bool are_written(struct ntd_background *background, uint64_t count)
+{
+	ntd_list_each (struct ntd_background_file, file, &background->files, link)
+		if (file->pending_since < count || file->writing_since < count)
+			return false;
+	return true;
+}
+
 /* The caller holds the mutex. */
 static bool wait_for(struct ntd_background *background, uint64_t count, int64_t deadline)
 {
 	struct timespec at = {.tv_sec = deadline / NTD_SECOND, .tv_nsec = deadline % NTD_SECOND};
 	int late = 0;
 
-	while (background->written_count < count && !late)
+	while (!are_written(background, count) && !late)
 		late = pthread_cond_clockwait(&background->written, &background->mutex,
 					      CLOCK_MONOTONIC, &at);
-	return background->written_count >= count;
+	return are_written(background, count);
 }
 
 bool ntd_background_flush(struct ntd_background *background, int64_t deadline)

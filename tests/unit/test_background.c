@@ -8,6 +8,7 @@
 #include "base/buf.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 
@@ -110,6 +111,41 @@ static void a_disk_that_hangs_is_not_waited_for(void **state)
 	ntd_background_free(fixture->background, ntd_after(PATIENCE));
 }
 
+static bool has_come(const struct fixture *fixture)
+{
+	char byte;
+
+	return pread(fixture->copy, &byte, 1, 0) == 1;
+}
+
+/* What comes for one file all the time does not keep the others waiting. */
+static void a_file_gets_its_turn_beside_a_flood(void **state)
+{
+	struct fixture *fixture = *state;
+	_cleanup_free_ char *bytes = ntd_malloc(2 * ROOM);
+	int64_t late = ntd_after(10 * NTD_SECOND);
+	struct ntd_background_file *flood;
+	size_t count = 0;
+	int fds[2];
+
+	signal(SIGPIPE, SIG_IGN);
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	flood = ntd_background_open(fixture->background, fds[1], NULL);
+	fill(flood, 3 * ROOM, 'a'); /* the pipe takes a third at a time */
+	while (count < ROOM)        /* the thread goes on writing the last third */
+		count += (size_t)read(fds[0], bytes, ROOM - count);
+	ntd_background_write(fixture->file, "x", 1);
+	fill(flood, LIMIT, 'b');
+	while (count < 2 * ROOM)
+		count += (size_t)read(fds[0], bytes, 2 * ROOM - count);
+	while (!has_come(fixture) && ntd_now() < late)
+		sched_yield();
+	assert_true(has_come(fixture));
+	assert_false(ntd_background_flush(fixture->background, ntd_after(NTD_MS)));
+	close(fds[0]); /* the rest fails */
+	ntd_background_free(fixture->background, ntd_after(PATIENCE));
+}
+
 static void a_write_that_fails_is_the_last(void **state)
 {
 	struct fixture *fixture = *state;
@@ -141,6 +177,7 @@ int main(void)
 		background_test(a_disk_that_hangs_is_not_waited_for),
 		background_test(a_file_that_could_not_be_opened_can_be_closed),
 		background_test(a_write_that_fails_is_the_last),
+		background_test(a_file_gets_its_turn_beside_a_flood),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
