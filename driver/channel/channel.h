@@ -47,11 +47,9 @@ static inline void ntd_result_free(struct ntd_result *result)
 
 #define _cleanup_result_ _cleanup_(ntd_result_free)
 
-/* What a channel can do. `run` and `close` are required, the others may be NULL. Of the channels so
- * far, none has `put`, `get` or `terminal`, which are for channels such as SSH; the unit tests'
- * stand-in has `put` and `get`. All but `close` are for script threads and block as long as
- * `waiter` lets them. A channel that is not open fails with NTD_E_DEAD, or with the error that
- * closed it. */
+/* What a channel can do. `run` and `close` are required, the others may be NULL. `reboots` and
+ * `close` are for the loop thread; the others are for script threads, and block as long as `waiter`
+ * lets them. A channel that is not open fails with NTD_E_DEAD, or with the error that closed it. */
 struct ntd_channel_ops {
 	/* Runs a command and waits for its end. Returns 0, with the result of a command that ended
 	 * in any way. */
@@ -74,11 +72,11 @@ struct ntd_channel_ops {
 	 * hangup. */
 	int (*terminal)(struct ntd_channel *channel, unsigned rows, unsigned columns,
 			struct ntd_waiter *waiter, struct ntd_error **err);
-	/* Loop thread: the guest is about to reboot. The channel is not ready until it has found
+	/* The guest is about to reboot. The channel is not ready until it has found
 	 * another boot of the guest, even if it can still run commands in this one. NULL: the
 	 * channel learns of a reboot from the guest. */
 	void (*reboots)(struct ntd_channel *channel);
-	/* Loop thread: closes the channel. Pending commands, and all others until the channel is
+	/* Closes the channel. Pending commands, and all others until the channel is
 	 * opened again, fail with a copy of `why`. */
 	void (*close)(struct ntd_channel *channel, const struct ntd_error *why);
 };

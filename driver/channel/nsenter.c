@@ -61,20 +61,20 @@ struct nsenter_job {
 
 /* ---- the container's init */
 
+static void forget_leader(struct ntd_nsenter *nsenter)
+{
+	nsenter->leader = 0;
+	ntd_close_fd(&nsenter->leader_fd);
+}
+
 bool ntd_nsenter_set_leader(struct ntd_nsenter *nsenter, pid_t leader)
 {
-	ntd_nsenter_forget_leader(nsenter);
+	forget_leader(nsenter);
 	nsenter->leader_fd = (int)syscall(SYS_pidfd_open, leader, 0);
 	if (nsenter->leader_fd < 0)
 		return false;
 	nsenter->leader = leader;
 	return true;
-}
-
-void ntd_nsenter_forget_leader(struct ntd_nsenter *nsenter)
-{
-	nsenter->leader = 0;
-	ntd_close_fd(&nsenter->leader_fd);
 }
 
 pid_t ntd_nsenter_leader(const struct ntd_nsenter *nsenter)
@@ -359,7 +359,7 @@ static void close_channel(struct ntd_channel *channel, const struct ntd_error *w
 	set_refusal(nsenter, ntd_error_copy(why));
 	ntd_list_each (struct nsenter_job, job, &nsenter->jobs, link)
 		complete(job, ntd_error_copy(why));
-	ntd_nsenter_forget_leader(nsenter);
+	forget_leader(nsenter);
 }
 
 void ntd_nsenter_open(struct ntd_nsenter *nsenter, int console)
@@ -395,7 +395,7 @@ void ntd_nsenter_free(struct ntd_nsenter *nsenter)
 	if (!nsenter)
 		return;
 	set_refusal(nsenter, NULL);
-	ntd_nsenter_forget_leader(nsenter);
+	forget_leader(nsenter);
 	free(nsenter->machine);
 	free(nsenter->program);
 	free(nsenter);

@@ -29,7 +29,5 @@ void ntd_nsenter_open(struct ntd_nsenter *nsenter, int console);
 /* Loop: sets the container's init, a process as this host counts. False if there is no such
  * process. */
 bool ntd_nsenter_set_leader(struct ntd_nsenter *nsenter, pid_t leader);
-/* Loop: forgets the container's init. */
-void ntd_nsenter_forget_leader(struct ntd_nsenter *nsenter);
 /* Any thread: the container's init; 0: it is not known. */
 pid_t ntd_nsenter_leader(const struct ntd_nsenter *nsenter);

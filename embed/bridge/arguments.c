@@ -119,7 +119,9 @@ static void name_parameter(PyObject *args, PyObject *kwargs, char *const *names,
 
 /* ---- the warning */
 
-int py_warn_of_number(PyObject *value, const char *function)
+/* Warns, as the newest upstream driver does, if `value` is a bare number; by default Python shows
+ * the warning once a function. -1 with an exception. */
+static int warn_of_number(PyObject *value, const char *function)
 {
 	_cleanup_free_ char *text = NULL;
 	struct py_state *state = py_state();
@@ -141,7 +143,7 @@ static bool warn_of_numbers(PyObject *args, PyObject *kwargs, char *const *names
 {
 	for (Py_ssize_t i = 0; names[i]; i++)
 		if (is_duration(names[i]) &&
-		    py_warn_of_number(given(args, kwargs, names, i), function) < 0)
+		    warn_of_number(given(args, kwargs, names, i), function) < 0)
 			return false;
 	return true;
 }

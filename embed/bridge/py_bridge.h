@@ -250,9 +250,6 @@ bool py_parse(PyObject *args, PyObject *kwargs, const char *format, char **names
  * counts as not given. */
 bool py_one_of_two(PyObject *args, PyObject *kwargs, char *const *names, Py_ssize_t older,
 		   const char *function);
-/* Warns, as the newest upstream driver does, if `value` is a bare number; by default Python shows
- * the warning once a function. -1 with an exception. */
-int py_warn_of_number(PyObject *value, const char *function);
 
 /* ---- object_type.c: Object, the base of the types that scripts see */
 

@@ -64,7 +64,7 @@ static void call_each(PyTypeObject *kind, const char *method)
 }
 
 /* Flushes all files twice: what the first flush wrote may be in the buffer of another file. */
-void py_ending_write_files(void)
+static void write_files(void)
 {
 	_cleanup_pyref_ PyObject *module = PyImport_ImportModule("_io");
 	_cleanup_pyref_ PyObject *kind = module ? PyObject_GetAttrString(module, "_IOBase") : NULL;
@@ -76,12 +76,12 @@ void py_ending_write_files(void)
 
 static void let_go(void)
 {
-	py_ending_write_files(); /* first, because what follows may hang */
+	write_files(); /* first, because what follows may hang */
 	call_exit_functions();
 	PyGC_Collect();
 	call_each(&PyGen_Type, "close");
 	call_each(&PyCoro_Type, "close");
-	py_ending_write_files();
+	write_files();
 }
 
 /* ---- on the main thread */
@@ -225,6 +225,6 @@ void py_ending_leave_forked(int status)
 {
 	if (!ntd_is_forked())
 		return;
-	py_ending_write_files();
+	write_files();
 	_exit(status);
 }

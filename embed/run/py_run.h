@@ -10,8 +10,6 @@
 
 /* ---- ending.c */
 
-/* Writes what is in the buffers of all open files. */
-void py_ending_write_files(void);
 /* Does what the end of a Python program does, on the main thread, after a run with this exit
  * status. Does not return if the process ends otherwise meanwhile. */
 void py_ending_finish_python(struct ntd_session *session, int status);
