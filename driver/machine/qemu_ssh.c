@@ -124,13 +124,29 @@ void ntd_qemu_ssh_clear(struct ntd_qemu *qemu)
 {
 	qemu->ssh.open = qemu->ssh.may_ask = qemu->ssh.asks = qemu->ssh.added = false;
 	qemu->ssh.known_port = 0;
+	ntd_ssh_forget_host_key(qemu->ssh.channel);
 	free(ntd_steal(&qemu->ssh.said));
 }
 
 /* ---- reboots */
 
-/* The guest boots again, unless the reset is a part of loading a snapshot. A channel that was
- * closed for a panic is opened again. */
+/* Ends an attempt to connect, or a refusal: the next one begins anew. */
+static void close_channel(struct ntd_qemu *qemu, const char *why)
+{
+	struct ntd_channel *channel = ntd_ssh_channel(qemu->ssh.channel);
+	_cleanup_error_ struct ntd_error *error =
+		ntd_error_new(NTD_E_MACHINE, "machine '%s': %s", qemu->machine->name, why);
+
+	ntd_channel_refused(channel, NULL);
+	if (qemu->ssh.open)
+		channel->ops->close(channel, error);
+	qemu->ssh.open = false;
+}
+
+/* The guest boots again, unless the reset is a part of loading a snapshot. What boots may have
+ * another host key and let in other users: live systems make their keys at each boot, and an
+ * installer's guest becomes the one that it has installed. A channel that was closed for a panic is
+ * opened again. */
 static void was_reset(void *owner, const cJSON *event)
 {
 	struct ntd_qemu *qemu = owner;
@@ -140,6 +156,9 @@ static void was_reset(void *owner, const cJSON *event)
 	if (!ntd_qemu_ssh_is_used(qemu) || (reason && !strcmp(reason, "snapshot-load")))
 		return;
 	ntd_channel_withdraw(channel);
+	ntd_ssh_forget_host_key(qemu->ssh.channel);
+	if (channel->refusal)
+		close_channel(qemu, "the guest was reset meanwhile");
 	if (channel->ops->reboots)
 		channel->ops->reboots(channel);
 	if (!ntd_channels_ready(qemu->machine))
@@ -160,21 +179,16 @@ static void grant(void *arg)
 	const struct wish *wish = arg;
 	struct ntd_qemu *qemu = wish->qemu;
 	struct ntd_channel *channel = ntd_ssh_channel(qemu->ssh.channel);
-	_cleanup_error_ struct ntd_error *changed = ntd_error_new(
-		NTD_E_MACHINE, "machine '%s': use_ssh() was called meanwhile", qemu->machine->name);
 
 	ntd_ssh_set_login(qemu->ssh.channel, &wish->ssh->login);
 	ntd_machine_replace(qemu->machine, &qemu->ssh.user, wish->ssh->login.user);
 	ntd_machine_replace(qemu->machine, &qemu->ssh.key, wish->ssh->login.key);
 	ntd_machine_replace(qemu->machine, &qemu->ssh.address, wish->ssh->address);
 	qemu->ssh.port = wish->ssh->port;
-	ntd_channel_refused(channel, NULL);
 	channel->absent = false;
 	if (channel->ready)
 		return;
-	if (qemu->ssh.open)
-		channel->ops->close(channel, changed);
-	qemu->ssh.open = false;
+	close_channel(qemu, "use_ssh() was called meanwhile");
 	begin(qemu);
 }
 

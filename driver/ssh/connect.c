@@ -278,6 +278,16 @@ static void greet(struct ntd_ssh *ssh)
 	ntd_ssh_session_run(&ssh->session);
 }
 
+/* A step may have another cause than bytes from the guest. */
+static void note_hearing(struct ntd_ssh *ssh)
+{
+	uint64_t received = ntd_ssh_session_received(&ssh->session);
+
+	if (received != ssh->known_bytes)
+		ssh->channel.heard = ntd_now();
+	ssh->known_bytes = received;
+}
+
 static void advance(struct ntd_ssh_session *session)
 {
 	struct ntd_ssh *ssh = ntd_container_of(session, struct ntd_ssh, session);
@@ -293,7 +303,7 @@ static void advance(struct ntd_ssh_session *session)
 		probe_step(ssh);
 		break;
 	case NTD_SSH_READY:
-		ssh->channel.heard = ntd_now();
+		note_hearing(ssh);
 		ntd_ssh_streams_step(session);
 		ntd_ssh_execs_start(ssh);
 		break;

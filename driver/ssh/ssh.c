@@ -176,3 +176,8 @@ char *ntd_ssh_host_key(const struct ntd_ssh *ssh)
 	on_loop(ssh->loop, describe_host_key, &wanted);
 	return wanted.line;
 }
+
+void ntd_ssh_forget_host_key(struct ntd_ssh *ssh)
+{
+	ssh_key_free(ntd_steal(&ssh->host_key));
+}

@@ -38,6 +38,8 @@ void ntd_ssh_set_report(struct ntd_ssh *ssh, struct ntd_report *report);
  * answers or the channel is closed: sshd may start late. */
 int ntd_ssh_open(struct ntd_ssh *ssh, const char *address, unsigned port, struct ntd_error **err);
 
-/* The public key of sshd that the run has pinned, "ssh-ed25519 AAAA…", a new string; NULL: none so
- * far. */
+/* The public key of sshd that is pinned, "ssh-ed25519 AAAA…", a new string; NULL: none so far. */
 char *ntd_ssh_host_key(const struct ntd_ssh *ssh);
+/* Loop: the next sshd may have another key, as after a reset, by which an installer's guest becomes
+ * the one that it has installed. */
+void ntd_ssh_forget_host_key(struct ntd_ssh *ssh);

@@ -42,6 +42,7 @@ struct ntd_ssh {
 	int64_t patience;       /* how long sshd may take to say who it is */
 	int64_t denied;         /* when sshd first refused to let the user in; 0: it has not */
 	uint64_t heard_bytes;   /* at the last pulse */
+	uint64_t known_bytes;   /* when `heard` of the channel was last set */
 	unsigned silence;       /* seconds */
 	ssh_key host_key;       /* that of the run; NULL: not known so far */
 	struct ntd_ssh_guest guest;

@@ -185,8 +185,8 @@ static PyGetSetDef attributes[] = {
 	 "int | None: the port of this host at which use_ssh() reaches sshd; None: not known yet.",
 	 NULL},
 	{"ssh_host_key", py_machine_get_ssh_host_key, NULL,
-	 "str | None: the public key of sshd, as in known_hosts, pinned for the run; None: none\n"
-	 "so far.",
+	 "str | None: the public key of sshd, as in known_hosts, pinned until the guest is reset;\n"
+	 "None: none so far.",
 	 NULL},
 	{"_channel", get_channel, NULL, "str | None: what commands go by at present.", NULL},
 	{"_user", get_user, set_user,
