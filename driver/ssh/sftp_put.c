@@ -162,17 +162,17 @@ static void put_entry(struct ntd_sftp *sftp, const struct sftp_put_dir *dir, con
 		 add_dir(sftp, &info, source, ntd_sftp_join(dir->path, name), dir->depth + 1));
 }
 
-/* Opens the next directory that is to be listed. Returns whether there is one. */
-static bool open_listing(struct ntd_sftp *sftp)
+/* The directory that is being listed, or the next one, which is opened; NULL: there is none yet. */
+static DIR *open_listing(struct ntd_sftp *sftp)
 {
 	struct sftp_put *put = sftp_put_of(sftp);
 	const struct sftp_put_dir *dir;
 	int links;
 
 	if (put->entries)
-		return true;
+		return put->entries;
 	if (put->listing == put->dirs.count || !put->dirs.items[put->listing]->ready)
-		return false;
+		return NULL;
 	dir = put->dirs.items[put->listing];
 	links = sftp->follow && dir->depth == 0 ? 0 : O_NOFOLLOW;
 	put->entries =
@@ -186,14 +186,17 @@ static void walk(struct ntd_sftp *sftp)
 {
 	struct sftp_put *put = sftp_put_of(sftp);
 	struct dirent *entry;
+	DIR *entries;
 
-	while (ntd_sftp_may_call(sftp) && put->file_count < NTD_SFTP_FILES && open_listing(sftp)) {
-		entry = ntd_fd_next_entry(put->entries);
+	while (ntd_sftp_may_call(sftp) && put->file_count < NTD_SFTP_FILES &&
+	       (entries = open_listing(sftp))) {
+		entry = ntd_fd_next_entry(entries);
 		if (entry) {
 			put_entry(sftp, put->dirs.items[put->listing], entry->d_name);
 			continue;
 		}
-		closedir(ntd_steal(&put->entries));
+		closedir(entries);
+		put->entries = NULL;
 		put->listing++;
 	}
 }
@@ -259,7 +262,7 @@ static void pump(struct ntd_sftp *sftp)
 {
 	struct sftp_put *put = sftp_put_of(sftp);
 
-	if (!put->began)
+	if (!put->began || put->refusal)
 		return;
 	ntd_sftp_put_pump_files(sftp);
 	walk(sftp);
@@ -322,6 +325,7 @@ static void put_free(struct ntd_sftp *sftp)
 	if (put->entries)
 		closedir(put->entries);
 	ntd_error_free(put->parent_error);
+	free(put->refusal);
 	free(put->target);
 	free(put->top);
 	free(put);

@@ -37,6 +37,7 @@ struct sftp_put {
 	bool merge;        /* into a directory that exists: each file is renamed by itself */
 	size_t parent_end; /* how much of the parent's path is being made */
 	struct ntd_error *parent_error;
+	char *refusal; /* what the copy fails of, when it is known whether there is space */
 	void (*found_target)(struct ntd_sftp *sftp); /* `target` and `merge` are known */
 	ntd_vec(struct sftp_put_dir *) dirs;
 	size_t listing; /* the directory that is being read */
@@ -74,5 +75,8 @@ void ntd_sftp_put_find_target(struct ntd_sftp *sftp);
 bool ntd_sftp_put_clean(struct ntd_sftp *sftp);
 /* A path on the server for people, a new string: in a tree, the path that the file will have. */
 char *ntd_sftp_put_shown(const struct ntd_sftp *sftp, const char *path);
+/* Fails because something could not be made at `path`; `text` says what, with the words of the
+ * server, and is taken. A server has no words for a lack of space, so it is asked for that. */
+void ntd_sftp_put_fail_for_space(struct ntd_sftp *sftp, const char *path, char *text);
 /* The attributes of a file of this host, for the server. */
 struct ntd_sftp_attrs ntd_sftp_attrs_of(const struct stat *info);

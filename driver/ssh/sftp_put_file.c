@@ -36,8 +36,15 @@ static void refused(struct ntd_sftp *sftp, const struct sftp_put_file *file,
 {
 	_cleanup_free_ char *name =
 		ntd_sftp_put_shown(sftp, file->target ? file->target : file->path);
+	_cleanup_free_ char *words = NULL;
 
-	ntd_sftp_expect_ok(sftp, answer, "cannot %s %s in the guest", what, name);
+	if (!ntd_sftp_is_status(answer, NTD_SFTP_FAILURE) || !sftp->offer.statvfs) {
+		ntd_sftp_expect_ok(sftp, answer, "cannot %s %s in the guest", what, name);
+		return;
+	}
+	words = ntd_sftp_words(answer);
+	ntd_sftp_put_fail_for_space(
+		sftp, file->path, ntd_asprintf("cannot %s %s in the guest: %s", what, name, words));
 }
 
 struct ntd_sftp_attrs ntd_sftp_attrs_of(const struct stat *info)

@@ -18,6 +18,7 @@ typedef bool answer_fn(struct scripted *server, enum ntd_sftp_type type, uint32_
 struct scripted {
 	answer_fn *answer;
 	const char *extension; /* that it offers; NULL: none */
+	bool is_version_2;     /* of the extension; else 1 */
 	size_t piece;          /* bytes that reach the client at a time; 0: all */
 	struct ntd_sftp *sftp;
 	struct ntd_buf requests, answers;
@@ -115,7 +116,7 @@ static inline void say_version(struct scripted *server, uint32_t version)
 
 	if (server->extension) {
 		ntd_sftp_put_string(&server->answers, server->extension, strlen(server->extension));
-		ntd_sftp_put_string(&server->answers, "1", 1);
+		ntd_sftp_put_string(&server->answers, server->is_version_2 ? "2" : "1", 1);
 	}
 	end_answer(server, begun);
 }

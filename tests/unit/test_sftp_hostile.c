@@ -1,6 +1,8 @@
 /* Tests of the SFTP client with servers that break the protocol, or mean harm to the host. */
 #include "sftp_scripted.h"
 
+#include "base/text.h"
+
 /* Asserts that the base holds nothing but what the test has put there, "outside". */
 static void assert_nothing_made(void)
 {
@@ -508,6 +510,49 @@ static void limits_are_checked(void **state)
 	}
 }
 
+/* ---- space */
+
+/* Fails to write; when it is asked for space, there are as many blocks of 4096 bytes as `turn`
+ * says, or, if that is odd, no sensible answer. */
+static bool no_room(struct scripted *server, enum ntd_sftp_type type, uint32_t id,
+		    struct ntd_sftp_reader *request)
+{
+	size_t begun;
+
+	if (type == NTD_SFTP_WRITE)
+		return say_status(server, id, NTD_SFTP_FAILURE, "Failure");
+	if (type != NTD_SFTP_EXTENDED)
+		return false;
+	begun = begin_answer(server, NTD_SFTP_EXTENDED_REPLY, id);
+	for (int i = 0; i < (server->turn % 2 ? 3 : 11); i++)
+		ntd_sftp_put_u64(&server->answers, i < 2 ? 4096 : server->turn);
+	end_answer(server, begun);
+	return true;
+}
+
+static void a_lack_of_space_is_told(void **state)
+{
+	static const struct {
+		unsigned turn;
+		const char *end;
+	} cases[] = {{0, "new in the guest: Failure: no space is left"},
+		     {1, "new in the guest: Failure"},
+		     {1000, "new in the guest: Failure"}};
+
+	for (size_t i = 0; i < unit_count(cases); i++) {
+		struct scripted server = {.answer = no_room,
+					  .extension = "statvfs@openssh.com",
+					  .is_version_2 = true,
+					  .turn = cases[i].turn};
+
+		begin_scripted(&server, NTD_SFTP_PUT, at("outside"), "/guest/new");
+		assert_non_null(server.error);
+		assert_true(ntd_has_suffix(server.error->message, cases[i].end));
+		assert_error(server.error, NTD_E_MACHINE, "cannot write");
+		end_scripted(&server);
+	}
+}
+
 /* ---- silence */
 
 static bool silent_at_data(struct scripted *server, enum ntd_sftp_type type, uint32_t id,
@@ -569,6 +614,7 @@ int main(void)
 		each(servers_are_asked_what_a_name_is),
 		each(a_file_is_replaced_without_extensions),
 		each(limits_are_checked),
+		each(a_lack_of_space_is_told),
 		each(the_end_of_the_wire_ends_a_copy),
 		each(a_copy_that_waits_can_be_freed),
 	};
