@@ -21,6 +21,7 @@ from _test_driver import current_driver
 from test_driver import vm_image
 from test_driver.errors import MachineDied, MachineError
 from test_driver.machine import QemuMachine
+from test_driver.ssh_key import run_key
 
 # ---- times
 
@@ -257,6 +258,7 @@ def _start_command(name, image, hardware, driver, timeouts):
         hardware.iso = image
     else:
         hardware.disks = (vm_image.overlay_disk(image, kind, "disk"),)
+    hardware.credentials = (("ssh.authorized_keys.root", run_key().public),)
     return image_start_command(name, hardware, driver, timeouts), False
 
 
