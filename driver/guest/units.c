@@ -205,7 +205,7 @@ static int idle(struct unit_wait *wait, struct ntd_waiter *waiter, struct ntd_er
 	if (ntd_machine_unit_info(machine, wait->unit, wait->user, &info, waiter, err) < 0)
 		return failed_look(*err);
 	state = ntd_properties_get(&info, "ActiveState");
-	if (!state || strcmp(state, "inactive"))
+	if (!state || strcmp(state, "inactive") != 0)
 		return 0;
 	wait->ended = true;
 	return ntd_error_set(err, NTD_E_ASSERTION,
