@@ -68,3 +68,44 @@ def run(how, files, *words, status=0, **named):
         if result.status != status:
             session.fail(f"exit status {result.status}, expected {status}")
         return result
+
+# A conftest.py whose machine is a fake one (tests/fake), with the root shell in the place of SSH. It notes what
+# create_image_machine() is called with.
+FAKE_MACHINE = ADDED + f"""
+import json, pathlib, sys, types
+import pytest
+
+if "_test_driver" in sys.builtin_module_names:
+    from _test_driver import current_driver
+    from test_driver import image_machine, test_vm
+
+    class Machine(test_vm.TestVM):
+        ssh_port = 4242
+
+        @property
+        def disk_paths(self):
+            return [self.state_dir / f"disk{{number}}" for number, _ in enumerate(self.disks)]
+
+        def start(self, allow_reboot=True):
+            super().start(allow_reboot)
+            for path in self.disk_paths:
+                path.write_bytes(bytes(1000))
+
+    def create_image_machine(iso=None, **options):
+        assert pathlib.Path(iso).is_file() and options.pop("start") is False
+        pathlib.Path("options.json").write_text(json.dumps({{**options, "iso": str(iso)}}, default=str))
+        vm = Machine(current_driver(), "boot-image-1", "{harness.ROOT}/tests/fake/run-fake-vm")
+        vm.disks = options["disks"]
+        return vm
+
+    image_machine.create_image_machine = create_image_machine
+
+@pytest.fixture(scope="session")
+def boot_image_options():
+    return OPTIONS
+"""
+
+
+def fake_machine(**options):
+    """The project's files for sessions with the fake machine. options: what boot_image_options returns."""
+    return {"conftest.py": FAKE_MACHINE.replace("OPTIONS", repr(options)), "image.iso": "not really an image"}

@@ -190,7 +190,7 @@ def test_a_build(how, result):
 
 
 def test_another_attribute():
-    run("plain", {"test_it.py": BUILT.format(attribute=".#other")}, "--boot-image-attr", ".#other")
+    run("plain", {"test_it.py": BUILT.format(attribute=".#other")}, "--boot-image-attr=.#other")
 
 
 @pytest.mark.parametrize("result, found", [("a/x.iso b/y.iso", "x.iso, "), ("iso/x.iso iso/y.iso", "x.iso, "),
@@ -238,12 +238,18 @@ def test_a_given_image(how):
     """Nothing is built then, and nix is not needed. The option takes precedence."""
     env = {"BOOT_IMAGE_ISO": "given, once.iso"}
     run(how, {"test_it.py": GIVEN % "BOOT_IMAGE_ISO", **IMAGES}, nix=False, env=env)
-    found = run(how, {"test_it.py": GIVEN % "--boot-image", **IMAGES}, "--boot-image", "given, once.iso", nix=False,
+    found = run(how, {"test_it.py": GIVEN % "--boot-image", **IMAGES}, "--boot-image=given, once.iso", nix=False,
                 env={"BOOT_IMAGE_ISO": "other.iso"})
     assert "boot image: given, once.iso" in found.out
 
 
-@pytest.mark.parametrize("words, env, origin", [(["--boot-image", "no.iso"], {}, "--boot-image"),
+def test_an_image_that_is_not_in_the_project(tmp_path):
+    """pytest takes no folder of an option's value for the project."""
+    (tmp_path / "given, once.iso").write_text("hello")
+    run("plain", {"test_it.py": GIVEN % "--boot-image"}, f"--boot-image={tmp_path}/given, once.iso", nix=False)
+
+
+@pytest.mark.parametrize("words, env, origin", [(["--boot-image=no.iso"], {}, "--boot-image"),
                                                 ([], {"BOOT_IMAGE_ISO": "no.iso"}, "BOOT_IMAGE_ISO")])
 def test_a_given_image_that_is_missing(words, env, origin):
     assert f"{origin}: there is no file /" in failed("driver", "def test_it(boot_image_iso): pass\n", *words, env=env).out

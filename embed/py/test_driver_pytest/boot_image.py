@@ -1,7 +1,8 @@
 """A pytest plugin with fixtures for tests of a boot image: an ISO that knows nothing of tests is booted in QEMU, watched
 on its serial console up to the login prompt, and then used by SSH.
 
-A project adds it in its conftest.py, or by the option -p:
+A project adds it in its conftest.py, or by the option -p. In the first case a value of an option has to stand behind
+"=" (--boot-image=FILE): until pytest has found the conftest.py it takes a separate value for the name of a test.
 
     pytest_plugins = ["test_driver_pytest.boot_image"]
 
@@ -21,6 +22,7 @@ from test_driver_pytest import image_build, plain
 
 ATTRIBUTE = ".#bootImage"  # what Nix builds
 MARKS = ("vm: boots machines", "slow: takes long")
+OUTCOME = "boot_image_outcome"  # the name of the plugin image_boot.Outcome
 OUTSIDE = ("help", "version", "markers")  # options with which pytest runs no tests
 
 
@@ -55,7 +57,11 @@ def pytest_cmdline_main(config):
 
 
 def pytest_configure(config):
-    if not plain.is_inside_driver():  # the driver's own plugin has these marks
+    if plain.is_inside_driver():
+        from test_driver_pytest.image_boot import Outcome
+
+        config.pluginmanager.register(Outcome(), OUTCOME)
+    else:  # the driver's own plugin has these marks
         for mark in MARKS:
             config.addinivalue_line("markers", mark)
 
@@ -105,23 +111,14 @@ def ssh_executable():
         return image_build.executable("ssh")
 
 
-# ---- the image and the key
-
-
-@dataclass(frozen=True)
-class BootSshKeyPair:
-    """private_key: the path of the private key's file, which only the user can read. public_key: the text of the public
-    key, as in authorized_keys."""
-
-    private_key: Path
-    public_key: str
+# ---- the image
 
 
 @pytest.fixture(scope="session")
 def boot_image_options():
     """A dict of arguments of create_image_machine() for boot_image_vm, and `login_prompt`, the regular expression of
-    the login prompt; empty by itself. A conftest.py may replace the fixture by one that returns, for example,
-    {"memory": 2048, "disks": ["4G"], "firmware": "uefi"}."""
+    the login prompt, and `log_globs`, patterns of files of the guest that are kept; empty by itself. A conftest.py may
+    replace the fixture by one that returns, for example, {"memory": 2048, "disks": ["4G"], "firmware": "uefi"}."""
     return {}
 
 
@@ -147,3 +144,62 @@ def boot_image_build(request, tmp_path_factory):
 def boot_image_iso(boot_image_build):
     """The path of the ISO."""
     return boot_image_build.iso
+
+
+# ---- the machine
+
+
+@dataclass(frozen=True)
+class BootSshKeyPair:
+    """private_key: the path of the private key's file, which only the user can read. public_key: the line of the public
+    key, as in authorized_keys."""
+
+    private_key: Path
+    public_key: str
+
+
+@pytest.fixture(scope="session")
+def boot_ssh_key_pair():
+    """The BootSshKeyPair of this run, made by the driver."""
+    from test_driver.ssh_key import run_key
+
+    pair = run_key()
+    return BootSshKeyPair(pair.private, pair.public)
+
+
+@pytest.fixture(scope="session")
+def boot_image_vm(request, boot_image_build, boot_ssh_key_pair, qemu_executable, boot_image_options):
+    """The machine, an ImageMachine, which has shown its login prompt and can be used by SSH. It has two empty disks of
+    1 GiB unless boot_image_options says otherwise. `boot_image_vm.record` is the record of its run."""
+    from test_driver_pytest import image_boot
+
+    outcome = request.config.pluginmanager.get_plugin(OUTCOME)
+    with failing():
+        yield from image_boot.machine(boot_image_build, boot_ssh_key_pair.private_key, boot_image_options, request.config,
+                                      outcome)
+
+
+@pytest.fixture(scope="session")
+def ssh_forward_port(boot_image_vm):
+    """The port of 127.0.0.1 that leads to the machine's port 22, an int. It is a free one that QEMU has taken, which is
+    known when the machine runs."""
+    return boot_image_vm.ssh_port
+
+
+@dataclass(frozen=True)
+class VmDiskImage:
+    """path: the file of a disk on the host, which exists until the end of the session. size: its bytes, holes
+    included."""
+
+    path: Path
+    size: int
+
+
+@pytest.fixture(scope="session")
+def vm_disk_image(boot_image_vm):
+    """The VmDiskImage of the machine's first disk, /dev/vda: a raw disk unless boot_image_options gives an image."""
+    with failing():
+        if not boot_image_vm.disk_paths:
+            raise image_build.BootImageFailure("vm_disk_image: boot_image_options gives the machine no disks")
+    path = boot_image_vm.disk_paths[0]
+    return VmDiskImage(path, path.stat().st_size)

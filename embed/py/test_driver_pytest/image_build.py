@@ -19,6 +19,8 @@ TAIL = 30  # lines of a log or console in a message
 # {variable: seconds if it is not set}
 TIMEOUTS = {
     "BOOT_IMAGE_BUILD_TIMEOUT": 7200,  # nix build
+    "BOOT_IMAGE_VM_SPAWN_TIMEOUT": 900,  # QEMU starts, and the console shows a login prompt
+    "BOOT_IMAGE_VM_LOGIN_TIMEOUT": 300,  # then SSH can be used
 }
 
 # {program: what has it}
