@@ -19,6 +19,9 @@
           nixos-test-driver = pkgs.callPackage ./nix/package.nix { };
           default = self.packages.${system}.nixos-test-driver;
         }
+        // lib.optionalAttrs (system == "x86_64-linux") {
+          bootImage = import ./nix/boot-image.nix { inherit nixpkgs pkgs; };
+        }
       );
 
       overlays.default = import ./nix/overlay.nix;

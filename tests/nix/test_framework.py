@@ -18,10 +18,10 @@ CHECKS = {
 }
 
 
-def checks(nixpkgs):
+def checks(nixpkgs, system="x86_64-linux"):
     """Returns the names of the flake's checks, which depend on the features of this nixpkgs' framework."""
     has_containers = (nixpkgs.tree / "nixos/modules/virtualisation/nspawn-container").exists()
-    return CHECKS | ({"containers"} if has_containers else set())
+    return CHECKS | ({"containers"} if has_containers else set()) | ({"boot-image"} if system == "x86_64-linux" else set())
 
 
 @pytest.fixture(params=[False, WITH_FILE], ids=["environment", "file"])
@@ -361,7 +361,7 @@ def test_the_overlay_reaches_the_frameworks_own_drivers(nixpkgs, fakes, tmp_path
 def test_checks_evaluate(nixpkgs, system):
     paths = json.loads(nixpkgs.nix_flake("eval", "--json", f"FLAKE#checks.{system}", "--apply",
                                          "builtins.mapAttrs (_: check: check.drvPath)"))
-    assert set(paths) == checks(nixpkgs)
+    assert set(paths) == checks(nixpkgs, system)
 
 
 @pytest.mark.parametrize("attribute", ["driver", "driverInteractive"])
@@ -377,7 +377,7 @@ def test_flake_check(nixpkgs):
 def test_showing_the_flake_evaluates_no_system(nixpkgs, tmp_path):
     flake = tmp_path / "flake"
     shutil.copytree(nixpkgs.flake, flake)
-    for file in "nix/testbed.nix", "nix/testbed-system.nix":
+    for file in "nix/testbed.nix", "nix/testbed-system.nix", "nix/boot-image-system.nix":
         (flake / file).write_text('throw "evaluated"\n')
     (flake / "tests/nixos/nodes/web.nix").write_text('{ nodes.server = throw "evaluated"; }\n')
     outputs = json.loads(nixpkgs.nix_flake("flake", "show", "--json", "FLAKE", flake=flake))
