@@ -365,8 +365,10 @@ static void time_has_come(struct ntd_timer *timer)
 
 	switch (ssh->state) {
 	case NTD_SSH_WAITING:
-		if (ssh->refusal)
+		if (ssh->refusal) {
 			ntd_ssh_execs_fail(ssh, ssh->refusal);
+			ntd_ssh_copies_fail(ssh, ssh->refusal);
+		}
 		ntd_ssh_connect(ssh);
 		break;
 	case NTD_SSH_GREETING:

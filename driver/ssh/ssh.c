@@ -1,5 +1,6 @@
 /* SSH as a channel: how it is made, opened and closed, on the loop thread; and its operations on
- * script threads. The connection is in connect.c, commands are in exec.c.
+ * script threads. The connection is in connect.c, commands are in exec.c,
+ * copies in copy.c.
  */
 #include "ssh/ssh_internal.h"
 
@@ -36,12 +37,17 @@ static void close_channel(struct ntd_channel *channel, const struct ntd_error *w
 
 	ntd_ssh_set_refusal(ssh, ntd_error_copy(why));
 	ntd_ssh_execs_fail(ssh, why);
+	ntd_ssh_copies_fail(ssh, why);
 	ntd_ssh_disconnect(ssh);
 }
 
 /* ---- life */
 
-static const struct ntd_channel_ops ops = {.run = run, .reboots = reboots, .close = close_channel};
+static const struct ntd_channel_ops ops = {.run = run,
+					   .put = ntd_ssh_put,
+					   .get = ntd_ssh_get,
+					   .reboots = reboots,
+					   .close = close_channel};
 
 struct ntd_ssh *ntd_ssh_new(struct ntd_loop *loop, struct ntd_report *report, const char *machine)
 {

@@ -52,9 +52,10 @@ struct ntd_ssh {
 	/* Why no commands can be run; NULL: they can, or sshd has not been found so far. */
 	struct ntd_error *refusal;
 
-	struct ntd_list
-		execs; /* struct ntd_ssh_exec (exec.c): those that run, then those that wait */
-	unsigned room; /* how many streams sshd allows in a session */
+	/* struct ntd_ssh_exec (exec.c): those that run, then those that wait. */
+	struct ntd_list execs;
+	struct ntd_list copies; /* struct ntd_ssh_copy (copy.c) */
+	unsigned room;          /* how many streams sshd allows in a session */
 	struct ntd_timer retry; /* starts those that wait, after sshd has refused one */
 	int64_t made_room;      /* when a stream last ended */
 };
@@ -70,6 +71,15 @@ void ntd_ssh_execs_start(struct ntd_ssh *ssh);
 void ntd_ssh_execs_fail(struct ntd_ssh *ssh, const struct ntd_error *why);
 /* The error of a channel that cannot do anything now; NULL: it can. */
 struct ntd_error *ntd_ssh_cannot_run(const struct ntd_ssh *ssh);
+
+/* ---- copy.c */
+/* Any thread: the channel's operations. */
+int ntd_ssh_put(struct ntd_channel *channel, const char *source, const char *target,
+		struct ntd_waiter *waiter, struct ntd_error **err);
+int ntd_ssh_get(struct ntd_channel *channel, const char *source, const char *target,
+		struct ntd_waiter *waiter, struct ntd_error **err);
+/* Fails all copies with copies of `why`, and forgets them. */
+void ntd_ssh_copies_fail(struct ntd_ssh *ssh, const struct ntd_error *why);
 
 /* ---- connect.c */
 void ntd_ssh_connect_init(struct ntd_ssh *ssh);

@@ -254,6 +254,76 @@ static void another_user_logs_in(void **state)
 	fixture->channel->user = NULL;
 }
 
+/* ---- copies */
+
+static int copy(struct fixture *fixture, bool put, const char *source, const char *target,
+		struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	const struct ntd_channel_ops *ops = fixture->channel->ops;
+
+	return (put ? ops->put : ops->get)(fixture->channel, source, target, waiter, err);
+}
+
+static void assert_copied(struct fixture *fixture, bool put, const char *source, const char *target)
+{
+	struct ntd_error *err = NULL;
+
+	copy(fixture, put, source, target, NULL, &err);
+	assert_no_error(err);
+}
+
+static void files_are_copied(void **state)
+{
+	struct fixture *fixture = *state;
+	_cleanup_free_ char *source = ntd_asprintf("%s/source", fixture->directory);
+	_cleanup_free_ char *there = ntd_asprintf("%s/new/there", fixture->directory);
+	_cleanup_free_ char *back = ntd_asprintf("%s/back", fixture->directory);
+	_cleanup_free_ char *make = ntd_asprintf(
+		"mkdir -p %s/sub; head -c 30000000 /dev/urandom > %s/sub/large; echo x > %s/small;"
+		"chmod 750 %s/small; ln -s small %s/link",
+		source, source, source, source, source);
+	_cleanup_free_ char *compare = ntd_asprintf(
+		"diff -r --no-dereference %s %s; stat -c %%a %s/small", source, back, back);
+
+	assert_run(fixture, make, 0, "");
+	assert_copied(fixture, true, source, there);
+	assert_copied(fixture, false, there, back);
+	assert_run(fixture, compare, 0, "750\n");
+	assert_fails(copy(fixture, false, "/no/such", back, NULL, &err), NTD_E_MACHINE, "/no/such");
+}
+
+/* The file at the target appears when it is whole, so it never does. */
+static void a_copy_that_is_given_up_leaves_nothing(void **state)
+{
+	struct fixture *fixture = *state;
+	_cleanup_free_ char *source = ntd_asprintf("%s/large", fixture->directory);
+	_cleanup_free_ char *target = ntd_asprintf("%s/there", fixture->directory);
+	_cleanup_free_ char *make =
+		ntd_asprintf("head -c 300000000 /dev/urandom > %s; mkdir %s", source, target);
+	_cleanup_free_ char *gone = ntd_asprintf(
+		"until [ -z \"$(ls -A %s)\" ]; do sleep 0.1; done; echo empty", target);
+	_cleanup_free_ char *file = ntd_asprintf("%s/file", target);
+	struct ntd_waiter waiter = {0};
+
+	assert_run(fixture, make, 0, "");
+	waiter.deadline = ntd_after(300 * NTD_MS);
+	assert_fails(copy(fixture, true, source, file, &waiter, &err), NTD_E_TIMEOUT, "timed out");
+	assert_run(fixture, gone, 0, "empty\n");
+}
+
+static void an_sshd_without_sftp_is_named(void **state)
+{
+	struct fixture *fixture = *state;
+	_cleanup_free_ char *path = ntd_asprintf("%s/sshd_config", fixture->directory);
+	_cleanup_free_ char *edit = ntd_asprintf("sed -i /^Subsystem/d %s", path);
+
+	assert_int_equal(system(edit), 0); /* NOLINT(cert-env33-c): the test's own command */
+	start_server(fixture);
+	ntd_loop_call(fixture->loop, open_ssh, fixture);
+	await(&fixture->ready);
+	assert_fails(copy(fixture, true, path, "/tmp/never", NULL, &err), NTD_E_MACHINE, "no SFTP");
+}
+
 /* ---- keys */
 
 static void keys_are_made(void **state)
@@ -307,6 +377,9 @@ static int tests(void)
 		ssh_test(an_abandoned_command_is_ended),
 		ssh_test(commands_run_as_the_user_of_the_machine),
 		ssh_test_later(another_user_logs_in),
+		ssh_test(files_are_copied),
+		ssh_test(a_copy_that_is_given_up_leaves_nothing),
+		ssh_test_later(an_sshd_without_sftp_is_named),
 		ssh_test_later(keys_are_made),
 		ssh_test(the_host_key_is_known),
 	};
