@@ -232,6 +232,14 @@ def pytest_mode(run):
     return script(run, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1", BENCH_BEGAN=str(time.perf_counter()))
 
 
+def ssh(run):
+    """Measures on a guest of its own, which the script makes from an ISO."""
+    made = subprocess.run([HERE.parent / "guests" / "make-image"], stdout=subprocess.PIPE, text=True)
+    if made.returncode:
+        raise Unmeasured("make-image cannot make an ISO")
+    return script(run, BENCH_ISO=made.stdout.splitlines()[-1], TEST_VM_ACCEL=os.environ.get("TEST_VM_ACCEL", "tcg"))
+
+
 def lines_lost(path):
     return FLOOD_LINES - len(set(re.findall(rb"flood (\d{6}) x{86}", path.read_bytes())))
 
@@ -335,6 +343,23 @@ ROWS = [
             Figure("plain", "  the same by subprocess.run() and nsenter, ms"),
         ],
         flavour="container",
+        on_demand=True,
+    ),
+    Row(
+        "ssh",
+        ssh,
+        [
+            Figure("execute", 'over SSH: execute("true"), ms'),
+            Figure("ssh", "  the same by ssh with ControlMaster, ms"),
+            Figure("execute_ratio", "  ratio", limit=1.0),
+            Figure("put", "  a copy of 64 MB into the guest, s"),
+            Figure("scp_put", "  the same by scp, s"),
+            Figure("put_ratio", "  ratio", limit=1.0),
+            Figure("get", "  a copy of 64 MB out of the guest, s"),
+            Figure("scp_get", "  the same by scp, s"),
+            Figure("get_ratio", "  ratio", limit=1.0),
+        ],
+        guests=(),
         on_demand=True,
     ),
 ]
