@@ -22,7 +22,8 @@ ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -Idriver -pthread -ffile-prefix-map=$(CURD
 MAN_SOURCE = driver/session/man_page.c
 CORE_SOURCES := $(filter-out $(MAN_SOURCE),$(sort $(wildcard driver/*/*.c)))
 EMBED_SOURCES := $(sort $(wildcard embed/*.c embed/*/*.c))
-CORE_OBJECTS := $(CORE_SOURCES:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/driver/channel/guest_bash.o
+CORE_OBJECTS := $(CORE_SOURCES:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/driver/channel/guest_bash.o \
+	$(BUILD)/obj/driver/channel/serial_sh.o
 EMBED_OBJECTS := $(EMBED_SOURCES:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/embed/machine/kvm_probe.o
 
 CORE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(CORE_PKGS) 2>/dev/null)
@@ -50,14 +51,18 @@ $(BUILD)/obj/embed/%.o: embed/%.S
 	@mkdir -p $(@D)
 	$(CC) -ffile-prefix-map=$(CURDIR)=. $(CFLAGS) -MMD -MP -c -o $@ $<
 
-# The guest's functions as a string, as they are sent to each root shell: comments, which are lines of their own,
-# and indentation stay here.
+# The guest's functions as strings, as they are sent to root shells and shells on serial consoles: comments, which
+# are lines of their own, and indentation stay here.
+GUEST_TEXT = sed -e 's/^[[:space:]]*//' -e '/^\#/d' -e '/^$$/d' -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n"/'
 $(BUILD)/guest_bash.c: driver/channel/guest.bash Makefile
 	@mkdir -p $(@D)
-	{ echo '#include "channel/framing.h"'; echo 'const char ntd_guest_bash[] ='; \
-	sed -e 's/^[[:space:]]*//' -e '/^#/d' -e '/^$$/d' -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n"/' $<; echo ';'; } >$@
+	{ echo '#include "channel/framing.h"'; echo 'const char ntd_guest_bash[] ='; $(GUEST_TEXT) $<; echo ';'; } >$@
 
-$(BUILD)/obj/driver/channel/guest_bash.o: $(BUILD)/guest_bash.c
+$(BUILD)/serial_sh.c: driver/channel/serial.sh Makefile
+	@mkdir -p $(@D)
+	{ echo '#include "channel/serial_internal.h"'; echo 'const char ntd_serial_sh[] ='; $(GUEST_TEXT) $<; echo ';'; } >$@
+
+$(BUILD)/obj/driver/channel/%.o: $(BUILD)/%.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
@@ -199,7 +204,7 @@ $(TIDIED): $(BUILD)/tidy/%.ok: %.c .clang-tidy $(filter %.h,$(FORMATTED))
 	@$(CLANG_TIDY) --quiet $< -- $(ALL_CFLAGS) -Iembed $(CORE_CFLAGS) $(EMBED_CFLAGS) 2>$@.log || { cat $@.log; exit 1; }
 	@touch $@
 
-SHELL_SCRIPTS = driver/channel/guest.bash .ci/run tests/setup \
+SHELL_SCRIPTS = driver/channel/guest.bash driver/channel/serial.sh .ci/run tests/setup \
 	$(sort $(shell grep -rlE '^(\#!/.*sh|\# shellcheck shell=)' tests/guests tests/fake/bin))
 # Not asked for: SC2016, for what is in single quotes is for other programs, and SC2094, which takes a file that is
 # read twice for one that is written.

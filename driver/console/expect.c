@@ -26,7 +26,8 @@ struct ntd_expect {
 	uint64_t begin;          /* the number of its first byte */
 	uint64_t dropped;        /* how many bytes were dropped since the cursor was last moved */
 	struct ntd_error *ended; /* why no more text comes; NULL: it may come */
-	struct ntd_list waits;   /* of struct expect_wait */
+	struct ntd_error *interruption; /* for a thread that does not wait now; NULL: none */
+	struct ntd_list waits;          /* of struct expect_wait */
 };
 
 struct expect_wait {
@@ -119,6 +120,14 @@ void ntd_expect_begin(struct ntd_console *console)
 	}
 }
 
+void ntd_expect_interrupt(struct ntd_expect *expect, const struct ntd_error *why)
+{
+	if (ntd_list_empty(&expect->waits) && !expect->interruption)
+		expect->interruption = ntd_error_copy(why);
+	ntd_list_each (struct expect_wait, wait, &expect->waits, link)
+		complete(wait, ntd_error_copy(why));
+}
+
 void ntd_expect_end(struct ntd_console *console, const struct ntd_error *why)
 {
 	ntd_list_each (struct ntd_expect, expect, &console->readers, link) {
@@ -147,8 +156,10 @@ static void start_reading(struct ntd_expect *expect)
 		feed(expect, "\n", 1);
 }
 
-static struct ntd_error *why_no_more(const struct ntd_expect *expect)
+static struct ntd_error *why_no_more(struct ntd_expect *expect)
 {
+	if (expect->interruption)
+		return ntd_steal(&expect->interruption);
 	if (expect->console->output.fd >= 0)
 		return NULL;
 	if (expect->ended)
@@ -221,6 +232,7 @@ static void skip(void *arg)
 	const char *bytes, *newline;
 
 	start_reading(expect);
+	ntd_error_free(ntd_steal(&expect->interruption));
 	bytes = ntd_buf_bytes(&expect->text);
 	newline = memrchr(bytes, '\n', expect->text.len);
 	if (move->to_end)
@@ -334,5 +346,6 @@ void ntd_expect_free(struct ntd_expect *expect)
 	ntd_loop_call(expect->console->loop, remove_reader, expect);
 	ntd_buf_free(&expect->text);
 	ntd_error_free(expect->ended);
+	ntd_error_free(expect->interruption);
 	free(expect);
 }

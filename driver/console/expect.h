@@ -37,6 +37,10 @@ void ntd_expect_advance(struct ntd_expect *expect, struct ntd_expect_text *text,
  * `to_end`. */
 void ntd_expect_skip(struct ntd_expect *expect, bool to_end);
 
+/* Loop: the reads that wait now, or else the next that would wait, fail with a copy of `why`;
+ * ntd_expect_skip() forgets that. */
+void ntd_expect_interrupt(struct ntd_expect *expect, const struct ntd_error *why);
+
 /* Looks for a pattern in `len` bytes of text. Returns 1, with the end of what it found in *end, 0
  * when it found nothing, or -1 with an error. */
 typedef int ntd_expect_match(void *arg, const char *text, size_t len, size_t *end,

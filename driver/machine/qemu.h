@@ -1,6 +1,7 @@
 /* What only QEMU machines have. For a container, all of this is NULL or false. Any thread. */
 #pragma once
 
+#include "channel/serial.h"
 #include "channel/shell.h"
 #include "console/expect.h"
 #include "machine/machine.h"
@@ -13,6 +14,8 @@ struct ntd_qmp *ntd_machine_qmp(struct ntd_machine *machine);
 struct ntd_shell *ntd_machine_shell(struct ntd_machine *machine);
 /* The reader of the console that is for scripts. */
 struct ntd_expect *ntd_machine_expect(struct ntd_machine *machine);
+/* The shell on the serial console, which is absent until a login. */
+struct ntd_serial *ntd_machine_serial(struct ntd_machine *machine);
 
 /* Whether the guest has a root shell on hvc0 for the driver: it has one unless a script has said
  * that it has none. Without a root shell and another channel, calls that need one fail at once. */

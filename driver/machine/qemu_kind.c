@@ -196,11 +196,11 @@ static char *remark(const struct ntd_machine *machine, int64_t since)
 static int power_off(struct ntd_machine *machine, struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	static const char text[] = "poweroff";
-	const struct ntd_command command = {.text = text,
-					    .text_len = sizeof text - 1,
-					    .timeout = -1,
-					    .no_status = true,
-					    .as_root = true};
+	struct ntd_command command = {.text = text,
+				      .text_len = sizeof text - 1,
+				      .timeout = -1,
+				      .no_status = true,
+				      .as_root = true};
 	struct ntd_shell *shell = qemu_of(machine)->shell;
 	struct ntd_channel *channel = ntd_machine_channel(machine, NTD_CHANNEL_ANY);
 	_cleanup_result_ struct ntd_result result = {0};
@@ -210,6 +210,8 @@ static int power_off(struct ntd_machine *machine, struct ntd_waiter *waiter, str
 	if (!channel || channel == ntd_shell_channel(shell))
 		return ntd_shell_send(shell, "poweroff\n", 9, err);
 	ready = channel->ready;
+	/* nobody can tell of the end on a console that ends with the machine */
+	command.no_reply = channel == ntd_serial_channel(qemu_of(machine)->serial);
 	if (channel->ops->run(channel, &command, &result, waiter, &error) == 0)
 		return 0;
 	/* The guest may end the connection before the command: sshd is one of its services. */
@@ -275,6 +277,13 @@ struct ntd_shell *ntd_machine_shell(struct ntd_machine *machine)
 	const struct ntd_qemu *qemu = qemu_of(machine);
 
 	return qemu ? qemu->shell : NULL;
+}
+
+struct ntd_serial *ntd_machine_serial(struct ntd_machine *machine)
+{
+	const struct ntd_qemu *qemu = qemu_of(machine);
+
+	return qemu ? qemu->serial : NULL;
 }
 
 struct ntd_expect *ntd_machine_expect(struct ntd_machine *machine)
@@ -374,6 +383,23 @@ static double slowness(const struct ntd_machine *machine)
 	return qemu_of(machine)->emulated ? NTD_SCALE_TCG : 1;
 }
 
+static void was_reset(void *owner, const cJSON *event)
+{
+	ntd_serial_reset(((struct ntd_qemu *)owner)->serial);
+}
+
+/* The last resort, after the other channels. */
+static void make_serial(struct ntd_qemu *qemu)
+{
+	struct ntd_machine *machine = qemu->machine;
+
+	qemu->serial = ntd_serial_new(machine->context.loop, machine->console, machine->name);
+	ntd_machine_add_channel(machine, ntd_serial_channel(qemu->serial));
+	qemu->serial_reset =
+		(struct ntd_qmp_listener){.name = "RESET", .heard = was_reset, .owner = qemu};
+	ntd_qmp_on(qemu->qmp, &qemu->serial_reset);
+}
+
 static void *make(struct ntd_machine *machine)
 {
 	struct ntd_loop *loop = machine->context.loop;
@@ -395,6 +421,7 @@ static void *make(struct ntd_machine *machine)
 	ntd_qemu_sockets_make(qemu);
 	ntd_machine_add_channel(machine, ntd_shell_channel(qemu->shell));
 	ntd_qemu_ssh_make(qemu);
+	make_serial(qemu);
 	return qemu;
 }
 
@@ -405,6 +432,7 @@ static void free_qemu(void *parts)
 	ntd_qemu_ssh_free(qemu);
 	ntd_shell_free(qemu->shell);
 	ntd_expect_free(qemu->expect);
+	ntd_serial_free(qemu->serial);
 	ntd_monitor_free(qemu->monitor);
 	ntd_qmp_free(qemu->qmp);
 	ntd_qemu_sockets_free(qemu);

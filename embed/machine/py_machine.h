@@ -135,6 +135,7 @@ extern PyMethodDef py_machine_message_methods[];
 extern PyMethodDef py_machine_console_methods[];
 extern PyMethodDef py_machine_console_line_methods[];
 extern PyMethodDef py_machine_expect_methods[];
+extern PyMethodDef py_machine_login_methods[];
 extern PyMethodDef py_machine_screen_methods[];
 extern PyMethodDef py_machine_ocr_methods[];
 extern PyMethodDef py_machine_efi_methods[];

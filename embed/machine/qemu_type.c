@@ -235,17 +235,12 @@ int py_machine_add_qemu_type(PyObject *module, struct py_state *state)
 		.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, /* collected as the base */
 		.slots = slots,
 	};
-	PyMethodDef *const lists[] = {py_machine_qemu_life_methods,
-				      py_machine_console_methods,
-				      py_machine_console_line_methods,
-				      py_machine_expect_methods,
-				      py_machine_screen_methods,
-				      py_machine_ocr_methods,
-				      py_machine_efi_methods,
-				      py_machine_interact_methods,
-				      py_machine_socket_methods,
-				      py_machine_use_ssh_methods,
-				      NULL};
+	PyMethodDef *const lists[] = {py_machine_qemu_life_methods,    py_machine_console_methods,
+				      py_machine_console_line_methods, py_machine_expect_methods,
+				      py_machine_login_methods,        py_machine_screen_methods,
+				      py_machine_ocr_methods,          py_machine_efi_methods,
+				      py_machine_interact_methods,     py_machine_socket_methods,
+				      py_machine_use_ssh_methods,      NULL};
 
 	if (py_add_type(module, &spec, state->base_machine_type, lists, &state->qemu_machine_type) <
 	    0)
