@@ -244,10 +244,11 @@ static bool decode_hex(const char *line, size_t len, struct ntd_buf *out)
 	for (size_t i = 0; i + 3 <= len; i += 3) {
 		int high = digit_value(NTD_SERIAL_HEX, line[i + 1]);
 		int low = digit_value(NTD_SERIAL_HEX, line[i + 2]);
-		char byte = (char)(high << 4 | low);
+		char byte;
 
 		if (line[i] != ' ' || high < 0 || low < 0)
 			return false;
+		byte = (char)(high << 4 | low);
 		ntd_buf_append(out, &byte, 1);
 	}
 	return len % 3 == 0;

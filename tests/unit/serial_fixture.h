@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <pty.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/mman.h>
@@ -19,13 +20,14 @@
 
 #define PATIENCE (120 * NTD_SECOND)
 
-/* getty NAME PASSWORD COMMAND...: asks for a login as a getty does, and runs the command for the
- * right one. kernel TEXT: prints as the kernel does. flood: does so again and again. */
+/* getty PASSWORD COMMAND...: asks for a login as a getty does, and runs the command for the user of
+ * the tests with the right one. kernel TEXT: prints as the kernel does. flood: does so again and
+ * again. */
 static const char guest_functions[] =
 	"kernel() { printf '[   12.345678] %s\\n' \"$*\"; }\n"
 	"flood() { ( n=0; while sleep 0.01; do n=$((n + 1)); kernel usb 1-1: event $n; done ) & }\n"
 	"getty() {\n"
-	"  local name=$1 password=$2 user word; shift 2\n"
+	"  local name=$(id -un) password=$1 user word; shift\n"
 	"  while :; do\n"
 	"    printf 'Some OS 1.0 host ttyS0\\n\\nhost login: '\n"
 	"    read -r user || exit; [ \"$user\" ] || continue\n"
@@ -147,11 +149,20 @@ static inline char *console_log(struct fixture *fixture)
 
 /* ---- logging in and running commands */
 
+/* Whose shell a guest has: the user who runs the tests. */
+static inline const char *own_name(void)
+{
+	const struct passwd *entry = getpwuid(geteuid());
+
+	assert_non_null(entry);
+	return entry->pw_name;
+}
+
 static inline int try_login(struct fixture *fixture, const char *password, const char *new_password,
 			    struct ntd_error **err)
 {
 	const struct ntd_serial_login login = {
-		.user = "root", .password = password, .new_password = new_password};
+		.user = own_name(), .password = password, .new_password = new_password};
 
 	return ntd_serial_login(fixture->serial, &login, ntd_after(PATIENCE), NULL, err);
 }

@@ -289,7 +289,7 @@ static void a_login_prompt_ends_commands(void **state)
 	_cleanup_result_ struct ntd_result result = {0};
 
 	/* of the loop, which has the login shell's process, and of what it has started */
-	play(fixture, "getty root secret sh -c 'LOOP=$$ exec bash --norc'");
+	play(fixture, "getty secret sh -c 'LOOP=$$ exec bash --norc'");
 	assert_login(fixture, "secret");
 	assert_fails(run(fixture, &command, &result, NULL, &err), NTD_E_MACHINE,
 		     "the console asks for a login");
