@@ -44,11 +44,12 @@ static void prompts_that_the_kernel_cuts(void **state)
 	struct fixture *fixture = *state;
 
 	play(fixture,
+	     "while :; do\n"
 	     "printf 'host log'; kernel one; printf 'in: '; kernel two\n"
-	     "read -r user; stty -echo; printf 'Pass'; kernel three; printf 'word: '\n"
+	     "read -r user; [ \"$user\" ] || continue; stty -echo; printf 'Pass'; kernel three; printf 'word: '\n"
 	     "kernel four; read -r word; stty echo\n"
-	     "[ \"$user/$word\" = \"$(id -un)/secret\" ] || { printf 'Login incorrect\\n'; exit; }\n"
-	     "bash --norc");
+	     "[ \"$user/$word\" = \"$(id -un)/secret\" ] || { printf 'Login incorrect\\n'; continue; }\n"
+	     "bash --norc; done");
 	assert_login(fixture, "secret");
 	assert_run(fixture, "echo hello", 0, "hello\n");
 }
