@@ -31,6 +31,7 @@ SPECIAL = {
     "QemuMachine": "from test_driver.machine import QemuMachine",
     "NspawnMachine": "from test_driver.machine import NspawnMachine",
     "Machine": "from test_driver.machine import QemuMachine as Machine",
+    "create_image_machine": "from test_driver.image_machine import create_image_machine",
 }
 
 

@@ -106,7 +106,7 @@ static inline int set_up(void **state)
 	fixture->loop = ntd_loop_new(NULL);
 	fixture->shell = ntd_shell_new(fixture->loop, "server");
 	ntd_shell_channel(fixture->shell)->owner =
-		(struct ntd_channel_owner){on_ready, on_lost, fixture};
+		(struct ntd_channel_owner){.ready = on_ready, .lost = on_lost, .owner = fixture};
 	ntd_shell_set_grace(fixture->shell, 1);
 	sem_init(&fixture->announced, 0, 0);
 	sem_init(&fixture->disconnected, 0, 0);
