@@ -319,9 +319,18 @@ def held():
     kinds = sorted(os.readlink(link).split(":")[0] for link in links if os.path.lexists(link))
     return kinds, len(below(os.getpid())), len(os.listdir("/proc/self/task"))
 
+def held_at_rest():
+    """Returns held() when all machines are down: waits until their raw consoles have been written and closed, which
+    another thread does."""
+    end = time.monotonic() + 60
+    while any(kind.endswith("/console.log") for kind in held()[0]):
+        assert time.monotonic() < end, held()
+    return held()
+
 def assert_held_again(before):
-    """Waits up to 2 s until held() is as before, since a process that has ended exists until its parent reaps it."""
-    end = time.monotonic() + 2
+    """Waits up to a minute until held() is as before, since a process that has ended exists until its parent reaps
+    it."""
+    end = time.monotonic() + 60
     while held() != before:
         assert time.monotonic() < end, (before, held())
 

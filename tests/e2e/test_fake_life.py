@@ -98,7 +98,7 @@ def cycle(n):
 
 cycle(0)
 cycle(1)
-before = held()
+before = held_at_rest()
 for n in range(50):
     cycle(n)
 assert_held_again(before)
