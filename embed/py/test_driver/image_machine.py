@@ -8,14 +8,16 @@ The machines are test machines (test_driver.test_vm): they have unique names unl
 the end of the run at the latest, and can be deleted by delete_test_vm() or by the end of their `with` block.
 
 The run's SSH key (test_driver.ssh_key) reaches guests with systemd 252 and later as a credential in the SMBIOS tables.
-Others need a password, or `login()` by the serial console, by which a key can be installed.
+Others need a password, or `login()` by the serial console, which puts the key into the guest.
 """
 
 import os
+import shlex
 import threading
 
 from _test_driver import current_driver
 from test_driver import vm_image
+from test_driver.duration import as_timedelta
 from test_driver.errors import MachineDied, MachineError
 from test_driver.ssh_key import public_key_of, run_key
 from test_driver.test_vm import (
@@ -36,10 +38,11 @@ _FORWARDING_FAILED = "Could not set up host forwarding rule"
 class ImageMachine(TestVM):
     """A machine that create_image_machine() has made.
 
-    hardware: a vm_image.Hardware. login: (user, path of a private key or None), for ssh_command().
+    hardware: a vm_image.Hardware. login: the arguments of use_ssh(): user, path of a private key or None, password or
+    None, whether to use sudo.
     """
 
-    def __init__(self, driver, name, start_command, hardware, timeouts=None, login=("root", None)):
+    def __init__(self, driver, name, start_command, hardware, timeouts=None, login=("root", None, None, False)):
         super().__init__(driver, name, start_command, timeouts=timeouts)
         self.hardware, self._login = hardware, login
         self.root_shell = False
@@ -61,11 +64,24 @@ class ImageMachine(TestVM):
             raise MachineError(f"machine '{self}': port {port} of 127.0.0.1 cannot be forwarded to its sshd, since it is "
                                "taken; without ssh_port QEMU takes a free one") from error
 
+    def login(self, user="root", password=None, new_password=None, timeout=900):
+        """Logs in on the serial console as QemuMachine.login() does. If the user is `ssh_user`, the public key of the
+        machine's SSH key is then added to the user's authorized_keys, if it is not there, and SSH is tried again: so a
+        guest that takes no key from outside can be reached by SSH from now on, too."""
+        super().login(user, password, new_password, as_timedelta(timeout) if timeout is not None else None)
+        ssh_user, key, *_ = self._login
+        public = public_key_of(key) if key and user == ssh_user else None
+        if public:
+            line = shlex.quote(public.strip())
+            self.succeed(f"umask 077; mkdir -p ~/.ssh; file=~/.ssh/authorized_keys; touch $file; "
+                         f"grep -qxF {line} $file || echo {line} >> $file")
+            self.use_ssh(*self._login)
+
     def ssh_command(self, *words, key=None):
         """Returns the list of words of an ssh command for people and subprocess. words: the command to run in the
         guest. key: the path of a private key; default: the machine's own. It logs in as `ssh_user`, and neither checks
         nor notes host keys. MachineError if the machine does not run or has no port for SSH."""
-        user, own_key = self._login
+        user, own_key, *_ = self._login
         return ssh_words(self.user or user, self.ssh_port, key or own_key, words)
 
 
@@ -150,7 +166,7 @@ def create_image_machine(iso=None, disks=(), memory=1024, cpus=None, firmware="b
         forwarded=ssh_port if ssh or ssh_port else None,
         credentials=tuple(_credentials(ssh_user, key, ssh_key is not None)) if ssh else ())
     command = image_start_command(name, hardware, driver, timeouts)
-    vm = ImageMachine(driver, name, command, hardware, timeouts, (ssh_user, key))
+    vm = ImageMachine(driver, name, command, hardware, timeouts, (ssh_user, key, ssh_password, sudo))
     if ssh:
         vm.use_ssh(ssh_user, key, ssh_password, sudo)
     return enter_vm(vm, start)

@@ -5,6 +5,7 @@ from os import PathLike
 from pathlib import Path
 
 from test_driver.driver import Driver
+from test_driver.duration import Duration
 from test_driver.machine import QemuStartCommand
 from test_driver.test_vm import TestVM, Timeouts
 from test_driver.vlan import VLan
@@ -21,11 +22,18 @@ class ImageMachine(TestVM):
         start_command: str | QemuStartCommand,
         hardware: Hardware,
         timeouts: Timeouts | None = None,
-        login: tuple[str, _Path | None] = ("root", None),
+        login: tuple[str, _Path | None, str | None, bool] = ("root", None, None, False),
     ) -> None: ...
     @property
     def disk_paths(self) -> list[Path]: ...
     def start(self, allow_reboot: bool = True) -> None: ...
+    def login(
+        self,
+        user: str = "root",
+        password: str | None = None,
+        new_password: str | None = None,
+        timeout: Duration | None = 900,
+    ) -> None: ...
     def ssh_command(self, *words: str, key: _Path | None = None) -> list[str]: ...
 
 def create_image_machine(
