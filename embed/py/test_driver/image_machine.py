@@ -14,10 +14,10 @@ Others need a password, or `login()` by the serial console, which puts the key i
 import os
 import shlex
 import threading
+from datetime import timedelta
 
 from _test_driver import current_driver
 from test_driver import vm_image
-from test_driver.duration import as_timedelta
 from test_driver.errors import MachineDied, MachineError
 from test_driver.ssh_key import public_key_of, run_key
 from test_driver.test_vm import (
@@ -68,7 +68,9 @@ class ImageMachine(TestVM):
         """Logs in on the serial console as QemuMachine.login() does. If the user is `ssh_user`, the public key of the
         machine's SSH key is then added to the user's authorized_keys, if it is not there, and SSH is tried again: so a
         guest that takes no key from outside can be reached by SSH from now on, too."""
-        super().login(user, password, new_password, as_timedelta(timeout) if timeout is not None else None)
+        if isinstance(timeout, (int, float)):
+            timeout = timedelta(seconds=timeout)  # methods of machines warn of bare numbers
+        super().login(user, password, new_password, timeout)
         ssh_user, key, *_ = self._login
         public = public_key_of(key) if key and user == ssh_user else None
         if public:

@@ -1,11 +1,11 @@
 # The types of test_driver.image_machine for type checkers; the module documents the names.
 
 from collections.abc import Iterable
+from datetime import timedelta
 from os import PathLike
 from pathlib import Path
 
 from test_driver.driver import Driver
-from test_driver.duration import Duration
 from test_driver.machine import QemuStartCommand
 from test_driver.test_vm import TestVM, Timeouts
 from test_driver.vlan import VLan
@@ -32,7 +32,7 @@ class ImageMachine(TestVM):
         user: str = "root",
         password: str | None = None,
         new_password: str | None = None,
-        timeout: Duration | None = 900,
+        timeout: timedelta | float | str | None = 900,
     ) -> None: ...
     def ssh_command(self, *words: str, key: _Path | None = None) -> list[str]: ...
 
