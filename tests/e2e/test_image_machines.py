@@ -223,7 +223,7 @@ def test_a_port_of_the_host_leads_to_the_guest(images):
 
 
 def test_the_runs_key_is_removed_at_the_end():
-    script = "from test_driver.ssh_key import run_key\nprint(run_key().private)\nprint('now')\nmachines or input()\n"
+    script = "from test_driver.ssh_key import run_key\nprint(run_key().private)\nprint('now')\nimport threading; threading.Event().wait()\n"
     with harness.Run(IMPORTS + script) as running:
         running.wait_for("^now$")
         directory = running.directory / "tmp"
