@@ -155,7 +155,7 @@ static void make_source(const char *base)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const char *tmp = getenv("TMPDIR");
-	_cleanup_free_ char *base = ntd_asprintf("%s/ntd-fuzz-XXXXXX", tmp ? tmp : "/dev/shm");
+	_cleanup_free_ char *base = ntd_asprintf("%s/ntd-fuzz-XXXXXX", tmp ? tmp : "/tmp");
 	_cleanup_free_ char *inner = NULL, *target = NULL, *source = NULL;
 	bool puts = size && data[0] % 2;
 
