@@ -35,6 +35,7 @@ def session(how, test, *words, options=None, env=None, status=0, signals=(), **n
         ledger = running.directory / "notes/vm-run-ledger.jsonl"
         (result.line,) = map(json.loads, ledger.read_text().splitlines())
         assert list(running.directory.glob("tmp/vm-state-*")) == []
+        assert "UserWarning" not in result.out + result.log
         return result
 
 

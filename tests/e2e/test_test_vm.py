@@ -337,3 +337,30 @@ def test_the_power_button():
         vm.wait_for_console_text("connecting to host")
     """)
     assert "waiting for the VM to power off" in result.log and "has not powered off" not in result.log
+
+
+# ---- warnings
+
+
+def test_no_warning_of_numbers_that_the_script_has_not_passed():
+    """Methods of test machines call each other in Python, with defaults that are numbers."""
+    result = run("""
+        from datetime import timedelta
+        from unittest.mock import patch
+        vm = create_test_vm()
+        vm.execute("true")
+        vm.wait_until_succeeds("true")
+        vm.wait_until_fails("false")
+        vm.wait_for_file("/")
+        vm.systemctl("--version")
+        error_of(vm.wait_for_open_port, 1, timeout=timedelta(0))
+        vm.wait_for_console_text("connecting")
+        with patch.object(vm, "execute", return_value=(0, "")) as execute:
+            vm.wait_until_succeeds("a")
+        execute.assert_called_once_with("a", timeout=900)
+        print("none so far", file=__import__("sys").stderr)
+        vm.execute("true", timeout=900)
+        vm.shutdown()
+    """)
+    before, after = result.log.split("none so far")
+    assert "UserWarning" not in before and after.count("UserWarning: execute(): passing a bare") == 1
