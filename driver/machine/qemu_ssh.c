@@ -206,7 +206,8 @@ struct ntd_machine_ssh_target ntd_qemu_ssh_target(const struct ntd_qemu *qemu)
 	return (struct ntd_machine_ssh_target){.user = user ? user : "root",
 					       .address = address ? address : LOOPBACK,
 					       .key = qemu->ssh.key,
-					       .port = qemu->ssh.known_port};
+					       .port = address ? qemu->ssh.port
+							       : qemu->ssh.known_port};
 }
 
 char *ntd_qemu_ssh_awaited(const struct ntd_qemu *qemu)

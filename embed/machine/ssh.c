@@ -80,9 +80,8 @@ static bool add(PyObject *list, PyObject *word)
 	return added;
 }
 
-/* The words before the command; `key` NULL: that of use_ssh(). */
-static bool add_options(PyObject *list, const struct ntd_machine_ssh_target *target,
-			const char *key)
+/* The words before the address; `key` NULL: ssh chooses one itself. */
+static bool add_options(PyObject *list, const char *key)
 {
 	static const char *const options[] = {"ssh", "-oStrictHostKeyChecking=no",
 					      "-oUserKnownHostsFile=/dev/null", "-oLogLevel=ERROR",
@@ -99,26 +98,31 @@ static bool add_options(PyObject *list, const struct ntd_machine_ssh_target *tar
 
 static PyObject *ssh_command(PyObject *object, PyObject *args, PyObject *kwargs)
 {
-	static char *names[] = {"key", NULL};
+	static char *names[] = {"key", "user", NULL};
 	struct ntd_machine *machine = py_machine_self(object)->machine;
 	struct ntd_machine_ssh_target target = ntd_machine_ssh_target(machine);
 	_cleanup_path_ struct py_path_arg key = {0};
 	_cleanup_pyref_ PyObject *nothing = PyTuple_New(0), *list = PyList_New(0), *words = NULL;
+	_cleanup_pyref_ PyObject *port = NULL;
+	const char *user = NULL;
 
 	if (!nothing || !list ||
-	    !py_parse(nothing, kwargs, "|$O&:ssh_command", names, convert_path_or_none, &key))
+	    !py_parse(nothing, kwargs, "|$O&z:ssh_command", names, convert_path_or_none, &key,
+		      &user))
 		return NULL;
-	if (!target.port)
+	/* Test machines find a port for the attribute. */
+	port = target.port ? PyLong_FromUnsignedLong(target.port)
+			   : PyObject_GetAttrString(object, "ssh_port");
+	if (port == Py_None)
 		return py_raise(py_state(),
 				ntd_error_new(NTD_E_MACHINE,
 					      "machine '%s': no port is known that leads to its "
 					      "sshd: call use_ssh(), and start it",
 					      ntd_machine_name(machine)));
-	words = PySequence_List(args);
-	if (!words || !add_options(list, &target, key.text ? key.text : target.key) ||
-	    !add(list, PyUnicode_FromString("-p")) ||
-	    !add(list, PyUnicode_FromFormat("%u", target.port)) ||
-	    !add(list, PyUnicode_FromFormat("%s@%s", target.user, target.address)))
+	words = port ? PySequence_List(args) : NULL;
+	if (!words || !add_options(list, key.text ? key.text : target.key) ||
+	    !add(list, PyUnicode_FromString("-p")) || !add(list, PyObject_Str(port)) ||
+	    !add(list, PyUnicode_FromFormat("%s@%s", user ? user : target.user, target.address)))
 		return NULL;
 	return PySequence_InPlaceConcat(list, words);
 }
@@ -155,11 +159,12 @@ PyMethodDef py_machine_use_ssh_methods[] = {
 		"ValueError for a host that is no address."),
 	PY_METHOD(
 		"ssh_command", ssh_command,
-		"ssh_command($self, *words, key=None)\n--\n\n"
+		"ssh_command($self, *words, key=None, user=None)\n--\n\n"
 		"Returns the list of words of an ssh command for people and subprocess, which runs\n"
-		"the command `words`, or a shell, in the guest. key is the path of a private key,\n"
-		"that of use_ssh() by default. It neither checks nor notes host keys. MachineError\n"
-		"before a port is known."),
+		"the command `words`, or a shell, in the guest. key is the path of a private key;\n"
+		"it and the user are those of use_ssh() by default, else ssh's own choice and\n"
+		"root. It neither checks nor notes host keys. MachineError before a port is\n"
+		"known."),
 	{NULL, NULL, 0, NULL},
 };
 

@@ -30,7 +30,9 @@ def images(tmp_path_factory):
 
 def run(script, **named):
     env = {**FAST, **named.pop("env", {})}
-    return harness.run(IMPORTS + harness.textwrap.dedent(script), env=env, **named)
+    result = harness.run(IMPORTS + harness.textwrap.dedent(script), env=env, **named)
+    assert "UserWarning" not in result.log
+    return result
 
 
 # ---- disks
@@ -215,6 +217,10 @@ def test_a_port_of_the_host_leads_to_the_guest(images):
         command = first.ssh_command("uptime")
         assert command[-4:] == ["-p", str(first.ssh_port), "root@127.0.0.1", "uptime"]
         key = Path(next(word for word in command if word.startswith("-i"))[2:])
+        assert first.ssh_command(key="/a/key", user="bob")[-1] == "bob@127.0.0.1" and "-i/a/key" in first.ssh_command(key="/a/key")
+        first.use_ssh("alice", key=f"{{key}}.pub", host="192.0.2.1", port=2222)
+        assert first.ssh_command()[-4:] == ["-oIdentitiesOnly=yes", "-p", "2222", "alice@192.0.2.1"]
+        assert f"-i{{key}}.pub" in first.ssh_command()
         assert key == run_key().private and key.stat().st_mode & 0o777 == 0o600
         assert run_key().public == Path(f"{{key}}.pub").read_text().strip()
         assert run_key().public.startswith("ssh-ed25519 ") and first.ssh_host_key is None

@@ -27,7 +27,6 @@ from test_driver.test_vm import (
     enter_vm,
     image_start_command,
     living_vms,
-    ssh_words,
     unique_name,
 )
 from test_driver.vlan import VLan
@@ -78,13 +77,6 @@ class ImageMachine(TestVM):
             self.succeed(f"umask 077; mkdir -p ~/.ssh; file=~/.ssh/authorized_keys; touch $file; "
                          f"grep -qxF {line} $file || echo {line} >> $file")
             self.use_ssh(*self._login)
-
-    def ssh_command(self, *words, key=None):
-        """Returns the list of words of an ssh command for people and subprocess. words: the command to run in the
-        guest. key: the path of a private key; default: the machine's own. It logs in as `ssh_user`, and neither checks
-        nor notes host keys. MachineError if the machine does not run or has no port for SSH."""
-        user, own_key, *_ = self._login
-        return ssh_words(self.user or user, self.ssh_port, key or own_key, words)
 
 
 _vlan_lock = threading.Lock()  # held while a network is looked for and made

@@ -34,7 +34,6 @@ class ImageMachine(TestVM):
         new_password: str | None = None,
         timeout: timedelta | float | str | None = 900,
     ) -> None: ...
-    def ssh_command(self, *words: str, key: _Path | None = None) -> list[str]: ...
 
 def create_image_machine(
     iso: _Path | None = None,

@@ -78,11 +78,6 @@ def transient_cause(text):
 # ---- the machine
 
 
-def _duration(seconds):
-    """Seconds as a timedelta, because methods of machines warn of bare numbers."""
-    return timedelta(seconds=seconds) if isinstance(seconds, (int, float)) else seconds
-
-
 class TestVM(QemuMachine):
     """A machine that a test has made, see create_test_vm(). It can be used as its name: str(vm), f"{vm}" and
     os.fspath(vm) are the name, vm == name, and both have the same hash, so that a dict finds either under the other.
@@ -172,7 +167,7 @@ class TestVM(QemuMachine):
             return
         self.qmp_client.send("system_powerdown")
         try:
-            self.wait_for_shutdown(_duration(self.timeouts.stop))
+            self.wait_for_shutdown(timedelta(seconds=self.timeouts.stop))
         except subprocess.TimeoutExpired:
             self.log(f"it has not powered off within {self.timeouts.stop:g} s; QEMU is ended")
             self.crash()
@@ -210,20 +205,10 @@ class TestVM(QemuMachine):
             raise MachineError(f"machine '{self}': no port can be forwarded: {said}")
         return port
 
-    def ssh_command(self, *words, key=None):
-        """Returns the list of words of an ssh command, for subprocess. words: the command to run in the guest. key: the
-        path of a private key; default: ssh's own choice. It logs in as `user`, or as root without one, and neither
-        checks nor notes host keys. MachineError as for ssh_port."""
-        return ssh_words(self.user or "root", self.ssh_port, key, words)
-
-
-def ssh_words(user, port, key, words):
-    """Returns the words of an ssh command. port: of 127.0.0.1. key: the path of a private key, or None for ssh's own
-    choice. words: the command to run."""
-    options = [f"-o{option}" for option in ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null",
-                                            "LogLevel=ERROR", "BatchMode=yes")]
-    options += [f"-i{os.fspath(key)}", "-oIdentitiesOnly=yes"] if key else []
-    return ["ssh", *options, "-p", str(port), f"{user}@127.0.0.1", *words]
+    def ssh_command(self, *words, key=None, user=None):
+        """As QemuMachine.ssh_command(); user: default: that of the machine's attribute `user`, if it has one. The port
+        is found as for ssh_port, with its MachineError."""
+        return super().ssh_command(*words, key=key, user=user or self.user)
 
 
 # ---- making and deleting
