@@ -12,6 +12,9 @@ start:	xorw	%ax, %ax
 	movw	%ax, %es
 	movw	%ax, %ss
 	movw	$0x7c00, %sp
+	sti				# SeaBIOS shows its last character at a tick of the clock,
+	hlt				# which must not be in the middle of a line
+	hlt
 	movw	$hello, %si
 	call	print
 	movw	$0x0301, %ax		# write one sector
