@@ -182,8 +182,14 @@ static const char *nearest(const char *word, size_t len)
 	return name;
 }
 
+/* What an error adds for those who have called pytest by itself before. */
+static const char *pytest_hint(const struct parser *p)
+{
+	return p->options->pytest_session ? " (pytest's own options follow --)" : "";
+}
+
 /* A long option that getopt did not take: several begin like it, or none. */
-static int refuse_long(const char *word, struct ntd_error **err)
+static int refuse_long(const struct parser *p, const char *word, struct ntd_error **err)
 {
 	size_t len = strcspn(word, "="), count = 0;
 	_cleanup_buf_ struct ntd_buf names = {0};
@@ -200,7 +206,8 @@ static int refuse_long(const char *word, struct ntd_error **err)
 	if (close)
 		return ntd_error_set(err, NTD_E_USAGE, "unknown option: %.*s (did you mean --%s?)",
 				     (int)len, word, close);
-	return ntd_error_set(err, NTD_E_USAGE, "unknown option: %.*s", (int)len, word);
+	return ntd_error_set(err, NTD_E_USAGE, "unknown option: %.*s%s", (int)len, word,
+			     pytest_hint(p));
 }
 
 /* What getopt answered with '?': `option` is its optopt, `word` the last word it looked at. */
@@ -209,10 +216,10 @@ static int refuse(struct parser *p, int option, const char *word, struct ntd_err
 	if (option >= LONG_VALUE)
 		return argument_error(option_of(option), err, "takes no value");
 	if (!option)
-		return refuse_long(word, err);
+		return refuse_long(p, word, err);
 	if (isdigit(option) && p->list && store(p, p->list, word, err) < 0)
 		return -1; /* --vlans -1 */
-	return ntd_error_set(err, NTD_E_USAGE, "unknown option: -%c", option);
+	return ntd_error_set(err, NTD_E_USAGE, "unknown option: -%c%s", option, pytest_hint(p));
 }
 
 /* One step of getopt: returns 0, -1 with *err set, or 1 at the end of the options. */

@@ -82,3 +82,12 @@ def test_a_test_script_is_refused():
     with PytestRun(arguments=["--pytest", "{dir}/script.py"]) as refused:
         result = refused.finish()
     assert result.status == 2 and re.search("argument --pytest: there can be no test script", result.err)
+
+
+@pytest.mark.parametrize("word", ["-k", "--boot-image=x.iso"])
+def test_an_option_of_pytests_has_to_follow_the_dashes(word):
+    for arguments, hint in (["--pytest", word], " (pytest's own options follow --)"), ([word], ""):
+        with PytestRun(arguments=arguments) as refused:
+            result = refused.finish()
+        name = word.partition("=")[0]
+        assert result.status == 2 and f"error: unknown option: {name}{hint}\n" in result.err
