@@ -275,6 +275,24 @@ def boot_image_options():
     assert f"the program {name} is missing: no directory in PATH has it (the package {package} of Debian" in said
 
 
+@pytest.mark.parametrize("arch, message", [
+    ("i386", "the program qemu-system-i386 is missing: no directory in PATH has it (the package qemu-system-x86 of Debian"),
+    ("amd64", "the program qemu-system-x86_64 is missing"), ("x86_64-linux", "the program qemu-system-x86_64 is missing"),
+    ("vax", "boot_image_options: arch 'vax' is not known; there are x86_64, i386, aarch64")])
+def test_names_of_architectures(arch, message):
+    """They are those of create_image_machine()."""
+    files = {"conftest.py": f"""
+import pytest
+pytest_plugins = ["test_driver_pytest.boot_image"]
+
+@pytest.fixture(scope="session")
+def boot_image_options():
+    return {{"arch": {arch!r}}}
+"""}
+    said = failed("driver", "def test_it(qemu_executable): pass\n", files=files, env={"PATH": "{dir}/bin"}, nix=False).out
+    assert message in said and "Traceback" not in said
+
+
 def test_programs_are_paths():
     names = ["nix", "ssh", "ssh-keygen", "qemu-system-aarch64"]
     files = {"conftest.py": """

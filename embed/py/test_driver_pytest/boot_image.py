@@ -41,7 +41,8 @@ def failing():
 def pytest_addoption(parser):
     group = parser.getgroup("boot image")
     group.addoption("--boot-image", metavar="FILE",
-                    help=f"the ISO to test, instead of a new build (also by {image_build.ISO_VARIABLE} in the environment)")
+                    help=f"the ISO to test, instead of a new build (also by {image_build.ISO_VARIABLE} in the environment); "
+                         "with the '=' if a conftest.py adds this plugin")
     group.addoption("--boot-image-attr", metavar="ATTRIBUTE", default=ATTRIBUTE,
                     help=f"what `nix build` builds if no ISO is given (default: {ATTRIBUTE})")
 
@@ -94,7 +95,7 @@ def nix_executable():
 def qemu_executable(boot_image_options):
     """The path of the QEMU for the image's architecture."""
     with failing():
-        return image_build.executable(image_build.qemu_name(boot_image_options.get("arch")))
+        return image_build.qemu(boot_image_options.get("arch"))
 
 
 @pytest.fixture(scope="session")

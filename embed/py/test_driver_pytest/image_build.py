@@ -5,7 +5,6 @@ main thread uses this module.
 """
 
 import os
-import platform
 import re
 import shutil
 import subprocess
@@ -26,8 +25,6 @@ TIMEOUTS = {
 # {program: what has it}
 PACKAGES = {
     "nix": "the package nix-bin of Debian, or https://nixos.org/download",
-    "qemu-system-x86_64": "the package qemu-system-x86 of Debian, qemu of nixpkgs",
-    "qemu-system-aarch64": "the package qemu-system-arm of Debian, qemu of nixpkgs",
     "ssh": "the package openssh-client of Debian, openssh of nixpkgs",
     "ssh-keygen": "the package openssh-client of Debian, openssh of nixpkgs",
 }
@@ -52,17 +49,24 @@ def seconds_of(variable):
     return seconds
 
 
-def executable(name):
-    """The path of a program. BootImageFailure if PATH has it not."""
+def executable(name, package=None):
+    """The path of a program. package: what has it; default: see PACKAGES. BootImageFailure if PATH has it not."""
     found = shutil.which(name)
     if not found:
-        raise BootImageFailure(f"the program {name} is missing: no directory in PATH has it ({PACKAGES[name]})")
+        raise BootImageFailure(f"the program {name} is missing: no directory in PATH has it ({package or PACKAGES[name]})")
     return Path(found)
 
 
-def qemu_name(arch=None):
-    """What QEMU is called for an architecture; default: the host's."""
-    return f"qemu-system-{arch or platform.machine()}"
+def qemu(arch=None):
+    """The path of the QEMU for an architecture, as create_image_machine() names it; default: the host's.
+    BootImageFailure if PATH has it not, or if the architecture is not known."""
+    from test_driver.vm_image import ARCHES, arch_name  # which plain pytest has not
+
+    try:
+        found = ARCHES[arch_name(arch)]
+    except ValueError as error:
+        raise BootImageFailure(f"boot_image_options: {error}") from None
+    return executable(found.qemu, f"the package {found.package} of Debian, qemu of nixpkgs")
 
 
 @dataclass(frozen=True)
