@@ -151,6 +151,16 @@ def test_where_records_and_the_ledger_are(fake, tmp_path):
     assert len(metadata_of(tmp_path / "out")) == 3
 
 
+def test_patterns_that_are_no_list(fake):
+    _, _, lines = record("""
+        for begin in run_record.begin, lambda *words, **named: run_record.recording(*words, **named).__enter__():
+            assert "several patterns, in a list" in error_of(begin, machine, log_globs="/var/log/*")
+        run_record.begin(machine, log_globs=("/var/log/*",)).end()
+        assert len(list((machine.out_dir / "vm-runs").iterdir())) == 1
+    """, fake)
+    assert len(lines) == 1
+
+
 def test_a_ledger_that_cannot_be_written(fake):
     """It is no failure of the test, but it is told."""
     result, (metadata,), _ = record("""

@@ -153,9 +153,9 @@ def create_image_machine(iso=None, disks=(), memory=1024, cpus=None, firmware="b
             raise ValueError(f"there is a test machine that is called {name!r}")
     key = run_key().private if ssh and ssh_key is None else ssh_key
     hardware = vm_image.Hardware(
-        arch, memory, 2 if cpus is None else cpus, accel, tuple(qemu_options),
+        arch, memory, 2 if cpus is None else cpus, accel, vm_image.listed(qemu_options, "qemu_options"),
         iso=None if iso is None else _iso(iso),
-        disks=tuple(vm_image.disk_of(disk, f"disk{number}") for number, disk in enumerate(disks)),
+        disks=tuple(vm_image.disk_of(disk, f"disk{number}") for number, disk in enumerate(vm_image.listed(disks, "disks"))),
         firmware=firmware, nics=nics, vlans=tuple(_vlan_socket(vlan, driver) for vlan in vlans),
         forwarded=ssh_port if ssh or ssh_port else None,
         credentials=tuple(_credentials(ssh_user, key, ssh_key is not None)) if ssh else ())

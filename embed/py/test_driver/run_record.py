@@ -118,6 +118,8 @@ class RunRecord:
 
     def __init__(self, machine, build_seconds=None, pytest_args=None, directory=None, *, log_globs=(),
                  invocation_directory=None):
+        if isinstance(log_globs, str):  # its letters would be patterns, and that of "/" has every file
+            raise ValueError(f"log_globs={log_globs!r}: several patterns, in a list")
         self.machine, self.log_globs = machine, list(log_globs)
         self._invocation_directory = Path(invocation_directory or Path.cwd())
         self._began, self._is_ended = time.monotonic(), False
@@ -277,7 +279,7 @@ def begin(machine, build_seconds=None, pytest_args=None, directory=None, *, log_
     directory: where the directory of the run is made; default: vm-runs in the machine's output directory.
     log_globs: patterns of files of the guest to keep, see test_driver.diagnostics.collect().
     invocation_directory: what the path of the ledger is relative to; default: the current directory.
-    OSError when the directory cannot be made."""
+    OSError when the directory cannot be made, ValueError for log_globs that are one text."""
     return RunRecord(machine, build_seconds, pytest_args, directory, log_globs=log_globs,
                      invocation_directory=invocation_directory)
 

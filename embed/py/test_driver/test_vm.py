@@ -271,7 +271,7 @@ def create_test_vm(image=None, name_prefix="test-vm", arch=None, user=None, star
     if not image:
         raise ValueError("no image: give one to create_test_vm() or name it in TEST_VM_IMAGE")
     name, driver, timeouts = unique_name(name_prefix), current_driver(), timeouts or Timeouts()
-    hardware = vm_image.Hardware(arch, memory, cpus, accel, tuple(qemu_options))
+    hardware = vm_image.Hardware(arch, memory, cpus, accel, vm_image.listed(qemu_options, "qemu_options"))
     command, has_shell = _start_command(name, os.fspath(image), hardware, driver, timeouts)
     vm = TestVM(driver, name, command, user, timeouts)
     vm.root_shell = has_shell if root_shell is None else root_shell

@@ -75,4 +75,5 @@ def find_firmware(arch, qemu):
             return Firmware(code, variables)
     code, variables = places[0]
     raise MachineError(f"there is no UEFI firmware for {arch}: {code} and {variables.name}, which the Debian package "
-                       f"{_PACKAGES[arch]} has, are missing, and so are the files of {len(places) - 1} other places")
+                       f"{_PACKAGES[arch]} has, are missing, and so are the files of {len(places) - 1} other places; "
+                       f"TEST_VM_FIRMWARE_DIR names another directory")

@@ -73,7 +73,7 @@ def kind_of(path):
     return "raw"
 
 
-# ---- sizes
+# ---- sizes and lists
 
 _SIZE = re.compile(r"([0-9]+)([KMGT])(?:i?B)?")
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -92,6 +92,13 @@ def mebibytes(memory):
     if isinstance(number, (str, bool)) or number < 1 or number != int(number):
         raise ValueError(f"memory {memory!r}: a number of MiB or a size such as '2G' is needed")
     return int(number)
+
+
+def listed(values, argument):
+    """Returns a list as a tuple. ValueError for a text or a path, which Python would take apart. argument: its name."""
+    if isinstance(values, (str, bytes, os.PathLike)):
+        raise ValueError(f"{argument}={values!r}: a list is needed, [{values!r}]")
+    return tuple(values)
 
 
 # ---- which QEMU
@@ -223,7 +230,10 @@ def disk_of(what, name):
     if size is not None:
         return new_disk(size, name)
     image = os.fspath(what)
-    kind = kind_of(image)
+    try:
+        kind = kind_of(image)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"disk {image}: there is no such file, and a size is like '4G' or '512M'") from None
     if kind == "script":
         raise ValueError(f"disk {image} is a program, not an image")
     return overlay_disk(image, kind, name)

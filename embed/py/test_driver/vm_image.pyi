@@ -1,17 +1,20 @@
 # The types of test_driver.vm_image for type checkers; the module documents the names.
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from test_driver.machine import QemuStartCommand
 
 _Path = str | PathLike[str]
+_T = TypeVar("_T")
 
 def kind_of(path: _Path) -> Literal["script", "iso", "qcow2", "raw"]: ...
 def size_of(text: str) -> int | None: ...
 def mebibytes(memory: int | str) -> int: ...
+def listed(values: Iterable[_T], argument: str) -> tuple[_T, ...]: ...
 @dataclass(frozen=True)
 class Arch:
     qemu: str
