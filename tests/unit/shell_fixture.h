@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "unit.h"
+#include "command_fixture.h"
 
 #include "channel/shell.h"
 
@@ -135,47 +135,17 @@ static inline int tear_down(void **state)
 	return 0;
 }
 
-/* ---- running commands */
-
-static inline struct ntd_command command_of(const char *text)
+static inline struct ntd_channel *channel_of(struct fixture *fixture)
 {
-	return (struct ntd_command){.text = text, .text_len = strlen(text), .timeout = -1};
+	return ntd_shell_channel(fixture->shell);
 }
 
 /* Returns the command that keeps the shell busy, a new string, or NULL. */
 static inline char *busy(struct fixture *fixture)
 {
-	struct ntd_channel *channel = ntd_shell_channel(fixture->shell);
+	struct ntd_channel *channel = channel_of(fixture);
 
 	return channel->ops->busy(channel);
-}
-
-static inline int run(struct fixture *fixture, const struct ntd_command *command,
-		      struct ntd_result *result, struct ntd_error **err)
-{
-	struct ntd_channel *channel = ntd_shell_channel(fixture->shell);
-
-	return channel->ops->run(channel, command, result, NULL, err);
-}
-
-static inline void assert_command(struct fixture *fixture, struct ntd_command command, int status,
-				  const char *output)
-{
-	struct ntd_result result = {0};
-	struct ntd_error *err = NULL;
-	_cleanup_free_ char *text = NULL;
-
-	run(fixture, &command, &result, &err);
-	text = ntd_buf_take_string(&result.output);
-	assert_no_error(err);
-	assert_string_equal(text, output);
-	assert_int_equal(result.status, status);
-}
-
-static inline void assert_run(struct fixture *fixture, const char *text, int status,
-			      const char *output)
-{
-	assert_command(fixture, command_of(text), status, output);
 }
 
 #define shell_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "unit.h"
+#include "command_fixture.h"
 
 #include "base/fd.h"
 #include "base/tree.h"
@@ -310,35 +310,9 @@ static inline int set_up_connected(void **state)
 
 /* ---- commands */
 
-static inline struct ntd_command command_of(const char *text)
+static inline struct ntd_channel *channel_of(struct fixture *fixture)
 {
-	return (struct ntd_command){.text = text, .text_len = strlen(text), .timeout = -1};
-}
-
-static inline int run(struct fixture *fixture, const struct ntd_command *command,
-		      struct ntd_result *result, struct ntd_error **err)
-{
-	return fixture->channel->ops->run(fixture->channel, command, result, NULL, err);
-}
-
-static inline void assert_command(struct fixture *fixture, struct ntd_command command, int status,
-				  const char *output)
-{
-	struct ntd_result result = {0};
-	struct ntd_error *err = NULL;
-	_cleanup_free_ char *text = NULL;
-
-	run(fixture, &command, &result, &err);
-	text = ntd_buf_take_string(&result.output);
-	assert_no_error(err);
-	assert_string_equal(text, output);
-	assert_int_equal(result.status, status);
-}
-
-static inline void assert_run(struct fixture *fixture, const char *text, int status,
-			      const char *output)
-{
-	assert_command(fixture, command_of(text), status, output);
+	return fixture->channel;
 }
 
 /* A command on a thread of its own. */

@@ -5,25 +5,6 @@
 
 /* ---- the text of a command */
 
-static void output_and_status_come_back(void **state)
-{
-	assert_run(*state, "echo hello", 0, "hello\n");
-	assert_run(*state, "echo out; echo err >&2; exit 3", 3, "out\n");
-	assert_run(*state, "", 0, "");
-	assert_run(*state, "kill -9 $$", 137, "");
-	assert_run(*state, "echo $BASH_SUBSHELL $#", 0, "0 0\n");
-}
-
-static void errors_end_a_command(void **state)
-{
-	assert_run(*state, "false; echo on", 1, "");
-	assert_run(*state, "(exit 4) | cat; echo on", 4, "");
-	assert_run(*state, "[ -z $not_set ]; echo on", 1, "");
-	assert_run(*state, "set +e; false; echo on", 0, "on\n");
-	assert_run(*state, "if false; then :; fi; false || echo on", 0, "on\n");
-	assert_run(*state, "syntax ( error", 2, "");
-}
-
 static void nothing_is_left_by_a_command(void **state)
 {
 	assert_run(*state, "cd /; x=1; export y=2; set -x; echo $PWD", 0, "/\n");
@@ -32,19 +13,9 @@ static void nothing_is_left_by_a_command(void **state)
 	assert_run(*state, "echo $-", 0, "ehuBc\n");
 }
 
-static void the_text_is_taken_as_it_is(void **state)
+static void a_text_cannot_end_its_function(void **state)
 {
-	static const char bytes[] = {'e', 'c', 'h', 'o', ' ', '4', '2'};
-	_cleanup_free_ char *exact = ntd_malloc(sizeof bytes); /* without a NUL at the end */
-	struct ntd_command command = {.text = exact, .text_len = sizeof bytes, .timeout = -1};
-
-	memcpy(exact, bytes, sizeof bytes);
-	assert_command(*state, command, 0, "42\n");
-	assert_run(*state, "echo '\"' \"'\" \\' `echo b` $(echo c) '$d' # e", 0, "\" ' ' b c $d\n");
-	assert_run(*state, "cat <<'END'\na $b\n\t`c`\nEND\necho \xc3\xa4\n", 0,
-		   "a $b\n\t`c`\n\xc3\xa4\n");
 	assert_run(*state, "echo a\\\nb; }; echo c", 2, "");
-	assert_run(*state, "! echo !!", 1, "!!\n");
 }
 
 static void a_timeout_is_status_124(void **state)
@@ -254,6 +225,7 @@ int main(void)
 		shell_test(errors_end_a_command),
 		shell_test(nothing_is_left_by_a_command),
 		shell_test(the_text_is_taken_as_it_is),
+		shell_test(a_text_cannot_end_its_function),
 		shell_test(a_timeout_is_status_124),
 		shell_test(output_is_bytes_and_may_be_much),
 		shell_test(output_of_any_size_and_kind_comes_back),

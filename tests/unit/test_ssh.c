@@ -3,33 +3,6 @@
 
 /* ---- the text and the environment of a command */
 
-static void output_and_status_come_back(void **state)
-{
-	assert_run(*state, "echo hello", 0, "hello\n");
-	assert_run(*state, "echo out; echo err >&2; exit 3", 3, "out\n");
-	assert_run(*state, "", 0, "");
-	assert_run(*state, "kill -9 $$", 137, "");
-	assert_run(*state, "kill -TERM $$", 143, "");
-	assert_run(*state, "echo $BASH_SUBSHELL $#", 0, "0 0\n");
-}
-
-static void errors_end_a_command(void **state)
-{
-	assert_run(*state, "false; echo on", 1, "");
-	assert_run(*state, "(exit 4) | cat; echo on", 4, "");
-	assert_run(*state, "[ -z $not_set ]; echo on", 1, "");
-	assert_run(*state, "set +e; false; echo on", 0, "on\n");
-	assert_run(*state, "syntax ( error", 2, "");
-}
-
-static void the_text_is_taken_as_it_is(void **state)
-{
-	assert_run(*state, "echo '\"' \"'\" \\' `echo b` $(echo c) '$d' # e", 0, "\" ' ' b c $d\n");
-	assert_run(*state, "cat <<'END'\na $b\n\t`c`\nEND\necho \xc3\xa4\n", 0,
-		   "a $b\n\t`c`\n\xc3\xa4\n");
-	assert_run(*state, "! echo !!", 1, "!!\n");
-}
-
 static void the_environment_is_that_of_a_login(void **state)
 {
 	assert_run(*state, "echo $USER $HOME $DISPLAY; [[ $PATH == *sbin* ]]", 0,
