@@ -113,15 +113,9 @@ static void a_tree_keeps_everything(void **state)
 	struct timespec times[2] = {{.tv_sec = 1000}, {.tv_sec = 2000}};
 	struct stat info;
 
-	make_dir("from", 0755);
-	make_dir("from/sub", 0750);
-	make_dir("from/empty", 0701);
+	make_tree();
 	make_dir("from/shut", 0700);
 	make_dir("from/shut/also", 0700);
-	write_file("from/file", "1", 0644);
-	write_file("from/.hidden", "2", 0600);
-	write_file("from/sub/run", "3", 0755);
-	write_file("from/sub/\xff name\n\"'*", "4", 0400);
 	write_file("from/shut/also/file", "5", 0);
 	shell("ln -s file from/link; ln -s /nowhere from/sub/dangling; ln -s \"$(printf 'a\\377 b')\" from/odd;"
 	      "ln -s . from/sub/round; chmod 555 from/shut/also; chmod 500 from/shut");

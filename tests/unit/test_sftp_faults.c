@@ -103,14 +103,16 @@ static void assert_whole_or_nothing(const struct copying *copying)
 	assert_nothing_left();
 }
 
+enum interruption { CANCEL, END_OF_SERVER };
+
 /* Interrupts a copy after 1, 2, 3 … reads until it is done before. */
-static void interrupt_everywhere(enum ntd_sftp_direction direction, enum ntd_errc code,
-				 const char *text)
+static void interrupt_everywhere(enum ntd_sftp_direction direction, enum interruption by,
+				 enum ntd_errc code, const char *text)
 {
 	for (unsigned reads = 1;; reads += 1 + reads / 16) {
 		struct copying copying = a_copy(direction, at("from"), at("to"));
 
-		copying.cancel_after = reads;
+		*(by == CANCEL ? &copying.cancel_after : &copying.end_after) = reads;
 		run(&copying);
 		assert_whole_or_nothing(&copying);
 		shell("chmod -f -R u+w to; rm -rf to");
@@ -123,8 +125,8 @@ static void interrupt_everywhere(enum ntd_sftp_direction direction, enum ntd_err
 static void a_cancelled_copy_leaves_nothing(void **state)
 {
 	make_source();
-	interrupt_everywhere(NTD_SFTP_PUT, NTD_E_CANCELLED, "interrupted");
-	interrupt_everywhere(NTD_SFTP_GET, NTD_E_CANCELLED, "interrupted");
+	interrupt_everywhere(NTD_SFTP_PUT, CANCEL, NTD_E_CANCELLED, "interrupted");
+	interrupt_everywhere(NTD_SFTP_GET, CANCEL, NTD_E_CANCELLED, "interrupted");
 }
 
 /* In a directory that is there already, files that are whole stay. */
@@ -147,18 +149,8 @@ static void a_cancelled_copy_into_a_directory_leaves_whole_files(void **state)
 static void the_end_of_the_server_leaves_nothing_on_this_host(void **state)
 {
 	make_source();
-	for (unsigned reads = 1;; reads += 1 + reads / 16) {
-		struct copying copying = a_copy(NTD_SFTP_GET, at("from"), at("to"));
-
-		copying.end_after = reads;
-		run(&copying);
-		assert_whole_or_nothing(&copying);
-		shell("chmod -f -R u+w to; rm -rf to");
-		if (!copying.error)
-			break;
-		assert_error(copying.error, NTD_E_MACHINE,
+	interrupt_everywhere(NTD_SFTP_GET, END_OF_SERVER, NTD_E_MACHINE,
 			     "the SFTP server has ended before its time");
-	}
 }
 
 static void a_file_that_is_there_survives_an_interruption(void **state)

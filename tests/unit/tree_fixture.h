@@ -72,6 +72,18 @@ static inline void make_dir(const char *name, mode_t mode)
 	assert_int_equal(chmod(at(name), mode), 0);
 }
 
+/* Makes a tree `from` of usual and odd names and modes. */
+static inline void make_tree(void)
+{
+	make_dir("from", 0755);
+	make_dir("from/sub", 0750);
+	make_dir("from/empty", 0701);
+	write_file("from/file", "1", 0644);
+	write_file("from/.hidden", "2", 0600);
+	write_file("from/sub/run", "3", 0755);
+	write_file("from/sub/\xff name\n\"'*", "4", 0400);
+}
+
 static inline bool exists(const char *name)
 {
 	struct stat info;
