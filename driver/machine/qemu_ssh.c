@@ -159,8 +159,7 @@ static void was_reset(void *owner, const cJSON *event)
 	ntd_ssh_forget_host_key(qemu->ssh.channel);
 	if (channel->refusal)
 		close_channel(qemu, "the guest was reset meanwhile");
-	if (channel->ops->reboots)
-		channel->ops->reboots(channel);
+	channel->ops->reboots(channel);
 	if (!ntd_channels_ready(qemu->machine))
 		ntd_life_event(qemu->machine, NTD_MACHINE_DISCONNECT);
 	begin(qemu);

@@ -203,12 +203,9 @@ static struct ntd_ssh_copy *make_copy(struct copy_job *job)
 static void job_begin(struct ntd_request *request)
 {
 	struct copy_job *job = ntd_container_of(request, struct copy_job, request);
-	struct ntd_error *error = ntd_ssh_cannot_run(job->ssh);
 
-	if (error) {
-		ntd_request_complete(request, error);
+	if (ntd_ssh_turns_away(job->ssh, request))
 		return;
-	}
 	job->copy = make_copy(job);
 	ntd_list_append(&job->ssh->copies, &job->copy->link);
 	ntd_timer_set(job->ssh->loop, &job->copy->progress, ntd_after(PROGRESS_PAUSE));

@@ -404,10 +404,8 @@ static void retry(struct ntd_timer *timer)
 	run_execs(ntd_container_of(timer, struct ntd_ssh, retry));
 }
 
-struct ntd_error *ntd_ssh_cannot_run(const struct ntd_ssh *ssh)
+static struct ntd_error *why_not(const struct ntd_ssh *ssh)
 {
-	if (ssh->state == NTD_SSH_READY)
-		return NULL;
 	if (ssh->refusal)
 		return ntd_error_copy(ssh->refusal);
 	return ntd_error_new(NTD_E_DEAD, "machine '%s' has no SSH connection: %s", ssh->machine,
@@ -415,15 +413,20 @@ struct ntd_error *ntd_ssh_cannot_run(const struct ntd_ssh *ssh)
 							  : "sshd has not answered so far");
 }
 
+bool ntd_ssh_turns_away(const struct ntd_ssh *ssh, struct ntd_request *request)
+{
+	if (ssh->state == NTD_SSH_READY)
+		return false;
+	ntd_request_complete(request, why_not(ssh));
+	return true;
+}
+
 static void job_begin(struct ntd_request *request)
 {
 	struct exec_job *job = ntd_container_of(request, struct exec_job, request);
-	struct ntd_error *error = ntd_ssh_cannot_run(job->ssh);
 
-	if (error) {
-		ntd_request_complete(request, error);
+	if (ntd_ssh_turns_away(job->ssh, request))
 		return;
-	}
 	job->exec = make_exec(job->ssh);
 	job->exec->job = job;
 	ntd_list_append(&job->ssh->execs, &job->exec->link);

@@ -143,9 +143,10 @@ bool ntd_sftp_is_status(const struct ntd_sftp_answer *answer, enum ntd_sftp_code
 }
 
 /* Fails because of an answer that is not the one that was wanted. */
-static void refuse(struct ntd_sftp *sftp, const struct ntd_sftp_answer *answer, const char *what)
+static ntd_printf(3, 0) void refuse(struct ntd_sftp *sftp, const struct ntd_sftp_answer *answer,
+				    const char *fmt, va_list args)
 {
-	_cleanup_free_ char *words = NULL;
+	_cleanup_free_ char *what = ntd_vasprintf(fmt, args), *words = NULL;
 
 	if (answer->type != NTD_SFTP_STATUS || answer->code == NTD_SFTP_OK) {
 		ntd_sftp_fail_protocol(sftp, "an answer of type %d and no reason: %s",
@@ -159,29 +160,25 @@ static void refuse(struct ntd_sftp *sftp, const struct ntd_sftp_answer *answer, 
 bool ntd_sftp_expect(struct ntd_sftp *sftp, const struct ntd_sftp_answer *answer,
 		     enum ntd_sftp_type type, const char *fmt, ...)
 {
-	_cleanup_free_ char *what = NULL;
 	va_list args;
 
 	if (answer->type == type)
 		return true;
 	va_start(args, fmt);
-	what = ntd_vasprintf(fmt, args);
+	refuse(sftp, answer, fmt, args);
 	va_end(args);
-	refuse(sftp, answer, what);
 	return false;
 }
 
 bool ntd_sftp_expect_ok(struct ntd_sftp *sftp, const struct ntd_sftp_answer *answer,
 			const char *fmt, ...)
 {
-	_cleanup_free_ char *what = NULL;
 	va_list args;
 
 	if (ntd_sftp_is_status(answer, NTD_SFTP_OK))
 		return true;
 	va_start(args, fmt);
-	what = ntd_vasprintf(fmt, args);
+	refuse(sftp, answer, fmt, args);
 	va_end(args);
-	refuse(sftp, answer, what);
 	return false;
 }

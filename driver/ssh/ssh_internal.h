@@ -29,7 +29,6 @@ struct ntd_ssh {
 
 	struct ntd_ssh_credentials login;
 	bool sudo;
-	char *address;
 	struct sockaddr_storage peer;
 	socklen_t peer_len;
 
@@ -69,8 +68,8 @@ void ntd_ssh_execs_init(struct ntd_ssh *ssh);
 void ntd_ssh_execs_start(struct ntd_ssh *ssh);
 /* Fails all commands with copies of `why`, and forgets them. */
 void ntd_ssh_execs_fail(struct ntd_ssh *ssh, const struct ntd_error *why);
-/* The error of a channel that cannot do anything now; NULL: it can. */
-struct ntd_error *ntd_ssh_cannot_run(const struct ntd_ssh *ssh);
+/* Completes a request, with the reason, on a channel that cannot do anything now; false: it can. */
+bool ntd_ssh_turns_away(const struct ntd_ssh *ssh, struct ntd_request *request);
 
 /* ---- copy.c */
 /* Any thread: the channel's operations. */
