@@ -66,9 +66,9 @@ static void complete(struct ntd_ssh_copy *copy, struct ntd_error *error)
 
 /* ---- the client's wire */
 
+/* The output is looked at by runs(). */
 static void wire_output(void *owner)
 {
-	((struct ntd_ssh_copy *)owner)->ssh->session.again_now = true;
 }
 
 static void wire_done(void *owner, struct ntd_error *error)
@@ -91,6 +91,18 @@ static void output(struct ntd_ssh_stream *stream, const char *bytes, size_t len,
 
 /* ---- what happens to a copy */
 
+/* Output that is there goes on when the socket or sshd has room again, which wakes the session. So
+ * only the first bytes ask for another turn: else the loop would turn and turn for a slow guest. */
+static void send_more(struct ntd_ssh_copy *copy)
+{
+	const struct ntd_buf *output = ntd_sftp_output(copy->sftp);
+	bool waits = output->len > 0;
+
+	ntd_sftp_sent(copy->sftp);
+	if (!waits && output->len)
+		copy->ssh->session.again_now = true;
+}
+
 static void runs(struct ntd_ssh_copy *copy)
 {
 	if (!copy->begun && !copy->job) {
@@ -101,7 +113,7 @@ static void runs(struct ntd_ssh_copy *copy)
 		copy->begun = true;
 		ntd_sftp_begin(copy->sftp);
 	}
-	ntd_sftp_sent(copy->sftp);
+	send_more(copy);
 	if (copy->stream.closed && !copy->done)
 		ntd_sftp_ended(copy->sftp, NULL);
 	if (copy->done) {

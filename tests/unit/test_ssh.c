@@ -284,6 +284,73 @@ static void a_copy_that_is_given_up_leaves_nothing(void **state)
 	assert_run(fixture, gone, 0, "empty\n");
 }
 
+static int64_t processor_time(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+	return time.tv_sec * NTD_SECOND + time.tv_nsec;
+}
+
+struct slow_copy {
+	struct fixture *fixture;
+	char *source, *target;
+};
+
+static void *run_slow_copy(void *arg)
+{
+	struct slow_copy *slow = arg;
+
+	assert_copied(slow->fixture, true, slow->source, slow->target);
+	return NULL;
+}
+
+/* Makes the driver's sockets that lead to the server small. */
+static void shrink_sockets(const struct fixture *fixture)
+{
+	for (int fd = 0; fd < 1024; fd++) {
+		struct sockaddr_in peer = {0};
+		socklen_t len = sizeof peer;
+
+		if (getpeername(fd, (struct sockaddr *)&peer, &len) == 0 &&
+		    ntohs(peer.sin_port) == fixture->port)
+			setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){32 << 10}, sizeof(int));
+	}
+}
+
+/* sshd stands still in the middle, and the sockets take little, so that there are bytes for it that
+ * cannot be sent. */
+static void a_copy_waits_for_the_guest_at_rest(void **state)
+{
+	struct fixture *fixture = *state;
+	_cleanup_free_ char *source = ntd_asprintf("%s/large", fixture->directory);
+	_cleanup_free_ char *target = ntd_asprintf("%s/there", fixture->directory);
+	_cleanup_free_ char *make = ntd_asprintf("head -c 50000000 /dev/urandom > %s", source);
+	_cleanup_free_ char *begun =
+		ntd_asprintf("until [ -s %s/.ntd-* ]; do sleep 0.01; done", fixture->directory);
+	struct slow_copy slow = {fixture, source, target};
+	int64_t used;
+	pthread_t thread;
+
+	setsockopt(fixture->listener, SOL_SOCKET, SO_RCVBUF, &(int){32 << 10}, sizeof(int));
+	start_server(fixture);
+	ntd_loop_call(fixture->loop, open_ssh, fixture);
+	await(&fixture->ready);
+	shrink_sockets(fixture);
+	assert_run(fixture, make, 0, "");
+	pthread_create(&thread, NULL, run_slow_copy, &slow);
+	assert_int_equal(system(begun), 0); /* NOLINT(cert-env33-c): the test's own command */
+	kill(last_session(fixture), SIGSTOP);
+	poll(NULL, 0, 500);
+	used = processor_time();
+	poll(NULL, 0, 1000);
+	used = processor_time() - used;
+	kill(last_session(fixture), SIGCONT);
+	pthread_join(thread, NULL);
+	if (used >= NTD_SECOND / 4)
+		fail_msg("%lld ms of work in a second", (long long)(used / NTD_MS));
+}
+
 static void an_sshd_without_sftp_is_named(void **state)
 {
 	struct fixture *fixture = *state;
@@ -352,6 +419,7 @@ static int tests(void)
 		ssh_test_later(another_user_logs_in),
 		ssh_test(files_are_copied),
 		ssh_test(a_copy_that_is_given_up_leaves_nothing),
+		ssh_test_later(a_copy_waits_for_the_guest_at_rest),
 		ssh_test_later(an_sshd_without_sftp_is_named),
 		ssh_test_later(keys_are_made),
 		ssh_test(the_host_key_is_known),
