@@ -34,24 +34,28 @@ static bool applies(const struct ntd_ssh_auth *auth, const struct ntd_ssh_creden
 	}
 }
 
-/* Gives the password as the answer to everything that sshd asks. */
-static int answer(ssh_session ssh, const char *password)
+/* Gives the password as the answer to everything that sshd asks. A guest that asks on and on gets
+ * an answer each time that the session runs, so that neither the loop nor the step's limit waits.
+ */
+static int answer(struct ntd_ssh_session *session, const char *password)
 {
-	int result = ssh_userauth_kbdint(ssh, NULL, NULL);
+	ssh_session ssh = session->ssh;
+	int result = ssh_userauth_kbdint(ssh, NULL, NULL), prompts;
 
-	while (result == SSH_AUTH_INFO) {
-		int prompts = ssh_userauth_kbdint_getnprompts(ssh);
-
-		for (int i = 0; i < prompts && i < PROMPTS; i++)
-			ssh_userauth_kbdint_setanswer(ssh, (unsigned)i, password);
-		result = ssh_userauth_kbdint(ssh, NULL, NULL);
-	}
-	return result;
+	if (result != SSH_AUTH_INFO)
+		return result;
+	prompts = ssh_userauth_kbdint_getnprompts(ssh);
+	for (int i = 0; i < prompts && i < PROMPTS; i++)
+		ssh_userauth_kbdint_setanswer(ssh, (unsigned)i, password);
+	ntd_ssh_session_run(session); /* the next call sends them */
+	return SSH_AUTH_AGAIN;
 }
 
-static int attempt(const struct ntd_ssh_auth *auth, ssh_session ssh,
+static int attempt(const struct ntd_ssh_auth *auth, struct ntd_ssh_session *session,
 		   const struct ntd_ssh_credentials *with)
 {
+	ssh_session ssh = session->ssh;
+
 	switch ((enum step)auth->step) {
 	case NOTHING:
 		return ssh_userauth_none(ssh, NULL);
@@ -60,7 +64,7 @@ static int attempt(const struct ntd_ssh_auth *auth, ssh_session ssh,
 	case PASSWORD:
 		return ssh_userauth_password(ssh, NULL, with->password);
 	case ANSWERS:
-		return answer(ssh, with->password);
+		return answer(session, with->password);
 	case FAILED:
 	default:
 		return SSH_AUTH_DENIED;
@@ -75,7 +79,7 @@ enum ntd_ssh_admission ntd_ssh_auth_step(struct ntd_ssh_auth *auth, struct ntd_s
 
 		if (!applies(auth, with))
 			continue;
-		result = attempt(auth, session->ssh, with);
+		result = attempt(auth, session, with);
 		if (result == SSH_AUTH_SUCCESS)
 			return NTD_SSH_ADMITTED;
 		if (ntd_ssh_session_ended(session))

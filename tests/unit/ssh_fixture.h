@@ -123,14 +123,14 @@ static inline void write_file(const char *path, const char *text)
 	close(fd);
 }
 
-/* Configures the sshd of the connections that follow. */
+/* Configures the sshd of the connections that follow. sshd takes the first value of each option. */
 static inline void configure(struct fixture *fixture, const char *host_key, const char *more)
 {
 	_cleanup_free_ char *path = ntd_asprintf("%s/sshd_config", fixture->directory);
 	_cleanup_free_ char *text = ntd_asprintf(
-		"HostKey %s\nAuthorizedKeysFile %s.pub\nStrictModes no\nUsePAM no\nUseDNS no\n"
-		"PidFile none\nPermitRootLogin yes\nSubsystem sftp internal-sftp\n%s\n",
-		host_key, fixture->user_key, more);
+		"%s\nHostKey %s\nAuthorizedKeysFile %s.pub\nStrictModes no\nUsePAM no\nUseDNS no\n"
+		"PidFile none\nPermitRootLogin yes\nSubsystem sftp internal-sftp\n",
+		more, host_key, fixture->user_key);
 
 	write_file(path, text);
 }

@@ -132,6 +132,20 @@ static void a_password_is_enough(void **state)
 	assert_run(fixture, "id -un", 0, "root\n");
 }
 
+/* Where sshd asks by PAM, the password is the answer to a question. */
+static void a_password_is_an_answer(void **state)
+{
+	struct fixture *fixture = *state;
+
+	configure(fixture, fixture->host_key,
+		  "UsePAM yes\nKbdInteractiveAuthentication yes\nPasswordAuthentication no");
+	ntd_ssh_set_login(fixture->ssh, &(struct ntd_ssh_login){.password = PASSWORD});
+	start_server(fixture);
+	open_late(fixture);
+	await(&fixture->ready);
+	assert_run(fixture, "id -un", 0, "root\n");
+}
+
 /* ---- the end of a connection */
 
 static struct background backgrounds[2];
@@ -263,6 +277,7 @@ static int tests(void)
 		ssh_test_later(a_wrong_password_is_refused),
 		ssh_test_later(a_key_may_arrive_late),
 		ssh_test_later(a_password_is_enough),
+		ssh_test_later(a_password_is_an_answer),
 		ssh_test(a_connection_that_ends_is_made_again),
 		ssh_test(the_end_of_the_machine_says_more),
 		ssh_test(a_guest_that_falls_silent_is_dead),
