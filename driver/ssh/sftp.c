@@ -30,8 +30,7 @@ static uint32_t chunk(uint64_t offered)
 }
 
 /* The limits are four numbers: of a packet, a READ, a WRITE, and of open handles. Larger pieces
- * than usual are read only: a guest takes half as long again for a file that comes in larger ones.
- */
+ * than usual are read only. */
 static void got_limits(struct ntd_sftp *sftp, const struct ntd_sftp_call *call,
 		       const struct ntd_sftp_answer *answer)
 {
