@@ -154,6 +154,11 @@ const char *ntd_console_panic(const struct ntd_console *console)
 	return console->lines.panic;
 }
 
+void ntd_console_forget_panic(struct ntd_console *console)
+{
+	free(ntd_steal(&console->lines.panic));
+}
+
 /* ---- for other threads */
 
 struct query {

@@ -45,6 +45,8 @@ int64_t ntd_console_heard(const struct ntd_console *console);
 /* Loop: the text of the guest's last kernel panic line since the start, or NULL. It is valid until
  * the next line comes. */
 const char *ntd_console_panic(const struct ntd_console *console);
+/* Loop: the guest boots again: what it said of a panic is of an earlier boot. */
+void ntd_console_forget_panic(struct ntd_console *console);
 
 /* ntd_console_tail() for other threads. */
 char *ntd_console_tail_now(struct ntd_console *console, int lines);

@@ -40,7 +40,6 @@ struct ntd_qemu {
 	struct ntd_shell *shell;
 	struct ntd_expect *expect; /* for scripts */
 	struct ntd_serial *serial;
-	struct ntd_qmp_listener serial_reset;
 	struct ntd_monitor *monitor;
 	struct ntd_qmp *qmp;
 	struct ntd_guest_state guest; /* what QEMU tells of the guest by QMP */

@@ -84,11 +84,18 @@ static void connected(struct ntd_machine *machine, const struct ntd_life_wait *w
 	ntd_machine_say(machine, "(connecting took %.2f seconds)", seconds);
 }
 
+/* A panic was that of an earlier boot. */
+static void forget_panic(struct ntd_qemu *qemu)
+{
+	qemu->panicked = qemu->guest.panic_told = false;
+	ntd_console_forget_panic(qemu->machine->console);
+}
+
 static void channel_ready(struct ntd_machine *machine)
 {
 	struct ntd_qemu *qemu = qemu_of(machine);
 
-	qemu->panicked = qemu->guest.panic_told = false;
+	forget_panic(qemu);
 	ntd_timer_cancel(&qemu->verdict);
 }
 
@@ -181,6 +188,19 @@ static void panic_told(void *owner)
 	struct ntd_qemu *qemu = owner;
 
 	panicked(qemu->machine);
+}
+
+/* After a panic there is nothing more to wait for. */
+static void was_reset(void *owner)
+{
+	struct ntd_qemu *qemu = owner;
+
+	if (qemu->panicked && qemu->verdict.loop) {
+		ntd_timer_cancel(&qemu->verdict);
+		verdict_expired(&qemu->verdict);
+	}
+	forget_panic(qemu);
+	ntd_serial_reset(qemu->serial);
 }
 
 static char *remark(const struct ntd_machine *machine, int64_t since)
@@ -383,23 +403,6 @@ static double slowness(const struct ntd_machine *machine)
 	return qemu_of(machine)->emulated ? NTD_SCALE_TCG : 1;
 }
 
-static void was_reset(void *owner, const cJSON *event)
-{
-	ntd_serial_reset(((struct ntd_qemu *)owner)->serial);
-}
-
-/* The last resort, after the other channels. */
-static void make_serial(struct ntd_qemu *qemu)
-{
-	struct ntd_machine *machine = qemu->machine;
-
-	qemu->serial = ntd_serial_new(machine->context.loop, machine->console, machine->name);
-	ntd_machine_add_channel(machine, ntd_serial_channel(qemu->serial));
-	qemu->serial_reset =
-		(struct ntd_qmp_listener){.name = "RESET", .heard = was_reset, .owner = qemu};
-	ntd_qmp_on(qemu->qmp, &qemu->serial_reset);
-}
-
 static void *make(struct ntd_machine *machine)
 {
 	struct ntd_loop *loop = machine->context.loop;
@@ -415,13 +418,16 @@ static void *make(struct ntd_machine *machine)
 	qemu->qmp = ntd_qmp_new(loop, who);
 	qemu->guest = (struct ntd_guest_state){.qmp = qemu->qmp,
 					       .panicked = panic_told,
+					       .was_reset = was_reset,
 					       .asked = guest_state_asked,
 					       .owner = qemu};
 	ntd_guest_state_listen(&qemu->guest);
 	ntd_qemu_sockets_make(qemu);
 	ntd_machine_add_channel(machine, ntd_shell_channel(qemu->shell));
 	ntd_qemu_ssh_make(qemu);
-	make_serial(qemu);
+	/* the last resort */
+	qemu->serial = ntd_serial_new(loop, machine->console, machine->name);
+	ntd_machine_add_channel(machine, ntd_serial_channel(qemu->serial));
 	return qemu;
 }
 

@@ -23,6 +23,7 @@ static void was_reset(void *owner, const cJSON *event)
 
 	state->reset_at = ntd_now();
 	state->end_reason[0] = '\0';
+	state->was_reset(state->owner);
 }
 
 static void stopped(void *owner, const cJSON *event)

@@ -1,6 +1,6 @@
 /* What QEMU tells of its guest by QMP: that it shut down, and why; that it was reset or is stopped;
- * that its kernel panicked. The driver acts on a panic only; the rest is for the messages of
- * errors. All functions are for the loop thread.
+ * that its kernel panicked. The driver acts on a panic and on a reset; the rest is for the
+ * messages of errors. All functions are for the loop thread.
  *
  * The kernel of a guest that has QEMU's panic device (pvpanic) reports a panic to it, whether a
  * console shows the panic's text or not.
@@ -17,8 +17,9 @@ enum { NTD_GUEST_EVENTS = 5 };
 struct ntd_guest_state {
 	struct ntd_qmp *qmp;
 	struct ntd_qmp_listener listeners[NTD_GUEST_EVENTS];
-	void (*panicked)(void *owner); /* called when QEMU tells of a panic */
-	void (*asked)(void *owner);    /* called once QEMU has answered ntd_guest_state_ask() */
+	void (*panicked)(void *owner);  /* called when QEMU tells of a panic */
+	void (*was_reset)(void *owner); /* called when the guest was reset */
+	void (*asked)(void *owner);     /* called once QEMU has answered ntd_guest_state_ask() */
 	void *owner;
 
 	bool stopped;        /* QEMU does not run the guest */
@@ -27,7 +28,7 @@ struct ntd_guest_state {
 	char end_reason[65]; /* of the last SHUTDOWN, a ShutdownCause of QEMU's; "": none */
 };
 
-/* Begins to listen, before the connection is opened. The owner has set `qmp`, `owner` and the two
+/* Begins to listen, before the connection is opened. The owner has set `qmp`, `owner` and the
  * functions. */
 void ntd_guest_state_listen(struct ntd_guest_state *state);
 /* A new QEMU is about to be started, which has told nothing yet. */

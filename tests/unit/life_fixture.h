@@ -9,7 +9,9 @@
 #include "base/text.h"
 #include "base/tree.h"
 #include "guest/command.h"
+#include "machine/qemu.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
@@ -165,6 +167,25 @@ static inline void assert_logged(struct fixture *fixture, const char *line)
 	if (!count_logged(fixture, line))
 		fail_msg("no \"%s\" in:\n%.*s", line, (int)fixture->log.len,
 			 ntd_buf_bytes(&fixture->log));
+}
+
+/* ---- what QEMU tells */
+
+/* Has QEMU write the line to QMP, which a command of the fake does by descriptor 21. */
+static inline void qemu_writes(struct ntd_machine *machine, const char *line)
+{
+	_cleanup_free_ char *path = ntd_asprintf("/proc/%d/fd/21", ntd_machine_status(machine).pid);
+	_cleanup_free_ char *text = ntd_asprintf("%s\n", line);
+	_cleanup_fd_ int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+}
+
+/* Waits until `count` events are queued for scripts, of which the driver has heard before. */
+static inline void await_events(struct ntd_machine *machine, size_t count)
+{
+	while (ntd_qmp_count_events(ntd_machine_qmp(machine)) < count)
+		;
 }
 
 /* ---- around tests */

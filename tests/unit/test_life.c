@@ -2,7 +2,6 @@
 #include "life_fixture.h"
 
 #include "guest/power.h"
-#include "machine/qemu.h"
 
 #include <sys/wait.h>
 

@@ -5,9 +5,6 @@
 
 #include "guest/power.h"
 #include "guest/retry.h"
-#include "machine/qemu.h"
-
-#include <fcntl.h>
 
 #define PANICKED "{\"event\": \"GUEST_PANICKED\", \"data\": {\"action\": \"run\"}}"
 #define TOLD "; the guest's kernel panicked, as its panic device says"
@@ -30,16 +27,6 @@ static void assert_command_fails(struct ntd_machine *machine, const char *comman
 	assert_message(err, code, text);
 }
 
-/* Has QEMU write the line to QMP, which a command of the fake does by descriptor 21. */
-static void qemu_writes(struct ntd_machine *machine, const char *line)
-{
-	_cleanup_free_ char *path = ntd_asprintf("/proc/%d/fd/21", ntd_machine_status(machine).pid);
-	_cleanup_free_ char *text = ntd_asprintf("%s\n", line);
-	_cleanup_fd_ int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
-}
-
 static void execute(struct ntd_machine *machine, const char *command)
 {
 	struct ntd_error *err = NULL;
@@ -47,13 +34,6 @@ static void execute(struct ntd_machine *machine, const char *command)
 	cJSON_Delete(ntd_qmp_execute(ntd_machine_qmp(machine), command, NULL, ntd_after(PATIENCE),
 				     NULL, &err));
 	assert_no_error(err);
-}
-
-/* Waits until `count` events are queued for scripts, of which the driver has heard before. */
-static void await_events(struct ntd_machine *machine, size_t count)
-{
-	while (ntd_qmp_count_events(ntd_machine_qmp(machine)) < count)
-		;
 }
 
 /* ---- the end */
@@ -206,6 +186,28 @@ static void a_panic_is_told_of_once(void **state)
 			     "killed by signal 9 (Killed); last console");
 }
 
+/* What has panicked is an earlier boot; but commands of that boot have failed by it. */
+static void a_reset_ends_a_panic(void **state)
+{
+	struct ntd_machine *machine = machine_new(*state, "server", NULL);
+	_cleanup_result_ struct ntd_result result = {0};
+	struct ntd_error *err = NULL;
+
+	assert_command_fails(
+		machine,
+		"echo 'Kernel panic - not syncing: x' >&2; sleep 0.3; echo '" PANICKED
+		"' >&21; echo '{\"event\": \"RESET\"}' >&21; sleep 1000",
+		NTD_E_MACHINE,
+		"does not answer any more; the guest's kernel panicked: Kernel panic - "
+		"not syncing: x;");
+	kill(ntd_machine_status(machine).pid, SIGKILL);
+	while (!ntd_machine_status(machine).ended)
+		;
+	assert_true(try_command(machine, "true", &result, &err) < 0);
+	assert_null(strstr(err->message, "the guest's kernel panicked"));
+	assert_message(err, NTD_E_DEAD, "killed by signal 9 (Killed); last console");
+}
+
 /* ---- stopped and reset */
 
 static void a_stopped_guest_is_named_in_the_error_of_a_boot(void **state)
@@ -296,6 +298,7 @@ int main(void)
 		life_test(a_panic_in_the_boot_is_noticed),
 		life_test(a_guest_that_answers_has_not_panicked),
 		life_test(a_panic_is_told_of_once),
+		life_test(a_reset_ends_a_panic),
 		life_test(a_stopped_guest_is_named_in_the_error_of_a_boot),
 		life_test(a_stopped_guest_is_named_in_the_error_of_a_command),
 		life_test(a_stopped_guest_is_named_in_the_error_of_a_wait),

@@ -5,7 +5,6 @@
 #include "life_fixture.h"
 
 #include "guest/power.h"
-#include "machine/qemu.h"
 #include "machine/qemu_internal.h"
 
 static void assert_start_fails(struct ntd_machine *machine, enum ntd_errc code,

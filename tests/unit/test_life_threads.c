@@ -5,7 +5,6 @@
 
 #include "guest/power.h"
 #include "machine/internal.h"
-#include "machine/qemu.h"
 
 enum { ROUNDS = 12 };
 
