@@ -86,11 +86,14 @@ static struct ntd_error *no_shell(const struct ntd_serial *serial, const char *w
 			     serial->machine, why);
 }
 
-/* Commands fail from now on. */
-static void withdraw(struct ntd_serial *serial, struct ntd_error *why)
+/* The shell has gone, though the machine goes on. Only a login helps. */
+static void lose(struct ntd_serial *serial, const char *why)
 {
-	serial->channel.ready = serial->channel.unmet = false;
-	set_refusal(serial, why);
+	const struct ntd_channel_owner *owner = &serial->channel.owner;
+
+	set_refusal(serial, no_shell(serial, why));
+	owner->refused(owner->owner, &serial->channel, serial->refusal);
+	owner->lost(owner->owner, &serial->channel);
 }
 
 struct end {
@@ -115,7 +118,7 @@ static void finish_turn(void *arg)
 	const struct end *end = arg;
 
 	if (end->lost && end->serial->channel.ready)
-		withdraw(end->serial, no_shell(end->serial, "it has ended"));
+		lose(end->serial, "it has ended");
 	else
 		tell_why(end);
 	next_turn(end->serial);
@@ -284,30 +287,29 @@ int ntd_serial_login(struct ntd_serial *serial, const struct ntd_serial_login *l
 
 void ntd_serial_reset(struct ntd_serial *serial)
 {
-	_cleanup_error_ struct ntd_error *why = NULL;
-
 	if (!serial->channel.ready)
 		return;
-	why = no_shell(serial, "the guest was reset");
-	withdraw(serial, ntd_error_copy(why));
-	ntd_expect_interrupt(serial->reader, why);
+	lose(serial, "the guest was reset");
+	ntd_expect_interrupt(serial->reader, serial->refusal);
 }
 
 /* Without a login the guest has no such channel again. */
-static void reboots(struct ntd_channel *channel)
-{
-	struct ntd_serial *serial = ntd_container_of(channel, struct ntd_serial, channel);
-
-	channel->absent = true;
-	withdraw(serial, no_shell(serial, "the guest has rebooted"));
-}
-
 static void close_channel(struct ntd_channel *channel, const struct ntd_error *why)
 {
 	struct ntd_serial *serial = ntd_container_of(channel, struct ntd_serial, channel);
 
 	channel->absent = true;
-	withdraw(serial, ntd_error_copy(why));
+	channel->ready = channel->unmet = false;
+	set_refusal(serial, ntd_error_copy(why));
+	ntd_expect_interrupt(serial->reader, why);
+}
+
+static void reboots(struct ntd_channel *channel)
+{
+	const struct ntd_serial *serial = ntd_container_of(channel, struct ntd_serial, channel);
+	_cleanup_error_ struct ntd_error *why = no_shell(serial, "the guest has rebooted");
+
+	close_channel(channel, why);
 }
 
 struct ntd_serial *ntd_serial_new(struct ntd_loop *loop, struct ntd_console *console,

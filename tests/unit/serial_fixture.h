@@ -51,7 +51,7 @@ struct fixture {
 	struct ntd_serial *serial;
 	int terminal, raw;
 	pid_t guest;
-	int readies;
+	int readies, losses;
 };
 
 static inline void on_panic(void *owner)
@@ -62,6 +62,16 @@ static inline void on_ready(void *owner, struct ntd_channel *channel, const char
 {
 	((struct fixture *)owner)->readies++;
 	channel->ready = true;
+}
+
+static inline void on_refused(void *owner, struct ntd_channel *channel, const struct ntd_error *why)
+{
+}
+
+static inline void on_lost(void *owner, struct ntd_channel *channel)
+{
+	((struct fixture *)owner)->losses++;
+	channel->ready = false;
 }
 
 static inline void open_console(void *arg)
@@ -83,6 +93,13 @@ static inline void close_console(void *arg)
 	ntd_console_close(fixture->console, why);
 }
 
+static inline void make_serial(struct fixture *fixture)
+{
+	fixture->serial = ntd_serial_new(fixture->loop, fixture->console, "server");
+	ntd_serial_channel(fixture->serial)->owner = (struct ntd_channel_owner){
+		.ready = on_ready, .lost = on_lost, .refused = on_refused, .owner = fixture};
+}
+
 static inline int set_up(void **state)
 {
 	struct fixture *fixture = ntd_calloc(1, sizeof *fixture);
@@ -91,9 +108,7 @@ static inline int set_up(void **state)
 	fixture->loop = ntd_loop_new(NULL);
 	fixture->report = ntd_report_new(NULL);
 	fixture->console = ntd_console_new(fixture->loop, fixture->report, "server");
-	fixture->serial = ntd_serial_new(fixture->loop, fixture->console, "server");
-	ntd_serial_channel(fixture->serial)->owner =
-		(struct ntd_channel_owner){.ready = on_ready, .owner = fixture};
+	make_serial(fixture);
 	*state = fixture;
 	return 0;
 }

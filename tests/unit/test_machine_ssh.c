@@ -2,45 +2,12 @@
  * channels, panics, and what the errors of SSH name. Guests with sshd are in test_ssh.c and in
  * tests/e2e. QEMU is the fake one, and the other channel a stand-in.
  */
-#include "life_fixture.h"
-
-#include "stand_in.h"
-
-#include "machine/qemu.h"
+#include "channel_fixture.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
-
-static struct stand_in stand_in;
-
-/* A machine whose guest shows no root shell; it may have one if `may`. */
-static struct ntd_machine *with_stand_in(struct fixture *fixture, bool may)
-{
-	struct ntd_machine *machine = machine_new(fixture, "server", NULL);
-
-	order_faults(fixture, machine, "FAKE_BANNER=no");
-	ntd_machine_set_root_shell(machine, may);
-	stand_in_init(&stand_in, fixture->base);
-	ntd_machine_add_channel(machine, &stand_in.channel);
-	return machine;
-}
-
-static int end(void **state)
-{
-	int result = tear_down(state);
-
-	ntd_error_free(atomic_exchange(&stand_in.refusal, NULL));
-	return result;
-}
-
-#define channel_test(name) cmocka_unit_test_setup_teardown(name, set_up, end)
-
-static void be_ready(struct fixture *fixture)
-{
-	ntd_loop_call(fixture->loop, stand_in_ready, &stand_in);
-}
 
 static void be_refused(void *arg)
 {
@@ -116,18 +83,13 @@ static void a_command_waits_for_a_channel_that_was_lost(void **state)
 
 static void a_panic_closes_all_channels(void **state)
 {
-	static const char panicked[] = "{\"event\": \"GUEST_PANICKED\"}\n";
 	struct fixture *fixture = *state;
 	struct ntd_machine *machine = with_stand_in(fixture, false);
-	_cleanup_free_ char *path = NULL;
-	_cleanup_fd_ int qmp = -1;
 
 	start(machine);
 	be_ready(fixture);
 	assert_output(machine, "echo 1", "1\n");
-	path = ntd_asprintf("/proc/%d/fd/21", ntd_machine_status(machine).pid);
-	qmp = open(path, O_WRONLY | O_CLOEXEC);
-	assert_int_equal(write(qmp, panicked, strlen(panicked)), strlen(panicked));
+	qemu_writes(machine, "{\"event\": \"GUEST_PANICKED\"}");
 	while (stand_in.channel.ready)
 		;
 	assert_fails(({
@@ -136,6 +98,52 @@ static void a_panic_closes_all_channels(void **state)
 			     try_command(machine, "true", &result, &err);
 		     }),
 		     NTD_E_MACHINE, "the guest does not answer any more");
+}
+
+/* ---- the serial console */
+
+static void log_in(void *arg)
+{
+	struct ntd_channel *channel = arg;
+
+	channel->absent = false;
+	channel->owner.ready(channel->owner.owner, channel, NULL, 0);
+}
+
+/* A machine whose guest is reached by the shell on its serial console, and is then reset. */
+static struct ntd_machine *with_lost_serial_shell(struct fixture *fixture, bool may)
+{
+	struct ntd_machine *machine = machine_new(fixture, "server", NULL);
+
+	order_faults(fixture, machine, "FAKE_BANNER=no");
+	ntd_machine_set_root_shell(machine, may);
+	start(machine);
+	ntd_loop_call(fixture->loop, log_in, ntd_serial_channel(ntd_machine_serial(machine)));
+	connect_shell(machine);
+	qemu_writes(machine, "{\"event\": \"RESET\"}");
+	await_events(machine, 1);
+	assert_state(machine, NTD_MACHINE_UP);
+	return machine;
+}
+
+static void only_a_login_brings_a_serial_shell_back(void **state)
+{
+	struct fixture *fixture = *state;
+	struct ntd_machine *machine = with_lost_serial_shell(fixture, false);
+
+	assert_fails(ntd_machine_connect(machine, NULL, &err), NTD_E_MACHINE,
+		     "no shell on its serial console: the guest was reset; log in with login()");
+	ntd_loop_call(fixture->loop, log_in, ntd_serial_channel(ntd_machine_serial(machine)));
+	connect_shell(machine);
+}
+
+static void after_a_serial_shell_another_channel_may_become_ready(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fixture->context.boot_timeout = 0.5;
+	assert_fails(ntd_machine_connect(with_lost_serial_shell(fixture, true), NULL, &err),
+		     NTD_E_TIMEOUT, "Shell did not start in time (0.5 seconds)");
 }
 
 /* ---- SSH */
@@ -191,6 +199,8 @@ int main(void)
 		channel_test(a_new_start_forgets_a_refusal),
 		channel_test(a_command_waits_for_a_channel_that_was_lost),
 		channel_test(a_panic_closes_all_channels),
+		channel_test(only_a_login_brings_a_serial_shell_back),
+		channel_test(after_a_serial_shell_another_channel_may_become_ready),
 		channel_test(a_late_boot_names_sshd_and_its_address),
 		channel_test(a_machine_with_a_root_shell_waits_for_either),
 	};

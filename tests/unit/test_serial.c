@@ -3,18 +3,15 @@
  */
 #include "serial_fixture.h"
 
+#include "base/tree.h"
+
 /* ---- commands, in each shell that guests have */
 
 static const char *const shells[] = {"exec bash --norc", "exec busybox sh", "exec dash"};
 
 #define each_shell(fixture)                                                                        \
 	for (size_t i = 0; i < unit_count(shells);                                                 \
-	     end_guest(fixture), ntd_serial_free((fixture)->serial),                               \
-		    (fixture)->serial =                                                            \
-			    ntd_serial_new((fixture)->loop, (fixture)->console, "server"),         \
-		    ntd_serial_channel((fixture)->serial)->owner =                                 \
-			    (struct ntd_channel_owner){.ready = on_ready, .owner = (fixture)},     \
-		    i++)
+	     end_guest(fixture), ntd_serial_free((fixture)->serial), make_serial(fixture), i++)
 
 static void statuses_and_output(void **state)
 {
@@ -70,6 +67,29 @@ static void long_texts_inputs_and_outputs(void **state)
 		assert_command(fixture, command, 0, "", 0);
 		command.input_len = input.len;
 	}
+}
+
+/* Output is encoded by od. */
+static void a_guest_without_base64(void **state)
+{
+	struct fixture *fixture = *state;
+	_cleanup_free_ char *zeros = ntd_calloc(1, 50000);
+
+	char directory[] = "/tmp/ntd-serial-XXXXXX";
+	_cleanup_free_ char *script = NULL;
+
+	assert_non_null(mkdtemp(directory));
+	script = ntd_asprintf("cd %s && for i in sh bash sed wc id od cat stty head; do\n"
+			      "  ln -s $(command -v $i) .; done\n"
+			      "PATH=$PWD exec bash --norc",
+			      directory);
+	play(fixture, script);
+	assert_login(fixture, NULL);
+	assert_run(fixture, "! command -v base64", 0, "");
+	assert_command(fixture, command_of("printf 'a\\0b\\377\\r\\n'"), 0, "a\0b\377\r\n", 6);
+	assert_command(fixture, command_of("head -c 50000 /dev/zero"), 0, zeros, 50000);
+	end_guest(fixture);
+	assert_int_equal(ntd_tree_remove(directory, NULL), 0);
 }
 
 static void the_kernel_prints_all_the_time(void **state)
@@ -135,15 +155,10 @@ static void a_time_out_kills_the_command(void **state)
 	}
 }
 
-struct interruption {
-	struct ntd_waiter waiter;
-	int pipe[2];
-};
-
 static void an_abandoned_command_is_killed(void **state)
 {
 	struct fixture *fixture = *state;
-	struct ntd_waiter waiter = {.deadline = ntd_after(2 * NTD_SECOND)};
+	struct ntd_waiter waiter = {0};
 	struct ntd_command command = command_of("trap '' INT; sleep 1000");
 	_cleanup_result_ struct ntd_result result = {0};
 
@@ -257,6 +272,32 @@ static void the_end_of_the_machine_ends_commands(void **state)
 	assert_true(ntd_serial_channel(fixture->serial)->absent);
 }
 
+static void close_channel(void *arg)
+{
+	_cleanup_error_ struct ntd_error *why = ntd_error_new(NTD_E_MACHINE, "the guest panicked");
+	struct ntd_channel *channel = ntd_serial_channel(arg);
+
+	channel->ops->close(channel, why);
+}
+
+/* The machine goes on, and so does its console. */
+static void the_end_of_the_channel_ends_commands(void **state)
+{
+	struct fixture *fixture = *state;
+	struct background background = {.fixture = fixture, .text = "sleep 1000"};
+
+	play(fixture, "getty secret bash --norc");
+	assert_login(fixture, "secret");
+	pthread_create(&background.thread, NULL, run_in_background, &background);
+	free(await_busy(fixture));
+	ntd_loop_call(fixture->loop, close_channel, fixture->serial);
+	pthread_join(background.thread, NULL);
+	assert_error(background.error, NTD_E_MACHINE, "the guest panicked");
+	assert_true(ntd_serial_channel(fixture->serial)->absent);
+	assert_login(fixture, "secret");
+	assert_run(fixture, "echo again", 0, "again\n");
+}
+
 static void reset(void *arg)
 {
 	ntd_serial_reset(arg);
@@ -277,6 +318,7 @@ static void a_reset_ends_commands(void **state)
 	pthread_join(background.thread, NULL);
 	assert_error(background.error, NTD_E_MACHINE, "the guest was reset; log in with login()");
 	assert_false(ntd_serial_channel(fixture->serial)->ready);
+	assert_int_equal(fixture->losses, 1);
 	assert_fails(run(fixture, &command, &result, NULL, &err), NTD_E_MACHINE,
 		     "the guest was reset; log in with login()");
 }
@@ -294,6 +336,7 @@ static void a_login_prompt_ends_commands(void **state)
 	assert_fails(run(fixture, &command, &result, NULL, &err), NTD_E_MACHINE,
 		     "the console asks for a login");
 	assert_false(ntd_serial_channel(fixture->serial)->ready);
+	assert_int_equal(fixture->losses, 1);
 	assert_fails(run(fixture, &command, &result, NULL, &err), NTD_E_MACHINE,
 		     "log in with login()");
 	assert_login(fixture, "secret");
@@ -305,6 +348,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		serial_test(statuses_and_output),
 		serial_test(long_texts_inputs_and_outputs),
+		serial_test(a_guest_without_base64),
 		serial_test(the_kernel_prints_all_the_time),
 		serial_test(other_noise_damages_lines),
 		serial_test(a_time_out_kills_the_command),
@@ -313,6 +357,7 @@ int main(void)
 		serial_test(what_cannot_be_run),
 		serial_test(threads_take_turns),
 		serial_test(the_end_of_the_machine_ends_commands),
+		serial_test(the_end_of_the_channel_ends_commands),
 		serial_test(a_reset_ends_commands),
 		serial_test(a_login_prompt_ends_commands),
 	};

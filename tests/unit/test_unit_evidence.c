@@ -1,18 +1,13 @@
 /* Tests of what a unit leaves behind when a wait has found it failed or inactive. The guest is the
  * stand-in, whose systemctl and journalctl are programs in the directory of the test.
  */
-#include "life_fixture.h"
-
-#include "stand_in.h"
+#include "channel_fixture.h"
 
 #include "base/fd.h"
 #include "guest/unit_evidence.h"
 #include "guest/units.h"
-#include "machine/qemu.h"
 
 #include <fcntl.h>
-
-static struct stand_in stand_in;
 
 /* What the channel below was asked, and until when it might take. */
 static struct {
@@ -48,7 +43,7 @@ static void write_program(const struct fixture *fixture, const char *name, const
 /* A machine whose guest can be reached, and whose units are in this state. */
 static struct ntd_machine *machine_with_units(struct fixture *fixture, const char *state)
 {
-	struct ntd_machine *machine = machine_new(fixture, "server", NULL);
+	struct ntd_machine *machine = with_stand_in(fixture, false);
 	_cleanup_free_ char *text = ntd_asprintf("case $1 in\n"
 						 "status) echo \"the status of $6\"; exit 3;;\n"
 						 "list-jobs) echo No jobs running.;;\n"
@@ -59,28 +54,23 @@ static struct ntd_machine *machine_with_units(struct fixture *fixture, const cha
 	write_program(fixture, "systemctl", text);
 	write_program(fixture, "journalctl", "echo \"the journal of $3\"\n");
 	assert_int_equal(setenv("PATH", ".:/usr/bin:/bin", 1), 0);
-	order_faults(fixture, machine, "FAKE_BANNER=no");
-	ntd_machine_set_root_shell(machine, false);
-	stand_in_init(&stand_in, fixture->base);
 	stand_in.channel.ops = &ops;
-	ntd_machine_add_channel(machine, &stand_in.channel);
 	start(machine);
-	ntd_loop_call(fixture->loop, stand_in_ready, &stand_in);
+	be_ready(fixture);
 	connect_shell(machine);
 	return machine;
 }
 
-static int end(void **state)
+static int forget_and_end(void **state)
 {
-	int result = tear_down(state);
+	int result = end(state);
 
-	ntd_error_free(atomic_exchange(&stand_in.refusal, NULL));
 	free(asked.text);
 	memset(&asked, 0, sizeof asked);
 	return result;
 }
 
-#define evidence_test(name) cmocka_unit_test_setup_teardown(name, set_up, end)
+#define evidence_test(name) cmocka_unit_test_setup_teardown(name, set_up, forget_and_end)
 
 static char *read_text(const char *path)
 {
