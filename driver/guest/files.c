@@ -111,6 +111,30 @@ static int guest(const struct ntd_copy *copy, const char *words, const char *fir
 				   waiter, err);
 }
 
+static int not_shared(const struct ntd_copy *copy, struct ntd_error **err)
+{
+	return ntd_machine_error(err, copy->machine, NTD_E_MACHINE,
+				 "files are copied by the directory " SHARED_IN_GUEST
+				 ", which the guest does not share with the host; after use_ssh() "
+				 "they are copied by SSH, and copy_from_host_via_shell() copies a "
+				 "file by a command");
+}
+
+/* A copy from the shared directory in the guest has failed: most often the target is to blame. */
+static int copy_failed(const struct ntd_copy *copy, const char *in_guest, struct ntd_waiter *waiter,
+		       struct ntd_error *error, struct ntd_error **err)
+{
+	_cleanup_free_ char *quoted = ntd_shell_quoted(in_guest);
+	_cleanup_free_ char *text = ntd_asprintf("test -e %s", quoted);
+	struct ntd_bytes command = {.data = text, .len = strlen(text)};
+
+	if (error->code != NTD_E_ASSERTION ||
+	    ntd_machine_status_of(copy->machine, command, NULL, waiter, NULL) != 1)
+		return ntd_error_move(err, error);
+	ntd_error_free(error);
+	return not_shared(copy, err);
+}
+
 /* ---- copies */
 
 /* The channel that can copy files, after the machine has been connected. NULL without an error: the
@@ -151,9 +175,10 @@ int ntd_machine_copy_from_host(const struct ntd_copy *copy, const char *source, 
 	in_guest = ntd_asprintf("%s/%s", place.guest, ntd_file_name(from));
 	if (guest(copy, "mkdir -p", place.guest, NULL, waiter, err) < 0 ||
 	    ntd_tree_copy_to_guest(from, place.directory, ntd_file_name(from), err) < 0 ||
-	    guest(copy, "mkdir -p", parent, NULL, waiter, err) < 0 ||
-	    guest(copy, "cp -r", in_guest, to, waiter, err) < 0)
+	    guest(copy, "mkdir -p", parent, NULL, waiter, err) < 0)
 		return -1;
+	if (guest(copy, "cp -r", in_guest, to, waiter, &error) < 0)
+		return copy_failed(copy, in_guest, waiter, error, err);
 	return 0;
 }
 
@@ -188,8 +213,11 @@ int ntd_machine_copy_from_guest(const struct ntd_copy *copy, const char *source,
 		return -1;
 	in_guest = ntd_asprintf("%s/%s", place.guest, ntd_file_name(from));
 	if (guest(copy, "mkdir -p", place.guest, NULL, waiter, err) < 0 ||
-	    guest(copy, "cp -rL", from, in_guest, waiter, err) < 0 ||
-	    ntd_tree_make(directory, err) < 0)
+	    guest(copy, "cp -rL", from, in_guest, waiter, err) < 0)
+		return -1;
+	if (faccessat(place.directory, ntd_file_name(from), F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		return not_shared(copy, err);
+	if (ntd_tree_make(directory, err) < 0)
 		return -1;
 	return ntd_tree_copy_from_guest(place.directory, ntd_file_name(from), target, err);
 }

@@ -2,45 +2,13 @@
  * second, or the only one, is the stand-in, which shows that a channel needs only the interface of
  * channel/channel.h.
  */
-#include "life_fixture.h"
-
-#include "stand_in.h"
+#include "channel_fixture.h"
 
 #include "guest/files.h"
 #include "guest/power.h"
 #include "guest/units.h"
-#include "machine/qemu.h"
 
 #include <fcntl.h>
-
-static struct stand_in stand_in;
-
-/* A machine whose guest has no root shell on hvc0. */
-static struct ntd_machine *without_root_shell(struct fixture *fixture)
-{
-	struct ntd_machine *machine = machine_new(fixture, "server", NULL);
-
-	order_faults(fixture, machine, "FAKE_BANNER=no");
-	ntd_machine_set_root_shell(machine, false);
-	stand_in_init(&stand_in, fixture->base);
-	ntd_machine_add_channel(machine, &stand_in.channel);
-	return machine;
-}
-
-static void be_ready(struct fixture *fixture)
-{
-	ntd_loop_call(fixture->loop, stand_in_ready, &stand_in);
-}
-
-static int end(void **state)
-{
-	int result = tear_down(state);
-
-	ntd_error_free(atomic_exchange(&stand_in.refusal, NULL));
-	return result;
-}
-
-#define channel_test(name) cmocka_unit_test_setup_teardown(name, set_up, end)
 
 static struct ntd_bytes bytes(const char *text)
 {
@@ -60,7 +28,7 @@ static void a_machine_without_any_channel_says_so(void **state)
 
 static void commands_run_by_another_channel(void **state)
 {
-	struct ntd_machine *machine = without_root_shell(*state);
+	struct ntd_machine *machine = with_stand_in(*state, false);
 	_cleanup_buf_ struct ntd_buf output = {0};
 
 	start(machine);
@@ -81,7 +49,7 @@ static void commands_run_by_another_channel(void **state)
 static void units_are_waited_for_by_another_channel(void **state)
 {
 	struct fixture *fixture = *state;
-	struct ntd_machine *machine = without_root_shell(fixture);
+	struct ntd_machine *machine = with_stand_in(fixture, false);
 	struct ntd_error *err = NULL;
 	_cleanup_free_ char *path = ntd_asprintf("%s/systemctl", fixture->base);
 	_cleanup_fd_ int program = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
@@ -102,7 +70,7 @@ static void units_are_waited_for_by_another_channel(void **state)
 static void files_are_copied_by_a_channels_own_way(void **state)
 {
 	struct fixture *fixture = *state;
-	struct ntd_machine *machine = without_root_shell(fixture);
+	struct ntd_machine *machine = with_stand_in(fixture, false);
 	struct ntd_copy copy = {.machine = machine};
 	struct ntd_error *err = NULL;
 
@@ -117,9 +85,37 @@ static void files_are_copied_by_a_channels_own_way(void **state)
 	assert_output(machine, "cmp copied back/copied", "");
 }
 
+/* A guest that has the directory /tmp/shared, but does not share it with the host. */
+static int run_without_sharing(struct ntd_channel *channel, const struct ntd_command *command,
+			       struct ntd_result *result, struct ntd_waiter *waiter,
+			       struct ntd_error **err)
+{
+	result->status = !strncmp(command->text, "test -e /tmp/shared/copy-", 25) ||
+			 !strncmp(command->text, "cp -r ", 6);
+	return 0;
+}
+
+static void a_guest_that_shares_no_directory(void **state)
+{
+	static const struct ntd_channel_ops ops = {.run = run_without_sharing,
+						   .close = stand_in_close};
+	struct ntd_machine *machine = with_stand_in(*state, false);
+	struct ntd_copy copy = {.machine = machine};
+
+	stand_in.channel.ops = &ops;
+	start(machine);
+	be_ready(*state);
+	assert_fails(
+		ntd_machine_copy_from_host(&copy, "tests/unit/stand_in.h", "/copied", NULL, &err),
+		NTD_E_MACHINE, "which the guest does not share with the host; after use_ssh()");
+	assert_fails(ntd_machine_copy_from_guest(&copy, "/etc/hostname", "back", NULL, &err),
+		     NTD_E_MACHINE,
+		     "which the guest does not share with the host; after use_ssh()");
+}
+
 static void a_user_belongs_to_the_channel(void **state)
 {
-	struct ntd_machine *machine = without_root_shell(*state);
+	struct ntd_machine *machine = with_stand_in(*state, false);
 	_cleanup_free_ char *text = NULL;
 	struct ntd_command command = {.text = "id -un", .text_len = 6};
 
@@ -166,7 +162,7 @@ static void the_first_channel_that_is_ready_is_used(void **state)
 
 static void the_end_of_the_machine_closes_all_channels(void **state)
 {
-	struct ntd_machine *machine = without_root_shell(*state);
+	struct ntd_machine *machine = with_stand_in(*state, false);
 	_cleanup_result_ struct ntd_result result = {0};
 	struct ntd_command command = {.text = "true", .text_len = 4};
 
@@ -186,6 +182,7 @@ int main(void)
 		channel_test(commands_run_by_another_channel),
 		channel_test(units_are_waited_for_by_another_channel),
 		channel_test(files_are_copied_by_a_channels_own_way),
+		channel_test(a_guest_that_shares_no_directory),
 		channel_test(a_user_belongs_to_the_channel),
 		channel_test(a_later_channel_has_the_user_of_the_others),
 		channel_test(the_first_channel_that_is_ready_is_used),
