@@ -8,6 +8,8 @@
  */
 #include "channel/serial_internal.h"
 
+#include "base/text.h"
+
 #include <string.h>
 
 #define PATIENCE (120 * NTD_SECOND)
@@ -39,71 +41,80 @@ static char *reader_line(const struct ntd_serial *serial)
 		serial->identity);
 }
 
-static int failed(const struct ntd_serial *serial, struct ntd_error **err)
+struct setup {
+	struct ntd_serial *serial;
+	int64_t deadline; /* of the login */
+	int64_t until;    /* the end of the patience, at most that deadline */
+	struct ntd_waiter *waiter;
+};
+
+static int not_in_time(const struct setup *setup, struct ntd_error **err)
 {
-	_cleanup_free_ char *tail = ntd_serial_tail(serial);
+	_cleanup_free_ char *tail = ntd_serial_tail(setup->serial);
 
 	return ntd_error_set(
-		err, NTD_E_MACHINE,
-		"machine '%s': the shell on the serial console cannot run the driver's "
-		"commands: this needs sh, sed, wc, id, and base64 or od in the guest%s",
-		serial->machine, tail);
+		err, setup->until < setup->deadline ? NTD_E_MACHINE : NTD_E_TIMEOUT,
+		"machine '%s': the shell on the serial console did not run the driver's commands "
+		"in time: this needs sh, sed, wc, id, and base64 or od in the guest%s",
+		setup->serial->machine, tail);
+}
+
+/* Waits for the next line. */
+static int await_line(const struct setup *setup, struct ntd_error **err)
+{
+	int result;
+
+	do {
+		if (ntd_now() >= setup->until) /* also if the console never falls silent */
+			return not_in_time(setup, err);
+		result = ntd_serial_line(setup->serial, setup->until, setup->waiter, err);
+	} while (result >= 0 && result != NTD_SERIAL_LINE);
+	return result;
 }
 
 /* Waits for a line with the text. */
-static int await_text(struct ntd_serial *serial, const char *text, int64_t deadline,
-		      struct ntd_waiter *waiter, struct ntd_error **err)
+static int await_text(const struct setup *setup, const char *text, struct ntd_error **err)
 {
-	for (;;) {
-		int result = ntd_serial_line(serial, deadline, waiter, err);
-		const struct ntd_buf *line = &serial->lines.line;
+	const struct ntd_buf *line = &setup->serial->lines.line;
 
-		if (result < 0)
+	do
+		if (await_line(setup, err) < 0)
 			return -1;
-		if (result == NTD_SERIAL_LATE)
-			return failed(serial, err);
-		if (result == NTD_SERIAL_LINE && line->len &&
-		    memmem(ntd_buf_bytes(line), line->len, text, strlen(text)))
-			return 0;
-	}
+	while (!ntd_find(ntd_buf_bytes(line), line->len, text));
+	return 0;
 }
 
-static int await_ready(struct ntd_serial *serial, int64_t deadline, struct ntd_waiter *waiter,
-		       struct ntd_error **err)
+static int await_ready(const struct setup *setup, struct ntd_error **err)
 {
-	for (;;) {
-		const struct ntd_buf *line = &serial->lines.line;
-		struct ntd_serial_answer answer;
-		int result = ntd_serial_line(serial, deadline, waiter, err);
+	struct ntd_serial *serial = setup->serial;
+	const struct ntd_buf *line = &serial->lines.line;
+	struct ntd_serial_answer answer;
 
-		if (result < 0)
+	do {
+		if (await_line(setup, err) < 0)
 			return -1;
-		if (result == NTD_SERIAL_LATE)
-			return failed(serial, err);
-		if (result != NTD_SERIAL_LINE)
-			continue;
 		answer = ntd_serial_answer(ntd_buf_bytes(line), line->len, serial->identity);
-		if (answer.word != NTD_SERIAL_READY)
-			continue;
-		memcpy(serial->user, answer.user, sizeof serial->user);
-		serial->encoding =
-			strcmp(answer.encoding, "base64") == 0 ? NTD_SERIAL_BASE64 : NTD_SERIAL_HEX;
-		return 0;
-	}
+	} while (answer.word != NTD_SERIAL_READY);
+	memcpy(serial->user, answer.user, sizeof serial->user);
+	serial->encoding =
+		strcmp(answer.encoding, "base64") == 0 ? NTD_SERIAL_BASE64 : NTD_SERIAL_HEX;
+	return 0;
 }
 
 int ntd_serial_set_up(struct ntd_serial *serial, int64_t deadline, struct ntd_waiter *waiter,
 		      struct ntd_error **err)
 {
+	const struct setup setup = {.serial = serial,
+				    .deadline = deadline,
+				    .until = ntd_earlier(deadline, ntd_after(PATIENCE)),
+				    .waiter = waiter};
 	_cleanup_free_ char *reader = reader_line(serial), *text = loop_text(serial);
 	_cleanup_free_ char *answer = ntd_asprintf("%s reads", serial->identity);
 
-	deadline = ntd_earlier(deadline, ntd_after(PATIENCE));
-	if (ntd_serial_type(serial, reader, err) < 0 ||
-	    await_text(serial, answer, deadline, waiter, err) < 0 ||
+	if (ntd_serial_type(serial, reader, err) < 0 || await_text(&setup, answer, err) < 0 ||
 	    ntd_serial_type(serial, text, err) < 0)
 		return -1;
 	serial->number = 0;
 	serial->unfinished = serial->abandoned = false;
-	return await_ready(serial, deadline, waiter, err);
+	return await_ready(&setup, err);
 }

@@ -151,6 +151,21 @@ static void a_console_without_a_getty(void **state)
 		     "is there a getty on it?; last console lines:\n    nothing here");
 }
 
+/* Its time is over before the driver gives the shell up. */
+static void a_shell_that_runs_nothing(void **state)
+{
+	struct fixture *fixture = *state;
+	const struct ntd_serial_login login = {.user = own_name()};
+
+	play(fixture, "sh() { :; }; stty -echo\n"
+		      "while read -r line; do case $line in\n"
+		      "  exec*) ( while :; do echo noise; done ) & wait;;\n"
+		      "  *) eval \"$line\"; printf '$ ';; esac; done");
+	assert_fails(
+		ntd_serial_login(fixture->serial, &login, ntd_after(6 * NTD_SECOND), NULL, &err),
+		NTD_E_TIMEOUT, "did not run the driver's commands in time");
+}
+
 static void a_shell_of_another_user(void **state)
 {
 	struct fixture *fixture = *state;
@@ -176,6 +191,7 @@ int main(void)
 		serial_test(a_change_without_a_new_password),
 		serial_test(a_new_password_that_is_not_accepted),
 		serial_test(a_console_without_a_getty),
+		serial_test(a_shell_that_runs_nothing),
 		serial_test(a_shell_of_another_user),
 	};
 
