@@ -85,7 +85,7 @@ ntd_go() {
 
 ntd_part() {
 	ntd_say part "$1"
-	sed -n "$1p" < $f
+	sed -n "$1p;${1#*,}q" < $f
 	ntd_say end
 }
 

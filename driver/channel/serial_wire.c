@@ -47,14 +47,17 @@ static int shown(const struct ntd_command *command)
 
 static int gone(struct serial_run *run, struct ntd_error **err)
 {
+	const struct ntd_command *command = run->command;
+	_cleanup_free_ char *result =
+		command ? ntd_asprintf(": `%.*s` has no result", shown(command), command->text)
+			: ntd_strdup("");
+
 	run->serial->identity[0] = '\0';
-	return ntd_error_set(
-		err, NTD_E_MACHINE,
-		"machine '%s': the shell on the serial console has ended, and the "
-		"console asks for a login (did the guest reboot?): `%.*s` has no result; "
-		"log in again with login()",
-		run->serial->machine, run->command ? shown(run->command) : 0,
-		run->command ? run->command->text : "");
+	return ntd_error_set(err, NTD_E_MACHINE,
+			     "machine '%s': the shell on the serial console has ended, and the "
+			     "console asks for a login (did the guest reboot?)%s; log in again "
+			     "with login()",
+			     run->serial->machine, result);
 }
 
 static int broken(struct serial_run *run, const char *what, struct ntd_error **err)
@@ -302,7 +305,7 @@ static int read_output(struct serial_run *run, struct ntd_result *result, struct
 	unsigned long before = output.lines;
 	int vain = 0;
 
-	if (output.bytes / 77 * 57 > OUTPUT_LIMIT)
+	if (output.lines > 1 + OUTPUT_LIMIT / ntd_serial_line_bytes(run->serial->encoding))
 		return ntd_error_set(
 			err, NTD_E_VALUE,
 			"machine '%s': command `%.*s` printed more than 16 MiB, which is "
