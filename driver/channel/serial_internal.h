@@ -48,8 +48,8 @@ int ntd_serial_line(struct ntd_serial *serial, int64_t until, struct ntd_waiter 
 		    struct ntd_error **err);
 /* What the line that has begun asks for. */
 enum ntd_serial_seen ntd_serial_begun(const struct ntd_serial *serial);
-/* Forgets what the console has shown so far; but the line that has begun only if `to_end`. */
-void ntd_serial_skip(struct ntd_serial *serial, bool to_end);
+/* Forgets what the console has shown so far, but not the line that has begun. */
+void ntd_serial_skip(struct ntd_serial *serial);
 /* Types a text. */
 int ntd_serial_type(struct ntd_serial *serial, const char *text, struct ntd_error **err);
 /* The last lines of the console, for errors: "; last console lines:" and so on, a new string. */

@@ -290,7 +290,7 @@ int ntd_serial_find_shell(struct ntd_serial *serial, const struct ntd_serial_log
 				    .next = ntd_after(FIRST_PAUSE)};
 	int found = 0;
 
-	ntd_serial_skip(serial, false);
+	ntd_serial_skip(serial);
 	while (!found)
 		found = step(&dialogue, deadline, waiter, err);
 	free(dialogue.begun);

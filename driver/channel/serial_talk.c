@@ -52,9 +52,9 @@ enum ntd_serial_seen ntd_serial_begun(const struct ntd_serial *serial)
 				 ntd_serial_lines_begun(&serial->lines));
 }
 
-void ntd_serial_skip(struct ntd_serial *serial, bool to_end)
+void ntd_serial_skip(struct ntd_serial *serial)
 {
-	ntd_expect_skip(serial->reader, to_end);
+	ntd_expect_skip(serial->reader);
 	ntd_buf_clear(&serial->text);
 	ntd_serial_lines_clear(&serial->lines);
 }

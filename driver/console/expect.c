@@ -204,7 +204,6 @@ struct move {
 	struct ntd_expect *expect;
 	struct ntd_expect_text *text;
 	uint64_t to, dropped;
-	bool to_end;
 };
 
 static void advance(void *arg)
@@ -227,25 +226,21 @@ void ntd_expect_advance(struct ntd_expect *expect, struct ntd_expect_text *text,
 
 static void skip(void *arg)
 {
-	const struct move *move = arg;
-	struct ntd_expect *expect = move->expect;
+	struct ntd_expect *expect = arg;
 	const char *bytes, *newline;
 
 	start_reading(expect);
 	ntd_error_free(ntd_steal(&expect->interruption));
 	bytes = ntd_buf_bytes(&expect->text);
 	newline = memrchr(bytes, '\n', expect->text.len);
-	if (move->to_end)
-		discard(expect, expect->text.len);
-	else if (newline)
+	if (newline)
 		discard(expect, (size_t)(newline - bytes) + 1);
 	expect->dropped = 0;
 }
 
-void ntd_expect_skip(struct ntd_expect *expect, bool to_end)
+void ntd_expect_skip(struct ntd_expect *expect)
 {
-	ntd_loop_call(expect->console->loop, skip,
-		      &(struct move){.expect = expect, .to_end = to_end});
+	ntd_loop_call(expect->console->loop, skip, expect);
 }
 
 static void read_dropped(void *arg)

@@ -33,9 +33,8 @@ int ntd_expect_read(struct ntd_expect *expect, struct ntd_expect_text *text, int
 		    struct ntd_waiter *waiter, struct ntd_error **err);
 /* Moves the cursor behind the first `count` bytes of the copy, and takes them from the copy. */
 void ntd_expect_advance(struct ntd_expect *expect, struct ntd_expect_text *text, size_t count);
-/* Moves the cursor to the beginning of the line that the guest has begun, or to the end if
- * `to_end`. */
-void ntd_expect_skip(struct ntd_expect *expect, bool to_end);
+/* Moves the cursor to the beginning of the line that the guest has begun. */
+void ntd_expect_skip(struct ntd_expect *expect);
 
 /* Loop: the reads that wait now, or else the next that would wait, fail with a copy of `why`;
  * ntd_expect_skip() forgets that. */
