@@ -86,6 +86,18 @@ double ntd_wait_limit(const struct ntd_wait *wait)
 	return wait->timeout * (wait->machine ? ntd_machine_time_scale(wait->machine) : 1);
 }
 
+static int64_t span_of(const struct ntd_wait *wait)
+{
+	return wait->timeout < 0 ? NTD_FOREVER : ntd_span(ntd_wait_limit(wait));
+}
+
+int64_t ntd_wait_deadline(const struct ntd_wait *wait, int64_t began)
+{
+	int64_t span = span_of(wait);
+
+	return span >= NTD_FOREVER - began ? NTD_FOREVER : began + span;
+}
+
 char *ntd_stretched(const struct ntd_machine *machine)
 {
 	double scale = machine ? ntd_machine_time_scale(machine) : 1;
@@ -164,7 +176,7 @@ int ntd_retry(const struct ntd_wait *wait, struct ntd_waiter *waiter, struct ntd
 	struct course course = {.began = ntd_now()};
 
 	for (bool first = true;; first = false) {
-		int64_t limit = wait->timeout < 0 ? NTD_FOREVER : ntd_span(ntd_wait_limit(wait));
+		int64_t limit = span_of(wait);
 		bool last = ntd_now() - course.began >= limit;
 		struct ntd_error *error = NULL;
 		int held = wait->attempt(wait->arg, last, waiter, &error);

@@ -68,6 +68,8 @@ enum ntd_verdict ntd_glance_again(struct ntd_glance *glance, const struct ntd_bu
 /* The time-out in seconds, stretched by the present time scale of the machine. With
  * `--timeout-scale auto` the scale grows when the machine turns out to be emulated. */
 double ntd_wait_limit(const struct ntd_wait *wait);
+/* When a wait that began at `began` has timed out, as it stands now. */
+int64_t ntd_wait_deadline(const struct ntd_wait *wait, int64_t began);
 
 /* How an error tells of a time-out that was stretched: ", which --timeout-scale made 4 times as
  * long", a new string; "" when the scale is 1. `machine` may be NULL. */

@@ -102,20 +102,12 @@ static int timed_out(struct search *search, int64_t waited)
 	return -1;
 }
 
-static int64_t deadline_of(const struct search *search, int64_t began)
-{
-	int64_t limit =
-		search->wait.timeout < 0 ? NTD_FOREVER : ntd_span(ntd_wait_limit(&search->wait));
-
-	return limit == NTD_FOREVER ? NTD_FOREVER : began + limit;
-}
-
 /* Whether to give up. Lines that had arrived when the time was over still count, as far as they can
  * be searched in as much time again; but a console that never stops does not keep the wait from
  * ending. */
 static bool is_over(struct search *search, int64_t began)
 {
-	int64_t deadline = deadline_of(search, began), now = ntd_now();
+	int64_t deadline = ntd_wait_deadline(&search->wait, began), now = ntd_now();
 	int64_t patience = deadline - began > GRACE ? deadline - began : GRACE;
 
 	if (now < deadline)
@@ -135,7 +127,8 @@ static int search_console(struct search *search)
 	while (!found) {
 		if (PY_BLOCKING_CALL(result,
 				     ntd_console_take(console, &search->news, TAKE_LIMIT,
-						      deadline_of(search, began), waiter, error))) {
+						      ntd_wait_deadline(&search->wait, began),
+						      waiter, error))) {
 			found = search->news.lines.len ? look_at_lines(search)
 						       : look_at_partial(search);
 		} else {

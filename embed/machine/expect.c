@@ -72,14 +72,6 @@ static int match(void *arg, const char *text, size_t len, size_t *end, struct nt
 	return PY_IN_PYTHON(waiter, err, look(arg, text, len, end));
 }
 
-static int64_t deadline_of(const struct search *search, int64_t began)
-{
-	int64_t limit =
-		search->wait.timeout < 0 ? NTD_FOREVER : ntd_span(ntd_wait_limit(&search->wait));
-
-	return limit == NTD_FOREVER ? NTD_FOREVER : began + limit;
-}
-
 /* The limit may become longer meanwhile. */
 static int search_console(struct search *search, const char *shown, struct ntd_waiter *waiter,
 			  struct ntd_error **err)
@@ -91,12 +83,12 @@ static int search_console(struct search *search, const char *shown, struct ntd_w
 		_cleanup_free_ char *stretched = NULL;
 		struct ntd_error *error = NULL;
 
-		if (ntd_expect_wait(expect, match, search, deadline_of(search, began), waiter,
-				    &error) == 0)
+		if (ntd_expect_wait(expect, match, search, ntd_wait_deadline(&search->wait, began),
+				    waiter, &error) == 0)
 			return 0;
 		if (error->code != NTD_E_TIMEOUT)
 			return ntd_error_move(err, error);
-		if (ntd_now() < deadline_of(search, began)) {
+		if (ntd_now() < ntd_wait_deadline(&search->wait, began)) {
 			ntd_error_free(error);
 			continue;
 		}

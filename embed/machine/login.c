@@ -14,12 +14,11 @@ struct login {
 static int log_in(const struct login *login, struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	const struct ntd_wait wait = {.machine = login->machine, .timeout = login->timeout};
-	int64_t limit = login->timeout < 0 ? NTD_FOREVER : ntd_span(ntd_wait_limit(&wait));
 
 	if (ntd_machine_start(login->machine, false, waiter, err) < 0)
 		return -1;
-	return ntd_serial_login(ntd_machine_serial(login->machine), &login->who, ntd_after(limit),
-				waiter, err);
+	return ntd_serial_login(ntd_machine_serial(login->machine), &login->who,
+				ntd_wait_deadline(&wait, ntd_now()), waiter, err);
 }
 
 static PyObject *login(PyObject *object, PyObject *args, PyObject *kwargs)
