@@ -4,19 +4,12 @@
  */
 #include "channel/reply.h"
 
-#include <stdint.h>
-#include <string.h>
+#include "pieces.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define TOKEN "5eed1234-7"
 enum { LIMIT = 64 };
-
-static void require(bool condition)
-{
-	if (!condition)
-		abort();
-}
 
 /* Appends an event to the transcript, as text that differs for different events. */
 static void note(struct ntd_buf *transcript, struct ntd_reply *reply, enum ntd_reply_event event)
@@ -39,9 +32,9 @@ static void note(struct ntd_buf *transcript, struct ntd_reply *reply, enum ntd_r
 }
 
 /* Feeds exact copies on the heap, so that the sanitizer notices reads past their ends. */
-static void feed(struct ntd_reply *reply, const uint8_t *data, size_t size,
-		 struct ntd_buf *transcript)
+static void feed(void *parser, const uint8_t *data, size_t size, struct ntd_buf *transcript)
 {
+	struct ntd_reply *reply = parser;
 	_cleanup_free_ char *piece = ntd_malloc(size);
 	const char *at = piece;
 	size_t left = size;
@@ -70,27 +63,14 @@ static void run(const uint8_t *data, size_t size, unsigned random, struct ntd_bu
 	struct ntd_reply reply = {.limit = LIMIT};
 
 	ntd_reply_expect(&reply, TOKEN);
-	while (size) {
-		size_t step = random ? 1 + (random >> 5) % random % 17 : size;
-
-		step = step < size ? step : size;
-		feed(&reply, data, step, transcript);
-		data += step;
-		size -= step;
-		random = random ? random * 75 % 65537 : 0;
-	}
+	feed_pieces(data, size, random, feed, &reply, transcript);
 	ntd_reply_free(&reply);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	_cleanup_buf_ struct ntd_buf whole = {0}, pieces = {0};
-
 	if (!size)
 		return 0;
-	run(data + 1, size - 1, 0, &whole);
-	run(data + 1, size - 1, 1 + data[0], &pieces);
-	require(whole.len == pieces.len);
-	require(!memcmp(ntd_buf_bytes(&whole), ntd_buf_bytes(&pieces), whole.len));
+	require_same(data + 1, size - 1, data[0], run);
 	return 0;
 }

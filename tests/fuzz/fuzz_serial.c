@@ -6,19 +6,12 @@
 
 #include "base/text.h"
 
-#include <stdint.h>
-#include <string.h>
+#include "pieces.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define IDENTITY "ntd5eed1234"
 enum { LINE_LIMIT = 4096 };
-
-static void require(bool condition)
-{
-	if (!condition)
-		abort();
-}
 
 static void check_decoding(enum ntd_serial_encoding encoding, const char *line, size_t len)
 {
@@ -53,9 +46,9 @@ static void check_line(const struct ntd_buf *line)
 	check_decoding(NTD_SERIAL_HEX, copy, line->len);
 }
 
-static void feed(struct ntd_serial_lines *lines, const uint8_t *data, size_t size,
-		 struct ntd_buf *transcript)
+static void feed(void *parser, const uint8_t *data, size_t size, struct ntd_buf *transcript)
 {
+	struct ntd_serial_lines *lines = parser;
 	_cleanup_free_ char *piece = ntd_malloc(size);
 	const char *at = piece;
 	size_t left = size;
@@ -82,15 +75,7 @@ static void run(const uint8_t *data, size_t size, unsigned random, struct ntd_bu
 {
 	struct ntd_serial_lines lines = {0};
 
-	while (size) {
-		size_t step = random ? 1 + (random >> 5) % random % 17 : size;
-
-		step = step < size ? step : size;
-		feed(&lines, data, step, transcript);
-		data += step;
-		size -= step;
-		random = random ? random * 75 % 65537 : 0;
-	}
+	feed_pieces(data, size, random, feed, &lines, transcript);
 	check_line(&lines.line);
 	ntd_serial_lines_free(&lines);
 }
@@ -108,14 +93,9 @@ static void check_escape(const uint8_t *data, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	_cleanup_buf_ struct ntd_buf whole = {0}, pieces = {0};
-
 	if (!size)
 		return 0;
 	check_escape(data, size);
-	run(data + 1, size - 1, 0, &whole);
-	run(data + 1, size - 1, 1 + data[0], &pieces);
-	require(whole.len == pieces.len);
-	require(!memcmp(ntd_buf_bytes(&whole), ntd_buf_bytes(&pieces), whole.len));
+	require_same(data + 1, size - 1, data[0], run);
 	return 0;
 }
