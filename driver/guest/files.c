@@ -62,6 +62,17 @@ static int make_place(const struct ntd_machine *machine, struct place *place,
 	return 0;
 }
 
+/* Whether the directory is there, and nothing of that name in it. */
+static bool got_nothing(const struct place *place, const char *name)
+{
+	struct stat now, then;
+
+	return fstatat(place->shared, place->name, &now, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       fstat(place->directory, &then) == 0 && now.st_ino == then.st_ino &&
+	       now.st_dev == then.st_dev &&
+	       faccessat(place->directory, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0;
+}
+
 /* A new string: the path without slashes, and components that are only a dot, at its end. */
 static char *trimmed(const char *path)
 {
@@ -215,7 +226,7 @@ int ntd_machine_copy_from_guest(const struct ntd_copy *copy, const char *source,
 	if (guest(copy, "mkdir -p", place.guest, NULL, waiter, err) < 0 ||
 	    guest(copy, "cp -rL", from, in_guest, waiter, err) < 0)
 		return -1;
-	if (faccessat(place.directory, ntd_file_name(from), F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+	if (got_nothing(&place, ntd_file_name(from)))
 		return not_shared(copy, err);
 	if (ntd_tree_make(directory, err) < 0)
 		return -1;
