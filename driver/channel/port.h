@@ -1,0 +1,39 @@
+/* Data ports: a stream of bytes between a channel and the guest beside the root shell's console.
+ * QEMU throttles a data port, so nothing is lost however late either side reads, and its bytes are
+ * passed on as they are. The machine's kind makes ports (machine/qemu_port.c) and gives them to the
+ * channels that can use one. All functions are for the loop thread.
+ *
+ * A port is added to the guest when its channel asks for it, and taken away when the channel closes
+ * it. In the guest it is the device /dev/NODE, where NODE is the directory below
+ * /sys/class/virtio-ports whose file `name` holds the port's name.
+ */
+#pragma once
+
+#include "base/error.h"
+
+struct ntd_port;
+
+/* What a port tells the channel that opened it. */
+struct ntd_port_user {
+	/* The port has been added to the guest. `fd` is a connected, non-blocking socket, which the
+	 * user takes. `name` is the port's name in the guest, letters, digits and hyphens, another
+	 * one at each opening; it is valid during the call. */
+	void (*opened)(void *owner, int fd, const char *name);
+	/* The port cannot be had: QEMU has no virtio-serial bus or no QMP, or refuses. */
+	void (*failed)(void *owner, const struct ntd_error *why);
+	void *owner;
+};
+
+struct ntd_port_ops {
+	/* Asks for the port. One call of the user's follows, later, unless the port is closed
+	 * before. The port must be closed. */
+	void (*open)(struct ntd_port *port, const struct ntd_port_user *user);
+	/* Takes the port away from the guest, whatever has come of opening it; the user is told
+	 * nothing any more, and closes its own socket. Does nothing to a port that is closed. */
+	void (*close)(struct ntd_port *port);
+};
+
+/* The part that all ports have. */
+struct ntd_port {
+	const struct ntd_port_ops *ops;
+};
