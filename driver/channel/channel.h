@@ -9,6 +9,7 @@
 #pragma once
 
 #include "base/buf.h"
+#include "channel/condition.h"
 #include "loop/request.h"
 
 #include <stdatomic.h>
@@ -72,6 +73,12 @@ struct ntd_channel_ops {
 	 * hangup. */
 	int (*terminal)(struct ntd_channel *channel, unsigned rows, unsigned columns,
 			struct ntd_waiter *waiter, struct ntd_error **err);
+	/* Waits in the guest until the condition holds or its limit is over. Returns 0 with what
+	 * was found. NULL: the caller has to look by commands, as when the channel finds
+	 * NTD_UNSEEN. */
+	int (*await)(struct ntd_channel *channel, const struct ntd_condition *condition,
+		     struct ntd_finding *finding, struct ntd_waiter *waiter,
+		     struct ntd_error **err);
 	/* The guest is about to reboot. The channel is not ready until it has found
 	 * another boot of the guest, even if it can still run commands in this one. NULL: the
 	 * channel learns of a reboot from the guest. */
