@@ -190,7 +190,7 @@ $(FUZZERS:%=run-%): run-fuzz_%: $(BUILD)/fuzz_%
 check: format-check layers tidy cppcheck shellcheck unit
 
 # The floors of the code, lowest first: a file includes and uses what is on its own floor and on those below.
-FLOORS = $(addprefix driver/,base agent loop report net console channel agent_channel ssh qemu ocr machine guest session) \
+FLOORS = $(addprefix driver/,base sftp agent loop report net console channel agent_channel ssh qemu ocr machine guest session) \
 	$(addprefix embed/,bridge log machine run driver py_program module symbols main)
 
 layers: $(CORE_OBJECTS) $(EMBED_OBJECTS)

@@ -7,7 +7,7 @@
  * A copy for which nobody waits any more removes what is half written, also in the guest, while the
  * script goes on.
  */
-#include "ssh/sftp.h"
+#include "sftp/sftp.h"
 #include "ssh/ssh_internal.h"
 
 #define PROGRESS_PAUSE (2 * NTD_SECOND)

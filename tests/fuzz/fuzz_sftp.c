@@ -9,8 +9,8 @@
  *	        254                      the copy is cancelled
  */
 #include "base/tree.h"
-#include "ssh/sftp.h"
-#include "ssh/sftp_packet.h"
+#include "sftp/packet.h"
+#include "sftp/sftp.h"
 
 #include <fcntl.h>
 #include <string.h>

@@ -5,7 +5,7 @@
 
 #include "tree_fixture.h"
 
-#include "ssh/sftp.h"
+#include "sftp/sftp.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -6,8 +6,8 @@
 
 #include "tree_fixture.h"
 
-#include "ssh/sftp.h"
-#include "ssh/sftp_packet.h"
+#include "sftp/packet.h"
+#include "sftp/sftp.h"
 
 struct scripted;
 

@@ -1,5 +1,5 @@
-/* What the files of the SFTP client share. ssh/sftp.c has the life of a client: its phases, the
- * answers, the end; ssh/sftp_call.c has requests. What is copied and how is in the two sides, put
+/* What the files of the SFTP client share. sftp/sftp.c has the life of a client: its phases, the
+ * answers, the end; sftp/call.c has requests. What is copied and how is in the two sides, put
  * and get. All of it runs on the loop thread.
  *
  * A side works in calls: each is one request with the function that takes its answer. When there is
@@ -11,8 +11,8 @@
 
 #include "base/list.h"
 #include "base/vec.h"
-#include "ssh/sftp.h"
-#include "ssh/sftp_packet.h"
+#include "sftp/packet.h"
+#include "sftp/sftp.h"
 
 #include <sys/stat.h>
 

@@ -2,7 +2,7 @@
  * one word, "Failure", for that and for much else, so a server that can is asked how much space
  * there is. The copy stands still meanwhile. On the loop thread.
  */
-#include "ssh/sftp_put.h"
+#include "sftp/put.h"
 
 /* The answer is that of statvfs(3). A disk is full where a piece of a file has no room. */
 static bool is_full(const struct ntd_sftp *sftp, struct ntd_sftp_reader rest)

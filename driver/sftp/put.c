@@ -6,7 +6,7 @@
  * the files of those before are still on their way; their modes come last, as one may forbid to
  * write.
  */
-#include "ssh/sftp_put.h"
+#include "sftp/put.h"
 
 #include "base/fd.h"
 

@@ -2,7 +2,7 @@
  * temporary name in the directory of the target, and renamed when it is whole; what is made so far
  * is removed with the client.
  */
-#include "ssh/sftp_get.h"
+#include "sftp/get.h"
 
 #include "base/tree.h"
 

@@ -1,7 +1,7 @@
 /* What both sides of the SFTP client are made of: requests, judging their answers, and the failure
  * of a copy. On the loop thread.
  */
-#include "ssh/sftp_internal.h"
+#include "sftp/internal.h"
 
 #include <assert.h>
 #include <errno.h>

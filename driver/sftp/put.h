@@ -1,7 +1,7 @@
 /* What the files of the sending side share. */
 #pragma once
 
-#include "ssh/sftp_internal.h"
+#include "sftp/internal.h"
 
 #include <dirent.h>
 

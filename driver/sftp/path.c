@@ -1,5 +1,5 @@
 /* Paths of copies, of both sides. Pure, but for random names. */
-#include "ssh/sftp_internal.h"
+#include "sftp/internal.h"
 
 #include "base/text.h"
 

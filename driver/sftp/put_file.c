@@ -3,7 +3,7 @@
  * when all have been answered well, the rename to its name. On the loop thread, which reads a piece
  * of the file at a time.
  */
-#include "ssh/sftp_put.h"
+#include "sftp/put.h"
 
 #include "base/text.h"
 

@@ -5,7 +5,7 @@
  * link that came before, is an error. The directory that was found last is listed first, so that
  * few are open at a time.
  */
-#include "ssh/sftp_get.h"
+#include "sftp/get.h"
 
 #include "base/text.h"
 

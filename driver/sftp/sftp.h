@@ -6,7 +6,10 @@
 #pragma once
 
 #include "base/buf.h"
-#include "loop/request.h"
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stdint.h>
 
 struct ntd_sftp;
 

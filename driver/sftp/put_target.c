@@ -2,7 +2,7 @@
  * that is there, or to a new path, for which the directories above are made. One request at a time,
  * on the loop thread.
  */
-#include "ssh/sftp_put.h"
+#include "sftp/put.h"
 
 #include <string.h>
 

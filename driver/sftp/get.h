@@ -1,7 +1,7 @@
 /* What the files of the receiving side share. */
 #pragma once
 
-#include "ssh/sftp_internal.h"
+#include "sftp/internal.h"
 
 /* A directory that is being copied. It is held by its listing, and by each of its entries that
  * still needs the descriptor; with the last of them it gets its mode. */

@@ -5,7 +5,7 @@
  * requests, tells the wire, and tells at last that the client is done; what the owner does in these
  * calls may come back into the client, but for settle() itself.
  */
-#include "ssh/sftp_internal.h"
+#include "sftp/internal.h"
 
 enum {
 	VERSION = 3,

@@ -1,5 +1,5 @@
 /* Encoding and decoding of SFTP's packets; pure, and fuzzed by way of the client. */
-#include "ssh/sftp_packet.h"
+#include "sftp/packet.h"
 
 #include "base/text.h"
 

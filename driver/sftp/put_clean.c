@@ -5,7 +5,7 @@
  * go, and when they are gone, the directories, the last that was found first. Answers do not
  * matter: the copy has failed already.
  */
-#include "ssh/sftp_put.h"
+#include "sftp/put.h"
 
 static void cleaned(struct ntd_sftp *sftp, const struct ntd_sftp_call *call,
 		    const struct ntd_sftp_answer *answer)

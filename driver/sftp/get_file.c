@@ -5,7 +5,7 @@
  * read to its end all the same, one piece at a time, as files of /proc have no size. Pieces of
  * zeros become holes.
  */
-#include "ssh/sftp_get.h"
+#include "sftp/get.h"
 
 #include "base/fd.h"
 
