@@ -33,7 +33,20 @@ struct ntd_command {
 	 * wait. */
 	bool no_reply;
 	bool as_root; /* the driver's own command: run as root, whatever the channel's user */
+	/* Called on the loop thread, or on the thread that waits in `run`, with each piece of
+	 * standard output, in order, as early as the channel has it and before `run` returns; the
+	 * result has all of it nevertheless. NULL: nobody wants it so early. */
+	void (*on_output)(void *owner, const char *bytes, size_t len);
+	void *output_owner;
 };
+
+/* For channels: tells of a piece of output. */
+static inline void ntd_command_tell(const struct ntd_command *command, const char *bytes,
+				    size_t len)
+{
+	if (command->on_output && len)
+		command->on_output(command->output_owner, bytes, len);
+}
 
 /* The exit status and the standard output of a command. The caller frees it. */
 struct ntd_result {

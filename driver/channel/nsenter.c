@@ -147,6 +147,8 @@ static bool read_some(struct nsenter_job *job)
 
 	if (got > 0) {
 		ntd_buf_added(output, (size_t)got);
+		ntd_command_tell(job->command, ntd_buf_bytes(output) + output->len - got,
+				 (size_t)got);
 		return output->len <= OUTPUT_LIMIT;
 	}
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))

@@ -379,6 +379,7 @@ static int run_and_read(struct serial_run *run, struct ntd_result *result, struc
 		return -1;
 	if (command->no_status)
 		result->status = -1;
+	ntd_command_tell(command, ntd_buf_bytes(&result->output), result->output.len);
 	run->serial->unfinished = run->serial->abandoned = false;
 	return 0;
 }

@@ -45,6 +45,8 @@ static void complete(struct ntd_shell *shell)
 		job->result->status = job->command->no_status ? -1 : reply->command_status;
 		job->result->output = reply->output;
 		reply->output = (struct ntd_buf){0};
+		ntd_command_tell(job->command, ntd_buf_bytes(&job->result->output),
+				 job->result->output.len);
 	}
 	ntd_shell_set_refusal(shell, NULL); /* the guest answers, even if late */
 	ntd_shell_clear_wire(shell, error);

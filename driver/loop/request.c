@@ -67,7 +67,9 @@ enum woken {
 static enum woken sleep_on(int fd, int64_t deadline, struct ntd_waiter *waiter, bool looks)
 {
 	struct ntd_waiter patient = {0};
-	struct pollfd fds[] = {{.fd = fd, .events = POLLIN}, {.fd = -1, .events = POLLIN}};
+	struct pollfd fds[] = {{.fd = fd, .events = POLLIN},
+			       {.fd = -1, .events = POLLIN},
+			       {.fd = -1, .events = POLLIN}};
 
 	if (!waiter)
 		waiter = &patient;
@@ -75,6 +77,8 @@ static enum woken sleep_on(int fd, int64_t deadline, struct ntd_waiter *waiter, 
 		deadline = ntd_earlier(deadline, waiter->deadline);
 	if (waiter->cancel_fd)
 		fds[1].fd = waiter->cancel_fd;
+	if (waiter->errand)
+		fds[2].fd = waiter->errand->fd;
 	looks = looks && waiter->look;
 	for (;;) {
 		struct timespec storage;
@@ -86,7 +90,14 @@ static enum woken sleep_on(int fd, int64_t deadline, struct ntd_waiter *waiter, 
 		if (looks && ntd_now() >= waiter->look_at && waiter->look(waiter))
 			return STOPPED;
 		until = looks ? ntd_earlier(deadline, waiter->look_at) : deadline;
-		ready = ppoll(fds, 2, ntd_remaining(until, &storage), waiter->signals);
+		ready = ppoll(fds, 3, ntd_remaining(until, &storage), waiter->signals);
+		if (ready > 0 && !fds[0].revents && !fds[1].revents) {
+			if (waiter->errand->run(waiter->errand, waiter))
+				return STOPPED;
+			if (ntd_now() < deadline)
+				continue;
+			return LATE;
+		}
 		if (ready > 0)
 			return fds[0].revents ? READY : CANCELLED;
 		if (ready == 0 && until == deadline)

@@ -13,6 +13,15 @@
 
 #include <signal.h>
 
+struct ntd_waiter;
+
+/* Something that a thread does while it waits, whenever `fd` is readable: `run` is called on that
+ * thread, and makes `fd` unreadable; true means: stop waiting. */
+struct ntd_errand {
+	int fd;
+	bool (*run)(struct ntd_errand *errand, struct ntd_waiter *waiter);
+};
+
 /* The waiting thread's side. `interrupted` is called on that thread when a signal has ended its
  * sleep; true means: stop waiting. `signals` is the mask to sleep with; the caller has the signals
  * blocked otherwise, so that no signal can slip between a check and the sleep. NULL for threads
@@ -28,6 +37,7 @@ struct ntd_waiter {
 	 * waiting. Only in ntd_wait_until() and in requests that allow it. NULL: nothing. */
 	bool (*look)(struct ntd_waiter *waiter);
 	int64_t look_at;
+	struct ntd_errand *errand; /* NULL: none */
 	/* For embed/. NULL: the thread is not a script's, and has nothing to do with Python. */
 	void *owner;
 };

@@ -7,7 +7,7 @@
  *   monotonic   seconds on CLOCK_MONOTONIC, nine decimals
  *   wall        the same moment in UTC, ISO 8601 with microseconds and Z
  *   kind        format, message, nest-begin, nest-end, subtest-begin, subtest-end, serial,
- *               test-error, run-end, state or command-end
+ *               test-error, run-end, state, command-end or output
  *
  * The first line, of the kind format, also has these keys:
  *
@@ -25,7 +25,7 @@
  *   machine     a name, or null: the event is about the whole run
  *   text        the message, step, bare title of a subtest or console line, without NULs; of
  *               run-end "exit status N"; of state the machine's new state; of command-end the
- *               first 200 bytes of the command
+ *               first 200 bytes of the command; of output a piece of a command's output
  *   seconds     of nest-end, subtest-end, run-end and command-end: how long it took
  *   failed      of nest-end, subtest-end and run-end: whether an exception ended the step, or the
  *               exit status is not 0

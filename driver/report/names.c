@@ -15,6 +15,7 @@ static const char *const kinds[] = {
 	[NTD_EVENT_RUN_END] = "run-end",
 	[NTD_EVENT_STATE] = "state",
 	[NTD_EVENT_COMMAND_END] = "command-end",
+	[NTD_EVENT_OUTPUT] = "output",
 };
 static_assert(sizeof kinds / sizeof *kinds == NTD_EVENT_KIND_COUNT, "every kind has a name");
 

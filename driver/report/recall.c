@@ -95,6 +95,7 @@ static char *text_of(const struct ntd_event *event)
 	case NTD_EVENT_RUN_END:
 	case NTD_EVENT_STATE:
 	case NTD_EVENT_COMMAND_END:
+	case NTD_EVENT_OUTPUT:
 	case NTD_EVENT_KIND_COUNT:
 	default:
 		return NULL;

@@ -133,7 +133,7 @@ static struct batch take_all(struct ntd_report *report)
 
 static bool is_of_timeline(enum ntd_event_kind kind)
 {
-	return kind == NTD_EVENT_STATE || kind == NTD_EVENT_COMMAND_END;
+	return kind == NTD_EVENT_STATE || kind == NTD_EVENT_COMMAND_END || kind == NTD_EVENT_OUTPUT;
 }
 
 static void deliver(struct ntd_report *report, const struct ntd_event *event)

@@ -33,6 +33,7 @@ enum ntd_event_kind {
 	NTD_EVENT_RUN_END,       /* the exit status of the run is known: seconds, failed */
 	NTD_EVENT_STATE,         /* a machine has another state: from, to */
 	NTD_EVENT_COMMAND_END,   /* a script's command has ended: status, bytes, seconds */
+	NTD_EVENT_OUTPUT,        /* the text is a piece of output of a command that runs */
 	NTD_EVENT_KIND_COUNT
 };
 
@@ -113,8 +114,8 @@ struct ntd_event {
 /* Writes events somewhere. Implementations embed the struct and fill in all members but `next`. The
  * report calls the functions on the writer or on a thread that settles, one at a time. */
 struct ntd_sink {
-	/* Whether the sink also gets STATE and COMMAND_END, which no log shows. Without such a sink
-	 * the report drops these events at once. */
+	/* Whether the sink also gets STATE, COMMAND_END and OUTPUT, which no log shows. Without
+	 * such a sink the report drops these events at once. */
 	bool timeline;
 	void (*event)(struct ntd_sink *sink, const struct ntd_event *event);
 	/* The sink has got all events that were queued; may be NULL. */

@@ -219,6 +219,7 @@ static void terminal_event(struct ntd_sink *sink, const struct ntd_event *event)
 		break;
 	case NTD_EVENT_STATE:
 	case NTD_EVENT_COMMAND_END:
+	case NTD_EVENT_OUTPUT:
 	case NTD_EVENT_KIND_COUNT:
 	default:
 		break;

@@ -159,6 +159,12 @@ static void flush_errors(struct ntd_ssh_exec *exec)
 	ntd_buf_clear(&exec->errors);
 }
 
+static void take_output(struct exec_job *job, const char *bytes, size_t len)
+{
+	ntd_buf_append(&job->result->output, bytes, len);
+	ntd_command_tell(job->command, bytes, len);
+}
+
 /* Output is taken to its end, also when nobody wants it: sshd would wait, and the command with it.
  */
 static void output(struct ntd_ssh_stream *stream, const char *bytes, size_t len, bool error)
@@ -170,7 +176,7 @@ static void output(struct ntd_ssh_stream *stream, const char *bytes, size_t len,
 	else if (exec->job && exec->job->result->output.len + len > OUTPUT_LIMIT)
 		exec->overflown = true;
 	else if (exec->job)
-		ntd_buf_append(&exec->job->result->output, bytes, len);
+		take_output(exec->job, bytes, len);
 }
 
 /* ---- the end of a command that is to end */

@@ -1,6 +1,7 @@
 /* The methods that run commands: execute, succeed, fail, waiting for either, and sleep. They run on
  * threads that hold the GIL, which PY_BLOCKING_CALL releases for calls that can block.
  */
+#include "guest/live_output.h"
 #include "machine/py_machine.h"
 
 /* Gets a command's text; false with a TypeError. The bytes belong to *owner. */
@@ -23,27 +24,66 @@ typedef int run_function(struct ntd_machine *machine, const struct ntd_command *
 			 struct ntd_result *result, struct ntd_waiter *waiter,
 			 struct ntd_error **err);
 
+/* Calls the script's function with a piece of output, and leaves the beginning of a character for
+ * the next piece. Returns the number of bytes used; -1 with an exception. */
+static int tell(PyObject *function, const char *bytes, size_t len, bool last)
+{
+	Py_ssize_t used = (Py_ssize_t)len;
+	_cleanup_pyref_ PyObject *text = PyUnicode_DecodeUTF8Stateful(
+		bytes, (Py_ssize_t)len, "replace", last ? NULL : &used);
+	_cleanup_pyref_ PyObject *result =
+		text && used ? PyObject_CallOneArg(function, text) : Py_XNewRef(text);
+
+	return result ? (int)used : -1;
+}
+
+static int take_output(void *function, const char *bytes, size_t len, bool last,
+		       struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	return PY_IN_PYTHON(waiter, err, tell(function, bytes, len, last));
+}
+
+/* Runs a command whose output the script's function gets while it runs; None: which the script gets
+ * at the end only. */
+static int run_live(run_function *run, struct ntd_machine *machine, struct ntd_command *command,
+		    PyObject *function, struct ntd_result *answer, struct ntd_waiter *waiter,
+		    struct ntd_error **err)
+{
+	struct ntd_live_output live = {.machine = machine, .take = take_output, .owner = function};
+
+	if (function == Py_None || command->no_reply)
+		return run(machine, command, answer, waiter, err);
+	if (ntd_live_output_begin(&live, command, waiter, err) < 0)
+		return -1;
+	return ntd_live_output_end(&live, run(machine, command, answer, waiter, err), waiter, err);
+}
+
 static PyObject *run_by(run_function *run, PyObject *object, PyObject *args, PyObject *kwargs)
 {
-	static char *names[] = {"command", "check_return", "check_output", "timeout", NULL};
+	static char *names[] = {"command", "check_return", "check_output",
+				"timeout", "on_output",    NULL};
 	struct ntd_machine *machine = py_machine_self(object)->machine;
 	_cleanup_result_ struct ntd_result answer = {0};
 	struct ntd_command command = {0};
 	struct ntd_bytes bytes;
 	int check_return = true, check_output = true, result;
 	_cleanup_pyref_ PyObject *owner = NULL;
-	PyObject *text;
+	PyObject *text, *on_output = Py_None;
 
 	command.timeout = NTD_DEFAULT_TIMEOUT;
-	if (!py_parse(args, kwargs, "O|ppO&:execute", names, &text, &check_return, &check_output,
-		      py_convert_duration, &command.timeout) ||
+	if (!py_parse(args, kwargs, "O|ppO&$O:execute", names, &text, &check_return, &check_output,
+		      py_convert_duration, &command.timeout, &on_output) ||
 	    !command_text(text, &owner, &bytes))
 		return NULL;
+	if (on_output != Py_None && !PyCallable_Check(on_output))
+		return PyErr_Format(PyExc_TypeError, "on_output must be a function, not %s",
+				    Py_TYPE(on_output)->tp_name);
 	command.text = bytes.data;
 	command.text_len = bytes.len;
 	command.no_status = !check_return;
 	command.no_reply = !check_output;
-	if (!PY_BLOCKING_CALL(result, run(machine, &command, &answer, waiter, error)))
+	if (!PY_BLOCKING_CALL(result,
+			      run_live(run, machine, &command, on_output, &answer, waiter, error)))
 		return NULL;
 	return Py_BuildValue("(iN)", answer.status, py_text(&answer.output));
 }
@@ -157,16 +197,19 @@ static PyObject *sleep_in_guest(PyObject *object, PyObject *args, PyObject *kwar
 PyMethodDef py_machine_command_methods[] = {
 	PY_METHOD(
 		"execute", execute,
-		"execute($self, command, check_return=True, check_output=True, timeout=900)\n--\n\n"
+		"execute($self, command, check_return=True, check_output=True, timeout=900, *,\n"
+		"        on_output=None)\n--\n\n"
 		"Runs a bash command as root; returns (exit status, standard output). The output\n"
 		"is complete when every process has closed it. After timeout seconds (None:\n"
 		"never) the guest ends the command, and the status is 124. Without check_return\n"
 		"the status is -1; without check_output the command is only sent, and the result\n"
-		"is (-2, ''). MachineError when the machine ends or breaks the protocol."),
-	PY_METHOD(
-		"_execute", execute_only,
-		"_execute($self, command, check_return=True, check_output=True, timeout=900)\n--\n\n"
-		"Does what execute() does, without calling the callbacks."),
+		"is (-2, ''). on_output(text) is called with each piece of output as it arrives;\n"
+		"what it raises ends the call and the command. MachineError when the machine ends\n"
+		"or breaks the protocol."),
+	PY_METHOD("_execute", execute_only,
+		  "_execute($self, command, check_return=True, check_output=True, timeout=900, *,\n"
+		  "         on_output=None)\n--\n\n"
+		  "Does what execute() does, without calling the callbacks."),
 	PY_METHOD(
 		"succeed", succeed,
 		"succeed($self, *commands, timeout=None)\n--\n\n"

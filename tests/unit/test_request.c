@@ -149,6 +149,36 @@ static void a_waiter_is_cancelled_by_another_thread(void **state)
 	close(waiter.cancel_fd);
 }
 
+struct chore {
+	struct ntd_errand errand;
+	int runs, stop_after;
+};
+
+static bool run_chore(struct ntd_errand *errand, struct ntd_waiter *waiter)
+{
+	struct chore *chore = ntd_container_of(errand, struct chore, errand);
+
+	return ++chore->runs == chore->stop_after;
+}
+
+static void a_waiter_runs_an_errand(void **state)
+{
+	struct chore chore = {.errand = {.fd = eventfd(1, EFD_CLOEXEC), .run = run_chore},
+			      .stop_after = 3};
+	struct errand errand = errand_for(NTD_FOREVER), late = errand_for(NTD_FOREVER);
+	struct ntd_waiter waiter = {.errand = &chore.errand};
+
+	assert_fails(ntd_request_run(*state, &errand.request, NTD_FOREVER, &waiter, &err),
+		     NTD_E_CANCELLED, "interrupted");
+	assert_int_equal(chore.runs, 3);
+	assert_true(errand.abandoned);
+	/* an errand that never rests does not keep the wait from ending */
+	assert_fails(ntd_request_run(*state, &late.request, ntd_after(20 * NTD_MS), &waiter, &err),
+		     NTD_E_TIMEOUT, "timed out");
+	assert_true(chore.runs > 3);
+	close(chore.errand.fd);
+}
+
 static void a_second_completion_is_ignored(void **state)
 {
 	struct errand errand = errand_for(0);
@@ -368,6 +398,7 @@ int main(void)
 		cmocka_unit_test(a_deadline_that_has_passed_still_begins_the_request),
 		cmocka_unit_test(a_waiter_has_a_deadline_for_all_its_waits),
 		cmocka_unit_test(a_waiter_is_cancelled_by_another_thread),
+		cmocka_unit_test(a_waiter_runs_an_errand),
 		cmocka_unit_test(a_second_completion_is_ignored),
 		cmocka_unit_test(a_signal_interrupts_a_request),
 		cmocka_unit_test(a_signal_before_the_wait_is_not_lost),

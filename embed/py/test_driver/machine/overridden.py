@@ -148,14 +148,14 @@ class _Calls:
 
     # ---- commands
 
-    def _execute(own, self, command, check_return=True, check_output=True, timeout=_LIMIT):
+    def _execute(own, self, command, check_return=True, check_output=True, timeout=_LIMIT, **named):
         (self.connect if hasattr(self, "connect") else self.start)()
         limit = timedelta(seconds=timeout) if isinstance(timeout, _Default) else timeout
-        return own(self, command, check_return, check_output, limit)
+        return own(self, command, check_return, check_output, limit, **named)
 
-    def execute(own, self, command, check_return=True, check_output=True, timeout=_LIMIT):
+    def execute(own, self, command, check_return=True, check_output=True, timeout=_LIMIT, **named):
         self.run_callbacks()
-        return self._execute(command=command, check_return=check_return, check_output=check_output, timeout=timeout)
+        return self._execute(command=command, check_return=check_return, check_output=check_output, timeout=timeout, **named)
 
     def succeed(own, self, *commands, timeout=None):
         output = ""
