@@ -62,25 +62,30 @@ static void tell(struct ntd_qemu *qemu, const char *name)
 								     .text_len = strlen(text)});
 }
 
+static void answered(void *owner, const cJSON *reply);
+
+static void ask(struct ntd_qemu *qemu)
+{
+	qemu->accelerator.question = (struct ntd_qmp_question){.answered = answered, .owner = qemu};
+	ntd_qmp_ask(qemu->qmp, &qemu->accelerator.question,
+		    questions[qemu->accelerator.number].command, NULL);
+}
+
 static void answered(void *owner, const cJSON *reply)
 {
 	struct ntd_qemu *qemu = owner;
-	_cleanup_free_ char *name = questions[qemu->accelerator_question].read(
+	_cleanup_free_ char *name = questions[qemu->accelerator.number].read(
 		cJSON_GetObjectItemCaseSensitive(reply, "return"));
 
-	if (!name && ++qemu->accelerator_question < QUESTIONS) {
-		ntd_qmp_ask(qemu->qmp, questions[qemu->accelerator_question].command, NULL,
-			    answered, qemu);
-		return;
-	}
 	if (name)
 		tell(qemu, name);
-	ntd_qemu_ssh_may_ask(qemu);
+	else if (reply && ++qemu->accelerator.number < QUESTIONS)
+		ask(qemu);
 }
 
 void ntd_accelerator_ask(struct ntd_qemu *qemu)
 {
-	qemu->accelerator_question = 0;
+	qemu->accelerator.number = 0;
 	qemu->emulated = false;
-	ntd_qmp_ask(qemu->qmp, questions[0].command, NULL, answered, qemu);
+	ask(qemu);
 }

@@ -29,8 +29,8 @@ struct ntd_qemu_ssh {
 	char *_Atomic user, *_Atomic key; /* any thread; of the login, may be NULL */
 	atomic_uint known_port;           /* any thread: where sshd is tried; 0: not known yet */
 	bool open;                        /* the channel is open */
-	bool may_ask;                     /* no question of another file is pending at QMP */
-	bool asks, added;                 /* QEMU is being asked; it was told to forward a port */
+	struct ntd_qmp_question question; /* pending: QEMU is being asked for a port */
+	bool added;                       /* QEMU was told to forward a port */
 	char *said;                       /* what it answered to that; NULL: nothing */
 	struct ntd_qmp_listener reset;
 };
@@ -53,8 +53,11 @@ struct ntd_qemu {
 	int64_t panic_heard; /* when a channel was last heard before a panic */
 	/* Expires when a lost shell, or the silence after a panic, is the machine's failure. */
 	struct ntd_timer verdict;
-	unsigned accelerator_question; /* the question that QEMU is asked, see accelerator.c */
-	atomic_bool emulated; /* any thread: TCG runs the guest, as far as the driver knows */
+	struct {
+		struct ntd_qmp_question question;
+		unsigned number; /* of the question */
+	} accelerator;           /* see accelerator.c */
+	atomic_bool emulated;    /* any thread: TCG runs the guest, as far as the driver knows */
 };
 
 /* Loop, when QMP is ready: asks QEMU what runs the guest's instructions, and logs the answer when
@@ -77,9 +80,8 @@ void ntd_qemu_sockets_free(struct ntd_qemu *qemu);
 /* Any thread: makes the channel, which counts as absent until SSH is used. */
 void ntd_qemu_ssh_make(struct ntd_qemu *qemu);
 void ntd_qemu_ssh_free(struct ntd_qemu *qemu);
-/* Loop: QMP is ready, or no other question is pending there any more: connects if SSH is used. */
+/* Loop: QMP is ready: connects if SSH is used. */
 void ntd_qemu_ssh_qmp_ready(struct ntd_qemu *qemu);
-void ntd_qemu_ssh_may_ask(struct ntd_qemu *qemu);
 /* Loop: the channel has been closed, and QEMU has ended or is about to be started. */
 void ntd_qemu_ssh_clear(struct ntd_qemu *qemu);
 /* Loop: the channel has been closed, though QEMU goes on. */

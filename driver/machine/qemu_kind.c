@@ -29,12 +29,6 @@ static struct ntd_qemu *qemu_of(const struct ntd_machine *machine)
 
 /* ---- start */
 
-/* The next question: QMP takes one of the driver's questions at a time. */
-static void guest_state_asked(void *owner)
-{
-	ntd_accelerator_ask(owner);
-}
-
 static int prepare(struct ntd_machine *machine, struct ntd_error **err)
 {
 	struct ntd_qemu *qemu = qemu_of(machine);
@@ -416,11 +410,8 @@ static void *make(struct ntd_machine *machine)
 	qemu->expect = ntd_expect_new(machine->console, EXPECT_LIMIT);
 	qemu->monitor = ntd_monitor_new(loop, machine->name);
 	qemu->qmp = ntd_qmp_new(loop, who);
-	qemu->guest = (struct ntd_guest_state){.qmp = qemu->qmp,
-					       .panicked = panic_told,
-					       .was_reset = was_reset,
-					       .asked = guest_state_asked,
-					       .owner = qemu};
+	qemu->guest = (struct ntd_guest_state){
+		.qmp = qemu->qmp, .panicked = panic_told, .was_reset = was_reset, .owner = qemu};
 	ntd_guest_state_listen(&qemu->guest);
 	ntd_qemu_sockets_make(qemu);
 	ntd_machine_add_channel(machine, ntd_shell_channel(qemu->shell));

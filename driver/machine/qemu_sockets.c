@@ -37,6 +37,7 @@ static void qmp_ready(void *owner, const struct ntd_error *failure)
 		return; /* the start ends with its process or its deadline */
 	qemu->qmp_ready = true;
 	ntd_guest_state_ask(&qemu->guest);
+	ntd_accelerator_ask(qemu);
 	ntd_qemu_ssh_qmp_ready(qemu);
 	started_if_complete(qemu);
 }

@@ -49,8 +49,8 @@ static void ask(struct ntd_qemu *qemu, const char *line,
 	_cleanup_cjson_ cJSON *arguments = cJSON_CreateObject();
 
 	cJSON_AddStringToObject(arguments, "command-line", line);
-	qemu->ssh.asks = true;
-	ntd_qmp_ask(qemu->qmp, "human-monitor-command", arguments, answered, qemu);
+	qemu->ssh.question = (struct ntd_qmp_question){.answered = answered, .owner = qemu};
+	ntd_qmp_ask(qemu->qmp, &qemu->ssh.question, "human-monitor-command", arguments);
 }
 
 /* What the monitor printed; "": nothing, or it could not be asked. */
@@ -69,6 +69,8 @@ static void forward_told(void *owner, const cJSON *reply)
 	const char *text = answer_text(reply);
 	size_t len = strcspn(text, "\r\n");
 
+	if (!reply)
+		return;
 	free(qemu->ssh.said);
 	qemu->ssh.said = len ? ntd_asprintf("%.*s", (int)len, text) : NULL;
 	ask(qemu, "info usernet", table_told);
@@ -80,9 +82,8 @@ static void table_told(void *owner, const cJSON *reply)
 	const char *table = answer_text(reply);
 	unsigned port = ntd_user_network_port(table, strlen(table), SSH_PORT);
 
-	qemu->ssh.asks = false;
-	if (qemu->ssh.open || qemu->ssh.address)
-		return; /* a script has named an address meanwhile */
+	if (!reply || qemu->ssh.open || qemu->ssh.address)
+		return; /* QEMU has ended, or a script has named an address meanwhile */
 	if (port) {
 		open_channel(qemu, LOOPBACK, port);
 	} else if (!qemu->ssh.added) {
@@ -100,18 +101,12 @@ static void begin(struct ntd_qemu *qemu)
 		return;
 	if (qemu->ssh.address)
 		open_channel(qemu, qemu->ssh.address, qemu->ssh.port);
-	else if (qemu->ssh.may_ask && !qemu->ssh.asks)
+	else if (ntd_qmp_is_open(qemu->qmp) && !ntd_list_linked(&qemu->ssh.question.link))
 		ask(qemu, "info usernet", table_told);
 }
 
 void ntd_qemu_ssh_qmp_ready(struct ntd_qemu *qemu)
 {
-	begin(qemu);
-}
-
-void ntd_qemu_ssh_may_ask(struct ntd_qemu *qemu)
-{
-	qemu->ssh.may_ask = true;
 	begin(qemu);
 }
 
@@ -122,7 +117,7 @@ void ntd_qemu_ssh_closed(struct ntd_qemu *qemu)
 
 void ntd_qemu_ssh_clear(struct ntd_qemu *qemu)
 {
-	qemu->ssh.open = qemu->ssh.may_ask = qemu->ssh.asks = qemu->ssh.added = false;
+	qemu->ssh.open = qemu->ssh.added = false;
 	qemu->ssh.known_port = 0;
 	ntd_ssh_forget_host_key(qemu->ssh.channel);
 	free(ntd_steal(&qemu->ssh.said));

@@ -80,13 +80,14 @@ static void status_told(void *owner, const cJSON *reply)
 	struct ntd_guest_state *state = owner;
 	const cJSON *status = cJSON_GetObjectItemCaseSensitive(reply, "return");
 
-	state->stopped = cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(status, "running"));
-	state->asked(state->owner);
+	if (reply)
+		state->stopped = cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(status, "running"));
 }
 
 void ntd_guest_state_ask(struct ntd_guest_state *state)
 {
-	ntd_qmp_ask(state->qmp, "query-status", NULL, status_told, state);
+	state->status = (struct ntd_qmp_question){.answered = status_told, .owner = state};
+	ntd_qmp_ask(state->qmp, &state->status, "query-status", NULL);
 }
 
 /* ---- the words */

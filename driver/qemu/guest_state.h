@@ -19,8 +19,8 @@ struct ntd_guest_state {
 	struct ntd_qmp_listener listeners[NTD_GUEST_EVENTS];
 	void (*panicked)(void *owner);  /* called when QEMU tells of a panic */
 	void (*was_reset)(void *owner); /* called when the guest was reset */
-	void (*asked)(void *owner);     /* called once QEMU has answered ntd_guest_state_ask() */
 	void *owner;
+	struct ntd_qmp_question status;
 
 	bool stopped;        /* QEMU does not run the guest */
 	bool panic_told;     /* by an event */
@@ -34,7 +34,7 @@ void ntd_guest_state_listen(struct ntd_guest_state *state);
 /* A new QEMU is about to be started, which has told nothing yet. */
 void ntd_guest_state_clear(struct ntd_guest_state *state);
 /* Asks whether the guest runs, since no event tells that it is stopped from the start, as under -S.
- * QMP is ready, and no other ntd_qmp_ask() is pending. */
+ * QMP is ready. */
 void ntd_guest_state_ask(struct ntd_guest_state *state);
 /* Returns a new string: `what`, then in parentheses why QEMU ends if it has told, and that the
  * guest's kernel panicked if only an event has told (`panic_shown`: the console shows it too). */

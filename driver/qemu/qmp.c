@@ -2,9 +2,9 @@
  * threads come by requests.
  *
  * QEMU writes one JSON object a line. A reply carries the id of its command and goes to the request
- * that waits for it. When that request has been given up, its reply is dropped; a reply to what a
- * script wrote to the socket by itself goes to the script. The core's listeners hear of an event
- * first; then it is queued until a script takes it.
+ * or the core's question that waits for it. When that has been given up, its reply is dropped; a
+ * reply to what a script wrote to the socket by itself goes to the script. The core's listeners
+ * hear of an event first; then it is queued until a script takes it, unless it is private.
  */
 #include "qemu/qmp.h"
 
@@ -28,15 +28,13 @@ struct ntd_qmp {
 	struct ntd_buf out, in;
 	struct ntd_script_socket script;
 	struct ntd_list exchanges;   /* commands without a reply yet */
+	struct ntd_list questions;   /* struct ntd_qmp_question: the core's, without a reply yet */
 	struct ntd_list event_waits; /* in the order in which events go to them */
 	struct ntd_list listeners;   /* struct ntd_qmp_listener */
 	cJSON *events;               /* array: those that no script has taken yet */
 	unsigned last_id;
 	ntd_qmp_ready *ready; /* NULL: it has been called */
 	void *owner;          /* of `ready` */
-	unsigned asked;       /* the id of the command of ntd_qmp_ask(); 0: none is pending */
-	void (*answered)(void *owner, const cJSON *reply);
-	void *asker;
 };
 
 /* One command of a script and its reply, or one wait for an event. It is on the stack of the
@@ -75,7 +73,10 @@ static void deliver_event(struct ntd_qmp *qmp, cJSON *event)
 {
 	struct exchange *wait;
 
-	ntd_qmp_tell(&qmp->listeners, event);
+	if (ntd_qmp_tell(&qmp->listeners, event)) {
+		cJSON_Delete(event);
+		return;
+	}
 	wait = ntd_list_take(&qmp->event_waits, struct exchange, link);
 	if (wait) {
 		wait->reply = event;
@@ -89,10 +90,13 @@ static void deliver_event(struct ntd_qmp *qmp, cJSON *event)
 
 static void deliver_answer(struct ntd_qmp *qmp, const cJSON *id, const cJSON *reply)
 {
-	if (!qmp->asked || !cJSON_IsNumber(id) || id->valuedouble != qmp->asked)
+	ntd_list_each (struct ntd_qmp_question, question, &qmp->questions, link) {
+		if (!cJSON_IsNumber(id) || id->valuedouble != question->id)
+			continue;
+		ntd_list_unlink(&question->link);
+		question->answered(question->owner, reply);
 		return;
-	qmp->asked = 0;
-	qmp->answered(qmp->asker, reply);
+	}
 }
 
 /* Whether the reply is to a command of the driver: such commands have the ids from 0 to the last
@@ -209,7 +213,6 @@ int ntd_qmp_open(struct ntd_qmp *qmp, int fd, ntd_qmp_ready *ready, void *owner,
 	cJSON_Delete(qmp->events);
 	qmp->events = cJSON_CreateArray();
 	ntd_script_socket_open(&qmp->script);
-	qmp->asked = 0;
 	qmp->ready = ready;
 	qmp->owner = owner;
 	qmp->socket.fd = fd;
@@ -224,6 +227,14 @@ static void fail_all(struct ntd_list *exchanges, const struct ntd_error *why)
 		ntd_request_complete(&exchange->request, ntd_error_copy(why));
 }
 
+static void drop_questions(struct ntd_qmp *qmp)
+{
+	struct ntd_qmp_question *question;
+
+	while ((question = ntd_list_take(&qmp->questions, struct ntd_qmp_question, link)))
+		question->answered(question->owner, NULL);
+}
+
 void ntd_qmp_close(struct ntd_qmp *qmp, const struct ntd_error *why)
 {
 	ntd_qmp_ready *ready = ntd_steal(&qmp->ready);
@@ -233,6 +244,7 @@ void ntd_qmp_close(struct ntd_qmp *qmp, const struct ntd_error *why)
 	ntd_script_socket_close(&qmp->script);
 	fail_all(&qmp->exchanges, why);
 	fail_all(&qmp->event_waits, why);
+	drop_questions(qmp);
 	if (ready)
 		ready(qmp->owner, why); /* last, since the owner may call ntd_qmp_free() */
 }
@@ -252,13 +264,12 @@ struct ntd_script_socket *ntd_qmp_socket(struct ntd_qmp *qmp)
 	return &qmp->script;
 }
 
-void ntd_qmp_ask(struct ntd_qmp *qmp, const char *command, const cJSON *arguments,
-		 void (*answered)(void *owner, const cJSON *reply), void *owner)
+void ntd_qmp_ask(struct ntd_qmp *qmp, struct ntd_qmp_question *question, const char *command,
+		 const cJSON *arguments)
 {
-	qmp->asked = ++qmp->last_id;
-	qmp->answered = answered;
-	qmp->asker = owner;
-	send_command(qmp, command, arguments, qmp->asked);
+	question->id = ++qmp->last_id;
+	ntd_list_append(&qmp->questions, &question->link);
+	send_command(qmp, command, arguments, question->id);
 }
 
 /* ---- script threads */

@@ -51,11 +51,23 @@ cJSON *ntd_qmp_execute(struct ntd_qmp *qmp, const char *command, const cJSON *ar
 cJSON *ntd_qmp_next_event(struct ntd_qmp *qmp, int64_t deadline, struct ntd_waiter *waiter,
 			  struct ntd_error **err);
 
-/* Loop: executes a command for the driver itself. `arguments` stays the caller's; NULL: there are
- * none. `answered` is called on the loop thread with the whole reply, unless the connection is
- * closed before. One command can be pending at a time; `answered` may ask the next. */
-void ntd_qmp_ask(struct ntd_qmp *qmp, const char *command, const cJSON *arguments,
-		 void (*answered)(void *owner, const cJSON *reply), void *owner);
+/* ---- commands of the core */
+
+/* A command of the driver itself. The owner fills in the first two members, and keeps the structure
+ * while the question is pending: until it is answered or the owner has unlinked it. */
+struct ntd_qmp_question {
+	/* Called on the loop thread with the whole reply, or with NULL when the connection has been
+	 * closed before. With a reply, it may ask again. */
+	void (*answered)(void *owner, const cJSON *reply);
+	void *owner;
+	unsigned id;
+	struct ntd_list_link link;
+};
+
+/* Loop: executes a command for the driver itself. The connection is ready, and the question is not
+ * pending; others may be. `arguments` stays the caller's; NULL: there are none. */
+void ntd_qmp_ask(struct ntd_qmp *qmp, struct ntd_qmp_question *question, const char *command,
+		 const cJSON *arguments);
 
 /* ---- events for the core */
 
@@ -67,6 +79,9 @@ struct ntd_qmp_listener {
 	 * the whole message. It may unlink its own listener and no other; it may close the
 	 * connection, but not free it. */
 	void (*heard)(void *owner, const cJSON *event);
+	/* Whether the event is about something that the driver has made for itself, so that scripts
+	 * do not get it. It is asked before `heard` is called. NULL: no event is. */
+	bool (*is_private)(void *owner, const cJSON *event);
 	void *owner;
 	struct ntd_list_link link;
 };
@@ -78,8 +93,9 @@ void ntd_qmp_on(struct ntd_qmp *qmp, struct ntd_qmp_listener *listener);
 
 /* ---- qmp_message.c */
 
-/* Calls the listeners in a list of struct ntd_qmp_listener that are for this event. */
-void ntd_qmp_tell(const struct ntd_list *listeners, const cJSON *event);
+/* Calls the listeners in a list of struct ntd_qmp_listener that are for this event. Returns whether
+ * it is private. */
+bool ntd_qmp_tell(const struct ntd_list *listeners, const cJSON *event);
 /* The value of an enumeration that the event's data have as `member`, such as "guest-shutdown" for
  * "reason": 1 to 64 letters, digits, hyphens and underscores. NULL: there is none, or it is
  * something else. It lives as long as the event. */

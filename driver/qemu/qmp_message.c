@@ -45,14 +45,19 @@ const char *ntd_qmp_event_word(const cJSON *event, const char *member)
 	return len && len <= WORD_LIMIT && strspn(word, word_characters) == len ? word : NULL;
 }
 
-void ntd_qmp_tell(const struct ntd_list *listeners, const cJSON *event)
+bool ntd_qmp_tell(const struct ntd_list *listeners, const cJSON *event)
 {
 	const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(event, "event"));
+	bool is_private = false;
 
 	if (!name)
-		return;
+		return false;
 	ntd_list_each (struct ntd_qmp_listener, listener, listeners, link) {
-		if (!strcmp(listener->name, name))
-			listener->heard(listener->owner, event);
+		if (strcmp(listener->name, name))
+			continue;
+		if (listener->is_private && listener->is_private(listener->owner, event))
+			is_private = true;
+		listener->heard(listener->owner, event);
 	}
+	return is_private;
 }

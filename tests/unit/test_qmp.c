@@ -29,6 +29,7 @@ static void a_command_gets_its_reply_without_the_id(void **state)
 
 struct answers {
 	struct ntd_qmp *qmp;
+	struct ntd_qmp_question question;
 	char *text[2];
 	int count;
 	sem_t told;
@@ -41,7 +42,7 @@ static void take_answer(void *owner, const cJSON *reply)
 
 	answers->text[answers->count++] = cJSON_PrintUnformatted(reply);
 	if (answers->count == 1)
-		ntd_qmp_ask(answers->qmp, "second", NULL, take_answer, answers);
+		ntd_qmp_ask(answers->qmp, &answers->question, "second", NULL);
 	sem_post(&answers->told);
 }
 
@@ -49,7 +50,8 @@ static void ask_first(void *arg)
 {
 	struct answers *answers = arg;
 
-	ntd_qmp_ask(answers->qmp, "first", NULL, take_answer, answers);
+	answers->question = (struct ntd_qmp_question){.answered = take_answer, .owner = answers};
+	ntd_qmp_ask(answers->qmp, &answers->question, "first", NULL);
 }
 
 /* Nobody waits for it, and commands of scripts go on meanwhile. */
@@ -76,6 +78,65 @@ static void the_driver_asks_questions_of_its_own(void **state)
 	assert_string_equal(answers.text[1], "{\"return\":6,\"id\":3}");
 	free(answers.text[0]);
 	free(answers.text[1]);
+}
+
+struct asking {
+	struct ntd_qmp *qmp;
+	struct ntd_qmp_question questions[3];
+	struct reply {
+		int64_t value; /* -1: the connection was closed */
+		int count;
+	} replies[3];
+};
+
+static void take_reply(void *owner, const cJSON *reply)
+{
+	struct reply *taken = owner;
+	const cJSON *value = cJSON_GetObjectItemCaseSensitive(reply, "return");
+
+	taken->count++;
+	taken->value = reply ? (int64_t)cJSON_GetNumberValue(value) : -1;
+}
+
+static void ask_three(void *arg)
+{
+	struct asking *asking = arg;
+
+	for (size_t i = 0; i < 3; i++) {
+		asking->questions[i] = (struct ntd_qmp_question){.answered = take_reply,
+								 .owner = &asking->replies[i]};
+		ntd_qmp_ask(asking->qmp, &asking->questions[i], "x", NULL);
+	}
+}
+
+static void forget_first(void *arg)
+{
+	ntd_list_unlink(&((struct asking *)arg)->questions[0].link);
+}
+
+static void several_questions_of_the_driver_may_be_pending(void **state)
+{
+	struct fixture *fixture = *state;
+	struct asking asking = {.qmp = fixture->qmp};
+
+	greet(fixture);
+	ntd_loop_call(fixture->loop, ask_three, &asking);
+	for (int i = 0; i < 3; i++)
+		hear(fixture);
+	assert_string_equal(fixture->heard, "{\"execute\":\"x\",\"id\":3}");
+	ntd_loop_call(fixture->loop, forget_first, &asking);
+	peer_say(fixture->peer, "{\"return\": 33, \"id\": 3}\n{\"return\": 11, \"id\": 1}\n"
+				"{\"return\": 34, \"id\": 3}\n");
+	settle(fixture->loop);
+	assert_int_equal(asking.replies[0].count, 0);
+	assert_int_equal(asking.replies[1].count, 0);
+	assert_int_equal(asking.replies[2].count, 1);
+	assert_int_equal(asking.replies[2].value, 33);
+	ntd_loop_call(fixture->loop, close_qmp, fixture);
+	assert_int_equal(asking.replies[0].count, 0);
+	assert_int_equal(asking.replies[1].count, 1);
+	assert_int_equal(asking.replies[1].value, -1);
+	assert_int_equal(asking.replies[2].count, 1);
 }
 
 static void arguments_are_sent_unless_empty(void **state)
@@ -239,6 +300,7 @@ int main(void)
 		qmp_test(capabilities_are_negotiated_once),
 		qmp_test(a_command_gets_its_reply_without_the_id),
 		qmp_test(the_driver_asks_questions_of_its_own),
+		qmp_test(several_questions_of_the_driver_may_be_pending),
 		qmp_test(arguments_are_sent_unless_empty),
 		qmp_test(an_error_is_a_reply),
 		qmp_test(replies_may_come_in_any_order_and_any_pieces),

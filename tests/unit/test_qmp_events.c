@@ -170,6 +170,33 @@ static void a_listener_may_leave(void **state)
 	assert_int_equal(always.count, 2);
 }
 
+static bool is_our_device(void *owner, const cJSON *event)
+{
+	const char *device = ntd_qmp_event_word(event, "device");
+
+	return device && !strcmp(device, "ours");
+}
+
+static void private_events_are_not_for_scripts(void **state)
+{
+	struct fixture *fixture = *state;
+	struct hearing owner = {.listener.is_private = is_our_device}, other = {0};
+
+	listen_to(fixture, &owner, "DEVICE_DELETED");
+	listen_to(fixture, &other, "DEVICE_DELETED");
+	greet(fixture);
+	peer_say(fixture->peer,
+		 "{\"event\": \"DEVICE_DELETED\", \"data\": {\"device\": \"ours\"}}\n"
+		 "{\"event\": \"STOP\", \"data\": {\"device\": \"ours\"}}\n"
+		 "{\"event\": \"DEVICE_DELETED\", \"data\": {\"device\": \"theirs\"}}\n");
+	assert_reply(start(fixture, NULL, NULL, PATIENCE),
+		     "{\"event\":\"STOP\",\"data\":{\"device\":\"ours\"}}");
+	assert_reply(start(fixture, NULL, NULL, PATIENCE),
+		     "{\"event\":\"DEVICE_DELETED\",\"data\":{\"device\":\"theirs\"}}");
+	assert_int_equal(owner.count, 2);
+	assert_int_equal(other.count, 2);
+}
+
 /* The event that it heard of is still for scripts; what came after it is not read. */
 static void a_listener_may_close_the_connection(void **state)
 {
@@ -298,6 +325,7 @@ int main(void)
 		qmp_test(listeners_hear_of_events_before_scripts_do),
 		qmp_test(a_listener_may_leave),
 		qmp_test(a_listener_may_close_the_connection),
+		qmp_test(private_events_are_not_for_scripts),
 		qmp_test(what_has_arrived_can_be_read_before_the_end),
 		qmp_test(events_without_a_name_are_for_scripts_only),
 		cmocka_unit_test(words_of_events_are_checked),
