@@ -16,6 +16,7 @@
 #include "machine/container_internal.h"
 
 #include "base/text.h"
+#include "base/unix_socket.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -95,7 +96,7 @@ static void notified(struct ntd_source *source, uint32_t events)
 static int listen_for_notices(struct ntd_container *container, struct ntd_error **err)
 {
 	struct ntd_machine *machine = container->machine;
-	_cleanup_fd_ int fd = ntd_machine_bind(SOCK_DGRAM, container->notify_path, err);
+	_cleanup_fd_ int fd = ntd_socket_bind(SOCK_DGRAM, container->notify_path, err);
 
 	if (fd < 0)
 		return -1;

@@ -122,8 +122,6 @@ int ntd_machine_make_directories(struct ntd_machine *machine, bool keep_state,
 				 struct ntd_error **err);
 /* Any thread: a line about the machine's life, unless the machine is muted. */
 void ntd_machine_say(struct ntd_machine *machine, const char *fmt, ...) ntd_printf(2, 3);
-/* Returns a new socket of that type at `path`, in place of what is there. */
-int ntd_machine_bind(int type, const char *path, struct ntd_error **err);
 /* Sets a text that any thread may be reading; NULL: there is none. Any thread. */
 void ntd_machine_replace(struct ntd_machine *machine, char *_Atomic *text, const char *with);
 

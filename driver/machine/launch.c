@@ -7,26 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
-
-int ntd_machine_bind(int type, const char *path, struct ntd_error **err)
-{
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	_cleanup_fd_ int fd = -1;
-
-	if (strlen(path) >= sizeof address.sun_path)
-		return ntd_error_set(err, NTD_E_MACHINE,
-				     "socket path %s has %zu bytes, the limit is %zu", path,
-				     strlen(path), sizeof address.sun_path - 1);
-	memcpy(address.sun_path, path, strlen(path));
-	unlink(path);
-	fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0)
-		return ntd_error_sys(err, errno, "cannot make the socket %s", path);
-	return ntd_steal_fd(&fd);
-}
 
 static void deliver(const struct ntd_machine *machine, int raw)
 {

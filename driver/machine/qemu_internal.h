@@ -3,16 +3,29 @@
  */
 #pragma once
 
+#include "channel/port.h"
 #include "machine/internal.h"
 #include "machine/qemu.h"
+#include "qemu/data_port.h"
 #include "qemu/guest_state.h"
 
 struct ntd_qemu;
 
-enum { NTD_QEMU_MONITOR, NTD_QEMU_SHELL, NTD_QEMU_QMP, NTD_QEMU_SOCKETS };
+enum {
+	NTD_QEMU_MONITOR,
+	NTD_QEMU_SHELL,
+	NTD_QEMU_QMP,
+	NTD_QEMU_SHELL_PORT,
+	NTD_QEMU_AGENT_PORT,
+	NTD_QEMU_SOCKETS
+};
+
+/* Whom a data port is for. */
+enum ntd_qemu_port { NTD_PORT_SHELL, NTD_PORT_AGENT, NTD_PORTS };
 
 /* A socket between QEMU and the driver. The driver listens on a socket with `accepted`, and QEMU
- * connects to it; QEMU listens on the others. */
+ * connects to it; QEMU listens on that for QMP. Those of data ports are there while the ports are
+ * being opened (qemu_port.c). */
 struct ntd_qemu_socket {
 	char *_Atomic path;
 	/* Takes the connection; NULL: the driver connects to QEMU. */
@@ -44,6 +57,7 @@ struct ntd_qemu {
 	struct ntd_qmp *qmp;
 	struct ntd_guest_state guest; /* what QEMU tells of the guest by QMP */
 	struct ntd_qemu_socket sockets[NTD_QEMU_SOCKETS];
+	struct ntd_data_port *ports[NTD_PORTS];
 	struct ntd_qemu_ssh ssh;
 	char *_Atomic efi_vars;
 	char *_Atomic vsock_guest, *_Atomic vsock_host; /* NULL: no vsock device */
@@ -75,6 +89,15 @@ int ntd_qemu_sockets_listen(struct ntd_qemu *qemu, struct ntd_error **err);
 void ntd_qemu_sockets_close(struct ntd_qemu *qemu);
 /* Any thread. */
 void ntd_qemu_sockets_free(struct ntd_qemu *qemu);
+
+/* ---- qemu_port.c */
+/* Any thread: makes the machine's data ports, which are closed. */
+void ntd_qemu_ports_make(struct ntd_qemu *qemu);
+void ntd_qemu_ports_free(struct ntd_qemu *qemu);
+/* Loop: QEMU has ended, and QMP and the channels are closed. */
+void ntd_qemu_ports_forget(struct ntd_qemu *qemu);
+/* Any thread: the port, for a channel. */
+struct ntd_port *ntd_qemu_port(struct ntd_qemu *qemu, enum ntd_qemu_port which);
 
 /* ---- qemu_ssh.c */
 /* Any thread: makes the channel, which counts as absent until SSH is used. */

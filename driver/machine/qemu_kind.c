@@ -249,6 +249,7 @@ static void close_connections(struct ntd_machine *machine, const struct ntd_erro
 	ntd_timer_cancel(&qemu->verdict);
 	ntd_monitor_close(qemu->monitor);
 	ntd_qmp_close(qemu->qmp, why);
+	ntd_qemu_ports_forget(qemu);
 	ntd_qemu_ssh_clear(qemu);
 	ntd_qemu_sockets_close(qemu);
 }
@@ -414,6 +415,7 @@ static void *make(struct ntd_machine *machine)
 		.qmp = qemu->qmp, .panicked = panic_told, .was_reset = was_reset, .owner = qemu};
 	ntd_guest_state_listen(&qemu->guest);
 	ntd_qemu_sockets_make(qemu);
+	ntd_qemu_ports_make(qemu);
 	ntd_machine_add_channel(machine, ntd_shell_channel(qemu->shell));
 	ntd_qemu_ssh_make(qemu);
 	/* the last resort */
@@ -432,6 +434,7 @@ static void free_qemu(void *parts)
 	ntd_serial_free(qemu->serial);
 	ntd_monitor_free(qemu->monitor);
 	ntd_qmp_free(qemu->qmp);
+	ntd_qemu_ports_free(qemu);
 	ntd_qemu_sockets_free(qemu);
 	free(qemu->efi_vars);
 	free(qemu->vsock_guest);

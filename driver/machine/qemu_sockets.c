@@ -5,8 +5,9 @@
  */
 #include "machine/qemu_internal.h"
 
+#include "base/unix_socket.h"
+
 #include <assert.h>
-#include <errno.h>
 #include <sys/socket.h>
 
 /* ---- the start is complete */
@@ -95,12 +96,10 @@ static void connecting(struct ntd_source *source, uint32_t events)
 
 static int listen_on(struct ntd_qemu_socket *socket, struct ntd_error **err)
 {
-	_cleanup_fd_ int fd = ntd_machine_bind(SOCK_STREAM, socket->path, err);
+	_cleanup_fd_ int fd = ntd_socket_listen(socket->path, err);
 
 	if (fd < 0)
 		return -1;
-	if (listen(fd, 1) < 0)
-		return ntd_error_sys(err, errno, "cannot listen on %s", socket->path);
 	socket->listener.fd = fd;
 	if (ntd_source_add(socket->qemu->machine->context.loop, &socket->listener, EPOLLIN, err) <
 	    0) {
@@ -131,9 +130,12 @@ void ntd_qemu_sockets_close(struct ntd_qemu *qemu)
 
 /* ---- their paths */
 
+/* None is longer than "monitor", from which session/directories.c knows what fits. */
 const char *const ntd_qemu_socket_names[] = {[NTD_QEMU_MONITOR] = "monitor",
 					     [NTD_QEMU_SHELL] = "shell",
 					     [NTD_QEMU_QMP] = "qmp",
+					     [NTD_QEMU_SHELL_PORT] = "port-sh",
+					     [NTD_QEMU_AGENT_PORT] = "port-ag",
 					     [NTD_QEMU_SOCKETS] = NULL};
 static_assert(sizeof ntd_qemu_socket_names / sizeof *ntd_qemu_socket_names == NTD_QEMU_SOCKETS + 1,
 	      "");
