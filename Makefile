@@ -1,5 +1,6 @@
 # nixos-test-driver: `make` builds; `make demo` and `make test` set the machine up first.
-# Variables: BUILD (output directory), PREFIX, CC, CFLAGS, PYTHON_CONFIG (a pkg-config module).
+# Variables: BUILD (output directory), PREFIX, CC, CFLAGS, PYTHON_CONFIG (a pkg-config module), AGENT_CC (a compiler
+# with musl, for the program that runs in guests).
 
 VERSION = 0.1.0
 BUILD ?= build
@@ -20,10 +21,12 @@ ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -Idriver -pthread -ffile-prefix-map=$(CURD
 
 # A program of the build, which prints the man page.
 MAN_SOURCE = driver/session/man_page.c
-CORE_SOURCES := $(filter-out $(MAN_SOURCE),$(sort $(wildcard driver/*/*.c)))
+# The program that runs in guests. Its other files are in libntd.a, too.
+AGENT_MAIN = driver/agent/main.c
+CORE_SOURCES := $(filter-out $(MAN_SOURCE) $(AGENT_MAIN),$(sort $(wildcard driver/*/*.c)))
 EMBED_SOURCES := $(sort $(wildcard embed/*.c embed/*/*.c))
 CORE_OBJECTS := $(CORE_SOURCES:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/driver/channel/guest_bash.o \
-	$(BUILD)/obj/driver/channel/serial_sh.o
+	$(BUILD)/obj/driver/channel/serial_sh.o $(BUILD)/obj/driver/agent_channel/programs.o
 EMBED_OBJECTS := $(EMBED_SOURCES:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/embed/machine/kvm_probe.o
 
 CORE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(CORE_PKGS) 2>/dev/null)
@@ -65,6 +68,52 @@ $(BUILD)/serial_sh.c: driver/channel/serial.sh Makefile
 $(BUILD)/obj/driver/channel/%.o: $(BUILD)/%.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# The agent, a static program for each architecture of guests for which there is a compiler with musl. Guests of other
+# architectures, and all guests of a driver that was built without such a compiler, do without.
+found = $(firstword $(foreach program,$(1),$(shell command -v $(program))))
+ifeq ($(origin AGENT_CC),undefined)
+AGENT_CC := $(call found,musl-gcc)
+endif
+define agent_compiler
+ifeq ($$(origin AGENT_CC_$(1)),undefined)
+AGENT_CC_$(1) := $$(if $$(filter $(1),$$(MACHINE)),$$(AGENT_CC),$$(call found,$(1)-linux-musl-gcc))
+endif
+endef
+MACHINE := $(shell uname -m)
+AGENT_ARCHITECTURES = x86_64 aarch64
+$(foreach arch,$(AGENT_ARCHITECTURES),$(eval $(call agent_compiler,$(arch))))
+AGENTS := $(foreach arch,$(AGENT_ARCHITECTURES),$(if $(AGENT_CC_$(arch)),$(BUILD)/agent-$(arch)))
+
+AGENT_SOURCES := $(sort $(wildcard driver/agent/*.c)) driver/base/buf.c driver/base/mem.c
+AGENT_CFLAGS = -std=gnu17 -D_GNU_SOURCE -Idriver -ffile-prefix-map=$(CURDIR)=. -Os -ffunction-sections -fdata-sections \
+	-Wl,--gc-sections -static -s $(WARNINGS) $(WERROR)
+AGENT_SIZE = 100000
+
+$(BUILD)/agent-%: $(AGENT_SOURCES) $(wildcard driver/agent/*.h) $(patsubst %,driver/base/%.h,buf list mem vec) Makefile
+	@mkdir -p $(@D)
+	$(AGENT_CC_$*) $(AGENT_CFLAGS) -o $@.new $(AGENT_SOURCES)
+	@test $$(stat -c %s $@.new) -lt $(AGENT_SIZE) || { echo "$@.new has $(AGENT_SIZE) bytes or more" >&2; exit 1; }
+	mv $@.new $@
+
+# They are data of the driver.
+$(BUILD)/agent_programs.c: $(AGENTS) Makefile
+	@$(if $(AGENTS),,echo "no compiler with musl (AGENT_CC): the driver is built without the agent" >&2)
+	@mkdir -p $(@D)
+	{ echo '#include "agent_channel/programs.h"'; \
+	$(foreach arch,$(patsubst $(BUILD)/agent-%,%,$(AGENTS)),echo 'static const unsigned char $(arch)[] = {'; \
+	od -An -v -tu1 $(BUILD)/agent-$(arch) | sed 's/  *\([0-9]*\)/\1,/g'; echo '};';) \
+	echo 'const struct ntd_agent_program ntd_agent_programs[] = {'; \
+	$(foreach arch,$(patsubst $(BUILD)/agent-%,%,$(AGENTS)),echo '{"$(arch)", $(arch), sizeof $(arch)},';) \
+	echo '{0}};'; } >$@
+
+$(BUILD)/obj/driver/agent_channel/programs.o: $(BUILD)/agent_programs.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+.PHONY: require-agent
+require-agent:
+	@$(if $(filter $(BUILD)/agent-$(MACHINE),$(AGENTS)),,echo "no compiler with musl for the agent" >&2; exit 1)
 
 $(BUILD)/libntd.a: $(CORE_OBJECTS)
 	rm -f $@
@@ -117,7 +166,7 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,%,$(sort $(wildcard tests/unit/test_*.c)
 THREAD_TESTS := $(filter test_expect test_loop test_timer test_request test_report test_terminal_sink test_background test_switch test_net_% \
 	test_timeline test_life% test_channel test_machine_ssh test_qmp% test_serial% test_shell% test_script_socket test_console test_monitor test_retry test_environment test_thread test_ocr_jobs test_ssh%,$(UNIT_TESTS))
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
-CHECKED_SOURCES = $(CORE_SOURCES) $(MAN_SOURCE) $(EMBED_SOURCES)
+CHECKED_SOURCES = $(CORE_SOURCES) $(MAN_SOURCE) $(AGENT_MAIN) $(EMBED_SOURCES)
 FORMATTED := $(sort $(wildcard driver/*/*.[ch] embed/*.[ch] embed/*/*.[ch] tests/*/*.[ch]))
 
 NM ?= nm
@@ -229,7 +278,7 @@ format-check:
 # tests/setup may install the packages that pkg-config is asked for above, so another make does the rest.
 test:
 	@tests/setup --for test
-	@$(MAKE) --no-print-directory WERROR=-Werror all
+	@$(MAKE) --no-print-directory WERROR=-Werror all require-agent
 	@tests/run
 
 # The Nix side in the test framework of a nixpkgs: NIXPKGS is its tree; or NIXPKGS_LIB and NIXOS are its folders

@@ -14,6 +14,8 @@
   libssh,
   libxml2,
   cmocka,
+  # Its compiler makes the program that runs in guests, which is static.
+  pkgsStatic,
   coreutils,
   socat,
   util-linux,
@@ -46,6 +48,8 @@ let
   );
 
   ocr = tesseract.override { enableLanguages = [ "eng" ]; };
+
+  agentCompiler = "${pkgsStatic.stdenv.cc}/bin/${pkgsStatic.stdenv.cc.targetPrefix}cc";
 
   sources = fileset.fileFilter (file: !(file.hasExt "md" || file.hasExt "pyc"));
 
@@ -82,6 +86,7 @@ let
     makeFlags = [
       "PREFIX=${placeholder "out"}"
       "PYTHON=${python}/bin/${python3.executable}"
+      "AGENT_CC_${stdenv.hostPlatform.parsed.cpu.name}=${agentCompiler}"
     ];
 
     # The tests of the C core; none needs QEMU.

@@ -1,6 +1,6 @@
 /* The agent, a program that the driver starts in a guest: its loop, and what its services use. One
- * thread, one poll(2). The driver asks for things by streams (agent/frame.h); a service, one file,
- * does one kind of thing: commands, waits, copies.
+ * thread, one poll(2). The driver asks for things by streams (agent/frame.h); a service does one
+ * kind of thing: commands, waits, copies.
  *
  * The program is linked statically with musl and must stay below 100 kB. Of the driver's code it
  * uses base/buf, base/mem and base/list alone. It runs as root in somebody else's guest: it makes
@@ -11,6 +11,8 @@
 #include "agent/frame.h"
 #include "base/list.h"
 
+#include <poll.h>
+#include <signal.h>
 #include <sys/types.h>
 
 struct ntd_agent;
@@ -39,6 +41,7 @@ struct ntd_agent_stream {
 	struct ntd_agent *agent;
 	const struct ntd_agent_service *service;
 	uint32_t number;
+	size_t unused; /* bytes of DATA that came and were not given credit for */
 	struct ntd_list_link link;
 };
 
@@ -47,11 +50,17 @@ void ntd_agent_stream_add(struct ntd_agent *agent, struct ntd_agent_stream *stre
 			  const struct ntd_agent_service *service, uint32_t number);
 /* Sends a frame of the stream. Bytes of any length are sent as several frames. */
 void ntd_agent_send(struct ntd_agent_stream *stream, uint8_t kind, const char *bytes, size_t len);
-/* Gives the driver credit for `len` bytes of DATA. */
+/* Sends what read(2) reads from `fd` now, at most a whole frame, without copying it. Returns what
+ * read returned; 0 or -1: nothing was sent. */
+ssize_t ntd_agent_send_read(struct ntd_agent_stream *stream, uint8_t kind, int fd);
+/* Gives the driver credit for `len` bytes of DATA. A driver that sends more than NTD_FRAME_WINDOW
+ * bytes without credit loses the connection, so a service that keeps what it has not used is
+ * bounded. */
 void ntd_agent_used(struct ntd_agent_stream *stream, size_t len);
 /* Whether so much waits to be sent that a service must not read more for it; `drained` follows. */
 bool ntd_agent_is_full(const struct ntd_agent *agent);
-/* End the stream and free it: with the payload of DONE, or with a reason, FAILED. */
+/* End the stream and free it: with the payload of DONE (NULL: empty), which fits into a frame, or
+ * with a reason, FAILED. */
 void ntd_agent_done(struct ntd_agent_stream *stream, const struct ntd_buf *payload);
 void ntd_agent_failed(struct ntd_agent_stream *stream, const char *fmt, ...) ntd_printf(2, 3);
 
@@ -61,11 +70,15 @@ void ntd_agent_failed(struct ntd_agent_stream *stream, const char *fmt, ...) ntd
 struct ntd_agent_source {
 	int fd;
 	short events; /* of poll(2) */
+	/* What becomes ready is sent, so the source is left alone while ntd_agent_is_full(). Such
+	 * sources take turns, whatever they have to send. */
+	bool sends;
 	void (*ready)(struct ntd_agent_source *source, short events);
 	struct ntd_list_link link;
 };
 
 void ntd_agent_source_add(struct ntd_agent *agent, struct ntd_agent_source *source);
+/* Nothing happens to a source that was not added. The caller closes the descriptor. */
 void ntd_agent_source_remove(struct ntd_agent_source *source);
 
 /* Milliseconds of CLOCK_MONOTONIC. */
@@ -78,6 +91,7 @@ struct ntd_agent_timer {
 	struct ntd_list_link link;
 };
 
+/* Sets a timer, which may be set already. */
 void ntd_agent_timer_set(struct ntd_agent *agent, struct ntd_agent_timer *timer, int64_t at);
 void ntd_agent_timer_cancel(struct ntd_agent_timer *timer);
 
@@ -85,6 +99,7 @@ void ntd_agent_timer_cancel(struct ntd_agent_timer *timer);
 struct ntd_agent_child {
 	pid_t pid;
 	void (*ended)(struct ntd_agent_child *child, int status);
+	int status; /* the agent's */
 	struct ntd_list_link link;
 };
 
@@ -96,6 +111,19 @@ void ntd_agent_child_forget(struct ntd_agent_child *child);
 /* The services, which ends with NULL (agent/services.c). */
 extern const struct ntd_agent_service *const ntd_agent_services[];
 
-/* Serves the port `fd` until it ends, the other side sends no frames, or the process `parent` has
- * ended (0: none). Returns the exit status of the program. */
-int ntd_agent_serve(int fd, pid_t parent);
+/* What the agent is started with. */
+struct ntd_agent_setup {
+	int port; /* does not block */
+	/* The standard inputs of commands without a time-out, and with one (agent/command.h). */
+	int input, timed_input;
+
+	/* The agent's own: for the programs that it starts, the mask of signals, and those whose
+	 * handling becomes the default. */
+	sigset_t mask, defaults;
+};
+
+const struct ntd_agent_setup *ntd_agent_setup(const struct ntd_agent *agent);
+
+/* Serves the port until it ends or the other side sends no frames. Returns the exit status of the
+ * program. */
+int ntd_agent_serve(const struct ntd_agent_setup *setup);

@@ -9,6 +9,9 @@
  *   9  uint8   0, three times
  *   12 uint32  checksum of the first 12 bytes and the payload
  *
+ * The checksum is Fletcher's with words of 32 bits, which costs two additions a word:
+ * CHECKSUM_COST.
+ *
  * The data port loses nothing, so a wrong checksum or a header that cannot be means that something
  * else in the guest writes to the port: the connection ends, and the commands of the connection
  * with an error.
@@ -98,3 +101,16 @@ const char *ntd_unpack_bytes(struct ntd_unpack *in, size_t *len);
 char *ntd_unpack_text(struct ntd_unpack *in);
 /* Whether all was read and nothing was wrong. */
 bool ntd_unpack_is_whole(const struct ntd_unpack *in);
+
+/* ---- the payload of HELLO */
+
+enum { NTD_AGENT_VERSION = 1 };
+
+struct ntd_agent_hello {
+	uint32_t version; /* NTD_AGENT_VERSION */
+	uint32_t pid;     /* of the agent, in the guest */
+};
+
+void ntd_agent_hello_pack(struct ntd_buf *out, const struct ntd_agent_hello *hello);
+/* Whether the payload is one of HELLO. */
+bool ntd_agent_hello_unpack(const char *payload, size_t len, struct ntd_agent_hello *hello);
