@@ -85,12 +85,13 @@ AGENT_ARCHITECTURES = x86_64 aarch64
 $(foreach arch,$(AGENT_ARCHITECTURES),$(eval $(call agent_compiler,$(arch))))
 AGENTS := $(foreach arch,$(AGENT_ARCHITECTURES),$(if $(AGENT_CC_$(arch)),$(BUILD)/agent-$(arch)))
 
-AGENT_SOURCES := $(sort $(wildcard driver/agent/*.c)) driver/base/buf.c driver/base/mem.c
+AGENT_SOURCES := $(sort $(wildcard driver/agent/*.c)) driver/base/buf.c driver/base/mem.c \
+	driver/sftp/packet.c
 AGENT_CFLAGS = -std=gnu17 -D_GNU_SOURCE -Idriver -ffile-prefix-map=$(CURDIR)=. -Os -ffunction-sections -fdata-sections \
 	-Wl,--gc-sections -static -s $(WARNINGS) $(WERROR)
 AGENT_SIZE = 100000
 
-$(BUILD)/agent-%: $(AGENT_SOURCES) $(wildcard driver/agent/*.h) $(patsubst %,driver/base/%.h,buf list mem vec) Makefile
+$(BUILD)/agent-%: $(AGENT_SOURCES) $(wildcard driver/agent/*.h) $(patsubst %,driver/base/%.h,buf list mem vec) driver/sftp/packet.h Makefile
 	@mkdir -p $(@D)
 	$(AGENT_CC_$*) $(AGENT_CFLAGS) -o $@.new $(AGENT_SOURCES)
 	@test $$(stat -c %s $@.new) -lt $(AGENT_SIZE) || { echo "$@.new has $(AGENT_SIZE) bytes or more" >&2; exit 1; }

@@ -158,7 +158,7 @@ static struct ntd_agent_stream *find_stream(struct ntd_agent *agent, uint32_t nu
 
 static void begin_stream(struct ntd_agent *agent, const struct ntd_frame *frame)
 {
-	const struct ntd_agent_service *const *service = ntd_agent_services;
+	const struct ntd_agent_service *const *service = agent->setup.services;
 
 	while (*service && (*service)->kind != frame->kind)
 		service++;

@@ -3,8 +3,9 @@
  * kind of thing: commands, waits, copies.
  *
  * The program is linked statically with musl and must stay below 100 kB. Of the driver's code it
- * uses base/buf, base/mem and base/list alone. It runs as root in somebody else's guest: it makes
- * no files but those that it is asked for, and all that comes by the port may be nonsense.
+ * uses base/buf, base/mem, base/list and sftp/packet alone. It runs as root in somebody else's
+ * guest: it makes no files but those that it is asked for, and all that comes by the port may be
+ * nonsense.
  */
 #pragma once
 
@@ -108,12 +109,13 @@ void ntd_agent_child_forget(struct ntd_agent_child *child);
 
 /* ---- the agent as a whole, for main.c and tests */
 
-/* The services, which ends with NULL (agent/services.c). */
+/* All services, for the setup (agent/services.c). */
 extern const struct ntd_agent_service *const ntd_agent_services[];
 
 /* What the agent is started with. */
 struct ntd_agent_setup {
-	int port; /* does not block */
+	const struct ntd_agent_service *const *services; /* which end with NULL */
+	int port;                                        /* does not block */
 	/* The standard inputs of commands without a time-out, and with one (agent/command.h). */
 	int input, timed_input;
 

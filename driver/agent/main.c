@@ -142,7 +142,8 @@ int main(int argc, char **argv)
 	if (!end_with_parent())
 		return 1;
 	fill_standard_descriptors();
-	setup = (struct ntd_agent_setup){.port = open_port(&arguments),
+	setup = (struct ntd_agent_setup){.services = ntd_agent_services,
+					 .port = open_port(&arguments),
 					 .input = make_input(arguments.input),
 					 .timed_input = make_input(arguments.timed_input)};
 	return setup.port < 0 ? 1 : ntd_agent_serve(&setup);

@@ -1,6 +1,8 @@
 /* What the agent can do, one line a service. */
-#include "agent/agent.h"
+#include "agent/files.h"
 
 const struct ntd_agent_service *const ntd_agent_services[] = {
+	&ntd_agent_get,
+	&ntd_agent_put,
 	NULL,
 };

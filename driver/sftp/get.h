@@ -31,8 +31,10 @@ struct sftp_get_file {
 	size_t handle_len;
 	uint64_t next, end; /* what is asked for next; where the file ends, as far as is known */
 	uint64_t received;  /* bytes, for the progress */
+	uint64_t data_end; /* how far there is data from `next` on, where the server can say that */
 	unsigned pending;
 	bool open, sized; /* its size is known */
+	bool seeking;     /* the server has been asked where there is data */
 };
 
 struct sftp_get_shut {

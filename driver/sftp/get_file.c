@@ -3,7 +3,7 @@
  *
  * Only as many bytes are asked for as the directory says that the file has. A file of no bytes is
  * read to its end all the same, one piece at a time, as files of /proc have no size. Pieces of
- * zeros become holes.
+ * zeros become holes; a server that can say where holes are is asked for what is between them.
  */
 #include "sftp/get.h"
 
@@ -13,7 +13,7 @@
 #include <fcntl.h>
 #include <string.h>
 
-enum { BLOCK = 4096, UNSIZED_LIMIT = 64 << 20 };
+enum { BLOCK = 4096, UNSIZED_LIMIT = 64 << 20, SEEK_SIZE = 1 << 20 };
 
 void ntd_sftp_get_file_free(struct sftp_get_file *file)
 {
@@ -141,9 +141,60 @@ static void received(struct ntd_sftp *sftp, const struct ntd_sftp_call *call,
 		finish_if_over(sftp, file);
 }
 
+/* ---- holes */
+
+/* Goes on where the server says that there is data, or at the end. */
+static void skip_to(struct ntd_sftp *sftp, struct sftp_get_file *file, uint64_t begin, uint64_t end)
+{
+	if (begin < file->next || (begin < file->end && end <= begin)) {
+		ntd_sftp_fail_protocol(sftp, "data of %s where there can be none", file->path);
+		return;
+	}
+	if (begin > file->end)
+		begin = file->end;
+	sftp->progress.bytes += begin - file->next;
+	file->next = begin;
+	file->data_end = end;
+}
+
+/* A file system that knows of no holes says that all is data. A file that has become shorter ends
+ * before `next`. */
+static void sought(struct ntd_sftp *sftp, const struct ntd_sftp_call *call,
+		   const struct ntd_sftp_answer *answer)
+{
+	struct sftp_get_file *file = call->item;
+	struct ntd_sftp_reader rest = answer->rest;
+	uint64_t begin, end;
+
+	file->pending--;
+	file->seeking = false;
+	if (!ntd_sftp_expect(sftp, answer, NTD_SFTP_EXTENDED_REPLY, "cannot read %s in the guest",
+			     file->path))
+		return;
+	begin = ntd_sftp_get_u64(&rest);
+	end = ntd_sftp_get_u64(&rest);
+	if (file->next < file->end)
+		skip_to(sftp, file, begin, end);
+	if (ntd_sftp_copying(sftp))
+		finish_if_over(sftp, file);
+}
+
+static void seek(struct ntd_sftp *sftp, struct sftp_get_file *file)
+{
+	ntd_sftp_call(sftp, NTD_SFTP_EXTENDED, sought, file);
+	file->pending++;
+	file->seeking = true;
+	ntd_sftp_put_text(&sftp->output, NTD_SFTP_SEEK);
+	ntd_sftp_put_string(&sftp->output, file->handle, file->handle_len);
+	ntd_sftp_put_u64(&sftp->output, file->next);
+	ntd_sftp_send(sftp);
+}
+
+/* ---- what is asked for */
+
 static bool may_ask(struct ntd_sftp *sftp, const struct sftp_get_file *file)
 {
-	return file->open && ntd_sftp_may_call(sftp) &&
+	return file->open && !file->seeking && ntd_sftp_may_call(sftp) &&
 	       sftp_get_of(sftp)->asked < NTD_SFTP_READING_SIZE &&
 	       (file->sized ? file->next < file->end : !file->pending);
 }
@@ -151,10 +202,15 @@ static bool may_ask(struct ntd_sftp *sftp, const struct sftp_get_file *file)
 static void pump_file(struct ntd_sftp *sftp, struct sftp_get_file *file)
 {
 	while (may_ask(sftp, file)) {
-		uint64_t left = file->end - file->next;
+		uint64_t end = file->end < file->data_end ? file->end : file->data_end;
+		uint64_t left = end - file->next;
 		uint32_t len =
 			file->sized && left < sftp->read_size ? (uint32_t)left : sftp->read_size;
 
+		if (file->sized && file->next >= file->data_end) {
+			seek(sftp, file);
+			return;
+		}
 		ask(sftp, file, file->next, len);
 		if (file->sized)
 			file->next += len;
@@ -194,6 +250,7 @@ void ntd_sftp_get_file(struct ntd_sftp *sftp, int fd, const char *path,
 	file->attrs = *attrs;
 	file->end = attrs->size;
 	file->sized = attrs->size > 0;
+	file->data_end = sftp->offer.seek && attrs->size >= SEEK_SIZE ? 0 : UINT64_MAX;
 	ntd_list_append(&get->files, &file->link);
 	get->file_count++;
 	sftp->progress.total += attrs->size;

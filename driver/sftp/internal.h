@@ -65,7 +65,7 @@ struct ntd_sftp {
 	struct ntd_sftp_wire wire;
 	const struct ntd_sftp_side *side;
 	char *source, *target;
-	bool follow;
+	bool follow, follow_all;
 	void *copy; /* the side's */
 	enum ntd_sftp_phase phase;
 	struct ntd_error *error;

@@ -1,13 +1,10 @@
-/* Encoding and decoding of SFTP's packets; pure, and fuzzed by way of the client. */
+/* Encoding and decoding of SFTP's packets; pure, and fuzzed by way of the client and of the agent's
+ * server, which is a small program: this file uses base/buf alone. */
 #include "sftp/packet.h"
-
-#include "base/text.h"
 
 #include <endian.h>
 #include <limits.h>
 #include <string.h>
-
-enum { WORDS_LIMIT = 256 };
 
 /* ---- writing */
 
@@ -170,6 +167,7 @@ int ntd_sftp_read_version(struct ntd_sftp_reader packet, struct ntd_sftp_offer *
 		offer->posix_rename |= is(name, "posix-rename@openssh.com") && is(data, "1");
 		offer->limits |= is(name, "limits@openssh.com") && is(data, "1");
 		offer->statvfs |= is(name, "statvfs@openssh.com") && is(data, "2");
+		offer->seek |= is(name, NTD_SFTP_SEEK) && is(data, "1");
 	}
 	return type == NTD_SFTP_VERSION && !packet.bad ? 0 : -1;
 }
@@ -238,27 +236,4 @@ bool ntd_sftp_is_name(struct ntd_sftp_string name)
 {
 	return name.len > 0 && name.len <= NAME_MAX && !ntd_sftp_is_dots(name) &&
 	       !memchr(name.bytes, '/', name.len) && !memchr(name.bytes, 0, name.len);
-}
-
-char *ntd_sftp_words(const struct ntd_sftp_answer *answer)
-{
-	static const char *const words[] = {
-		[NTD_SFTP_OK] = "Success",
-		[NTD_SFTP_EOF] = "End of file",
-		[NTD_SFTP_NO_SUCH_FILE] = "No such file",
-		[NTD_SFTP_PERMISSION_DENIED] = "Permission denied",
-		[NTD_SFTP_FAILURE] = "Failure",
-		[NTD_SFTP_BAD_MESSAGE] = "Bad message",
-		[NTD_SFTP_NO_CONNECTION] = "No connection",
-		[NTD_SFTP_CONNECTION_LOST] = "Connection lost",
-		[NTD_SFTP_UNSUPPORTED] = "Operation unsupported",
-	};
-	uint32_t code = answer->code;
-
-	if (answer->text.len)
-		return ntd_shown(answer->text.bytes,
-				 answer->text.len < WORDS_LIMIT ? answer->text.len : WORDS_LIMIT);
-	if (code < sizeof words / sizeof *words)
-		return ntd_strdup(words[code]);
-	return ntd_asprintf("error %u of the server", code);
 }

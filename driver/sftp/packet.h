@@ -50,6 +50,12 @@ enum ntd_sftp_code {
 	NTD_SFTP_UNSUPPORTED,
 };
 
+/* An extension of the agent's server (agent/files.h): SEEK with a handle and an offset. The answer
+ * is two numbers, where the next data begins and where it ends. */
+#define NTD_SFTP_SEEK "seek-data@nixos-test-driver"
+/* The names of what is half written begin so. */
+#define NTD_SFTP_TEMPORARY ".ntd-"
+
 enum {
 	NTD_SFTP_PACKET_LIMIT = (256 << 10) + 1024, /* a packet without its length */
 	NTD_SFTP_HANDLE_LIMIT = 256,
@@ -106,7 +112,7 @@ struct ntd_sftp_attrs ntd_sftp_get_attrs(struct ntd_sftp_reader *reader);
 /* What the server offers. */
 struct ntd_sftp_offer {
 	uint32_t version;
-	bool posix_rename, limits, statvfs;
+	bool posix_rename, limits, statvfs, seek;
 };
 
 /* Returns -1 when the packet is not a version. */

@@ -35,7 +35,7 @@ char *ntd_sftp_temporary_name(void)
 
 	if (getrandom(&random, sizeof random, 0) != sizeof random)
 		abort();
-	return ntd_asprintf(".ntd-%016llx", (unsigned long long)random);
+	return ntd_asprintf(NTD_SFTP_TEMPORARY "%016llx", (unsigned long long)random);
 }
 
 const char *ntd_sftp_name_of(const char *path)

@@ -88,10 +88,16 @@ static void make_dir(struct ntd_sftp *sftp, struct sftp_put_dir *dir)
 
 /* ---- the walk */
 
+/* Whether a link is copied as what it points to; `top`: it is the source itself. */
+static bool follows(const struct ntd_sftp *sftp, bool top)
+{
+	return sftp->follow_all || (sftp->follow && top);
+}
+
 /* A file that is swapped for a pipe meanwhile must not make the loop wait for its other end. */
 static void put_file(struct ntd_sftp *sftp, const char *source, char *path, char *target)
 {
-	int links = sftp->follow && strcmp(source, sftp->source) == 0 ? 0 : O_NOFOLLOW;
+	int links = follows(sftp, strcmp(source, sftp->source) == 0) ? 0 : O_NOFOLLOW;
 	_cleanup_fd_ int fd = open(source, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | links);
 	struct stat info;
 
@@ -137,13 +143,25 @@ static void put_leaf(struct ntd_sftp *sftp, const struct stat *info, const char 
 	}
 }
 
+/* Whether an entry that could not be looked at, as errno says, is not there any more; keeps errno.
+ * A link to nowhere is there. */
+static bool has_gone(const char *source)
+{
+	int number = errno;
+	struct stat info;
+	bool gone = number == ENOENT && lstat(source, &info) < 0 && errno == ENOENT;
+
+	errno = number;
+	return gone;
+}
+
 static void put_entry(struct ntd_sftp *sftp, const struct sftp_put_dir *dir, const char *name)
 {
 	_cleanup_free_ char *source = ntd_sftp_join(dir->source, name);
 	struct stat info;
 
-	if (lstat(source, &info) < 0) {
-		if (errno != ENOENT) /* it has gone since */
+	if ((follows(sftp, false) ? stat : lstat)(source, &info) < 0) {
+		if (!has_gone(source))
 			ntd_sftp_fail_sys(sftp, "cannot read %s on this host", source);
 		return;
 	}
@@ -174,7 +192,7 @@ static DIR *open_listing(struct ntd_sftp *sftp)
 	if (put->listing == put->dirs.count || !put->dirs.items[put->listing]->ready)
 		return NULL;
 	dir = put->dirs.items[put->listing];
-	links = sftp->follow && dir->depth == 0 ? 0 : O_NOFOLLOW;
+	links = follows(sftp, dir->depth == 0) ? 0 : O_NOFOLLOW;
 	put->entries =
 		ntd_fd_entries(open(dir->source, O_RDONLY | O_DIRECTORY | O_CLOEXEC | links));
 	if (!put->entries)

@@ -162,6 +162,11 @@ void ntd_sftp_follow(struct ntd_sftp *sftp)
 	sftp->follow = true;
 }
 
+void ntd_sftp_follow_all(struct ntd_sftp *sftp)
+{
+	sftp->follow = sftp->follow_all = true;
+}
+
 void ntd_sftp_begin(struct ntd_sftp *sftp)
 {
 	sftp->phase = NTD_SFTP_GREETING;

@@ -37,9 +37,11 @@ struct ntd_sftp_progress {
  * a file that is replaced; a directory at `target` gets the copy inside, as with `cp -r`. */
 struct ntd_sftp *ntd_sftp_new(enum ntd_sftp_direction direction, const char *source,
 			      const char *target, const struct ntd_sftp_wire *wire);
-/* Before it begins: a source that is a symbolic link is copied as what the link points to. Links in
- * a tree stay links, always. */
+/* Before it begins: a source that is a symbolic link is copied as what the link points to; links in
+ * a tree stay links. */
 void ntd_sftp_follow(struct ntd_sftp *sftp);
+/* The same for links in a tree of this host, which is copied to the server. */
+void ntd_sftp_follow_all(struct ntd_sftp *sftp);
 /* Loop: begins. */
 void ntd_sftp_begin(struct ntd_sftp *sftp);
 /* Loop: bytes from the server. */

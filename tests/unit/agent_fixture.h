@@ -102,8 +102,10 @@ static inline struct agent start_agent_with(int input, int timed_input)
 	agent.pid = fork();
 	assert_true(agent.pid >= 0);
 	if (!agent.pid) {
-		const struct ntd_agent_setup setup = {
-			.port = pair[1], .input = input, .timed_input = timed_input};
+		const struct ntd_agent_setup setup = {.services = ntd_agent_services,
+						      .port = pair[1],
+						      .input = input,
+						      .timed_input = timed_input};
 
 		close(pair[0]);
 		fcntl(pair[1], F_SETFL, O_NONBLOCK);

@@ -1,10 +1,11 @@
-/* A client of SFTP and OpenSSH's sftp-server on two pipes, in a directory of its own for each test.
- * One thread moves the bytes: that of the test.
+/* A client of SFTP and a server on two pipes, OpenSSH's sftp-server or that of the agent, in a
+ * directory of its own for each test. One thread moves the bytes: that of the test.
  */
 #pragma once
 
 #include "tree_fixture.h"
 
+#include "agent/files.h"
 #include "sftp/sftp.h"
 
 #include <errno.h>
@@ -21,8 +22,11 @@ struct copying {
 	enum ntd_sftp_direction direction;
 	const char *source, *target;
 	bool follow;           /* a source that is a link */
+	bool follow_all;       /* and links in a tree of this host */
 	bool other_user;       /* the server is not root */
+	bool agent;            /* the server is the agent's */
 	unsigned cancel_after; /* answers; 0: the copy is not cancelled */
+	unsigned leave_after;  /* answers, after which the client says no more; 0: it stays */
 	unsigned end_after;    /* answers, after which the server is killed; 0: it is not */
 	/* Results. */
 	struct ntd_sftp_progress progress;
@@ -64,6 +68,12 @@ static inline pid_t start_server(const struct copying *copying, int *to, int *fr
 		dup2(output[1], STDOUT_FILENO);
 		if (copying->other_user && geteuid() == 0 && (setgid(NOBODY) || setuid(NOBODY)))
 			_exit(1);
+		if (copying->agent) {
+			close(input[1]);
+			close(output[0]);
+			ntd_files_serve(input[0], output[1], copying->direction == NTD_SFTP_GET);
+			_exit(0);
+		}
 		execl(SERVER, SERVER, (char *)NULL);
 		_exit(127);
 	}
@@ -95,11 +105,11 @@ static inline void send_some(struct ntd_sftp *sftp, int fd)
 static inline void move_bytes(struct copying *copying, struct ntd_sftp *sftp, pid_t pid, int to,
 			      int from)
 {
-	bool slow = copying->cancel_after || copying->end_after;
+	bool slow = copying->cancel_after || copying->leave_after || copying->end_after;
 	char bytes[64 << 10];
 	ssize_t got;
 
-	while (!copying->done) {
+	while (!copying->done && (!copying->reads || copying->reads != copying->leave_after)) {
 		struct pollfd fds[2] = {
 			{from, POLLIN, 0},
 			{ntd_sftp_output(sftp)->len ? to : -1, POLLOUT, 0},
@@ -135,6 +145,8 @@ static inline void run(struct copying *copying)
 	signal(SIGPIPE, SIG_IGN);
 	if (copying->follow)
 		ntd_sftp_follow(sftp);
+	if (copying->follow_all)
+		ntd_sftp_follow_all(sftp);
 	ntd_sftp_begin(sftp);
 	move_bytes(copying, sftp, pid, to, from);
 	copying->progress = ntd_sftp_progress(sftp);
