@@ -8,7 +8,7 @@
  *
  *   ntd() { bash -c "set -euo pipefail; $2" | ntd_read; ntd_reply "${PIPESTATUS[*]}"; }
  *
- * and the same with `timeout`. guest.bash says what a command's standard input and output are in
+ * and the same with a time-out. guest.bash says what a command's standard input and output are in
  * the guest.
  *
  * Flow control. QEMU's virtconsole throws away what its socket does not take at once, and says
@@ -44,6 +44,8 @@ enum {
 	ARGUMENT_LIMIT = 120 << 10, /* below MAX_ARG_STRLEN, 128 KiB, with room for the prefix */
 	LONGEST = 1000000000,       /* seconds, that bash and timeout can count on any machine */
 };
+
+#define MOMENT 0.001 /* seconds; bash waits so long, but not for a time of 0 */
 
 #define TEXT_OF(number) #number
 #define TEXT(macro) TEXT_OF(macro)
@@ -83,12 +85,32 @@ static void define_functions(const struct ntd_framing *framing, struct ntd_buf *
 	}
 }
 
+static bool is_timed(const struct ntd_command *command)
+{
+	return command->timeout > 0;
+}
+
+/* Appends the command's time-out, how much of it is in its first second, the rest, and the grace.
+ * The shell cannot count fractions of seconds. */
+static void append_time_out(const struct ntd_framing *framing, const struct ntd_command *command,
+			    struct ntd_buf *line)
+{
+	double timeout = fmin(command->timeout, LONGEST);
+
+	append_seconds(line, timeout);
+	ntd_buf_puts(line, " ");
+	append_seconds(line, fmin(timeout, 1));
+	ntd_buf_puts(line, " ");
+	append_seconds(line, fmax(timeout - 1, MOMENT));
+	ntd_buf_printf(line, " %u ", framing->grace);
+}
+
 /* Appends the command's time-out, then the limit for its output; both empty when it has no
  * time-out. */
-static void append_times(const struct ntd_framing *framing, const struct ntd_command *command,
-			 struct ntd_buf *line)
+static void append_limits(const struct ntd_framing *framing, const struct ntd_command *command,
+			  struct ntd_buf *line)
 {
-	if (command->timeout > 0) {
+	if (is_timed(command)) {
 		append_seconds(line, command->timeout);
 		ntd_buf_printf(line, " %.0f ",
 			       fmin(ceil(command->timeout) + framing->grace, LONGEST));
@@ -100,11 +122,9 @@ static void append_times(const struct ntd_framing *framing, const struct ntd_com
 static void write_line(const struct ntd_framing *framing, const struct ntd_command *command,
 		       unsigned number, struct ntd_buf *out)
 {
-	bool timed = command->timeout > 0;
-
-	ntd_buf_printf(out, timed ? "ntd_timeout %u " : "ntd %u ", number);
-	if (timed)
-		append_times(framing, command, out);
+	ntd_buf_printf(out, is_timed(command) ? "ntd_timeout %u " : "ntd %u ", number);
+	if (is_timed(command))
+		append_time_out(framing, command, out);
 	ntd_shell_quote(out, command->text, command->text_len);
 	ntd_buf_puts(out, "\n");
 }
@@ -119,7 +139,7 @@ static void write_streamed(const struct ntd_framing *framing, const struct ntd_c
 	size_t input_len = long_text ? command->text_len : command->input_len;
 
 	ntd_buf_printf(out, "ntd_input %u ", number);
-	append_times(framing, command, out);
+	append_limits(framing, command, out);
 	ntd_buf_printf(out, "%zu ", input_len);
 	if (long_text)
 		ntd_shell_quote(out, eval, sizeof eval - 1);

@@ -5,35 +5,46 @@
 # are short. The driver replaces $NTD_IDENTITY by the name of its connection, which no other has,
 # and $NTD_SHORT_OUTPUT by a number of characters.
 #
-# A command is one line, `ntd NUMBER TEXT`, `ntd_timeout NUMBER TIMES TEXT` or `ntd_input NUMBER
-# TIMES BYTES TEXT`, where TIMES are its time-out and the limit for reading its output, in seconds,
-# each '' for none, and BYTES is the length of its input. The reply is one line, too: the output as
-# bash quotes it, the statuses of the command and of the reader of its output, and the token
-# IDENTITY-NUMBER (channel/reply.h).
+# A command is one line, `ntd NUMBER TEXT`, `ntd_timeout NUMBER TIMEOUT FIRST REST GRACE TEXT` or
+# `ntd_input NUMBER TIMEOUT LIMIT BYTES TEXT`. FIRST is the first second of the time-out, or all of a
+# shorter one, REST what is left then, and GRACE how long the output may stay open after it, in
+# seconds. LIMIT is the time for reading the output; it and TIMEOUT are '' for none. BYTES is the
+# length of the input. The reply is one line, too: the output as bash quotes it, the statuses of the
+# command and of the reader of its output, and the token IDENTITY-NUMBER (channel/reply.h).
 #
 # Since the whole line is read before it runs, nothing of it is left on hvc0 for the command's
 # standard input. The standard input is hvc0, which tty, stty and su need; but a command that reads
 # hvc0 would wait for ever, and take what is meant for the shell. So it is open for writing only, as
-# by nohup(1), and reading fails at once. With a time-out it is open for reading, too: timeout(1)
+# by nohup(1), and reading fails at once. With a time-out it is open for reading, too: job control
 # makes the command a background process group, which the kernel stops when it reads its terminal,
 # until the time-out ends it. Where the shell has no terminal, the standard input is /dev/null.
 #
 # A process costs more than anything else here (a third of the time of `true`, emulated), so a short
 # output needs none but the command's own: by `lastpipe` the shell itself runs the last part of the
-# pipeline.
+# pipeline. With job control there is no `lastpipe`, so commands with a time-out have one pipe, which
+# the shell makes once, and whose other end it opens for each of them. From the second second on
+# another process, ntd_watch, keeps the time. Only a command with input is run by timeout(1): its
+# pipeline has other processes, too, which the time-out must not end.
 #
 # Variables that the functions share: n is the number of the command and x its output; more is the
-# mark of a long output; l is the limit for reading the output, in seconds, or empty; i is set when
-# the command can be interrupted, and w is the process that waits for the interruption.
+# mark of a long output; t is the time until the time-out, in seconds, and g the grace, both empty
+# without a time-out; p is the command's process group; i is set when the command can be interrupted,
+# and w is the process ntd_watch.
 
 # Words of numbers and of paths below /proc and /dev/shm need no quotes, which would be sent, too;
 # variables come from the function that calls; && and || are shorter than `if`.
 # shellcheck disable=SC2015,SC2034,SC2086,SC2154
 
 # Descriptor 7 is hvc0, 6 the standard input of commands without a time-out, $ntd_in that of others.
+# Descriptor 4 is the pipe.
 exec 7<&0
 ntd_in=0
 [ -t 0 ] && exec 6> /proc/$$/fd/0 || { ntd_in=6; exec 6< /dev/null; }
+ntd_pipe() {
+	shopt -s lastpipe
+	: | exec 4<&0
+}
+ntd_pipe
 
 # Kills the shell's descendants (c; b is the list of the last round) with the process groups that
 # they lead. For each process p, $2 is its parent, the second word after the name in its stat.
@@ -51,14 +62,15 @@ ntd_kill() {
 	done
 } 2> /dev/null
 
-# Tells, on a line of its own, which processes (f) hold the pipe that the shell reads from, its
-# standard input (e: a descriptor of process p), and kills what is left of the command.
+# Tells, on a line of its own, which processes (f) hold the pipe that the command writes to, here the
+# standard input (e: a descriptor of process p), and kills what is left of the command. Processes
+# whose own standard input it is help the shell to read.
 ntd_held() {
 	local a e f p
 	for p in /proc/[0-9]*; do
 		[ $p = /proc/$$ ] && continue
-		for e in "$p"/fd/*; do
-			[ $e -ef /proc/$$/fd/0 ] && read -r a < $p/comm && f="$f ${p#/proc/} ($a)" && break
+		for e in "$p"/fd/[1-9]*; do
+			[ $e -ef /proc/self/fd/0 ] && read -r a < $p/comm && f="$f ${p#/proc/} ($a)" && break
 		done
 	done 2> /dev/null
 	echo
@@ -66,14 +78,36 @@ ntd_held() {
 	ntd_kill
 }
 
-# A command whose caller has gone away (Ctrl-C) is killed: the host sends an empty line, which a
-# child of the shell waits for when a command has taken a second. The command may read hvc0 none the
-# less, by another name. Two readers of a terminal get its lines in turn, so the host goes on with
-# empty lines until it has the reply. A command with input cannot be killed so: the input comes by
-# hvc0.
+# Waits in ntd_watch for a line, at most $1 seconds; succeeds when they are over. s is 0 after a
+# line.
+ntd_pause() {
+	read -r -u $u ${1:+-t $1}
+	s=$?
+	[ $s -gt 128 ]
+}
+
+# A child of the shell that watches a command which has taken a second. A command whose caller has
+# gone away (Ctrl-C) is killed: the host sends an empty line, which the child waits for. The command
+# may read hvc0 none the less, by another name. Two readers of a terminal get its lines in turn, so
+# the host goes on with empty lines until it has the reply. A command with input cannot be killed so:
+# the input comes by hvc0. When the time-out is over and the command has not ended, the child ends its
+# process group as timeout(1) does, and says so by its descriptor 5. What is left after the grace it
+# kills, too. Of a command that has ended /proc has no program, even if nobody has waited for it.
 ntd_watch() {
-	[ $i ] && [ ! $w ] || return
-	{ read -r -u 7 && ntd_kill; } < /dev/null > /dev/null 2>&1 6>&- 8<&- 9<&- &
+	[ $w ] || [ ! $i$t ] && return
+	{
+		local s u=7
+		[ $i ] || { u=3; exec 3<> /proc/$$/fd/4; }
+		ntd_pause $t && [ $p ] && {
+			[ -e /proc/$p/exe ] && exec 5<&7 && kill -TERM -- -$p && kill -CONT -- -$p
+			ntd_pause $g
+		}
+		case $s in
+		0) ntd_kill;;
+		1) ;;
+		*) ntd_held;;
+		esac
+	} 2> /dev/null 4<&- 6>&- 8<&- 9<&- &
 	w=$!
 }
 
@@ -83,7 +117,7 @@ ntd_unwatch() {
 
 # Puts an output that is long, or has a NUL in it, which bash cannot hold, in base64 into a file
 # that is in memory and has no name, descriptor 8. If x is shorter than what ntd_read asked for, it
-# was ended by a NUL, which comes next. s are statuses: of what reads the rest, and of base64.
+# was ended by a NUL, which comes next. s is the status of base64.
 ntd_spool() {
 	local e f s
 	[ ${#x} -lt $NTD_SHORT_OUTPUT ] && e='\0'
@@ -93,31 +127,29 @@ ntd_spool() {
 	f=$f/.ntd-$$
 	exec 9> $f 8< $f && rm $f || return
 	ntd_watch
-	{ printf "%s$e" "$x"; ${l:+timeout $l} cat; } | base64 -w 0 >&9
-	# shellcheck disable=SC2206 # numbers
-	s=(${PIPESTATUS[*]})
+	{ exec 4<&-; printf "%s$e" "$x"; cat; } | base64 -w 0 >&9
+	s=$?
 	exec 9>&-
 	x='' more=' more'
-	[ ${s[0]} = 124 ] && ntd_held
-	return ${s[1]}
+	return $s
 }
 
-# Reads the output of a command into x, until every process that holds it has closed it. A process
-# that outlives the command and its time-out would keep the shell here; hence the limit l, which is
-# some seconds longer than the time-out.
+# Reads the output of a command into x, until every process that holds it has closed it. Where
+# ntd_watch has ended, it has killed the command, whose output others may still hold. $1 and $2 are
+# FIRST and REST.
 ntd_read() {
-	local LC_ALL=C e=$((SECONDS + l)) s y
+	local LC_ALL=C f=${1:-1} s y
 	while :; do
 		# shellcheck disable=SC2004 # a number when it is sent
-		IFS= read -r -d '' -n $(($NTD_SHORT_OUTPUT - ${#x})) -t 1 y
+		IFS= read -r -d '' -n $(($NTD_SHORT_OUTPUT - ${#x})) -t $f y
 		s=$?
 		x=$x$y
 		case $s in
 		0) ntd_spool; return;;
 		1) return 0;;
 		esac
-		[ $l ] && [ $SECONDS -ge $e ] && { ntd_held; return; }
 		[ $w ] && ! kill -0 $w 2> /dev/null && return
+		f=1 t=${2:-$t}
 		ntd_watch
 	done
 }
@@ -129,25 +161,41 @@ ntd_reply() {
 }
 
 ntd() {
-	local i=1 l n=$1 w x more
+	local i=1 n=$1 g p t w x more
 	set +m
 	shopt -s lastpipe
-	bash -c "set -euo pipefail; $2" <&6 6>&- 7<&- 8<&- | ntd_read
+	bash -c "set -euo pipefail; $2" <&6 4<&- 6>&- 7<&- 8<&- | ntd_read
 	ntd_reply "${PIPESTATUS[*]}"
 }
 
+# A command may close its output and go on; then ntd_watch begins late. The pipe is replaced if others
+# may hold it.
 ntd_timeout() {
-	local i=1 l=$3 n=$1 w x more
+	local i=1 n=$1 t=$2 g=$5 p s w x more
+	exec 9> /proc/$$/fd/4
+	set -m
+	bash -c "set -euo pipefail; $6" <&$ntd_in >&9 4<&- 6>&- 7<&- 8<&- 9>&- &
+	p=$!
 	set +m
-	shopt -s lastpipe
-	timeout $2 bash -c "set -euo pipefail; $4" <&$ntd_in 6>&- 7<&- 8<&- | ntd_read
-	ntd_reply "${PIPESTATUS[*]}"
+	exec 9>&-
+	ntd_read $3 $4 <&4
+	s=$?
+	[ -e /proc/$p/exe ] && ntd_watch <&4
+	{
+		wait $p
+		p=$?
+		[ $w ] && {
+			kill -0 $w || ntd_pipe
+			[ -e /proc/$w/fd/5 ] && p=124
+		}
+	} 2> /dev/null
+	ntd_reply "$p $s"
 }
 
 # The line is followed by $4 raw bytes. Those that the command does not read are swallowed, so that
 # the shell never takes them for commands.
 ntd_input() {
-	local i l=$3 n=$1 w x more
+	local n=$1 t=$3 g i p w x more
 	set +m
 	shopt -s lastpipe
 	head -c $4 | (
@@ -155,7 +203,7 @@ ntd_input() {
 		s=$?
 		cat > /dev/null
 		exit $s
-	) 6>&- 7<&- 8<&- | ntd_read
+	) 4<&- 6>&- 7<&- 8<&- | ntd_read
 	ntd_reply "${PIPESTATUS[*]:1}"
 }
 

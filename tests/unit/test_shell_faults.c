@@ -251,6 +251,50 @@ static void a_command_within_its_time_is_let_be(void **state)
 	assert_command(*state, command, 0, "on\n");
 }
 
+static void a_timeout_ends_what_has_closed_its_output(void **state)
+{
+	struct ntd_command command = command_of("exec >&-; sleep 1000");
+	int64_t began = ntd_now();
+
+	command.timeout = 0.2;
+	assert_command(*state, command, 124, "");
+	command.text = "sleep 1.2; exec >&-; sleep 1000";
+	command.text_len = strlen(command.text);
+	command.timeout = 1.5;
+	assert_command(*state, command, 124, "");
+	command.text = "exec >&-; sleep 0.3; exit 7";
+	command.text_len = strlen(command.text);
+	assert_command(*state, command, 7, "");
+	assert_in_range(ntd_now() - began, NTD_SECOND, 30 * NTD_SECOND);
+}
+
+/* As timeout(1) does: all of the process group, but no process that has one of its own. */
+static void a_timeout_ends_the_process_group(void **state)
+{
+	struct ntd_command command = command_of(
+		"trap 'echo told; exit 3' TERM; (trap 'echo told; exit' TERM; sleep 4321 & wait) &"
+		"setsid sleep 4322 > /dev/null & wait; wait");
+
+	command.timeout = 0.5;
+	assert_command(*state, command, 124, "told\ntold\n");
+	assert_run(*state, "pgrep -f 'sleep 432[1]' || pkill -f 'sleep 432[2]'; echo $?", 0, "0\n");
+}
+
+/* A process that cannot be found writes on. */
+static void output_that_comes_after_its_end_is_no_other_commands(void **state)
+{
+	struct ntd_command command =
+		command_of("(setsid bash -c 'sleep 0.2; while sleep 0.1; do echo late; done' &)");
+	struct ntd_command next = command_of("sleep 1; echo mine");
+	_cleanup_result_ struct ntd_result result = {0};
+
+	command.timeout = 1;
+	next.timeout = 60;
+	assert_fails(run(*state, &command, &result, &err), NTD_E_TIMEOUT, "still open");
+	assert_command(*state, next, 0, "mine\n");
+	assert_run(*state, "pkill -f 'echo lat[e]' || echo on", 0, "on\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -266,6 +310,9 @@ int main(void)
 		shell_test(a_long_output_that_is_held_open_is_given_up),
 		shell_test(a_command_that_ignores_its_timeout_is_killed),
 		shell_test(a_command_within_its_time_is_let_be),
+		shell_test(a_timeout_ends_what_has_closed_its_output),
+		shell_test(a_timeout_ends_the_process_group),
+		shell_test(output_that_comes_after_its_end_is_no_other_commands),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
