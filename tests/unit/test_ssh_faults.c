@@ -149,21 +149,23 @@ static void a_password_is_an_answer(void **state)
 /* ---- the end of a connection */
 
 static struct background backgrounds[2];
+static char *long_text; /* of the command in backgrounds[0], which keeps no copy */
 
 /* Starts a command, and waits until it runs. */
 static void begin_long(struct fixture *fixture)
 {
 	_cleanup_free_ char *path = ntd_asprintf("%s/begun", fixture->directory);
-	_cleanup_free_ char *text = ntd_asprintf("touch %s; sleep 4248", path);
 
+	long_text = ntd_asprintf("touch %s; sleep 4248", path);
 	unlink(path);
-	begin(fixture, &backgrounds[0], text);
+	begin(fixture, &backgrounds[0], long_text);
 	await_file(path);
 }
 
 static void assert_long_fails(enum ntd_errc code, const char *text)
 {
 	pthread_join(backgrounds[0].thread, NULL);
+	free(ntd_steal(&long_text));
 	assert_error(ntd_steal(&backgrounds[0].error), code, text);
 	ntd_result_free(&backgrounds[0].result);
 }
