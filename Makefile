@@ -272,10 +272,9 @@ cppcheck:
 format:
 	$(CLANG_FORMAT) -i $(FORMATTED)
 
+# In one call: a call for each file takes thirty times as long.
 format-check:
-	@for file in $(FORMATTED); do \
-		$(CLANG_FORMAT) --dry-run --Werror "$$file" 2>/dev/null || { echo "to be formatted: $$file"; bad=1; }; \
-	done; exit $${bad:-0}
+	@$(CLANG_FORMAT) --dry-run --Werror $(FORMATTED)
 
 # tests/setup may install the packages that pkg-config is asked for above, so another make does the rest.
 test:
