@@ -119,7 +119,7 @@ void ntd_agent_stream_add(struct ntd_agent *agent, struct ntd_agent_stream *stre
 	agent->stream_count++;
 }
 
-static void drop(struct ntd_agent_stream *stream)
+void ntd_agent_drop(struct ntd_agent_stream *stream)
 {
 	stream->agent->stream_count--;
 	ntd_list_unlink(&stream->link);
@@ -130,7 +130,7 @@ void ntd_agent_done(struct ntd_agent_stream *stream, const struct ntd_buf *paylo
 {
 	append(stream->agent, stream->number, NTD_FRAME_DONE, payload ? ntd_buf_bytes(payload) : "",
 	       payload ? payload->len : 0);
-	drop(stream);
+	ntd_agent_drop(stream);
 }
 
 static void append_failure(struct ntd_agent *agent, uint32_t number, const char *why)
@@ -143,7 +143,7 @@ void ntd_agent_failed(struct ntd_agent_stream *stream, const char *fmt, ...)
 	_cleanup_free_ char *why = ntd_formatted(fmt);
 
 	append_failure(stream->agent, stream->number, why);
-	drop(stream);
+	ntd_agent_drop(stream);
 }
 
 static struct ntd_agent_stream *find_stream(struct ntd_agent *agent, uint32_t number)
@@ -266,7 +266,7 @@ static void free_agent(struct ntd_agent *agent)
 	struct ntd_agent_stream *stream;
 
 	while ((stream = ntd_list_first(&agent->streams, struct ntd_agent_stream, link)))
-		drop(stream);
+		ntd_agent_drop(stream);
 	ntd_agent_loop_free(agent);
 	if (sigismember(&agent->setup.defaults, SIGPIPE))
 		signal(SIGPIPE, SIG_DFL);

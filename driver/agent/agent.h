@@ -46,7 +46,8 @@ struct ntd_agent_stream {
 	struct ntd_list_link link;
 };
 
-/* Registers a new stream; called by `begin`. */
+/* Registers a new stream; called by `begin`. Number 0 is for a service's own things, which the
+ * agent counts and frees as it does streams. */
 void ntd_agent_stream_add(struct ntd_agent *agent, struct ntd_agent_stream *stream,
 			  const struct ntd_agent_service *service, uint32_t number);
 /* Sends a frame of the stream. Bytes of any length are sent as several frames. */
@@ -64,6 +65,8 @@ bool ntd_agent_is_full(const struct ntd_agent *agent);
  * with a reason, FAILED. */
 void ntd_agent_done(struct ntd_agent_stream *stream, const struct ntd_buf *payload);
 void ntd_agent_failed(struct ntd_agent_stream *stream, const char *fmt, ...) ntd_printf(2, 3);
+/* Frees a stream of number 0. */
+void ntd_agent_drop(struct ntd_agent_stream *stream);
 
 /* ---- the loop */
 
