@@ -61,6 +61,7 @@ struct ntd_data_port {
 	struct ntd_qmp *qmp;
 	char *prefix; /* of names */
 	char *path, *who;
+	int64_t patience;
 	unsigned count;           /* how often the port was opened */
 	struct ntd_list openings; /* the current one and those on their way out */
 	struct opening *current;  /* NULL: the port is closed, or has failed */
@@ -253,7 +254,7 @@ static void device_refused(struct opening *opening, struct ntd_error *why)
 
 static void device_leaves(struct opening *opening)
 {
-	ntd_timer_set(opening->port->loop, &opening->timer, ntd_after(PATIENCE));
+	ntd_timer_set(opening->port->loop, &opening->timer, ntd_after(opening->port->patience));
 }
 
 static const struct {
@@ -368,7 +369,7 @@ static void open_port(struct ntd_port *base, const struct ntd_port_user *user)
 	ntd_list_append(&port->openings, &opening->link);
 	port->current = opening;
 	port->user = *user;
-	ntd_timer_set(port->loop, &opening->timer, ntd_after(PATIENCE));
+	ntd_timer_set(port->loop, &opening->timer, ntd_after(port->patience));
 	if (!socket_is_needed(port))
 		begin(opening);
 }
@@ -401,6 +402,11 @@ struct ntd_port *ntd_data_port_port(struct ntd_data_port *port)
 	return &port->port;
 }
 
+void ntd_data_port_set_patience(struct ntd_data_port *port, int64_t patience)
+{
+	port->patience = patience;
+}
+
 void ntd_data_port_forget(struct ntd_data_port *port)
 {
 	forget_failure(port);
@@ -419,6 +425,7 @@ struct ntd_data_port *ntd_data_port_new(struct ntd_loop *loop, struct ntd_qmp *q
 				       .prefix = ntd_asprintf("ntd-%s-", name),
 				       .path = ntd_strdup(path),
 				       .who = ntd_strdup(who),
+				       .patience = PATIENCE,
 				       .telling.expired = tell_failure,
 				       .deleted = {.name = "DEVICE_DELETED",
 						   .heard = device_deleted,

@@ -18,6 +18,9 @@ struct ntd_data_port *ntd_data_port_new(struct ntd_loop *loop, struct ntd_qmp *q
 /* Frees a port of a connection that is closed, or NULL. */
 void ntd_data_port_free(struct ntd_data_port *port);
 
+/* Sets how long QEMU may take to give the port, or to take it away; 10 seconds from the start. */
+void ntd_data_port_set_patience(struct ntd_data_port *port, int64_t patience);
+
 struct ntd_port *ntd_data_port_port(struct ntd_data_port *port);
 
 /* QEMU has ended, its QMP connection is closed, and so are the channels: the port is closed, and
