@@ -4,8 +4,16 @@
  * channels that can use one. All functions are for the loop thread.
  *
  * A port is added to the guest when its channel asks for it, and taken away when the channel closes
- * it. In the guest it is the device /dev/NODE, where NODE is the directory below
- * /sys/class/virtio-ports whose file `name` holds the port's name.
+ * it. It outlives a reboot of the guest. In the guest it is the device /dev/NODE, where NODE is the
+ * directory below /sys/class/virtio-ports whose file `name` holds the port's name. The directories
+ * are there a moment after the port has been opened, or later if the guest is busy or stopped.
+ *
+ * Bytes are lost where an end is closed: what the guest has not read when its process closes the
+ * device, or when the driver closes the socket, may never be read, and QEMU may not have passed on
+ * what the guest has written when the port is closed. So each side tells the other that it has
+ * everything before that one closes its end. One process of the guest can have the device open at a
+ * time, others get EBUSY. When the driver has closed its socket, the guest reads the end, and its
+ * writes block until the port is closed; then both fail.
  */
 #pragma once
 
