@@ -8,8 +8,8 @@
  */
 #pragma once
 
+#include "agent/condition.h"
 #include "base/buf.h"
-#include "channel/condition.h"
 #include "loop/request.h"
 
 #include <stdatomic.h>
