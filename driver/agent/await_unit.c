@@ -1,0 +1,260 @@
+/* Waits until a unit of systemd is worth looking at: it is active or has failed, or it is inactive
+ * and no job is queued that could start it. A unit is asked for its state at first, when systemd
+ * signals that it has changed, and from time to time in case a signal is lost.
+ *
+ * Whoever asks is never told too soon that a unit is active: an active unit with a queued job may
+ * be about to be stopped, as by `systemctl restart --no-block`, so the job is given a moment.
+ */
+#include "agent/await_internal.h"
+#include "agent/systemd.h"
+
+#include <string.h>
+
+/* In ms. */
+enum { LOOK_EVERY = 250, JOB_PATIENCE = 250, CONNECT_EVERY = 50 };
+
+/* The names of units are shorter. */
+enum { NAME_MOST = 255 };
+
+enum question { STATE, NAME, JOB, JOBS, QUESTIONS };
+
+struct await_unit {
+	struct ntd_await await;
+	struct ntd_systemd *systemd;
+	char *path;      /* of the unit's object */
+	char *signalled; /* the same, by its own name, with which it signals */
+	struct ntd_systemd_listener listener;
+	struct query {
+		struct ntd_systemd_query query;
+		struct await_unit *unit;
+		enum question question;
+	} queries[QUESTIONS];
+	unsigned pending;   /* queries without an answer */
+	bool lost;          /* the connection was lost before all were answered */
+	bool nonsense;      /* an answer is none */
+	bool changed;       /* the unit has changed since the queries were sent */
+	bool answered;      /* all of them have been answered once */
+	int64_t busy_since; /* when the unit was first seen active with a job; 0: it was not */
+	/* The answers. */
+	char *state;
+	uint32_t job, jobs;
+};
+
+static void look(struct ntd_await *await);
+
+/* ---- the verdict */
+
+static void answer(struct await_unit *unit, enum ntd_sight sight)
+{
+	_cleanup_buf_ struct ntd_buf seen = {0};
+
+	if (unit->state)
+		ntd_buf_printf(&seen, "ActiveState=%s\n", unit->state);
+	ntd_await_answer(&unit->await, sight, &seen);
+}
+
+/* Whether an active unit stays so, as far as can be seen. */
+static bool is_calm(struct await_unit *unit)
+{
+	int64_t now = ntd_agent_now();
+
+	if (!unit->job)
+		return true;
+	if (!unit->busy_since)
+		unit->busy_since = now;
+	return now - unit->busy_since >= JOB_PATIENCE;
+}
+
+static void judge(struct await_unit *unit)
+{
+	bool active = !strcmp(unit->state, "active");
+
+	unit->answered = true;
+	if (!active)
+		unit->busy_since = 0;
+	if (active ? is_calm(unit)
+		   : !strcmp(unit->state, "failed") ||
+			     (!strcmp(unit->state, "inactive") && !unit->jobs))
+		answer(unit, NTD_MEETS);
+	else if (unit->changed)
+		look(&unit->await);
+	else
+		ntd_await_again(&unit->await, LOOK_EVERY);
+}
+
+/* ---- questions */
+
+#define UNIT "org.freedesktop.systemd1.Unit"
+
+/* The property that answers a question, and the type of its value. */
+static const struct property {
+	const char *interface_and_name[2];
+	const char *type;
+} properties[] = {
+	[STATE] = {{UNIT, "ActiveState"}, "s"},
+	[NAME] = {{UNIT, "Id"}, "s"},
+	[JOB] = {{UNIT, "Job"}, "(uo)"},
+	[JOBS] = {{"org.freedesktop.systemd1.Manager", "NJobs"}, "u"},
+};
+
+/* Reads a string that is part of a line, or a name. */
+static bool take_string(struct ntd_dbus_message *message, char **string)
+{
+	struct ntd_dbus_text text;
+
+	if (!ntd_dbus_string(message, &text) || text.len > NAME_MOST ||
+	    memchr(text.bytes, '\0', text.len) || memchr(text.bytes, '\n', text.len))
+		return false;
+	free(*string);
+	*string = ntd_strndup(text.bytes, text.len);
+	return true;
+}
+
+/* A unit has other names than its own, but signals come by that one. */
+static bool take_name(struct await_unit *unit, struct ntd_dbus_message *message)
+{
+	_cleanup_free_ char *name = NULL;
+
+	if (!take_string(message, &name))
+		return false;
+	free(unit->signalled);
+	unit->signalled = ntd_dbus_unit_path(name);
+	unit->listener.path = unit->signalled;
+	return true;
+}
+
+static bool take_value(struct await_unit *unit, enum question question,
+		       struct ntd_dbus_message *message)
+{
+	struct ntd_dbus_text type;
+
+	if (message->type != NTD_DBUS_RETURN || !ntd_dbus_is(message->signature, "v") ||
+	    !ntd_dbus_variant(message, &type) || !ntd_dbus_is(type, properties[question].type))
+		return false;
+	switch (question) {
+	case STATE:
+		return take_string(message, &unit->state);
+	case NAME:
+		return take_name(unit, message);
+	case JOB:
+		return ntd_dbus_u32(message, &unit->job);
+	case JOBS:
+		return ntd_dbus_u32(message, &unit->jobs);
+	case QUESTIONS:
+	default:
+		return false;
+	}
+}
+
+static void all_answered(struct await_unit *unit)
+{
+	if (unit->nonsense)
+		ntd_await_answer(&unit->await, NTD_UNSEEN, NULL);
+	else if (unit->lost)
+		ntd_await_again(&unit->await, CONNECT_EVERY);
+	else
+		judge(unit);
+}
+
+static void take(struct await_unit *unit, enum question question, struct ntd_dbus_message *message)
+{
+	unit->lost |= !message;
+	unit->nonsense |= message && !take_value(unit, question, message);
+	if (!--unit->pending)
+		all_answered(unit);
+}
+
+static void answered(struct ntd_systemd_query *query, struct ntd_dbus_message *message)
+{
+	struct query *asked = ntd_container_of(query, struct query, query);
+
+	take(asked->unit, asked->question, message);
+}
+
+static int ask(struct await_unit *unit, enum question question)
+{
+	const struct ntd_dbus_call call = {.path = question == JOBS ? "/org/freedesktop/systemd1"
+								    : unit->path,
+					   .interface = "org.freedesktop.DBus.Properties",
+					   .member = "Get",
+					   .arguments = properties[question].interface_and_name,
+					   .count = 2};
+
+	unit->queries[question] =
+		(struct query){{.answered = answered}, .unit = unit, .question = question};
+	return ntd_systemd_ask(unit->systemd, &unit->queries[question].query, &call);
+}
+
+/* Asks all questions. False: systemd cannot be asked now. */
+static bool ask_all(struct await_unit *unit)
+{
+	unit->lost = unit->changed = false;
+	for (enum question question = 0; question < QUESTIONS; question++) {
+		if (ask(unit, question) < 0)
+			return false;
+		unit->pending++;
+	}
+	return true;
+}
+
+/* ---- the wait */
+
+static void look(struct ntd_await *await)
+{
+	struct await_unit *unit = (struct await_unit *)await;
+
+	if (unit->pending)
+		unit->changed = true;
+	else if (!ask_all(unit))
+		ntd_await_again(await, CONNECT_EVERY);
+}
+
+static void changed(struct ntd_systemd_listener *listener)
+{
+	look(&ntd_container_of(listener, struct await_unit, listener)->await);
+}
+
+static void begin(struct ntd_await *await)
+{
+	struct await_unit *unit = (struct await_unit *)await;
+	const char *name = await->condition.subject;
+
+	if (name && *name && strlen(name) <= NAME_MOST)
+		unit->systemd = ntd_systemd_of(await->stream.agent, await->condition.user);
+	if (!unit->systemd) {
+		ntd_await_answer(await, NTD_UNSEEN, NULL);
+		return;
+	}
+	unit->path = ntd_dbus_unit_path(name);
+	unit->listener = (struct ntd_systemd_listener){.path = unit->path, .changed = changed};
+	ntd_systemd_listen(unit->systemd, &unit->listener);
+	if (!ask_all(unit))
+		ntd_await_answer(await, NTD_UNSEEN, NULL);
+}
+
+static void over(struct ntd_await *await)
+{
+	struct await_unit *unit = (struct await_unit *)await;
+
+	answer(unit, unit->answered && !unit->lost ? NTD_FAILS : NTD_UNSEEN);
+}
+
+static void free_unit(struct ntd_await *await)
+{
+	struct await_unit *unit = (struct await_unit *)await;
+
+	for (enum question question = 0; question < QUESTIONS; question++)
+		ntd_systemd_forget(&unit->queries[question].query);
+	ntd_systemd_ignore(&unit->listener);
+	free(unit->path);
+	free(unit->signalled);
+	free(unit->state);
+}
+
+const struct ntd_await_kind ntd_await_unit = {
+	.size = sizeof(struct await_unit),
+	.begin = begin,
+	.again = look,
+	.over = over,
+	.free = free_unit,
+};
