@@ -63,21 +63,24 @@ int ntd_machine_status_of(struct ntd_machine *machine, struct ntd_bytes command,
 int ntd_machine_sync(struct ntd_machine *machine, struct ntd_waiter *waiter,
 		     struct ntd_error **err);
 
-/* ---- waits for things in the guest (guest/waits.c). Each is a step "waiting for ..." that runs a
- * short command, 10 to 250 ms apart, and fails with NTD_E_ASSERTION when the time-out has
- * passed. */
+/* ---- waits for things in the guest (guest/waits.c). Each is a step "waiting for ..." that has the
+ * machine's channel wait (guest/await.h), or runs a short command, 10 to 250 ms apart, and fails
+ * with NTD_E_ASSERTION when the time-out has passed. An answer that comes sooner must not be a
+ * rougher one, as scripts go on with the thing at once: each wait says below what counts. */
 /* Waits until something exists at `path`, in which the guest's shell expands variables and
- * patterns. A regular file that appears during the wait counts when looks a tenth of a second apart
- * find it unchanged and not empty, at the latest a second after it appeared, since scripts read it
- * next. */
+ * patterns. Scripts read it next, so a regular file that appears during the wait counts at once
+ * only if it was renamed to its name; else when it was closed after writing and not opened again
+ * for 30 ms (where a channel hears of that), or is not empty and unchanged for a tenth of a second,
+ * at the latest about a second after it appeared. */
 int ntd_machine_wait_for_file(struct ntd_machine *machine, const char *path, double timeout,
 			      struct ntd_waiter *waiter, struct ntd_error **err);
 /* Waits until the guest can connect to the TCP port of `address`; with `open` false, until it
- * cannot. */
+ * cannot. A port is open when the kernel accepts connections, which then wait for the server: that
+ * is never half done. An attempt that gets no answer says neither. */
 int ntd_machine_wait_for_port(struct ntd_machine *machine, int port, const char *address, bool open,
 			      double timeout, struct ntd_waiter *waiter, struct ntd_error **err);
 /* Waits until the guest can connect to the socket with the path `address`, a datagram socket or a
- * stream socket. */
+ * stream socket: not only until its file is there. */
 int ntd_machine_wait_for_unix_socket(struct ntd_machine *machine, const char *address,
 				     bool datagram, double timeout, struct ntd_waiter *waiter,
 				     struct ntd_error **err);

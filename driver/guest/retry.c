@@ -20,6 +20,8 @@ static int64_t next_attempt(int64_t began, int64_t limit, enum ntd_pace pace)
 {
 	int64_t now = ntd_now(), pause = (now - began) / 16;
 
+	if (pace == NTD_PACE_NONE)
+		return now;
 	if (pace == NTD_PACE_SECOND)
 		return now + NTD_SECOND;
 	if (pause < 10 * NTD_MS)

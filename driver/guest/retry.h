@@ -26,7 +26,9 @@ enum ntd_pace {
 	NTD_PACE_SECOND,
 	/* After a sixteenth of the time waited so far, at least 10 and at most 250 ms: probes of
 	 * the driver, which have no effects. */
-	NTD_PACE_ADAPTIVE
+	NTD_PACE_ADAPTIVE,
+	/* At once: attempts that wait by themselves. */
+	NTD_PACE_NONE
 };
 
 struct ntd_machine;
@@ -37,9 +39,9 @@ struct ntd_wait {
 	ntd_attempt *attempt;
 	/* Describes what the last attempt saw, a new string; NULL: the error does not say. */
 	char *(*observed)(const void *arg);
-	void *arg; /* for `attempt` and `observed` */
-	enum ntd_pace pace;
-	double timeout; /* seconds; negative: no end */
+	void *arg;          /* for `attempt` and `observed` */
+	enum ntd_pace pace; /* the attempt may change it */
+	double timeout;     /* seconds; negative: no end */
 	/* The machine's time scale stretches the time-out; NULL: nothing does. */
 	struct ntd_machine *machine;
 };

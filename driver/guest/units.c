@@ -1,9 +1,14 @@
 /* Asks systemd about units, by systemctl(1) in the guest, and waits for their states. On script
  * threads.
+ *
+ * A channel that can wait for a unit tells when it is worth looking at. What it says of an active
+ * unit counts; everything else is judged by what systemctl says, which is slower, and has the
+ * unit's time to change its mind.
  */
 #include "guest/units.h"
 
 #include "base/text.h"
+#include "guest/await.h"
 #include "guest/unit_evidence.h"
 
 #include <string.h>
@@ -167,6 +172,7 @@ char *ntd_machine_unit_property(struct ntd_machine *machine, const char *unit, c
 
 struct unit_wait {
 	struct ntd_wait wait;
+	struct ntd_awaited awaited;
 	const char *unit, *user, *wanted; /* the state that is required */
 	char *seen;                       /* what the last attempt saw */
 	bool ended;                       /* the unit is in a state in which waiting is of no use */
@@ -234,9 +240,9 @@ static int look_closely(struct unit_wait *wait, struct ntd_waiter *waiter, struc
 	return 0;
 }
 
-static int try_unit(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_error **err)
+static int ask_systemctl(struct unit_wait *wait, bool last, struct ntd_waiter *waiter,
+			 struct ntd_error **err)
 {
-	struct unit_wait *wait = arg;
 	bool missing;
 	_cleanup_free_ char *state = show_property(wait->wait.machine, wait->unit, "ActiveState",
 						   wait->user, &missing, waiter, err);
@@ -257,6 +263,58 @@ static int try_unit(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_
 	if (!strcmp(state, "active"))
 		return 1;
 	return last ? look_closely(wait, waiter, err) : 0;
+}
+
+static bool is_active(const struct ntd_finding *finding)
+{
+	_cleanup_properties_ struct ntd_properties info =
+		ntd_properties_parse(ntd_buf_bytes(&finding->seen), finding->seen.len);
+	const char *state = ntd_properties_get(&info, "ActiveState");
+
+	return state && !strcmp(state, "active");
+}
+
+static int try_unit(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct unit_wait *wait = arg;
+	_cleanup_finding_ struct ntd_finding finding = {0};
+	int sight = ntd_machine_await(&wait->wait, &wait->awaited, last, &finding, waiter, err);
+
+	if (sight < 0)
+		return -1;
+	if (sight == NTD_MEETS && is_active(&finding))
+		return NTD_HOLDS;
+	return sight == NTD_FAILS ? NTD_NOT_YET : ask_systemctl(wait, last, waiter, err);
+}
+
+/* Whether all characters are among those, and there is one. */
+static bool consists_of(const char *text, const char *characters)
+{
+	return *text && !text[strspn(text, characters)];
+}
+
+#define LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+#define DIGITS "0123456789"
+
+static bool has_type(const char *unit)
+{
+	static const char *const types[] = {".service", ".socket",    ".target", ".device",
+					    ".mount",   ".automount", ".swap",   ".timer",
+					    ".path",    ".slice",     ".scope"};
+
+	for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+		if (ntd_has_suffix(unit, types[i]))
+			return true;
+	return false;
+}
+
+/* The name in full, as systemctl completes it, a new string. NULL: systemctl has to make more of
+ * it, such as a path, a pattern or the number of a job. */
+static char *full_name(const char *unit)
+{
+	if (!consists_of(unit, LETTERS DIGITS ":_.@-") || strchr(DIGITS "-", *unit))
+		return NULL;
+	return ntd_asprintf("%s%s", unit, has_type(unit) ? "" : ".service");
 }
 
 static char *unit_observed(const void *arg)
@@ -280,8 +338,13 @@ int ntd_machine_wait_for_unit(struct ntd_machine *machine, const char *unit, con
 					  .machine = machine},
 				 .unit = unit,
 				 .user = user};
+	_cleanup_free_ char *name = full_name(unit);
 	struct ntd_error *error = NULL;
 
+	if (name && (!user || consists_of(user, LETTERS DIGITS "_.-")))
+		wait.awaited = (struct ntd_awaited){
+			.condition = {.kind = NTD_CONDITION_UNIT, .subject = name, .user = user},
+			.fickle = true};
 	ntd_machine_wait(&wait.wait, waiter, &error);
 	if (error && wait.ended)
 		ntd_unit_evidence_name(machine, unit, user, waiter, error);

@@ -1,15 +1,18 @@
 /* Waits for files, ports, sockets and X in the guest. Each is a probe, a command of the driver's
- * without effects, which is run until it ends as wanted. On script threads.
+ * without effects, which is run until it ends as wanted; or a condition that means the same, where
+ * the channel can wait for it. On script threads.
  */
 #include "guest/command.h"
 
 #include "base/text.h"
+#include "guest/await.h"
 
 #include <string.h>
 
 /* A command, and whether it must succeed or fail for the wait to end. */
 struct probe {
 	struct ntd_wait wait;
+	struct ntd_awaited awaited; /* the same as a condition; all zero: there is none */
 	const char *command, *then; /* what follows the command when it succeeds; NULL: nothing */
 	bool succeeds;
 	/* The verdict on a command that has ended as it must; NULL: NTD_HOLDS. */
@@ -33,9 +36,8 @@ static double attempt_limit(const struct ntd_wait *wait)
 	return limit > ATTEMPT_LEAST ? limit : ATTEMPT_LEAST;
 }
 
-static int try_probe(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_error **err)
+static int try_command(struct probe *probe, struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	struct probe *probe = arg;
 	/* The command's messages are part of its output, for the error of the wait. */
 	_cleanup_free_ char *text =
 		ntd_asprintf("exec 2>&1; %s%s%s", probe->command, probe->then ? " && " : "",
@@ -52,6 +54,17 @@ static int try_probe(void *arg, bool last, struct ntd_waiter *waiter, struct ntd
 	if ((result.status == 0) != probe->succeeds)
 		return NTD_NOT_YET;
 	return probe->judge ? probe->judge(probe) : NTD_HOLDS;
+}
+
+static int try_probe(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct probe *probe = arg;
+	_cleanup_finding_ struct ntd_finding finding = {0};
+	int sight = ntd_machine_await(&probe->wait, &probe->awaited, last, &finding, waiter, err);
+
+	if (sight < 0)
+		return -1;
+	return sight == NTD_UNSEEN ? try_command(probe, waiter, err) : ntd_await_verdict(sight);
 }
 
 static char *probe_observed(const void *arg)
@@ -80,6 +93,17 @@ static int wait_for_probe(struct probe *probe, struct ntd_machine *machine, cons
 	return result;
 }
 
+/* A condition about `subject`, a word of a shell's command. A channel takes it as it is, so it must
+ * be what the guest's shell would make of it. */
+static struct ntd_awaited awaited(enum ntd_condition_kind kind, const char *subject)
+{
+	_cleanup_free_ char *quoted = ntd_shell_quoted(subject);
+
+	if (strcmp(quoted, subject) != 0)
+		return (struct ntd_awaited){0};
+	return (struct ntd_awaited){.condition = {.kind = kind, .subject = subject}};
+}
+
 /* ---- files */
 
 /* A command that prints, for judge_file(), what changes about a regular file while it is written.
@@ -106,8 +130,11 @@ int ntd_machine_wait_for_file(struct ntd_machine *machine, const char *path, dou
 {
 	_cleanup_free_ char *step = ntd_asprintf("waiting for file '%s'", path);
 	_cleanup_free_ char *command = ntd_asprintf("test -e %s", path), *state = file_state(path);
-	struct probe probe = {
-		.command = command, .then = state, .succeeds = true, .judge = judge_file};
+	struct probe probe = {.command = command,
+			      .then = state,
+			      .succeeds = true,
+			      .judge = judge_file,
+			      .awaited = awaited(NTD_CONDITION_FILE, path)};
 
 	return wait_for_probe(&probe, machine, step, timeout, waiter, err);
 }
@@ -120,8 +147,13 @@ int ntd_machine_wait_for_port(struct ntd_machine *machine, int port, const char 
 	_cleanup_free_ char *step = ntd_asprintf("waiting for TCP port %d on %s%s", port, address,
 						 open ? "" : " to be closed");
 	_cleanup_free_ char *command = ntd_asprintf("nc -z %s %d", address, port);
-	struct probe probe = {.command = command, .succeeds = open};
+	struct probe probe = {.command = command,
+			      .succeeds = open,
+			      .awaited = awaited(NTD_CONDITION_PORT, address)};
 
+	probe.awaited.condition.absent = !open;
+	if (port > 0 && probe.awaited.condition.subject)
+		probe.awaited.condition.port = (unsigned)port;
 	return wait_for_probe(&probe, machine, step, timeout, waiter, err);
 }
 
@@ -133,7 +165,11 @@ int ntd_machine_wait_for_unix_socket(struct ntd_machine *machine, const char *ad
 						 datagram ? "datagram" : "stream", address);
 	_cleanup_free_ char *command =
 		ntd_asprintf("nc -z %s %s", datagram ? "-uU" : "-U", address);
-	struct probe probe = {.command = command, .succeeds = true};
+	struct probe probe = {
+		.command = command,
+		.succeeds = true,
+		.awaited =
+			awaited(datagram ? NTD_CONDITION_DATAGRAM : NTD_CONDITION_SOCKET, address)};
 
 	return wait_for_probe(&probe, machine, step, timeout, waiter, err);
 }

@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "guest/await.h"
 #include "guest/command.h"
 #include "log/py_log.h"
 
@@ -163,8 +164,11 @@ struct py_machine_text_wait {
 	const char *argument;    /* for fetch */
 	const char *last_chance; /* what the log says before the text at the last attempt */
 	bool by_line;            /* each line for itself */
+	/* What says that the text may have changed; all zero: nothing does. */
+	struct ntd_awaited awaited;
 
 	/* Set by py_machine_wait_for_match(). */
+	struct ntd_wait how;
 	PyObject *pattern;
 	struct ntd_buf seen;
 	struct ntd_glance glance;

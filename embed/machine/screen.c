@@ -80,6 +80,16 @@ static int fetch_tty(const struct py_machine_text_wait *wait, struct ntd_buf *te
 	return ntd_machine_tty_text(wait->machine, wait->argument, text, waiter, err);
 }
 
+/* The name is part of a command; a plain number is what a channel can wait for. */
+static struct ntd_awaited tty_change(const char *name)
+{
+	struct ntd_awaited awaited = {.condition.kind = NTD_CONDITION_TTY};
+
+	if (strspn(name, "0123456789") == strlen(name) && strlen(name) <= 2)
+		awaited.condition.port = (unsigned)strtoul(name, NULL, 10);
+	return awaited;
+}
+
 static PyObject *wait_until_tty_matches(PyObject *object, PyObject *args, PyObject *kwargs)
 {
 	static char *names[] = {"tty", "regexp", "timeout", NULL};
@@ -98,6 +108,7 @@ static PyObject *wait_until_tty_matches(PyObject *object, PyObject *args, PyObje
 	if (!shown)
 		return NULL;
 	wait.argument = PyUnicode_AsUTF8(name);
+	wait.awaited = tty_change(wait.argument);
 	step = ntd_asprintf("waiting for %s to appear on tty %s", shown, wait.argument);
 	last_chance = ntd_asprintf("Last chance to match /%s/ on TTY%s, which currently contains: ",
 				   shown, wait.argument);

@@ -47,13 +47,17 @@ static int look(const struct py_machine_text_wait *wait, const struct ntd_buf *b
 	return wait->by_line ? found_in_a_line(wait, text) : found_in(wait, text);
 }
 
-/* In a text that could not be got no pattern is found. A text that matches may be half drawn, so it
- * is looked at twice. */
+/* A text that has not changed is not got again. In one that could not be got no pattern is found. A
+ * text that matches may be half drawn, so it is looked at twice. */
 static int attempt(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	struct py_machine_text_wait *wait = arg;
-	int found, status;
+	int found, status, sight = NTD_UNSEEN;
 
+	if (!wait->glance.since)
+		sight = ntd_machine_await_change(&wait->how, &wait->awaited, last, waiter, err);
+	if (sight < 0 || sight == NTD_FAILS)
+		return sight < 0 ? -1 : NTD_NOT_YET;
 	ntd_buf_clear(&wait->seen);
 	status = wait->fetch(wait, &wait->seen, waiter, err);
 	if (status < 0)
@@ -76,18 +80,19 @@ PyObject *py_machine_wait_for_match(struct py_machine_text_wait *wait, PyObject 
 				    const char *step, double timeout)
 {
 	_cleanup_pyref_ PyObject *pattern = py_regex(regexp, "regexp");
-	const struct ntd_wait how = {.step = step,
-				     .attempt = attempt,
-				     .observed = observed,
-				     .arg = wait,
-				     .pace = NTD_PACE_ADAPTIVE,
-				     .timeout = timeout,
-				     .machine = wait->machine};
 	bool held;
 	int result;
 
+	wait->how = (struct ntd_wait){.step = step,
+				      .attempt = attempt,
+				      .observed = observed,
+				      .arg = wait,
+				      .pace = NTD_PACE_ADAPTIVE,
+				      .timeout = timeout,
+				      .machine = wait->machine};
 	wait->pattern = pattern;
-	held = pattern && PY_BLOCKING_CALL(result, ntd_machine_wait(&how, waiter, error));
+	held = pattern && PY_BLOCKING_CALL(result, ntd_machine_wait(&wait->how, waiter, error));
+	free(wait->awaited.mark);
 	ntd_buf_free(&wait->seen);
 	ntd_buf_free(&wait->glance.seen);
 	if (!held)

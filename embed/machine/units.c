@@ -222,7 +222,8 @@ PyMethodDef py_machine_unit_methods[] = {
 		"Waits until a systemd unit, of a user if given, is active; for a service its\n"
 		"Type= says what that means. RequestedAssertionFailed when timeout seconds are\n"
 		"over, and at once when the unit has failed, or is inactive and no job is queued:\n"
-		"then the error names a file with the unit's status and journal.\n"
+		"then the error names a file with the unit's status and journal. An active unit\n"
+		"with a queued job may be about to restart, so it counts after a moment.\n"
 		"An answer without the state says nothing, and a systemctl that fails is asked\n"
 		"again for 5 seconds."),
 	PY_METHOD("get_unit_info", get_unit_info,
@@ -235,14 +236,16 @@ PyMethodDef py_machine_unit_methods[] = {
 		  "require_unit_state($self, unit, require_state='active')\n--\n\n"
 		  "Looks at the state of the unit. RequestedAssertionFailed unless it is\n"
 		  "require_state now."),
-	PY_METHOD("wait_for_file", wait_for_file,
-		  "wait_for_file($self, filename, timeout=900)\n--\n\n"
-		  "Waits until a file exists in the guest. The name is not quoted: the shell\n"
-		  "expands it. A file that is there at the first look counts at once, and so do\n"
-		  "directories, sockets, pipes and devices. A regular file that appears meanwhile\n"
-		  "counts when two looks find it unchanged and not empty, at the latest a second\n"
-		  "after it appeared, so that it can be read then. timeout is in seconds.\n"
-		  "RequestedAssertionFailed when the time is over."),
+	PY_METHOD(
+		"wait_for_file", wait_for_file,
+		"wait_for_file($self, filename, timeout=900)\n--\n\n"
+		"Waits until a file exists in the guest. The name is not quoted: the shell\n"
+		"expands it. A file that is there at the first look counts at once, and so do\n"
+		"directories, sockets, pipes and devices. A regular file that appears meanwhile\n"
+		"counts when it can be read: when it was renamed to its name, or was closed after\n"
+		"writing, or is not empty and has not changed for a moment; at the latest about a\n"
+		"second after it appeared. timeout is in seconds.\n"
+		"RequestedAssertionFailed when the time is over."),
 	PY_METHOD("wait_for_open_port", wait_for_open_port,
 		  "wait_for_open_port($self, port, addr='localhost', timeout=900)\n--\n\n"
 		  "Waits until something listens on a TCP port, as seen from the guest: until a\n"

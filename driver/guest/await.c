@@ -1,0 +1,108 @@
+/* Attempts of waits that the channel makes. */
+#include "guest/await.h"
+
+#include "machine/machine.h"
+
+/* The longest attempt, in seconds: between attempts the hook for commands is called. */
+#define ATTEMPT_MOST 1.0
+
+/* A channel that answers sooner that a condition does not hold has not waited. */
+#define WAITED (50 * NTD_MS)
+
+int ntd_await_verdict(enum ntd_sight sight)
+{
+	switch (sight) {
+	case NTD_MEETS:
+		return NTD_HOLDS;
+	case NTD_UNSETTLED:
+		return NTD_FRESH;
+	case NTD_UNSEEN:
+	case NTD_FAILS:
+	case NTD_SIGHT_COUNT:
+	default:
+		return NTD_NOT_YET;
+	}
+}
+
+/* The channel that can wait; NULL: the one that is used next cannot. Commands of a machine's user
+ * see what the user may see. */
+static struct ntd_channel *waiting_channel(struct ntd_machine *machine)
+{
+	struct ntd_channel *channel = ntd_machine_channel(machine, NTD_CHANNEL_ANY);
+
+	return channel && channel->ops->await && !channel->user ? channel : NULL;
+}
+
+/* Has the channel wait. An error of the channel is not one of the wait, as a command may tell more,
+ * but an interruption is. */
+static int wait_in_guest(struct ntd_channel *channel, struct ntd_awaited *awaited,
+			 struct ntd_finding *finding, struct ntd_waiter *waiter,
+			 struct ntd_error **err)
+{
+	_cleanup_error_ struct ntd_error *error = NULL;
+
+	if (channel->ops->await(channel, &awaited->condition, finding, waiter, &error) == 0) {
+		awaited->given_up = finding->sight == NTD_UNSEEN && !awaited->fickle;
+		return 0;
+	}
+	if (error->code == NTD_E_CANCELLED)
+		return ntd_error_move(err, ntd_steal(&error));
+	awaited->given_up = error->code == NTD_E_TIMEOUT || error->code == NTD_E_PROTOCOL;
+	finding->sight = NTD_UNSEEN;
+	return 0;
+}
+
+static void set_limit(const struct ntd_wait *wait, struct ntd_awaited *awaited)
+{
+	int64_t now = ntd_now(), deadline;
+
+	awaited->condition.first = !awaited->began;
+	if (!awaited->began)
+		awaited->began = now;
+	deadline = ntd_wait_deadline(wait, awaited->began);
+	awaited->condition.limit = ATTEMPT_MOST;
+	if (deadline - now < ntd_span(ATTEMPT_MOST))
+		awaited->condition.limit = deadline > now ? ntd_seconds(deadline - now) : 0;
+}
+
+int ntd_machine_await(struct ntd_wait *wait, struct ntd_awaited *awaited, bool last,
+		      struct ntd_finding *finding, struct ntd_waiter *waiter,
+		      struct ntd_error **err)
+{
+	const struct ntd_condition *condition = &awaited->condition;
+	struct ntd_channel *channel;
+	int64_t began;
+
+	wait->pace = NTD_PACE_ADAPTIVE;
+	set_limit(wait, awaited);
+	if (last || awaited->given_up || (!condition->subject && !condition->port) ||
+	    !waiting_channel(wait->machine))
+		return NTD_UNSEEN;
+	if (ntd_machine_before_command(wait->machine, waiter, err) < 0 ||
+	    ntd_machine_connect(wait->machine, waiter, err) < 0)
+		return -1;
+	channel = waiting_channel(wait->machine);
+	if (!channel)
+		return NTD_UNSEEN;
+	began = ntd_now();
+	if (wait_in_guest(channel, awaited, finding, waiter, err) < 0)
+		return -1;
+	if (finding->sight != NTD_UNSEEN && finding->sight != NTD_MEETS &&
+	    ntd_now() - began >= WAITED)
+		wait->pace = NTD_PACE_NONE;
+	return finding->sight;
+}
+
+int ntd_machine_await_change(struct ntd_wait *wait, struct ntd_awaited *awaited, bool last,
+			     struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	_cleanup_finding_ struct ntd_finding finding = {0};
+	int sight = ntd_machine_await(wait, awaited, last, &finding, waiter, err);
+
+	if (sight != NTD_MEETS)
+		return sight;
+	free(awaited->mark);
+	awaited->mark = ntd_buf_take_string(&finding.seen);
+	awaited->condition.subject = awaited->mark;
+	return sight;
+}
