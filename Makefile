@@ -88,7 +88,7 @@ AGENTS := $(foreach arch,$(AGENT_ARCHITECTURES),$(if $(AGENT_CC_$(arch)),$(BUILD
 AGENT_SOURCES := $(sort $(wildcard driver/agent/*.c)) driver/base/buf.c driver/base/mem.c \
 	driver/sftp/packet.c
 AGENT_CFLAGS = -std=gnu17 -D_GNU_SOURCE -Idriver -ffile-prefix-map=$(CURDIR)=. -Os -ffunction-sections -fdata-sections \
-	-fno-asynchronous-unwind-tables -Wl,--gc-sections,--build-id=none -static -s $(WARNINGS) $(WERROR)
+	-fno-asynchronous-unwind-tables -Wl,--gc-sections,--build-id=none,-z,noseparate-code -static -s $(WARNINGS) $(WERROR)
 AGENT_SIZE = 100000
 
 $(BUILD)/agent-%: $(AGENT_SOURCES) $(wildcard driver/agent/*.h) $(patsubst %,driver/base/%.h,buf list mem vec) driver/sftp/packet.h Makefile
