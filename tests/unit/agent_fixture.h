@@ -93,6 +93,7 @@ static inline void tell(struct agent *agent, enum ntd_frame_kind kind, uint32_t 
  * exits as a program does, so that the sanitizer looks for leaks. */
 static inline struct agent start_agent_with(int input, int timed_input)
 {
+	struct ntd_agent_hello hello = {0};
 	struct agent agent = {0};
 	struct ntd_frame frame;
 	int pair[2];
@@ -114,7 +115,9 @@ static inline struct agent start_agent_with(int input, int timed_input)
 	close(pair[1]);
 	agent.fd = pair[0];
 	frame = hear_kind(&agent, NTD_FRAME_HELLO, 0);
-	assert_true(frame.len > 0);
+	assert_true(ntd_agent_hello_unpack(frame.bytes, frame.len, &hello));
+	assert_int_equal(hello.version, NTD_AGENT_VERSION);
+	assert_int_equal(hello.pid, agent.pid);
 	return agent;
 }
 
