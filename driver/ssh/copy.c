@@ -7,14 +7,12 @@
  * A copy for which nobody waits any more removes what is half written, also in the guest, while the
  * script goes on.
  */
+#include "channel/progress.h"
 #include "sftp/sftp.h"
 #include "ssh/ssh_internal.h"
 
-#define PROGRESS_PAUSE (2 * NTD_SECOND)
 #define RETRY_PAUSE (200 * NTD_MS)
 #define CLEAN_PATIENCE (10 * NTD_SECOND) /* of the guest, for removing what is half written */
-
-enum { MIB = 1 << 20 };
 
 struct copy_job {
 	struct ntd_request request;
@@ -182,11 +180,9 @@ static void show_progress(struct ntd_timer *timer)
 	struct ntd_ssh_copy *copy = ntd_container_of(timer, struct ntd_ssh_copy, progress);
 	struct ntd_sftp_progress progress = ntd_sftp_progress(copy->sftp);
 
-	ntd_log(copy->ssh->report, NTD_LEVEL_ALWAYS, copy->ssh->machine,
-		"copying %s to %s: %.1f of %.1f MiB, %llu files are done", copy->source,
-		copy->target, (double)progress.bytes / MIB, (double)progress.total / MIB,
-		(unsigned long long)progress.files);
-	ntd_timer_set(copy->ssh->loop, timer, ntd_after(PROGRESS_PAUSE));
+	ntd_log_progress(copy->ssh->report, copy->ssh->machine, copy->source, copy->target,
+			 &progress);
+	ntd_timer_set(copy->ssh->loop, timer, ntd_after(NTD_PROGRESS_PAUSE));
 }
 
 /* ---- the start and the end of a copy */
@@ -220,7 +216,7 @@ static void job_begin(struct ntd_request *request)
 		return;
 	job->copy = make_copy(job);
 	ntd_list_append(&job->ssh->copies, &job->copy->link);
-	ntd_timer_set(job->ssh->loop, &job->copy->progress, ntd_after(PROGRESS_PAUSE));
+	ntd_timer_set(job->ssh->loop, &job->copy->progress, ntd_after(NTD_PROGRESS_PAUSE));
 	open_stream(job->copy);
 }
 

@@ -1,0 +1,13 @@
+/* The line about a copy that takes long. Any thread. */
+#include "channel/progress.h"
+
+void ntd_log_progress(struct ntd_report *report, const char *machine, const char *source,
+		      const char *target, const struct ntd_sftp_progress *progress)
+{
+	enum { MIB = 1 << 20 };
+
+	ntd_log(report, NTD_LEVEL_ALWAYS, machine,
+		"copying %s to %s: %.1f of %.1f MiB, %llu files are done", source, target,
+		(double)progress->bytes / MIB, (double)progress->total / MIB,
+		(unsigned long long)progress->files);
+}
