@@ -120,6 +120,9 @@ struct ntd_channel {
 	const struct ntd_channel_ops *ops;
 	const char *name; /* for people: "root shell" */
 	bool parallel;    /* it runs any number of commands at the same time */
+	/* The directory that host and guest share is quicker than `put` for many bytes, and is used
+	 * where a script runs the commands of a copy by itself. */
+	bool prefers_shared;
 	/* Any thread: the user of the guest for whom commands are run; NULL: root. */
 	char *_Atomic user;
 	/* Any thread: the guest is known not to have what the channel needs, so the channel is not

@@ -197,6 +197,26 @@ int ntd_machine_succeed(struct ntd_machine *machine, struct ntd_bytes command, d
 	return result;
 }
 
+int ntd_machine_instead(struct ntd_machine *machine, struct ntd_bytes command,
+			int (*work)(void *arg, struct ntd_waiter *waiter, struct ntd_error **err),
+			void *arg, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct ntd_nest nest = step(machine, "must succeed", command);
+	_cleanup_free_ char *shown = ntd_shown(command.data, command.len);
+	struct ntd_error *error = NULL;
+	int result = work ? work(arg, waiter, &error) : 0;
+
+	ntd_nest_end(&nest, result < 0);
+	if (result == 0)
+		return 0;
+	if (error->code != NTD_E_ASSERTION)
+		return ntd_error_move(err, error);
+	ntd_log(ntd_machine_report(machine), NTD_LEVEL_ALWAYS, ntd_machine_name(machine), "%s",
+		error->message);
+	ntd_error_free(error);
+	return ntd_error_set(err, NTD_E_ASSERTION, "command `%s` failed (exit code 1)", shown);
+}
+
 int ntd_machine_fail(struct ntd_machine *machine, struct ntd_bytes command, double timeout,
 		     struct ntd_buf *output, struct ntd_waiter *waiter, struct ntd_error **err)
 {

@@ -37,6 +37,12 @@ int ntd_machine_monitor_command(struct ntd_machine *machine, const char *line,
 				struct ntd_buf *reply, struct ntd_waiter *waiter,
 				struct ntd_error **err);
 
+/* The step "must succeed: CMD" of a command that is not run: `work` does what it would do, with
+ * NTD_E_ASSERTION where the command would fail, whose text is logged. NULL: a later command does
+ * that, too. */
+int ntd_machine_instead(struct ntd_machine *machine, struct ntd_bytes command,
+			int (*work)(void *arg, struct ntd_waiter *waiter, struct ntd_error **err),
+			void *arg, struct ntd_waiter *waiter, struct ntd_error **err);
 /* Runs a command as the step "must succeed: CMD" and appends its output to `output`.
  * NTD_E_ASSERTION when its status is not 0; the log then has the output, too. */
 int ntd_machine_succeed(struct ntd_machine *machine, struct ntd_bytes command, double timeout,

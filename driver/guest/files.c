@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <fts.h>
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -103,23 +104,121 @@ static char *parent_of(const char *path)
 	return slash == path ? ntd_strdup("/") : ntd_strndup(path, (size_t)(slash - path));
 }
 
-/* Runs `WORDS FIRST SECOND`, which must succeed, with each path quoted; `second` may be NULL. */
-static int guest(const struct ntd_copy *copy, const char *words, const char *first,
-		 const char *second, struct ntd_waiter *waiter, struct ntd_error **err)
-{
-	_cleanup_buf_ struct ntd_buf command = {0}, output = {0};
+/* ---- the commands of a copy
+ *
+ * A copy is made by commands that scripts know, by the log or because they run them by functions of
+ * their own. Otherwise the last one does the work of all, or a channel does.
+ */
 
-	ntd_buf_puts(&command, words);
-	ntd_buf_puts(&command, " ");
-	ntd_shell_quote(&command, first, strlen(first));
+typedef int work_function(void *arg, struct ntd_waiter *waiter, struct ntd_error **err);
+
+/* Appends `WORDS FIRST SECOND`, with each path quoted; `second` may be NULL. */
+static void write_command(struct ntd_buf *out, const char *words, const char *first,
+			  const char *second)
+{
+	ntd_buf_puts(out, words);
+	ntd_buf_puts(out, " ");
+	ntd_shell_quote(out, first, strlen(first));
 	if (second) {
-		ntd_buf_puts(&command, " ");
-		ntd_shell_quote(&command, second, strlen(second));
+		ntd_buf_puts(out, " ");
+		ntd_shell_quote(out, second, strlen(second));
 	}
+}
+
+/* One command, which must succeed: the script's function runs it, or `work` does its work. */
+static int command(const struct ntd_copy *copy, const char *words, const char *first,
+		   const char *second, work_function *work, void *arg, struct ntd_waiter *waiter,
+		   struct ntd_error **err)
+{
+	_cleanup_buf_ struct ntd_buf text = {0};
+
+	write_command(&text, words, first, second);
 	if (copy->succeed)
-		return copy->succeed(copy->arg, ntd_buf_view(&command), waiter, err);
-	return ntd_machine_succeed(copy->machine, ntd_buf_view(&command), NTD_NO_TIMEOUT, &output,
-				   waiter, err);
+		return copy->succeed(copy->arg, ntd_buf_view(&text), waiter, err);
+	return ntd_machine_instead(copy->machine, ntd_buf_view(&text), work, arg, waiter, err);
+}
+
+static int make_directory(const struct ntd_copy *copy, const char *path, struct ntd_waiter *waiter,
+			  struct ntd_error **err)
+{
+	return command(copy, "mkdir -p", path, NULL, NULL, NULL, waiter, err);
+}
+
+/* `mkdir -p DIRECTORY`, and a command that copies. */
+struct both {
+	struct ntd_machine *machine;
+	const char *directory, *words, *from, *to;
+};
+
+static int run_both(void *arg, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	const struct both *both = arg;
+	_cleanup_buf_ struct ntd_buf text = {0};
+	_cleanup_result_ struct ntd_result result = {0};
+	struct ntd_command run = {.timeout = NTD_NO_TIMEOUT};
+
+	write_command(&text, "mkdir -p", both->directory, NULL);
+	ntd_buf_puts(&text, " && ");
+	write_command(&text, both->words, both->from, both->to);
+	run.text = ntd_buf_bytes(&text);
+	run.text_len = text.len;
+	if (ntd_machine_run(both->machine, &run, &result, waiter, err) < 0)
+		return -1;
+	if (result.status) {
+		_cleanup_free_ char *output =
+			ntd_shown(ntd_buf_bytes(&result.output), result.output.len);
+
+		return ntd_error_set(err, NTD_E_ASSERTION, "output: %s", output);
+	}
+	return 0;
+}
+
+/* The work of a channel. */
+struct by_channel {
+	struct ntd_channel *channel;
+	int (*operation)(struct ntd_channel *channel, const char *source, const char *target,
+			 struct ntd_waiter *waiter, struct ntd_error **err);
+	const char *from, *to;
+};
+
+static int run_channel(void *arg, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	const struct by_channel *by = arg;
+
+	return by->operation(by->channel, by->from, by->to, waiter, err);
+}
+
+#define NO_PLACE_IN_GUEST SHARED_IN_GUEST "/copy-by-agent"
+
+/* A channel in place of the shared directory: the commands are those of a copy by the directory. */
+static int put_by_channel(const struct ntd_copy *copy, struct ntd_channel *channel,
+			  const char *from, const char *to, struct ntd_waiter *waiter,
+			  struct ntd_error **err)
+{
+	struct by_channel by = {channel, channel->ops->put, from, to};
+	_cleanup_free_ char *parent = parent_of(to);
+	_cleanup_free_ char *in_guest = ntd_asprintf(NO_PLACE_IN_GUEST "/%s", ntd_file_name(from));
+
+	if (!channel->prefers_shared)
+		return run_channel(&by, waiter, err);
+	if (make_directory(copy, NO_PLACE_IN_GUEST, waiter, err) < 0 ||
+	    make_directory(copy, parent, waiter, err) < 0)
+		return -1;
+	return command(copy, "cp -r", in_guest, to, run_channel, &by, waiter, err);
+}
+
+static int get_by_channel(const struct ntd_copy *copy, struct ntd_channel *channel,
+			  const char *from, const char *to, struct ntd_waiter *waiter,
+			  struct ntd_error **err)
+{
+	struct by_channel by = {channel, channel->ops->get, from, to};
+	_cleanup_free_ char *in_guest = ntd_asprintf(NO_PLACE_IN_GUEST "/%s", ntd_file_name(from));
+
+	if (!channel->prefers_shared)
+		return run_channel(&by, waiter, err);
+	if (make_directory(copy, NO_PLACE_IN_GUEST, waiter, err) < 0)
+		return -1;
+	return command(copy, "cp -rL", from, in_guest, run_channel, &by, waiter, err);
 }
 
 static int not_shared(const struct ntd_copy *copy, struct ntd_error **err)
@@ -131,19 +230,17 @@ static int not_shared(const struct ntd_copy *copy, struct ntd_error **err)
 				 "file by a command");
 }
 
-/* A copy from the shared directory in the guest has failed: most often the target is to blame. */
-static int copy_failed(const struct ntd_copy *copy, const char *in_guest, struct ntd_waiter *waiter,
-		       struct ntd_error *error, struct ntd_error **err)
+/* Whether a copy from the shared directory in the guest has failed because the guest does not have
+ * it. Most often the target is to blame. */
+static bool is_not_shared(const struct ntd_copy *copy, const char *in_guest,
+			  const struct ntd_error *error, struct ntd_waiter *waiter)
 {
 	_cleanup_free_ char *quoted = ntd_shell_quoted(in_guest);
 	_cleanup_free_ char *text = ntd_asprintf("test -e %s", quoted);
 	struct ntd_bytes command = {.data = text, .len = strlen(text)};
 
-	if (error->code != NTD_E_ASSERTION ||
-	    ntd_machine_status_of(copy->machine, command, NULL, waiter, NULL) != 1)
-		return ntd_error_move(err, error);
-	ntd_error_free(error);
-	return not_shared(copy, err);
+	return error->code == NTD_E_ASSERTION &&
+	       ntd_machine_status_of(copy->machine, command, NULL, waiter, NULL) == 1;
 }
 
 /* ---- copies */
@@ -153,22 +250,71 @@ static int copy_failed(const struct ntd_copy *copy, const char *in_guest, struct
 static struct ntd_channel *file_channel(const struct ntd_copy *copy, struct ntd_waiter *waiter,
 					struct ntd_error **err)
 {
-	if (!ntd_machine_has_channel(copy->machine, NTD_CHANNEL_FILES) ||
+	struct ntd_channel *channel;
+
+	if ((copy->succeed && !ntd_machine_has_channel(copy->machine, NTD_CHANNEL_FILES)) ||
 	    ntd_machine_before_command(copy->machine, waiter, err) < 0 ||
 	    ntd_machine_connect(copy->machine, waiter, err) < 0)
 		return NULL;
-	return ntd_machine_channel(copy->machine, NTD_CHANNEL_FILES);
+	channel = ntd_machine_channel(copy->machine, NTD_CHANNEL_FILES);
+	return channel && copy->succeed && channel->prefers_shared ? NULL : channel;
+}
+
+/* Whether a file or a tree has so many bytes that the shared directory is quicker, where each file
+ * costs more than by a channel. Of a large tree, the first files decide. */
+static bool is_large(const char *path)
+{
+	enum { BYTES = 4 << 20, BYTES_OF_FILE = 128 << 10, FILES = 1000, BLOCK = 512 };
+	char *const paths[] = {(char *)path, NULL};
+	FTS *walk = fts_open(paths, FTS_LOGICAL | FTS_NOCHDIR, NULL);
+	off_t bytes = 0, files = 0;
+	FTSENT *entry;
+
+	while (walk && files < FILES && (entry = fts_read(walk)))
+		if (entry->fts_info == FTS_F) {
+			bytes +=
+				(off_t)entry->fts_statp->st_blocks * BLOCK; /* holes cost nothing */
+			files++;
+		}
+	if (walk)
+		fts_close(walk);
+	return bytes >= BYTES && bytes >= files * BYTES_OF_FILE;
+}
+
+/* `*unshared`: the copy has failed because the guest does not have the shared directory. */
+static int put_by_shared_directory(const struct ntd_copy *copy, const char *from, const char *to,
+				   bool *unshared, struct ntd_waiter *waiter,
+				   struct ntd_error **err)
+{
+	_cleanup_place_ struct place place = NO_PLACE;
+	_cleanup_free_ char *parent = parent_of(to), *in_guest = NULL;
+	struct both both = {copy->machine, parent, "cp -r", NULL, to};
+	struct ntd_error *error = NULL;
+
+	if (make_place(copy->machine, &place, err) < 0)
+		return -1;
+	both.from = in_guest = ntd_asprintf("%s/%s", place.guest, ntd_file_name(from));
+	if (make_directory(copy, place.guest, waiter, err) < 0 ||
+	    ntd_tree_copy_to_guest(from, place.directory, ntd_file_name(from), err) < 0 ||
+	    make_directory(copy, parent, waiter, err) < 0)
+		return -1;
+	if (command(copy, "cp -r", in_guest, to, run_both, &both, waiter, &error) == 0)
+		return 0;
+	*unshared = is_not_shared(copy, in_guest, error, waiter);
+	if (!*unshared)
+		return ntd_error_move(err, error);
+	ntd_error_free(error);
+	return not_shared(copy, err);
 }
 
 int ntd_machine_copy_from_host(const struct ntd_copy *copy, const char *source, const char *target,
 			       struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	const struct ntd_machine *machine = copy->machine;
-	_cleanup_place_ struct place place = NO_PLACE;
-	_cleanup_free_ char *from = trimmed(source), *to = trimmed(target), *parent = parent_of(to);
-	_cleanup_free_ char *in_guest = NULL;
+	_cleanup_free_ char *from = trimmed(source), *to = trimmed(target);
 	struct ntd_error *error = NULL;
 	struct ntd_channel *channel;
+	bool unshared = false;
 	struct stat info;
 
 	if (stat(from, &info) < 0)
@@ -179,18 +325,14 @@ int ntd_machine_copy_from_host(const struct ntd_copy *copy, const char *source, 
 	channel = file_channel(copy, waiter, &error);
 	if (error)
 		return ntd_error_move(err, error);
-	if (channel)
-		return channel->ops->put(channel, from, to, waiter, err);
-	if (make_place(machine, &place, err) < 0)
-		return -1;
-	in_guest = ntd_asprintf("%s/%s", place.guest, ntd_file_name(from));
-	if (guest(copy, "mkdir -p", place.guest, NULL, waiter, err) < 0 ||
-	    ntd_tree_copy_to_guest(from, place.directory, ntd_file_name(from), err) < 0 ||
-	    guest(copy, "mkdir -p", parent, NULL, waiter, err) < 0)
-		return -1;
-	if (guest(copy, "cp -r", in_guest, to, waiter, &error) < 0)
-		return copy_failed(copy, in_guest, waiter, error, err);
-	return 0;
+	if (channel && !(channel->prefers_shared && is_large(from)))
+		return put_by_channel(copy, channel, from, to, waiter, err);
+	if (put_by_shared_directory(copy, from, to, &unshared, waiter, &error) == 0)
+		return 0;
+	if (!channel || !unshared)
+		return ntd_error_move(err, error);
+	ntd_error_free(error);
+	return channel->ops->put(channel, from, to, waiter, err);
 }
 
 /* Links are followed in the guest (-L), where they point to the guest's files; on the host they
@@ -205,6 +347,7 @@ int ntd_machine_copy_from_guest(const struct ntd_copy *copy, const char *source,
 	_cleanup_free_ char *in_guest = NULL;
 	struct ntd_error *error = NULL;
 	struct ntd_channel *channel;
+	struct both both;
 
 	if (check_name(from, err) < 0)
 		return -1;
@@ -219,12 +362,13 @@ int ntd_machine_copy_from_guest(const struct ntd_copy *copy, const char *source,
 	if (channel)
 		return ntd_tree_make(directory, err) < 0
 			       ? -1
-			       : channel->ops->get(channel, from, target, waiter, err);
+			       : get_by_channel(copy, channel, from, target, waiter, err);
 	if (make_place(copy->machine, &place, err) < 0)
 		return -1;
 	in_guest = ntd_asprintf("%s/%s", place.guest, ntd_file_name(from));
-	if (guest(copy, "mkdir -p", place.guest, NULL, waiter, err) < 0 ||
-	    guest(copy, "cp -rL", from, in_guest, waiter, err) < 0)
+	both = (struct both){copy->machine, place.guest, "cp -rL", from, in_guest};
+	if (make_directory(copy, place.guest, waiter, err) < 0 ||
+	    command(copy, "cp -rL", from, in_guest, run_both, &both, waiter, err) < 0)
 		return -1;
 	if (got_nothing(&place, ntd_file_name(from)))
 		return not_shared(copy, err);

@@ -91,7 +91,7 @@ static int run_without_sharing(struct ntd_channel *channel, const struct ntd_com
 			       struct ntd_error **err)
 {
 	result->status = !strncmp(command->text, "test -e /tmp/shared/copy-", 25) ||
-			 !strncmp(command->text, "cp -r ", 6);
+			 strstr(command->text, "cp -r ");
 	return 0;
 }
 
