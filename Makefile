@@ -26,7 +26,7 @@ AGENT_MAIN = driver/agent/main.c
 CORE_SOURCES := $(filter-out $(MAN_SOURCE) $(AGENT_MAIN),$(sort $(wildcard driver/*/*.c)))
 EMBED_SOURCES := $(sort $(wildcard embed/*.c embed/*/*.c))
 CORE_OBJECTS := $(CORE_SOURCES:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/driver/channel/guest_bash.o \
-	$(BUILD)/obj/driver/channel/serial_sh.o $(BUILD)/obj/driver/agent_channel/programs.o
+	$(BUILD)/obj/driver/channel/guest_port_bash.o $(BUILD)/obj/driver/channel/serial_sh.o $(BUILD)/obj/driver/agent_channel/programs.o
 EMBED_OBJECTS := $(EMBED_SOURCES:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/embed/machine/kvm_probe.o
 
 CORE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(CORE_PKGS) 2>/dev/null)
@@ -60,6 +60,10 @@ GUEST_TEXT = sed -e 's/^[[:space:]]*//' -e '/^\#/d' -e '/^$$/d' -e 's/[\\"]/\\&/
 $(BUILD)/guest_bash.c: driver/channel/guest.bash Makefile
 	@mkdir -p $(@D)
 	{ echo '#include "channel/framing.h"'; echo 'const char ntd_guest_bash[] ='; $(GUEST_TEXT) $<; echo ';'; } >$@
+
+$(BUILD)/guest_port_bash.c: driver/channel/guest_port.bash Makefile
+	@mkdir -p $(@D)
+	{ echo '#include "channel/framing.h"'; echo 'const char ntd_guest_port_bash[] ='; $(GUEST_TEXT) $<; echo ';'; } >$@
 
 $(BUILD)/serial_sh.c: driver/channel/serial.sh Makefile
 	@mkdir -p $(@D)

@@ -63,8 +63,8 @@ static void append_seconds(struct ntd_buf *line, double seconds)
 		ntd_buf_printf(line, "%.6f", seconds);
 }
 
-/* Appends guest.bash, with the driver's values in place of the variables that stand for them. */
-static void define_functions(const struct ntd_framing *framing, struct ntd_buf *out)
+/* Appends a text, with the driver's values in place of the variables that stand for them. */
+static void define(const struct ntd_framing *framing, const char *text, struct ntd_buf *out)
 {
 	const struct {
 		const char *name, *value;
@@ -72,7 +72,7 @@ static void define_functions(const struct ntd_framing *framing, struct ntd_buf *
 		      {"$NTD_SHORT_OUTPUT", TEXT(NTD_SHORT_OUTPUT)}};
 	size_t count = sizeof values / sizeof *values;
 
-	for (const char *at = ntd_guest_bash; *at;) {
+	for (const char *at = text; *at;) {
 		size_t i = 0, plain = 1 + strcspn(at + 1, "$");
 
 		while (i < count && !ntd_has_prefix(at, values[i].name))
@@ -134,19 +134,19 @@ static void write_streamed(const struct ntd_framing *framing, const struct ntd_c
 			   unsigned number, struct ntd_buf *out)
 {
 	static const char eval[] = "eval \"$(cat)\"";
-	bool long_text = must_stream(command);
-	const char *input = long_text ? command->text : command->input;
-	size_t input_len = long_text ? command->text_len : command->input_len;
+	size_t input_len = 0;
+	const char *input = ntd_framing_input(command, &input_len);
 
 	ntd_buf_printf(out, "ntd_input %u ", number);
 	append_limits(framing, command, out);
 	ntd_buf_printf(out, "%zu ", input_len);
-	if (long_text)
+	if (must_stream(command))
 		ntd_shell_quote(out, eval, sizeof eval - 1);
 	else
 		ntd_shell_quote(out, command->text, command->text_len);
 	ntd_buf_puts(out, "\n");
-	ntd_buf_append(out, input, input_len);
+	if (!framing->port)
+		ntd_buf_append(out, input, input_len);
 }
 
 int ntd_framing_check(const struct ntd_command *command, struct ntd_error **err)
@@ -170,7 +170,7 @@ void ntd_framing_init(struct ntd_framing *framing, unsigned grace)
 
 void ntd_framing_forget(struct ntd_framing *framing)
 {
-	framing->prepared = false;
+	framing->prepared = framing->port_prepared = framing->port = framing->port_left = false;
 }
 
 void ntd_framing_token(const struct ntd_framing *framing, unsigned number,
@@ -184,12 +184,28 @@ bool ntd_framing_can_interrupt(const struct ntd_command *command)
 	return !command->input && !must_stream(command);
 }
 
+const char *ntd_framing_input(const struct ntd_command *command, size_t *len)
+{
+	*len = must_stream(command) ? command->text_len : command->input_len;
+	return must_stream(command) ? command->text : command->input;
+}
+
+static void prepare(struct ntd_framing *framing, struct ntd_buf *out)
+{
+	if (!framing->prepared)
+		define(framing, ntd_guest_bash, out);
+	framing->prepared = true;
+}
+
 void ntd_framing_write(struct ntd_framing *framing, const struct ntd_command *command,
 		       unsigned number, struct ntd_buf *out)
 {
-	if (!framing->prepared)
-		define_functions(framing, out);
-	framing->prepared = true;
+	prepare(framing, out);
+	if (framing->port_left)
+		ntd_buf_puts(out, "ntd_p=0; exec 3>&-\n");
+	framing->port_left = false;
+	if (framing->port && command->on_output)
+		ntd_buf_puts(out, "ntd_o=1\n");
 	if (!ntd_framing_can_interrupt(command))
 		write_streamed(framing, command, number, out);
 	else
@@ -199,6 +215,27 @@ void ntd_framing_write(struct ntd_framing *framing, const struct ntd_command *co
 void ntd_framing_write_interrupt(struct ntd_buf *out)
 {
 	ntd_buf_puts(out, "\n");
+}
+
+void ntd_framing_write_port(struct ntd_framing *framing, unsigned number, const char *name,
+			    struct ntd_buf *out)
+{
+	prepare(framing, out);
+	if (!framing->port_prepared)
+		define(framing, ntd_guest_port_bash, out);
+	framing->port_prepared = true;
+	framing->port_left = false;
+	ntd_buf_printf(out, "ntd_port %u %s\n", number, name);
+}
+
+void ntd_framing_write_send(unsigned number, struct ntd_buf *out)
+{
+	ntd_buf_printf(out, "ntd_send %u\n", number);
+}
+
+void ntd_framing_write_first(unsigned number, struct ntd_buf *out)
+{
+	ntd_buf_printf(out, "ntd_encode %u %d\n", number, NTD_PIECE_SIZE);
 }
 
 void ntd_framing_write_more(unsigned number, struct ntd_buf *out)

@@ -36,9 +36,10 @@
 # shellcheck disable=SC2015,SC2034,SC2086,SC2154
 
 # Descriptor 7 is hvc0, 6 the standard input of commands without a time-out, $ntd_in that of others.
-# Descriptor 4 is the pipe.
+# Descriptor 4 is the pipe; 3 and $ntd_p are the data port's. $ntd_o has all output of the next command
+# sent by it.
 exec 7<&0
-ntd_in=0
+ntd_in=0 ntd_p=0 ntd_o=
 [ -t 0 ] && exec 6> /proc/$$/fd/0 || { ntd_in=6; exec 6< /dev/null; }
 ntd_pipe() {
 	shopt -s lastpipe
@@ -107,7 +108,7 @@ ntd_watch() {
 		1) ;;
 		*) ntd_held;;
 		esac
-	} 2> /dev/null 4<&- 6>&- 8<&- 9<&- &
+	} 2> /dev/null 3>&- 4<&- 6>&- 8<&- 9<&- &
 	w=$!
 }
 
@@ -115,21 +116,28 @@ ntd_unwatch() {
 	[ $w ] && { kill -KILL $w; wait $w; } 2> /dev/null
 }
 
-# Puts an output that is long, or has a NUL in it, which bash cannot hold, in base64 into a file
-# that is in memory and has no name, descriptor 8. If x is shorter than what ntd_read asked for, it
-# was ended by a NUL, which comes next. s is the status of base64.
-ntd_spool() {
-	local e f s
-	[ ${#x} -lt $NTD_SHORT_OUTPUT ] && e='\0'
+# Opens a new file that is in memory and has no name, descriptor 9.
+ntd_file() {
+	local f
 	for f in /dev/shm /run /tmp; do
 		[ -w $f ] && break
 	done
 	f=$f/.ntd-$$
-	exec 9> $f 8< $f && rm $f || return
+	exec 9> $f && rm $f
+}
+
+# Puts an output that is long, or has a NUL in it, which bash cannot hold, into such a file,
+# descriptor 8; or passes it on by the data port (guest_port.bash). If x is shorter than what ntd_read
+# asked for, it was ended by a NUL, which comes next.
+ntd_spool() {
+	local e s
+	[ $ntd_o ] || [ ${#x} -ge $NTD_SHORT_OUTPUT ] || e='\0'
 	ntd_watch
-	{ exec 4<&-; printf "%s$e" "$x"; cat; } | base64 -w 0 >&9
+	[ $ntd_p = 3 ] && { ntd_direct "$e"; return; }
+	ntd_file || return
+	{ printf "%s$e" "$x" && cat 4<&-; } >&9
 	s=$?
-	exec 9>&-
+	exec 8< /proc/$$/fd/9 9>&-
 	x='' more=' more'
 	return $s
 }
@@ -139,6 +147,7 @@ ntd_spool() {
 # FIRST and REST.
 ntd_read() {
 	local LC_ALL=C f=${1:-1} s y
+	[ $ntd_o ] && { ntd_spool; return; }
 	while :; do
 		# shellcheck disable=SC2004 # a number when it is sent
 		IFS= read -r -d '' -n $(($NTD_SHORT_OUTPUT - ${#x})) -t $f y
@@ -156,6 +165,7 @@ ntd_read() {
 
 ntd_reply() {
 	local LC_ALL=C
+	ntd_o=
 	ntd_unwatch
 	echo "${x@Q} $1 $NTD_IDENTITY-$n$more"
 }
@@ -164,7 +174,7 @@ ntd() {
 	local i=1 n=$1 g p t w x more
 	set +m
 	shopt -s lastpipe
-	bash -c "set -euo pipefail; $2" <&6 4<&- 6>&- 7<&- 8<&- | ntd_read
+	bash -c "set -euo pipefail; $2" <&6 3>&- 4<&- 6>&- 7<&- 8<&- | ntd_read
 	ntd_reply "${PIPESTATUS[*]}"
 }
 
@@ -174,7 +184,7 @@ ntd_timeout() {
 	local i=1 n=$1 t=$2 g=$5 p s w x more
 	exec 9> /proc/$$/fd/4
 	set -m
-	bash -c "set -euo pipefail; $6" <&$ntd_in >&9 4<&- 6>&- 7<&- 8<&- 9>&- &
+	bash -c "set -euo pipefail; $6" <&$ntd_in >&9 3>&- 4<&- 6>&- 7<&- 8<&- 9>&- &
 	p=$!
 	set +m
 	exec 9>&-
@@ -192,23 +202,31 @@ ntd_timeout() {
 	ntd_reply "$p $s"
 }
 
-# The line is followed by $4 raw bytes. Those that the command does not read are swallowed, so that
+# $4 raw bytes follow, by the data port, or after the line. Those that the command does not read are swallowed, so that
 # the shell never takes them for commands.
 ntd_input() {
 	local n=$1 t=$3 g i p w x more
 	set +m
 	shopt -s lastpipe
-	head -c $4 | (
+	head -c $4 <&$ntd_p | (
 		${2:+timeout $2} bash -c "set -euo pipefail; $5"
 		s=$?
 		cat > /dev/null
 		exit $s
-	) 4<&- 6>&- 7<&- 8<&- | ntd_read
+	) 3>&- 4<&- 6>&- 7<&- 8<&- | ntd_read
 	ntd_reply "${PIPESTATUS[*]:1}"
 }
 
-# Sends the next piece of a long output, at most $2 characters.
+# Sends the next piece of a long output, at most $2 characters of base64.
 ntd_more() {
 	dd bs=$2 count=1 <&8 2> /dev/null
 	echo " $NTD_IDENTITY-$1"
+}
+
+# Sends the first piece.
+ntd_encode() {
+	ntd_file
+	base64 -w 0 <&8 >&9 || echo - >&9
+	exec 8< /proc/$$/fd/9 9>&-
+	ntd_more $1 $2
 }

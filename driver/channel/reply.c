@@ -36,6 +36,13 @@ void ntd_reply_expect(struct ntd_reply *reply, const char *token)
 	next_line(reply);
 }
 
+void ntd_reply_expect_pieces(struct ntd_reply *reply, const char *token)
+{
+	ntd_reply_expect(reply, token);
+	reply->reader_status = 0;
+	reply->in_pieces = true;
+}
+
 void ntd_reply_free(struct ntd_reply *reply)
 {
 	ntd_buf_free(&reply->output);
@@ -194,38 +201,65 @@ bool ntd_reply_is_whole(const struct ntd_reply *reply)
 	return reply->reader_status || !reply->digits;
 }
 
-/* Parses what the line has before the token. */
+/* "SUM COUNT" or "COUNT" in `output`, of a guest without cksum(1). */
+static void parse_count(struct ntd_reply *reply)
+{
+	char text[48] = {0}, excess;
+	unsigned long sum = 0;
+
+	reply->count = SIZE_MAX;
+	reply->has_sum = false;
+	if (reply->output.len >= sizeof text)
+		return;
+	memcpy(text, ntd_buf_bytes(&reply->output), reply->output.len);
+	if (strspn(text, " 0123456789") != reply->output.len)
+		return;
+	if (sscanf(text, "%lu %zu %c", &sum, &reply->count, &excess) == 2) {
+		reply->has_sum = true;
+		reply->sum = (uint32_t)sum;
+	} else if (sscanf(text, "%zu %c", &reply->count, &excess) != 1) {
+		reply->count = SIZE_MAX;
+	}
+}
+
+/* Parses what the line has before the token. `mark` is the event that what follows it stands for;
+ * NONE: nothing follows. */
 static enum ntd_reply_event parse_reply(struct ntd_reply *reply, const char *text, size_t len,
-					bool has_more)
+					enum ntd_reply_event mark)
 {
 	const char *end = text + len, *statuses;
 
 	if (reply->in_pieces)
-		return !has_more && len == 1 && *text == ' ' ? NTD_REPLY_PIECE : NTD_REPLY_GARBLED;
+		return !mark && len == 1 && *text == ' ' ? NTD_REPLY_PIECE : NTD_REPLY_GARBLED;
 	statuses = reply->cut ? NULL : unquote(text, end, &reply->output);
 	if (!statuses || !parse_statuses(reply, statuses, (size_t)(end - statuses)) ||
-	    (has_more && reply->output.len))
+	    (mark == NTD_REPLY_MORE && reply->output.len))
 		return NTD_REPLY_GARBLED;
-	if (reply->output.len > reply->limit)
+	if (mark == NTD_REPLY_PORT)
+		parse_count(reply);
+	else if (reply->output.len > reply->limit)
 		return NTD_REPLY_TOO_LONG;
-	return has_more ? NTD_REPLY_MORE : NTD_REPLY_COMPLETE;
+	return mark ? mark : NTD_REPLY_COMPLETE;
 }
 
 /* What the line is if it ends with the token; NONE if it does not. */
 static enum ntd_reply_event end_of_reply(struct ntd_reply *reply)
 {
-	static const char more[] = " more";
+	static const char more[] = " more", port[] = " port"; /* of the same length */
 	char *line = ntd_buf_bytes(&reply->line);
 	size_t len = reply->line.len, token = strlen(reply->token);
-	bool has_more = len > sizeof more && !strcmp(line + len - (sizeof more - 1), more);
+	const char *last = len > sizeof more ? line + len - (sizeof more - 1) : "";
+	enum ntd_reply_event mark = !strcmp(last, more)   ? NTD_REPLY_MORE
+				    : !strcmp(last, port) ? NTD_REPLY_PORT
+							  : NTD_REPLY_NONE;
 
-	if (has_more)
+	if (mark)
 		len -= sizeof more - 1;
 	if (!token || len < token || memcmp(line + len - token, reply->token, token) != 0)
 		return NTD_REPLY_NONE;
 	len -= token;
 	line[len] = '\0';
-	return parse_reply(reply, line, len, has_more);
+	return parse_reply(reply, line, len, mark);
 }
 
 static enum ntd_reply_event line_end(struct ntd_reply *reply)

@@ -11,6 +11,9 @@
  *
  *   BASE64 TOKEN\n
  *
+ * Of an output that has gone by the data port, QUOTED is its checksum, as cksum(1) prints it, and
+ * its length, or its length alone, and the line ends in " port".
+ *
  * TOKEN is of this command alone. A line that does not end with a token is noise: firmware and
  * kernel messages, and two texts that mean something: the banner of a new root shell, and the
  * notice that the output is kept open, "TOKEN held PIDS\n". Bytes may arrive in any pieces.
@@ -20,6 +23,7 @@
 #include "base/buf.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* The most bytes of a token, with its NUL. */
 enum { NTD_TOKEN_SIZE = 40 };
@@ -35,6 +39,7 @@ enum ntd_reply_event {
 	NTD_REPLY_COMPLETE, /* `output` and the statuses are there */
 	NTD_REPLY_MORE,     /* the statuses are there; the output is to be asked for */
 	NTD_REPLY_PIECE,    /* a piece of `piece_len` characters has come */
+	NTD_REPLY_PORT,     /* the statuses are there; the output has `count` bytes, on the port */
 	NTD_REPLY_GARBLED,  /* the awaited reply, with other bytes in it */
 	NTD_REPLY_TOO_LONG, /* the output is longer than `limit` */
 };
@@ -47,6 +52,11 @@ struct ntd_reply {
 	struct ntd_buf output;      /* decoded */
 	/* The exit statuses of the command and of the reader of its output, in the guest. */
 	int command_status, reader_status;
+	/* Of an output that comes by the port: its length, SIZE_MAX when the guest does not say it,
+	 * and its checksum. */
+	size_t count;
+	uint32_t sum;
+	bool has_sum;
 	char *held; /* the processes of the notice; NULL: none has come */
 
 	/* The present line; of a piece, the bytes from the first that is not base64. */
@@ -61,6 +71,8 @@ struct ntd_reply {
 
 /* Awaits the reply with `token` (empty: none). Bytes that came before are forgotten. */
 void ntd_reply_expect(struct ntd_reply *reply, const char *token);
+/* Awaits pieces with `token`, whose lines need not follow their reply. */
+void ntd_reply_expect_pieces(struct ntd_reply *reply, const char *token);
 /* Whether the base64 of all pieces ended where base64 can end. To be asked after the last piece. */
 bool ntd_reply_is_whole(const struct ntd_reply *reply);
 /* Takes bytes from *bytes, *len in all, up to and including the one that completes an event, and

@@ -117,6 +117,7 @@ static void close_shell(struct ntd_channel *channel, const struct ntd_error *why
 		ntd_source_remove(&shell->socket);
 		ntd_close_fd(&shell->socket.fd);
 	}
+	ntd_shell_port_forget(shell);
 	ntd_script_socket_close(&shell->script);
 	/* Commands fail from now on, also one whose request has not reached the loop thread yet. */
 	ntd_shell_refuse(shell, why);
@@ -134,6 +135,7 @@ struct ntd_shell *ntd_shell_new(struct ntd_loop *loop, const char *machine)
 				    .socket = {.fd = -1, .ready = ntd_shell_ready},
 				    .reply.limit = OUTPUT_LIMIT};
 	ntd_shell_queue_init(shell);
+	ntd_shell_data_init(shell);
 	ntd_script_socket_init(&shell->script, loop, script_wrote);
 	ntd_framing_init(&shell->framing, GUEST_GRACE);
 	return shell;
@@ -151,7 +153,8 @@ int ntd_shell_open(struct ntd_shell *shell, int fd, struct ntd_error **err)
 	ntd_buf_clear(&shell->said);
 	ntd_framing_forget(&shell->framing);
 	ntd_shell_set_refusal(shell, NULL);
-	shell->on_wire = false;
+	shell->on_wire = shell->port_spoilt = false;
+	shell->exchange = NTD_SHELL_RUNS;
 	shell->channel.heard = 0;
 	ntd_script_socket_open(&shell->script);
 	shell->socket.fd = fd;
@@ -171,6 +174,7 @@ void ntd_shell_free(struct ntd_shell *shell)
 	ntd_reply_free(&shell->reply);
 	ntd_buf_free(&shell->out);
 	ntd_buf_free(&shell->said);
+	ntd_buf_free(&shell->data_out);
 	ntd_script_socket_free(&shell->script);
 	free(shell->machine);
 	free(shell);

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "channel/channel.h"
+#include "channel/port.h"
 #include "channel/script_socket.h"
 
 struct ntd_shell;
@@ -23,6 +24,10 @@ struct ntd_channel *ntd_shell_channel(struct ntd_shell *shell);
 /* Sets for how many seconds a command's output may stay open after its time-out. 10 unless this is
  * called, before the shell is opened. */
 void ntd_shell_set_grace(struct ntd_shell *shell, unsigned seconds);
+
+/* Loop: gives the closed channel a data port, which is used for what is long (channel/port.h);
+ * NULL: it has none. */
+void ntd_shell_set_port(struct ntd_shell *shell, struct ntd_port *port);
 
 /* Loop: opens the channel on the connected socket `fd`, which it takes. The channel's `close` reads
  * what has arrived before it closes the socket. */

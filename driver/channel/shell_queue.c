@@ -25,11 +25,47 @@ void ntd_shell_clear_wire(struct ntd_shell *shell, struct ntd_error *error)
 	ntd_timer_cancel(&shell->overdue);
 	ntd_timer_cancel(&shell->silence);
 	ntd_timer_cancel(&shell->insist);
+	ntd_timer_cancel(&shell->missing);
 	ntd_reply_expect(&shell->reply, "");
+	if (error || shell->port_spoilt)
+		ntd_shell_port_close(shell);
+	shell->exchange = NTD_SHELL_RUNS;
+	shell->port_spoilt = shell->data_overflown = false;
 	if (job)
 		ntd_request_complete(&job->request, error);
 	else
 		ntd_error_free(error);
+}
+
+/* Writes a command, with its input by the port if there is one. */
+static void write_command(struct ntd_shell *shell, const struct ntd_shell_job *job)
+{
+	size_t len = 0;
+	const char *input = ntd_framing_input(job->command, &len);
+
+	ntd_framing_write(&shell->framing, job->command, job->number, &shell->out);
+	if (input && shell->framing.port && !ntd_framing_can_interrupt(job->command))
+		ntd_shell_port_write(shell, input, len);
+}
+
+/* Whether the command goes by the port, if there is one, from its beginning. */
+static bool wants_port(const struct ntd_command *command)
+{
+	return command->on_output || !ntd_framing_can_interrupt(command);
+}
+
+void ntd_shell_ask_for_port(struct ntd_shell *shell, const char *name)
+{
+	char token[NTD_TOKEN_SIZE];
+	unsigned number = ++shell->sequence;
+
+	ntd_framing_token(&shell->framing, number, token);
+	ntd_framing_write_port(&shell->framing, number, name, &shell->out);
+	ntd_reply_expect(&shell->reply, token);
+	if (!shell->on_wire)
+		ntd_timer_set(shell->loop, &shell->overdue, ntd_after(HOST_GRACE * NTD_SECOND));
+	shell->on_wire = true;
+	ntd_output_flush(&shell->socket, &shell->out);
 }
 
 void ntd_shell_pump(struct ntd_shell *shell)
@@ -38,8 +74,12 @@ void ntd_shell_pump(struct ntd_shell *shell)
 
 	if (ntd_list_empty(&shell->queue) || shell->on_wire || !shell->socket.loop)
 		return;
+	job = ntd_list_first(&shell->queue, struct ntd_shell_job, link);
+	if (shell->port_stage == NTD_SHELL_PORT_OPENING ||
+	    (wants_port(job->command) && !ntd_shell_port_open(shell)))
+		return;
 	job = ntd_list_take(&shell->queue, struct ntd_shell_job, link);
-	ntd_framing_write(&shell->framing, job->command, job->number, &shell->out);
+	write_command(shell, job);
 	ntd_reply_expect(&shell->reply, job->token);
 	shell->on_wire = true;
 	shell->wire_number = job->number;
@@ -104,11 +144,31 @@ static void give_up_current(struct ntd_shell *shell)
 {
 	const struct ntd_shell_job *job = ntd_steal(&shell->current);
 
-	if (ntd_framing_can_interrupt(job->command))
+	/* The guest has nothing to say, or has said it. */
+	if (shell->exchange == NTD_SHELL_DRAINS || (shell->exchange == NTD_SHELL_AWAITS_PORT &&
+						    shell->port_stage == NTD_SHELL_PORT_OPENING)) {
+		ntd_shell_port_close(shell);
+		ntd_shell_clear_wire(shell, NULL);
+		return;
+	}
+	/* A command whose input ends early would take it for all of the input. */
+	shell->port_spoilt = true;
+	if (ntd_framing_can_interrupt(job->command)) {
 		interrupt(&shell->insist);
+		if (shell->port_stage == NTD_SHELL_PORT_OPEN)
+			ntd_shell_port_close(shell);
+	}
 	if (!shell->overdue.loop)
 		ntd_timer_set(shell->loop, &shell->overdue,
 			      ntd_after((shell->framing.grace + HOST_GRACE) * NTD_SECOND));
+}
+
+void ntd_shell_give_up(struct ntd_shell *shell, struct ntd_error *error)
+{
+	struct ntd_shell_job *job = shell->current;
+
+	give_up_current(shell);
+	ntd_request_complete(&job->request, error);
 }
 
 static void job_abandon(struct ntd_request *request)
@@ -120,6 +180,7 @@ static void job_abandon(struct ntd_request *request)
 		give_up_current(shell);
 	else
 		ntd_list_unlink(&job->link);
+	ntd_shell_pump(shell);
 }
 
 static void fail_waiting(struct ntd_shell *shell, const struct ntd_error *why)
@@ -171,6 +232,7 @@ static void reply_overdue(struct ntd_timer *timer)
 				      "machine '%s': the root shell is still busy with a command "
 				      "that was given up",
 				      shell->machine));
+	shell->port_spoilt = true;
 	if (job)
 		ntd_request_complete(&job->request, ntd_error_copy(shell->refusal));
 	fail_waiting(shell, shell->refusal);
@@ -199,8 +261,7 @@ static void silent_too_long(struct ntd_timer *timer)
 			      "seconds, the limit that was set on the shell's socket",
 			      shell->machine, ntd_shell_shown(job->command), job->command->text,
 			      ntd_seconds(shell->script.limit));
-	give_up_current(shell);
-	ntd_request_complete(&job->request, error);
+	ntd_shell_give_up(shell, error);
 }
 
 /* ---- for the channel */

@@ -27,11 +27,22 @@ static struct ntd_error *failure(const struct ntd_shell *shell, const struct ntd
 			*reply->held ? reply->held : "unknown");
 	if (reply->reader_status)
 		return ntd_error_new(NTD_E_MACHINE,
-				     "machine '%s': base64 in the guest failed with status %d; the "
-				     "output of `%.*s` is lost",
+				     "machine '%s': the guest failed to keep the output, with "
+				     "status %d; the output of `%.*s` is lost",
 				     shell->machine, reply->reader_status, ntd_shell_shown(command),
 				     command->text);
 	return NULL;
+}
+
+/* Takes the status from the command's reply. Why the command has no result; NULL: it has one. */
+static struct ntd_error *take_statuses(struct ntd_shell *shell)
+{
+	struct ntd_shell_job *job = shell->current;
+
+	if (shell->exchange != NTD_SHELL_RUNS)
+		return NULL; /* they came before */
+	job->result->status = job->command->no_status ? -1 : shell->reply.command_status;
+	return failure(shell, job->command);
 }
 
 static void complete(struct ntd_shell *shell)
@@ -41,8 +52,9 @@ static void complete(struct ntd_shell *shell)
 	struct ntd_error *error = NULL;
 
 	if (job) {
-		error = failure(shell, job->command);
-		job->result->status = job->command->no_status ? -1 : reply->command_status;
+		error = take_statuses(shell);
+		shell->port_spoilt = job->result->output.len; /* nobody asked for it */
+		ntd_buf_free(&job->result->output);
 		job->result->output = reply->output;
 		reply->output = (struct ntd_buf){0};
 		ntd_command_tell(job->command, ntd_buf_bytes(&job->result->output),
@@ -65,6 +77,44 @@ static void ask_for_more(struct ntd_shell *shell)
 	ntd_output_flush(&shell->socket, &shell->out);
 }
 
+/* The guest has kept a long output. */
+static void kept(struct ntd_shell *shell)
+{
+	struct ntd_error *error = shell->current ? take_statuses(shell) : NULL;
+
+	if (shell->current && !error) {
+		ntd_shell_fetch(shell);
+		return;
+	}
+	ntd_shell_set_refusal(shell, NULL);
+	ntd_shell_clear_wire(shell, error);
+}
+
+/* The guest has sent an output by the port. */
+static void sent(struct ntd_shell *shell)
+{
+	struct ntd_error *error = shell->current ? take_statuses(shell) : NULL;
+
+	ntd_shell_set_refusal(shell, NULL);
+	if (shell->current && !error) {
+		ntd_shell_drain(shell);
+		return;
+	}
+	shell->port_spoilt = true;
+	ntd_shell_clear_wire(shell, error);
+}
+
+/* The reply to the question for the port. */
+static void looked(struct ntd_shell *shell)
+{
+	bool found = shell->reply.command_status == 0;
+
+	if (!shell->current)
+		ntd_shell_clear_wire(shell, NULL);
+	if (shell->port_stage == NTD_SHELL_PORT_FINDING)
+		ntd_shell_port_found(shell, found);
+}
+
 /* A new root shell has announced itself. A command on the wire was the last shell's, and is
  * over. */
 static void banner(struct ntd_shell *shell)
@@ -73,6 +123,7 @@ static void banner(struct ntd_shell *shell)
 	_cleanup_buf_ struct ntd_buf unread = {0}; /* by a script, of the last shell's bytes */
 	struct ntd_error *error = NULL;
 
+	ntd_shell_port_forget(shell);
 	ntd_framing_forget(&shell->framing);
 	ntd_shell_set_refusal(shell, NULL);
 	if (job && job->command->no_status)
@@ -113,10 +164,16 @@ static void handle(struct ntd_shell *shell, enum ntd_reply_event event)
 		banner(shell);
 		break;
 	case NTD_REPLY_COMPLETE:
-		complete(shell);
+		if (shell->port_stage == NTD_SHELL_PORT_FINDING)
+			looked(shell);
+		else
+			complete(shell);
 		break;
 	case NTD_REPLY_MORE:
-		ask_for_more(shell);
+		kept(shell);
+		break;
+	case NTD_REPLY_PORT:
+		sent(shell);
 		break;
 	case NTD_REPLY_PIECE:
 		if (shell->reply.piece_len == NTD_PIECE_SIZE)

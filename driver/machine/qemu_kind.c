@@ -416,6 +416,7 @@ static void *make(struct ntd_machine *machine)
 	ntd_guest_state_listen(&qemu->guest);
 	ntd_qemu_sockets_make(qemu);
 	ntd_qemu_ports_make(qemu);
+	ntd_shell_set_port(qemu->shell, ntd_qemu_port(qemu, NTD_PORT_SHELL));
 	ntd_machine_add_channel(machine, ntd_shell_channel(qemu->shell));
 	ntd_qemu_ssh_make(qemu);
 	/* the last resort */

@@ -28,6 +28,10 @@ static void note(struct ntd_buf *transcript, struct ntd_reply *reply, enum ntd_r
 		reply->piece_len = 0; /* as the shell does */
 		ntd_buf_append(transcript, ntd_buf_bytes(&reply->output), reply->output.len);
 	}
+	if (event == NTD_REPLY_PORT)
+		ntd_buf_printf(transcript, "%d %d %zu %d %u", reply->command_status,
+			       reply->reader_status, reply->count, reply->has_sum,
+			       reply->has_sum ? reply->sum : 0);
 	ntd_buf_append(transcript, "", 1);
 }
 

@@ -39,7 +39,7 @@ static void functions_are_short(void **state)
 
 	ntd_framing_init(&framing, 5);
 	text = written(&framing, &plain, 1);
-	assert_true(strlen(text) < 2600);
+	assert_true(strlen(text) < 2900);
 	for (const char *line = text, *end; (end = strchr(line, '\n')); line = end + 1) {
 		assert_true(end > line && end - line < 200);
 		assert_null(strchr(" \t#", *line)); /* no indentation, no comments */
@@ -56,7 +56,7 @@ static void functions_have_the_drivers_values(void **state)
 	assert_null(strstr(text, "NTD_"));
 	held = ntd_asprintf("\necho \"%s-$n held$f\"\n", framing.identity);
 	last = ntd_asprintf("\necho \" %s-$1\"\n", framing.identity);
-	limit = ntd_asprintf("\n[ ${#x} -lt %d ] && e='\\0'\n", NTD_SHORT_OUTPUT);
+	limit = ntd_asprintf("[ ${#x} -ge %d ] || e='\\0'\n", NTD_SHORT_OUTPUT);
 	assert_non_null(strstr(text, held));
 	assert_non_null(strstr(text, last));
 	assert_non_null(strstr(text, limit));
@@ -82,8 +82,38 @@ static void lines_of_commands(void **state)
 	assert_int_equal(with_input.len, strlen("ntd_input 3 '' '' 3 cat\n") + 3);
 	assert_memory_equal(ntd_buf_bytes(&with_input), "ntd_input 3 '' '' 3 cat\na\0b",
 			    with_input.len);
+	ntd_framing_write_first(3, &more);
+	assert_memory_equal(ntd_buf_bytes(&more), "ntd_encode 3 98304\n", more.len);
+	ntd_buf_clear(&more);
 	ntd_framing_write_more(3, &more);
 	assert_memory_equal(ntd_buf_bytes(&more), "ntd_more 3 98304\n", more.len);
+}
+
+/* What goes by the port is not on hvc0, and a port that is no more is forgotten first. */
+static void lines_with_a_port(void **state)
+{
+	struct ntd_framing framing;
+	struct ntd_command input = {
+		.text = "cat", .text_len = 3, .input = "a\0b", .input_len = 3, .timeout = -1};
+	_cleanup_free_ char *first = NULL, *by_port = NULL, *after = NULL;
+	_cleanup_buf_ struct ntd_buf out = {0};
+
+	ntd_framing_init(&framing, 5);
+	ntd_framing_write_port(&framing, 1, "a-port", &out);
+	first = ntd_buf_take_string(&out);
+	assert_non_null(strstr(first, "\nntd() {\n"));
+	assert_non_null(strstr(first, "\nntd_port() {\n"));
+	assert_non_null(strstr(first, "}\nntd_port 1 a-port\n"));
+	framing.port = true;
+	by_port = written(&framing, &input, 2);
+	assert_string_equal(by_port, "ntd_input 2 '' '' 3 cat\n");
+	framing.port = false;
+	framing.port_left = true;
+	after = written(&framing, &plain, 3);
+	assert_string_equal(after, "ntd_p=0; exec 3>&-\nntd 3 'echo a b'\n");
+	ntd_framing_write_port(&framing, 4, "other", &out);
+	ntd_framing_write_send(4, &out);
+	assert_memory_equal(ntd_buf_bytes(&out), "ntd_port 4 other\nntd_send 4\n", out.len);
 }
 
 int main(void)
@@ -93,6 +123,7 @@ int main(void)
 		cmocka_unit_test(functions_are_short),
 		cmocka_unit_test(functions_have_the_drivers_values),
 		cmocka_unit_test(lines_of_commands),
+		cmocka_unit_test(lines_with_a_port),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

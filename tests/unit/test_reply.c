@@ -39,6 +39,15 @@ static void write_event(struct ntd_buf *transcript, struct ntd_reply *reply,
 		ntd_buf_printf(transcript, "%d %d more;", reply->command_status,
 			       reply->reader_status);
 		break;
+	case NTD_REPLY_PORT:
+		ntd_buf_printf(transcript, "%d %d port", reply->command_status,
+			       reply->reader_status);
+		if (reply->has_sum)
+			ntd_buf_printf(transcript, " sum %u", reply->sum);
+		if (reply->count != SIZE_MAX)
+			ntd_buf_printf(transcript, " of %zu", reply->count);
+		ntd_buf_puts(transcript, ";");
+		break;
 	case NTD_REPLY_PIECE:
 		ntd_buf_printf(transcript, "%zu%s <", reply->piece_len,
 			       ntd_reply_is_whole(reply) ? "" : " cut");
@@ -186,6 +195,24 @@ static void noise_and_replies_to_others_are_passed_over(void **state)
 
 	assert_all_understood(stories, unit_count(stories));
 	assert_understood(nul, sizeof nul - 1, "0 0 <A>;");
+}
+
+static void an_output_has_gone_by_the_port(void **state)
+{
+	static const struct story stories[] = {
+		{"'4294967295 3' 7 0 " TOKEN " port\n", "7 0 port sum 4294967295 of 3;"},
+		{"'20000' 0 0 " TOKEN " port\n", "0 0 port of 20000;"},
+		{"'' 137 137 " TOKEN " port\n", "137 137 port;"},
+		{"'1 2 3' 0 0 " TOKEN " port\n", "0 0 port;"},
+		{"'1 -2' 0 0 " TOKEN " port\n", "0 0 port;"},
+		{"'99999999999999999999999999999999999999999999999 2' 0 0 " TOKEN " port\n",
+		 "0 0 port;"},
+		{"'1 2' 0 0 " TOKEN "port\n", ""},
+		{"noise'1 2' 0 0 " TOKEN " port\n", "garbled;"},
+		{"'' 0 0 " TOKEN " more\nQUJD " TOKEN " port\n", "0 0 more;garbled;"},
+	};
+
+	assert_all_understood(stories, unit_count(stories));
 }
 
 static void a_long_output_comes_in_pieces(void **state)
@@ -424,6 +451,7 @@ int main(void)
 		cmocka_unit_test(a_reader_that_failed_may_have_cut_the_output),
 		cmocka_unit_test(what_is_not_quoted_garbles_a_reply),
 		cmocka_unit_test(noise_and_replies_to_others_are_passed_over),
+		cmocka_unit_test(an_output_has_gone_by_the_port),
 		cmocka_unit_test(a_long_output_comes_in_pieces),
 		cmocka_unit_test(noise_among_pieces_garbles_them),
 		cmocka_unit_test(the_banner_is_found_after_anything_on_its_line),
