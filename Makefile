@@ -8,7 +8,9 @@ PREFIX ?= /usr/local
 PYTHON_CONFIG ?= python3-embed
 PKG_CONFIG ?= pkg-config
 
-CORE_PKGS = libcjson libxml-2.0 libssh
+CORE_PKGS = libcjson libxml-2.0
+# What is loaded when it is needed (driver/ssh/library.c), and here its headers and its place.
+LOADED_PKGS = libssh
 CFLAGS ?= -O2 -g
 OPTIMISE ?=
 WARNINGS = -Wall -Wextra -Wswitch-enum -Werror=shadow -Werror=missing-prototypes \
@@ -29,7 +31,8 @@ CORE_OBJECTS := $(CORE_SOURCES:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/driver/channel
 	$(BUILD)/obj/driver/channel/guest_port_bash.o $(BUILD)/obj/driver/channel/serial_sh.o $(BUILD)/obj/driver/agent_channel/programs.o
 EMBED_OBJECTS := $(EMBED_SOURCES:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/embed/machine/kvm_probe.o
 
-CORE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(CORE_PKGS) 2>/dev/null)
+CORE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(CORE_PKGS) $(LOADED_PKGS) 2>/dev/null) \
+	-DNTD_LIBSSH_DIR='"$(shell $(PKG_CONFIG) --variable=libdir libssh 2>/dev/null)"'
 CORE_LIBS := $(shell $(PKG_CONFIG) --libs $(CORE_PKGS) 2>/dev/null) -lm
 
 # The interpreter that the program is linked with; its prefix is where modules come from.

@@ -98,7 +98,8 @@ let
       runHook postCheck
     '';
 
-    # The program loads tesseract's library when it is used, so the linker has not recorded the path.
+    # The program loads tesseract's library when it is used, so the linker has not recorded the path. The path of
+    # libssh, which is loaded in the same way, is in the program: pkg-config tells it to the Makefile.
     postFixup = lib.optionalString enableOCR ''
       patchelf --add-rpath ${ocr}/lib $out/bin/nixos-test-driver
     '';

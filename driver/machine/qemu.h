@@ -41,9 +41,10 @@ struct ntd_machine_ssh {
 };
 
 /* Has commands and copies go by SSH where the root shell is not there, for connections from now on;
- * everything is copied. The machine may run already. Does nothing for a container. Not for the loop
- * thread. */
-void ntd_machine_use_ssh(struct ntd_machine *machine, const struct ntd_machine_ssh *ssh);
+ * everything is copied. The machine may run already. Does nothing for a container. Returns 0, or -1
+ * when this host has no libssh. Not for the loop thread. */
+int ntd_machine_use_ssh(struct ntd_machine *machine, const struct ntd_machine_ssh *ssh,
+			struct ntd_error **err);
 /* The channel; NULL: the machine does not use SSH. */
 struct ntd_ssh *ntd_machine_ssh(struct ntd_machine *machine);
 /* The port at which sshd is reached: of 127.0.0.1, unless ntd_machine_use_ssh() was given an

@@ -115,6 +115,7 @@ char *ntd_qemu_ssh_awaited(const struct ntd_qemu *qemu);
 /* Any thread: see ntd_machine_ssh_target(). */
 struct ntd_machine_ssh_target ntd_qemu_ssh_target(const struct ntd_qemu *qemu);
 /* Script threads: see ntd_machine_use_ssh(). */
-void ntd_qemu_ssh_use(struct ntd_qemu *qemu, const struct ntd_machine_ssh *ssh);
+int ntd_qemu_ssh_use(struct ntd_qemu *qemu, const struct ntd_machine_ssh *ssh,
+		     struct ntd_error **err);
 /* Any thread. */
 bool ntd_qemu_ssh_is_used(const struct ntd_qemu *qemu);

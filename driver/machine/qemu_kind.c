@@ -347,12 +347,12 @@ const char *ntd_machine_vsock_host(const struct ntd_machine *machine)
 	return qemu ? qemu->vsock_host : NULL;
 }
 
-void ntd_machine_use_ssh(struct ntd_machine *machine, const struct ntd_machine_ssh *ssh)
+int ntd_machine_use_ssh(struct ntd_machine *machine, const struct ntd_machine_ssh *ssh,
+			struct ntd_error **err)
 {
 	struct ntd_qemu *qemu = qemu_of(machine);
 
-	if (qemu)
-		ntd_qemu_ssh_use(qemu, ssh);
+	return qemu ? ntd_qemu_ssh_use(qemu, ssh, err) : 0;
 }
 
 struct ntd_ssh *ntd_machine_ssh(struct ntd_machine *machine)

@@ -10,6 +10,7 @@
 
 #include "base/text.h"
 #include "qemu/user_network.h"
+#include "ssh/library.h"
 
 #include <string.h>
 
@@ -188,9 +189,13 @@ static void grant(void *arg)
 
 /* ---- any thread but the loop's */
 
-void ntd_qemu_ssh_use(struct ntd_qemu *qemu, const struct ntd_machine_ssh *ssh)
+int ntd_qemu_ssh_use(struct ntd_qemu *qemu, const struct ntd_machine_ssh *ssh,
+		     struct ntd_error **err)
 {
+	if (ntd_libssh_load(err) < 0)
+		return -1;
 	ntd_loop_call(qemu->machine->context.loop, grant, &(struct wish){qemu, ssh});
+	return 0;
 }
 
 struct ntd_machine_ssh_target ntd_qemu_ssh_target(const struct ntd_qemu *qemu)

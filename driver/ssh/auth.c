@@ -40,13 +40,13 @@ static bool applies(const struct ntd_ssh_auth *auth, const struct ntd_ssh_creden
 static int answer(struct ntd_ssh_session *session, const char *password)
 {
 	ssh_session ssh = session->ssh;
-	int result = ssh_userauth_kbdint(ssh, NULL, NULL), prompts;
+	int result = ntd_libssh.userauth_kbdint(ssh, NULL, NULL), prompts;
 
 	if (result != SSH_AUTH_INFO)
 		return result;
-	prompts = ssh_userauth_kbdint_getnprompts(ssh);
+	prompts = ntd_libssh.userauth_kbdint_getnprompts(ssh);
 	for (int i = 0; i < prompts && i < PROMPTS; i++)
-		ssh_userauth_kbdint_setanswer(ssh, (unsigned)i, password);
+		ntd_libssh.userauth_kbdint_setanswer(ssh, (unsigned)i, password);
 	ntd_ssh_session_run(session); /* the next call sends them */
 	return SSH_AUTH_AGAIN;
 }
@@ -58,11 +58,11 @@ static int attempt(const struct ntd_ssh_auth *auth, struct ntd_ssh_session *sess
 
 	switch ((enum step)auth->step) {
 	case NOTHING:
-		return ssh_userauth_none(ssh, NULL);
+		return ntd_libssh.userauth_none(ssh, NULL);
 	case KEY:
-		return ssh_userauth_publickey(ssh, NULL, with->key);
+		return ntd_libssh.userauth_publickey(ssh, NULL, with->key);
 	case PASSWORD:
-		return ssh_userauth_password(ssh, NULL, with->password);
+		return ntd_libssh.userauth_password(ssh, NULL, with->password);
 	case ANSWERS:
 		return answer(session, with->password);
 	case FAILED:
@@ -88,7 +88,7 @@ enum ntd_ssh_admission ntd_ssh_auth_step(struct ntd_ssh_auth *auth, struct ntd_s
 			return NTD_SSH_ADMISSION_PENDING;
 		/* SSH_AUTH_PARTIAL: sshd wants another method, too. SSH_AUTH_ERROR: this libssh or
 		 * this sshd cannot use the key. */
-		auth->methods = ssh_userauth_list(session->ssh, NULL);
+		auth->methods = ntd_libssh.userauth_list(session->ssh, NULL);
 	}
 	return NTD_SSH_DENIED;
 }
@@ -124,8 +124,8 @@ char *ntd_ssh_auth_describe(const struct ntd_ssh_auth *auth, const struct ntd_ss
 void ntd_ssh_credentials_read_key(struct ntd_ssh_credentials *credentials)
 {
 	if (credentials->key_path)
-		ssh_pki_import_privkey_file(credentials->key_path, NULL, NULL, NULL,
-					    &credentials->key);
+		ntd_libssh.pki_import_privkey_file(credentials->key_path, NULL, NULL, NULL,
+						   &credentials->key);
 }
 
 void ntd_ssh_credentials_free(struct ntd_ssh_credentials *credentials)
@@ -133,6 +133,7 @@ void ntd_ssh_credentials_free(struct ntd_ssh_credentials *credentials)
 	free(credentials->user);
 	free(credentials->key_path);
 	free(credentials->password);
-	ssh_key_free(credentials->key);
+	if (credentials->key)
+		ntd_libssh.key_free(credentials->key);
 	*credentials = (struct ntd_ssh_credentials){0};
 }

@@ -226,11 +226,11 @@ static char *fingerprint(ssh_key key)
 	char *text = NULL, *copy;
 	size_t len;
 
-	if (ssh_get_publickey_hash(key, SSH_PUBLICKEY_HASH_SHA256, &hash, &len) == 0)
-		text = ssh_get_fingerprint_hash(SSH_PUBLICKEY_HASH_SHA256, hash, len);
+	if (ntd_libssh.get_publickey_hash(key, SSH_PUBLICKEY_HASH_SHA256, &hash, &len) == 0)
+		text = ntd_libssh.get_fingerprint_hash(SSH_PUBLICKEY_HASH_SHA256, hash, len);
 	copy = ntd_strdup(text ? text : "unknown");
-	ssh_string_free_char(text);
-	ssh_clean_pubkey_hash(&hash);
+	ntd_libssh.string_free_char(text);
+	ntd_libssh.clean_pubkey_hash(&hash);
 	return copy;
 }
 
@@ -250,24 +250,24 @@ static bool knows_host(struct ntd_ssh *ssh)
 	ssh_key key = NULL;
 	bool same;
 
-	if (ssh_get_server_publickey(ssh->session.ssh, &key) != SSH_OK) {
+	if (ntd_libssh.get_server_publickey(ssh->session.ssh, &key) != SSH_OK) {
 		wait_and_connect(ssh, PAUSE);
 		return false;
 	}
 	if (!ssh->host_key)
 		ssh->host_key = ntd_steal(&key);
-	same = !key || ssh_key_cmp(key, ssh->host_key, SSH_KEY_CMP_PUBLIC) == 0;
+	same = !key || ntd_libssh.key_cmp(key, ssh->host_key, SSH_KEY_CMP_PUBLIC) == 0;
 	if (!same)
 		refuse_host(ssh, key);
-	ssh_key_free(key);
+	ntd_libssh.key_free(key);
 	return same;
 }
 
 static void greet(struct ntd_ssh *ssh)
 {
-	int result = ssh_connect(ssh->session.ssh);
+	int result = ntd_libssh.connect(ssh->session.ssh);
 
-	if (result == SSH_AGAIN && ssh_get_serverbanner(ssh->session.ssh) && ssh->patience) {
+	if (result == SSH_AGAIN && ntd_libssh.get_serverbanner(ssh->session.ssh) && ssh->patience) {
 		ssh->patience = 0;
 		ntd_timer_set(ssh->loop, &ssh->timer, ntd_after(STEP_PATIENCE));
 	}

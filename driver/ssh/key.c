@@ -2,10 +2,10 @@
 #include "ssh/key.h"
 
 #include "base/fd.h"
+#include "ssh/library.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libssh/libssh.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,8 +17,10 @@ struct key {
 
 static void free_key(struct key *key)
 {
-	ssh_string_free_char(key->public);
-	ssh_key_free(key->key);
+	if (key->public)
+		ntd_libssh.string_free_char(key->public);
+	if (key->key)
+		ntd_libssh.key_free(key->key);
 }
 
 static int write_new(const char *path, mode_t mode, const char *text, struct ntd_error **err)
@@ -41,7 +43,7 @@ static int write_private(const char *path, ssh_key key, struct ntd_error **err)
 {
 	if (write_new(path, 0600, "", err) < 0)
 		return -1;
-	if (ssh_pki_export_privkey_file(key, NULL, NULL, NULL, path) != SSH_OK) {
+	if (ntd_libssh.pki_export_privkey_file(key, NULL, NULL, NULL, path) != SSH_OK) {
 		unlink(path);
 		return ntd_error_set(err, NTD_E_MACHINE, "cannot write the key %s", path);
 	}
@@ -57,8 +59,10 @@ char *ntd_ssh_key_make(const char *path, const char *comment, struct ntd_error *
 		ntd_error_set(err, NTD_E_VALUE, "the comment of a key is one line");
 		return NULL;
 	}
-	if (ssh_pki_generate(SSH_KEYTYPE_ED25519, 0, &key.key) != SSH_OK ||
-	    ssh_pki_export_pubkey_base64(key.key, &key.public) != SSH_OK) {
+	if (ntd_libssh_load(err) < 0)
+		return NULL;
+	if (ntd_libssh.pki_generate(SSH_KEYTYPE_ED25519, 0, &key.key) != SSH_OK ||
+	    ntd_libssh.pki_export_pubkey_base64(key.key, &key.public) != SSH_OK) {
 		ntd_error_set(err, NTD_E_MACHINE, "libssh cannot make an Ed25519 key");
 		return NULL;
 	}

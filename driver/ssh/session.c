@@ -13,7 +13,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libssh/server.h>
 #include <sys/socket.h>
 
 enum {
@@ -47,7 +46,7 @@ static void move_bytes(struct ntd_ssh_session *session)
 		uint64_t before = moved(session);
 
 		if (session->event)
-			ssh_event_dopoll(session->event, 0);
+			ntd_libssh.event_dopoll(session->event, 0);
 		if (moved(session) == before)
 			break;
 	}
@@ -55,7 +54,7 @@ static void move_bytes(struct ntd_ssh_session *session)
 
 static void watch(struct ntd_ssh_session *session)
 {
-	bool waits = ssh_get_poll_flags(session->ssh) & SSH_WRITE_PENDING;
+	bool waits = ntd_libssh.get_poll_flags(session->ssh) & SSH_WRITE_PENDING;
 
 	ntd_source_modify(&session->socket, EPOLLIN | (waits ? (uint32_t)EPOLLOUT : 0));
 }
@@ -97,12 +96,13 @@ static void run_again(struct ntd_timer *timer)
 
 bool ntd_ssh_session_ended(const struct ntd_ssh_session *session)
 {
-	return !session->ssh || ssh_get_status(session->ssh) & (SSH_CLOSED | SSH_CLOSED_ERROR);
+	return !session->ssh ||
+	       ntd_libssh.get_status(session->ssh) & (SSH_CLOSED | SSH_CLOSED_ERROR);
 }
 
 const char *ntd_ssh_session_error(const struct ntd_ssh_session *session)
 {
-	return ssh_get_error(session->ssh);
+	return ntd_libssh.get_error(session->ssh);
 }
 
 uint64_t ntd_ssh_session_received(const struct ntd_ssh_session *session)
@@ -115,7 +115,7 @@ uint64_t ntd_ssh_session_received(const struct ntd_ssh_session *session)
 void ntd_ssh_session_ask_for_life(struct ntd_ssh_session *session)
 {
 	for (int i = 0; i < 2 && session->ssh; i++)
-		ssh_send_keepalive(session->ssh);
+		ntd_libssh.send_keepalive(session->ssh);
 	ntd_ssh_session_run(session);
 }
 
@@ -135,14 +135,14 @@ static int set_options(ssh_session ssh, int fd, const char *user)
 {
 	bool no = false;
 
-	if (ssh_options_set(ssh, SSH_OPTIONS_FD, &fd) < 0 ||
-	    ssh_options_set(ssh, SSH_OPTIONS_USER, user) < 0 ||
-	    ssh_options_set(ssh, SSH_OPTIONS_PROCESS_CONFIG, &no) < 0 ||
-	    ssh_options_set(ssh, SSH_OPTIONS_SSH_DIR, "/dev/null") < 0 ||
-	    ssh_options_set(ssh, SSH_OPTIONS_KNOWNHOSTS, "/dev/null") < 0 ||
-	    ssh_options_set(ssh, SSH_OPTIONS_GLOBAL_KNOWNHOSTS, "/dev/null") < 0 ||
-	    ssh_options_set(ssh, SSH_OPTIONS_CIPHERS_C_S, CIPHERS) < 0 ||
-	    ssh_options_set(ssh, SSH_OPTIONS_CIPHERS_S_C, CIPHERS) < 0)
+	if (ntd_libssh.options_set(ssh, SSH_OPTIONS_FD, &fd) < 0 ||
+	    ntd_libssh.options_set(ssh, SSH_OPTIONS_USER, user) < 0 ||
+	    ntd_libssh.options_set(ssh, SSH_OPTIONS_PROCESS_CONFIG, &no) < 0 ||
+	    ntd_libssh.options_set(ssh, SSH_OPTIONS_SSH_DIR, "/dev/null") < 0 ||
+	    ntd_libssh.options_set(ssh, SSH_OPTIONS_KNOWNHOSTS, "/dev/null") < 0 ||
+	    ntd_libssh.options_set(ssh, SSH_OPTIONS_GLOBAL_KNOWNHOSTS, "/dev/null") < 0 ||
+	    ntd_libssh.options_set(ssh, SSH_OPTIONS_CIPHERS_C_S, CIPHERS) < 0 ||
+	    ntd_libssh.options_set(ssh, SSH_OPTIONS_CIPHERS_S_C, CIPHERS) < 0)
 		return -1;
 	return 0;
 }
@@ -150,25 +150,25 @@ static int set_options(ssh_session ssh, int fd, const char *user)
 int ntd_ssh_session_open(struct ntd_ssh_session *session, int fd, const char *user,
 			 struct ntd_error **err)
 {
-	ssh_session ssh = ssh_new();
+	ssh_session ssh = ntd_libssh.new();
 
 	session->count = (struct ssh_counter_struct){0};
 	session->socket.fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	if (!ssh || session->socket.fd < 0 || set_options(ssh, fd, user) < 0) {
 		ntd_error_set(err, NTD_E_MACHINE, "cannot make an SSH session: %s",
-			      ssh ? ssh_get_error(ssh) : "no memory");
-		ssh_free(ssh);
+			      ssh ? ntd_libssh.get_error(ssh) : "no memory");
+		ntd_libssh.free(ssh);
 		ntd_close_fd(&session->socket.fd);
 		close(fd);
 		return -1;
 	}
 	session->ssh = ssh;
-	ssh_set_blocking(ssh, 0);
-	ssh_set_counters(ssh, &session->count, NULL);
-	ssh_connect(ssh); /* hands the socket to libssh's poll() */
+	ntd_libssh.set_blocking(ssh, 0);
+	ntd_libssh.set_counters(ssh, &session->count, NULL);
+	ntd_libssh.connect(ssh); /* hands the socket to libssh's poll() */
 	make_non_blocking(session);
-	session->event = ssh_event_new();
-	if (!session->event || ssh_event_add_session(session->event, ssh) != SSH_OK ||
+	session->event = ntd_libssh.event_new();
+	if (!session->event || ntd_libssh.event_add_session(session->event, ssh) != SSH_OK ||
 	    ntd_source_add(session->loop, &session->socket, EPOLLIN | EPOLLOUT, NULL) < 0) {
 		ntd_error_set(err, NTD_E_MACHINE, "cannot watch an SSH session");
 		ntd_ssh_session_close(session);
@@ -184,8 +184,8 @@ void ntd_ssh_session_close(struct ntd_ssh_session *session)
 	ntd_timer_cancel(&session->again);
 	ntd_source_remove(&session->socket);
 	if (session->event)
-		ssh_event_free(ntd_steal(&session->event));
-	ssh_free(ntd_steal(&session->ssh));
+		ntd_libssh.event_free(ntd_steal(&session->event));
+	ntd_libssh.free(ntd_steal(&session->ssh));
 	/* Also if libssh leaves its descriptor open. */
 	shutdown(session->socket.fd, SHUT_RDWR);
 	ntd_close_fd(&session->socket.fd);

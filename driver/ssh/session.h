@@ -8,9 +8,7 @@
 
 #include "base/list.h"
 #include "loop/loop.h"
-
-#include <libssh/callbacks.h>
-#include <libssh/libssh.h>
+#include "ssh/library.h"
 
 struct ntd_ssh_session {
 	struct ntd_loop *loop;

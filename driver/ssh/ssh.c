@@ -70,7 +70,7 @@ void ntd_ssh_free(struct ntd_ssh *ssh)
 	ntd_ssh_set_refusal(ssh, NULL);
 	ntd_ssh_credentials_free(&ssh->login);
 	ntd_ssh_guest_free(&ssh->guest);
-	ssh_key_free(ssh->host_key);
+	ntd_ssh_forget_host_key(ssh);
 	free(ssh->left_boot);
 	free(ssh->machine);
 	free(ssh);
@@ -169,10 +169,11 @@ static void describe_host_key(void *arg)
 	ssh_key key = wanted->ssh->host_key;
 	char *base64 = NULL;
 
-	if (!key || ssh_pki_export_pubkey_base64(key, &base64) != SSH_OK)
+	if (!key || ntd_libssh.pki_export_pubkey_base64(key, &base64) != SSH_OK)
 		return;
-	wanted->line = ntd_asprintf("%s %s", ssh_key_type_to_char(ssh_key_type(key)), base64);
-	ssh_string_free_char(base64);
+	wanted->line = ntd_asprintf("%s %s", ntd_libssh.key_type_to_char(ntd_libssh.key_type(key)),
+				    base64);
+	ntd_libssh.string_free_char(base64);
 }
 
 char *ntd_ssh_host_key(const struct ntd_ssh *ssh)
@@ -185,5 +186,6 @@ char *ntd_ssh_host_key(const struct ntd_ssh *ssh)
 
 void ntd_ssh_forget_host_key(struct ntd_ssh *ssh)
 {
-	ssh_key_free(ntd_steal(&ssh->host_key));
+	if (ssh->host_key)
+		ntd_libssh.key_free(ntd_steal(&ssh->host_key));
 }

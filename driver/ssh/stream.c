@@ -71,20 +71,20 @@ static void signal_came(ssh_session ssh, ssh_channel channel, const char *name, 
 static int request(struct ntd_ssh_stream *stream)
 {
 	if (stream->command)
-		return ssh_channel_request_exec(stream->channel, stream->command);
+		return ntd_libssh.channel_request_exec(stream->channel, stream->command);
 	if (stream->subsystem)
-		return ssh_channel_request_subsystem(stream->channel, stream->subsystem);
-	return ssh_channel_request_shell(stream->channel);
+		return ntd_libssh.channel_request_subsystem(stream->channel, stream->subsystem);
+	return ntd_libssh.channel_request_shell(stream->channel);
 }
 
 static int do_next(struct ntd_ssh_stream *stream)
 {
 	switch (stream->state) {
 	case NTD_STREAM_OPENING:
-		return ssh_channel_open_session(stream->channel);
+		return ntd_libssh.channel_open_session(stream->channel);
 	case NTD_STREAM_REQUESTING_TERMINAL:
-		return ssh_channel_request_pty_size(stream->channel, "linux", (int)stream->columns,
-						    (int)stream->rows);
+		return ntd_libssh.channel_request_pty_size(stream->channel, "linux",
+							   (int)stream->columns, (int)stream->rows);
 	case NTD_STREAM_REQUESTING:
 		return request(stream);
 	case NTD_STREAM_RUNNING:
@@ -118,7 +118,7 @@ static void begin(struct ntd_ssh_stream *stream)
 static bool can_write(const struct ntd_ssh_stream *stream)
 {
 	return stream->input && stream->input->len &&
-	       !(ssh_get_poll_flags(stream->session->ssh) & SSH_WRITE_PENDING);
+	       !(ntd_libssh.get_poll_flags(stream->session->ssh) & SSH_WRITE_PENDING);
 }
 
 static void write_input(struct ntd_ssh_stream *stream)
@@ -127,13 +127,13 @@ static void write_input(struct ntd_ssh_stream *stream)
 
 	if (can_write(stream)) {
 		uint32_t len = input->len < WRITE_SIZE ? (uint32_t)input->len : WRITE_SIZE;
-		int sent = ssh_channel_write(stream->channel, ntd_buf_bytes(input), len);
+		int sent = ntd_libssh.channel_write(stream->channel, ntd_buf_bytes(input), len);
 
 		if (sent > 0)
 			ntd_buf_consume(input, (size_t)sent);
 	}
 	if (stream->finish_input && !stream->input_finished && !(input && input->len)) {
-		ssh_channel_send_eof(stream->channel);
+		ntd_libssh.channel_send_eof(stream->channel);
 		stream->input_finished = true;
 	}
 }
@@ -177,7 +177,7 @@ void ntd_ssh_streams_lose(struct ntd_ssh_session *session)
 void ntd_ssh_stream_signal(struct ntd_ssh_stream *stream, const char *name)
 {
 	if (stream->channel && stream->state == NTD_STREAM_RUNNING && !stream->closed)
-		ssh_channel_request_send_signal(stream->channel, name);
+		ntd_libssh.channel_request_send_signal(stream->channel, name);
 }
 
 void ntd_ssh_stream_open(struct ntd_ssh_stream *stream, struct ntd_ssh_session *session)
@@ -195,9 +195,9 @@ void ntd_ssh_stream_open(struct ntd_ssh_stream *stream, struct ntd_ssh_session *
 		.channel_exit_signal_function = signal_came,
 	};
 	ssh_callbacks_init(&stream->callbacks);
-	stream->channel = ssh_channel_new(session->ssh);
+	stream->channel = ntd_libssh.channel_new(session->ssh);
 	if (stream->channel)
-		ssh_set_channel_callbacks(stream->channel, &stream->callbacks);
+		ntd_libssh.set_channel_callbacks(stream->channel, &stream->callbacks);
 	else
 		stream->state = NTD_STREAM_FAILED;
 	ntd_list_append(&session->streams, &stream->link);
@@ -208,8 +208,8 @@ void ntd_ssh_stream_end(struct ntd_ssh_stream *stream)
 {
 	ntd_list_unlink(&stream->link);
 	if (stream->channel) {
-		ssh_remove_channel_callbacks(stream->channel, &stream->callbacks);
-		ssh_channel_free(ntd_steal(&stream->channel));
+		ntd_libssh.remove_channel_callbacks(stream->channel, &stream->callbacks);
+		ntd_libssh.channel_free(ntd_steal(&stream->channel));
 	}
 	stream->session = NULL;
 }

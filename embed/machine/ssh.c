@@ -53,7 +53,8 @@ static PyObject *use_ssh(PyObject *object, PyObject *args, PyObject *kwargs)
 	struct ntd_machine *machine = py_machine_self(object)->machine;
 	_cleanup_path_ struct py_path_arg key = {0};
 	struct ntd_machine_ssh ssh = {.login = {.user = "root"}};
-	int port = 0, sudo = 0;
+	int port = 0, sudo = 0, result;
+	struct ntd_error *error = NULL;
 
 	if (!py_parse(args, kwargs, "|zO&zpzO&:use_ssh", names, &ssh.login.user,
 		      convert_path_or_none, &key, &ssh.login.password, &sudo, &ssh.address,
@@ -65,8 +66,8 @@ static PyObject *use_ssh(PyObject *object, PyObject *args, PyObject *kwargs)
 	ssh.port = port ? (unsigned)port : SSH_PORT;
 	ssh.login.key = key.text;
 	ssh.login.sudo = sudo;
-	PY_WITHOUT_GIL(ntd_machine_use_ssh(machine, &ssh));
-	Py_RETURN_NONE;
+	PY_WITHOUT_GIL(result = ntd_machine_use_ssh(machine, &ssh, &error));
+	return result < 0 ? py_raise(py_state(), error) : Py_NewRef(Py_None);
 }
 
 /* ---- for people */

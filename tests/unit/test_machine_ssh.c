@@ -165,8 +165,10 @@ static void a_late_boot_names_sshd_and_its_address(void **state)
 	ntd_machine_set_root_shell(machine, false);
 	assert_null(ntd_machine_ssh(machine));
 	assert_false(ntd_machine_has_channel(machine, NTD_CHANNEL_ANY));
-	ntd_machine_use_ssh(machine, &(struct ntd_machine_ssh){.address = "127.0.0.1",
-							       .port = ntohs(address.sin_port)});
+	ntd_machine_use_ssh(
+		machine,
+		&(struct ntd_machine_ssh){.address = "127.0.0.1", .port = ntohs(address.sin_port)},
+		NULL);
 	assert_non_null(ntd_machine_ssh(machine));
 	assert_int_equal(ntd_machine_ssh_port(machine), 0);
 	text = ntd_asprintf("sshd at 127.0.0.1:%u did not answer in time (0.5 seconds)",
@@ -175,7 +177,7 @@ static void a_late_boot_names_sshd_and_its_address(void **state)
 	assert_fails(ntd_machine_connect(machine, NULL, &err), NTD_E_TIMEOUT, text);
 	assert_int_equal(ntd_machine_ssh_port(machine), ntohs(address.sin_port));
 	/* It may be told of another address while the machine runs. */
-	ntd_machine_use_ssh(machine, &(struct ntd_machine_ssh){.address = "::1", .port = 9});
+	ntd_machine_use_ssh(machine, &(struct ntd_machine_ssh){.address = "::1", .port = 9}, NULL);
 	assert_fails(ntd_machine_connect(machine, NULL, &err), NTD_E_TIMEOUT,
 		     "sshd at [::1]:9 did not answer in time");
 	assert_string_equal(ntd_machine_ssh_target(machine).user, "root");
@@ -186,7 +188,8 @@ static void a_machine_with_a_root_shell_waits_for_either(void **state)
 	struct fixture *fixture = *state;
 	struct ntd_machine *machine = machine_new(fixture, "server", NULL);
 
-	ntd_machine_use_ssh(machine, &(struct ntd_machine_ssh){.address = "127.0.0.1", .port = 9});
+	ntd_machine_use_ssh(machine, &(struct ntd_machine_ssh){.address = "127.0.0.1", .port = 9},
+			    NULL);
 	assert_output(machine, "echo $((1 + 1))", "2\n");
 	assert_logged(fixture, "server: connected to guest root shell");
 }
