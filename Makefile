@@ -183,7 +183,8 @@ CLANG_FORMAT ?= clang-format
 CLANG_TIDY ?= clang-tidy
 CPPCHECK ?= cppcheck
 SHELLCHECK ?= shellcheck
-UNIT_SECONDS ?= 120
+UNIT_SECONDS ?= 300
+UNIT_JOBS ?= $(shell nproc)
 FUZZ_SECONDS ?= 60
 SANITIZE = -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all
 
@@ -224,13 +225,16 @@ $(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libntd.a
 # Sanitizers of some compilers crash at random where the kernel randomizes addresses in 32 bits.
 FIXED_ADDRESSES = $(shell setarch -R true 2>/dev/null && echo setarch -R)
 
-# Runs all tests, whichever fail. tests/run reads the output: a line "== PROGRAM" before that of each program, and
+# Runs all tests, whichever fail, as many at a time as there are processors; those that take long begin first. The
+# output of a program comes in one piece. tests/run reads it: a line "== PROGRAM" before it, and
 # "== PROGRAM: exit status N" after it if the program failed.
+LONG_TESTS = test_ssh% test_life% test_sftp% test_serial% test_shell%
+UNIT_RUN = $(filter $(LONG_TESTS),$(UNIT_TESTS)) $(filter-out $(LONG_TESTS),$(UNIT_TESTS))
 run-unit: $(UNIT_TESTS:%=$(BUILD)/unit/%)
-	@failed=0; for program in $^; do \
-		echo "== $$program"; \
-		timeout $(UNIT_SECONDS) $(FIXED_ADDRESSES) "$$program" || { echo "== $$program: exit status $$?"; failed=1; }; \
-	done; exit $$failed
+	@printf '%s\n' $(UNIT_RUN:%=$(BUILD)/unit/%) | xargs -P "$(UNIT_JOBS)" -I PROGRAM sh -c ' \
+		timeout $(UNIT_SECONDS) $(FIXED_ADDRESSES) "$$0" >"$$0.log" 2>&1; status=$$?; \
+		exec 9>$(BUILD)/unit/.lock; flock 9; \
+		echo "== $$0"; cat "$$0.log"; [ $$status = 0 ] || { echo "== $$0: exit status $$status"; exit 1; }' PROGRAM
 
 $(BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(BUILD)/libntd.a
 	$(CC) $(ALL_CFLAGS) $(CORE_CFLAGS) -fsanitize=fuzzer -MMD -MP -MF $@.d -o $@ $< $(BUILD)/libntd.a $(CORE_LIBS)
