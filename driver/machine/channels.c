@@ -20,8 +20,6 @@ static bool can(const struct ntd_channel *channel, enum ntd_channel_want want)
 	switch (want) {
 	case NTD_CHANNEL_FILES:
 		return channel->ops->put && channel->ops->get;
-	case NTD_CHANNEL_TERMINAL:
-		return channel->ops->terminal;
 	case NTD_CHANNEL_ANY:
 	default:
 		return true;

@@ -140,9 +140,8 @@ void ntd_machine_note_pace(struct ntd_machine *machine, double seconds);
 /* ---- its channels (machine/channels.c), in order of preference. CONNECTED means that one is
  * ready. Any thread. */
 enum ntd_channel_want {
-	NTD_CHANNEL_ANY,      /* commands */
-	NTD_CHANNEL_FILES,    /* put and get */
-	NTD_CHANNEL_TERMINAL, /* a terminal */
+	NTD_CHANNEL_ANY,   /* commands */
+	NTD_CHANNEL_FILES, /* put and get */
 };
 
 /* Adds a channel as the last in the order, for the machine's user. The caller frees it after the

@@ -155,4 +155,4 @@ static void get_free(struct ntd_sftp *sftp)
 	free(get);
 }
 
-const struct ntd_sftp_side ntd_sftp_get_side = {begin, pump, NULL, get_free};
+const struct ntd_sftp_side ntd_sftp_get_side = {.begin = begin, .pump = pump, .free = get_free};

@@ -47,6 +47,8 @@ struct ntd_sftp_side {
 	 * ntd_sftp_may_clean() allows. Answers do not matter. Returns whether the side waits for no
 	 * more. NULL: there is nothing on the server. */
 	bool (*clean)(struct ntd_sftp *sftp);
+	/* Appends the paths that ntd_sftp_left() tells. NULL: there is nothing on the server. */
+	void (*left)(struct ntd_sftp *sftp, struct ntd_buf *paths);
 	/* Frees the side, and removes what is half written on this host; called once. */
 	void (*free)(struct ntd_sftp *sftp);
 };
@@ -76,10 +78,12 @@ struct ntd_sftp {
 	struct ntd_sftp_call calls[NTD_SFTP_CALLS];
 	uint32_t serial;
 	unsigned in_flight;
-	size_t packet; /* where the request begins that is being made */
-	bool inside;   /* settle() is running */
-	bool again;    /* it has been called meanwhile */
-	bool told;     /* `done` has been called */
+	size_t packet;       /* where the request begins that is being made */
+	bool inside;         /* settle() is running */
+	bool again;          /* it has been called meanwhile */
+	bool told;           /* `done` has been called */
+	bool cleaned;        /* nothing is left on the server */
+	struct ntd_buf left; /* the paths of what is left there, of a client that is done */
 };
 
 /* ---- requests */

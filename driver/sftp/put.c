@@ -349,4 +349,10 @@ static void put_free(struct ntd_sftp *sftp)
 	free(put);
 }
 
-const struct ntd_sftp_side ntd_sftp_put_side = {begin, pump, ntd_sftp_put_clean, put_free};
+const struct ntd_sftp_side ntd_sftp_put_side = {
+	.begin = begin,
+	.pump = pump,
+	.clean = ntd_sftp_put_clean,
+	.left = ntd_sftp_put_left,
+	.free = put_free,
+};

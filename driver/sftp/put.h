@@ -73,6 +73,7 @@ void ntd_sftp_put_file_free(struct sftp_put_file *file);
 /* Finds the target on the server, makes the directories above, and calls `found_target`. */
 void ntd_sftp_put_find_target(struct ntd_sftp *sftp);
 bool ntd_sftp_put_clean(struct ntd_sftp *sftp);
+void ntd_sftp_put_left(struct ntd_sftp *sftp, struct ntd_buf *paths);
 /* A path on the server for people, a new string: in a tree, the path that the file will have. */
 char *ntd_sftp_put_shown(const struct ntd_sftp *sftp, const char *path);
 /* Fails because something could not be made at `path`; `text` says what, with the words of the

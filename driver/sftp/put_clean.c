@@ -4,8 +4,13 @@
  * Nothing is known of the requests that are in flight, so all are awaited first. Then the files
  * go, and when they are gone, the directories, the last that was found first. Answers do not
  * matter: the copy has failed already.
+ *
+ * A server that does not answer any more keeps what is half written. It is told to the owner, who
+ * can remove it in another way.
  */
 #include "sftp/put.h"
+
+#include <string.h>
 
 static void cleaned(struct ntd_sftp *sftp, const struct ntd_sftp_call *call,
 		    const struct ntd_sftp_answer *answer)
@@ -67,4 +72,22 @@ bool ntd_sftp_put_clean(struct ntd_sftp *sftp)
 		remove_dirs(sftp, put);
 	}
 	return put->cleaning.removed_files && !put->cleaning.dirs && sftp->in_flight == 0;
+}
+
+static void append_path(struct ntd_buf *paths, const char *path)
+{
+	ntd_buf_append(paths, path, strlen(path) + 1);
+}
+
+void ntd_sftp_put_left(struct ntd_sftp *sftp, struct ntd_buf *paths)
+{
+	struct sftp_put *put = sftp_put_of(sftp);
+
+	if (put->top) {
+		append_path(paths, put->top);
+		return;
+	}
+	ntd_list_each (struct sftp_put_file, file, &put->files, link)
+		if (file->target)
+			append_path(paths, file->path);
 }

@@ -118,8 +118,16 @@ static void make_more(struct ntd_sftp *sftp)
 {
 	if (sftp->phase == NTD_SFTP_COPYING)
 		sftp->side->pump(sftp);
-	if (sftp->phase == NTD_SFTP_CLEANING && sftp->side->clean(sftp))
+	if (sftp->phase == NTD_SFTP_CLEANING && sftp->side->clean(sftp)) {
 		sftp->phase = NTD_SFTP_DONE;
+		sftp->cleaned = true;
+	}
+}
+
+static void note_left(struct ntd_sftp *sftp)
+{
+	if (sftp->copy && sftp->error && !sftp->cleaned && sftp->side->left)
+		sftp->side->left(sftp, &sftp->left);
 }
 
 static void settle(struct ntd_sftp *sftp)
@@ -138,6 +146,7 @@ static void settle(struct ntd_sftp *sftp)
 	sftp->inside = false;
 	if (sftp->phase == NTD_SFTP_DONE && !sftp->told) {
 		sftp->told = true;
+		note_left(sftp);
 		sftp->side->free(
 			sftp); /* what is half written is gone when the owner hears of it */
 		sftp->wire.done(sftp->wire.owner, ntd_steal(&sftp->error));
@@ -218,6 +227,13 @@ void ntd_sftp_cancel(struct ntd_sftp *sftp)
 	settle(sftp);
 }
 
+void ntd_sftp_left(struct ntd_sftp *sftp, struct ntd_buf *paths)
+{
+	ntd_buf_append(paths, ntd_buf_bytes(&sftp->left), sftp->left.len);
+	if (sftp->copy && sftp->side->left)
+		sftp->side->left(sftp, paths);
+}
+
 struct ntd_sftp_progress ntd_sftp_progress(const struct ntd_sftp *sftp)
 {
 	return sftp->progress;
@@ -231,6 +247,7 @@ void ntd_sftp_free(struct ntd_sftp *sftp)
 	ntd_error_free(sftp->error);
 	ntd_buf_free(&sftp->input);
 	ntd_buf_free(&sftp->output);
+	ntd_buf_free(&sftp->left);
 	free(sftp->source);
 	free(sftp->target);
 	free(sftp);

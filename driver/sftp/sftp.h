@@ -57,6 +57,9 @@ void ntd_sftp_ended(struct ntd_sftp *sftp, const struct ntd_error *why);
  * removed, also in the guest as long as the wire lives; a caller that does not want to wait so long
  * frees it. Nothing happens to a client that is done. */
 void ntd_sftp_cancel(struct ntd_sftp *sftp);
+/* Loop: appends the paths of what may be half written in the guest, each with a NUL at its end, of
+ * a client whose wire has ended before its time. They have names that nothing else has. */
+void ntd_sftp_left(struct ntd_sftp *sftp, struct ntd_buf *paths);
 /* Loop. */
 struct ntd_sftp_progress ntd_sftp_progress(const struct ntd_sftp *sftp);
 /* Loop: frees the client; what it has half written on this host is removed. NULL is allowed. */

@@ -172,6 +172,7 @@ static void become_ready(struct ntd_ssh *ssh)
 	ssh->silence = 0;
 	ssh->state = NTD_SSH_READY;
 	ntd_timer_set(ssh->loop, &ssh->pulse, ntd_after(NTD_SECOND));
+	ntd_ssh_copies_clean(ssh);
 	ssh->channel.owner.ready(ssh->channel.owner.owner, &ssh->channel, NULL, 0);
 }
 

@@ -5,7 +5,7 @@
  * another place, and moves the file by a command that runs as root.
  *
  * A copy for which nobody waits any more removes what is half written, also in the guest, while the
- * script goes on.
+ * script goes on. One whose connection has ended cannot: the next connection begins with that.
  */
 #include "channel/progress.h"
 #include "sftp/sftp.h"
@@ -13,6 +13,8 @@
 
 #define RETRY_PAUSE (200 * NTD_MS)
 #define CLEAN_PATIENCE (10 * NTD_SECOND) /* of the guest, for removing what is half written */
+
+enum { LEFT_LIMIT = 16 << 10 }; /* bytes of paths; what is left beyond stays in the guest */
 
 struct copy_job {
 	struct ntd_request request;
@@ -35,8 +37,18 @@ struct ntd_ssh_copy {
 	struct ntd_list_link link;
 };
 
+/* What stays in the guest is removed when there is a connection again. */
+static void note_left(struct ntd_ssh_copy *copy)
+{
+	struct ntd_buf *left = &copy->ssh->left;
+
+	if (left->len < LEFT_LIMIT)
+		ntd_sftp_left(copy->sftp, left);
+}
+
 static void free_copy(struct ntd_ssh_copy *copy)
 {
+	note_left(copy);
 	ntd_list_unlink(&copy->link);
 	ntd_timer_cancel(&copy->timer);
 	ntd_timer_cancel(&copy->progress);
@@ -237,6 +249,14 @@ static void job_abandon(struct ntd_request *request)
 	if (copy->begun)
 		ntd_sftp_cancel(copy->sftp);
 	ntd_ssh_session_run(&ssh->session);
+}
+
+void ntd_ssh_copies_clean(struct ntd_ssh *ssh)
+{
+	if (!ssh->left.len)
+		return;
+	ntd_ssh_exec_unattended(ssh, ntd_ssh_remove_text(ntd_buf_bytes(&ssh->left), ssh->left.len));
+	ntd_buf_clear(&ssh->left);
 }
 
 void ntd_ssh_copies_fail(struct ntd_ssh *ssh, const struct ntd_error *why)

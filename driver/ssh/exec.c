@@ -11,9 +11,7 @@
  * When the connection ends under a command, the driver waits a moment for the end of the machine,
  * which says more.
  */
-#include "ssh/ssh_internal.h"
-
-#include "base/text.h"
+#include "ssh/exec_internal.h"
 
 #include <string.h>
 
@@ -23,8 +21,7 @@
 enum {
 	ROOM = 10, /* OpenSSH's MaxSessions, unless configured otherwise */
 	OUTPUT_LIMIT = 1 << 30,
-	ERROR_LINE_LIMIT = 16 << 10, /* a longer line is logged as several */
-	STATUS_TIMED_OUT = 124,      /* that of timeout(1) */
+	STATUS_TIMED_OUT = 124, /* that of timeout(1) */
 	STATUS_NONE = -2,
 };
 
@@ -34,20 +31,6 @@ struct exec_job {
 	const struct ntd_command *command;
 	struct ntd_result *result;
 	struct ntd_ssh_exec *exec;
-};
-
-struct ntd_ssh_exec {
-	struct ntd_ssh_stream stream;
-	struct ntd_ssh *ssh;
-	struct exec_job *job;        /* NULL: nobody waits */
-	struct ntd_ssh_exec *victim; /* the command that this one is to end */
-	struct ntd_ssh_script script;
-	struct ntd_buf input, errors; /* errors: the beginning of a line */
-	char *sudo_says;              /* the last line before sudo has begun */
-	long pid;                     /* of its login shell in the guest; 0: not known so far */
-	bool begun_as_root, timed_out, killing, hunted, overflown;
-	struct ntd_timer timer; /* the command's limit, then the guest's */
-	struct ntd_list_link link;
 };
 
 static void run_execs(struct ntd_ssh *ssh)
@@ -90,74 +73,7 @@ static void complete_with(struct ntd_ssh_exec *exec, int status)
 	complete(exec, NULL);
 }
 
-/* ---- standard error */
-
-static void log_error_line(struct ntd_ssh_exec *exec, const char *line, size_t len)
-{
-	_cleanup_free_ char *text = ntd_console_text(line, len, &len);
-
-	if (exec->script.uses_sudo && !exec->begun_as_root) {
-		free(exec->sudo_says);
-		exec->sudo_says = ntd_strdup(text);
-	}
-	ntd_report_emit(exec->ssh->report, &(struct ntd_event){.kind = NTD_EVENT_SERIAL,
-							       .machine = exec->ssh->machine,
-							       .text = text,
-							       .text_len = len});
-}
-
-/* Takes a line without its end: one of the driver's own, or one of the command's. */
-static void take_error_line(struct ntd_ssh_exec *exec, const char *line, size_t len)
-{
-	static const size_t mark = sizeof NTD_SSH_PID - 1;
-	char number[16] = {0};
-
-	if (exec->victim)
-		return;
-	if (!exec->pid && len > mark && len < mark + sizeof number &&
-	    memcmp(line, NTD_SSH_PID, mark) == 0) {
-		memcpy(number, line + mark, len - mark);
-		exec->pid = strtol(number, NULL, 10);
-		return;
-	}
-	if (exec->script.uses_sudo && !exec->begun_as_root && len == sizeof NTD_SSH_ROOT - 1 &&
-	    memcmp(line, NTD_SSH_ROOT, len) == 0) {
-		exec->begun_as_root = true;
-		return;
-	}
-	log_error_line(exec, line, len);
-}
-
-static void take_errors(struct ntd_ssh_exec *exec, const char *bytes, size_t len)
-{
-	const char *end;
-
-	while ((end = memchr(bytes, '\n', len))) {
-		size_t line = (size_t)(end - bytes);
-
-		if (exec->errors.len) {
-			ntd_buf_append(&exec->errors, bytes, line);
-			take_error_line(exec, ntd_buf_bytes(&exec->errors), exec->errors.len);
-			ntd_buf_clear(&exec->errors);
-		} else {
-			take_error_line(exec, bytes, line);
-		}
-		bytes += line + 1;
-		len -= line + 1;
-	}
-	ntd_buf_append(&exec->errors, bytes, len);
-	if (exec->errors.len > ERROR_LINE_LIMIT) {
-		take_error_line(exec, ntd_buf_bytes(&exec->errors), exec->errors.len);
-		ntd_buf_clear(&exec->errors);
-	}
-}
-
-static void flush_errors(struct ntd_ssh_exec *exec)
-{
-	if (exec->errors.len)
-		take_error_line(exec, ntd_buf_bytes(&exec->errors), exec->errors.len);
-	ntd_buf_clear(&exec->errors);
-}
+/* ---- output */
 
 static void take_output(struct exec_job *job, const char *bytes, size_t len)
 {
@@ -172,7 +88,7 @@ static void output(struct ntd_ssh_stream *stream, const char *bytes, size_t len,
 	struct ntd_ssh_exec *exec = ntd_container_of(stream, struct ntd_ssh_exec, stream);
 
 	if (error)
-		take_errors(exec, bytes, len);
+		ntd_ssh_exec_errors(exec, bytes, len);
 	else if (exec->job && exec->job->result->output.len + len > OUTPUT_LIMIT)
 		exec->overflown = true;
 	else if (exec->job)
@@ -183,17 +99,23 @@ static void output(struct ntd_ssh_stream *stream, const char *bytes, size_t len,
 
 static struct ntd_ssh_exec *make_exec(struct ntd_ssh *ssh);
 
-static void start_killer(struct ntd_ssh_exec *victim)
+/* Begins with a text of the driver's own, which is taken. */
+static struct ntd_ssh_exec *start_own(struct ntd_ssh *ssh, char *text)
 {
-	struct ntd_ssh *ssh = victim->ssh;
 	struct ntd_ssh_exec *exec = make_exec(ssh);
 
-	exec->victim = victim;
-	exec->script.text = ntd_ssh_kill_text(victim->script.uses_sudo, victim->pid);
-	exec->stream.command = exec->script.text;
+	exec->script.text = text;
+	exec->stream.command = text;
 	exec->stream.finish_input = true;
 	ntd_list_prepend(&ssh->execs, &exec->link);
 	ntd_ssh_stream_open(&exec->stream, &ssh->session);
+	return exec;
+}
+
+static void start_killer(struct ntd_ssh_exec *victim)
+{
+	start_own(victim->ssh, ntd_ssh_kill_text(victim->script.uses_sudo, victim->pid))->victim =
+		victim;
 }
 
 /* The guest tells the number of a command's first process only when it has begun. */
@@ -247,7 +169,7 @@ static struct ntd_error *sudo_refused(const struct ntd_ssh_exec *exec)
 
 static void finish(struct ntd_ssh_exec *exec)
 {
-	flush_errors(exec);
+	ntd_ssh_exec_end_errors(exec);
 	if (exec->timed_out)
 		complete_with(exec, STATUS_TIMED_OUT);
 	else if (exec->stream.status < 0)
@@ -337,7 +259,7 @@ static void changed(struct ntd_ssh_stream *stream)
 		free_exec(exec);
 		break;
 	case NTD_STREAM_LOST:
-		flush_errors(exec);
+		ntd_ssh_exec_end_errors(exec);
 		ntd_timer_cancel(&exec->timer);
 		if (!exec->job)
 			free_exec(exec);
@@ -380,6 +302,11 @@ static void start(struct ntd_ssh_exec *exec)
 	else if (command->input)
 		ntd_buf_append(&exec->input, command->input, command->input_len);
 	ntd_ssh_stream_open(&exec->stream, &ssh->session);
+}
+
+void ntd_ssh_exec_unattended(struct ntd_ssh *ssh, char *text)
+{
+	start_own(ssh, text);
 }
 
 static bool waits(const struct ntd_ssh_exec *exec)

@@ -202,3 +202,18 @@ char *ntd_ssh_kill_text(bool sudo, long pid)
 	ntd_buf_printf(&text, "' %ld 2> /dev/null", pid);
 	return ntd_buf_take_string(&text);
 }
+
+char *ntd_ssh_remove_text(const char *paths, size_t len)
+{
+	_cleanup_buf_ struct ntd_buf words = {0}, text = {0};
+
+	ntd_buf_puts(&words, "rm -rf --");
+	for (const char *path = paths; path < paths + len; path += strlen(path) + 1) {
+		ntd_buf_puts(&words, " ");
+		ntd_shell_quote(&words, path, strlen(path));
+	}
+	ntd_buf_puts(&words, " 2> /dev/null");
+	ntd_buf_puts(&text, "exec /bin/sh -c ");
+	ntd_shell_quote(&text, ntd_buf_bytes(&words), words.len);
+	return ntd_buf_take_string(&text);
+}

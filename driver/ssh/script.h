@@ -40,6 +40,9 @@ struct ntd_ssh_script ntd_ssh_script_for(const struct ntd_ssh_guest *guest, bool
 /* A text that ends the process `pid`, its descendants, and their sessions: by SIGTERM, and after a
  * moment by SIGKILL. A new string. */
 char *ntd_ssh_kill_text(bool sudo, long pid);
+/* A text that removes files and trees, of which `paths` has the paths, each with a NUL at its end;
+ * it prints nothing. A new string. */
+char *ntd_ssh_remove_text(const char *paths, size_t len);
 
 #define NTD_SSH_PID "ntd-pid:"
 #define NTD_SSH_ROOT "ntd-root"

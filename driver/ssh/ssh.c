@@ -1,6 +1,6 @@
 /* SSH as a channel: how it is made, opened and closed, on the loop thread; and its operations on
- * script threads. The connection is in connect.c, commands are in exec.c,
- * copies in copy.c.
+ * script threads. The connection is in connect.c, commands are in exec.c, copies in copy.c,
+ * terminals in terminal.c.
  */
 #include "ssh/ssh_internal.h"
 
@@ -46,6 +46,7 @@ static void close_channel(struct ntd_channel *channel, const struct ntd_error *w
 static const struct ntd_channel_ops ops = {.run = run,
 					   .put = ntd_ssh_put,
 					   .get = ntd_ssh_get,
+					   .terminal = ntd_ssh_terminal,
 					   .reboots = reboots,
 					   .close = close_channel};
 
@@ -71,6 +72,7 @@ void ntd_ssh_free(struct ntd_ssh *ssh)
 	ntd_ssh_credentials_free(&ssh->login);
 	ntd_ssh_guest_free(&ssh->guest);
 	ntd_ssh_forget_host_key(ssh);
+	ntd_buf_free(&ssh->left);
 	free(ssh->left_boot);
 	free(ssh->machine);
 	free(ssh);

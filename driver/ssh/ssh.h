@@ -35,9 +35,8 @@ void ntd_ssh_set_login(struct ntd_ssh *ssh, const struct ntd_ssh_login *login);
 /* Loop: lines are logged in another report from now on. */
 void ntd_ssh_set_report(struct ntd_ssh *ssh, struct ntd_report *report);
 
-/* Loop: begins to connect to an IPv4 or IPv6 address in text form, and
- * tries again until sshd answers or the channel is closed: sshd may start late. libssh has been
- * loaded before. */
+/* Loop: begins to connect to an IPv4 or IPv6 address in text form, and tries again until sshd
+ * answers or the channel is closed: sshd may start late. libssh has been loaded before. */
 int ntd_ssh_open(struct ntd_ssh *ssh, const char *address, unsigned port, struct ntd_error **err);
 
 /* The public key of sshd that is pinned, "ssh-ed25519 AAAA…", a new string; NULL: none so far. */

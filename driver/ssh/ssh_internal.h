@@ -54,6 +54,8 @@ struct ntd_ssh {
 	/* struct ntd_ssh_exec (exec.c): those that run, then those that wait. */
 	struct ntd_list execs;
 	struct ntd_list copies; /* struct ntd_ssh_copy (copy.c) */
+	/* Paths in the guest that copies have left half written, each with a NUL at its end. */
+	struct ntd_buf left;
 	unsigned room;          /* how many streams sshd allows in a session */
 	struct ntd_timer retry; /* starts those that wait, after sshd has refused one */
 	int64_t made_room;      /* when a stream last ended */
@@ -66,6 +68,9 @@ int ntd_ssh_exec_run(struct ntd_ssh *ssh, const struct ntd_command *command,
 void ntd_ssh_execs_init(struct ntd_ssh *ssh);
 /* Starts commands that wait, as many as sshd allows. */
 void ntd_ssh_execs_start(struct ntd_ssh *ssh);
+/* Begins with a text of the driver's own, which is taken, on a channel that is ready; nobody waits
+ * for its end. */
+void ntd_ssh_exec_unattended(struct ntd_ssh *ssh, char *text);
 /* Fails all commands with copies of `why`, and forgets them. */
 void ntd_ssh_execs_fail(struct ntd_ssh *ssh, const struct ntd_error *why);
 /* Completes a request, with the reason, on a channel that cannot do anything now; false: it can. */
@@ -77,8 +82,15 @@ int ntd_ssh_put(struct ntd_channel *channel, const char *source, const char *tar
 		struct ntd_waiter *waiter, struct ntd_error **err);
 int ntd_ssh_get(struct ntd_channel *channel, const char *source, const char *target,
 		struct ntd_waiter *waiter, struct ntd_error **err);
+/* Begins to remove what copies have left in the guest, on a channel that has become ready. */
+void ntd_ssh_copies_clean(struct ntd_ssh *ssh);
 /* Fails all copies with copies of `why`, and forgets them. */
 void ntd_ssh_copies_fail(struct ntd_ssh *ssh, const struct ntd_error *why);
+
+/* ---- terminal.c */
+/* Any thread: the channel's operation. */
+int ntd_ssh_terminal(struct ntd_channel *channel, unsigned rows, unsigned columns,
+		     struct ntd_waiter *waiter, struct ntd_error **err);
 
 /* ---- connect.c */
 void ntd_ssh_connect_init(struct ntd_ssh *ssh);

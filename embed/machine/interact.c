@@ -44,7 +44,33 @@ PyMethodDef py_machine_interact_methods[] = {
 	{NULL, NULL, 0, NULL},
 };
 
+static PyObject *open_terminal(PyObject *module, PyObject *args)
+{
+	struct ntd_machine *machine;
+	struct ntd_channel *channel;
+	PyObject *object;
+	unsigned rows, columns;
+	int fd;
+
+	if (!PyArg_ParseTuple(args, "OII:open_terminal", &object, &rows, &columns))
+		return NULL;
+	machine = py_machine_of(object);
+	if (!machine)
+		return NULL;
+	channel = ntd_machine_channel(machine, NTD_CHANNEL_ANY);
+	if (!channel || !channel->ops->terminal)
+		Py_RETURN_NONE;
+	if (!PY_BLOCKING_CALL(fd, channel->ops->terminal(channel, rows, columns, waiter, error)))
+		return NULL;
+	return PyLong_FromLong(fd);
+}
+
 PyMethodDef py_machine_interact_functions[] = {
+	{"open_terminal", open_terminal, METH_VARARGS,
+	 "open_terminal(machine, rows, columns, /)\n--\n\n"
+	 "Starts the login shell on a new terminal of the guest, by the channel that runs\n"
+	 "commands. Returns a descriptor of the terminal's bytes, or None if that channel\n"
+	 "has no terminals."},
 	{"show_serial", show_serial, METH_O,
 	 "show_serial(shown, /)\n--\n\n"
 	 "Shows console lines on the terminal or hides them; returns whether they were\n"

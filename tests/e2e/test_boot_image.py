@@ -161,6 +161,38 @@ def test_input_and_output_of_any_size(guest):
     """)
 
 
+def test_a_shell_for_people(guest):
+    """shell_interact() on a terminal of the script's own."""
+    text = guest("""
+        import pty, termios
+
+        ours, theirs = pty.openpty()
+        termios.tcsetwinsize(theirs, (37, 111))
+        printed, kept = [], os.dup(0)
+
+        def read():
+            try:
+                while True:
+                    printed.append(os.read(ours, 65536))
+            except OSError:  # nobody has the terminal any more
+                pass
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        os.dup2(theirs, 0)
+        try:
+            os.write(ours, b"stty size; tty; id -un; echo en''ds here; exit\\n")
+            machine.shell_interact()
+        finally:
+            os.dup2(kept, 0)
+            os.close(theirs)
+        reader.join()
+        result = b"".join(printed).decode()
+        assert machine.succeed("echo commands go on") == "commands go on\\n"
+    """)
+    assert re.search(r"37 111[\r\n]+/dev/pts/\d+[\r\n]+root[\r\n]+ends here[\r\n]+", text), text
+
+
 # ---- copies
 
 

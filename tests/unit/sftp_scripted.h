@@ -254,3 +254,49 @@ static inline void end_scripted(struct scripted *server)
 	ntd_buf_free(&server->requests);
 	ntd_buf_free(&server->answers);
 }
+
+/* ---- tests: a file "outside" is on the host, and a copy becomes "to" */
+
+/* Asserts that the base holds nothing but what the test has put there, "outside". */
+static inline void assert_nothing_made(void)
+{
+	_cleanup_free_ char *command = ntd_asprintf(
+		"cd %s && test \"$(find . | sort | tr '\\n' ' ')\" = '. ./outside '", base);
+
+	if (system(command) != 0)
+		fail_msg("the copy has left something");
+}
+
+static inline struct ntd_error *copy_by(answer_fn *answer, enum ntd_sftp_direction direction,
+					const char *source, size_t piece)
+{
+	struct scripted server = {.answer = answer, .piece = piece};
+
+	begin_scripted(&server, direction, source,
+		       direction == NTD_SFTP_GET ? at("to") : "/guest/new");
+	end_scripted(&server);
+	return server.error;
+}
+
+/* A copy of a directory from such a server must fail, in whatever pieces the answers come, and
+ * leave nothing on the host. */
+static inline void assert_get_fails(answer_fn *answer, enum ntd_errc code, const char *text)
+{
+	for (size_t piece = 0; piece < 8; piece += 7) {
+		assert_error(copy_by(answer, NTD_SFTP_GET, "/dir", piece), code, text);
+		assert_nothing_made();
+	}
+}
+
+static inline void assert_put_fails(answer_fn *answer, enum ntd_errc code, const char *text)
+{
+	assert_error(copy_by(answer, NTD_SFTP_PUT, at("outside"), 0), code, text);
+}
+
+static inline int set_up_outside(void **state)
+{
+	if (set_up(state) < 0)
+		return -1;
+	write_file("outside", "precious", 0644);
+	return 0;
+}

@@ -154,12 +154,30 @@ static void a_smaller_limit_of_sshd_is_found_out(void **state)
 
 /* ---- time-outs, and commands that nobody waits for */
 
+/* A busy host may take longer to begin with the command than the limit is, which grows until the
+ * command has begun. */
+static void assert_prints_and_times_out(struct fixture *fixture, struct ntd_command command,
+					const char *output)
+{
+	struct ntd_result result = {0};
+	struct ntd_error *err = NULL;
+
+	for (command.timeout = 0.5; !result.output.len; command.timeout *= 2) {
+		assert_true(command.timeout < LONG);
+		run(fixture, &command, &result, &err);
+		assert_no_error(err);
+		assert_int_equal(result.status, 124);
+	}
+	assert_memory_equal(ntd_buf_bytes(&result.output), output, strlen(output));
+	assert_int_equal(result.output.len, strlen(output));
+	ntd_result_free(&result);
+}
+
 static void a_timeout_is_status_124(void **state)
 {
 	struct ntd_command command = command_of("echo before; sleep 4244 | cat; echo after");
 
-	command.timeout = 0.5;
-	assert_command(*state, command, 124, "before\n");
+	assert_prints_and_times_out(*state, command, "before\n");
 	await_absence("sleep 4244");
 	command = command_of("trap '' TERM; setsid sleep 4245 & sleep 4245; echo on");
 	command.timeout = 0.5;
@@ -227,143 +245,6 @@ static void another_user_logs_in(void **state)
 	fixture->channel->user = NULL;
 }
 
-/* ---- copies */
-
-static int copy(struct fixture *fixture, bool put, const char *source, const char *target,
-		struct ntd_waiter *waiter, struct ntd_error **err)
-{
-	const struct ntd_channel_ops *ops = fixture->channel->ops;
-
-	return (put ? ops->put : ops->get)(fixture->channel, source, target, waiter, err);
-}
-
-static void assert_copied(struct fixture *fixture, bool put, const char *source, const char *target)
-{
-	struct ntd_error *err = NULL;
-
-	copy(fixture, put, source, target, NULL, &err);
-	assert_no_error(err);
-}
-
-static void files_are_copied(void **state)
-{
-	struct fixture *fixture = *state;
-	_cleanup_free_ char *source = ntd_asprintf("%s/source", fixture->directory);
-	_cleanup_free_ char *there = ntd_asprintf("%s/new/there", fixture->directory);
-	_cleanup_free_ char *back = ntd_asprintf("%s/back", fixture->directory);
-	_cleanup_free_ char *make = ntd_asprintf(
-		"mkdir -p %s/sub; head -c 30000000 /dev/urandom > %s/sub/large; echo x > %s/small;"
-		"chmod 750 %s/small; ln -s small %s/link",
-		source, source, source, source, source);
-	_cleanup_free_ char *compare = ntd_asprintf(
-		"diff -r --no-dereference %s %s; stat -c %%a %s/small", source, back, back);
-
-	assert_run(fixture, make, 0, "");
-	assert_copied(fixture, true, source, there);
-	assert_copied(fixture, false, there, back);
-	assert_run(fixture, compare, 0, "750\n");
-	assert_fails(copy(fixture, false, "/no/such", back, NULL, &err), NTD_E_MACHINE, "/no/such");
-}
-
-/* The file at the target appears when it is whole, so it never does. */
-static void a_copy_that_is_given_up_leaves_nothing(void **state)
-{
-	struct fixture *fixture = *state;
-	_cleanup_free_ char *source = ntd_asprintf("%s/large", fixture->directory);
-	_cleanup_free_ char *target = ntd_asprintf("%s/there", fixture->directory);
-	_cleanup_free_ char *make =
-		ntd_asprintf("head -c 300000000 /dev/urandom > %s; mkdir %s", source, target);
-	_cleanup_free_ char *gone = ntd_asprintf(
-		"until [ -z \"$(ls -A %s)\" ]; do sleep 0.1; done; echo empty", target);
-	_cleanup_free_ char *file = ntd_asprintf("%s/file", target);
-	struct ntd_waiter waiter = {0};
-
-	assert_run(fixture, make, 0, "");
-	waiter.deadline = ntd_after(300 * NTD_MS);
-	assert_fails(copy(fixture, true, source, file, &waiter, &err), NTD_E_TIMEOUT, "timed out");
-	assert_run(fixture, gone, 0, "empty\n");
-}
-
-static int64_t processor_time(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
-	return time.tv_sec * NTD_SECOND + time.tv_nsec;
-}
-
-struct slow_copy {
-	struct fixture *fixture;
-	char *source, *target;
-};
-
-static void *run_slow_copy(void *arg)
-{
-	struct slow_copy *slow = arg;
-
-	assert_copied(slow->fixture, true, slow->source, slow->target);
-	return NULL;
-}
-
-/* Makes the driver's sockets that lead to the server small. */
-static void shrink_sockets(const struct fixture *fixture)
-{
-	for (int fd = 0; fd < 1024; fd++) {
-		struct sockaddr_in peer = {0};
-		socklen_t len = sizeof peer;
-
-		if (getpeername(fd, (struct sockaddr *)&peer, &len) == 0 &&
-		    ntohs(peer.sin_port) == fixture->port)
-			setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){32 << 10}, sizeof(int));
-	}
-}
-
-/* sshd stands still in the middle, and the sockets take little, so that there are bytes for it that
- * cannot be sent. */
-static void a_copy_waits_for_the_guest_at_rest(void **state)
-{
-	struct fixture *fixture = *state;
-	_cleanup_free_ char *source = ntd_asprintf("%s/large", fixture->directory);
-	_cleanup_free_ char *target = ntd_asprintf("%s/there", fixture->directory);
-	_cleanup_free_ char *make = ntd_asprintf("head -c 50000000 /dev/urandom > %s", source);
-	_cleanup_free_ char *begun =
-		ntd_asprintf("until [ -s %s/.ntd-* ]; do sleep 0.01; done", fixture->directory);
-	struct slow_copy slow = {fixture, source, target};
-	int64_t used;
-	pthread_t thread;
-
-	setsockopt(fixture->listener, SOL_SOCKET, SO_RCVBUF, &(int){32 << 10}, sizeof(int));
-	start_server(fixture);
-	ntd_loop_call(fixture->loop, open_ssh, fixture);
-	await(&fixture->ready);
-	shrink_sockets(fixture);
-	assert_run(fixture, make, 0, "");
-	pthread_create(&thread, NULL, run_slow_copy, &slow);
-	assert_int_equal(system(begun), 0); /* NOLINT(cert-env33-c): the test's own command */
-	kill(last_session(fixture), SIGSTOP);
-	poll(NULL, 0, 500);
-	used = processor_time();
-	poll(NULL, 0, 1000);
-	used = processor_time() - used;
-	kill(last_session(fixture), SIGCONT);
-	pthread_join(thread, NULL);
-	if (used >= NTD_SECOND / 4)
-		fail_msg("%lld ms of work in a second", (long long)(used / NTD_MS));
-}
-
-static void an_sshd_without_sftp_is_named(void **state)
-{
-	struct fixture *fixture = *state;
-	_cleanup_free_ char *path = ntd_asprintf("%s/sshd_config", fixture->directory);
-	_cleanup_free_ char *edit = ntd_asprintf("sed -i /^Subsystem/d %s", path);
-
-	assert_int_equal(system(edit), 0); /* NOLINT(cert-env33-c): the test's own command */
-	start_server(fixture);
-	ntd_loop_call(fixture->loop, open_ssh, fixture);
-	await(&fixture->ready);
-	assert_fails(copy(fixture, true, path, "/tmp/never", NULL, &err), NTD_E_MACHINE, "no SFTP");
-}
-
 /* ---- keys */
 
 static void keys_are_made(void **state)
@@ -417,10 +298,6 @@ static int tests(void)
 		ssh_test(an_abandoned_command_is_ended),
 		ssh_test(commands_run_as_the_user_of_the_machine),
 		ssh_test_later(another_user_logs_in),
-		ssh_test(files_are_copied),
-		ssh_test(a_copy_that_is_given_up_leaves_nothing),
-		ssh_test_later(a_copy_waits_for_the_guest_at_rest),
-		ssh_test_later(an_sshd_without_sftp_is_named),
 		ssh_test_later(keys_are_made),
 		ssh_test(the_host_key_is_known),
 	};

@@ -1,6 +1,7 @@
 """machine.shell_interact() and machine.console_interact(): they connect a person's terminal to a machine.
 
-The person's shell is not the root shell on hvc0, which stays free for commands. The driver plugs one more virtual
+Where commands run over SSH, the person's shell is a login shell on a terminal that sshd makes. Elsewhere it is not the
+root shell on hvc0, which stays free for commands: the driver plugs one more virtual
 console into QEMU for the time of the interaction and has the guest start a shell with that console as its controlling
 terminal. Thus the guest's kernel edits lines and turns Ctrl-C into a signal, and bash has job control.
 
@@ -25,7 +26,7 @@ import subprocess
 import termios
 import time
 
-from _test_driver import show_serial
+from _test_driver import open_terminal, show_serial
 from test_driver.errors import MachineError
 
 LEAVE = b"\x1d"  # Ctrl-]
@@ -250,17 +251,62 @@ class _Console:
                 self._run(f"stty rows {size.lines} cols {size.columns} < {self.tty}")
 
 
+class _LoginShell:
+    """A login shell on a terminal that the machine's channel has started; `fd` has the terminal's bytes."""
+
+    interval = 1000  # ms; see _exchange()
+
+    def __init__(self, fd):
+        self.socket, self.ended = socket.socket(fileno=fd), False
+        self.socket.setblocking(False)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        """Hangs up."""
+        self.socket.close()
+
+    # ---- for _exchange()
+
+    @property
+    def fd(self):
+        return self.socket.fileno()
+
+    def read(self):
+        """Returns the shell's output, perhaps none, and notes in `ended` that the shell or the connection has ended."""
+        try:
+            data = self.socket.recv(CHUNK)
+        except BlockingIOError:
+            return b""
+        except ConnectionError:
+            data = b""
+        self.ended = not data
+        return data
+
+    def write(self, keys):
+        with contextlib.suppress(OSError):  # read() notices the end of the connection
+            self.socket.settimeout(WRITE_SECONDS)
+            self.socket.sendall(keys)
+        self.socket.setblocking(False)
+
+    def resize(self, size):
+        """A terminal of a channel keeps the size that it began with."""
+
+
 def shell(machine):
     """Connects the terminal to a new shell in the guest until the person or the shell leaves: shell_interact() without
     an address. MachineError without a terminal or if the shell cannot be started."""
     _need_terminal(machine, "shell_interact() without an address")
     machine.connect()
-    with _Console(machine) as console:
-        size = os.get_terminal_size(0)
-        console.start("bash -i", f"rows {size.lines} cols {size.columns}")
+    size = os.get_terminal_size(0)
+    fd = open_terminal(machine, size.lines, size.columns)
+    with _Console(machine) if fd is None else _LoginShell(fd) as guest:
+        if fd is None:
+            guest.start("bash -i", f"rows {size.lines} cols {size.columns}")
         machine.log("Terminal is ready, Ctrl-] leaves it")
         with _Terminal() as terminal:
-            left = _exchange(terminal, console)
+            left = _exchange(terminal, guest)
         machine.log("Left the terminal" if left else "The shell has ended")
 
 
