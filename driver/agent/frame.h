@@ -9,8 +9,8 @@
  *   9  uint8   0, three times
  *   12 uint32  checksum of the first 12 bytes and the payload
  *
- * The checksum is Fletcher's with words of 32 bits, which costs two additions a word:
- * CHECKSUM_COST.
+ * The checksum is Fletcher's with words of 32 bits, which costs two additions a word: for 20 MB 4
+ * ms where the code runs natively, 0.1 s in a guest that is emulated.
  *
  * The data port loses nothing, so a wrong checksum or a header that cannot be means that something
  * else in the guest writes to the port: the connection ends, and the commands of the connection

@@ -51,6 +51,23 @@ static void test_refused_streams(void **state)
 	stop_agent(&agent);
 }
 
+/* Where there is no bash, every command fails, and nothing is left of it. */
+static void test_no_bash(void **state)
+{
+	_cleanup_free_ char *path = ntd_strdup(getenv("PATH"));
+	_cleanup_heard_ struct heard heard = {0};
+	struct agent agent;
+
+	setenv("PATH", "/nowhere:", 1);
+	agent = start_agent();
+	setenv("PATH", path, 1);
+	ask_text(&agent, 1, "true", .errors = true, .input = true, .timeout = 1);
+	heard = hear_out(&agent, 1);
+	assert_non_null(heard.failure);
+	assert_non_null(strstr(heard.failure, "bash cannot be started: No such file"));
+	stop_agent(&agent);
+}
+
 /* Frames of streams that there are not are ignored. */
 static void test_unknown_streams(void **state)
 {
@@ -118,9 +135,13 @@ static void test_end_amid_commands(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_nonsense),        cmocka_unit_test(test_refused_streams),
-		cmocka_unit_test(test_unknown_streams), cmocka_unit_test(test_too_many_streams),
-		cmocka_unit_test(test_pieces),          cmocka_unit_test(test_end_amid_commands),
+		cmocka_unit_test(test_nonsense),
+		cmocka_unit_test(test_refused_streams),
+		cmocka_unit_test(test_unknown_streams),
+		cmocka_unit_test(test_too_many_streams),
+		cmocka_unit_test(test_pieces),
+		cmocka_unit_test(test_no_bash),
+		cmocka_unit_test(test_end_amid_commands),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
