@@ -35,7 +35,7 @@ static char *find_bash(void)
 static void list_environment(struct strings *out, char *underscore)
 {
 	for (char **each = environ; *each; each++)
-		if (strncmp(*each, "_=", 2))
+		if (strncmp(*each, "_=", 2) != 0)
 			ntd_vec_push(out, *each);
 	ntd_vec_push(out, underscore);
 	ntd_vec_push(out, NULL);
