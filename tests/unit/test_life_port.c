@@ -250,7 +250,8 @@ static void there_may_be_no_qmp(void **state)
 	assert_output(machine, "echo still here", "still here\n");
 }
 
-/* The fake cannot tell while it is stopped; the machine's end closes the ports. */
+/* With one port open and one half way. A fake that is stopped does not answer before it is killed;
+ * no other signal reaches its first thread for sure when it has been stopped. */
 static void qemu_may_end(void **state)
 {
 	static const int signals[] = {SIGKILL, SIGTERM};
@@ -267,10 +268,10 @@ static void qemu_may_end(void **state)
 		start(machine);
 		assert_opened(open, first);
 		pid = ntd_machine_status(machine).pid;
-		kill(pid, SIGSTOP);
+		if (signals[i] == SIGKILL)
+			kill(pid, SIGSTOP);
 		ntd_loop_call(opening->loop, open_port, opening);
 		kill(pid, signals[i]);
-		kill(pid, SIGCONT);
 		assert_int_equal(hear(open, &byte, 1), 0);
 		while (ntd_machine_status(machine).state != NTD_MACHINE_DOWN &&
 		       ntd_machine_status(machine).state != NTD_MACHINE_DEAD)
