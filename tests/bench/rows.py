@@ -310,6 +310,15 @@ ROWS = [
         ],
     ),
     Row(
+        "files",
+        script,
+        [
+            Figure("shell", "90 kB by copy_from_host_via_shell, ms", of_peer=0.15),
+            Figure("large", "50 MB by copy_from_host, ms", of_peer=0.7),
+        ],
+        in_turns=True,
+    ),
+    Row(
         "flood",
         flood,
         [
