@@ -296,8 +296,9 @@ ROWS = [
         "waits",
         script,
         [
-            Figure("file", "wait_for_file, ms after it is there", limit=100, to_beat=500),
-            Figure("port", "wait_for_open_port, ms after it is open", limit=100, to_beat=500),
+            Figure("file", "wait_for_file, ms after it is there", limit=100, of_peer=0.1, to_beat=500),
+            Figure("port", "wait_for_open_port, ms after it is open", limit=100, of_peer=0.1, to_beat=500),
+            Figure("unix", "wait_for_open_unix_socket, ms after it", limit=100, of_peer=0.1, to_beat=500),
             Figure("console", "wait_for_console_text, ms after it", limit=100, to_beat=500),
         ],
     ),
@@ -338,7 +339,7 @@ ROWS = [
         [
             Figure("boot", "boot of a guest with systemd, s", to_beat=25),
             Figure("execute", '  execute("true"), ms', to_beat=114),
-            Figure("unit", "  wait_for_unit, ms after it is active", limit=100, to_beat=500),
+            Figure("unit", "  wait_for_unit, ms after it is active", limit=100, of_peer=0.1, to_beat=500),
         ],
         flavour="systemd",
         on_demand=True,

@@ -1,11 +1,11 @@
-# Measures how long after its condition holds a wait returns. A background job in the guest makes the
+# Measures how long after its condition holds a wait returns, in the mean. A background job in the guest makes the
 # condition true after a while and sends a notice: right before, if a builtin of bash makes it true.
 import random
 import statistics
 
 from measure import Notices, report
 
-SAMPLES = 8
+SAMPLES = 10
 SHORTEST, LONGEST = 0.3, 3.0  # seconds until the condition holds
 
 machine = machines[0]
@@ -37,12 +37,19 @@ def port(i):
     return job, machine.wait_for_open_port, number
 
 
+def unix(i):
+    path = f"/tmp/socket-{i}"
+    listening = f"[[ $(< /proc/net/unix) == *{path}* ]]"
+    job = f"nc -lkU {path} & until {listening}; do :; done; {notice}"
+    return job, machine.wait_for_open_unix_socket, path
+
+
 def console(i):
     return f"{notice}; echo mark-{i}. > /dev/ttyS0", machine.wait_for_console_text, f"mark-{i}[.]"
 
 
-def median_latency(kind):
-    return statistics.median(latency(delay, *kind(i)) for i, delay in enumerate(delays()))
+def mean_latency(kind):
+    return statistics.mean(latency(delay, *kind(i)) for i, delay in enumerate(delays()))
 
 
-report({kind.__name__: median_latency(kind) for kind in (file, port, console)})
+report({kind.__name__: mean_latency(kind) for kind in (file, port, unix, console)})
