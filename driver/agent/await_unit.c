@@ -11,12 +11,12 @@
 #include <string.h>
 
 /* In ms. */
-enum { LOOK_EVERY = 250, JOB_PATIENCE = 250, CONNECT_EVERY = 50 };
+enum { LOOK_EVERY = 250, JOB_PATIENCE = 250, RUNNING_FOR = 200, CONNECT_EVERY = 50 };
 
 /* The names of units are shorter. */
 enum { NAME_MOST = 255 };
 
-enum question { STATE, NAME, JOB, JOBS, QUESTIONS };
+enum question { STATE, SUB_STATE, SINCE, NAME, JOB, JOBS, QUESTIONS };
 
 struct await_unit {
 	struct ntd_await await;
@@ -36,7 +36,8 @@ struct await_unit {
 	bool answered;      /* all of them have been answered once */
 	int64_t busy_since; /* when the unit was first seen active with a job; 0: it was not */
 	/* The answers. */
-	char *state;
+	char *state, *sub_state;
+	uint64_t since; /* us of CLOCK_MONOTONIC when it became active */
 	uint32_t job, jobs;
 };
 
@@ -53,33 +54,53 @@ static void answer(struct await_unit *unit, enum ntd_sight sight)
 	ntd_await_answer(&unit->await, sight, &seen);
 }
 
-/* Whether an active unit stays so, as far as can be seen. */
-static bool is_calm(struct await_unit *unit)
+/* For how many ms the job of an active unit is still waited for. */
+static int64_t job_time(struct await_unit *unit)
 {
 	int64_t now = ntd_agent_now();
 
 	if (!unit->job)
-		return true;
+		return 0;
 	if (!unit->busy_since)
 		unit->busy_since = now;
-	return now - unit->busy_since >= JOB_PATIENCE;
+	return unit->busy_since + JOB_PATIENCE - now;
+}
+
+/* For how many ms an active unit has still to run to count. One whose state is not that of a
+ * process has proved what its type asks for. */
+static int64_t running_time(const struct await_unit *unit)
+{
+	int64_t left = (int64_t)(unit->since / 1000) + RUNNING_FOR - ntd_agent_now();
+
+	if (strcmp(unit->sub_state, "running") != 0 || left <= 0)
+		return 0;
+	return left < RUNNING_FOR ? left : RUNNING_FOR;
+}
+
+/* Judges an active unit: 0 when it counts, or when to look again, in ms. */
+static int64_t active_time(struct await_unit *unit)
+{
+	int64_t job = job_time(unit), running = running_time(unit);
+	int64_t left = job > running ? job : running;
+
+	return left > 0 ? left : 0;
 }
 
 static void judge(struct await_unit *unit)
 {
 	bool active = !strcmp(unit->state, "active");
+	int64_t left = active ? active_time(unit) : LOOK_EVERY;
 
 	unit->answered = true;
 	if (!active)
 		unit->busy_since = 0;
-	if (active ? is_calm(unit)
-		   : !strcmp(unit->state, "failed") ||
-			     (!strcmp(unit->state, "inactive") && !unit->jobs))
+	if (!left || !strcmp(unit->state, "failed") ||
+	    (!strcmp(unit->state, "inactive") && !unit->jobs))
 		answer(unit, NTD_MEETS);
 	else if (unit->changed)
 		look(&unit->await);
 	else
-		ntd_await_again(&unit->await, LOOK_EVERY);
+		ntd_await_again(&unit->await, left);
 }
 
 /* ---- questions */
@@ -92,6 +113,8 @@ static const struct property {
 	const char *type;
 } properties[] = {
 	[STATE] = {{UNIT, "ActiveState"}, "s"},
+	[SUB_STATE] = {{UNIT, "SubState"}, "s"},
+	[SINCE] = {{UNIT, "ActiveEnterTimestampMonotonic"}, "t"},
 	[NAME] = {{UNIT, "Id"}, "s"},
 	[JOB] = {{UNIT, "Job"}, "(uo)"},
 	[JOBS] = {{"org.freedesktop.systemd1.Manager", "NJobs"}, "u"},
@@ -134,6 +157,10 @@ static bool take_value(struct await_unit *unit, enum question question,
 	switch (question) {
 	case STATE:
 		return take_string(message, &unit->state);
+	case SUB_STATE:
+		return take_string(message, &unit->sub_state);
+	case SINCE:
+		return ntd_dbus_u64(message, &unit->since);
 	case NAME:
 		return take_name(unit, message);
 	case JOB:
@@ -249,6 +276,7 @@ static void free_unit(struct ntd_await *await)
 	free(unit->path);
 	free(unit->signalled);
 	free(unit->state);
+	free(unit->sub_state);
 }
 
 const struct ntd_await_kind ntd_await_unit = {

@@ -244,6 +244,17 @@ bool ntd_dbus_u32(struct ntd_dbus_message *message, uint32_t *value)
 	return there;
 }
 
+bool ntd_dbus_u64(struct ntd_dbus_message *message, uint64_t *value)
+{
+	struct reader reader = reader_of(message);
+	uint32_t low = 0, high = 0;
+	bool there = align(&reader, 8) && read_u32(&reader, &low) && read_u32(&reader, &high);
+
+	*value = (uint64_t)high << 32 | low;
+	message->at = reader.at;
+	return there;
+}
+
 bool ntd_dbus_string(struct ntd_dbus_message *message, struct ntd_dbus_text *text)
 {
 	struct reader reader = reader_of(message);

@@ -58,6 +58,7 @@ enum ntd_dbus_verdict ntd_dbus_take(const char *bytes, size_t len, struct ntd_db
 /* Read the next value of the body. False: it is not there. The body's signature has to be checked
  * by the caller, by ntd_dbus_is(); ntd_dbus_variant() reads the signature of a variant. */
 bool ntd_dbus_u32(struct ntd_dbus_message *message, uint32_t *value);
+bool ntd_dbus_u64(struct ntd_dbus_message *message, uint64_t *value);
 bool ntd_dbus_string(struct ntd_dbus_message *message, struct ntd_dbus_text *text);
 bool ntd_dbus_variant(struct ntd_dbus_message *message, struct ntd_dbus_text *signature);
 

@@ -223,7 +223,7 @@ PyMethodDef py_machine_unit_methods[] = {
 		"Type= says what that means. RequestedAssertionFailed when timeout seconds are\n"
 		"over, and at once when the unit has failed, or is inactive and no job is queued:\n"
 		"then the error names a file with the unit's status and journal. An active unit\n"
-		"with a queued job may be about to restart, so it counts after a moment.\n"
+		"with a queued job, or whose process has only just begun, counts after a moment.\n"
 		"An answer without the state says nothing, and a systemctl that fails is asked\n"
 		"again for 5 seconds."),
 	PY_METHOD("get_unit_info", get_unit_info,

@@ -24,6 +24,7 @@ static void read_values(struct ntd_dbus_message message, struct ntd_buf *transcr
 {
 	struct ntd_dbus_text text;
 	uint32_t number;
+	uint64_t big;
 
 	for (;;) {
 		size_t before = message.at;
@@ -32,6 +33,8 @@ static void read_values(struct ntd_dbus_message message, struct ntd_buf *transcr
 			write_text(transcript, text);
 		if (ntd_dbus_u32(&message, &number))
 			ntd_buf_printf(transcript, "%u", number);
+		if (ntd_dbus_u64(&message, &big))
+			ntd_buf_printf(transcript, "%llu", (unsigned long long)big);
 		if (ntd_dbus_string(&message, &text))
 			write_text(transcript, text);
 		require(message.at <= message.len);

@@ -14,7 +14,8 @@ struct server {
 	struct ntd_buf in;
 	unsigned subscriptions;
 	/* What is answered. A state of NULL is answered by an error. */
-	const char *state, *name;
+	const char *state, *sub_state, *name;
+	uint64_t since;
 	uint32_t job, jobs;
 };
 
@@ -85,6 +86,13 @@ static void send_property(struct server *server, uint32_t serial, struct ntd_dbu
 		pad(&body);
 		append_u32(&body, server->job);
 		append_string(&body, "/");
+	} else if (ntd_dbus_is(name, "ActiveEnterTimestampMonotonic")) {
+		ntd_buf_append(&body, "\1t", 3);
+		pad(&body);
+		ntd_buf_append(&body, &server->since, sizeof server->since);
+	} else if (ntd_dbus_is(name, "SubState")) {
+		ntd_buf_append(&body, "\1s", 3);
+		append_string(&body, server->sub_state);
 	} else if (server->state) {
 		ntd_buf_append(&body, "\1s", 3);
 		append_string(&body, ntd_dbus_is(name, "Id") ? server->name : server->state);
@@ -132,7 +140,7 @@ static struct ntd_dbus_message next_call(struct server *server, size_t *taken)
 /* Answers the questions of one look. */
 static void serve_look(struct server *server)
 {
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < 6; i++) {
 		struct ntd_dbus_text interface, name;
 		size_t taken;
 		struct ntd_dbus_message call = next_call(server, &taken);
@@ -162,7 +170,7 @@ static void greet(struct server *server, const char *greeting)
 
 static struct server start_server(struct fixture *fixture)
 {
-	struct server server = {.fd = -1, .name = "a.service"};
+	struct server server = {.fd = -1, .name = "a.service", .sub_state = "exited"};
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	_cleanup_free_ char *directory = path_of(fixture, "systemd");
 
@@ -310,6 +318,24 @@ static void an_active_unit_with_a_job_is_given_a_moment(void **state)
 	server.state = "active"; /* and stays so, with its job */
 	ask(fixture, &unit_a);
 	serve_look(&server);
+	serve_look(&server);
+	assert_state(fixture, NTD_MEETS, "ActiveState=active\n");
+}
+
+/* The program of a service may fail when systemd already calls the service active. */
+static void a_process_that_has_just_begun_is_given_a_moment(void **state)
+{
+	struct fixture *fixture = begin_here(state);
+	_cleanup_server_ struct server server = start_server(fixture);
+
+	server.state = "active";
+	server.sub_state = "running";
+	server.since = UINT64_MAX / 2; /* as if it had begun just now */
+	ask(fixture, &unit_a);
+	greet(&server, "OK 1\r\n");
+	serve_look(&server);
+	serve_look(&server);
+	server.since = 1;
 	serve_look(&server);
 	assert_state(fixture, NTD_MEETS, "ActiveState=active\n");
 }
@@ -512,6 +538,7 @@ int main(void)
 		await_test(other_states_are_waited_out),
 		await_test(the_limit_ends_a_wait),
 		await_test(an_active_unit_with_a_job_is_given_a_moment),
+		await_test(a_process_that_has_just_begun_is_given_a_moment),
 		await_test(no_systemd_is_not_seen),
 		await_test(names_that_are_none_are_not_seen),
 		await_test(an_error_of_systemd_is_not_seen),
