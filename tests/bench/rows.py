@@ -306,8 +306,10 @@ ROWS = [
         "output",
         script,
         [
-            Figure("lost", "20 MB of output, 3 busy threads: bytes lost", limit=0, combine=max),
+            Figure("quiet", "20 MB of output: time, s", of_peer=0.5),
+            Figure("lost", "  3 busy threads: bytes lost", limit=0, combine=max),
             Figure("seconds", "  time, s"),
+            Figure("stopped_lost", "  driver stopped for 2 s: bytes lost", limit=0, combine=max),
         ],
     ),
     Row(
