@@ -110,6 +110,33 @@ static void test_unread_input(void **state)
 	}
 }
 
+/* Input is swallowed while a command that does not read it goes on. */
+static void test_input_of_busy_command(void **state)
+{
+	_cleanup_heard_ struct heard heard = {0};
+	_cleanup_free_ char *text = NULL;
+	size_t sent = 0, credit = NTD_FRAME_WINDOW;
+	struct agent agent;
+	int go_on[2];
+
+	assert_int_equal(pipe(go_on), 0); /* which the command has, too */
+	text = ntd_asprintf("exec <&-; read -r <&%d", go_on[0]);
+	agent = start_agent();
+	ask_text(&agent, 1, text, .input = true);
+	while ((sent = tell_credited(&agent, sent, &credit)) < LONG_INPUT) {
+		struct ntd_frame frame = hear_kind(&agent, NTD_FRAME_CREDIT, 1);
+		struct ntd_unpack in = {.at = frame.bytes, .left = frame.len};
+
+		credit += ntd_unpack_u32(&in);
+	}
+	assert_int_equal(write(go_on[1], "\n", 1), 1);
+	heard = hear_out(&agent, 1);
+	assert_ended(&heard, 0);
+	stop_agent(&agent);
+	close(go_on[0]);
+	close(go_on[1]);
+}
+
 /* A command with input that waits for it does not keep others waiting. */
 static void test_late_input(void **state)
 {
@@ -324,6 +351,7 @@ int main(void)
 		cmocka_unit_test(test_empty_input),
 		cmocka_unit_test(test_long_input),
 		cmocka_unit_test(test_unread_input),
+		cmocka_unit_test(test_input_of_busy_command),
 		cmocka_unit_test(test_late_input),
 		cmocka_unit_test(test_too_much_input),
 		cmocka_unit_test(test_long_text),

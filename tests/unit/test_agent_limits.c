@@ -62,7 +62,7 @@ static void test_timeout(void **state)
 	_cleanup_heard_ struct heard heard = {0};
 	struct agent agent = start_agent();
 
-	ask_text(&agent, 1, "echo before; sleep 1000", .timeout = SHORT, .grace = LONG);
+	ask_text(&agent, 1, "echo before; sleep 1000; echo after", .timeout = SHORT, .grace = LONG);
 	heard = hear_out(&agent, 1);
 	assert_output(&heard, "before\n");
 	assert_timed_out(&heard);
