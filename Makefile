@@ -28,7 +28,8 @@ AGENT_MAIN = driver/agent/main.c
 CORE_SOURCES := $(filter-out $(MAN_SOURCE) $(AGENT_MAIN),$(sort $(wildcard driver/*/*.c)))
 EMBED_SOURCES := $(sort $(wildcard embed/*.c embed/*/*.c))
 CORE_OBJECTS := $(CORE_SOURCES:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/driver/channel/guest_bash.o \
-	$(BUILD)/obj/driver/channel/guest_port_bash.o $(BUILD)/obj/driver/channel/serial_sh.o $(BUILD)/obj/driver/agent_channel/programs.o
+	$(BUILD)/obj/driver/channel/guest_port_bash.o $(BUILD)/obj/driver/channel/serial_sh.o \
+	$(BUILD)/obj/driver/agent_channel/programs.o $(BUILD)/obj/driver/agent_channel/launch_sh.o
 EMBED_OBJECTS := $(EMBED_SOURCES:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/embed/machine/kvm_probe.o
 
 CORE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(CORE_PKGS) $(LOADED_PKGS) 2>/dev/null) \
@@ -71,6 +72,10 @@ $(BUILD)/guest_port_bash.c: driver/channel/guest_port.bash Makefile
 $(BUILD)/serial_sh.c: driver/channel/serial.sh Makefile
 	@mkdir -p $(@D)
 	{ echo '#include "channel/serial_internal.h"'; echo 'const char ntd_serial_sh[] ='; $(GUEST_TEXT) $<; echo ';'; } >$@
+
+$(BUILD)/launch_sh.c: driver/agent_channel/launch.sh Makefile
+	@mkdir -p $(@D)
+	{ echo '#include "agent_channel/agent_channel_internal.h"'; echo 'const char ntd_launch_sh[] ='; $(GUEST_TEXT) $<; echo ';'; } >$@
 
 $(BUILD)/obj/driver/channel/%.o: $(BUILD)/%.c
 	@mkdir -p $(@D)
@@ -122,6 +127,10 @@ $(BUILD)/obj/driver/agent_channel/programs.o: $(BUILD)/agent_programs.c
 .PHONY: require-agent
 require-agent:
 	@$(if $(filter $(BUILD)/agent-$(MACHINE),$(AGENTS)),,echo "no compiler with musl for the agent" >&2; exit 1)
+
+$(BUILD)/obj/driver/agent_channel/launch_sh.o: $(BUILD)/launch_sh.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/libntd.a: $(CORE_OBJECTS)
 	rm -f $@
@@ -266,7 +275,7 @@ $(TIDIED): $(BUILD)/tidy/%.ok: %.c .clang-tidy $(filter %.h,$(FORMATTED))
 	@$(CLANG_TIDY) --quiet $< -- $(ALL_CFLAGS) -Iembed $(CORE_CFLAGS) $(EMBED_CFLAGS) 2>$@.log || { cat $@.log; exit 1; }
 	@touch $@
 
-SHELL_SCRIPTS = driver/channel/guest.bash driver/channel/serial.sh .ci/run tests/setup \
+SHELL_SCRIPTS = driver/channel/guest.bash driver/channel/serial.sh driver/agent_channel/launch.sh .ci/run tests/setup \
 	$(sort $(shell grep -rlE '^(\#!/.*sh|\# shellcheck shell=)' tests/guests tests/fake/bin))
 # Not asked for: SC2016, for what is in single quotes is for other programs, and SC2094, which takes a file that is
 # read twice for one that is written.

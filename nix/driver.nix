@@ -92,6 +92,7 @@ let
   ownFlags =
     lib.optional (cfg.mode != "auto") "--mode ${cfg.mode}"
     ++ lib.optional (cfg.timeoutScale != null) "--timeout-scale ${scale}"
+    ++ lib.optional (!cfg.agent) "--no-agent"
     ++ lib.optional (cfg.events != null) "--events ${lib.escapeShellArg cfg.events}";
 
   wrapperArgs =

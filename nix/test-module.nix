@@ -117,6 +117,15 @@ in
       description = "Factor for the time-outs of the machines' waits; `auto` stretches them where there is no KVM.";
     };
 
+    agent = mkOption {
+      type = types.bool;
+      default = true;
+      description = ''
+        Whether the driver may start a program of its own in guests, by which it runs commands at the same time, waits
+        and copies files. Without it, the guests' root shells do all that.
+      '';
+    };
+
     events = mkOption {
       type = types.nullOr types.str;
       default = null;

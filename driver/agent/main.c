@@ -4,6 +4,8 @@
  *	agent [...] --fd N                         serves an open descriptor
  *	agent --check                              does nothing: the guest can execute it
  *
+ * With --close N, it first closes a descriptor, which only served to start it. Lists of processes
+ * show it as ntd-agent, whatever the name of its file.
  * The numbers are descriptors for the standard input of commands without a time-out and with one,
  * /dev/null when they are not given. Standard error is that of the commands. The agent ends with
  * its parent.
@@ -25,7 +27,7 @@ enum {
 struct arguments {
 	bool check;
 	const char *port;
-	int fd, input, timed_input;
+	int fd, input, timed_input, closed;
 };
 
 static int complain(const char *what)
@@ -51,6 +53,8 @@ static int *number_option(struct arguments *arguments, const char *name)
 		return &arguments->fd;
 	if (!strcmp(name, "--stdin"))
 		return &arguments->input;
+	if (!strcmp(name, "--close"))
+		return &arguments->closed;
 	return strcmp(name, "--timed-stdin") ? NULL : &arguments->timed_input;
 }
 
@@ -129,7 +133,7 @@ static bool end_with_parent(void)
 
 int main(int argc, char **argv)
 {
-	struct arguments arguments = {.fd = -1, .input = -1, .timed_input = -1};
+	struct arguments arguments = {.fd = -1, .input = -1, .timed_input = -1, .closed = -1};
 	struct ntd_agent_setup setup;
 
 	if (!read_arguments(argv, &arguments)) {
@@ -139,6 +143,8 @@ int main(int argc, char **argv)
 	}
 	if (arguments.check)
 		return 0;
+	ntd_close_fd(&arguments.closed);
+	prctl(PR_SET_NAME, "ntd-agent");
 	if (!end_with_parent())
 		return 1;
 	fill_standard_descriptors();

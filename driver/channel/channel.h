@@ -33,6 +33,12 @@ struct ntd_command {
 	 * wait. */
 	bool no_reply;
 	bool as_root; /* the driver's own command: run as root, whatever the channel's user */
+	/* The driver's own, for the root shell alone: the shell itself evaluates the text, and what
+	 * that leaves in the variable x is the output. */
+	bool in_shell;
+	/* The caller wants standard error apart, too, which is on the console nevertheless where
+	 * the channel can do both. */
+	bool errors;
 	/* Called on the loop thread, or on the thread that waits in `run`, with each piece of
 	 * standard output, in order, as early as the channel has it and before `run` returns; the
 	 * result has all of it nevertheless. NULL: nobody wants it so early. */
@@ -52,11 +58,13 @@ static inline void ntd_command_tell(const struct ntd_command *command, const cha
 struct ntd_result {
 	int status;
 	struct ntd_buf output;
+	struct ntd_buf errors; /* standard error, if the command wants it apart */
 };
 
 static inline void ntd_result_free(struct ntd_result *result)
 {
 	ntd_buf_free(&result->output);
+	ntd_buf_free(&result->errors);
 }
 
 #define _cleanup_result_ _cleanup_(ntd_result_free)
@@ -69,6 +77,11 @@ struct ntd_channel_ops {
 	 * in any way. */
 	int (*run)(struct ntd_channel *channel, const struct ntd_command *command,
 		   struct ntd_result *result, struct ntd_waiter *waiter, struct ntd_error **err);
+	/* Makes the channel ready, if that is possible within `patience` ns; if not, other channels
+	 * are used, and it has succeeded nevertheless. It is called before the channel is picked
+	 * for the work of a script. NULL: the channel becomes ready by itself. */
+	int (*prepare)(struct ntd_channel *channel, int64_t patience, struct ntd_waiter *waiter,
+		       struct ntd_error **err);
 	/* The text of the command that keeps others waiting, a new string; NULL: there is none. A
 	 * channel that is parallel has no such command, and not this operation. */
 	char *(*busy)(struct ntd_channel *channel);

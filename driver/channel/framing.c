@@ -122,7 +122,10 @@ static void append_limits(const struct ntd_framing *framing, const struct ntd_co
 static void write_line(const struct ntd_framing *framing, const struct ntd_command *command,
 		       unsigned number, struct ntd_buf *out)
 {
-	ntd_buf_printf(out, is_timed(command) ? "ntd_timeout %u " : "ntd %u ", number);
+	if (command->in_shell)
+		ntd_buf_printf(out, "ntd_own %u ", number);
+	else
+		ntd_buf_printf(out, is_timed(command) ? "ntd_timeout %u " : "ntd %u ", number);
 	if (is_timed(command))
 		append_time_out(framing, command, out);
 	ntd_shell_quote(out, command->text, command->text_len);
@@ -181,7 +184,7 @@ void ntd_framing_token(const struct ntd_framing *framing, unsigned number,
 
 bool ntd_framing_can_interrupt(const struct ntd_command *command)
 {
-	return !command->input && !must_stream(command);
+	return !command->input && !must_stream(command) && !command->in_shell;
 }
 
 const char *ntd_framing_input(const struct ntd_command *command, size_t *len)
@@ -206,7 +209,7 @@ void ntd_framing_write(struct ntd_framing *framing, const struct ntd_command *co
 	framing->port_left = false;
 	if (framing->port && command->on_output)
 		ntd_buf_puts(out, "ntd_o=1\n");
-	if (!ntd_framing_can_interrupt(command))
+	if (command->input || must_stream(command))
 		write_streamed(framing, command, number, out);
 	else
 		write_line(framing, command, number, out);

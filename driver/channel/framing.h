@@ -35,7 +35,8 @@ void ntd_framing_write(struct ntd_framing *framing, const struct ntd_command *co
 /* The bytes that the guest reads after the command's line: its input, or its own text if that is
  * long. NULL: none. */
 const char *ntd_framing_input(const struct ntd_command *command, size_t *len);
-/* Whether ntd_framing_write_interrupt() ends the command: not when it has such bytes. */
+/* Whether ntd_framing_write_interrupt() ends the command: not when it has such bytes, or when the
+ * shell itself is what runs. */
 bool ntd_framing_can_interrupt(const struct ntd_command *command);
 /* Appends the order to open the data port of that name. The reply with the token of `number` has
  * the status 0 when that is done. */

@@ -9,8 +9,9 @@
 # `ntd_input NUMBER TIMEOUT LIMIT BYTES TEXT`. FIRST is the first second of the time-out, or all of a
 # shorter one, REST what is left then, and GRACE how long the output may stay open after it, in
 # seconds. LIMIT is the time for reading the output; it and TIMEOUT are '' for none. BYTES is the
-# length of the input. The reply is one line, too: the output as bash quotes it, the statuses of the
-# command and of the reader of its output, and the token IDENTITY-NUMBER (channel/reply.h).
+# length of the input. What the shell itself is to do is `ntd_own NUMBER TEXT`. The reply is one
+# line, too: the output as bash quotes it, the statuses of the command and of the reader of its
+# output, and the token IDENTITY-NUMBER (channel/reply.h).
 #
 # Since the whole line is read before it runs, nothing of it is left on hvc0 for the command's
 # standard input. The standard input is hvc0, which tty, stty and su need; but a command that reads
@@ -47,15 +48,17 @@ ntd_pipe() {
 }
 ntd_pipe
 
-# Kills the shell's descendants (c; b is the list of the last round) with the process groups that
-# they lead. For each process p, $2 is its parent, the second word after the name in its stat.
+# Kills the shell's descendants (c; b is the list of the last round), except those of the agent
+# (agent_channel/launch.sh), with the process groups that they lead. For each process p, $2 is its
+# parent, the second word after the name in its stat.
 ntd_kill() {
 	local a b c=" $$ " p
 	while [ "$b" != "$c" ]; do
 		b=$c
 		for p in /proc/[0-9]*; do
 			read -r a < $p/stat && set -- ${a##*) } && p=${p#/proc/} &&
-			[[ $c == *" $2 "* && $c != *" $p "* && $p != "$BASHPID" ]] && c="$c$p "
+			[[ $c == *" $2 "* && $c != *" $p "* && $p != "$BASHPID" && $p != "$ntd_agent" ]] &&
+			c="$c$p "
 		done
 	done
 	for p in ${c#* "$$" }; do
@@ -215,6 +218,13 @@ ntd_input() {
 		exit $s
 	) 3>&- 4<&- 6>&- 7<&- 8<&- | ntd_read
 	ntd_reply "${PIPESTATUS[*]:1}"
+}
+
+# The text leaves its output in x.
+ntd_own() {
+	local i n=$1 g p t w x= more
+	eval "$2"
+	ntd_reply "$? 0"
 }
 
 # Sends the next piece of a long output, at most $2 characters of base64.

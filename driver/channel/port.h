@@ -29,6 +29,9 @@ struct ntd_port_user {
 	void (*opened)(void *owner, int fd, const char *name);
 	/* The port cannot be had: QEMU has no virtio-serial bus or no QMP, or refuses. */
 	void (*failed)(void *owner, const struct ntd_error *why);
+	/* The guest has closed the port after it had opened it: what was written before has been
+	 * sent, and nobody reads what comes from now on. NULL: nobody wants to know. */
+	void (*left)(void *owner);
 	void *owner;
 };
 

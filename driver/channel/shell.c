@@ -28,6 +28,9 @@ static void write_raw(struct ntd_shell *shell, const char *bytes, size_t len)
 {
 	if (shell->socket.fd < 0)
 		return;
+	if (!shell->spoken_to && shell->watcher.spoken_to)
+		shell->watcher.spoken_to(shell->watcher.owner);
+	shell->spoken_to = true;
 	ntd_buf_append(&shell->out, bytes, len);
 	ntd_output_flush(&shell->socket, &shell->out);
 }
@@ -56,6 +59,24 @@ int ntd_shell_send(struct ntd_shell *shell, const char *bytes, size_t len, struc
 				     "machine '%s' has no root shell: it is not running",
 				     shell->machine);
 	return 0;
+}
+
+/* ---- who else works with the shell */
+
+void ntd_shell_watch(struct ntd_shell *shell, const struct ntd_shell_watcher *watcher)
+{
+	shell->watcher = *watcher;
+}
+
+bool ntd_shell_listens(const struct ntd_shell *shell)
+{
+	return shell->socket.loop && !shell->refusal;
+}
+
+bool ntd_shell_is_occupied(struct ntd_shell *shell)
+{
+	ntd_script_socket_pull(&shell->script);
+	return shell->spoken_to || shell->script.limit || (shell->on_wire && !shell->current);
 }
 
 /* ---- the channel */
@@ -153,7 +174,7 @@ int ntd_shell_open(struct ntd_shell *shell, int fd, struct ntd_error **err)
 	ntd_buf_clear(&shell->said);
 	ntd_framing_forget(&shell->framing);
 	ntd_shell_set_refusal(shell, NULL);
-	shell->on_wire = shell->port_spoilt = false;
+	shell->on_wire = shell->port_spoilt = shell->spoken_to = false;
 	shell->exchange = NTD_SHELL_RUNS;
 	shell->channel.heard = 0;
 	ntd_script_socket_open(&shell->script);
@@ -164,6 +185,11 @@ int ntd_shell_open(struct ntd_shell *shell, int fd, struct ntd_error **err)
 void ntd_shell_set_grace(struct ntd_shell *shell, unsigned seconds)
 {
 	shell->framing.grace = seconds;
+}
+
+unsigned ntd_shell_grace(const struct ntd_shell *shell)
+{
+	return shell->framing.grace;
 }
 
 void ntd_shell_free(struct ntd_shell *shell)

@@ -25,6 +25,7 @@ struct ntd_channel *ntd_shell_channel(struct ntd_shell *shell);
  * called, before the shell is opened. */
 void ntd_shell_set_grace(struct ntd_shell *shell, unsigned seconds);
 
+unsigned ntd_shell_grace(const struct ntd_shell *shell);
 /* Loop: gives the closed channel a data port, which is used for what is long (channel/port.h);
  * NULL: it has none. */
 void ntd_shell_set_port(struct ntd_shell *shell, struct ntd_port *port);
@@ -35,6 +36,40 @@ int ntd_shell_open(struct ntd_shell *shell, int fd, struct ntd_error **err);
 /* Loop: pending commands, and all others until a new root shell announces itself, fail with a copy
  * of `why`. The connection stays open. */
 void ntd_shell_refuse(struct ntd_shell *shell, const struct ntd_error *why);
+
+/* What the loop thread asks the root shell itself, behind the commands that wait already. The
+ * caller fills in the first three members and keeps the structure until `ended` is called. */
+struct ntd_shell_question {
+	char *text; /* for the shell to evaluate, see `in_shell` of struct ntd_command */
+	/* Loop: the shell has answered; with an error, it has not. The result is the question's. */
+	void (*ended)(struct ntd_shell_question *question, const struct ntd_error *error);
+	void *owner;
+	struct ntd_result result;
+	struct ntd_shell_job *job; /* NULL: it has not been asked, or has ended */
+};
+
+/* Loop: asks. `ended` may be called at once. */
+void ntd_shell_ask(struct ntd_shell *shell, struct ntd_shell_question *question);
+/* Loop: takes a question back, if it has been asked and has not ended: `ended` is not called. */
+void ntd_shell_take_back(struct ntd_shell_question *question);
+
+/* Who is told, on the loop thread, what happens to the root shell. */
+struct ntd_shell_watcher {
+	/* A new root shell has announced itself; commands of the last one have not ended yet. */
+	void (*anew)(void *owner);
+	/* A script has written bytes to the shell by itself. */
+	void (*spoken_to)(void *owner);
+	void *owner;
+};
+
+/* Sets the watcher, before the shell is opened; the structure is copied. */
+void ntd_shell_watch(struct ntd_shell *shell, const struct ntd_shell_watcher *watcher);
+/* Loop: whether questions can be asked: the shell is connected, and is not known to be stuck. */
+bool ntd_shell_listens(const struct ntd_shell *shell);
+/* Loop: whether commands must be run by the shell itself, since a script has written to it after
+ * its announcement, or limits how long it may be silent, or since a command whose end no thread
+ * waits for has not ended. */
+bool ntd_shell_is_occupied(struct ntd_shell *shell);
 
 /* Writes raw bytes to the shell, as a script does that speaks to it by itself. NTD_E_DEAD when the
  * channel is closed. */

@@ -57,11 +57,15 @@ struct ntd_shell {
 	struct ntd_timer silence;
 	/* The number of the last command. */
 	unsigned sequence;
+	struct ntd_shell_watcher watcher;
+	bool spoken_to; /* by a script, since the shell announced itself */
 };
 
-/* A command that waits for the wire or its reply, on the stack of the thread that runs it. */
+/* A command that waits for the wire or its reply, on the stack of the thread that runs it, or of a
+ * question. */
 struct ntd_shell_job {
 	struct ntd_request request;
+	struct ntd_shell_question *question; /* NULL: a thread's command */
 	struct ntd_shell *shell;
 	const struct ntd_command *command;
 	struct ntd_result *result;

@@ -15,6 +15,24 @@ enum { HOST_GRACE = 30 }; /* seconds after the guest's own limits until the driv
 
 #define INTERRUPT_PAUSE (1 * NTD_SECOND)
 
+/* ---- the end of a job */
+
+/* Ends a job that is in no list any more, with `error`, which this function takes; NULL: with
+ * success. */
+static void finish(struct ntd_shell_job *job, struct ntd_error *error)
+{
+	struct ntd_shell_question *question = job->question;
+
+	if (!question) {
+		ntd_request_complete(&job->request, error);
+		return;
+	}
+	question->job = NULL;
+	free(job);
+	question->ended(question, error);
+	ntd_error_free(error);
+}
+
 /* ---- the wire */
 
 void ntd_shell_clear_wire(struct ntd_shell *shell, struct ntd_error *error)
@@ -32,7 +50,7 @@ void ntd_shell_clear_wire(struct ntd_shell *shell, struct ntd_error *error)
 	shell->exchange = NTD_SHELL_RUNS;
 	shell->port_spoilt = shell->data_overflown = false;
 	if (job)
-		ntd_request_complete(&job->request, error);
+		finish(job, error);
 	else
 		ntd_error_free(error);
 }
@@ -108,21 +126,25 @@ static struct ntd_error *cannot_run(const struct ntd_shell *shell)
 	return NULL;
 }
 
-static void job_begin(struct ntd_request *request)
+static void begin(struct ntd_shell_job *job)
 {
-	struct ntd_shell_job *job = ntd_container_of(request, struct ntd_shell_job, request);
 	struct ntd_shell *shell = job->shell;
 	struct ntd_error *error = cannot_run(shell);
 
 	ntd_script_socket_pull(&shell->script);
 	if (error) {
-		ntd_request_complete(request, error);
+		finish(job, error);
 		return;
 	}
 	job->number = ++shell->sequence;
 	ntd_framing_token(&shell->framing, job->number, job->token);
 	ntd_list_append(&shell->queue, &job->link);
 	ntd_shell_pump(shell);
+}
+
+static void job_begin(struct ntd_request *request)
+{
+	begin(ntd_container_of(request, struct ntd_shell_job, request));
 }
 
 /* Interrupts the command on the wire, and goes on doing so: the command itself may read what is
@@ -168,19 +190,21 @@ void ntd_shell_give_up(struct ntd_shell *shell, struct ntd_error *error)
 	struct ntd_shell_job *job = shell->current;
 
 	give_up_current(shell);
-	ntd_request_complete(&job->request, error);
+	finish(job, error);
+}
+
+static void abandon(struct ntd_shell_job *job)
+{
+	if (job->shell->current == job)
+		give_up_current(job->shell);
+	else
+		ntd_list_unlink(&job->link);
+	ntd_shell_pump(job->shell);
 }
 
 static void job_abandon(struct ntd_request *request)
 {
-	struct ntd_shell_job *job = ntd_container_of(request, struct ntd_shell_job, request);
-	struct ntd_shell *shell = job->shell;
-
-	if (shell->current == job)
-		give_up_current(shell);
-	else
-		ntd_list_unlink(&job->link);
-	ntd_shell_pump(shell);
+	abandon(ntd_container_of(request, struct ntd_shell_job, request));
 }
 
 static void fail_waiting(struct ntd_shell *shell, const struct ntd_error *why)
@@ -188,7 +212,7 @@ static void fail_waiting(struct ntd_shell *shell, const struct ntd_error *why)
 	struct ntd_shell_job *job;
 
 	while ((job = ntd_list_take(&shell->queue, struct ntd_shell_job, link)))
-		ntd_request_complete(&job->request, ntd_error_copy(why));
+		finish(job, ntd_error_copy(why));
 }
 
 static void fail_pending(struct ntd_shell *shell, const struct ntd_error *why)
@@ -234,7 +258,7 @@ static void reply_overdue(struct ntd_timer *timer)
 				      shell->machine));
 	shell->port_spoilt = true;
 	if (job)
-		ntd_request_complete(&job->request, ntd_error_copy(shell->refusal));
+		finish(job, ntd_error_copy(shell->refusal));
 	fail_waiting(shell, shell->refusal);
 }
 
@@ -262,6 +286,38 @@ static void silent_too_long(struct ntd_timer *timer)
 			      shell->machine, ntd_shell_shown(job->command), job->command->text,
 			      ntd_seconds(shell->script.limit));
 	ntd_shell_give_up(shell, error);
+}
+
+/* ---- questions of the loop thread */
+
+/* The job of a question, with its command. */
+struct asked {
+	struct ntd_shell_job job;
+	struct ntd_command command;
+};
+
+void ntd_shell_ask(struct ntd_shell *shell, struct ntd_shell_question *question)
+{
+	struct asked *asked = ntd_calloc(1, sizeof *asked);
+
+	asked->command = (struct ntd_command){
+		.text = question->text, .text_len = strlen(question->text), .in_shell = true};
+	asked->job = (struct ntd_shell_job){.shell = shell,
+					    .question = question,
+					    .command = &asked->command,
+					    .result = &question->result};
+	question->job = &asked->job;
+	begin(&asked->job);
+}
+
+void ntd_shell_take_back(struct ntd_shell_question *question)
+{
+	struct ntd_shell_job *job = ntd_steal(&question->job);
+
+	if (!job)
+		return;
+	abandon(job);
+	free(job);
 }
 
 /* ---- for the channel */

@@ -119,10 +119,14 @@ static void looked(struct ntd_shell *shell)
  * over. */
 static void banner(struct ntd_shell *shell)
 {
-	struct ntd_shell_job *job = shell->current;
+	struct ntd_shell_job *job;
 	_cleanup_buf_ struct ntd_buf unread = {0}; /* by a script, of the last shell's bytes */
 	struct ntd_error *error = NULL;
 
+	shell->spoken_to = false;
+	if (shell->watcher.anew)
+		shell->watcher.anew(shell->watcher.owner);
+	job = shell->current;
 	ntd_shell_port_forget(shell);
 	ntd_framing_forget(&shell->framing);
 	ntd_shell_set_refusal(shell, NULL);

@@ -72,7 +72,8 @@ int ntd_machine_run_in_guest(struct ntd_machine *machine, const struct ntd_comma
 	double seconds;
 	bool replied;
 
-	if (ntd_machine_connect(machine, waiter, err) < 0)
+	if (ntd_machine_connect(machine, waiter, err) < 0 ||
+	    (!command->as_root && ntd_machine_prepare_channels(machine, waiter, err) < 0))
 		return -1;
 	channel = ntd_machine_channel(machine, NTD_CHANNEL_ANY);
 	if (!channel)

@@ -3,6 +3,9 @@
  */
 #include "machine/internal.h"
 
+/* How long a channel may take to be made ready, on a machine that is not slow. */
+enum { PATIENCE_SECONDS = 5 };
+
 static struct ntd_channel *first(const struct ntd_machine *machine)
 {
 	return machine->channels;
@@ -20,6 +23,8 @@ static bool can(const struct ntd_channel *channel, enum ntd_channel_want want)
 	switch (want) {
 	case NTD_CHANNEL_FILES:
 		return channel->ops->put && channel->ops->get;
+	case NTD_CHANNEL_WAY_IN:
+		return !channel->ops->prepare;
 	case NTD_CHANNEL_ANY:
 	default:
 		return true;
@@ -38,7 +43,20 @@ struct ntd_channel *ntd_machine_channel(struct ntd_machine *machine, enum ntd_ch
 		if (!silent)
 			silent = channel;
 	}
-	return want == NTD_CHANNEL_ANY ? silent : NULL;
+	return want == NTD_CHANNEL_ANY || want == NTD_CHANNEL_WAY_IN ? silent : NULL;
+}
+
+int ntd_machine_prepare_channels(struct ntd_machine *machine, struct ntd_waiter *waiter,
+				 struct ntd_error **err)
+{
+	double slowness = machine->kind->slowness ? machine->kind->slowness(machine) : 1;
+	int64_t patience = ntd_span(PATIENCE_SECONDS * slowness);
+
+	each_channel (channel, machine)
+		if (channel->ops->prepare && !channel->ready &&
+		    channel->ops->prepare(channel, patience, waiter, err) < 0)
+			return -1;
+	return 0;
 }
 
 bool ntd_machine_has_channel(const struct ntd_machine *machine, enum ntd_channel_want want)

@@ -18,7 +18,7 @@
 /* Tells a wait which channel is ready. */
 static void introduce(struct ntd_machine *machine, struct ntd_life_wait *wait)
 {
-	const struct ntd_channel *channel = ntd_machine_channel(machine, NTD_CHANNEL_ANY);
+	const struct ntd_channel *channel = ntd_machine_channel(machine, NTD_CHANNEL_WAY_IN);
 
 	wait->channel = channel ? channel->name : NULL;
 	wait->said = channel && channel->said ? ntd_strdup(channel->said) : NULL;

@@ -60,6 +60,7 @@ struct ntd_machine_context {
 	_Atomic double boot_timeout;
 	double boot_silence;
 	double time_scale; /* stretches the time-outs of waits; NTD_SCALE_AUTO */
+	bool no_agent;     /* the driver starts no agent in guests */
 };
 
 /* What a start runs: a line for /bin/sh -c and its whole environment. */
@@ -140,8 +141,9 @@ void ntd_machine_note_pace(struct ntd_machine *machine, double seconds);
 /* ---- its channels (machine/channels.c), in order of preference. CONNECTED means that one is
  * ready. Any thread. */
 enum ntd_channel_want {
-	NTD_CHANNEL_ANY,   /* commands */
-	NTD_CHANNEL_FILES, /* put and get */
+	NTD_CHANNEL_ANY,    /* commands */
+	NTD_CHANNEL_WAY_IN, /* commands, by a channel that needs no other to become ready */
+	NTD_CHANNEL_FILES,  /* put and get */
 };
 
 /* Adds a channel as the last in the order, for the machine's user. The caller frees it after the
@@ -150,6 +152,10 @@ void ntd_machine_add_channel(struct ntd_machine *machine, struct ntd_channel *ch
 /* The first channel that is ready and can do what is wanted. When none is ready: for commands, the
  * first channel that the guest may have, whose error says why it is not ready; else NULL. */
 struct ntd_channel *ntd_machine_channel(struct ntd_machine *machine, enum ntd_channel_want want);
+/* Has the channels that need other ones made ready, if that is possible, before one of all channels
+ * is picked for the work of a script. Fails only when the thread is to stop waiting. */
+int ntd_machine_prepare_channels(struct ntd_machine *machine, struct ntd_waiter *waiter,
+				 struct ntd_error **err);
 /* Whether the guest may have a channel that can do what is wanted, ready or not. */
 bool ntd_machine_has_channel(const struct ntd_machine *machine, enum ntd_channel_want want);
 /* Sets the user as whom the guest runs the commands of scripts; NULL: root. Commands of the

@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "agent_channel/agent_channel.h"
 #include "channel/port.h"
 #include "machine/internal.h"
 #include "machine/qemu.h"
@@ -58,6 +59,7 @@ struct ntd_qemu {
 	struct ntd_guest_state guest; /* what QEMU tells of the guest by QMP */
 	struct ntd_qemu_socket sockets[NTD_QEMU_SOCKETS];
 	struct ntd_data_port *ports[NTD_PORTS];
+	struct ntd_agent_channel *agent;
 	struct ntd_qemu_ssh ssh;
 	char *_Atomic efi_vars;
 	char *_Atomic vsock_guest, *_Atomic vsock_host; /* NULL: no vsock device */

@@ -96,6 +96,7 @@ static void channel_ready(struct ntd_machine *machine)
 static void report_changed(struct ntd_machine *machine)
 {
 	ntd_ssh_set_report(qemu_of(machine)->ssh.channel, machine->context.report);
+	ntd_agent_channel_set_report(qemu_of(machine)->agent, machine->context.report);
 }
 
 /* Begins to wait for QEMU's end, which most often follows, and which says more than a lost shell.
@@ -133,7 +134,9 @@ static struct ntd_error *judgement(struct ntd_qemu *qemu, const char *what)
 static void fail_for_hang_up(struct ntd_qemu *qemu)
 {
 	_cleanup_error_ struct ntd_error *error = judgement(qemu, "Shell disconnected");
+	struct ntd_channel *agent = ntd_agent_channel_of(qemu->agent);
 
+	agent->ops->close(agent, error);
 	ntd_shell_refuse(qemu->shell, error);
 	if (!ntd_machine_ssh(qemu->machine))
 		ntd_life_finish_waits(qemu->machine, NTD_WAIT_CONNECT, error);
@@ -216,7 +219,7 @@ static int power_off(struct ntd_machine *machine, struct ntd_waiter *waiter, str
 				      .no_status = true,
 				      .as_root = true};
 	struct ntd_shell *shell = qemu_of(machine)->shell;
-	struct ntd_channel *channel = ntd_machine_channel(machine, NTD_CHANNEL_ANY);
+	struct ntd_channel *channel = ntd_machine_channel(machine, NTD_CHANNEL_WAY_IN);
 	_cleanup_result_ struct ntd_result result = {0};
 	_cleanup_error_ struct ntd_error *error = NULL;
 	bool ready;
@@ -417,6 +420,10 @@ static void *make(struct ntd_machine *machine)
 	ntd_qemu_sockets_make(qemu);
 	ntd_qemu_ports_make(qemu);
 	ntd_shell_set_port(qemu->shell, ntd_qemu_port(qemu, NTD_PORT_SHELL));
+	qemu->agent = ntd_agent_channel_new(
+		loop, machine->context.report, machine->name, qemu->shell,
+		machine->context.no_agent ? NULL : ntd_qemu_port(qemu, NTD_PORT_AGENT));
+	ntd_machine_add_channel(machine, ntd_agent_channel_of(qemu->agent));
 	ntd_machine_add_channel(machine, ntd_shell_channel(qemu->shell));
 	ntd_qemu_ssh_make(qemu);
 	/* the last resort */
@@ -430,6 +437,7 @@ static void free_qemu(void *parts)
 	struct ntd_qemu *qemu = parts;
 
 	ntd_qemu_ssh_free(qemu);
+	ntd_agent_channel_free(qemu->agent);
 	ntd_shell_free(qemu->shell);
 	ntd_expect_free(qemu->expect);
 	ntd_serial_free(qemu->serial);

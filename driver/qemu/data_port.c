@@ -336,6 +336,15 @@ static void device_deleted(void *owner, const cJSON *event)
 /* The guest has opened or closed the device. */
 static void device_changed(void *owner, const cJSON *event)
 {
+	const struct ntd_data_port *port = owner;
+	const struct opening *opening = port->current;
+	const char *device = device_of(event);
+	const cJSON *data = cJSON_GetObjectItemCaseSensitive(event, "data");
+	bool open = !cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(data, "open"));
+
+	if (opening && opening->stage == OPEN && !strcmp(device, opening->name) && !open &&
+	    port->user.left)
+		port->user.left(port->user.owner);
 }
 
 /* ---- the port */

@@ -169,6 +169,7 @@ int ntd_config_load(struct ntd_config *config, const struct ntd_options *options
 		.global_timeout = options->pytest_session ? SESSION_TIMEOUT : DEFAULT_TIMEOUT,
 		.boot_timeout = options->boot_timeout,
 		.time_scale = options->time_scale.given ? options->time_scale.factor : 1,
+		.no_agent = options->no_agent,
 		.test_script = copy(options->pytest_session ? "." : options->test_script),
 		.debug_hook_attach = copy(options->debug_hook_attach),
 		.from_file = options->config != NULL,

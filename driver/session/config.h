@@ -14,6 +14,7 @@ struct ntd_config {
 	struct ntd_numbers vlans; /* unique, in the order given */
 	double global_timeout;    /* seconds, more than 0 */
 	double boot_timeout; /* seconds for QEMU, and again for the root shell; 0: by its silence */
+	bool no_agent;       /* no agent is started in guests */
 	double time_scale;   /* factor for time-outs of waits; 0: by the machine's accelerator */
 	bool enable_ssh_backdoor;
 	char *test_script;       /* a file that can be read, or a directory; absolute */

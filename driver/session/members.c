@@ -106,7 +106,8 @@ struct ntd_machine *ntd_session_add_machine(struct ntd_session *session,
 		.out_fd = session->out_fd,
 		.boot_timeout = session->config->boot_timeout,
 		.boot_silence = NTD_BOOT_SILENCE,
-		.time_scale = session->config->time_scale};
+		.time_scale = session->config->time_scale,
+		.no_agent = session->config->no_agent};
 	const struct ntd_machine_kind *kind = new->kind ? new->kind : &ntd_qemu_kind;
 	struct ntd_machine *machine;
 

@@ -227,7 +227,10 @@ const struct ntd_option ntd_option_table[] = {
 	 .variable = "vlans", .fallback = "none", .with_config = NTD_EXCLUDED,
 	 .help = "the virtual networks to make, 0 to 4095 each"},
 	{.heading = "Other",
-	 .name = "dump-vsocks", .type = &number, .field = FIELD(dump_vsocks), .value = "OFFSET",
+	 .name = "no-agent", .type = &on, .field = FIELD(no_agent),
+	 .help = "start no program of the driver's in guests: their root shells run all commands, one "
+		 "at a time on each machine"},
+	{.name = "dump-vsocks", .type = &number, .field = FIELD(dump_vsocks), .value = "OFFSET",
 	 .help = "print the ssh commands for machines that have a vsock device of the kernel; the "
 		 "device of the first machine by name has the number OFFSET+1, that of the second "
 		 "OFFSET+2 and so on; 0: do not"},

@@ -28,6 +28,7 @@ struct ntd_options {
 	double global_timeout; /* seconds; 0: not given */
 	double boot_timeout;   /* the same */
 	struct ntd_factor time_scale;
+	bool no_agent;
 	char *output_dir; /* NULL: the current directory */
 	char *junit_xml;  /* relative to output_dir; NULL: none */
 	char *events;     /* the same */

@@ -1,0 +1,117 @@
+/* The inside of the agent channel, for the files of this room. The loop thread owns it all, except
+ * what is marked otherwise.
+ */
+#pragma once
+
+#include "agent_channel/agent_channel.h"
+#include "agent_channel/call.h"
+
+/* How the agent was lost. */
+enum ntd_agent_loss {
+	NTD_LOSS_ENDED, /* it or its port has ended, or the channel gave it up; the guest goes on
+			 */
+	NTD_LOSS_ANEW,  /* the guest has a new root shell: it has most likely rebooted */
+	NTD_LOSS_CLOSED /* the channel was closed, which has a reason of its own */
+};
+
+enum ntd_agent_launch_state {
+	NTD_AGENT_LAUNCH_IMPOSSIBLE, /* there is no root shell, or the agent was given up */
+	NTD_AGENT_LAUNCH_POSSIBLE,   /* the first call that could use it begins the launch */
+	NTD_AGENT_LAUNCH_UNDER_WAY,
+	NTD_AGENT_LAUNCH_DONE, /* the agent has said HELLO */
+};
+
+/* How the agent is started (launch.c). */
+struct ntd_agent_launch {
+	enum ntd_agent_launch_state state;
+	atomic_bool may_help; /* any thread: it is possible, or under way */
+	unsigned count;       /* of launches for the present root shell */
+	struct ntd_timer limit;
+	struct ntd_list attendants; /* of struct ntd_agent_attendant */
+	struct ntd_shell_question survey, start;
+	const struct ntd_agent_program *program; /* NULL: the machine is not known yet */
+	int fd;                                  /* of the port that was opened; -1 */
+	char *port_name;
+};
+
+/* A thread that waits for the end of a launch. */
+struct ntd_agent_attendant {
+	struct ntd_request request;
+	struct ntd_agent_channel *agent;
+	int64_t patience; /* ns for the launch, if this thread begins it */
+	struct ntd_list_link link;
+};
+
+/* What the other files tell agent_channel.c. */
+struct ntd_agent_events {
+	/* The agent has said HELLO. */
+	void (*connected)(struct ntd_agent_channel *agent);
+	/* The connection has ended by itself, or must end, since the agent sends nonsense. */
+	void (*lost)(struct ntd_agent_channel *agent, const struct ntd_error *why);
+	/* The agent is to be taken away, if there is one: its calls end for the reason, and the
+	 * port is closed. */
+	void (*disconnect)(struct ntd_agent_channel *agent, enum ntd_agent_loss loss,
+			   const struct ntd_error *why);
+};
+
+struct ntd_agent_channel {
+	struct ntd_channel channel;
+	const struct ntd_agent_events *events;
+	struct ntd_loop *loop;
+	struct ntd_report *report;
+	char *machine;
+	struct ntd_shell *shell;
+	struct ntd_port *port; /* NULL: there is none, and so no agent */
+	struct ntd_agent_launch launch;
+
+	/* ---- the connection */
+	struct ntd_source socket; /* the data port; fd -1: none */
+	struct ntd_buf in, out;
+	bool connected;        /* the agent has said HELLO, so that it takes calls */
+	struct ntd_error *why; /* why the agent is not connected; NULL: it was not started */
+
+	/* ---- calls */
+	struct ntd_list calls;    /* of struct ntd_agent_call, that have begun and not ended */
+	uint32_t streams;         /* the number of the last stream */
+	enum ntd_agent_loss loss; /* how the agent of calls that are being ended was lost */
+	struct ntd_shell_question verdict; /* see agent_channel.c */
+};
+
+/* ---- call.c */
+/* Sends what has been appended to `out`. */
+void ntd_agent_flush(struct ntd_agent_channel *agent);
+/* Takes a frame of a stream. NULL, or an error: the agent has sent what it must not. */
+struct ntd_error *ntd_agent_calls_frame(struct ntd_agent_channel *agent,
+					const struct ntd_frame *frame);
+/* Ends all calls, since the agent is lost. */
+void ntd_agent_calls_lost(struct ntd_agent_channel *agent, enum ntd_agent_loss loss,
+			  const struct ntd_error *why);
+
+/* ---- connection.c */
+/* Awaits HELLO of an agent on a connected socket, which the channel takes, also when it fails. */
+int ntd_agent_connection_open(struct ntd_agent_channel *agent, int fd, struct ntd_error **err);
+/* Ends the connection, if there is one; new calls fail with a copy of `why`. The calls that go on
+ * are left to the caller. */
+void ntd_agent_connection_close(struct ntd_agent_channel *agent, const struct ntd_error *why);
+/* The error of an agent that has ended by itself, a new one. */
+struct ntd_error *ntd_agent_end_error(const struct ntd_agent_channel *agent);
+/* Reads what has come. */
+void ntd_agent_connection_drain(struct ntd_agent_channel *agent);
+/* ---- launch.c */
+/* launch.sh without comments and indentation; the Makefile makes it. */
+extern const char ntd_launch_sh[];
+
+void ntd_agent_launch_init(struct ntd_agent_launch *launch);
+/* A new root shell has announced itself: the agent may be launched when it is needed. */
+void ntd_agent_launch_allow(struct ntd_agent_channel *agent);
+/* No launch until the next root shell. */
+void ntd_agent_launch_forbid(struct ntd_agent_channel *agent);
+/* The connection has been made, or has ended by itself. */
+void ntd_agent_launch_connected(struct ntd_agent_channel *agent);
+void ntd_agent_launch_ended(struct ntd_agent_channel *agent, const char *why);
+
+/* ---- script threads: operations of the channel */
+int ntd_agent_prepare(struct ntd_channel *channel, int64_t patience, struct ntd_waiter *waiter,
+		      struct ntd_error **err);
+int ntd_agent_run(struct ntd_channel *channel, const struct ntd_command *command,
+		  struct ntd_result *result, struct ntd_waiter *waiter, struct ntd_error **err);
