@@ -5,8 +5,8 @@
  *
  * A new root shell makes a launch possible; the first command, wait or copy of a script begins it.
  * The port is added to the guest, while the root shell is asked what machine it runs on. Then the
- * length and the bytes of the program for that machine are written to the port, and the root shell
- * starts it (launch.sh). The launch ends with the agent's greeting on the port; or it is given up,
+ * bytes of the program for that machine are written to the port, and the root shell starts it
+ * (launch.sh). The launch ends with the agent's greeting on the port; or it is given up,
  * at the latest when its time is over, and the root shell has its work back. A line at the level
  * debug then says why.
  *
@@ -104,12 +104,12 @@ static void start(struct ntd_agent_channel *agent)
 		give_up(agent, error->message);
 		return;
 	}
-	ntd_buf_printf(&agent->out, "%zu\n", program->len);
 	ntd_buf_append(&agent->out, program->bytes, program->len);
 	ntd_agent_flush(agent);
 	launch->start = (struct ntd_shell_question){
-		.text = ntd_asprintf("%sntd_agent %s %.0f", ntd_launch_sh, launch->port_name,
-				     ceil(ntd_seconds(launch->limit.at - ntd_now()) * 0.8)),
+		.text = ntd_asprintf("%sntd_agent %s %.0f %zu", ntd_launch_sh, launch->port_name,
+				     ceil(ntd_seconds(launch->limit.at - ntd_now()) * 0.8),
+				     program->len),
 		.ended = started,
 		.owner = agent};
 	ntd_shell_ask(agent->shell, &launch->start);

@@ -16,8 +16,9 @@
 # function that calls.
 # shellcheck disable=SC2004,SC2015,SC2034,SC2086,SC2154,SC2231
 
-# Reads the program, whose length is the first line, from the port with the name $1, which may come
-# a moment later than this, and be connected another moment later, but not after $2 seconds.
+# Reads the program, $3 bytes, from the port with the name $1, which may come a moment later than
+# this, and be connected another moment later, but not after $2 seconds. Until it is connected, it
+# has an end at once.
 ntd_fetch() {
 	local e=$((SECONDS + $2)) f g s
 	x='its port is not there'
@@ -30,11 +31,6 @@ ntd_fetch() {
 		done
 		[ $d ] || [ $SECONDS -lt $e ] || return
 	done
-	x='its port says nothing'
-	# With -n, bash reads no more than the line, whatever kind of file it is.
-	until read -r -n 9 -u $d s; do
-		[ $SECONDS -lt $e ] || return
-	done
 	for f in /run /dev/shm /tmp /root; do
 		f=$f/.ntd-$$
 		: > $f || continue
@@ -43,7 +39,9 @@ ntd_fetch() {
 			cat $g > $f
 		else
 			x='there is no room for its program'
-			head -c $s <&$d > $f || return
+			until head -c $3 <&$d > $f || return; [ -s $f ]; do
+				[ $SECONDS -lt $e ] || return
+			done
 			g=$f
 		fi
 		x='its program cannot be executed'
@@ -54,7 +52,7 @@ ntd_fetch() {
 ntd_agent() {
 	local d l o
 	{
-		ntd_fetch $1 $2
+		ntd_fetch $1 $2 $3
 		[ $l ] && rm -f $l
 	} 2> /dev/null
 	if [ $o ]; then
