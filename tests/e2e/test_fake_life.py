@@ -43,7 +43,7 @@ def test_shutdown_crash_reboot(fake):
 def test_process_dies_in_a_command(fake, pid, text):
     harness.run(f"""
         import re, signal, threading, time
-        machine.connect()
+        machine.succeed("true")  # the first command takes longer: it starts the agent
         victim = {pid}
         threading.Timer(0.3, lambda: os.kill(victim, signal.SIGKILL)).start()
         began = time.monotonic()
