@@ -7,6 +7,8 @@
  */
 #include "agent_channel/agent_channel_internal.h"
 
+#include "agent_channel/await.h"
+
 static struct ntd_agent_channel *agent_of(struct ntd_channel *channel)
 {
 	return ntd_container_of(channel, struct ntd_agent_channel, channel);
@@ -135,8 +137,14 @@ void ntd_agent_channel_set_report(struct ntd_agent_channel *agent, struct ntd_re
 
 static const struct ntd_agent_events events = {
 	.connected = connected, .lost = lost, .disconnect = disconnect};
+static int await(struct ntd_channel *channel, const struct ntd_condition *condition,
+		 struct ntd_finding *finding, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	return ntd_agent_channel_await(agent_of(channel), condition, finding, waiter, err);
+}
+
 static const struct ntd_channel_ops ops = {
-	.run = ntd_agent_run, .prepare = ntd_agent_prepare, .close = close_channel};
+	.run = ntd_agent_run, .prepare = ntd_agent_prepare, .await = await, .close = close_channel};
 
 struct ntd_agent_channel *ntd_agent_channel_new(struct ntd_loop *loop, struct ntd_report *report,
 						const char *machine, struct ntd_shell *shell,

@@ -41,8 +41,8 @@ char *ntd_machine_unit_property(struct ntd_machine *machine, const char *unit, c
 /* Waits `timeout` seconds at most (negative: for ever) until the unit is active. NTD_E_ASSERTION
  * after that; at once when the unit has failed, or is inactive and no job is going to start it: the
  * error then names the file with the unit's status and journal (guest/unit_evidence.h). An active
- * unit with a queued job, which may be about to stop it, counts after a moment; and no unit counts
- * as failed or as idle before systemctl has said so, too. */
+ * unit with a queued job, which may be about to stop it, and one whose process has only just begun
+ * count after a moment; and no unit counts as failed or as idle before systemctl has said so. */
 int ntd_machine_wait_for_unit(struct ntd_machine *machine, const char *unit, const char *user,
 			      double timeout, struct ntd_waiter *waiter, struct ntd_error **err);
 /* NTD_E_ASSERTION unless the unit's ActiveState is `state`. */
