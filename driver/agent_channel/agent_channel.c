@@ -8,6 +8,7 @@
 #include "agent_channel/agent_channel_internal.h"
 
 #include "agent_channel/await.h"
+#include "agent_channel/copy.h"
 
 static struct ntd_agent_channel *agent_of(struct ntd_channel *channel)
 {
@@ -133,18 +134,45 @@ void ntd_agent_channel_set_report(struct ntd_agent_channel *agent, struct ntd_re
 	agent->report = report;
 }
 
-/* ---- on other threads */
-
 static const struct ntd_agent_events events = {
 	.connected = connected, .lost = lost, .disconnect = disconnect};
+
+/* ---- on other threads */
+
 static int await(struct ntd_channel *channel, const struct ntd_condition *condition,
 		 struct ntd_finding *finding, struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	return ntd_agent_channel_await(agent_of(channel), condition, finding, waiter, err);
 }
 
-static const struct ntd_channel_ops ops = {
-	.run = ntd_agent_run, .prepare = ntd_agent_prepare, .await = await, .close = close_channel};
+static int copy(struct ntd_channel *channel, enum ntd_sftp_direction direction, const char *source,
+		const char *target, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct ntd_agent_channel *agent = agent_of(channel);
+	const struct ntd_agent_copy asked = {agent,     agent->report, agent->machine,
+					     direction, source,        target};
+
+	return ntd_agent_copy(&asked, waiter, err);
+}
+
+static int put(struct ntd_channel *channel, const char *source, const char *target,
+	       struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	return copy(channel, NTD_SFTP_PUT, source, target, waiter, err);
+}
+
+static int get(struct ntd_channel *channel, const char *source, const char *target,
+	       struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	return copy(channel, NTD_SFTP_GET, source, target, waiter, err);
+}
+
+static const struct ntd_channel_ops ops = {.run = ntd_agent_run,
+					   .prepare = ntd_agent_prepare,
+					   .put = put,
+					   .get = get,
+					   .await = await,
+					   .close = close_channel};
 
 struct ntd_agent_channel *ntd_agent_channel_new(struct ntd_loop *loop, struct ntd_report *report,
 						const char *machine, struct ntd_shell *shell,
@@ -158,6 +186,7 @@ struct ntd_agent_channel *ntd_agent_channel_new(struct ntd_loop *loop, struct nt
 	agent->events = &events;
 	agent->channel.name = "agent";
 	agent->channel.parallel = true;
+	agent->channel.prefers_shared = true;
 	agent->channel.absent = true;
 	agent->loop = loop;
 	agent->report = report;

@@ -254,7 +254,8 @@ static struct ntd_channel *file_channel(const struct ntd_copy *copy, struct ntd_
 
 	if ((copy->succeed && !ntd_machine_has_channel(copy->machine, NTD_CHANNEL_FILES)) ||
 	    ntd_machine_before_command(copy->machine, waiter, err) < 0 ||
-	    ntd_machine_connect(copy->machine, waiter, err) < 0)
+	    ntd_machine_connect(copy->machine, waiter, err) < 0 ||
+	    ntd_machine_prepare_channels(copy->machine, waiter, err) < 0)
 		return NULL;
 	channel = ntd_machine_channel(copy->machine, NTD_CHANNEL_FILES);
 	return channel && copy->succeed && channel->prefers_shared ? NULL : channel;
