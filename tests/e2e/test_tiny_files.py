@@ -25,6 +25,13 @@ def session(tiny):
         yield running
 
 
+@pytest.fixture(scope="module")
+def by_shell(tiny):
+    """Without the agent, copies are made by commands and by the shared directory."""
+    with harness.Session(tiny, FIRST, options=["--no-agent"]) as running:
+        yield running
+
+
 def test_one_file(session):
     session("""
         (work / "plain").write_text("plain text é\\n")
@@ -96,6 +103,62 @@ def test_missing_files(session):
     """)
 
 
+def test_many_small_files(session):
+    session("""
+        (work / "many/sub").mkdir(parents=True)
+        for i in range(500):
+            (work / f"many/sub/{i}").write_text(f"{i}\\n")
+        machine.copy_from_host(work / "many", "/tmp/many")
+        assert machine.succeed("cd /tmp/many/sub; cat * | sort -n | sha256sum; ls | wc -l") == \\
+            machine.succeed("for i in $(seq 0 499); do echo $i; done | sha256sum; echo 500")
+        machine.copy_from_machine("/tmp/many")
+        for i in range(500):
+            assert (machine.out_dir / f"many/sub/{i}").read_text() == f"{i}\\n"
+    """)
+
+
+def test_sparse_file(session):
+    session("""
+        with open(work / "sparse", "wb") as file:
+            file.write(b"begin")
+            file.seek(700_000_001)
+            file.write(b"middle")
+            file.truncate(1 << 30)
+        machine.copy_from_host(work / "sparse", "/tmp/sparse")
+        assert machine.succeed("stat -c %s /tmp/sparse; du -k /tmp/sparse | cut -f1").split()[0] == str(1 << 30)
+        assert int(machine.succeed("du -k /tmp/sparse").split()[0]) < 1000
+        assert machine.succeed("dd if=/tmp/sparse bs=1 skip=700000001 count=6 2>/dev/null") == "middle"
+        machine.copy_from_machine("/tmp/sparse")
+        info = os.stat(machine.out_dir / "sparse")
+        assert info.st_size == 1 << 30 and info.st_blocks < 1000
+    """)
+
+
+def test_a_guest_without_the_shared_directory(session):
+    session("""
+        (work / "plain").write_text("x")
+        (work / "large").write_bytes(os.urandom(6_000_000))
+        machine.succeed("umount /tmp/shared")
+        machine.copy_from_host(work / "plain", "/tmp/unshared/plain")
+        machine.copy_from_host(work / "large", "/tmp/unshared/large")
+        assert guest_sum("/tmp/unshared/large") == sum_of(work / "large")
+        machine.copy_from_machine("/tmp/unshared")
+        machine.succeed("mount -t 9p -o trans=virtio,version=9p2000.L shared /tmp/shared; rm -r /tmp/unshared")
+        assert sum_of(machine.out_dir / "unshared/large") == sum_of(work / "large")
+    """)
+
+
+def test_a_full_or_read_only_guest(session):
+    session("""
+        (work / "piece").write_bytes(os.urandom(3_000_000))
+        machine.succeed("mkdir /tmp/full /tmp/fixed; mount -t tmpfs -o size=1m none /tmp/full; mount -t tmpfs -o ro none /tmp/fixed")
+        assert "RequestedAssertionFailed" in error_of(machine.copy_from_host, work / "piece", "/tmp/full/piece")
+        assert machine.succeed("ls -A /tmp/full") == ""
+        assert "RequestedAssertionFailed" in error_of(machine.copy_from_host, work / "piece", "/tmp/fixed/piece")
+        machine.succeed("umount /tmp/full /tmp/fixed")
+    """)
+
+
 @pytest.mark.parametrize("size", [0, 1, 100_000, 3_000_000])
 def test_by_the_shell(session, size):
     session("""
@@ -139,8 +202,8 @@ def test_links_are_those_of_the_guest(session):
     """)
 
 
-def test_a_guest_cannot_reach_the_host(session):
-    session("""
+def test_a_guest_cannot_reach_the_host(by_shell):
+    by_shell("""
         (work / "secret").write_text("secret")
         def with_cp(script):
             machine.succeed(f"printf '%s\\n' '#!/bin/sh' {script!r} > /root/cp; chmod +x /root/cp; mount --bind /root/cp $(command -v cp)")
