@@ -96,7 +96,8 @@ ntd_pause() {
 # the host goes on with empty lines until it has the reply. A command with input cannot be killed so:
 # the input comes by hvc0. When the time-out is over and the command has not ended, the child ends its
 # process group as timeout(1) does, and says so by its descriptor 5. What is left after the grace it
-# kills, too. Of a command that has ended /proc has no program, even if nobody has waited for it.
+# kills, too. Of a command that has ended /proc has no program, even if nobody has waited for it. The
+# child's standard input is the pipe; without a redirection of its own it could be /dev/null.
 ntd_watch() {
 	[ $w ] || [ ! $i$t ] && return
 	{
@@ -111,7 +112,7 @@ ntd_watch() {
 		1) ;;
 		*) ntd_held;;
 		esac
-	} 2> /dev/null 3>&- 4<&- 6>&- 8<&- 9<&- &
+	} <&0 2> /dev/null 3>&- 4<&- 6>&- 8<&- 9<&- &
 	w=$!
 }
 

@@ -69,7 +69,7 @@ static void write_command(struct ntd_shell *shell, const struct ntd_shell_job *j
 /* Whether the command goes by the port, if there is one, from its beginning. */
 static bool wants_port(const struct ntd_command *command)
 {
-	return command->on_output || !ntd_framing_can_interrupt(command);
+	return command->on_output || (!command->in_shell && !ntd_framing_can_interrupt(command));
 }
 
 void ntd_shell_ask_for_port(struct ntd_shell *shell, const char *name)
