@@ -3,7 +3,8 @@
  *
  * A command goes by the root shell after all when it cannot begin: the agent was lost a moment ago,
  * or the shell is occupied (channel/shell.h). So does one whose end the caller does not wait for,
- * since the commands after it are to come after it.
+ * since the commands after it are to come after it. One that wants standard error apart, which the
+ * shell does not keep so, waits for the shell instead.
  */
 #include "agent_channel/agent_channel_internal.h"
 
@@ -16,9 +17,8 @@
 
 enum {
 	OUTPUT_LIMIT = 1 << 30,
-	ERRORS_LIMIT = 1 << 20, /* of standard error; the last bytes are kept */
-	HOST_GRACE = 30,        /* seconds after the guest's own limits until the driver gives up */
-	LONGEST = 1000000000,   /* seconds */
+	HOST_GRACE = 30,      /* seconds after the guest's own limits until the driver gives up */
+	LONGEST = 1000000000, /* seconds */
 };
 
 /* Bytes that have not been sent yet. */
@@ -94,15 +94,6 @@ static struct ntd_error *take_output(struct running *running, const struct ntd_f
 	return NULL;
 }
 
-static void take_errors(struct running *running, const struct ntd_frame *frame)
-{
-	struct ntd_buf *errors = &running->result->errors;
-
-	ntd_buf_append(errors, frame->bytes, frame->len);
-	if (errors->len > ERRORS_LIMIT)
-		ntd_buf_consume(errors, errors->len - ERRORS_LIMIT);
-}
-
 static struct ntd_error *take_frame(struct ntd_agent_call *call, const struct ntd_frame *frame)
 {
 	struct running *running = running_of(call);
@@ -110,7 +101,7 @@ static struct ntd_error *take_frame(struct ntd_agent_call *call, const struct nt
 	if (frame->kind == NTD_FRAME_DATA)
 		return take_output(running, frame);
 	if (frame->kind == NTD_FRAME_ERROR_DATA)
-		take_errors(running, frame);
+		ntd_result_add_errors(running->result, frame->bytes, frame->len);
 	return NULL;
 }
 
@@ -242,6 +233,20 @@ static int run_by_agent(struct ntd_agent_channel *agent, const struct ntd_comman
 	return ntd_error_move(err, ntd_steal(&error));
 }
 
+/* Runs a command that the root shell cannot run after what keeps the shell busy. */
+static int run_after_shell(struct ntd_agent_channel *agent, const struct ntd_command *command,
+			   struct ntd_result *result, struct ntd_waiter *waiter,
+			   struct ntd_error **err)
+{
+	struct ntd_channel *shell = ntd_shell_channel(agent->shell);
+	const struct ntd_command nothing = {.text = ":", .text_len = 1, .as_root = true};
+	_cleanup_result_ struct ntd_result nothing_said = {0};
+
+	if (shell->ops->run(shell, &nothing, &nothing_said, waiter, err) < 0)
+		return -1;
+	return run_by_agent(agent, command, result, waiter, err);
+}
+
 int ntd_agent_run(struct ntd_channel *channel, const struct ntd_command *command,
 		  struct ntd_result *result, struct ntd_waiter *waiter, struct ntd_error **err)
 {
@@ -260,5 +265,7 @@ int ntd_agent_run(struct ntd_channel *channel, const struct ntd_command *command
 		return -1;
 	if (!command->no_reply)
 		ran = run_by_agent(agent, &sent, result, waiter, err);
+	if (ran > 0 && command->errors)
+		ran = run_after_shell(agent, &sent, result, waiter, err);
 	return ran > 0 ? shell->ops->run(shell, command, result, waiter, err) : ran;
 }

@@ -1,9 +1,20 @@
-/* What all channels have in common. On script threads. */
+/* What all channels have in common. On script threads, but for what the loop thread adds to
+ * results.
+ */
 #include "channel/channel.h"
 
 #include "base/text.h"
 
 #include <string.h>
+
+enum { ERRORS_LIMIT = 1 << 20 };
+
+void ntd_result_add_errors(struct ntd_result *result, const char *bytes, size_t len)
+{
+	ntd_buf_append(&result->errors, bytes, len);
+	if (result->errors.len > ERRORS_LIMIT)
+		ntd_buf_consume(&result->errors, result->errors.len - ERRORS_LIMIT);
+}
 
 /* su(1) starts the user's login shell, which may be any program, so that program is told to start
  * bash. */

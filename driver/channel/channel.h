@@ -69,6 +69,9 @@ static inline void ntd_result_free(struct ntd_result *result)
 
 #define _cleanup_result_ _cleanup_(ntd_result_free)
 
+/* For channels: takes a piece of standard error that the command wants. The last MiB is kept. */
+void ntd_result_add_errors(struct ntd_result *result, const char *bytes, size_t len);
+
 /* What a channel can do. `run` and `close` are required, the others may be NULL. `reboots` and
  * `close` are for the loop thread; the others are for script threads, and block as long as `waiter`
  * lets them. A channel that is not open fails with NTD_E_DEAD, or with the error that closed it. */

@@ -341,6 +341,10 @@ static int run(struct ntd_channel *channel, const struct ntd_command *command,
 	}
 	if (memchr(sent.text, '\0', sent.text_len))
 		return ntd_error_set(err, NTD_E_VALUE, "a command cannot have a NUL character");
+	if (sent.errors)
+		return ntd_error_set(err, NTD_E_VALUE,
+				     "machine '%s': nsenter does not keep standard error apart",
+				     nsenter->machine);
 	if (is_long(&sent) && sent.input)
 		return ntd_error_set(err, NTD_E_VALUE,
 				     "a command of %zu bytes cannot have standard input",

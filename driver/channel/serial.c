@@ -170,6 +170,10 @@ static int run(struct ntd_channel *channel, const struct ntd_command *command,
 
 	if (memchr(command->text, '\0', command->text_len))
 		return ntd_error_set(err, NTD_E_VALUE, "a command cannot have a NUL character");
+	if (command->errors)
+		return ntd_error_set(err, NTD_E_VALUE,
+				     "machine '%s': the %s does not keep standard error apart",
+				     serial->machine, channel->name);
 	if (begin_turn(serial, command, NTD_FOREVER, waiter, err) < 0)
 		return -1;
 	status = run_in_turn(serial, command, result, waiter, err);

@@ -92,6 +92,11 @@ static int run(struct ntd_channel *channel, const struct ntd_command *command,
 		sent.text = text;
 		sent.text_len = strlen(text);
 	}
+	if (sent.errors)
+		return ntd_error_set(err, NTD_E_VALUE,
+				     "machine '%s': the root shell does not keep standard error "
+				     "apart; the agent does, where it runs",
+				     shell->machine);
 	if (ntd_framing_check(&sent, err) < 0)
 		return -1;
 	return ntd_shell_queue_run(shell, &sent, result, waiter, err);

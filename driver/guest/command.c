@@ -160,39 +160,54 @@ static struct ntd_nest step(struct ntd_machine *machine, const char *what, struc
 			      ntd_machine_name(machine), "%s: %s", what, shown);
 }
 
+/* How an error shows standard error, a new string; "" when there was none. */
+static char *errors_shown(const struct ntd_result *result)
+{
+	_cleanup_free_ char *excerpt =
+		ntd_excerpt(ntd_buf_bytes(&result->errors), result->errors.len);
+
+	return ntd_asprintf("%s%s", *excerpt ? "; standard error:" : "", excerpt);
+}
+
 /* Sets the error of a command that did not end as it must; logs the output of one that failed. */
 static int fails_check(struct ntd_machine *machine, struct ntd_bytes command,
 		       const struct ntd_result *result, struct ntd_error **err)
 {
 	_cleanup_free_ char *shown = ntd_shown(command.data, command.len);
 	_cleanup_free_ char *output = ntd_shown(ntd_buf_bytes(&result->output), result->output.len);
+	_cleanup_free_ char *errors = errors_shown(result);
 
 	if (!result->status)
-		return ntd_error_set(err, NTD_E_ASSERTION, "command `%s` unexpectedly succeeded",
-				     shown);
+		return ntd_error_set(err, NTD_E_ASSERTION, "command `%s` unexpectedly succeeded%s",
+				     shown, errors);
 	ntd_log(ntd_machine_report(machine), NTD_LEVEL_ALWAYS, ntd_machine_name(machine),
 		"output: %s", output);
-	return ntd_error_set(err, NTD_E_ASSERTION, "command `%s` failed (exit code %d)", shown,
-			     result->status);
+	return ntd_error_set(err, NTD_E_ASSERTION, "command `%s` failed (exit code %d)%s", shown,
+			     result->status, errors);
 }
 
-static int check(struct ntd_machine *machine, struct ntd_bytes command, double timeout,
-		 bool must_fail, struct ntd_buf *output, struct ntd_waiter *waiter,
-		 struct ntd_error **err)
+static int run_check(struct ntd_machine *machine, const struct ntd_check *check, bool must_fail,
+		     struct ntd_buf *output, struct ntd_waiter *waiter, struct ntd_error **err)
 {
+	const struct ntd_command command = {.text = check->command.data,
+					    .text_len = check->command.len,
+					    .timeout = check->timeout,
+					    .errors = check->errors};
 	_cleanup_result_ struct ntd_result result = {0};
 
-	if (run_text(machine, command, timeout, &result, waiter, err) < 0)
+	if (ntd_machine_run(machine, &command, &result, waiter, err) < 0)
 		return -1;
 	ntd_buf_append(output, ntd_buf_bytes(&result.output), result.output.len);
-	return must_fail == (result.status != 0) ? 0 : fails_check(machine, command, &result, err);
+	return must_fail == (result.status != 0)
+		       ? 0
+		       : fails_check(machine, check->command, &result, err);
 }
 
-int ntd_machine_succeed(struct ntd_machine *machine, struct ntd_bytes command, double timeout,
+int ntd_machine_succeed(struct ntd_machine *machine, const struct ntd_check *check,
 			struct ntd_buf *output, struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	struct ntd_nest nest = step(machine, "must succeed", command);
-	int result = check(machine, command, timeout, false, output, waiter, err);
+	struct ntd_nest nest = step(machine, "must succeed", check->command);
+	int result = run_check(machine, check, false, output, waiter, err);
 
 	ntd_nest_end(&nest, result < 0);
 	return result;
@@ -218,11 +233,11 @@ int ntd_machine_instead(struct ntd_machine *machine, struct ntd_bytes command,
 	return ntd_error_set(err, NTD_E_ASSERTION, "command `%s` failed (exit code 1)", shown);
 }
 
-int ntd_machine_fail(struct ntd_machine *machine, struct ntd_bytes command, double timeout,
+int ntd_machine_fail(struct ntd_machine *machine, const struct ntd_check *check,
 		     struct ntd_buf *output, struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	struct ntd_nest nest = step(machine, "must fail", command);
-	int result = check(machine, command, timeout, true, output, waiter, err);
+	struct ntd_nest nest = step(machine, "must fail", check->command);
+	int result = run_check(machine, check, true, output, waiter, err);
 
 	ntd_nest_end(&nest, result < 0);
 	return result;

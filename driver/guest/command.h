@@ -43,13 +43,20 @@ int ntd_machine_monitor_command(struct ntd_machine *machine, const char *line,
 int ntd_machine_instead(struct ntd_machine *machine, struct ntd_bytes command,
 			int (*work)(void *arg, struct ntd_waiter *waiter, struct ntd_error **err),
 			void *arg, struct ntd_waiter *waiter, struct ntd_error **err);
+/* A command whose status matters. */
+struct ntd_check {
+	struct ntd_bytes command;
+	double timeout;
+	bool errors; /* the error of a failed check shows the end of standard error */
+};
+
 /* Runs a command as the step "must succeed: CMD" and appends its output to `output`.
  * NTD_E_ASSERTION when its status is not 0; the log then has the output, too. */
-int ntd_machine_succeed(struct ntd_machine *machine, struct ntd_bytes command, double timeout,
+int ntd_machine_succeed(struct ntd_machine *machine, const struct ntd_check *check,
 			struct ntd_buf *output, struct ntd_waiter *waiter, struct ntd_error **err);
 /* Runs a command as the step "must fail: CMD" and appends its output to `output`. NTD_E_ASSERTION
  * when its status is 0. */
-int ntd_machine_fail(struct ntd_machine *machine, struct ntd_bytes command, double timeout,
+int ntd_machine_fail(struct ntd_machine *machine, const struct ntd_check *check,
 		     struct ntd_buf *output, struct ntd_waiter *waiter, struct ntd_error **err);
 /* Runs the command once a second until it succeeds (or, with `fails`, fails). `output` is the
  * output of the last attempt alone. NTD_E_ASSERTION when the time-out has passed. */

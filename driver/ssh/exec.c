@@ -25,14 +25,6 @@ enum {
 	STATUS_NONE = -2,
 };
 
-struct exec_job {
-	struct ntd_request request;
-	struct ntd_ssh *ssh;
-	const struct ntd_command *command;
-	struct ntd_result *result;
-	struct ntd_ssh_exec *exec;
-};
-
 static void run_execs(struct ntd_ssh *ssh)
 {
 	ntd_ssh_execs_start(ssh);

@@ -1,6 +1,6 @@
 /* What commands over SSH write to standard error, on the loop thread: lines, which are logged as
  * they come, but for the first ones, by which the driver's own script tells who runs the command
- * (ssh/script.h).
+ * (ssh/script.h). A command that wants them apart gets the same lines.
  */
 #include "ssh/exec_internal.h"
 
@@ -24,8 +24,18 @@ static void log_error_line(struct ntd_ssh_exec *exec, const char *line, size_t l
 							       .text_len = len});
 }
 
-/* Takes a line without its end: one of the driver's own, or one of the command's. */
-static void take_error_line(struct ntd_ssh_exec *exec, const char *line, size_t len)
+/* What is said before sudo has begun is not the command's. */
+static void keep_errors(struct ntd_ssh_exec *exec, const char *bytes, size_t len)
+{
+	if (exec->job && exec->job->command->errors &&
+	    (!exec->script.uses_sudo || exec->begun_as_root))
+		ntd_result_add_errors(exec->job->result, bytes, len);
+}
+
+/* Takes a line without its end, which is `end`: one of the driver's own, or one of the
+ * command's. */
+static void take_error_line(struct ntd_ssh_exec *exec, const char *line, size_t len,
+			    const char *end)
 {
 	static const size_t mark = sizeof NTD_SSH_PID - 1;
 	char number[16] = {0};
@@ -43,7 +53,16 @@ static void take_error_line(struct ntd_ssh_exec *exec, const char *line, size_t 
 		exec->begun_as_root = true;
 		return;
 	}
+	keep_errors(exec, line, len);
+	keep_errors(exec, end, strlen(end));
 	log_error_line(exec, line, len);
+}
+
+/* Takes the line that has begun. */
+static void take_begun(struct ntd_ssh_exec *exec, const char *end)
+{
+	take_error_line(exec, ntd_buf_bytes(&exec->errors), exec->errors.len, end);
+	ntd_buf_clear(&exec->errors);
 }
 
 void ntd_ssh_exec_errors(struct ntd_ssh_exec *exec, const char *bytes, size_t len)
@@ -55,24 +74,20 @@ void ntd_ssh_exec_errors(struct ntd_ssh_exec *exec, const char *bytes, size_t le
 
 		if (exec->errors.len) {
 			ntd_buf_append(&exec->errors, bytes, line);
-			take_error_line(exec, ntd_buf_bytes(&exec->errors), exec->errors.len);
-			ntd_buf_clear(&exec->errors);
+			take_begun(exec, "\n");
 		} else {
-			take_error_line(exec, bytes, line);
+			take_error_line(exec, bytes, line, "\n");
 		}
 		bytes += line + 1;
 		len -= line + 1;
 	}
 	ntd_buf_append(&exec->errors, bytes, len);
-	if (exec->errors.len > LINE_LIMIT) {
-		take_error_line(exec, ntd_buf_bytes(&exec->errors), exec->errors.len);
-		ntd_buf_clear(&exec->errors);
-	}
+	if (exec->errors.len > LINE_LIMIT)
+		take_begun(exec, "");
 }
 
 void ntd_ssh_exec_end_errors(struct ntd_ssh_exec *exec)
 {
 	if (exec->errors.len)
-		take_error_line(exec, ntd_buf_bytes(&exec->errors), exec->errors.len);
-	ntd_buf_clear(&exec->errors);
+		take_begun(exec, "");
 }

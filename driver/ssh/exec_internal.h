@@ -3,7 +3,14 @@
 
 #include "ssh/ssh_internal.h"
 
-struct exec_job;
+/* A script's wait for a command. */
+struct exec_job {
+	struct ntd_request request;
+	struct ntd_ssh *ssh;
+	const struct ntd_command *command;
+	struct ntd_result *result;
+	struct ntd_ssh_exec *exec;
+};
 
 struct ntd_ssh_exec {
 	struct ntd_ssh_stream stream;

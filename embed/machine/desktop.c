@@ -22,10 +22,11 @@ static PyObject *wait_for_x(PyObject *object, PyObject *args, PyObject *kwargs)
 static int fetch_windows(const struct py_machine_text_wait *wait, struct ntd_buf *text,
 			 struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	return ntd_machine_succeed(
-		wait->machine,
-		(struct ntd_bytes){.data = list_windows, .len = sizeof list_windows - 1},
-		NTD_NO_TIMEOUT, text, waiter, err);
+	static const struct ntd_check check = {
+		.command = {.data = list_windows, .len = sizeof list_windows - 1},
+		.timeout = NTD_NO_TIMEOUT};
+
+	return ntd_machine_succeed(wait->machine, &check, text, waiter, err);
 }
 
 static PyObject *get_window_names(PyObject *object, PyObject *unused)

@@ -33,16 +33,17 @@ static void commands_run_by_another_channel(void **state)
 
 	start(machine);
 	be_ready(*state);
-	assert_int_equal(ntd_machine_succeed(machine, bytes("echo $((6 * 7))"), NTD_NO_TIMEOUT,
-					     &output, NULL, NULL),
+	assert_int_equal(ntd_machine_succeed(
+				 machine, &(struct ntd_check){.command = bytes("echo $((6 * 7))")},
+				 &output, NULL, NULL),
 			 0);
 	assert_int_equal(output.len, 3);
 	assert_memory_equal(ntd_buf_bytes(&output), "42\n", 3);
 	assert_logged(*state, "server: connected to guest stand-in");
 	assert_logged(*state, "server: Guest shell says: b'hello'");
-	assert_fails(
-		ntd_machine_succeed(machine, bytes("exit 3"), NTD_NO_TIMEOUT, &output, NULL, &err),
-		NTD_E_ASSERTION, "command `exit 3` failed (exit code 3)");
+	assert_fails(ntd_machine_succeed(machine, &(struct ntd_check){.command = bytes("exit 3")},
+					 &output, NULL, &err),
+		     NTD_E_ASSERTION, "command `exit 3` failed (exit code 3)");
 }
 
 /* The stand-in's systemctl is a program in the directory of the test. */

@@ -19,6 +19,23 @@ static void standard_error_is_logged(void **state)
 	assert_string_equal(log, "server: one\nserver: two\nserver: three\n");
 }
 
+static void standard_error_is_kept_apart(void **state)
+{
+	_cleanup_result_ struct ntd_result result = {0};
+	struct ntd_command command =
+		command_of("echo one >&2; echo out; printf '%040000d\\n\\nlast' 1 >&2");
+	static const char end[] = "00001\n\nlast";
+	static const size_t length = 4 + 40000 + sizeof "\n\nlast" - 1;
+
+	command.errors = true;
+	run(*state, &command, &result, NULL);
+	assert_int_equal(result.output.len, 4);
+	assert_int_equal(result.errors.len, length);
+	assert_memory_equal(ntd_buf_bytes(&result.errors), "one\n000", 7);
+	assert_memory_equal(ntd_buf_bytes(&result.errors) + length - sizeof end + 1, end,
+			    sizeof end - 1);
+}
+
 /* ---- input, and long texts */
 
 static void input_is_read_or_swallowed(void **state)
@@ -286,6 +303,7 @@ static int tests(void)
 		ssh_test(the_text_is_taken_as_it_is),
 		ssh_test(the_environment_is_that_of_a_login),
 		ssh_test(standard_error_is_logged),
+		ssh_test(standard_error_is_kept_apart),
 		ssh_test(input_is_read_or_swallowed),
 		ssh_test(a_text_may_have_any_length),
 		ssh_test(what_cannot_be_sent_is_refused),

@@ -8,7 +8,7 @@ from pathlib import Path
 from queue import Queue
 from re import Match, Pattern
 from subprocess import Popen
-from typing import Any, Self
+from typing import Any, Literal, Self, overload
 
 from test_driver.efi import EfiVariable, EfiVars
 from test_driver.logger import AbstractLogger
@@ -48,6 +48,7 @@ class BaseMachine:
     def is_up(self) -> bool: ...
     def cleanup_statedir(self) -> None: ...
     def run_callbacks(self) -> None: ...
+    @overload
     def execute(
         self,
         command: _Text,
@@ -56,9 +57,21 @@ class BaseMachine:
         timeout: _Duration = 900,
         *,
         on_output: Callable[[str], object] | None = None,
+        stderr: Literal[True],
+    ) -> tuple[int, str, str]: ...
+    @overload
+    def execute(
+        self,
+        command: _Text,
+        check_return: bool = True,
+        check_output: bool = True,
+        timeout: _Duration = 900,
+        *,
+        on_output: Callable[[str], object] | None = None,
+        stderr: Literal[False] = False,
     ) -> tuple[int, str]: ...
-    def succeed(self, *commands: _Text, timeout: _Duration = None) -> str: ...
-    def fail(self, *commands: _Text, timeout: _Duration = None) -> str: ...
+    def succeed(self, *commands: _Text, timeout: _Duration = None, stderr: bool = False) -> str: ...
+    def fail(self, *commands: _Text, timeout: _Duration = None, stderr: bool = False) -> str: ...
     def wait_until_succeeds(self, command: _Text, timeout: _Duration = 900) -> str: ...
     def wait_until_fails(self, command: _Text, timeout: _Duration = 900) -> str: ...
     def sleep(self, secs: _Duration = None, duration: _Duration = None) -> None: ...

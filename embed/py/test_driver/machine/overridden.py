@@ -55,6 +55,17 @@ def _of_user(user, text):
     return "" if user is None else text.format(user)
 
 
+def _apart(stderr):
+    """Arguments of execute() for a check. A script's own execute() need not know of standard error."""
+    return {"stderr": True} if stderr else {}
+
+
+def _shown(errors=""):
+    """Returns what the error of a command says of its standard error."""
+    lines = errors[-4000:].splitlines()[-20:]
+    return "; standard error:\n    " + "\n    ".join(lines) if lines else ""
+
+
 def _unit_files(machine, unit, user):
     """Collects the status and the journal of a unit that has failed; what an error says of the file."""
     path = machine._unit_evidence(f"{unit}", None if user is None else f"{user}")
@@ -157,24 +168,24 @@ class _Calls:
         self.run_callbacks()
         return self._execute(command=command, check_return=check_return, check_output=check_output, timeout=timeout, **named)
 
-    def succeed(own, self, *commands, timeout=None):
+    def succeed(own, self, *commands, timeout=None, stderr=False):
         output = ""
         for command in commands:
             with _step("command", self.nested(f"must succeed: {command}")):
-                status, out = self.execute(command, timeout=timeout)
+                status, out, *errors = self.execute(command, timeout=timeout, **_apart(stderr))
                 if status != 0:
                     self.log(f"output: {out}")
-                    raise RequestedAssertionFailed(f"command `{command}` failed (exit code {status})")
+                    raise RequestedAssertionFailed(f"command `{command}` failed (exit code {status}){_shown(*errors)}")
                 output += out
         return output
 
-    def fail(own, self, *commands, timeout=None):
+    def fail(own, self, *commands, timeout=None, stderr=False):
         output = ""
         for command in commands:
             with _step("command", self.nested(f"must fail: {command}")):
-                status, out = self.execute(command, timeout=timeout)
+                status, out, *errors = self.execute(command, timeout=timeout, **_apart(stderr))
                 if status == 0:
-                    raise RequestedAssertionFailed(f"command `{command}` unexpectedly succeeded")
+                    raise RequestedAssertionFailed(f"command `{command}` unexpectedly succeeded{_shown(*errors)}")
                 output += out
         return output
 
