@@ -1,7 +1,8 @@
 /* The channel into a container. Each command is a process of its own: nsenter(1) into the
  * namespaces of the container's init, and there a shell, so any number of them run at the same
  * time. Standard output comes by a pipe that is read to its end, standard error goes to the
- * console. A script thread waits in run(); everything else is on the loop thread.
+ * console, by a pipe, too, if it is wanted apart. A script thread waits in run(); everything else
+ * is on the loop thread.
  *
  * A command is over when its process has ended and every process has closed its output, as in
  * virtual machines. When the container ends under a command, nsenter ends first, with a status that
@@ -16,6 +17,7 @@
 
 #include "base/list.h"
 #include "base/memfd.h"
+#include "channel/error_relay.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -44,6 +46,7 @@ struct ntd_nsenter {
 	int leader_fd;             /* its pidfd; -1 */
 	int console;               /* descriptor for the commands' standard error; the owner's */
 	struct ntd_list jobs;      /* of the commands that run */
+	struct ntd_list relays;    /* of standard error that is kept apart */
 	struct ntd_error *refusal; /* why no commands can be run; NULL: they can */
 };
 
@@ -53,8 +56,9 @@ struct nsenter_job {
 	const struct ntd_command *command;
 	struct ntd_result *result;
 	struct ntd_process *process;
-	struct ntd_source output; /* fd -1: read to its end */
-	struct ntd_timer timer;   /* the command's limit, or END_PATIENCE */
+	struct ntd_source output;       /* fd -1: read to its end */
+	struct ntd_error_relay *errors; /* NULL: standard error is not kept apart */
+	struct ntd_timer timer;         /* the command's limit, or END_PATIENCE */
 	bool ended, timed_out;
 	struct ntd_list_link link; /* in the channel's list */
 };
@@ -97,6 +101,8 @@ static void detach(struct nsenter_job *job)
 	ntd_timer_cancel(&job->timer);
 	ntd_source_remove(&job->output);
 	ntd_close_fd(&job->output.fd);
+	if (job->errors)
+		ntd_error_relay_detach(ntd_steal(&job->errors));
 	if (job->process)
 		ntd_process_let_go(ntd_steal(&job->process));
 }
@@ -262,12 +268,21 @@ static int input_of(const struct ntd_command *command, struct ntd_error **err)
 	return fd < 0 ? ntd_error_sys(err, errno, "/dev/null") : fd;
 }
 
+static int open_errors(struct nsenter_job *job, int *write_end, struct ntd_error **err)
+{
+	struct ntd_nsenter *nsenter = job->nsenter;
+
+	job->errors = ntd_error_relay_new(nsenter->loop, &nsenter->relays, job->result,
+					  nsenter->console, write_end, err);
+	return job->errors ? 0 : -1;
+}
+
 static int spawn(struct nsenter_job *job, struct ntd_error **err)
 {
 	struct ntd_nsenter *nsenter = job->nsenter;
 	_cleanup_free_ char *script = script_of(job->command);
 	_cleanup_free_ char *leader = ntd_asprintf("%d", (int)nsenter->leader);
-	_cleanup_fd_ int input = input_of(job->command, err), their_output = -1;
+	_cleanup_fd_ int input = input_of(job->command, err), their_output = -1, their_errors = -1;
 	int output[2];
 
 	if (input < 0)
@@ -277,7 +292,8 @@ static int spawn(struct nsenter_job *job, struct ntd_error **err)
 	job->output.fd = output[0];
 	their_output = output[1];
 	fcntl(job->output.fd, F_SETFL, O_NONBLOCK);
-	if (ntd_source_add(nsenter->loop, &job->output, EPOLLIN, err) < 0)
+	if (ntd_source_add(nsenter->loop, &job->output, EPOLLIN, err) < 0 ||
+	    (job->command->errors && open_errors(job, &their_errors, err) < 0))
 		return -1;
 	job->process = ntd_process_spawn(
 		nsenter->children,
@@ -288,7 +304,7 @@ static int spawn(struct nsenter_job *job, struct ntd_error **err)
 				    .env = (char *[]){NULL},
 				    .stdin_fd = input,
 				    .stdout_fd = their_output,
-				    .stderr_fd = nsenter->console,
+				    .stderr_fd = job->errors ? their_errors : nsenter->console,
 				    .runs_on = true},
 		process_changed, job, err);
 	return job->process ? 0 : -1;
@@ -341,10 +357,6 @@ static int run(struct ntd_channel *channel, const struct ntd_command *command,
 	}
 	if (memchr(sent.text, '\0', sent.text_len))
 		return ntd_error_set(err, NTD_E_VALUE, "a command cannot have a NUL character");
-	if (sent.errors)
-		return ntd_error_set(err, NTD_E_VALUE,
-				     "machine '%s': nsenter does not keep standard error apart",
-				     nsenter->machine);
 	if (is_long(&sent) && sent.input)
 		return ntd_error_set(err, NTD_E_VALUE,
 				     "a command of %zu bytes cannot have standard input",
@@ -365,6 +377,7 @@ static void close_channel(struct ntd_channel *channel, const struct ntd_error *w
 	set_refusal(nsenter, ntd_error_copy(why));
 	ntd_list_each (struct nsenter_job, job, &nsenter->jobs, link)
 		complete(job, ntd_error_copy(why));
+	ntd_error_relays_end(&nsenter->relays);
 	forget_leader(nsenter);
 }
 

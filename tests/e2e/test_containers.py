@@ -138,6 +138,27 @@ def test_standard_error_and_the_journal_are_the_console(session):
     session.wait_for("^left # by hand$")
 
 
+def test_standard_error_kept_apart(session):
+    """It is on the console nevertheless, also what processes write after the command's end."""
+    session("""
+        import time
+        assert left.execute("echo out; printf 'wrong\\n\\nkept apart' >&2; exit 4", stderr=True) == (
+            4, "out\\n", "wrong\\n\\nkept apart")
+        assert left.execute("echo out", stderr=True) == (0, "out\\n", "")
+        assert left.execute("echo wrong >&2; sleep 100", timeout=1, stderr=True) == (124, "", "wrong\\n")
+        status, output, errors = left.execute("head -c 3000000 /dev/zero | tr '\\\\0' x >&2; echo end >&2", stderr=True)
+        assert (status, output, len(errors), errors[-5:]) == (0, "", 1 << 20, "xend\\n")
+        text = error_of(left.succeed, "echo wrong >&2; exit 3", stderr=True)
+        assert text.endswith("failed (exit code 3); standard error:\\n    wrong"), text
+        left.succeed("rm -f /tmp/gate /tmp/written; mkfifo /tmp/gate")
+        assert left.execute("(read line < /tmp/gate; echo a late word >&2; touch /tmp/written) > /dev/null & echo soon >&2",
+                            stderr=True) == (0, "", "soon\\n")
+        left.succeed("echo > /tmp/gate", "until test -e /tmp/written; do sleep 0.1; done")
+    """)
+    session.wait_for("^left # kept apart")
+    session.wait_for("^left # a late word$")
+
+
 def test_the_journal_is_shown_in_any_locale(left, comma_locale):
     """The journal is also shown when a script has called setlocale() for a locale whose numbers have commas."""
     with harness.Run("""
