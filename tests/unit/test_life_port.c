@@ -46,8 +46,9 @@ static void open_port(void *arg)
 {
 	struct channel *channel = arg;
 
-	channel->port->ops->open(channel->port,
-				 &(struct ntd_port_user){on_opened, on_failed, channel});
+	channel->port->ops->open(channel->port, &(struct ntd_port_user){.opened = on_opened,
+									.failed = on_failed,
+									.owner = channel});
 }
 
 static void close_port(void *arg)
