@@ -92,7 +92,7 @@ static int run_without_sharing(struct ntd_channel *channel, const struct ntd_com
 			       struct ntd_error **err)
 {
 	result->status = !strncmp(command->text, "test -e /tmp/shared/copy-", 25) ||
-			 strstr(command->text, "cp -r ");
+			 memmem(command->text, command->text_len, "cp -r ", 6);
 	return 0;
 }
 

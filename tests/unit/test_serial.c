@@ -201,6 +201,10 @@ static void what_cannot_be_run(void **state)
 	assert_fails(run(fixture, &command, &result, NULL, &err), NTD_E_VALUE, "NUL");
 	command = command_of("head -c 30000000 /dev/zero");
 	assert_fails(run(fixture, &command, &result, NULL, &err), NTD_E_VALUE, "16 MiB");
+	command = command_of("echo wrong >&2");
+	command.errors = true;
+	assert_fails(run(fixture, &command, &result, NULL, &err), NTD_E_VALUE,
+		     "does not keep standard error apart");
 	assert_run(fixture, "echo alive", 0, "alive\n");
 }
 
