@@ -119,7 +119,7 @@ static void close_channel(struct ntd_channel *channel, const struct ntd_error *w
 void ntd_agent_channel_forget(struct ntd_agent_channel *agent)
 {
 	_cleanup_error_ struct ntd_error *why = ntd_error_new(
-		NTD_E_MACHINE, "machine '%s': the guest went back to an earlier state",
+		NTD_E_MACHINE, "machine '%s': QEMU saves the guest's state, or loads another",
 		agent->machine);
 
 	if (agent->launch.state != NTD_AGENT_LAUNCH_UNDER_WAY &&

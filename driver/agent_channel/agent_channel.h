@@ -27,6 +27,6 @@ void ntd_agent_channel_free(struct ntd_agent_channel *agent);
 struct ntd_channel *ntd_agent_channel_of(struct ntd_agent_channel *agent);
 /* Loop: has it write to another report. */
 void ntd_agent_channel_set_report(struct ntd_agent_channel *agent, struct ntd_report *report);
-/* Loop: the guest has gone back to an earlier state, where there is no such agent, but the root
- * shell is as it was then. */
+/* Loop: takes the agent away, until it is needed again: the guest's state is about to be saved, or
+ * to be replaced by another, in which there is no such agent. The root shell stays. */
 void ntd_agent_channel_forget(struct ntd_agent_channel *agent);

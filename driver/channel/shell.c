@@ -149,6 +149,14 @@ static void close_shell(struct ntd_channel *channel, const struct ntd_error *why
 	ntd_shell_refuse(shell, why);
 }
 
+void ntd_shell_leave_port(struct ntd_shell *shell)
+{
+	if (shell->current)
+		return;
+	ntd_shell_port_close(shell);
+	ntd_shell_pump(shell); /* a command may have waited for the port */
+}
+
 static const struct ntd_channel_ops ops = {.run = run, .busy = busy, .close = close_shell};
 
 struct ntd_shell *ntd_shell_new(struct ntd_loop *loop, const char *machine)

@@ -30,6 +30,14 @@ unsigned ntd_shell_grace(const struct ntd_shell *shell);
  * NULL: it has none. */
 void ntd_shell_set_port(struct ntd_shell *shell, struct ntd_port *port);
 
+/* Loop: has the data port taken away, until it is needed again; but a command that a thread waits
+ * for keeps it. */
+void ntd_shell_leave_port(struct ntd_shell *shell);
+/* Loop: the guest is about to go back to an earlier state, with the root shell as it was then: a
+ * command that runs fails, since it cannot be counted on for a reply, the data port is taken away,
+ * and nothing that the shell was told is taken for known. */
+void ntd_shell_go_back(struct ntd_shell *shell);
+
 /* Loop: opens the channel on the connected socket `fd`, which it takes. The channel's `close` reads
  * what has arrived before it closes the socket. */
 int ntd_shell_open(struct ntd_shell *shell, int fd, struct ntd_error **err);

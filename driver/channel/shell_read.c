@@ -145,6 +145,25 @@ static void banner(struct ntd_shell *shell)
 	ntd_script_socket_take(&shell->script, &unread);
 }
 
+void ntd_shell_go_back(struct ntd_shell *shell)
+{
+	const struct ntd_shell_job *job = shell->current;
+	struct ntd_error *error = NULL;
+
+	if (job)
+		error = ntd_error_new(NTD_E_MACHINE,
+				      "machine '%s': QEMU replaced the guest's state while "
+				      "`%.*s` ran",
+				      shell->machine, ntd_shell_shown(job->command),
+				      job->command->text);
+	ntd_shell_port_forget(shell);
+	ntd_framing_forget(&shell->framing);
+	shell->framing.port_left = true; /* the shell of then may have one open */
+	ntd_shell_set_refusal(shell, NULL);
+	ntd_shell_clear_wire(shell, error);
+	ntd_shell_pump(shell);
+}
+
 static void garbled(struct ntd_shell *shell, enum ntd_reply_event event)
 {
 	const char *what = event == NTD_REPLY_TOO_LONG

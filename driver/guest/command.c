@@ -106,6 +106,8 @@ int ntd_machine_monitor_command(struct ntd_machine *machine, const char *line,
 		return -1;
 	if (!monitor)
 		return ntd_machine_error(err, machine, NTD_E_MACHINE, "it has no QEMU monitor");
+	if (ntd_machine_before_monitor(machine, line, waiter, err) < 0)
+		return -1;
 	return ntd_monitor_command(monitor, line, reply, ntd_after(MONITOR_PATIENCE), waiter, err);
 }
 

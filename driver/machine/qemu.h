@@ -29,6 +29,16 @@ void ntd_machine_set_vsock(struct ntd_machine *machine, const char *guest, const
 const char *ntd_machine_vsock_guest(const struct ntd_machine *machine);
 const char *ntd_machine_vsock_host(const struct ntd_machine *machine);
 
+/* ---- snapshots (machine/qemu_snapshot.c); script threads */
+
+/* To be called before a line of a script for QEMU's monitor, and before a command of a script for
+ * QMP: if it saves or loads the guest's state, QEMU is freed of the driver's data ports. Return 0,
+ * or -1 when the thread is to stop waiting. */
+int ntd_machine_before_monitor(struct ntd_machine *machine, const char *line,
+			       struct ntd_waiter *waiter, struct ntd_error **err);
+int ntd_machine_before_qmp(struct ntd_machine *machine, const char *command, const cJSON *arguments,
+			   struct ntd_waiter *waiter, struct ntd_error **err);
+
 /* ---- SSH (machine/qemu_ssh.c) */
 
 /* How the guest is reached by SSH. */

@@ -59,6 +59,7 @@ struct ntd_qemu {
 	struct ntd_guest_state guest; /* what QEMU tells of the guest by QMP */
 	struct ntd_qemu_socket sockets[NTD_QEMU_SOCKETS];
 	struct ntd_data_port *ports[NTD_PORTS];
+	struct ntd_list clearings; /* threads that wait until QEMU has no ports (qemu_port.c) */
 	struct ntd_agent_channel *agent;
 	struct ntd_qemu_ssh ssh;
 	char *_Atomic efi_vars;
@@ -98,6 +99,12 @@ void ntd_qemu_ports_make(struct ntd_qemu *qemu);
 void ntd_qemu_ports_free(struct ntd_qemu *qemu);
 /* Loop: QEMU has ended, and QMP and the channels are closed. */
 void ntd_qemu_ports_forget(struct ntd_qemu *qemu);
+/* A script thread: has the channels give up their ports until they need them again, and waits until
+ * QEMU has none of them any more, or until `deadline`. `loads`: the guest is about to get another
+ * state, so the channels know nothing about it any more. Returns 0, also at the
+ * deadline, or -1 when the thread is to stop waiting. */
+int ntd_qemu_ports_clear(struct ntd_qemu *qemu, bool loads, int64_t deadline,
+			 struct ntd_waiter *waiter, struct ntd_error **err);
 /* Any thread: the port, for a channel. */
 struct ntd_port *ntd_qemu_port(struct ntd_qemu *qemu, enum ntd_qemu_port which);
 

@@ -69,6 +69,8 @@ struct ntd_data_port {
 	struct ntd_error *why; /* the port has failed, and the user has not been told yet */
 	struct ntd_timer telling;
 	struct ntd_qmp_listener deleted, changed;
+	void (*gone)(void *owner); /* NULL: nobody wants to know */
+	void *gone_owner;
 };
 
 static bool is_current(const struct opening *opening)
@@ -98,11 +100,15 @@ static void leave(struct opening *opening)
 
 static void discard(struct opening *opening)
 {
+	struct ntd_data_port *port = opening->port;
+
 	leave(opening);
 	ntd_list_unlink(&opening->question.link);
 	ntd_list_unlink(&opening->link);
 	free(opening->name);
 	free(opening);
+	if (ntd_data_port_is_gone(port) && port->gone)
+		port->gone(port->gone_owner);
 }
 
 static void tell_failure(struct ntd_timer *timer)
@@ -414,6 +420,17 @@ struct ntd_port *ntd_data_port_port(struct ntd_data_port *port)
 void ntd_data_port_set_patience(struct ntd_data_port *port, int64_t patience)
 {
 	port->patience = patience;
+}
+
+bool ntd_data_port_is_gone(const struct ntd_data_port *port)
+{
+	return ntd_list_empty(&port->openings);
+}
+
+void ntd_data_port_on_gone(struct ntd_data_port *port, void (*gone)(void *owner), void *owner)
+{
+	port->gone = gone;
+	port->gone_owner = owner;
 }
 
 void ntd_data_port_forget(struct ntd_data_port *port)

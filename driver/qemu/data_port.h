@@ -23,6 +23,12 @@ void ntd_data_port_set_patience(struct ntd_data_port *port, int64_t patience);
 
 struct ntd_port *ntd_data_port_port(struct ntd_data_port *port);
 
+/* Whether QEMU has nothing of the port: it was never opened, or everything has been taken away. */
+bool ntd_data_port_is_gone(const struct ntd_data_port *port);
+/* Any thread, before the first connection of the port's QMP is opened: sets whom to tell each time
+ * that QEMU has nothing of the port any more. `gone` must not open the port. */
+void ntd_data_port_on_gone(struct ntd_data_port *port, void (*gone)(void *owner), void *owner);
+
 /* QEMU has ended, its QMP connection is closed, and so are the channels: the port is closed, and
  * nothing of it is left anywhere. */
 void ntd_data_port_forget(struct ntd_data_port *port);

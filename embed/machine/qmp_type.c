@@ -196,17 +196,21 @@ static PyObject *raise_api_error(const cJSON *reply)
 
 /* ---- methods */
 
-static cJSON *execute(struct ntd_qmp *qmp, const char *command, const cJSON *arguments)
-{
-	cJSON *reply = NULL;
-	int result;
+struct execution {
+	struct ntd_machine *machine; /* NULL: the connection is a script's own */
+	struct ntd_qmp *qmp;
+	const char *command;
+	const cJSON *arguments;
+};
 
-	PY_BLOCKING_CALL(result,
-			 (reply = ntd_qmp_execute(qmp, command, arguments,
-						  ntd_after(COMMAND_PATIENCE), waiter, error))
-				 ? 0
-				 : -1);
-	return reply;
+static cJSON *execute(const struct execution *execution, struct ntd_waiter *waiter,
+		      struct ntd_error **err)
+{
+	if (execution->machine && ntd_machine_before_qmp(execution->machine, execution->command,
+							 execution->arguments, waiter, err) < 0)
+		return NULL;
+	return ntd_qmp_execute(execution->qmp, execution->command, execution->arguments,
+			       ntd_after(COMMAND_PATIENCE), waiter, err);
 }
 
 static PyObject *qmp_send(PyObject *object, PyObject *args, PyObject *kwargs)
@@ -214,15 +218,18 @@ static PyObject *qmp_send(PyObject *object, PyObject *args, PyObject *kwargs)
 	static char *names[] = {"cmd", "args", NULL};
 	_cleanup_cjson_ cJSON *arguments = NULL, *reply = NULL;
 	struct ntd_qmp *qmp = client_of(object);
-	PyObject *given = NULL;
+	PyObject *owner = ((struct qmp_object *)object)->owner, *given = NULL;
+	struct execution execution;
 	const char *command;
+	int result;
 
 	if (!qmp || !py_parse(args, kwargs, "s|O:send", names, &command, &given))
 		return NULL;
 	if (given && given != Py_None && !(arguments = json_of(given)))
 		return NULL;
-	reply = execute(qmp, command, arguments);
-	if (!reply)
+	execution = (struct execution){owner ? py_machine_self(owner)->machine : NULL, qmp, command,
+				       arguments};
+	if (!PY_BLOCKING_CALL(result, (reply = execute(&execution, waiter, error)) ? 0 : -1))
 		return NULL;
 	return cJSON_GetObjectItemCaseSensitive(reply, "error") ? raise_api_error(reply)
 								: python_of_message(reply);
