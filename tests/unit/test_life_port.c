@@ -234,6 +234,52 @@ static void qemu_may_not_answer(void **state)
 	assert_output(machine, "echo still here", "still here\n");
 }
 
+static bool is_gone(const struct channel *channel, enum ntd_qemu_port which)
+{
+	return ntd_data_port_is_gone(channel->qemu->ports[which]);
+}
+
+static void clear(struct channel *channel, int64_t patience)
+{
+	_cleanup_error_ struct ntd_error *error = NULL;
+
+	assert_int_equal(
+		ntd_qemu_ports_clear(channel->qemu, false, ntd_after(patience), NULL, &error), 0);
+}
+
+static void ports_can_be_cleared(void **state)
+{
+	struct ntd_machine *machine = machine_new(*state, "server", NULL);
+	struct channel *shell = channel_for(machine, NTD_PORT_SHELL);
+
+	clear(shell, NTD_FOREVER / 2);
+	assert_output(machine, "true", "");
+	clear(shell, NTD_FOREVER / 2);
+	assert_opened(shell, "ntd-shell-1");
+	assert_false(is_gone(shell, NTD_PORT_SHELL));
+	clear(shell, NTD_FOREVER / 2);
+	assert_true(is_gone(shell, NTD_PORT_SHELL));
+	end(shell);
+	assert_opened(shell, "ntd-shell-2");
+	assert_echo(machine, shell);
+	end(shell);
+}
+
+/* The command goes on, and QEMU says what it thinks of that. */
+static void ports_may_not_be_cleared_in_time(void **state)
+{
+	struct fixture *fixture = *state;
+	struct ntd_machine *machine = machine_new(fixture, "server", NULL);
+	struct channel *channel = channel_for(machine, NTD_PORT_SHELL);
+
+	order_faults(fixture, machine, "FAKE_PORT=never");
+	assert_output(machine, "true", "");
+	ntd_loop_call(channel->loop, open_port, channel);
+	clear(channel, 10 * NTD_MS);
+	assert_false(is_gone(channel, NTD_PORT_SHELL));
+	assert_output(machine, "echo still here", "still here\n");
+}
+
 static void there_may_be_no_qmp(void **state)
 {
 	struct fixture *fixture = *state;
@@ -295,6 +341,8 @@ int main(void)
 		life_test(a_guest_may_find_it_late),
 		life_test(qemu_may_have_no_ports),
 		life_test(qemu_may_not_answer),
+		life_test(ports_can_be_cleared),
+		life_test(ports_may_not_be_cleared_in_time),
 		life_test(there_may_be_no_qmp),
 		life_test(qemu_may_end),
 	};
