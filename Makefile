@@ -193,7 +193,8 @@ CLANG_TIDY ?= clang-tidy
 CPPCHECK ?= cppcheck
 SHELLCHECK ?= shellcheck
 UNIT_SECONDS ?= 300
-UNIT_JOBS ?= $(shell nproc)
+# Some tests have time limits that a host busy with another program may miss.
+UNIT_JOBS ?= 1
 FUZZ_SECONDS ?= 60
 SANITIZE = -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all
 

@@ -247,6 +247,15 @@ static int run_after_shell(struct ntd_agent_channel *agent, const struct ntd_com
 	return run_by_agent(agent, command, result, waiter, err);
 }
 
+/* Copies a text without its NULs, which bash cannot be given, and which it skips when it reads the
+ * text itself. */
+static void copy_without_nul(const struct ntd_command *command, struct ntd_buf *copy)
+{
+	ntd_buf_append(copy, command->text, command->text_len);
+	for (char *nul; (nul = memchr(ntd_buf_bytes(copy), 0, copy->len)); copy->len--)
+		memmove(nul, nul + 1, copy->len - (size_t)(nul + 1 - ntd_buf_bytes(copy)));
+}
+
 int ntd_agent_run(struct ntd_channel *channel, const struct ntd_command *command,
 		  struct ntd_result *result, struct ntd_waiter *waiter, struct ntd_error **err)
 {
@@ -254,12 +263,17 @@ int ntd_agent_run(struct ntd_channel *channel, const struct ntd_command *command
 		ntd_container_of(channel, struct ntd_agent_channel, channel);
 	struct ntd_channel *shell = ntd_shell_channel(agent->shell);
 	_cleanup_free_ char *text = ntd_channel_text_for_user(channel, command);
+	_cleanup_buf_ struct ntd_buf plain = {0};
 	struct ntd_command sent = *command;
 	int ran = 1;
 
 	if (text) {
 		sent.text = text;
 		sent.text_len = strlen(text);
+	} else if (memchr(command->text, 0, command->text_len)) {
+		copy_without_nul(command, &plain);
+		sent.text = ntd_buf_bytes(&plain);
+		sent.text_len = plain.len;
 	}
 	if (ntd_framing_check(&sent, err) < 0)
 		return -1;

@@ -165,7 +165,7 @@ def test_faults(fakes, fault, note):
         b.connect()
         {fault}
         raise ValueError("mine")
-    """, fakes("a", "b"))
+    """, fakes("a", "b"), options=["--no-agent"])
     assert result.seconds < MOST_SECONDS
     assert re.fullmatch(note, notes(failure["a"])["journal.txt"])
     assert "processes.txt" not in failure["a"]
@@ -214,9 +214,14 @@ def test_a_shell_that_is_late_once(fake, seconds, options, env):
 
 
 def test_time_limit_while_a_command_runs(fake):
-    result, failure = fail("machine.succeed('sleep 1000')", fake, status=143, global_timeout=1)
+    result, failure = fail("machine.succeed('sleep 1000')", fake, status=143, global_timeout=1, options=["--no-agent"])
     assert result.seconds < 1 + MOST_SECONDS
     assert notes(failure["machine"])["journal.txt"] == "the root shell is busy with `sleep 1000`"
+
+
+def test_an_agent_is_asked_while_a_command_runs(fake):
+    _, failure = fail("machine.succeed('true')\nmachine.succeed('sleep 1000')", fake, status=143, global_timeout=3)
+    assert "processes.txt" in failure["machine"] and "journal.txt" in failure["machine"]
 
 
 @pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

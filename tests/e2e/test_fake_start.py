@@ -179,7 +179,7 @@ def test_shell_that_begins_anew_in_a_command(fake):
             assert time.monotonic() - began < 5
             assert machine.execute("echo usable; exit 2") == (2, "usable\\n")
             assert machine.execute("sleep 10", timeout=0.5) == (124, "")
-    """, fake)
+    """, fake, options=["--no-agent"])
 
 
 # ---- QMP

@@ -214,7 +214,8 @@ static inline int set_up(void **state)
 							.socket_dir = fixture->base,
 							.out_dir = fixture->base,
 							.boot_timeout = 20,
-							.time_scale = 1};
+							.time_scale = 1,
+							.no_agent = true};
 	return 0;
 }
 
