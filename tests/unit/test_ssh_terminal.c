@@ -52,12 +52,25 @@ static void a_shell_has_a_terminal_of_that_size(void **state)
 	assert_has(output, "\nTERM=linux\r\n");
 }
 
+/* Waits until the terminal's foreground process is the command: before, the key reaches bash. */
+static void await_sleep(void)
+{
+	int64_t limit = ntd_after(LONG * NTD_SECOND);
+
+	/* NOLINTNEXTLINE(cert-env33-c): the test's own command */
+	while (system("pgrep -xf 'sleep 4251' > /dev/null") != 0) {
+		assert_true(ntd_now() < limit);
+		poll(NULL, 0, 50);
+	}
+}
+
 static void keys_of_the_terminal_are_signals(void **state)
 {
 	_cleanup_fd_ int fd = open_terminal(*state, 24, 80);
 
 	type(fd, "echo be''gun; sleep 4251\n");
 	free(read_until(fd, "begun"));
+	await_sleep();
 	type(fd, "\003");
 	await_absence("sleep 4251");
 	type(fd, "echo en''ded\n");
