@@ -8,10 +8,21 @@ import harness
 PARENT = "cat /proc/$PPID/comm"
 
 
+def begin(request):
+    first = f"import re, threading, time\nPARENT = {PARENT!r}"
+    return harness.Session(request.getfixturevalue(request.param), first)
+
+
 @pytest.fixture(scope="module", params=["fake", "tiny"])
 def session(request):
-    first = f"import re, threading, time\nPARENT = {PARENT!r}"
-    with harness.Session(request.getfixturevalue(request.param), first) as running:
+    with begin(request) as running:
+        yield running
+
+
+@pytest.fixture(params=["fake", "tiny"])
+def new_session(request):
+    """For a test that leaves a root shell without an agent."""
+    with begin(request) as running:
         yield running
 
 
@@ -51,9 +62,9 @@ def test_threads_run_commands_at_the_same_time(session):
     """)
 
 
-def test_a_killed_agent_is_an_error_and_comes_back(session):
+def test_a_killed_agent_is_an_error_and_comes_back(new_session):
     """At most twice for a root shell, which then does the work by itself."""
-    session("""
+    new_session("""
         for parent in ("ntd-agent", "ntd-agent", "bash"):
             text = error_of(machine.succeed, "kill -KILL $PPID; sleep 100")
             assert "the agent in the guest ended while `kill -KILL $PPID; sleep 100` ran" in text, text
