@@ -192,7 +192,7 @@ CLANG_FORMAT ?= clang-format
 CLANG_TIDY ?= clang-tidy
 CPPCHECK ?= cppcheck
 SHELLCHECK ?= shellcheck
-UNIT_SECONDS ?= 300
+UNIT_SECONDS ?= 900
 # Some tests have time limits that a host busy with another program may miss.
 UNIT_JOBS ?= 1
 FUZZ_SECONDS ?= 60
