@@ -28,7 +28,8 @@ AGENT_MAIN = driver/agent/main.c
 CORE_SOURCES := $(filter-out $(MAN_SOURCE) $(AGENT_MAIN),$(sort $(wildcard driver/*/*.c)))
 EMBED_SOURCES := $(sort $(wildcard embed/*.c embed/*/*.c))
 CORE_OBJECTS := $(CORE_SOURCES:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/driver/channel/guest_bash.o \
-	$(BUILD)/obj/driver/channel/guest_port_bash.o $(BUILD)/obj/driver/channel/serial_sh.o \
+	$(BUILD)/obj/driver/channel/guest_long_bash.o $(BUILD)/obj/driver/channel/guest_port_bash.o \
+	$(BUILD)/obj/driver/channel/serial_sh.o \
 	$(BUILD)/obj/driver/agent_channel/programs.o $(BUILD)/obj/driver/agent_channel/launch_sh.o
 EMBED_OBJECTS := $(EMBED_SOURCES:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/embed/machine/kvm_probe.o
 
@@ -61,21 +62,18 @@ $(BUILD)/obj/embed/%.o: embed/%.S
 # The guest's functions as strings, as they are sent to root shells and shells on serial consoles: comments, which
 # are lines of their own, and indentation stay here.
 GUEST_TEXT = sed -e 's/^[[:space:]]*//' -e '/^\#/d' -e '/^$$/d' -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n"/'
-$(BUILD)/guest_bash.c: driver/channel/guest.bash Makefile
-	@mkdir -p $(@D)
-	{ echo '#include "channel/framing.h"'; echo 'const char ntd_guest_bash[] ='; $(GUEST_TEXT) $<; echo ';'; } >$@
-
-$(BUILD)/guest_port_bash.c: driver/channel/guest_port.bash Makefile
-	@mkdir -p $(@D)
-	{ echo '#include "channel/framing.h"'; echo 'const char ntd_guest_port_bash[] ='; $(GUEST_TEXT) $<; echo ';'; } >$@
-
-$(BUILD)/serial_sh.c: driver/channel/serial.sh Makefile
-	@mkdir -p $(@D)
-	{ echo '#include "channel/serial_internal.h"'; echo 'const char ntd_serial_sh[] ='; $(GUEST_TEXT) $<; echo ';'; } >$@
-
-$(BUILD)/launch_sh.c: driver/agent_channel/launch.sh Makefile
-	@mkdir -p $(@D)
-	{ echo '#include "agent_channel/agent_channel_internal.h"'; echo 'const char ntd_launch_sh[] ='; $(GUEST_TEXT) $<; echo ';'; } >$@
+# Name of the string, script, header that declares the string.
+define guest_text
+GUEST_SCRIPTS += $(2)
+$(BUILD)/$(1).c: $(2) Makefile
+	@mkdir -p $$(@D)
+	{ echo '#include "$(3)"'; echo 'const char ntd_$(1)[] ='; $$(GUEST_TEXT) $$<; echo ';'; } >$$@
+endef
+$(eval $(call guest_text,guest_bash,driver/channel/guest.bash,channel/framing.h))
+$(eval $(call guest_text,guest_long_bash,driver/channel/guest_long.bash,channel/framing.h))
+$(eval $(call guest_text,guest_port_bash,driver/channel/guest_port.bash,channel/framing.h))
+$(eval $(call guest_text,serial_sh,driver/channel/serial.sh,channel/serial_internal.h))
+$(eval $(call guest_text,launch_sh,driver/agent_channel/launch.sh,agent_channel/agent_channel_internal.h))
 
 $(BUILD)/obj/driver/channel/%.o: $(BUILD)/%.c
 	@mkdir -p $(@D)
@@ -193,8 +191,8 @@ CLANG_TIDY ?= clang-tidy
 CPPCHECK ?= cppcheck
 SHELLCHECK ?= shellcheck
 UNIT_SECONDS ?= 900
-# Some tests have time limits that a host busy with another program may miss.
-UNIT_JOBS ?= 1
+# How many unit programs run at a time.
+UNIT_JOBS ?= $(shell nproc)
 FUZZ_SECONDS ?= 60
 SANITIZE = -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all
 
@@ -276,7 +274,7 @@ $(TIDIED): $(BUILD)/tidy/%.ok: %.c .clang-tidy $(filter %.h,$(FORMATTED))
 	@$(CLANG_TIDY) --quiet $< -- $(ALL_CFLAGS) -Iembed $(CORE_CFLAGS) $(EMBED_CFLAGS) 2>$@.log || { cat $@.log; exit 1; }
 	@touch $@
 
-SHELL_SCRIPTS = driver/channel/guest.bash driver/channel/serial.sh driver/agent_channel/launch.sh .ci/run tests/setup \
+SHELL_SCRIPTS = $(GUEST_SCRIPTS) .ci/run tests/setup \
 	$(sort $(shell grep -rlE '^(\#!/.*sh|\# shellcheck shell=)' tests/guests tests/fake/bin))
 # Not asked for: SC2016, for what is in single quotes is for other programs, and SC2094, which takes a file that is
 # read twice for one that is written.

@@ -35,6 +35,7 @@
 
 #include "base/text.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -173,7 +174,8 @@ void ntd_framing_init(struct ntd_framing *framing, unsigned grace)
 
 void ntd_framing_forget(struct ntd_framing *framing)
 {
-	framing->prepared = framing->port_prepared = framing->port = framing->port_left = false;
+	memset(framing->sent, 0, sizeof framing->sent);
+	framing->port = framing->port_left = false;
 }
 
 void ntd_framing_token(const struct ntd_framing *framing, unsigned number,
@@ -193,23 +195,33 @@ const char *ntd_framing_input(const struct ntd_command *command, size_t *len)
 	return must_stream(command) ? command->text : command->input;
 }
 
-static void prepare(struct ntd_framing *framing, struct ntd_buf *out)
+/* Sees to it that the shell has the functions of guest.bash, and those of another text. */
+static void prepare(struct ntd_framing *framing, enum ntd_guest_text which, struct ntd_buf *out)
 {
-	if (!framing->prepared)
-		define(framing, ntd_guest_bash, out);
-	framing->prepared = true;
+	static const char *const texts[] = {[NTD_GUEST_BASIC] = ntd_guest_bash,
+					    [NTD_GUEST_LONG] = ntd_guest_long_bash,
+					    [NTD_GUEST_PORT] = ntd_guest_port_bash};
+	static_assert(sizeof texts / sizeof *texts == NTD_GUEST_TEXTS, "");
+
+	if (which != NTD_GUEST_BASIC)
+		prepare(framing, NTD_GUEST_BASIC, out);
+	if (!framing->sent[which])
+		define(framing, texts[which], out);
+	framing->sent[which] = true;
 }
 
 void ntd_framing_write(struct ntd_framing *framing, const struct ntd_command *command,
 		       unsigned number, struct ntd_buf *out)
 {
-	prepare(framing, out);
+	bool streams = command->input || must_stream(command);
+
+	prepare(framing, streams ? NTD_GUEST_LONG : NTD_GUEST_BASIC, out);
 	if (framing->port_left)
 		ntd_buf_puts(out, "ntd_p=0; exec 3>&-\n");
 	framing->port_left = false;
 	if (framing->port && command->on_output)
 		ntd_buf_puts(out, "ntd_o=1\n");
-	if (command->input || must_stream(command))
+	if (streams)
 		write_streamed(framing, command, number, out);
 	else
 		write_line(framing, command, number, out);
@@ -223,10 +235,7 @@ void ntd_framing_write_interrupt(struct ntd_buf *out)
 void ntd_framing_write_port(struct ntd_framing *framing, unsigned number, const char *name,
 			    struct ntd_buf *out)
 {
-	prepare(framing, out);
-	if (!framing->port_prepared)
-		define(framing, ntd_guest_port_bash, out);
-	framing->port_prepared = true;
+	prepare(framing, NTD_GUEST_PORT, out);
 	framing->port_left = false;
 	ntd_buf_printf(out, "ntd_port %u %s\n", number, name);
 }
@@ -236,8 +245,9 @@ void ntd_framing_write_send(unsigned number, struct ntd_buf *out)
 	ntd_buf_printf(out, "ntd_send %u\n", number);
 }
 
-void ntd_framing_write_first(unsigned number, struct ntd_buf *out)
+void ntd_framing_write_first(struct ntd_framing *framing, unsigned number, struct ntd_buf *out)
 {
+	prepare(framing, NTD_GUEST_LONG, out);
 	ntd_buf_printf(out, "ntd_encode %u %d\n", number, NTD_PIECE_SIZE);
 }
 

@@ -6,18 +6,21 @@
 #include "channel/channel.h"
 #include "channel/reply.h"
 
+/* The functions for the shell: guest.bash, guest_long.bash and guest_port.bash. */
+enum ntd_guest_text { NTD_GUEST_BASIC, NTD_GUEST_LONG, NTD_GUEST_PORT, NTD_GUEST_TEXTS };
+
 /* What the driver has told the present root shell. */
 struct ntd_framing {
 	char identity[9]; /* random, the beginning of every token */
 	unsigned grace;   /* seconds after a command's time-out until its output is given up */
-	bool prepared;    /* the shell has the functions of guest.bash */
-	/* The shell has the functions of guest_port.bash; it has opened the data port, so that
-	 * input and long outputs go by it; it has one open that is no more. */
-	bool port_prepared, port, port_left;
+	bool sent[NTD_GUEST_TEXTS]; /* the shell has these functions */
+	/* The shell has opened the data port, so that input and long outputs go by it; it has one
+	 * open that is no more. */
+	bool port, port_left;
 };
 
-/* channel/guest.bash without comments and indentation; the Makefile makes it. */
-extern const char ntd_guest_bash[], ntd_guest_port_bash[];
+/* channel/guest.bash and the others without comments and indentation; the Makefile makes them. */
+extern const char ntd_guest_bash[], ntd_guest_long_bash[], ntd_guest_port_bash[];
 
 /* Begins with a new identity. `grace`: see the structure. */
 void ntd_framing_init(struct ntd_framing *framing, unsigned grace);
@@ -52,5 +55,5 @@ void ntd_framing_write_interrupt(struct ntd_buf *out);
  * socket holds by default, 212992 bytes. */
 enum { NTD_PIECE_SIZE = 96 << 10 };
 /* Append the requests for the first and the next piece of the output of command `number`. */
-void ntd_framing_write_first(unsigned number, struct ntd_buf *out);
+void ntd_framing_write_first(struct ntd_framing *framing, unsigned number, struct ntd_buf *out);
 void ntd_framing_write_more(unsigned number, struct ntd_buf *out);

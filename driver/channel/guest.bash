@@ -2,7 +2,7 @@
 # The driver's functions in the guest's root shell, a bash that reads hvc0. Before a shell's first
 # command the driver sends it this text (channel/framing.c), without comments, which are lines of
 # their own, and without indentation: bash reads it byte by byte, a system call each, and so names
-# are short. The driver replaces $NTD_IDENTITY by the name of its connection, which no other has,
+# are short, and what few commands need is in two texts of its own: guest_long.bash, guest_port.bash. The driver replaces $NTD_IDENTITY by the name of its connection, which no other has,
 # and $NTD_SHORT_OUTPUT by a number of characters.
 #
 # A command is one line, `ntd NUMBER TEXT`, `ntd_timeout NUMBER TIMEOUT FIRST REST GRACE TEXT` or
@@ -206,38 +206,10 @@ ntd_timeout() {
 	ntd_reply "$p $s"
 }
 
-# $4 raw bytes follow, by the data port, or after the line. Those that the command does not read are swallowed, so that
-# the shell never takes them for commands.
-ntd_input() {
-	local n=$1 t=$3 g i p w x more
-	set +m
-	shopt -s lastpipe
-	head -c $4 <&$ntd_p | (
-		${2:+timeout $2} bash -c "set -euo pipefail; $5"
-		s=$?
-		cat > /dev/null
-		exit $s
-	) 3>&- 4<&- 6>&- 7<&- 8<&- | ntd_read
-	ntd_reply "${PIPESTATUS[*]:1}"
-}
-
 # The text leaves its output in x.
 ntd_own() {
-	local i n=$1 g p t w x= more
+	local i n=$1 g p t w x more
+	x=
 	eval "$2"
 	ntd_reply "$? 0"
-}
-
-# Sends the next piece of a long output, at most $2 characters of base64.
-ntd_more() {
-	dd bs=$2 count=1 <&8 2> /dev/null
-	echo " $NTD_IDENTITY-$1"
-}
-
-# Sends the first piece.
-ntd_encode() {
-	ntd_file
-	base64 -w 0 <&8 >&9 || echo - >&9
-	exec 8< /proc/$$/fd/9 9>&-
-	ntd_more $1 $2
 }

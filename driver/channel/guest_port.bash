@@ -4,10 +4,10 @@
 #
 # Descriptor 3 is the port, and $ntd_p the descriptor that input comes by: 3, or 0 (hvc0) where there
 # is no port. $ntd_c prints the checksum of cksum(1) and the length, or the length alone.
-# shellcheck disable=SC2034,SC2086,SC2154,SC2162
+# shellcheck disable=SC2015,SC2034,SC2086,SC2154,SC2162,SC2231
 
 ntd_c='wc -c'
-type -P cksum > /dev/null && ntd_c=cksum
+type -P cksum > /dev/null && ntd_c='cksum'
 
 # Opens the port named $2, which may appear a moment later; the status is 0 when it has.
 ntd_port() {

@@ -33,7 +33,7 @@ void ntd_shell_fetch(struct ntd_shell *shell)
 		ntd_reply_expect(&shell->reply, token);
 	} else {
 		shell->exchange = NTD_SHELL_FETCHES;
-		ntd_framing_write_first(shell->wire_number, &shell->out);
+		ntd_framing_write_first(&shell->framing, shell->wire_number, &shell->out);
 		ntd_reply_expect_pieces(&shell->reply, token);
 	}
 	ntd_output_flush(&shell->socket, &shell->out);

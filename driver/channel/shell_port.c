@@ -46,7 +46,7 @@ void ntd_shell_port_close(struct ntd_shell *shell)
 void ntd_shell_port_forget(struct ntd_shell *shell)
 {
 	end_port(shell, NTD_SHELL_PORT_CLOSED);
-	shell->framing.port_left = shell->framing.port_prepared = false;
+	shell->framing.port_left = shell->framing.sent[NTD_GUEST_PORT] = false;
 }
 
 /* ---- opening */
