@@ -119,16 +119,42 @@ def _exchange(terminal, guest):
 # ---- a console of its own
 
 
-class _Console:
-    """One more virtual console of a connected machine, plugged in for the time of the `with` block."""
+class _Stream:
+    """The part of _exchange()'s shells that come by a socket: `socket`, which does not block once they run."""
 
     interval = 1000  # ms; see _exchange()
+    ended = False
+
+    @property
+    def fd(self):
+        return self.socket.fileno()
+
+    def receive(self):
+        """Returns what has come, perhaps nothing, and notes in `ended` that the connection has ended."""
+        try:
+            data = self.socket.recv(CHUNK)
+        except BlockingIOError:
+            return b""
+        except ConnectionError:
+            data = b""
+        self.ended = not data
+        return data
+
+    def write(self, keys):
+        with contextlib.suppress(OSError):  # receive() notices the end of the connection
+            self.socket.settimeout(WRITE_SECONDS)
+            self.socket.sendall(keys)
+        self.socket.setblocking(False)
+
+
+class _Console(_Stream):
+    """One more virtual console of a connected machine, plugged in for the time of the `with` block."""
 
     def __init__(self, machine):
         self.machine, self.id = machine, f"interact-{secrets.token_hex(4)}"
         self.mark = f"{MARK.decode()}{secrets.token_hex(8)} "
         self.tty = None  # the console's path in the guest
-        self.held, self.ended = b"", False  # bytes received but not yet handed out; whether the shell has ended
+        self.held = b""  # bytes received but not yet handed out
 
     def __enter__(self):
         path = self.machine.shell_path
@@ -218,20 +244,10 @@ class _Console:
 
     # ---- for _exchange()
 
-    @property
-    def fd(self):
-        return self.socket.fileno()
-
     def read(self):
         """Returns the shell's output, perhaps none, and notes in `ended` that the shell or the machine has ended."""
         mark = self.mark.encode()
-        with contextlib.suppress(BlockingIOError):
-            try:
-                data = self.socket.recv(CHUNK)
-            except ConnectionError:
-                data = b""
-            self.ended = not data
-            self.held += data
+        self.held += self.receive()
         data, found, _ = self.held.partition(mark)
         self.ended |= bool(found)
         at = data.rfind(MARK)  # a mark may have arrived in part, at the end of the data
@@ -239,25 +255,17 @@ class _Console:
         self.held = data[cut:]
         return data[:cut]
 
-    def write(self, keys):
-        with contextlib.suppress(OSError):  # read() notices the end of the connection
-            self.socket.settimeout(WRITE_SECONDS)
-            self.socket.sendall(keys)
-        self.socket.setblocking(False)
-
     def resize(self, size):
         if self.machine.connected:
             with contextlib.suppress(Exception):
                 self._run(f"stty rows {size.lines} cols {size.columns} < {self.tty}")
 
 
-class _LoginShell:
+class _LoginShell(_Stream):
     """A login shell on a terminal that the machine's channel has started; `fd` has the terminal's bytes."""
 
-    interval = 1000  # ms; see _exchange()
-
     def __init__(self, fd):
-        self.socket, self.ended = socket.socket(fileno=fd), False
+        self.socket = socket.socket(fileno=fd)
         self.socket.setblocking(False)
 
     def __enter__(self):
@@ -269,26 +277,7 @@ class _LoginShell:
 
     # ---- for _exchange()
 
-    @property
-    def fd(self):
-        return self.socket.fileno()
-
-    def read(self):
-        """Returns the shell's output, perhaps none, and notes in `ended` that the shell or the connection has ended."""
-        try:
-            data = self.socket.recv(CHUNK)
-        except BlockingIOError:
-            return b""
-        except ConnectionError:
-            data = b""
-        self.ended = not data
-        return data
-
-    def write(self, keys):
-        with contextlib.suppress(OSError):  # read() notices the end of the connection
-            self.socket.settimeout(WRITE_SECONDS)
-            self.socket.sendall(keys)
-        self.socket.setblocking(False)
+    read = _Stream.receive
 
     def resize(self, size):
         """A terminal of a channel keeps the size that it began with."""
