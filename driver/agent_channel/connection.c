@@ -5,8 +5,7 @@
  */
 #include "agent_channel/agent_channel_internal.h"
 
-#include <errno.h>
-#include <sys/socket.h>
+#include "base/fd.h"
 
 enum { READ_SIZE = 64 << 10 };
 
@@ -74,13 +73,11 @@ static struct ntd_error *read_some(struct ntd_agent_channel *agent, int batches)
 
 	while (batches-- && !error && agent->socket.fd >= 0) {
 		char *room = ntd_buf_reserve(&agent->in, READ_SIZE);
-		ssize_t got = recv(agent->socket.fd, room, READ_SIZE, MSG_DONTWAIT);
+		ssize_t got = ntd_fd_receive(agent->socket.fd, room, READ_SIZE);
 
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0 && errno == EAGAIN)
+		if (got == 0)
 			return NULL;
-		if (got <= 0)
+		if (got < 0)
 			return ntd_agent_end_error(agent);
 		ntd_buf_added(&agent->in, (size_t)got);
 		agent->channel.heard = ntd_now();

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
 
 enum { READ_SIZE = 64 << 10 };
 
@@ -31,6 +32,18 @@ ssize_t ntd_fd_read(int fd, void *bytes, size_t len)
 		done += (size_t)got;
 	}
 	return (ssize_t)done;
+}
+
+ssize_t ntd_fd_receive(int fd, void *bytes, size_t len)
+{
+	ssize_t got;
+
+	do
+		got = recv(fd, bytes, len, MSG_DONTWAIT);
+	while (got < 0 && errno == EINTR);
+	if (got < 0 && errno == EAGAIN)
+		return 0;
+	return got > 0 ? got : -1;
 }
 
 int ntd_fd_read_all(int fd, struct ntd_buf *bytes, size_t limit)

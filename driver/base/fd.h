@@ -17,6 +17,9 @@ ssize_t ntd_fd_read(int fd, void *bytes, size_t len);
 /* Appends everything up to the end of the file, at most `limit` bytes. Returns 0, or -1 with EFBIG
  * when the file has more, and `limit` + 1 bytes of it or more have been appended. */
 int ntd_fd_read_all(int fd, struct ntd_buf *bytes, size_t limit);
+/* Reads what has come on a socket, at most `len` bytes, without waiting. Returns how many bytes
+ * there are; 0: none now; -1: the other end has closed the connection, or it has failed. */
+ssize_t ntd_fd_receive(int fd, void *bytes, size_t len);
 /* Returns 0, or -1 when only a part has been written. */
 int ntd_fd_write_all(int fd, const void *bytes, size_t len);
 

@@ -8,10 +8,8 @@
 #include "channel/shell_internal.h"
 
 #include "base/cksum.h"
+#include "base/fd.h"
 #include "loop/output.h"
-
-#include <errno.h>
-#include <sys/socket.h>
 
 enum { READ_SIZE = 64 << 10, BATCHES = 16 };
 
@@ -70,14 +68,10 @@ static bool read_some(struct ntd_shell *shell)
 	char bytes[READ_SIZE];
 
 	for (int i = 0; i < BATCHES; i++) {
-		ssize_t got = recv(shell->data.fd, bytes, sizeof bytes, MSG_DONTWAIT);
+		ssize_t got = ntd_fd_receive(shell->data.fd, bytes, sizeof bytes);
 
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return errno == EAGAIN;
-		if (!got)
-			return false;
+		if (got <= 0)
+			return got == 0;
 		take(shell, bytes, (size_t)got);
 	}
 	return true;

@@ -3,11 +3,10 @@
  */
 #include "channel/shell_internal.h"
 
+#include "base/fd.h"
 #include "loop/output.h"
 
-#include <errno.h>
 #include <string.h>
-#include <sys/socket.h>
 
 enum { READ_SIZE = 64 << 10, SAID_LIMIT = 1024 };
 
@@ -231,16 +230,12 @@ bool ntd_shell_read(struct ntd_shell *shell, int batches)
 	char bytes[READ_SIZE];
 
 	while (batches--) {
-		ssize_t got = recv(shell->socket.fd, bytes, sizeof bytes, MSG_DONTWAIT);
+		ssize_t got = ntd_fd_receive(shell->socket.fd, bytes, sizeof bytes);
 		const char *at = bytes;
-		size_t left = got > 0 ? (size_t)got : 0;
+		size_t left = (size_t)got;
 
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return errno == EAGAIN;
-		if (!got)
-			return false;
+		if (got <= 0)
+			return got == 0;
 		note_said(shell, bytes, shell->on_wire ? 0 : left);
 		if (!shell->on_wire)
 			ntd_script_socket_add(&shell->script, bytes, left);

@@ -86,14 +86,12 @@ static bool write_output(struct ssh_terminal *terminal)
 static bool read_keys(struct ssh_terminal *terminal)
 {
 	char bytes[4096];
-	ssize_t len;
 
 	while (terminal->keys.len < KEYS_LIMIT) {
-		len = recv(terminal->end.fd, bytes, sizeof bytes, 0);
-		if (len == 0)
-			return false;
-		if (len < 0)
-			return errno == EAGAIN || errno == EINTR;
+		ssize_t len = ntd_fd_receive(terminal->end.fd, bytes, sizeof bytes);
+
+		if (len <= 0)
+			return len == 0;
 		ntd_buf_append(&terminal->keys, bytes, (size_t)len);
 	}
 	return true;

@@ -125,15 +125,29 @@ static void no_more_is_sent_than_the_agent_has_room_for(void **state)
 	probe_succeeds(&probe, "<done>");
 }
 
+/* Begins a call, which the agent has heard of. */
+static void begin_run(struct fixture *fixture, struct probe *probe)
+{
+	probe_begin(fixture, probe, NULL, "");
+	peer_expects(fixture, 1, NTD_FRAME_RUN, "");
+}
+
 /* ---- the end of the connection */
+
+/* Does the same; then the agent is gone, and the root shell has been asked. */
+static void begin_run_and_lose_agent(struct fixture *fixture, struct probe *probe)
+{
+	begin_run(fixture, probe);
+	ntd_close_fd(&fixture->peer);
+	assert_true(peer_hears(fixture->shell_peer, -1));
+}
 
 static void calls_end_with_the_channel(void **state)
 {
 	struct fixture *fixture = *state;
 	struct probe probe = {0}, later = {0};
 
-	probe_begin(fixture, &probe, NULL, "");
-	peer_expects(fixture, 1, NTD_FRAME_RUN, "");
+	begin_run(fixture, &probe);
 	ntd_loop_call(fixture->loop, close_agent, fixture);
 	probe_fails(&probe, NTD_E_DEAD, "QEMU has ended");
 	probe_begin(fixture, &later, NULL, "");
@@ -146,8 +160,7 @@ static void what_was_sent_before_the_end_counts(void **state)
 	struct fixture *fixture = *state;
 	struct probe probe = {0};
 
-	probe_begin(fixture, &probe, NULL, "");
-	peer_expects(fixture, 1, NTD_FRAME_RUN, "");
+	begin_run(fixture, &probe);
 	peer_text(fixture, 1, NTD_FRAME_DATA, "all");
 	peer_text(fixture, 1, NTD_FRAME_DONE, "");
 	ntd_close_fd(&fixture->peer);
@@ -159,8 +172,7 @@ static void calls_end_with_the_agent(void **state)
 	struct fixture *fixture = *state;
 	struct probe probe = {0};
 
-	probe_begin(fixture, &probe, NULL, "");
-	peer_expects(fixture, 1, NTD_FRAME_RUN, "");
+	begin_run(fixture, &probe);
 	assert_true(fixture->agent->channel.ready);
 	ntd_close_fd(&fixture->peer);
 	shell_answers(fixture);
@@ -175,10 +187,7 @@ static void calls_of_a_lost_agent_end_with_the_shell(void **state)
 	struct fixture *fixture = *state;
 	struct probe probe = {0};
 
-	probe_begin(fixture, &probe, NULL, "");
-	peer_expects(fixture, 1, NTD_FRAME_RUN, "");
-	ntd_close_fd(&fixture->peer);
-	assert_true(peer_hears(fixture->shell_peer, -1));
+	begin_run_and_lose_agent(fixture, &probe);
 	peer_say(fixture->shell_peer, "Spawning backdoor root shell...\n");
 	probe_fails(&probe, NTD_E_MACHINE, "the root shell began anew (the guest rebooted?)");
 }
@@ -188,10 +197,7 @@ static void calls_of_a_lost_agent_end_with_the_machine(void **state)
 	struct fixture *fixture = *state;
 	struct probe probe = {0};
 
-	probe_begin(fixture, &probe, NULL, "");
-	peer_expects(fixture, 1, NTD_FRAME_RUN, "");
-	ntd_close_fd(&fixture->peer);
-	assert_true(peer_hears(fixture->shell_peer, -1));
+	begin_run_and_lose_agent(fixture, &probe);
 	ntd_loop_call(fixture->loop, close_agent, fixture);
 	probe_fails(&probe, NTD_E_DEAD, "QEMU has ended");
 }
@@ -201,8 +207,7 @@ static void calls_end_with_a_new_root_shell(void **state)
 	struct fixture *fixture = *state;
 	struct probe probe = {0};
 
-	probe_begin(fixture, &probe, NULL, "");
-	peer_expects(fixture, 1, NTD_FRAME_RUN, "");
+	begin_run(fixture, &probe);
 	peer_say(fixture->shell_peer, "Spawning backdoor root shell...\n");
 	probe_fails(&probe, NTD_E_MACHINE, "the root shell began anew (the guest rebooted?)");
 	assert_false(fixture->agent->channel.ready);
@@ -246,8 +251,7 @@ static void broken_frames_end_the_connection(void **state)
 	struct fixture *fixture = *state;
 	struct probe probe = {0};
 
-	probe_begin(fixture, &probe, NULL, "");
-	peer_expects(fixture, 1, NTD_FRAME_RUN, "");
+	begin_run(fixture, &probe);
 	peer_say(fixture->peer, "login: something that is no frame");
 	assert_broken(fixture, &probe, "bytes that are no frame");
 }
@@ -258,8 +262,7 @@ static void nonsense_ends_the_connection(void **state, uint32_t stream, uint8_t 
 	struct fixture *fixture = *state;
 	struct probe probe = {0};
 
-	probe_begin(fixture, &probe, NULL, "");
-	peer_expects(fixture, 1, NTD_FRAME_RUN, "");
+	begin_run(fixture, &probe);
 	peer_text(fixture, stream, kind, payload);
 	assert_broken(fixture, &probe, message);
 }
@@ -294,8 +297,7 @@ static void credit_for_nothing_is_nonsense(void **state)
 	struct fixture *fixture = *state;
 	struct probe probe = {0};
 
-	probe_begin(fixture, &probe, NULL, "");
-	peer_expects(fixture, 1, NTD_FRAME_RUN, "");
+	begin_run(fixture, &probe);
 	peer_credit(fixture, 1, 1);
 	assert_broken(fixture, &probe, "credit for bytes");
 }
