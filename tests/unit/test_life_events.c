@@ -215,25 +215,25 @@ static void a_stopped_guest_is_named_in_the_error_of_a_boot(void **state)
 	struct fixture *fixture = *state;
 	struct ntd_machine *machine;
 
-	fixture->context.boot_timeout = 0.5;
+	fixture->context.boot_timeout = 3;
 	machine = machine_new(fixture, "server", NULL);
 	order_faults(fixture, machine, "FAKE_BANNER=no", "FAKE_STOPPED=1");
 	assert_fails(ntd_machine_connect(machine, NULL, &err), NTD_E_TIMEOUT,
-		     "Shell did not start in time (0.5 seconds); the guest is stopped; last");
+		     "Shell did not start in time (3 seconds); the guest is stopped; last");
 	execute(machine, "cont");
 	assert_fails(ntd_machine_connect(machine, NULL, &err), NTD_E_TIMEOUT,
-		     "(0.5 seconds); the guest may not have booted; last");
+		     "(3 seconds); the guest may not have booted; last");
 	execute(machine, "stop");
 	assert_fails(ntd_machine_connect(machine, NULL, &err), NTD_E_TIMEOUT,
-		     "(0.5 seconds); the guest is stopped; last");
+		     "(3 seconds); the guest is stopped; last");
 	qemu_writes(machine,
 		    "{\"event\": \"SHUTDOWN\", \"data\": {\"reason\": \"guest-shutdown\"}}");
 	assert_fails(ntd_machine_connect(machine, NULL, &err), NTD_E_TIMEOUT,
-		     "(0.5 seconds); the guest is stopped (the guest shut down); last");
+		     "(3 seconds); the guest is stopped (the guest shut down); last");
 	order_faults(fixture, machine, "FAKE_BANNER=no");
 	ntd_machine_crash(machine, NULL, NULL);
 	assert_fails(ntd_machine_connect(machine, NULL, &err), NTD_E_TIMEOUT,
-		     "(0.5 seconds); the guest may not have booted; last");
+		     "(3 seconds); the guest may not have booted; last");
 }
 
 static void a_stopped_guest_is_named_in_the_error_of_a_command(void **state)

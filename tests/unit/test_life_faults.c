@@ -105,11 +105,11 @@ static void a_start_that_takes_too_long_is_ended(void **state)
 	struct fixture *fixture = *state;
 	struct ntd_machine *machine;
 
-	fixture->context.boot_timeout = 0.5;
+	fixture->context.boot_timeout = 3;
 	machine = machine_new(fixture, "server", NULL);
 	order_faults(fixture, machine, "FAKE_QMP=silent", "FAKE_OUTPUT=BIOS\\n");
 	assert_start_fails(machine, NTD_E_TIMEOUT,
-			   texts("machine 'server': QEMU did not connect to the driver within 0.5 "
+			   texts("machine 'server': QEMU did not connect to the driver within 3 "
 				 "seconds",
 				 "    BIOS\n"));
 	assert_true(ntd_machine_wait_gone(machine, ntd_after(PATIENCE)));
@@ -143,11 +143,11 @@ static void a_guest_without_a_root_shell_is_given_up(void **state)
 	struct fixture *fixture = *state;
 	struct ntd_machine *machine;
 
-	fixture->context.boot_timeout = 0.7;
+	fixture->context.boot_timeout = 3;
 	machine = machine_new(fixture, "server", NULL);
 	order_faults(fixture, machine, "FAKE_BANNER=no");
 	assert_fails(ntd_machine_connect(machine, NULL, &err), NTD_E_TIMEOUT,
-		     "machine 'server': Shell did not start in time (0.7 seconds)");
+		     "machine 'server': Shell did not start in time (3 seconds)");
 	assert_state(machine, NTD_MACHINE_UP);
 	assert_fails(ntd_machine_connect(machine, NULL, &err), NTD_E_TIMEOUT,
 		     "    connecting to host...");
@@ -159,14 +159,14 @@ static void a_silent_boot_is_given_up(void **state)
 	struct ntd_machine *machine;
 
 	fixture->context.boot_timeout = 0;
-	fixture->context.boot_silence = 0.7;
+	fixture->context.boot_silence = 3;
 	machine = machine_new(fixture, "server", NULL);
 	order_faults(fixture, machine, "FAKE_BANNER=no");
 	assert_fails(ntd_machine_connect(machine, NULL, &err), NTD_E_TIMEOUT,
-		     "Shell did not start in time (0.7 seconds of silence)");
+		     "Shell did not start in time (3 seconds of silence)");
 	((struct ntd_qemu *)machine->parts)->emulated = true;
 	assert_fails(ntd_machine_connect(machine, NULL, &err), NTD_E_TIMEOUT,
-		     "(2.8 seconds of silence)");
+		     "(12 seconds of silence)");
 }
 
 static void a_silent_start_is_given_up(void **state)
@@ -175,12 +175,12 @@ static void a_silent_start_is_given_up(void **state)
 	struct ntd_machine *machine;
 
 	fixture->context.boot_timeout = 0;
-	fixture->context.boot_silence = 0.7;
+	fixture->context.boot_silence = 3;
 	machine = machine_new(fixture, "server", NULL);
 	order_faults(fixture, machine, "FAKE_QMP=silent");
 	assert_start_fails(
 		machine, NTD_E_TIMEOUT,
-		texts("QEMU did not connect to the driver within 0.7 seconds of silence", ""));
+		texts("QEMU did not connect to the driver within 3 seconds of silence", ""));
 	assert_true(ntd_machine_wait_gone(machine, ntd_after(PATIENCE)));
 }
 
