@@ -103,8 +103,11 @@ static void a_file_that_is_not_empty_counts_when_it_stays_the_same(void **state)
 	_cleanup_fd_ int fd = -1;
 
 	begin_wait(fixture, path);
+	/* A file that is filled long after the agent has seen it is unsettled. */
+	kill(fixture->agent.pid, SIGSTOP);
 	fd = new_file(path);
 	assert_int_equal(write(fd, "1", 1), 1);
+	kill(fixture->agent.pid, SIGCONT);
 	assert_answer(fixture, NTD_MEETS);
 }
 
