@@ -248,13 +248,14 @@ $(BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(BUILD)/libntd.a
 	$(CC) $(ALL_CFLAGS) $(CORE_CFLAGS) -fsanitize=fuzzer -MMD -MP -MF $@.d -o $@ $< $(BUILD)/libntd.a $(CORE_LIBS)
 
 # The fuzzers write new inputs below $(BUILD)/corpus. Copy inputs worth keeping to tests/fuzz/corpus/NAME by hand.
+# The paths are absolute, since a target may work in a directory of its own.
 run-fuzz: $(FUZZERS:%=run-%)
 .PHONY: $(FUZZERS:%=run-%)
 $(FUZZERS:%=run-%): run-fuzz_%: $(BUILD)/fuzz_%
 	@mkdir -p $(BUILD)/corpus/$* $(BUILD)/findings
 	@$< -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \
-		-artifact_prefix=$(BUILD)/findings/$*- $(BUILD)/corpus/$* \
-		$(wildcard tests/fuzz/corpus/$*) >$(BUILD)/$*.log 2>&1 || { cat $(BUILD)/$*.log; exit 1; }
+		-artifact_prefix=$(abspath $(BUILD))/findings/$*- $(abspath $(BUILD)/corpus/$* \
+		$(wildcard tests/fuzz/corpus/$*)) >$(BUILD)/$*.log 2>&1 || { cat $(BUILD)/$*.log; exit 1; }
 	@grep -e '^Done' $(BUILD)/$*.log | sed 's/^/fuzz_$*: /'
 
 check: format-check layers tidy cppcheck shellcheck unit

@@ -1,7 +1,7 @@
 /* Fuzzes what a driver, or a program in the guest that writes to its port, may send to the agent's
- * server of copies. The server works in a directory of its own; paths in the input may lead
- *anywhere, so a path is used only when it is relative and has no dots at its beginning: others are
- *made harmless before. The input is a list of requests:
+ * server of copies. The server works in a directory of its own. Paths in the input may lead
+ * anywhere, so what would lead out of the directory becomes letters. The input is a list of
+ * requests:
  *
  *	byte 0: the direction
  *	then:   TYPE LENGTH BYTES    a request with these bytes behind its number
