@@ -237,8 +237,8 @@ def test_methods_are_those_of_a_class(fake):
         assert machine.succeed.__func__ is QemuMachine.succeed and machine.succeed == machine.succeed
         assert types.MethodType(QemuMachine.succeed, machine)("echo a") == "a\\n" == QemuMachine.succeed(machine, "echo a")
         assert QemuMachine.succeed.__name__ == "succeed" and QemuMachine.succeed.__doc__.startswith("Runs commands")
-        assert list(inspect.signature(machine.succeed).parameters) == ["commands", "timeout"]
-        assert list(inspect.signature(QemuMachine.succeed).parameters) == ["self", "commands", "timeout"]
+        assert list(inspect.signature(machine.succeed).parameters) == ["commands", "timeout", "stderr"]
+        assert list(inspect.signature(QemuMachine.succeed).parameters) == ["self", "commands", "timeout", "stderr"]
         assert "succeed" in dict(inspect.getmembers(machine, inspect.ismethod))
         assert not inspect.iscoroutinefunction(machine.succeed)
 
