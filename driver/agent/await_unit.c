@@ -2,21 +2,35 @@
  * and no job is queued that could start it. A unit is asked for its state at first, when systemd
  * signals that it has changed, and from time to time in case a signal is lost.
  *
- * Whoever asks is never told too soon that a unit is active: an active unit with a queued job may
- * be about to be stopped, as by `systemctl restart --no-block`, so the job is given a moment.
+ * Whoever asks is never told too soon that a unit is active. An active unit with a queued job may
+ * be about to be stopped, as by `systemctl restart --no-block`, so the job is given a moment. And
+ * systemd calls a service active as soon as it has forked, unless the service's type has the
+ * program say when it is ready: a program that fails at once is seen active before. Such a service
+ * counts when it has run for a moment and its main process waits for something, or after a second
+ * in any case: a guest that is short of processor time may take much longer than that moment to
+ * execute the program at all.
  */
 #include "agent/await_internal.h"
+#include "agent/processes.h"
 #include "agent/systemd.h"
 
 #include <string.h>
 
 /* In ms. */
-enum { LOOK_EVERY = 250, JOB_PATIENCE = 250, RUNNING_FOR = 200, CONNECT_EVERY = 50 };
+enum {
+	LOOK_EVERY = 250,
+	JOB_PATIENCE = 250,
+	BEGINNING = 200,       /* a program that fails at once has failed in this time, mostly */
+	BEGINNING_MOST = 1000, /* as long as a look of systemctl in each second would take */
+	PROCESS_EVERY = 50,
+	CONNECT_EVERY = 50
+};
 
 /* The names of units are shorter. */
 enum { NAME_MOST = 255 };
 
-enum question { STATE, SUB_STATE, SINCE, NAME, JOB, JOBS, QUESTIONS };
+/* Those from TYPE on are of services alone. */
+enum question { STATE, SINCE, NAME, JOB, JOBS, TYPE, MAIN_PID, QUESTIONS };
 
 struct await_unit {
 	struct ntd_await await;
@@ -36,9 +50,10 @@ struct await_unit {
 	bool answered;      /* all of them have been answered once */
 	int64_t busy_since; /* when the unit was first seen active with a job; 0: it was not */
 	/* The answers. */
-	char *state, *sub_state;
+	char *state;
+	char *type;     /* of a service; else NULL */
 	uint64_t since; /* us of CLOCK_MONOTONIC when it became active */
-	uint32_t job, jobs;
+	uint32_t job, jobs, main_pid;
 };
 
 static void look(struct ntd_await *await);
@@ -66,22 +81,34 @@ static int64_t job_time(struct await_unit *unit)
 	return unit->busy_since + JOB_PATIENCE - now;
 }
 
-/* For how many ms an active unit has still to run to count. One whose state is not that of a
- * process has proved what its type asks for. */
-static int64_t running_time(const struct await_unit *unit)
+/* Whether systemd calls the service active when it has just been forked. */
+static bool is_active_when_forked(const struct await_unit *unit)
 {
-	int64_t left = (int64_t)(unit->since / 1000) + RUNNING_FOR - ntd_agent_now();
+	static const char *const types[] = {"simple", "exec", "idle"};
 
-	if (strcmp(unit->sub_state, "running") != 0 || left <= 0)
+	for (size_t i = 0; unit->type && unit->main_pid && i < sizeof types / sizeof *types; i++)
+		if (!strcmp(unit->type, types[i]))
+			return true;
+	return false;
+}
+
+/* In how many ms the process of an active unit is looked at again; 0: it counts. */
+static int64_t process_time(const struct await_unit *unit)
+{
+	int64_t ran = ntd_agent_now() - (int64_t)(unit->since / 1000);
+
+	if (!is_active_when_forked(unit) || ran >= BEGINNING_MOST)
 		return 0;
-	return left < RUNNING_FOR ? left : RUNNING_FOR;
+	if (ran < BEGINNING)
+		return ran > 0 ? BEGINNING - ran : BEGINNING;
+	return ntd_agent_process_waits((pid_t)unit->main_pid) ? 0 : PROCESS_EVERY;
 }
 
 /* Judges an active unit: 0 when it counts, or when to look again, in ms. */
 static int64_t active_time(struct await_unit *unit)
 {
-	int64_t job = job_time(unit), running = running_time(unit);
-	int64_t left = job > running ? job : running;
+	int64_t job = job_time(unit), process = process_time(unit);
+	int64_t left = job > process ? job : process;
 
 	return left > 0 ? left : 0;
 }
@@ -106,6 +133,7 @@ static void judge(struct await_unit *unit)
 /* ---- questions */
 
 #define UNIT "org.freedesktop.systemd1.Unit"
+#define SERVICE "org.freedesktop.systemd1.Service"
 
 /* The property that answers a question, and the type of its value. */
 static const struct property {
@@ -113,11 +141,12 @@ static const struct property {
 	const char *type;
 } properties[] = {
 	[STATE] = {{UNIT, "ActiveState"}, "s"},
-	[SUB_STATE] = {{UNIT, "SubState"}, "s"},
 	[SINCE] = {{UNIT, "ActiveEnterTimestampMonotonic"}, "t"},
 	[NAME] = {{UNIT, "Id"}, "s"},
 	[JOB] = {{UNIT, "Job"}, "(uo)"},
 	[JOBS] = {{"org.freedesktop.systemd1.Manager", "NJobs"}, "u"},
+	[TYPE] = {{SERVICE, "Type"}, "s"},
+	[MAIN_PID] = {{SERVICE, "MainPID"}, "u"},
 };
 
 /* Reads a string that is part of a line, or a name. */
@@ -151,14 +180,14 @@ static bool take_value(struct await_unit *unit, enum question question,
 {
 	struct ntd_dbus_text type;
 
+	if (message->type == NTD_DBUS_ERROR && question >= TYPE)
+		return true;
 	if (message->type != NTD_DBUS_RETURN || !ntd_dbus_is(message->signature, "v") ||
 	    !ntd_dbus_variant(message, &type) || !ntd_dbus_is(type, properties[question].type))
 		return false;
 	switch (question) {
 	case STATE:
 		return take_string(message, &unit->state);
-	case SUB_STATE:
-		return take_string(message, &unit->sub_state);
 	case SINCE:
 		return ntd_dbus_u64(message, &unit->since);
 	case NAME:
@@ -167,6 +196,10 @@ static bool take_value(struct await_unit *unit, enum question question,
 		return ntd_dbus_u32(message, &unit->job);
 	case JOBS:
 		return ntd_dbus_u32(message, &unit->jobs);
+	case TYPE:
+		return take_string(message, &unit->type);
+	case MAIN_PID:
+		return ntd_dbus_u32(message, &unit->main_pid);
 	case QUESTIONS:
 	default:
 		return false;
@@ -276,7 +309,7 @@ static void free_unit(struct ntd_await *await)
 	free(unit->path);
 	free(unit->signalled);
 	free(unit->state);
-	free(unit->sub_state);
+	free(unit->type);
 }
 
 const struct ntd_await_kind ntd_await_unit = {

@@ -29,6 +29,23 @@ static bool read_file(pid_t pid, const char *name, char line[static LINE_SIZE])
 	return len > 0;
 }
 
+/* Reads a process's stat, and finds its state there, a letter: the first word after the name, which
+ * may have any characters in it. The parent is the next word. NULL: the process is gone. */
+static const char *find_state(pid_t pid, char line[static LINE_SIZE])
+{
+	const char *name_end = read_file(pid, "stat", line) ? strrchr(line, ')') : NULL;
+
+	return name_end && name_end[1] == ' ' ? name_end + 2 : NULL;
+}
+
+bool ntd_agent_process_waits(pid_t pid)
+{
+	char line[LINE_SIZE];
+	const char *state = find_state(pid, line);
+
+	return state && *state == 'S';
+}
+
 /* The next entry of a directory whose name is a number; -1: there is no more. */
 static int next_number(DIR *dir)
 {
@@ -60,12 +77,10 @@ static bool has(const struct pids *pids, pid_t pid)
 	return false;
 }
 
-/* The parent is the second word after the name, which may have any characters in it. */
 static pid_t parent_of(pid_t pid)
 {
 	char line[LINE_SIZE];
-	const char *name_end = read_file(pid, "stat", line) ? strrchr(line, ')') : NULL;
-	const char *state = name_end ? strchr(name_end, ' ') : NULL;
+	const char *state = find_state(pid, line);
 	const char *parent = state ? strchr(state + 1, ' ') : NULL;
 
 	return parent ? (pid_t)strtol(parent, NULL, 10) : -1;

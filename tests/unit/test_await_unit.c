@@ -3,9 +3,13 @@
  */
 #include "await_fixture.h"
 
+#include "agent/processes.h"
 #include "agent/systemd.h"
 
+#include <sched.h>
+#include <signal.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 /* ---- systemd, as the test plays it */
 
@@ -14,9 +18,10 @@ struct server {
 	struct ntd_buf in;
 	unsigned subscriptions;
 	/* What is answered. A state of NULL is answered by an error. */
-	const char *state, *sub_state, *name;
+	const char *state, *name;
+	const char *type; /* NULL: the unit is no service */
 	uint64_t since;
-	uint32_t job, jobs;
+	uint32_t job, jobs, main_pid;
 };
 
 static void append_u32(struct ntd_buf *out, uint32_t value)
@@ -90,9 +95,14 @@ static void send_property(struct server *server, uint32_t serial, struct ntd_dbu
 		ntd_buf_append(&body, "\1t", 3);
 		pad(&body);
 		ntd_buf_append(&body, &server->since, sizeof server->since);
-	} else if (ntd_dbus_is(name, "SubState")) {
+	} else if (ntd_dbus_is(name, "MainPID") && server->type) {
+		ntd_buf_append(&body, "\1u", 3);
+		append_u32(&body, server->main_pid);
+	} else if (ntd_dbus_is(name, "Type") && server->type) {
 		ntd_buf_append(&body, "\1s", 3);
-		append_string(&body, server->sub_state);
+		append_string(&body, server->type);
+	} else if (ntd_dbus_is(name, "MainPID") || ntd_dbus_is(name, "Type")) {
+		; /* answered by an error */
 	} else if (server->state) {
 		ntd_buf_append(&body, "\1s", 3);
 		append_string(&body, ntd_dbus_is(name, "Id") ? server->name : server->state);
@@ -140,7 +150,7 @@ static struct ntd_dbus_message next_call(struct server *server, size_t *taken)
 /* Answers the questions of one look. */
 static void serve_look(struct server *server)
 {
-	for (int i = 0; i < 6; i++) {
+	for (int i = 0; i < 7; i++) {
 		struct ntd_dbus_text interface, name;
 		size_t taken;
 		struct ntd_dbus_message call = next_call(server, &taken);
@@ -170,7 +180,7 @@ static void greet(struct server *server, const char *greeting)
 
 static struct server start_server(struct fixture *fixture)
 {
-	struct server server = {.fd = -1, .name = "a.service", .sub_state = "exited"};
+	struct server server = {.fd = -1, .name = "a.service"};
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	_cleanup_free_ char *directory = path_of(fixture, "systemd");
 
@@ -322,22 +332,80 @@ static void an_active_unit_with_a_job_is_given_a_moment(void **state)
 	assert_state(fixture, NTD_MEETS, "ActiveState=active\n");
 }
 
+/* A service whose state is answered by what its main process does. */
+static void serve_service(struct server *server, const char *type, pid_t main_pid, int64_t age)
+{
+	server->state = "active";
+	server->type = type;
+	server->main_pid = (uint32_t)main_pid;
+	server->since = (uint64_t)(ntd_agent_now() - age) * 1000;
+	serve_look(server);
+}
+
 /* The program of a service may fail when systemd already calls the service active. */
 static void a_process_that_has_just_begun_is_given_a_moment(void **state)
 {
 	struct fixture *fixture = begin_here(state);
 	_cleanup_server_ struct server server = start_server(fixture);
+	const int64_t just_now = -60000; /* from the future, lest the moment passes meanwhile */
 
-	server.state = "active";
-	server.sub_state = "running";
-	server.since = UINT64_MAX / 2; /* as if it had begun just now */
 	ask(fixture, &unit_a);
 	greet(&server, "OK 1\r\n");
+	serve_service(&server, "simple", 1, just_now);
+	serve_service(&server, "exec", 1, just_now);
+	serve_service(&server, "idle", 1, just_now);
+	server.state = "failed";
 	serve_look(&server);
-	serve_look(&server);
-	server.since = 1;
-	serve_look(&server);
+	assert_state(fixture, NTD_MEETS, "ActiveState=failed\n");
+}
+
+/* A main process that has not come to a rest may still be about to fail. */
+static void a_process_that_is_busy_is_given_a_second(void **state)
+{
+	struct fixture *fixture = begin_here(state);
+	_cleanup_server_ struct server server = start_server(fixture);
+
+	ask(fixture, &unit_a);
+	greet(&server, "OK 1\r\n");
+	serve_service(&server, "simple", getpid(), 300);  /* this process runs: it answers */
+	serve_service(&server, "simple", INT32_MAX, 300); /* a process that is gone */
+	serve_service(&server, "simple", getpid(), 1000);
 	assert_state(fixture, NTD_MEETS, "ActiveState=active\n");
+}
+
+static void a_process_that_waits_counts(void **state)
+{
+	struct fixture *fixture = begin_here(state);
+	_cleanup_server_ struct server server = start_server(fixture);
+	pid_t sleeper = fork();
+
+	if (!sleeper)
+		for (;;)
+			pause();
+	while (!ntd_agent_process_waits(sleeper))
+		sched_yield();
+	ask(fixture, &unit_a);
+	greet(&server, "OK 1\r\n");
+	serve_service(&server, "simple", sleeper, 300);
+	assert_state(fixture, NTD_MEETS, "ActiveState=active\n");
+	kill(sleeper, SIGKILL);
+	assert_int_equal(waitpid(sleeper, NULL, 0), sleeper);
+}
+
+static void a_service_that_says_when_it_is_ready_counts_at_once(void **state)
+{
+	static const char *const types[] = {"notify",  "notify-reload", "dbus",
+					    "forking", "oneshot",       "a type to come"};
+	struct fixture *fixture = begin_here(state);
+	_cleanup_server_ struct server server = start_server(fixture);
+
+	for (size_t i = 0; i < unit_count(types); i++) {
+		ask(fixture, &unit_a);
+		if (!i)
+			greet(&server, "OK 1\r\n");
+		serve_service(&server, types[i], getpid(), -60000);
+		assert_state(fixture, NTD_MEETS, "ActiveState=active\n");
+	}
 }
 
 static void no_systemd_is_not_seen(void **state)
@@ -539,6 +607,9 @@ int main(void)
 		await_test(the_limit_ends_a_wait),
 		await_test(an_active_unit_with_a_job_is_given_a_moment),
 		await_test(a_process_that_has_just_begun_is_given_a_moment),
+		await_test(a_process_that_is_busy_is_given_a_second),
+		await_test(a_process_that_waits_counts),
+		await_test(a_service_that_says_when_it_is_ready_counts_at_once),
 		await_test(no_systemd_is_not_seen),
 		await_test(names_that_are_none_are_not_seen),
 		await_test(an_error_of_systemd_is_not_seen),
