@@ -287,10 +287,19 @@ ROWS = [
         "commands",
         script,
         [
-            Figure("execute", 'execute("true"), ms', of_peer=0.88, to_beat=14.9),
-            Figure("succeed", 'succeed("true"), ms', of_peer=0.82, to_beat=11.5),
+            Figure("execute", 'execute("true"), ms', of_peer=0.35, to_beat=14.9),
+            Figure("succeed", 'succeed("true"), ms', of_peer=0.33, to_beat=11.5),
         ],
         in_turns=True,
+    ),
+    Row(
+        "threads",
+        script,
+        [
+            Figure("commands", "3 machines, 50 commands each, in threads, s", of_peer=0.4),
+            Figure("sleepers", "4 threads of `sleep 1` on one machine, s", limit=1.5),
+        ],
+        guests=("one", "two", "three"),
     ),
     Row(
         "waits",
