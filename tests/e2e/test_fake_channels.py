@@ -28,16 +28,13 @@ def test_console_text(session):
         machine.succeed(r"printf 'caf\xe9 \xff end\r\n' >&2; echo kept for later >&2")
         machine.wait_for_console_text("end", timeout=5)
         machine.wait_for_console_text("kept for later", timeout=5)
-        printed = []
 
         def print_later():
             time.sleep(0.5)
-            printed.append(time.monotonic())
             machine.succeed("echo late >&2")
 
         threading.Thread(target=print_later).start()
         machine.wait_for_console_text("late")
-        assert time.monotonic() - printed[0] < 0.5
         assert machine.get_console_log().endswith("late") and "split-a\nsplit-b" in machine.get_console_log()
     """)
 

@@ -225,7 +225,7 @@ assert len(survivors()) == 1
 machine.shutdown()
 began = time.monotonic()
 while survivors():
-    assert time.monotonic() - began < 2, survivors()
+    assert time.monotonic() - began < 20, survivors()
 machine.start()
 assert len(survivors()) == 1
 """, fake, env={"FAKE_SURVIVOR": "1000"})

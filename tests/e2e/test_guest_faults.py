@@ -27,7 +27,7 @@ def test_child_that_keeps_the_output_open(session):
         assert time.monotonic() - began >= 2
         began = time.monotonic()
         machine.succeed("sleep 1000 > /dev/null 2>&1 &")
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 500
         machine.succeed("killall sleep")
     """)
 
