@@ -91,7 +91,7 @@ static enum woken sleep_on(int fd, int64_t deadline, struct ntd_waiter *waiter, 
 			return STOPPED;
 		until = looks ? ntd_earlier(deadline, waiter->look_at) : deadline;
 		ready = ppoll(fds, 3, ntd_remaining(until, &storage), waiter->signals);
-		if (ready > 0 && !fds[0].revents && !fds[1].revents) {
+		if (ready > 0 && waiter->errand && !fds[0].revents && !fds[1].revents) {
 			if (waiter->errand->run(waiter->errand, waiter))
 				return STOPPED;
 			if (ntd_now() < deadline)
