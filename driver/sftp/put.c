@@ -94,6 +94,11 @@ static bool follows(const struct ntd_sftp *sftp, bool top)
 	return sftp->follow_all || (sftp->follow && top);
 }
 
+static int look_at(const char *path, bool follow, struct stat *info)
+{
+	return follow ? stat(path, info) : lstat(path, info);
+}
+
 /* A file that is swapped for a pipe meanwhile must not make the loop wait for its other end. */
 static void put_file(struct ntd_sftp *sftp, const char *source, char *path, char *target)
 {
@@ -160,7 +165,7 @@ static void put_entry(struct ntd_sftp *sftp, const struct sftp_put_dir *dir, con
 	_cleanup_free_ char *source = ntd_sftp_join(dir->source, name);
 	struct stat info;
 
-	if ((follows(sftp, false) ? stat : lstat)(source, &info) < 0) {
+	if (look_at(source, follows(sftp, false), &info) < 0) {
 		if (!has_gone(source))
 			ntd_sftp_fail_sys(sftp, "cannot read %s on this host", source);
 		return;
@@ -319,7 +324,7 @@ static void begin(struct ntd_sftp *sftp)
 	sftp->copy = put;
 	put->target = ntd_strdup(sftp->target);
 	put->found_target = found_target;
-	if ((sftp->follow ? stat : lstat)(sftp->source, &put->info) < 0)
+	if (look_at(sftp->source, sftp->follow, &put->info) < 0)
 		ntd_sftp_fail_sys(sftp, "cannot read %s on this host", sftp->source);
 	else
 		ntd_sftp_put_find_target(sftp);
