@@ -7,10 +7,12 @@
 # Names are short, since bash reads the text byte by byte; few processes are started, since each
 # costs more than all else; and none sleeps, as a sleep would be the longest part. Nothing is left
 # in the guest but the functions, $ntd_agent, and the agent: a file that is open and removed can
-# still be executed, and a job that is disowned is not waited for and not talked of.
+# still be executed, and a job that is disowned is not waited for and not talked of. A shell that is
+# killed before it has removed its file leaves an empty one, which the next shell removes.
 #
-# Variables that the functions share: d is the descriptor of the port, l the files, o the
-# descriptor of the one that can be executed, and x, for the driver, says why there is no agent.
+# Variables that the functions share: d is the descriptor of the port, w that of the file that is
+# written to, l those of all files for reading, o the one of them that can be executed, and x, for
+# the driver, says why there is no agent.
 
 # Words of numbers and of paths need no quotes, which would be sent, too; variables come from the
 # function that calls.
@@ -32,36 +34,33 @@ ntd_fetch() {
 		[ $d ] || [ $SECONDS -lt $e ] || return
 	done
 	for f in /run /dev/shm /tmp /root; do
-		f=$f/.ntd-$$
-		: > $f || continue
-		l="$l $f"
+		exec {w}> $f/.ntd-agent-$$ {r}< $f/.ntd-agent-$$ || continue
+		rm -f $f/.ntd-agent-*
+		l="$l $r"
 		if [ $g ]; then
-			cat $g > $f
+			cat /proc/$$/fd/$g >&$w
 		else
 			x='there is no room for its program'
-			until head -c $3 <&$d > $f || return; [ -s $f ]; do
+			until head -c $3 <&$d >&$w || return; [ -s /proc/$$/fd/$w ]; do
 				[ $SECONDS -lt $e ] || return
 			done
-			g=$f
+			g=$r
 		fi
+		exec {w}>&-
 		x='its program cannot be executed'
-		chmod 700 $f && $f --check && exec {o}< $f && return
+		chmod 700 /proc/$$/fd/$r && /proc/$$/fd/$r --check && o=$r && return
 	done
 }
 
 ntd_agent() {
-	local d l o
-	{
-		ntd_fetch $1 $2 $3
-		[ $l ] && rm -f $l
-	} 2> /dev/null
+	local d l o r w
+	ntd_fetch $1 $2 $3 2> /dev/null
 	if [ $o ]; then
 		/proc/self/fd/$o --close $o --stdin 6 --timed-stdin 0 --fd $d <&$ntd_in > /dev/null 3<&- 4<&- 7<&- 8<&- 9<&- &
 		ntd_agent=$!
 		disown
 		x=
-		exec {o}<&-
 	fi
-	[ ! $d ] || exec {d}<&-
+	for r in $d $w $l; do exec {r}<&-; done
 	[ -z "$x" ]
 }

@@ -37,7 +37,7 @@ def test_nothing_of_the_launch_is_left(session):
     session("""
         machine.succeed("true")
         machine.succeed("read -r _ _ _ shell _ < /proc/$PPID/stat; for place in /run /dev/shm /tmp /root; do "
-                        "! test -e $place/.ntd-$shell; done")
+                        "! test -e $place/.ntd-agent-$shell; done")
         descriptors = machine.succeed("ls /proc/self/fd").split()
         assert {"4", "5", "6", "7", "8", "9", "10", "11", "12"}.isdisjoint(descriptors), descriptors
     """)
