@@ -3,7 +3,8 @@
  * it. The client runs on the loop thread, within the functions of the call; the thread of the
  * script makes it and frees it.
  *
- * What cannot be done in the guest is the same error as when a command of the copy fails there.
+ * What cannot be done in the guest is the same error as when a command of the copy fails there; a
+ * loss of the agent, whatever its reason, is none of these.
  */
 #include "agent_channel/copy.h"
 
@@ -19,7 +20,7 @@ struct copy {
 	const struct ntd_agent_copy *asked;
 	struct ntd_sftp *sftp;
 	int64_t next_line; /* when the progress is logged */
-	bool begun, done;
+	bool begun, done, lost;
 	struct ntd_error *error; /* of a client that is done */
 };
 
@@ -110,13 +111,19 @@ static struct ntd_error *take_done(struct ntd_agent_call *call, const char *payl
 	return ntd_steal(&copy->error);
 }
 
+static struct ntd_error *take_loss(struct ntd_agent_call *call, const struct ntd_error *why)
+{
+	copy_of(call)->lost = true;
+	return ntd_error_copy(why);
+}
+
 /* ---- script threads */
 
 static int copy_now(const struct ntd_agent_copy *asked, struct ntd_waiter *waiter,
 		    struct ntd_error **err)
 {
 	static const struct ntd_agent_call_ops ops = {
-		.frame = take_frame, .done = take_done, .fill = fill};
+		.frame = take_frame, .done = take_done, .fill = fill, .lost = take_loss};
 	struct copy copy = {
 		.call = {.ops = &ops,
 			 .kind = asked->direction == NTD_SFTP_PUT ? NTD_FRAME_PUT : NTD_FRAME_GET},
@@ -127,6 +134,8 @@ static int copy_now(const struct ntd_agent_copy *asked, struct ntd_waiter *waite
 	copy.sftp = ntd_sftp_new(asked->direction, asked->source, asked->target, &wire);
 	ntd_sftp_follow_all(copy.sftp);
 	result = ntd_agent_call_run(asked->channel, &copy.call, NTD_FOREVER, waiter, err);
+	if (result < 0 && (*err)->code == NTD_E_MACHINE && !copy.lost)
+		(*err)->code = NTD_E_ASSERTION;
 	ntd_sftp_free(copy.sftp);
 	ntd_error_free(copy.error);
 	return result;
@@ -143,8 +152,6 @@ int ntd_agent_copy(const struct ntd_agent_copy *asked, struct ntd_waiter *waiter
 		return ntd_error_sys(err, EEXIST, "cannot write %s on this host", asked->target);
 	if (copy_now(asked, waiter, &error) == 0)
 		return 0;
-	if (error->code == NTD_E_MACHINE)
-		error->code = NTD_E_ASSERTION;
 	ntd_error_wrap(&error, "machine '%s'", asked->machine);
 	return ntd_error_move(err, error);
 }
