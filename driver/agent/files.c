@@ -48,6 +48,7 @@ static _Noreturn void serve(int fd, bool is_get)
 		dup2(fd, SOCKET);
 	close_from(SOCKET + 1);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGHUP, SIG_IGN); /* of a terminal whose root shell has ended: there is work left */
 	ntd_files_serve(SOCKET, SOCKET, is_get);
 	_exit(0);
 }
