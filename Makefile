@@ -338,6 +338,13 @@ demo:
 contract: all
 	PEER="$(PEER)" /usr/bin/python3 -m pytest -q -rs -p no:cacheprovider tests/e2e/test_contract.py
 
+# Kills agents, root shells and QEMUs at random moments. A fault is printed with what repeats it.
+SEED ?= 1
+KILLS ?= 1000
+.PHONY: torture
+torture: all
+	/usr/bin/python3 tests/e2e/torture.py --seed "$(SEED)" --kills "$(KILLS)"
+
 # BENCH, ROUNDS and PEER are explained by tests/bench/run --help.
 bench:
 	@tests/setup --for demo
