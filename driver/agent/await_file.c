@@ -12,8 +12,9 @@
  *     scripts make a file first and fill it with the next command;
  *   - when it is not empty and has not changed for SAME_FOR, whoever has it open.
  *
- * A file that does neither soon is NTD_UNSETTLED, and the driver decides. Everything that is not a
- * regular file counts at once, as does what is there at the first look of a wait.
+ * A file that does neither soon is NTD_UNSETTLED, and the driver decides. It has as long when it
+ * appears right before the limit, since the driver's next wait would know less of it. Everything
+ * that is not a regular file counts at once, as does what is there at the first look of a wait.
  */
 #include "agent/await_internal.h"
 #include "agent/watch.h"
@@ -32,6 +33,7 @@ struct await_file {
 	struct stat parent; /* what the directory was when the watch was set */
 	bool looked;        /* the first look is over */
 	bool there;
+	bool limited; /* the file has its time to settle, which begins only once */
 	/* What events have told of the file since it appeared. */
 	bool renamed, closed;
 	unsigned open; /* how often it is open, as far as was heard */
@@ -177,9 +179,9 @@ static void look_at_file(struct await_file *file, const struct stat *now)
 		ntd_await_answer(&file->await, NTD_MEETS, NULL);
 		return;
 	}
-	if (!file->there)
-		ntd_await_hurry(&file->await, UNSETTLED_AFTER);
-	file->there = true;
+	if (!file->limited)
+		ntd_await_limit(&file->await, UNSETTLED_AFTER);
+	file->there = file->limited = true;
 	ntd_await_again(&file->await, missing);
 }
 
@@ -220,12 +222,15 @@ static void over(struct ntd_await *await)
 {
 	struct await_file *file = (struct await_file *)await;
 	struct stat now;
-	bool there = stat(await->condition.subject, &now) == 0;
 
-	if (there && (!S_ISREG(now.st_mode) || !is_missing(file, &now)))
-		ntd_await_answer(await, NTD_MEETS, NULL);
+	if (stat(await->condition.subject, &now) < 0)
+		ntd_await_answer(await, NTD_FAILS, NULL);
+	else if (S_ISREG(now.st_mode) && !file->limited)
+		look_at_file(file, &now);
+	else if (S_ISREG(now.st_mode) && is_missing(file, &now))
+		ntd_await_answer(await, NTD_UNSETTLED, NULL);
 	else
-		ntd_await_answer(await, there ? NTD_UNSETTLED : NTD_FAILS, NULL);
+		ntd_await_answer(await, NTD_MEETS, NULL);
 }
 
 static void free_file(struct ntd_await *await)

@@ -26,7 +26,7 @@ struct ntd_await {
 	struct ntd_agent_stream stream;
 	struct ntd_condition condition;
 	const struct ntd_await_kind *kind;
-	int64_t began, limit; /* times of ntd_agent_now() */
+	int64_t began; /* a time of ntd_agent_now() */
 	struct ntd_agent_timer again, over;
 };
 
@@ -40,8 +40,8 @@ void ntd_await_stop(struct ntd_await *await);
 void ntd_await_answer(struct ntd_await *await, enum ntd_sight sight, const struct ntd_buf *seen);
 /* Has `again` called after so many ms. A new time replaces the one before. */
 void ntd_await_again(struct ntd_await *await, int64_t after);
-/* Has the limit be over after so many ms, if that is sooner. */
-void ntd_await_hurry(struct ntd_await *await, int64_t after);
+/* Has the limit be over after so many ms, whether that is sooner or later than it would be. */
+void ntd_await_limit(struct ntd_await *await, int64_t after);
 /* For how many ms the wait has lasted. */
 int64_t ntd_await_lasted(const struct ntd_await *await);
 

@@ -27,14 +27,9 @@ void ntd_await_again(struct ntd_await *await, int64_t after)
 	set(await, &await->again, ntd_agent_now() + after);
 }
 
-void ntd_await_hurry(struct ntd_await *await, int64_t after)
+void ntd_await_limit(struct ntd_await *await, int64_t after)
 {
-	int64_t at = ntd_agent_now() + after;
-
-	if (at >= await->limit)
-		return;
-	await->limit = at;
-	set(await, &await->over, at);
+	set(await, &await->over, ntd_agent_now() + after);
 }
 
 static void again(struct ntd_agent_timer *timer)
@@ -59,8 +54,7 @@ void ntd_await_start(struct ntd_await *await)
 	await->began = ntd_agent_now();
 	await->again.expired = again;
 	await->over.expired = over;
-	await->limit = await->began + (int64_t)(await->condition.limit * 1000);
-	set(await, &await->over, await->limit);
+	ntd_await_limit(await, (int64_t)(await->condition.limit * 1000));
 }
 
 void ntd_await_stop(struct ntd_await *await)

@@ -111,6 +111,17 @@ static void a_file_that_is_not_empty_counts_when_it_stays_the_same(void **state)
 	assert_answer(fixture, NTD_MEETS);
 }
 
+static void a_file_that_appears_at_the_limit_may_settle(void **state)
+{
+	struct fixture *fixture = begin(state);
+	_cleanup_free_ char *path = path_of(fixture, "late");
+	struct ntd_condition condition = file_at(path, false);
+
+	make_file(path, "1");
+	condition.limit = 0;
+	assert_sees(fixture, condition, NTD_MEETS);
+}
+
 /* The agent is told in one turn of its loop that the file was closed and is open again. */
 static void a_file_that_is_opened_again_does_not_count_yet(void **state)
 {
@@ -301,6 +312,7 @@ int main(void)
 		await_test(a_file_counts_when_it_was_closed),
 		await_test(an_empty_file_that_is_open_is_unsettled),
 		await_test(a_file_that_is_not_empty_counts_when_it_stays_the_same),
+		await_test(a_file_that_appears_at_the_limit_may_settle),
 		await_test(a_file_that_is_opened_again_does_not_count_yet),
 		await_test(a_renamed_file_counts_at_once),
 		await_test(directories_above_may_appear),
