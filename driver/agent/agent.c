@@ -164,6 +164,8 @@ static void begin_stream(struct ntd_agent *agent, const struct ntd_frame *frame)
 		service++;
 	if (!*service)
 		append_failure(agent, frame->stream, "the agent has no such service");
+	else if (agent->leaving)
+		append_failure(agent, frame->stream, "the agent is about to end");
 	else if (agent->stream_count >= STREAM_LIMIT)
 		append_failure(agent, frame->stream, "the agent does too many things at once");
 	else
@@ -278,11 +280,15 @@ int ntd_agent_serve(const struct ntd_agent_setup *setup)
 {
 	struct ntd_agent agent = {.setup = *setup};
 
+	if (!agent.setup.manner)
+		agent.setup.manner = &ntd_agent_as_root_shell;
 	ignore_signals(&agent);
 	ntd_agent_loop_init(&agent);
 	begin_port(&agent);
 	while (!agent.ended) {
 		flush(&agent);
+		if (agent.leaving && !agent.stream_count && !agent.out.len)
+			end(&agent, 0);
 		agent.port.events = (short)((agent.out.len < STUCK ? POLLIN : 0) |
 					    (agent.out.len ? POLLOUT : 0));
 		if (!agent.ended)

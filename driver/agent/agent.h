@@ -10,6 +10,7 @@
 #pragma once
 
 #include "agent/frame.h"
+#include "agent/manner.h"
 #include "base/list.h"
 
 #include <poll.h>
@@ -121,6 +122,7 @@ struct ntd_agent_setup {
 	int port;                                        /* does not block */
 	/* The standard inputs of commands without a time-out, and with one (agent/command.h). */
 	int input, timed_input;
+	const struct ntd_agent_manner *manner; /* NULL: that of the root shell */
 
 	/* The agent's own: for the programs that it starts, the mask of signals, and those whose
 	 * handling becomes the default. */

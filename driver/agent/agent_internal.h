@@ -9,7 +9,7 @@ struct ntd_agent_loop {
 	/* The descriptors of the present turn, and whose they are; NULL: the source is gone. */
 	ntd_vec(struct pollfd) polled;
 	ntd_vec(struct ntd_agent_source *) owners;
-	struct ntd_agent_source children_ended; /* a signalfd for SIGCHLD */
+	struct ntd_agent_source signals; /* a signalfd: see ntd_agent_loop_init() */
 };
 
 struct ntd_agent {
@@ -19,10 +19,12 @@ struct ntd_agent {
 	struct ntd_buf in, out;
 	struct ntd_list streams;
 	size_t stream_count;
+	bool leaving; /* the agent was asked to end, and begins nothing any more */
 	bool ended;
 	int status; /* of the program */
 };
 
+/* The loop takes SIGCHLD, and SIGTERM if the agent lingers. */
 void ntd_agent_loop_init(struct ntd_agent *agent);
 void ntd_agent_loop_free(struct ntd_agent *agent);
 /* Waits until something happens, and calls whom it concerns. */

@@ -4,6 +4,8 @@
  * apart, a time-out. It is complete when bash has ended and the output is closed. At the time-out
  * its process group gets SIGTERM, as by timeout(1), if bash still runs; when the time of grace is
  * over, too, the command ends in any case: who holds the output is listed, what is left is killed.
+ * In the manner that kills, everything is killed at the time-out instead, and nothing is waited
+ * for.
  */
 #include "agent/command.h"
 
@@ -18,12 +20,17 @@
 #include <string.h>
 #include <sys/wait.h>
 
-enum { TIMEOUT_STATUS = 124, SIGNAL_STATUS = 128 };
+enum {
+	TIMEOUT_STATUS = 124,
+	SIGNAL_STATUS = 128,
+	LAST_READS = 16, /* of what a command that was killed has written */
+};
 
 enum state {
 	COMMAND_INCOMPLETE, /* its text is to come */
 	COMMAND_RUNS,
 	COMMAND_OVERDUE, /* its time-out is over */
+	COMMAND_KILLED,  /* so it is, and nothing is waited for any more */
 	COMMAND_CANCELLED,
 };
 
@@ -81,6 +88,17 @@ static void end_if_complete(struct command *command)
 	ntd_agent_done(&command->stream, &payload);
 }
 
+/* Reads what is there, if a process writes without end not all of it, and closes the output. */
+static void take_the_rest(struct command *command)
+{
+	int reads = LAST_READS;
+
+	while (command->output.fd >= 0 && reads-- &&
+	       ntd_agent_send_read(&command->stream, NTD_FRAME_DATA, command->output.fd) > 0)
+		;
+	close_output(command);
+}
+
 static void bash_ended(struct ntd_agent_child *child, int status)
 {
 	struct command *command = ntd_container_of(child, struct command, bash);
@@ -90,6 +108,8 @@ static void bash_ended(struct ntd_agent_child *child, int status)
 					      : (uint32_t)WEXITSTATUS(status);
 	if (command->how == NTD_AGENT_TIMED_OUT)
 		command->status = TIMEOUT_STATUS;
+	if (command->state == COMMAND_KILLED)
+		take_the_rest(command);
 	end_if_complete(command);
 }
 
@@ -130,6 +150,19 @@ static void give_up(struct command *command)
 	end_if_complete(command);
 }
 
+/* The end at once, as soon as bash is reaped. */
+static void cut_short(struct command *command)
+{
+	command->state = COMMAND_KILLED;
+	command->how = NTD_AGENT_TIMED_OUT;
+	command->status = TIMEOUT_STATUS;
+	if (command->bash_runs)
+		ntd_agent_kill_tree(command->bash.pid);
+	else
+		take_the_rest(command);
+	end_if_complete(command);
+}
+
 /* A time of the loop, `delay` milliseconds from now. */
 static int64_t after(uint64_t delay)
 {
@@ -142,6 +175,10 @@ static void limit_expired(struct ntd_agent_timer *timer)
 
 	if (command->state == COMMAND_OVERDUE) {
 		give_up(command);
+		return;
+	}
+	if (ntd_agent_setup(command->stream.agent)->manner->kills) {
+		cut_short(command);
 		return;
 	}
 	command->state = COMMAND_OVERDUE;
@@ -177,9 +214,11 @@ static int start_bash(struct command *command)
 	const struct ntd_agent_setup *setup = ntd_agent_setup(agent);
 	const struct ntd_agent_run *run = &command->run;
 	_cleanup_fd_ int output = -1, errors = -1, input = -1;
-	_cleanup_free_ char *text = ntd_agent_text_argument(&command->text);
-	struct ntd_agent_spawn spawn = {
-		.text = text, .text_fd = command->text.fd, .own_group = run->timeout};
+	_cleanup_free_ char *text =
+		ntd_agent_text_argument(&command->text, setup->manner->prologue);
+	struct ntd_agent_spawn spawn = {.text = text,
+					.text_fd = command->text.fd,
+					.own_group = run->timeout || setup->manner->kills};
 	int failed = text ? open_output(command, &output) : EINVAL;
 
 	if (!failed && run->errors)

@@ -1,8 +1,9 @@
 /* Commands: what RUN asks for and what its DONE says. Both sides; pure, any thread.
  *
  * A command is a fresh `bash -c "set -euo pipefail; TEXT"` with the agent's environment and
- * directory. Its standard output comes as DATA, and is complete with DONE, when every process that
- * holds it has closed it. Its standard error is the agent's, which is the console.
+ * directory, or what else agent/manner.h says. Its standard output comes as DATA, and is complete
+ * with DONE, when every process that holds it has closed it. Its standard error is the agent's,
+ * which is the console.
  *
  * The frames of the driver's: RUN; if `text_follows`, so many bytes of the text, in frames of DATA
  * of their own; if `input`, its standard input as DATA, and END. Input that the command does not

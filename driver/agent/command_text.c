@@ -6,10 +6,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define PREFIX "set -euo pipefail; "
-
 enum {
-	ARGUMENT_MOST = 120 << 10, /* below MAX_ARG_STRLEN, 128 KiB, with room for the prefix */
+	ARGUMENT_MOST = 120 << 10, /* below MAX_ARG_STRLEN, 128 KiB, with room for the prologue */
 	/* Bash's own descriptors begin here, and people's are below. */
 	FIRST_DESCRIPTOR = 10,
 };
@@ -58,15 +56,16 @@ ssize_t ntd_agent_text_take(struct ntd_agent_text *text, const char *bytes, size
 
 /* The text in the file is the same to bash, with the same numbers of lines: an eval of what a
  * process of bash's has read. The command itself does not have the descriptor. */
-char *ntd_agent_text_argument(const struct ntd_agent_text *text)
+char *ntd_agent_text_argument(const struct ntd_agent_text *text, const char *prologue)
 {
 	if (text->fd >= 0) {
 		lseek(text->fd, 0, SEEK_SET);
-		return ntd_asprintf(PREFIX "eval \"exec %d<&-; $(cat <&%d)\"", text->fd, text->fd);
+		return ntd_asprintf("%seval \"exec %d<&-; $(cat <&%d)\"", prologue, text->fd,
+				    text->fd);
 	}
 	if (memchr(ntd_buf_bytes(&text->bytes), '\0', text->bytes.len))
 		return NULL;
-	return ntd_asprintf(PREFIX "%.*s", (int)text->bytes.len, ntd_buf_bytes(&text->bytes));
+	return ntd_asprintf("%s%.*s", prologue, (int)text->bytes.len, ntd_buf_bytes(&text->bytes));
 }
 
 void ntd_agent_text_free(struct ntd_agent_text *text)

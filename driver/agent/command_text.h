@@ -18,6 +18,7 @@ struct ntd_agent_text {
 int ntd_agent_text_open(struct ntd_agent_text *text, uint64_t len);
 /* Takes bytes that are missing, at most `len`. Returns how many, or the negative of an errno. */
 ssize_t ntd_agent_text_take(struct ntd_agent_text *text, const char *bytes, size_t len);
-/* The argument for `bash -c`, a new string; NULL: the text has a NUL in it. */
-char *ntd_agent_text_argument(const struct ntd_agent_text *text);
+/* The argument for `bash -c`, a new string, with what precedes the text; NULL: the text has a NUL
+ * in it. */
+char *ntd_agent_text_argument(const struct ntd_agent_text *text, const char *prologue);
 void ntd_agent_text_free(struct ntd_agent_text *text);

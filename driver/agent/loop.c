@@ -148,16 +148,11 @@ void ntd_agent_child_forget(struct ntd_agent_child *child)
 }
 
 /* SIGCHLD does not say of how many children it is. */
-static void children_ended(struct ntd_agent_source *source, short events)
+static void reap(struct ntd_agent_loop *loop)
 {
-	struct ntd_agent_loop *loop =
-		ntd_container_of(source, struct ntd_agent_loop, children_ended);
 	struct ntd_list ended = {0};
-	struct signalfd_siginfo info;
 	struct ntd_agent_child *next;
 
-	if (read(source->fd, &info, sizeof info) < 0)
-		return;
 	ntd_list_each (struct ntd_agent_child, child, &loop->children, link) {
 		if (waitpid(child->pid, &child->status, WNOHANG) <= 0)
 			continue;
@@ -170,24 +165,39 @@ static void children_ended(struct ntd_agent_source *source, short events)
 
 /* ---- the loop */
 
+static void signalled(struct ntd_agent_source *source, short events)
+{
+	struct ntd_agent *agent = ntd_container_of(source, struct ntd_agent, loop.signals);
+	struct signalfd_siginfo info;
+
+	if (read(source->fd, &info, sizeof info) < 0)
+		return;
+	if (info.ssi_signo == SIGTERM)
+		agent->leaving = true;
+	else
+		reap(&agent->loop);
+}
+
 void ntd_agent_loop_init(struct ntd_agent *agent)
 {
-	sigset_t child;
+	sigset_t signals;
 
-	sigemptyset(&child);
-	sigaddset(&child, SIGCHLD);
-	sigprocmask(SIG_BLOCK, &child, &agent->setup.mask);
-	agent->loop.children_ended =
-		(struct ntd_agent_source){.fd = signalfd(-1, &child, SFD_NONBLOCK | SFD_CLOEXEC),
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGCHLD);
+	if (agent->setup.manner->lingers)
+		sigaddset(&signals, SIGTERM);
+	sigprocmask(SIG_BLOCK, &signals, &agent->setup.mask);
+	agent->loop.signals =
+		(struct ntd_agent_source){.fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC),
 					  .events = POLLIN,
-					  .ready = children_ended};
-	ntd_agent_source_add(agent, &agent->loop.children_ended);
+					  .ready = signalled};
+	ntd_agent_source_add(agent, &agent->loop.signals);
 }
 
 void ntd_agent_loop_free(struct ntd_agent *agent)
 {
 	sigprocmask(SIG_SETMASK, &agent->setup.mask, NULL);
-	ntd_close_fd(&agent->loop.children_ended.fd);
+	ntd_close_fd(&agent->loop.signals.fd);
 	ntd_vec_free(&agent->loop.polled);
 	ntd_vec_free(&agent->loop.owners);
 }

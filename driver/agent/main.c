@@ -4,6 +4,7 @@
  *	agent [...] --fd N                         serves an open descriptor
  *	agent --check                              does nothing: the guest can execute it
  *
+ * With --container, commands are run in the manner of nsenter(1) in a container (agent/manner.h).
  * With --close N, it first closes a descriptor, which only served to start it. Lists of processes
  * show it as ntd-agent, whatever the name of its file.
  * The numbers are descriptors for the standard input of commands without a time-out and with one,
@@ -25,7 +26,7 @@ enum {
 };
 
 struct arguments {
-	bool check;
+	bool check, container;
 	const char *port;
 	int fd, input, timed_input, closed;
 };
@@ -65,9 +66,13 @@ static bool read_arguments(char **argv, struct arguments *arguments)
 
 		if (number && (!*++argv || !read_number(*argv, number)))
 			return false;
-		if (!number && !strcmp(*argv, "--check"))
+		if (number)
+			continue;
+		if (!strcmp(*argv, "--check"))
 			arguments->check = true;
-		else if (!number)
+		else if (!strcmp(*argv, "--container"))
+			arguments->container = true;
+		else
 			arguments->port = *argv;
 	}
 	return arguments->check || arguments->port || arguments->fd >= 0;
@@ -76,10 +81,14 @@ static bool read_arguments(char **argv, struct arguments *arguments)
 /* ---- descriptors */
 
 /* The lowest descriptors are those of commands, so the agent has no other thing there. */
-static void fill_standard_descriptors(void)
+static void fill_standard_descriptors(int *port)
 {
-	int fd;
+	int fd = *port;
 
+	if (fd >= 0 && fd <= STDERR_FILENO) {
+		*port = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+		close(fd);
+	}
 	do
 		fd = open("/dev/null", O_RDWR);
 	while (fd >= 0 && fd <= STDERR_FILENO);
@@ -147,10 +156,12 @@ int main(int argc, char **argv)
 	prctl(PR_SET_NAME, "ntd-agent");
 	if (!end_with_parent())
 		return 1;
-	fill_standard_descriptors();
+	fill_standard_descriptors(&arguments.fd);
 	setup = (struct ntd_agent_setup){.services = ntd_agent_services,
 					 .port = open_port(&arguments),
 					 .input = make_input(arguments.input),
-					 .timed_input = make_input(arguments.timed_input)};
+					 .timed_input = make_input(arguments.timed_input),
+					 .manner = arguments.container ? &ntd_agent_as_nsenter
+								       : &ntd_agent_as_root_shell};
 	return setup.port < 0 ? 1 : ntd_agent_serve(&setup);
 }

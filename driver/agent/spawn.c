@@ -1,4 +1,4 @@
-/* Starts bash as the guest's root shell would. The C library's posix_spawn() does not copy the
+/* Starts bash, or another shell. The C library's posix_spawn() does not copy the
  * agent's memory, which costs much where the guest is emulated, and tells of a bash that cannot be
  * executed.
  */
@@ -13,8 +13,7 @@
 
 struct strings ntd_vec_members(char *);
 
-/* The path of bash, a new string; NULL: it is not in PATH. */
-static char *find_bash(void)
+static char *find_in_path(void)
 {
 	const char *path = getenv("PATH");
 
@@ -28,6 +27,17 @@ static char *find_bash(void)
 		if (!access(file, X_OK))
 			return ntd_steal(&file);
 	}
+	return NULL;
+}
+
+/* The path of the shell, a new string; NULL: there is none. */
+static char *find_shell(const struct ntd_agent_manner *manner)
+{
+	if (!manner->shells)
+		return find_in_path();
+	for (const char *const *shell = manner->shells; *shell; shell++)
+		if (!access(*shell, X_OK))
+			return ntd_strdup(*shell);
 	return NULL;
 }
 
@@ -70,22 +80,23 @@ static void set_attributes(posix_spawnattr_t *attributes, const struct ntd_agent
 int ntd_agent_spawn(const struct ntd_agent_setup *setup, const struct ntd_agent_spawn *spawn,
 		    pid_t *pid)
 {
-	_cleanup_free_ char *bash = find_bash(), *underscore = NULL;
-	char *const argv[] = {(char *)"bash", (char *)"-c", (char *)spawn->text, NULL};
+	_cleanup_free_ char *shell = find_shell(setup->manner), *underscore = NULL;
+	char *const argv[] = {setup->manner->shells ? shell : (char *)"bash", (char *)"-c",
+			      (char *)spawn->text, NULL};
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
 	struct strings environment = {0};
 	int failed;
 
-	if (!bash)
+	if (!shell)
 		return ENOENT;
-	underscore = ntd_asprintf("_=%s", bash);
+	underscore = ntd_asprintf("_=%s", shell);
 	list_environment(&environment, underscore);
 	posix_spawn_file_actions_init(&actions);
 	posix_spawnattr_init(&attributes);
 	set_descriptors(&actions, spawn);
 	set_attributes(&attributes, setup, spawn->own_group);
-	failed = posix_spawn(pid, bash, &actions, &attributes, argv, environment.items);
+	failed = posix_spawn(pid, shell, &actions, &attributes, argv, environment.items);
 	posix_spawnattr_destroy(&attributes);
 	posix_spawn_file_actions_destroy(&actions);
 	ntd_vec_free(&environment);
