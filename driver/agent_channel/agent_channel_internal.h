@@ -5,6 +5,7 @@
 
 #include "agent_channel/agent_channel.h"
 #include "agent_channel/call.h"
+#include "channel/nsenter.h"
 
 /* How the agent was lost. */
 enum ntd_agent_loss {
@@ -15,19 +16,21 @@ enum ntd_agent_loss {
 };
 
 enum ntd_agent_launch_state {
-	NTD_AGENT_LAUNCH_IMPOSSIBLE, /* there is no root shell, or the agent was given up */
+	NTD_AGENT_LAUNCH_IMPOSSIBLE, /* the guest has not booted, or the agent was given up */
 	NTD_AGENT_LAUNCH_POSSIBLE,   /* the first call that could use it begins the launch */
 	NTD_AGENT_LAUNCH_UNDER_WAY,
 	NTD_AGENT_LAUNCH_DONE, /* the agent has said HELLO */
 };
 
-/* How the agent is started (launch.c). */
+/* The start of the agent (launch.c). */
 struct ntd_agent_launch {
 	enum ntd_agent_launch_state state;
 	atomic_bool may_help; /* any thread: it is possible, or under way */
-	unsigned count;       /* of launches for the present root shell */
+	unsigned count;       /* of launches in the present boot */
 	struct ntd_timer limit;
 	struct ntd_list attendants; /* of struct ntd_agent_attendant */
+
+	/* By the root shell (by_shell.c). */
 	struct ntd_shell_question survey, start;
 	const struct ntd_agent_program *program; /* NULL: the machine is not known yet */
 	int fd;                                  /* of the port that was opened; -1 */
@@ -40,6 +43,29 @@ struct ntd_agent_attendant {
 	struct ntd_agent_channel *agent;
 	int64_t patience; /* ns for the launch, if this thread begins it */
 	struct ntd_list_link link;
+};
+
+/* How the agent gets into the guest, and what is to be known of what runs commands without it. One
+ * file each: by_shell.c, by_nsenter.c. */
+struct ntd_agent_way {
+	const char *stand_in; /* what runs commands where there is no agent, for the log */
+	/* Begins to start the agent. It opens the connection, on which the agent greets, or gives
+	 * up. */
+	void (*begin)(struct ntd_agent_channel *agent);
+	/* The launch is over, as its state says: frees what was only for it. NULL: nothing is. */
+	void (*over)(struct ntd_agent_channel *agent);
+	/* The connection has been closed: takes away what was there for it. */
+	void (*leave)(struct ntd_agent_channel *agent);
+	/* Whether calls that yield must not begin. */
+	bool (*yields)(struct ntd_agent_channel *agent);
+	/* The connection has ended by itself, with calls that go on: ends them, now or soon, by
+	 * ntd_agent_end_calls(). */
+	void (*lost)(struct ntd_agent_channel *agent, const struct ntd_error *why);
+	/* The error of a command with too much output. */
+	struct ntd_error *(*too_much)(const struct ntd_agent_channel *agent,
+				      const struct ntd_command *command);
+	/* For how many seconds a command may go on after its time-out. Any thread. */
+	unsigned (*grace)(const struct ntd_agent_channel *agent);
 };
 
 /* What the other files tell agent_channel.c. */
@@ -60,9 +86,17 @@ struct ntd_agent_channel {
 	struct ntd_loop *loop;
 	struct ntd_report *report;
 	char *machine;
+	const struct ntd_agent_way *way;
+	struct ntd_agent_launch launch;
+
+	/* ---- by_shell.c */
 	struct ntd_shell *shell;
 	struct ntd_port *port; /* NULL: there is none, and so no agent */
-	struct ntd_agent_launch launch;
+	struct ntd_shell_question verdict;
+
+	/* ---- by_nsenter.c */
+	struct ntd_nsenter *nsenter;
+	struct ntd_process *process; /* which the agent runs below; NULL: none */
 
 	/* ---- the connection */
 	struct ntd_source socket; /* the data port; fd -1: none */
@@ -74,8 +108,28 @@ struct ntd_agent_channel {
 	struct ntd_list calls;    /* of struct ntd_agent_call, that have begun and not ended */
 	uint32_t streams;         /* the number of the last stream */
 	enum ntd_agent_loss loss; /* how the agent of calls that are being ended was lost */
-	struct ntd_shell_question verdict; /* see agent_channel.c */
 };
+
+/* ---- agent_channel.c */
+/* Makes a channel without an agent, which cannot be launched yet. */
+struct ntd_agent_channel *ntd_agent_channel_make(struct ntd_loop *loop, struct ntd_report *report,
+						 const char *machine,
+						 const struct ntd_channel_ops *ops,
+						 const struct ntd_agent_way *way);
+/* The agent runs no more calls. */
+void ntd_agent_withdraw(struct ntd_agent_channel *agent);
+/* Closes the connection. The calls that go on are left to the caller. */
+void ntd_agent_drop_connection(struct ntd_agent_channel *agent, const struct ntd_error *why);
+/* Ends the calls that went on when the agent was lost. */
+void ntd_agent_end_calls(struct ntd_agent_channel *agent, enum ntd_agent_loss loss,
+			 const struct ntd_error *why);
+/* The guest is another one, as after a boot: the agent is gone, and can be launched. */
+void ntd_agent_begin_anew(struct ntd_agent_channel *agent, const struct ntd_error *why);
+/* Operations of channels: `await` and `close`. */
+int ntd_agent_await_condition(struct ntd_channel *channel, const struct ntd_condition *condition,
+			      struct ntd_finding *finding, struct ntd_waiter *waiter,
+			      struct ntd_error **err);
+void ntd_agent_close(struct ntd_channel *channel, const struct ntd_error *why);
 
 /* ---- call.c */
 /* Sends what has been appended to `out`. */
@@ -102,16 +156,25 @@ void ntd_agent_connection_drain(struct ntd_agent_channel *agent);
 extern const char ntd_launch_sh[];
 
 void ntd_agent_launch_init(struct ntd_agent_launch *launch);
-/* A new root shell has announced itself: the agent may be launched when it is needed. */
+/* The guest has booted: the agent may be launched when it is needed. */
 void ntd_agent_launch_allow(struct ntd_agent_channel *agent);
-/* No launch until the next root shell. */
+/* No launch until the next boot. */
 void ntd_agent_launch_forbid(struct ntd_agent_channel *agent);
 /* The connection has been made, or has ended by itself. */
 void ntd_agent_launch_connected(struct ntd_agent_channel *agent);
 void ntd_agent_launch_ended(struct ntd_agent_channel *agent, const char *why);
+/* Ends the launch without an agent, and closes the connection. */
+void ntd_agent_launch_give_up(struct ntd_agent_channel *agent, const char *why);
+/* The agent's program for a machine, as `uname -m` prints it; NULL: there is none. */
+const struct ntd_agent_program *ntd_agent_program_for(const char *machine);
 
 /* ---- script threads: operations of the channel */
 int ntd_agent_prepare(struct ntd_channel *channel, int64_t patience, struct ntd_waiter *waiter,
 		      struct ntd_error **err);
-int ntd_agent_run(struct ntd_channel *channel, const struct ntd_command *command,
-		  struct ntd_result *result, struct ntd_waiter *waiter, struct ntd_error **err);
+/* How much of a command's text a message shows. */
+int ntd_agent_text_shown(const struct ntd_command *command);
+/* Runs a command by the agent (run.c). Returns 0 or -1; `*end` says in any case what has become of
+ * the call. */
+int ntd_agent_run_command(struct ntd_agent_channel *agent, const struct ntd_command *command,
+			  struct ntd_result *result, enum ntd_agent_call_end *end,
+			  struct ntd_waiter *waiter, struct ntd_error **err);

@@ -79,11 +79,12 @@ static void begin(struct ntd_request *request)
 	struct ntd_agent_call *call = ntd_container_of(request, struct ntd_agent_call, request);
 	struct ntd_agent_channel *agent = call->channel;
 
-	if (!agent->connected || (call->yields && ntd_shell_is_occupied(agent->shell))) {
+	if (!agent->connected || (call->yields && agent->way->yields(agent))) {
 		ntd_request_complete(request, not_connected(agent));
 		return;
 	}
 	call->stream = ++agent->streams;
+	call->how = NTD_CALL_GOES_ON;
 	ntd_list_append(&agent->calls, &call->link);
 	send_frame(agent, call->stream, call->kind, ntd_buf_bytes(&call->payload),
 		   call->payload.len);
@@ -92,8 +93,9 @@ static void begin(struct ntd_request *request)
 }
 
 /* Ends the call with `error`, which this function takes; NULL: with success. */
-static void end(struct ntd_agent_call *call, struct ntd_error *error)
+static void end(struct ntd_agent_call *call, enum ntd_agent_call_end how, struct ntd_error *error)
 {
+	call->how = how;
 	ntd_list_unlink(&call->link);
 	ntd_request_complete(&call->request, error);
 }
@@ -126,6 +128,7 @@ int ntd_agent_call_run(struct ntd_agent_channel *channel, struct ntd_agent_call 
 	call->channel = channel;
 	call->link = (struct ntd_list_link){0};
 	call->stream = 0;
+	call->how = NTD_CALL_NOT_BEGUN;
 	call->unused = 0;
 	call->finished = false;
 	return ntd_request_run(channel->loop, &call->request, deadline, waiter, err);
@@ -138,7 +141,8 @@ void ntd_agent_calls_lost(struct ntd_agent_channel *agent, enum ntd_agent_loss l
 
 	agent->loss = loss;
 	while ((call = ntd_list_take(&agent->calls, struct ntd_agent_call, link)))
-		end(call, call->ops->lost ? call->ops->lost(call, why) : ntd_error_copy(why));
+		end(call, loss == NTD_LOSS_CLOSED ? NTD_CALL_ANSWERED : NTD_CALL_LOST,
+		    call->ops->lost ? call->ops->lost(call, why) : ntd_error_copy(why));
 }
 
 /* ---- from the agent */
@@ -175,7 +179,7 @@ static void pass_on(struct ntd_agent_call *call, const struct ntd_frame *frame)
 	if (!error)
 		return;
 	cancel(call);
-	end(call, error);
+	end(call, NTD_CALL_ANSWERED, error);
 }
 
 static struct ntd_agent_call *find(const struct ntd_agent_channel *agent, uint32_t stream)
@@ -205,10 +209,10 @@ struct ntd_error *ntd_agent_calls_frame(struct ntd_agent_channel *agent,
 	case NTD_FRAME_CREDIT:
 		return take_credit(call, frame);
 	case NTD_FRAME_DONE:
-		end(call, call->ops->done(call, frame->bytes, frame->len));
+		end(call, NTD_CALL_ANSWERED, call->ops->done(call, frame->bytes, frame->len));
 		return NULL;
 	case NTD_FRAME_FAILED:
-		end(call, failure(call, frame));
+		end(call, NTD_CALL_FAILED, failure(call, frame));
 		return NULL;
 	default:
 		return nonsense(agent, "a frame of a kind that is not its own");

@@ -11,6 +11,15 @@
 struct ntd_agent_channel;
 struct ntd_agent_call;
 
+/* How a call has ended, or why its thread does not wait for it any more. */
+enum ntd_agent_call_end {
+	NTD_CALL_NOT_BEGUN,
+	NTD_CALL_GOES_ON,
+	NTD_CALL_ANSWERED, /* or the channel was closed */
+	NTD_CALL_FAILED,   /* the agent has sent FAILED */
+	NTD_CALL_LOST, /* the agent was lost, in a guest that has not ended as far as is known */
+};
+
 struct ntd_agent_call_ops {
 	/* Loop: the agent's frame for the call: DATA, ERROR_DATA, ITEM or END. An error, which the
 	 * function takes from nowhere and makes, ends the call and cancels it in the guest. */
@@ -34,17 +43,17 @@ struct ntd_agent_call {
 	struct ntd_buf payload; /* of that frame, at most NTD_FRAME_MOST; the caller frees it */
 	/* The call goes on in the guest when its thread has stopped waiting for it. */
 	bool outlives;
-	/* The call does not begin while commands must be run by the root shell: see
-	 * ntd_shell_is_occupied(). */
+	/* The call does not begin while commands must not be run by the agent. */
 	bool yields;
 
 	/* The channel's. */
 	struct ntd_request request;
 	struct ntd_agent_channel *channel;
 	struct ntd_list_link link;
-	uint32_t stream; /* 0: it has not begun */
-	size_t unused;   /* bytes of DATA sent that the agent has not given credit for */
-	bool finished;   /* END has been sent */
+	uint32_t stream;
+	enum ntd_agent_call_end how;
+	size_t unused; /* bytes of DATA sent that the agent has not given credit for */
+	bool finished; /* END has been sent */
 };
 
 /* Script threads: makes the call and waits for its end. NTD_E_DEAD when the agent is not connected,

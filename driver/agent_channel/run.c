@@ -1,16 +1,8 @@
-/* Commands by the agent: the operation `run` of the channel. What is asked for and what comes back
- * is in agent/command.h.
- *
- * A command goes by the root shell after all when it cannot begin: the agent was lost a moment ago,
- * or the shell is occupied (channel/shell.h). So does one whose end the caller does not wait for,
- * since the commands after it are to come after it. One that wants standard error apart, which the
- * shell does not keep so, waits for the shell instead.
- */
+/* Commands by the agent. What is asked for and what comes back is in agent/command.h. */
 #include "agent_channel/agent_channel_internal.h"
 
 #include "agent/command.h"
 #include "base/text.h"
-#include "channel/framing.h"
 
 #include <math.h>
 #include <string.h>
@@ -40,15 +32,16 @@ static struct running *running_of(struct ntd_agent_call *call)
 	return ntd_container_of(call, struct running, call);
 }
 
-/* How much of a command's text a message shows. */
-static int shown(const struct ntd_command *command)
+int ntd_agent_text_shown(const struct ntd_command *command)
 {
 	return command->text_len < 200 ? (int)command->text_len : 200;
 }
 
 static unsigned grace_of(const struct running *running)
 {
-	return ntd_shell_grace(running->call.channel->shell);
+	const struct ntd_agent_channel *agent = running->call.channel;
+
+	return agent->way->grace(agent);
 }
 
 /* ---- loop: to the agent */
@@ -79,16 +72,17 @@ static void fill(struct ntd_agent_call *call, size_t room)
 static struct ntd_error *failed(const struct running *running, enum ntd_errc code, const char *what)
 {
 	return ntd_error_new(code, "machine '%s': command `%.*s` %s",
-			     running->call.channel->machine, shown(running->command),
+			     running->call.channel->machine, ntd_agent_text_shown(running->command),
 			     running->command->text, what);
 }
 
 static struct ntd_error *take_output(struct running *running, const struct ntd_frame *frame)
 {
+	const struct ntd_agent_channel *agent = running->call.channel;
 	struct ntd_buf *output = &running->result->output;
 
 	if (output->len + frame->len > OUTPUT_LIMIT)
-		return failed(running, NTD_E_PROTOCOL, "has more than 1 GiB of output");
+		return agent->way->too_much(agent, running->command);
 	ntd_buf_append(output, frame->bytes, frame->len);
 	ntd_command_tell(running->command, frame->bytes, frame->len);
 	return NULL;
@@ -114,7 +108,7 @@ static struct ntd_error *still_open(const struct running *running, const struct 
 		grace_of(running), running->command->timeout, *holders ? holders : "unknown");
 
 	return ntd_error_new(NTD_E_TIMEOUT, "machine '%s': command `%.*s`: %s",
-			     running->call.channel->machine, shown(running->command),
+			     running->call.channel->machine, ntd_agent_text_shown(running->command),
 			     running->command->text, what);
 }
 
@@ -135,7 +129,7 @@ static struct ntd_error *lost_anew(const struct running *running)
 	return ntd_error_new(NTD_E_MACHINE,
 			     "machine '%s': the root shell began anew (the guest rebooted?) while "
 			     "`%.*s` ran",
-			     running->call.channel->machine, shown(running->command),
+			     running->call.channel->machine, ntd_agent_text_shown(running->command),
 			     running->command->text);
 }
 
@@ -144,10 +138,11 @@ static struct ntd_error *lost_by_itself(const struct running *running, const str
 	if (why->code != NTD_E_PROTOCOL)
 		return ntd_error_new(NTD_E_MACHINE,
 				     "machine '%s': the agent in the guest ended while `%.*s` ran",
-				     running->call.channel->machine, shown(running->command),
+				     running->call.channel->machine,
+				     ntd_agent_text_shown(running->command),
 				     running->command->text);
 	return ntd_error_new(NTD_E_PROTOCOL, "%s while `%.*s` ran", why->message,
-			     shown(running->command), running->command->text);
+			     ntd_agent_text_shown(running->command), running->command->text);
 }
 
 static struct ntd_error *lost(struct ntd_agent_call *call, const struct ntd_error *why)
@@ -201,15 +196,14 @@ static int overdue(const struct running *running, struct ntd_error **err)
 	return ntd_error_set(err, NTD_E_TIMEOUT,
 			     "machine '%s': no reply from the guest to `%.*s`, which it should "
 			     "have ended after %g seconds; waited %u seconds longer",
-			     running->call.channel->machine, shown(running->command),
+			     running->call.channel->machine, ntd_agent_text_shown(running->command),
 			     running->command->text, running->command->timeout,
 			     grace_of(running) + HOST_GRACE);
 }
 
-/* 1: the command has not begun. */
-static int run_by_agent(struct ntd_agent_channel *agent, const struct ntd_command *command,
-			struct ntd_result *result, struct ntd_waiter *waiter,
-			struct ntd_error **err)
+int ntd_agent_run_command(struct ntd_agent_channel *agent, const struct ntd_command *command,
+			  struct ntd_result *result, enum ntd_agent_call_end *end,
+			  struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	struct running running = {
 		.call = {.ops = &ops, .kind = NTD_FRAME_RUN, .channel = agent, .yields = true},
@@ -223,63 +217,11 @@ static int run_by_agent(struct ntd_agent_channel *agent, const struct ntd_comman
 	if (command->timeout > 0)
 		deadline = ntd_after(ntd_span(command->timeout + grace_of(&running) + HOST_GRACE));
 	called = ntd_agent_call_run(agent, &running.call, deadline, waiter, &error);
+	*end = running.call.how;
 	ntd_buf_free(&running.call.payload);
 	if (called == 0)
 		return 0;
-	if (!running.call.stream && error->code != NTD_E_CANCELLED && error->code != NTD_E_TIMEOUT)
-		return 1;
 	if (error->code == NTD_E_TIMEOUT && ntd_now() >= deadline)
 		return overdue(&running, err);
 	return ntd_error_move(err, ntd_steal(&error));
-}
-
-/* Runs a command that the root shell cannot run after what keeps the shell busy. */
-static int run_after_shell(struct ntd_agent_channel *agent, const struct ntd_command *command,
-			   struct ntd_result *result, struct ntd_waiter *waiter,
-			   struct ntd_error **err)
-{
-	struct ntd_channel *shell = ntd_shell_channel(agent->shell);
-	const struct ntd_command nothing = {.text = ":", .text_len = 1, .as_root = true};
-	_cleanup_result_ struct ntd_result nothing_said = {0};
-
-	if (shell->ops->run(shell, &nothing, &nothing_said, waiter, err) < 0)
-		return -1;
-	return run_by_agent(agent, command, result, waiter, err);
-}
-
-/* Copies a text without its NULs, which bash cannot be given, and which it skips when it reads the
- * text itself. */
-static void copy_without_nul(const struct ntd_command *command, struct ntd_buf *copy)
-{
-	ntd_buf_append(copy, command->text, command->text_len);
-	for (char *nul; (nul = memchr(ntd_buf_bytes(copy), 0, copy->len)); copy->len--)
-		memmove(nul, nul + 1, copy->len - (size_t)(nul + 1 - ntd_buf_bytes(copy)));
-}
-
-int ntd_agent_run(struct ntd_channel *channel, const struct ntd_command *command,
-		  struct ntd_result *result, struct ntd_waiter *waiter, struct ntd_error **err)
-{
-	struct ntd_agent_channel *agent =
-		ntd_container_of(channel, struct ntd_agent_channel, channel);
-	struct ntd_channel *shell = ntd_shell_channel(agent->shell);
-	_cleanup_free_ char *text = ntd_channel_text_for_user(channel, command);
-	_cleanup_buf_ struct ntd_buf plain = {0};
-	struct ntd_command sent = *command;
-	int ran = 1;
-
-	if (text) {
-		sent.text = text;
-		sent.text_len = strlen(text);
-	} else if (memchr(command->text, 0, command->text_len)) {
-		copy_without_nul(command, &plain);
-		sent.text = ntd_buf_bytes(&plain);
-		sent.text_len = plain.len;
-	}
-	if (ntd_framing_check(&sent, err) < 0)
-		return -1;
-	if (!command->no_reply)
-		ran = run_by_agent(agent, &sent, result, waiter, err);
-	if (ran > 0 && command->errors)
-		ran = run_after_shell(agent, &sent, result, waiter, err);
-	return ran > 0 ? shell->ops->run(shell, command, result, waiter, err) : ran;
 }

@@ -15,6 +15,7 @@
  */
 #include "channel/nsenter.h"
 
+#include "agent/manner.h"
 #include "base/list.h"
 #include "base/memfd.h"
 #include "channel/error_relay.h"
@@ -33,6 +34,7 @@ enum {
 	OUTPUT_LIMIT = 1 << 30,
 	READ_SIZE = 64 << 10,
 	READS_AT_ONCE = 16,
+	PREFIX_WORDS = 9,          /* of nsenter's command line */
 	ARGUMENT_LIMIT = 64 << 10, /* half of what the kernel takes as one argument */
 	STATUS_TIMED_OUT = 124,    /* that of timeout(1) */
 };
@@ -55,7 +57,7 @@ struct nsenter_job {
 	struct ntd_nsenter *nsenter;
 	const struct ntd_command *command;
 	struct ntd_result *result;
-	struct ntd_process *process;
+	struct ntd_process *process;    /* NULL: none, or none yet; see ntd_nsenter_await_end() */
 	struct ntd_source output;       /* fd -1: read to its end */
 	struct ntd_error_relay *errors; /* NULL: standard error is not kept apart */
 	struct ntd_timer timer;         /* the command's limit, or END_PATIENCE */
@@ -171,15 +173,19 @@ static void read_more(struct nsenter_job *job)
 		;
 }
 
+struct ntd_error *ntd_nsenter_too_much(const struct ntd_nsenter *nsenter)
+{
+	return ntd_error_new(NTD_E_VALUE, "machine '%s': a command printed more than 1 GiB",
+			     nsenter->machine);
+}
+
 static void output_ready(struct ntd_source *source, uint32_t events)
 {
 	struct nsenter_job *job = ntd_container_of(source, struct nsenter_job, output);
 
 	read_more(job);
 	if (job->result->output.len > OUTPUT_LIMIT)
-		complete(job, ntd_error_new(NTD_E_VALUE,
-					    "machine '%s': a command printed more than 1 GiB",
-					    job->nsenter->machine));
+		complete(job, ntd_nsenter_too_much(job->nsenter));
 	else
 		complete_if_over(job);
 }
@@ -200,7 +206,7 @@ static void process_changed(struct ntd_process *process, void *owner)
 	}
 }
 
-static struct ntd_error *cannot_run(const struct ntd_nsenter *nsenter)
+struct ntd_error *ntd_nsenter_refusal(const struct ntd_nsenter *nsenter)
 {
 	if (nsenter->refusal)
 		return ntd_error_copy(nsenter->refusal);
@@ -222,8 +228,9 @@ static void time_is_up(struct ntd_timer *timer)
 	bool waited_for_end = job->ended && job->output.fd < 0;
 
 	if (waited_for_end) { /* when init has ended, the status may be nsenter's own */
-		job->result->status = status_of(job);
-		complete(job, cannot_run(job->nsenter));
+		if (job->process)
+			job->result->status = status_of(job);
+		complete(job, ntd_nsenter_refusal(job->nsenter));
 		return;
 	}
 	job->timed_out = true;
@@ -232,12 +239,6 @@ static void time_is_up(struct ntd_timer *timer)
 }
 
 /* ---- the start of a command */
-
-/* Sets up what root's login shell sets up in a virtual machine. /bin/sh is bash on NixOS, and may
- * be another shell elsewhere. */
-#define PROLOGUE                                                                                   \
-	"set -eo pipefail; export USER=root HOME=/root DISPLAY=:0.0; "                             \
-	"[ ! -e /etc/profile ] || source /etc/profile; set -u; "
 
 /* Bash is looked for in the container: a look from the host at the container's root directory,
  * which may be anything, could lead out of it, or hang. */
@@ -252,8 +253,8 @@ static bool is_long(const struct ntd_command *command)
 static char *script_of(const struct ntd_command *command)
 {
 	if (is_long(command))
-		return ntd_strdup(PROLOGUE "eval \"$(cat)\" < /dev/null");
-	return ntd_asprintf(PROLOGUE "%.*s", (int)command->text_len, command->text);
+		return ntd_strdup(NTD_CONTAINER_PROLOGUE "eval \"$(cat)\" < /dev/null");
+	return ntd_asprintf(NTD_CONTAINER_PROLOGUE "%.*s", (int)command->text_len, command->text);
 }
 
 static int input_of(const struct ntd_command *command, struct ntd_error **err)
@@ -277,11 +278,34 @@ static int open_errors(struct nsenter_job *job, int *write_end, struct ntd_error
 	return job->errors ? 0 : -1;
 }
 
+struct ntd_process *ntd_nsenter_start(struct ntd_nsenter *nsenter,
+				      const struct ntd_nsenter_program *program,
+				      void (*changed)(struct ntd_process *, void *), void *owner,
+				      struct ntd_error **err)
+{
+	_cleanup_free_ char *leader = ntd_asprintf("%d", (int)nsenter->leader);
+	char *argv[PREFIX_WORDS + NTD_NSENTER_WORDS + 1] = {
+		nsenter->program, "--target", leader,  "--mount", "--uts",
+		"--ipc",          "--net",    "--pid", "--cgroup"};
+
+	for (size_t i = 0; i < NTD_NSENTER_WORDS && program->argv[i]; i++)
+		argv[PREFIX_WORDS + i] = program->argv[i];
+	return ntd_process_spawn(nsenter->children,
+				 &(struct ntd_spawn){.argv = argv,
+						     .env = (char *[]){NULL},
+						     .stdin_fd = program->input,
+						     .stdout_fd = program->output,
+						     .stderr_fd = program->errors < 0
+									  ? nsenter->console
+									  : program->errors,
+						     .runs_on = true},
+				 changed, owner, err);
+}
+
 static int spawn(struct nsenter_job *job, struct ntd_error **err)
 {
 	struct ntd_nsenter *nsenter = job->nsenter;
 	_cleanup_free_ char *script = script_of(job->command);
-	_cleanup_free_ char *leader = ntd_asprintf("%d", (int)nsenter->leader);
 	_cleanup_fd_ int input = input_of(job->command, err), their_output = -1, their_errors = -1;
 	int output[2];
 
@@ -295,17 +319,13 @@ static int spawn(struct nsenter_job *job, struct ntd_error **err)
 	if (ntd_source_add(nsenter->loop, &job->output, EPOLLIN, err) < 0 ||
 	    (job->command->errors && open_errors(job, &their_errors, err) < 0))
 		return -1;
-	job->process = ntd_process_spawn(
-		nsenter->children,
-		&(struct ntd_spawn){.argv = (char *[]){nsenter->program, "--target", leader,
-						       "--mount", "--uts", "--ipc", "--net",
-						       "--pid", "--cgroup", "/bin/sh", "-c",
-						       BASH_OR_SH, "/bin/sh", script, NULL},
-				    .env = (char *[]){NULL},
-				    .stdin_fd = input,
-				    .stdout_fd = their_output,
-				    .stderr_fd = job->errors ? their_errors : nsenter->console,
-				    .runs_on = true},
+	job->process = ntd_nsenter_start(
+		nsenter,
+		&(struct ntd_nsenter_program){
+			.argv = (char *[]){"/bin/sh", "-c", BASH_OR_SH, "/bin/sh", script, NULL},
+			.input = input,
+			.output = their_output,
+			.errors = job->errors ? their_errors : -1},
 		process_changed, job, err);
 	return job->process ? 0 : -1;
 }
@@ -314,7 +334,7 @@ static void job_begin(struct ntd_request *request)
 {
 	struct nsenter_job *job = ntd_container_of(request, struct nsenter_job, request);
 	struct ntd_nsenter *nsenter = job->nsenter;
-	struct ntd_error *error = cannot_run(nsenter);
+	struct ntd_error *error = ntd_nsenter_refusal(nsenter);
 
 	if (error) {
 		ntd_request_complete(request, error);
@@ -335,7 +355,43 @@ static void job_abandon(struct ntd_request *request)
 	detach(ntd_container_of(request, struct nsenter_job, request));
 }
 
+/* ---- the end of the container */
+
+static void end_begin(struct ntd_request *request)
+{
+	struct nsenter_job *job = ntd_container_of(request, struct nsenter_job, request);
+
+	ntd_list_append(&job->nsenter->jobs, &job->link);
+	if (job->nsenter->refusal)
+		complete(job, ntd_error_copy(job->nsenter->refusal));
+	else
+		ntd_timer_set(job->nsenter->loop, &job->timer, ntd_after(END_PATIENCE));
+}
+
+int ntd_nsenter_await_end(struct ntd_nsenter *nsenter, struct ntd_waiter *waiter,
+			  struct ntd_error **err)
+{
+	struct nsenter_job job = {.request = {.begin = end_begin, .abandon = job_abandon},
+				  .nsenter = nsenter,
+				  .output = {.fd = -1},
+				  .timer.expired = time_is_up,
+				  .ended = true};
+
+	return ntd_request_run(nsenter->loop, &job.request, NTD_FOREVER, waiter, err);
+}
+
 /* ---- the channel */
+
+int ntd_nsenter_check(const struct ntd_command *command, struct ntd_error **err)
+{
+	if (memchr(command->text, '\0', command->text_len))
+		return ntd_error_set(err, NTD_E_VALUE, "a command cannot have a NUL character");
+	if (is_long(command) && command->input)
+		return ntd_error_set(err, NTD_E_VALUE,
+				     "a command of %zu bytes cannot have standard input",
+				     command->text_len);
+	return 0;
+}
 
 /* no_status and no_reply change nothing: the status and the output come anyway. */
 static int run(struct ntd_channel *channel, const struct ntd_command *command,
@@ -355,12 +411,8 @@ static int run(struct ntd_channel *channel, const struct ntd_command *command,
 		sent.text = text;
 		sent.text_len = strlen(text);
 	}
-	if (memchr(sent.text, '\0', sent.text_len))
-		return ntd_error_set(err, NTD_E_VALUE, "a command cannot have a NUL character");
-	if (is_long(&sent) && sent.input)
-		return ntd_error_set(err, NTD_E_VALUE,
-				     "a command of %zu bytes cannot have standard input",
-				     sent.text_len);
+	if (ntd_nsenter_check(&sent, err) < 0)
+		return -1;
 	return ntd_request_run(nsenter->loop, &job.request, NTD_FOREVER, waiter, err);
 }
 

@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "agent_channel/agent_channel.h"
 #include "channel/nsenter.h"
 #include "machine/container.h"
 #include "machine/internal.h"
@@ -11,7 +12,8 @@
 
 struct ntd_container {
 	struct ntd_machine *machine;
-	struct ntd_nsenter *nsenter; /* its channel */
+	struct ntd_nsenter *nsenter;     /* its channel */
+	struct ntd_agent_channel *agent; /* the preferred one; NULL: there is none */
 	char *_Atomic notify_path;
 	struct ntd_source notify; /* datagrams of systemd-nspawn; fd -1: not listening */
 	bool ready;               /* init has said that the system has booted */

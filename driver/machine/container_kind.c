@@ -4,9 +4,10 @@
  *
  * systemd-nspawn writes datagrams to a socket that the driver has bound (sd_notify(3)): with
  * X_NSPAWN_LEADER_PID=n when it has started the container's init, and READY=1 when that has booted.
- * With both, commands can be run, by nsenter(1) into the namespaces of that process. The driver
- * reads the socket as long as the container lives, since init waits when that is full. A container
- * that reboots has a new leader.
+ * With both, commands can be run, by nsenter(1) into the namespaces of that process, which starts
+ * the agent there, too, or the commands themselves where there is no agent. The driver reads the
+ * socket as long as the container lives, since init waits when that is full. A container that
+ * reboots has a new leader.
  *
  * Everything that is printed is one console: what the start script and systemd-nspawn write, the
  * container's journal, and what commands write to standard error.
@@ -33,6 +34,12 @@ static struct ntd_container *container_of(const struct ntd_machine *machine)
 
 /* ---- what systemd-nspawn says */
 
+static void allow_agent(struct ntd_container *container)
+{
+	if (container->agent)
+		ntd_agent_channel_booted(container->agent);
+}
+
 /* Takes the pid of the container's init. A number that no process has any more is as bad as
  * none. */
 static void set_leader(struct ntd_container *container, const char *text)
@@ -47,6 +54,7 @@ static void set_leader(struct ntd_container *container, const char *text)
 		container->ready = false;
 		ntd_channel_withdraw(ntd_nsenter_channel(container->nsenter));
 		ntd_life_event(container->machine, NTD_MACHINE_DISCONNECT);
+		allow_agent(container);
 	}
 	ntd_nsenter_set_leader(container->nsenter, (pid_t)pid);
 }
@@ -74,8 +82,10 @@ static void take_message(struct ntd_container *container, char *message)
 
 	while ((line = strsep(&rest, "\n")))
 		take_line(container, line);
-	if (!had_booted && has_booted(container))
-		channel->owner.ready(channel->owner.owner, channel, NULL, 0);
+	if (had_booted || !has_booted(container))
+		return;
+	allow_agent(container);
+	channel->owner.ready(channel->owner.owner, channel, NULL, 0);
 }
 
 static void notified(struct ntd_source *source, uint32_t events)
@@ -149,6 +159,14 @@ static void running(struct ntd_machine *machine)
 static void connected(struct ntd_machine *machine, const struct ntd_life_wait *wait, double seconds)
 {
 	ntd_machine_say(machine, "the container has booted (%.2f seconds)", seconds);
+}
+
+static void report_changed(struct ntd_machine *machine)
+{
+	struct ntd_container *container = container_of(machine);
+
+	if (container->agent)
+		ntd_agent_channel_set_report(container->agent, machine->context.report);
 }
 
 /* ---- end */
@@ -238,6 +256,12 @@ static void *make(struct ntd_machine *machine)
 					     machine->name, nsenter);
 	container->journalctl = ntd_environment_find_program(env, "journalctl");
 	ntd_container_journal_init(container);
+	if (!machine->context.no_agent) {
+		container->agent = ntd_agent_channel_in_container(
+			machine->context.loop, machine->context.report, machine->name,
+			container->nsenter);
+		ntd_machine_add_channel(machine, ntd_agent_channel_of(container->agent));
+	}
 	ntd_machine_add_channel(machine, ntd_nsenter_channel(container->nsenter));
 	return container;
 }
@@ -246,6 +270,7 @@ static void free_container(void *parts)
 {
 	struct ntd_container *container = parts;
 
+	ntd_agent_channel_free(container->agent);
 	ntd_nsenter_free(container->nsenter);
 	free(container->notify_path);
 	free(container->journalctl);
@@ -274,6 +299,7 @@ const struct ntd_machine_kind ntd_container_kind = {
 	.connected = connected,
 	.power_off = power_off,
 	.prepare = prepare,
+	.report_changed = report_changed,
 	.running = running,
 	.close = close_connections,
 	.how_it_ended = how_it_ended,

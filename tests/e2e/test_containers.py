@@ -21,9 +21,9 @@ def left(containers):
     return {"left": containers["left"]}
 
 
-@pytest.fixture(scope="module")
-def session(containers):
-    with harness.Session({}, containers=containers, vlans=[1]) as session:
+@pytest.fixture(scope="module", params=[(), ("--no-agent",)], ids=["agent", "nsenter"])
+def session(request, containers):
+    with harness.Session({}, containers=containers, vlans=[1], options=request.param) as session:
         yield session
 
 
