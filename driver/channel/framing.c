@@ -195,6 +195,11 @@ const char *ntd_framing_input(const struct ntd_command *command, size_t *len)
 	return must_stream(command) ? command->text : command->input;
 }
 
+/* A shell that was killed has not read all that it was sent, so the next one reads the rest first,
+ * which may end within quotes: there it would wait for ever. Of these two lines each is a comment,
+ * or ends one kind of quotes. */
+static const char unquoted[] = "\n#'\n#\"\n";
+
 /* Sees to it that the shell has the functions of guest.bash, and those of another text. */
 static void prepare(struct ntd_framing *framing, enum ntd_guest_text which, struct ntd_buf *out)
 {
@@ -205,6 +210,8 @@ static void prepare(struct ntd_framing *framing, enum ntd_guest_text which, stru
 
 	if (which != NTD_GUEST_BASIC)
 		prepare(framing, NTD_GUEST_BASIC, out);
+	else if (!framing->sent[which])
+		ntd_buf_puts(out, unquoted);
 	if (!framing->sent[which])
 		define(framing, texts[which], out);
 	framing->sent[which] = true;

@@ -103,3 +103,22 @@ for n in range(50):
     cycle(n)
 assert_held_again(before)
 """, fake)
+
+
+@pytest.mark.parametrize("rest", ["", "echo it's", 'echo "', "echo 'it\"s", "echo \"it's", "echo $'it\\'s"])
+def test_what_a_killed_shell_has_not_read(fake, rest):
+    """The next shell reads it, and then the driver's text: a quote that is open must not swallow that."""
+    with harness.Session(fake) as session:
+        session("""
+            import re, time
+            machine.succeed("true")
+            machine.shell.send(b"kill -9 $$\\n" + rest.encode() + b"\\n")
+            for attempt in range(3):
+                try:
+                    assert machine.succeed("echo well") == "well\\n"
+                    break
+                except Exception as error:
+                    assert "root shell began anew" in str(error), error
+            else:
+                raise AssertionError("no command was run")
+        """, rest=rest)
