@@ -50,8 +50,9 @@ static size_t send_some(struct running *running, struct rest *rest, size_t room)
 {
 	size_t len = rest->len < room ? rest->len : room;
 
-	if (len)
-		ntd_agent_call_send(&running->call, NTD_FRAME_DATA, rest->bytes, len);
+	if (!len)
+		return room;
+	ntd_agent_call_send(&running->call, NTD_FRAME_DATA, rest->bytes, len);
 	rest->bytes += len;
 	rest->len -= len;
 	return room - len;
