@@ -141,6 +141,8 @@ ntd_spool() {
 	ntd_file || return
 	{ printf "%s$e" "$x" && cat 4<&-; } >&9
 	s=$?
+	# Where there is no room: ntd_watch has the pipe open, too, so the command would wait for ever.
+	[ $s = 0 ] || cat > /dev/null
 	exec 8< /proc/$$/fd/9 9>&-
 	x='' more=' more'
 	return $s
