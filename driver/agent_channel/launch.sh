@@ -33,6 +33,7 @@ ntd_fetch() {
 		done
 		[ $d ] || [ $SECONDS -lt $e ] || return
 	done
+	x='there is no place for its program'
 	for f in /run /dev/shm /tmp /root; do
 		exec {w}> $f/.ntd-agent-$$ {r}< $f/.ntd-agent-$$ || continue
 		rm -f $f/.ntd-agent-*
