@@ -53,7 +53,7 @@ bool ntd_qmp_tell(const struct ntd_list *listeners, const cJSON *event)
 	if (!name)
 		return false;
 	ntd_list_each (struct ntd_qmp_listener, listener, listeners, link) {
-		if (strcmp(listener->name, name))
+		if (strcmp(listener->name, name) != 0)
 			continue;
 		if (listener->is_private && listener->is_private(listener->owner, event))
 			is_private = true;

@@ -14,7 +14,6 @@ struct ntd_config {
 	struct ntd_numbers vlans; /* unique, in the order given */
 	double global_timeout;    /* seconds, more than 0 */
 	double boot_timeout; /* seconds for QEMU, and again for the root shell; 0: by its silence */
-	bool no_agent;       /* no agent is started in guests */
 	double time_scale;   /* factor for time-outs of waits; 0: by the machine's accelerator */
 	bool enable_ssh_backdoor;
 	char *test_script;       /* a file that can be read, or a directory; absolute */
@@ -24,6 +23,7 @@ struct ntd_config {
 	char *events;            /* absolute path of the list of events; NULL: none */
 	char *log_file;          /* path of the XML log; NULL: none */
 	char *debug_hook_attach; /* NULL: no breakpoints */
+	bool no_agent;           /* no agent is started in guests */
 	bool from_file;          /* machines and limits come from a JSON file */
 	bool keep_state, interactive, quiet;
 	bool pause_on_failure; /* a prompt after a failure, if there is a terminal */

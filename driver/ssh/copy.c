@@ -263,7 +263,7 @@ void ntd_ssh_copies_fail(struct ntd_ssh *ssh, const struct ntd_error *why)
 {
 	struct ntd_ssh_copy *copy;
 
-	while ((copy = ntd_list_first(&ssh->copies, struct ntd_ssh_copy, link))) {
+	while ((copy = ntd_list_take(&ssh->copies, struct ntd_ssh_copy, link))) {
 		struct ntd_error *error = ntd_error_copy(why);
 
 		ntd_error_wrap(&error, "cannot copy %s to %s", copy->source, copy->target);

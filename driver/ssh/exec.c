@@ -395,7 +395,7 @@ void ntd_ssh_execs_fail(struct ntd_ssh *ssh, const struct ntd_error *why)
 	struct ntd_ssh_exec *exec;
 
 	ntd_timer_cancel(&ssh->retry);
-	while ((exec = ntd_list_first(&ssh->execs, struct ntd_ssh_exec, link))) {
+	while ((exec = ntd_list_take(&ssh->execs, struct ntd_ssh_exec, link))) {
 		complete(exec, ntd_error_copy(why));
 		free_exec(exec);
 	}

@@ -32,11 +32,10 @@ const char ntd_ssh_probe[] =
 
 void ntd_ssh_guest_free(struct ntd_ssh_guest *guest)
 {
-	free(guest->boot);
-	free(guest->user);
-	free(guest->bash);
-	free(guest->exports);
-	*guest = (struct ntd_ssh_guest){0};
+	free(ntd_steal(&guest->boot));
+	free(ntd_steal(&guest->user));
+	free(ntd_steal(&guest->bash));
+	free(ntd_steal(&guest->exports));
 }
 
 /* Takes the next line from the front of `rest`; NULL when there is none, or one that no guest has
@@ -51,6 +50,15 @@ static char *take_line(const char **rest, size_t *len)
 	*rest = end + 1;
 	*len -= line + 1;
 	return ntd_strndup(start, line);
+}
+
+/* Takes as many lines, each a new string. False: there are not so many; some may be there. */
+static bool take_lines(const char *rest, size_t len, char **const lines[], size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (!(*lines[i] = take_line(&rest, &len)))
+			return false;
+	return true;
 }
 
 static char *exports_in(const char *rest, size_t len)
@@ -75,18 +83,14 @@ int ntd_ssh_guest_parse(struct ntd_ssh_guest *guest, const char *output, size_t 
 	static const char mark[] = "\nntd-guest\n"; /* a login shell may say something before */
 	const char *rest = ntd_find(output, len, mark);
 	_cleanup_free_ char *uid = NULL, *shell = NULL;
+	char **const lines[] = {&guest->boot, &uid, &guest->user, &shell, &guest->bash};
 
 	ntd_ssh_guest_free(guest);
 	if (rest) {
 		rest += sizeof mark - 1;
 		len -= (size_t)(rest - output);
-		guest->boot = take_line(&rest, &len);
-		uid = guest->boot ? take_line(&rest, &len) : NULL;
-		guest->user = uid ? take_line(&rest, &len) : NULL;
-		shell = guest->user ? take_line(&rest, &len) : NULL;
-		guest->bash = shell ? take_line(&rest, &len) : NULL;
 	}
-	if (!guest->bash) {
+	if (!rest || !take_lines(rest, len, lines, sizeof lines / sizeof *lines)) {
 		ntd_ssh_guest_free(guest);
 		return ntd_error_set(err, NTD_E_MACHINE, "the login shell does not run commands");
 	}

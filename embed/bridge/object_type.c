@@ -62,12 +62,10 @@ static void object_dealloc(PyObject *object)
 
 PyObject *py_object_first(PyObject **place, PyObject *made)
 {
-	_cleanup_pyref_ PyObject *late = NULL;
-
 	if (!made)
 		return NULL;
 	if (*place)
-		late = made;
+		Py_DECREF(made); /* it came late */
 	else
 		*place = made;
 	return Py_NewRef(*place);
