@@ -276,6 +276,19 @@ static void free_agent(struct ntd_agent *agent)
 	ntd_buf_free(&agent->out);
 }
 
+/* Ends when everything that goes on has ended, and the driver has been told so: what it asks for
+ * meanwhile is not read any more. */
+static void leave(struct ntd_agent *agent)
+{
+	if (!agent->stream_count && !agent->left) {
+		agent->left = true;
+		append(agent, 0, NTD_FRAME_END, NULL, 0);
+		flush(agent);
+	}
+	if (agent->left && !agent->out.len)
+		end(agent, 0);
+}
+
 int ntd_agent_serve(const struct ntd_agent_setup *setup)
 {
 	struct ntd_agent agent = {.setup = *setup};
@@ -287,9 +300,9 @@ int ntd_agent_serve(const struct ntd_agent_setup *setup)
 	begin_port(&agent);
 	while (!agent.ended) {
 		flush(&agent);
-		if (agent.leaving && !agent.stream_count && !agent.out.len)
-			end(&agent, 0);
-		agent.port.events = (short)((agent.out.len < STUCK ? POLLIN : 0) |
+		if (agent.leaving)
+			leave(&agent);
+		agent.port.events = (short)((agent.out.len < STUCK && !agent.left ? POLLIN : 0) |
 					    (agent.out.len ? POLLOUT : 0));
 		if (!agent.ended)
 			ntd_agent_loop_turn(&agent);

@@ -20,6 +20,7 @@ struct ntd_agent {
 	struct ntd_list streams;
 	size_t stream_count;
 	bool leaving; /* the agent was asked to end, and begins nothing any more */
+	bool left;    /* it has said that it ends */
 	bool ended;
 	int status; /* of the program */
 };

@@ -38,8 +38,10 @@ enum ntd_frame_kind {
 
 	/* Of both. */
 	NTD_FRAME_DATA = 16, /* bytes: input, output, or the contents of files */
-	NTD_FRAME_END,       /* no more DATA follows in this direction */
-	NTD_FRAME_CREDIT,    /* uint32: so many bytes of DATA have been used; see below */
+	/* No more DATA follows in this direction. Of the agent on stream 0: it ends, and streams
+	 * that it has not ended have not begun. */
+	NTD_FRAME_END,
+	NTD_FRAME_CREDIT, /* uint32: so many bytes of DATA have been used; see below */
 
 	/* Of the agent. */
 	NTD_FRAME_HELLO = 32, /* stream 0, the first frame: struct ntd_agent_hello */

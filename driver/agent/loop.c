@@ -147,14 +147,26 @@ void ntd_agent_child_forget(struct ntd_agent_child *child)
 	ntd_list_unlink(&child->link);
 }
 
-/* SIGCHLD does not say of how many children it is. */
-static void reap(struct ntd_agent_loop *loop)
+/* Whether the child has ended. */
+static bool has_ended(struct ntd_agent_child *child, bool runs_on)
 {
+	if (waitpid(child->pid, &child->status, WNOHANG | (runs_on ? WUNTRACED : 0)) <= 0)
+		return false;
+	if (!WIFSTOPPED(child->status))
+		return true;
+	kill(child->pid, SIGCONT);
+	return false;
+}
+
+/* SIGCHLD does not say of how many children it is. */
+static void reap(struct ntd_agent *agent)
+{
+	struct ntd_agent_loop *loop = &agent->loop;
 	struct ntd_list ended = {0};
 	struct ntd_agent_child *next;
 
 	ntd_list_each (struct ntd_agent_child, child, &loop->children, link) {
-		if (waitpid(child->pid, &child->status, WNOHANG) <= 0)
+		if (!has_ended(child, agent->setup.manner->runs_on))
 			continue;
 		ntd_list_unlink(&child->link);
 		ntd_list_append(&ended, &child->link);
@@ -175,7 +187,7 @@ static void signalled(struct ntd_agent_source *source, short events)
 	if (info.ssi_signo == SIGTERM)
 		agent->leaving = true;
 	else
-		reap(&agent->loop);
+		reap(agent);
 }
 
 void ntd_agent_loop_init(struct ntd_agent *agent)

@@ -9,5 +9,6 @@ const struct ntd_agent_manner ntd_agent_as_nsenter = {
 	.prologue = NTD_CONTAINER_PROLOGUE,
 	.shells = (const char *const[]){"/bin/bash", "/bin/sh", NULL},
 	.kills = true,
+	.runs_on = true,
 	.lingers = true,
 };

@@ -20,6 +20,8 @@ struct ntd_agent_manner {
 	 * once, and its output is what it has written until then. Else, only one with a time-out
 	 * has a group, and it ends as by timeout(1). */
 	bool kills;
+	bool runs_on; /* a shell that is stopped is continued at once, as by nsenter and its guard
+		       */
 	/* At SIGTERM, the agent begins nothing any more, and ends when everything that goes on has
 	 * ended: its commands have got the signal, too, and the driver is told how they have
 	 * ended. */

@@ -50,7 +50,9 @@ static void connected(struct ntd_agent_channel *agent)
 static void lost(struct ntd_agent_channel *agent, const struct ntd_error *why)
 {
 	ntd_agent_drop_connection(agent, why);
-	if (!ntd_list_empty(&agent->calls))
+	if (agent->left)
+		ntd_agent_end_calls(agent, NTD_LOSS_LEFT, why);
+	else if (!ntd_list_empty(&agent->calls))
 		agent->way->lost(agent, why);
 	ntd_agent_launch_ended(agent, why->message);
 }

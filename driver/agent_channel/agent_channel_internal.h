@@ -11,6 +11,8 @@
 enum ntd_agent_loss {
 	NTD_LOSS_ENDED, /* it or its port has ended, or the channel gave it up; the guest goes on
 			 */
+	NTD_LOSS_LEFT,  /* it has said that it ends, and that what it has not answered has not begun
+			 */
 	NTD_LOSS_ANEW,  /* the guest has a new root shell: it has most likely rebooted */
 	NTD_LOSS_CLOSED /* the channel was closed, which has a reason of its own */
 };
@@ -102,6 +104,7 @@ struct ntd_agent_channel {
 	struct ntd_source socket; /* the data port; fd -1: none */
 	struct ntd_buf in, out;
 	bool connected;        /* the agent has said HELLO, so that it takes calls */
+	bool left;             /* it has said that it ends */
 	struct ntd_error *why; /* why the agent is not connected; NULL: it was not started */
 
 	/* ---- calls */

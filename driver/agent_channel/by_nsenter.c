@@ -30,19 +30,15 @@ enum { KILLED = NTD_STATUS_SIGNALLED + SIGKILL };
 
 /* ---- the launch */
 
+/* Of the process's end the connection tells. */
 static void process_changed(struct ntd_process *process, void *owner)
 {
-	struct ntd_agent_channel *agent = owner;
 	_cleanup_free_ char *why = NULL;
 
-	if (agent->launch.state != NTD_AGENT_LAUNCH_UNDER_WAY)
-		return; /* the connection tells of the agent's end */
-	if (process->state == NTD_PROCESS_FAILED)
-		why = ntd_asprintf("nsenter cannot be run: %s", strerror(process->start_errno));
-	else if (process->state == NTD_PROCESS_ENDED)
-		why = ntd_status_text(process->status);
-	if (why)
-		ntd_agent_launch_give_up(agent, why);
+	if (process->state != NTD_PROCESS_FAILED)
+		return;
+	why = ntd_asprintf("nsenter cannot be run: %s", strerror(process->start_errno));
+	ntd_agent_launch_give_up(owner, why);
 }
 
 /* The descriptors are the program's, and the agent's end of the connection. */

@@ -137,11 +137,15 @@ int ntd_agent_call_run(struct ntd_agent_channel *channel, struct ntd_agent_call 
 void ntd_agent_calls_lost(struct ntd_agent_channel *agent, enum ntd_agent_loss loss,
 			  const struct ntd_error *why)
 {
+	static const enum ntd_agent_call_end ends[] = {[NTD_LOSS_ENDED] = NTD_CALL_LOST,
+						       [NTD_LOSS_LEFT] = NTD_CALL_FAILED,
+						       [NTD_LOSS_ANEW] = NTD_CALL_LOST,
+						       [NTD_LOSS_CLOSED] = NTD_CALL_ANSWERED};
 	struct ntd_agent_call *call;
 
 	agent->loss = loss;
 	while ((call = ntd_list_take(&agent->calls, struct ntd_agent_call, link)))
-		end(call, loss == NTD_LOSS_CLOSED ? NTD_CALL_ANSWERED : NTD_CALL_LOST,
+		end(call, ends[loss],
 		    call->ops->lost ? call->ops->lost(call, why) : ntd_error_copy(why));
 }
 

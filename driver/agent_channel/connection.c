@@ -32,8 +32,25 @@ static struct ntd_error *take_hello(struct ntd_agent_channel *agent, const struc
 	if (hello.version != NTD_AGENT_VERSION)
 		return broken(agent, "the greeting of another version came");
 	agent->connected = true;
+	agent->left = false;
 	agent->events->connected(agent);
 	return NULL;
+}
+
+struct ntd_error *ntd_agent_end_error(const struct ntd_agent_channel *agent)
+{
+	return ntd_error_new(NTD_E_DEAD, "machine '%s': the agent in the guest has ended",
+			     agent->machine);
+}
+
+static struct ntd_error *take_frame(struct ntd_agent_channel *agent, const struct ntd_frame *frame)
+{
+	if (!agent->connected)
+		return take_hello(agent, frame);
+	if (frame->stream || frame->kind != NTD_FRAME_END)
+		return ntd_agent_calls_frame(agent, frame);
+	agent->left = true;
+	return ntd_agent_end_error(agent);
 }
 
 /* Takes the frames that are whole. NULL, or why the connection has to end. */
@@ -49,8 +66,7 @@ static struct ntd_error *take_frames(struct ntd_agent_channel *agent)
 			return NULL;
 		if (verdict == NTD_FRAME_BROKEN)
 			return broken(agent, "bytes that are no frame came");
-		error = agent->connected ? ntd_agent_calls_frame(agent, &frame)
-					 : take_hello(agent, &frame);
+		error = take_frame(agent, &frame);
 		/* what a frame tells may have ended the connection, and freed the bytes */
 		if (agent->socket.fd >= 0)
 			ntd_buf_consume(&agent->in, NTD_FRAME_HEADER + frame.len);
@@ -59,12 +75,6 @@ static struct ntd_error *take_frames(struct ntd_agent_channel *agent)
 }
 
 /* ---- bytes */
-
-struct ntd_error *ntd_agent_end_error(const struct ntd_agent_channel *agent)
-{
-	return ntd_error_new(NTD_E_DEAD, "machine '%s': the agent in the guest has ended",
-			     agent->machine);
-}
 
 /* NULL, or why the connection has ended or has to end. */
 static struct ntd_error *read_some(struct ntd_agent_channel *agent, int batches)

@@ -91,7 +91,8 @@ static inline void tell(struct agent *agent, enum ntd_frame_kind kind, uint32_t 
 
 /* Starts an agent whose commands have these standard inputs, without and with a time-out. It
  * exits as a program does, so that the sanitizer looks for leaks. */
-static inline struct agent start_agent_with(int input, int timed_input)
+static inline struct agent start_agent_in(const struct ntd_agent_manner *manner, int input,
+					  int timed_input)
 {
 	struct ntd_agent_hello hello = {0};
 	struct agent agent = {0};
@@ -106,7 +107,8 @@ static inline struct agent start_agent_with(int input, int timed_input)
 		const struct ntd_agent_setup setup = {.services = ntd_agent_services,
 						      .port = pair[1],
 						      .input = input,
-						      .timed_input = timed_input};
+						      .timed_input = timed_input,
+						      .manner = manner};
 
 		close(pair[0]);
 		fcntl(pair[1], F_SETFL, O_NONBLOCK);
@@ -119,6 +121,11 @@ static inline struct agent start_agent_with(int input, int timed_input)
 	assert_int_equal(hello.version, NTD_AGENT_VERSION);
 	assert_int_equal(hello.pid, agent.pid);
 	return agent;
+}
+
+static inline struct agent start_agent_with(int input, int timed_input)
+{
+	return start_agent_in(NULL, input, timed_input);
 }
 
 static inline struct agent start_agent(void)

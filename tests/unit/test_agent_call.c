@@ -302,6 +302,25 @@ static void credit_for_nothing_is_nonsense(void **state)
 	assert_broken(fixture, &probe, "credit for bytes");
 }
 
+/* An agent that has taken leave has not begun what it has not answered. */
+static void calls_fail_when_the_agent_takes_leave(void **state)
+{
+	struct fixture *fixture = *state;
+	struct probe answered = {0}, unanswered = {0};
+
+	probe_begin(fixture, &answered, NULL, "a");
+	peer_expects(fixture, 1, NTD_FRAME_RUN, "a");
+	peer_text(fixture, 1, NTD_FRAME_DONE, "");
+	probe_succeeds(&answered, "<done>");
+	assert_int_equal(answered.call.how, NTD_CALL_ANSWERED);
+	probe_begin(fixture, &unanswered, NULL, "b");
+	peer_expects(fixture, 2, NTD_FRAME_RUN, "b");
+	peer_text(fixture, 0, NTD_FRAME_END, "");
+	probe_fails(&unanswered, NTD_E_DEAD, "the agent in the guest has ended");
+	assert_int_equal(unanswered.call.how, NTD_CALL_FAILED);
+	assert_true(ntd_agent_channel_of(fixture->agent)->absent);
+}
+
 /* ---- the greeting */
 
 static void the_greeting_makes_the_channel_ready(void **state)
@@ -364,6 +383,7 @@ int main(void)
 		agent_test(unknown_kinds_are_nonsense),
 		agent_test(too_much_credit_is_nonsense),
 		agent_test(credit_for_nothing_is_nonsense),
+		agent_test(calls_fail_when_the_agent_takes_leave),
 		greeting_test(the_greeting_makes_the_channel_ready),
 		greeting_test(the_version_has_to_be_the_drivers),
 		greeting_test(nothing_comes_before_the_greeting),
