@@ -258,7 +258,13 @@ void ntd_framing_write_first(struct ntd_framing *framing, unsigned number, struc
 	ntd_buf_printf(out, "ntd_encode %u %d\n", number, NTD_PIECE_SIZE);
 }
 
-void ntd_framing_write_more(unsigned number, struct ntd_buf *out)
+void ntd_framing_write_more(struct ntd_buf *out)
 {
-	ntd_buf_printf(out, "ntd_more %u %d\n", number, NTD_PIECE_SIZE);
+	ntd_buf_puts(out, "ntd_more\n");
+}
+
+void ntd_framing_write_leave(const struct ntd_framing *framing, struct ntd_buf *out)
+{
+	if (framing->sent[NTD_GUEST_LONG])
+		ntd_buf_puts(out, "ntd_leave\n");
 }

@@ -54,6 +54,8 @@ void ntd_framing_write_interrupt(struct ntd_buf *out);
 /* Characters in a piece of a long output; a shorter piece is the last. Well below what a Unix
  * socket holds by default, 212992 bytes. */
 enum { NTD_PIECE_SIZE = 96 << 10 };
-/* Append the requests for the first and the next piece of the output of command `number`. */
+/* Append the requests for the first piece of the output of command `number`, and for the next. */
 void ntd_framing_write_first(struct ntd_framing *framing, unsigned number, struct ntd_buf *out);
-void ntd_framing_write_more(unsigned number, struct ntd_buf *out);
+void ntd_framing_write_more(struct ntd_buf *out);
+/* Appends the order to send no more pieces, of which the last may have come. */
+void ntd_framing_write_leave(const struct ntd_framing *framing, struct ntd_buf *out);

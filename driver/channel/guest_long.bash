@@ -19,16 +19,38 @@ ntd_input() {
 	ntd_reply "${PIPESTATUS[*]:1}"
 }
 
-# Sends the next piece of a long output, at most $2 characters of base64.
-ntd_more() {
-	dd bs=$2 count=1 <&8 2> /dev/null
-	echo " $NTD_IDENTITY-$1"
+# Begins to send the output that ntd_spool has kept, in pieces of $2 characters of base64, each when
+# the driver asks for it by ntd_more. A process a piece would take most of the time, so one awk sends
+# them all: before each but the first it waits for a line on its descriptor 9, a pipe whose other end
+# is the shell's descriptor 8. The line is as long as the buffer that mawk fills before it looks for
+# one. Where there is no awk, head sends a piece. $ntd_e is the process that has begun them, and s the
+# length of a line of base64.
+ntd_encode() {
+	local s=$2 t=" $NTD_IDENTITY-$1"
+	type -P awk > /dev/null || s=0
+	: | exec 9<&0
+	exec 5<&8 8> /proc/$$/fd/9
+	{
+		{ base64 -w $s <&5 || echo -; } 2> /dev/null | if [ $s = 0 ]; then
+			while head -c $2 && echo "$t"; read -r -u 9; do :; done
+		else
+			awk -v t="$t" 'BEGIN {
+			do { x = ""; getline x; print x t; fflush() } while ((getline y < "/proc/self/fd/9") > 0)
+			}' || echo "-$t"
+		fi
+	} 3>&- 4<&- 6>&- 7<&- 8>&- &
+	ntd_e=$!
+	exec 5<&- 9<&-
 }
 
-# Sends the first piece.
-ntd_encode() {
-	ntd_file
-	base64 -w 0 <&8 >&9 || echo - >&9
-	exec 8< /proc/$$/fd/9 9>&-
-	ntd_more $1 $2
+ntd_more() {
+	trap '' PIPE
+	printf '%4095s\n' '' >&8
+	trap - PIPE
+}
+
+# Ends what ntd_encode has begun, so that nothing of it comes between the replies to other commands.
+ntd_leave() {
+	exec 8>&-
+	wait $ntd_e
 }

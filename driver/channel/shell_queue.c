@@ -35,6 +35,15 @@ static void finish(struct ntd_shell_job *job, struct ntd_error *error)
 
 /* ---- the wire */
 
+/* Has the guest forget the rest of an output that comes in pieces. */
+static void leave(struct ntd_shell *shell)
+{
+	if (!shell->socket.loop)
+		return;
+	ntd_framing_write_leave(&shell->framing, &shell->out);
+	ntd_output_flush(&shell->socket, &shell->out);
+}
+
 void ntd_shell_clear_wire(struct ntd_shell *shell, struct ntd_error *error)
 {
 	struct ntd_shell_job *job = ntd_steal(&shell->current);
@@ -47,6 +56,8 @@ void ntd_shell_clear_wire(struct ntd_shell *shell, struct ntd_error *error)
 	ntd_reply_expect(&shell->reply, "");
 	if (error || shell->port_spoilt)
 		ntd_shell_port_close(shell);
+	if (shell->exchange == NTD_SHELL_FETCHES)
+		leave(shell);
 	shell->exchange = NTD_SHELL_RUNS;
 	shell->port_spoilt = shell->data_overflown = false;
 	if (job)

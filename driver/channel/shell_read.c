@@ -72,7 +72,7 @@ static void ask_for_more(struct ntd_shell *shell)
 		ntd_shell_clear_wire(shell, NULL);
 		return;
 	}
-	ntd_framing_write_more(shell->wire_number, &shell->out);
+	ntd_framing_write_more(&shell->out);
 	ntd_output_flush(&shell->socket, &shell->out);
 }
 

@@ -27,7 +27,7 @@ def has_port(session):
 def test_outputs_of_every_length(session):
     session("""
         import hashlib
-        for size in (0, 1, 4094, 4095, 4096, 4097, 65536, 98304, 98305, 3_000_000):
+        for size in (0, 1, 4094, 4095, 4096, 4097, 65536, 73727, 73728, 73729, 98304, 3_000_000):
             for timeout in (None, 60):
                 status, output = machine.execute(f"head -c {size} /dev/zero | tr '\\\\0' y; exit 7", timeout=timeout)
                 assert status == 7 and output == "y" * size, (size, timeout, status, len(output))
@@ -152,6 +152,29 @@ def test_a_guest_that_never_has_the_port(fakes):
             assert len(machine.succeed('head -c 200000 /dev/zero')) == 200000
             assert len(machine.succeed('head -c 200000 /dev/zero')) == 200000
         """)
+
+
+def test_pieces(fakes):
+    """One process of the guest sends all of them, or head does where there is no awk; and it ends with them."""
+    with harness.Session(fakes("machine"), env={"FAKE_PORT": "refuse"}, options=NO_AGENT) as running:
+        running("""
+            def much(size):
+                status, output = machine.execute(f"seq {size} | tee $PWD/sent")
+                assert status == 0 and output == "".join(f"{i}\\n" for i in range(1, size + 1)), len(output)
+                assert machine.succeed("set -- $(< /proc/$PPID/task/$PPID/children); echo $#") == "1\\n"
+
+            for _ in range(2):
+                much(100_000)
+                machine.shell.send(b"type() { return 1; }\\n")
+            machine.shell.send(b"unset -f type; awk() { return 1; }\\n")
+            try:
+                much(100_000)
+                raise RuntimeError("it came all the same")
+            except Exception as error:
+                assert "base64" in str(error), error
+            machine.shell.send(b"unset -f awk\\n")
+            much(100_000)
+        """, seconds=120)
 
 
 GUEST = """

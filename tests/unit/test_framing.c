@@ -81,7 +81,7 @@ static void functions_have_the_drivers_values(void **state)
 	text = written(&framing, &input, 1); /* which all of them come before */
 	assert_null(strstr(text, "NTD_"));
 	held = ntd_asprintf("\necho \"%s-$n held$f\"\n", framing.identity);
-	last = ntd_asprintf("\necho \" %s-$1\"\n", framing.identity);
+	last = ntd_asprintf(" t=\" %s-$1\"\n", framing.identity);
 	limit = ntd_asprintf("[ ${#x} -ge %d ] || e='\\0'\n", NTD_SHORT_OUTPUT);
 	assert_non_null(strstr(text, held));
 	assert_non_null(strstr(text, last));
@@ -113,8 +113,9 @@ static void lines_of_commands(void **state)
 	ntd_framing_write_first(&framing, 3, &more);
 	assert_memory_equal(ntd_buf_bytes(&more), "ntd_encode 3 98304\n", more.len);
 	ntd_buf_clear(&more);
-	ntd_framing_write_more(3, &more);
-	assert_memory_equal(ntd_buf_bytes(&more), "ntd_more 3 98304\n", more.len);
+	ntd_framing_write_more(&more);
+	ntd_framing_write_leave(&framing, &more);
+	assert_memory_equal(ntd_buf_bytes(&more), "ntd_more\nntd_leave\n", more.len);
 }
 
 /* What goes by the port is not on hvc0, and a port that is no more is forgotten first. */
