@@ -2,6 +2,7 @@
 #include "guest/retry.h"
 
 #include "base/text.h"
+#include "guest/ask.h"
 #include "machine/machine.h"
 
 #include <ctype.h>
@@ -12,8 +13,9 @@
 #define SETTLED (100 * NTD_MS)
 /* A thing that always looks different counts after this time. */
 #define FRESH_MOST NTD_SECOND
-/* Attempts that fail for this time fail the wait: a message bus that restarts is back by then. */
-#define FAILING_MOST (5 * NTD_SECOND)
+/* Attempts that fail for so many seconds fail the wait: a message bus that restarts is back by
+ * then, in a guest that is not slow. */
+#define FAILING_MOST 5
 
 /* When the next attempt is due. The driver's own probes do not sleep beyond the limit. */
 static int64_t next_attempt(int64_t began, int64_t limit, enum ntd_pace pace)
@@ -158,16 +160,17 @@ static int64_t has_been(struct course *course, int verdict)
 }
 
 /* What a verdict means for the retrying: NTD_NOT_YET, NTD_HOLDS, or -1 with the error. */
-static int decide(struct course *course, int verdict, bool first, bool last,
-		  struct ntd_error **error)
+static int decide(const struct ntd_wait *wait, struct course *course, int verdict, bool first,
+		  bool last, struct ntd_error **error)
 {
+	double slowness = wait->machine ? ntd_ask_slowness(wait->machine) : 1;
 	int64_t lasted = has_been(course, verdict);
 
 	if (verdict == NTD_FRESH)
 		return first || last || lasted >= FRESH_MOST ? NTD_HOLDS : NTD_NOT_YET;
 	if (verdict != NTD_CANNOT_TELL)
 		return verdict;
-	if (last || lasted >= FAILING_MOST)
+	if (last || lasted >= ntd_span(FAILING_MOST * slowness))
 		return -1;
 	ntd_error_free(ntd_steal(error));
 	return NTD_NOT_YET;
@@ -183,7 +186,7 @@ int ntd_retry(const struct ntd_wait *wait, struct ntd_waiter *waiter, struct ntd
 		struct ntd_error *error = NULL;
 		int held = wait->attempt(wait->arg, last, waiter, &error);
 
-		held = decide(&course, held, first, last, &error);
+		held = decide(wait, &course, held, first, last, &error);
 		if (held < 0)
 			return ntd_error_move(err, error);
 		if (held)

@@ -13,7 +13,8 @@ enum ntd_verdict {
 	 * that the thing is complete says NTD_HOLDS. */
 	NTD_FRESH,
 	/* The attempt could not look, and has an error, which ends the retrying if it was the last
-	 * attempt or if this has been the verdict for five seconds. */
+	 * attempt or if this has been the verdict for five seconds, or longer in
+	 * a guest that is slow. */
 	NTD_CANNOT_TELL,
 };
 
