@@ -4,7 +4,7 @@
  * script makes it and frees it.
  *
  * What cannot be done in the guest is the same error as when a command of the copy fails there; a
- * loss of the agent, whatever its reason, is none of these.
+ * loss of the agent before or while it is made, whatever its reason, is none of these.
  */
 #include "agent_channel/copy.h"
 
@@ -134,7 +134,7 @@ static int copy_now(const struct ntd_agent_copy *asked, struct ntd_waiter *waite
 	copy.sftp = ntd_sftp_new(asked->direction, asked->source, asked->target, &wire);
 	ntd_sftp_follow_all(copy.sftp);
 	result = ntd_agent_call_run(asked->channel, &copy.call, NTD_FOREVER, waiter, err);
-	if (result < 0 && (*err)->code == NTD_E_MACHINE && !copy.lost)
+	if (result < 0 && (*err)->code == NTD_E_MACHINE && copy.call.stream && !copy.lost)
 		(*err)->code = NTD_E_ASSERTION;
 	ntd_sftp_free(copy.sftp);
 	ntd_error_free(copy.error);
