@@ -137,3 +137,37 @@ def test_no_agent(left):
         left.fail("pgrep -x ntd-agent")
     """, containers=left, options=["--no-agent", "--log-level", "debug"], seconds=60)
     assert "has no agent" not in result.log
+
+
+# What a command can see of who runs it, and how it can end.
+COMMANDS = r"""
+env | sort
+set -o; shopt; trap; umask; pwd; nice; ulimit -a
+grep -E 'Sig(Blk|Ign|Cgt)|Cap|NoNew|Groups|Seccomp|Uid|Gid' /proc/self/status
+cat /proc/self/cgroup /proc/self/oom_score_adj; ls -l /proc/self/ns | sed 's/.*-> //'
+echo $- $0 $_ $SHLVL $#; ps -o sid=,tpgid=,tty= -p $$; tr '\0' ' ' < /proc/$$/cmdline
+readlink /proc/self/fd/0; cat; tty
+nosuchcommand
+echo 'a
+exit 256
+set +e; false; echo on
+kill -9 $$
+kill -PIPE $$
+kill -STOP $$; echo on
+yes | head -1
+(sleep 1; echo late) & echo soon
+sleep 1000 & echo held; sleep 1000
+echo 'trap "echo bye" EXIT; return 3' >> /etc/profile
+echo hello
+""".strip().splitlines()
+
+
+def test_commands_cannot_tell_who_runs_them(left):
+    """What the agent makes of commands is what nsenter makes of them."""
+    by_nsenter, by_agent = (harness.run("""
+        for command in COMMANDS:
+            print("result", (command, left.execute(command, timeout=5 if "1000" in command else 60, stderr=True)))
+    """.replace("COMMANDS", repr(COMMANDS)), containers=left, vlans=[1], options=options, seconds=120)
+                            for options in (["--no-agent"], []))
+    results = [[line for line in run.out.splitlines() if line.startswith("result")] for run in (by_nsenter, by_agent)]
+    assert len(results[0]) == len(COMMANDS) and results[0] == results[1]
