@@ -12,8 +12,8 @@
  * socket is closed. A container that powers off sends SIGTERM to all processes; the agent then
  * tells how its commands have ended, and ends.
  *
- * What a command or the agent has ended of may be the container's end, of which systemd-nspawn says
- * more: see ntd_nsenter_await_end().
+ * A command that was killed, or an agent that is lost, may be all that is seen yet of a container's
+ * end, of which systemd-nspawn says more: see ntd_nsenter_await_end().
  */
 #include "agent_channel/agent_channel_internal.h"
 
