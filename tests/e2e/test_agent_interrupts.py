@@ -54,9 +54,9 @@ def test_a_command(session, timeout):
     """Its whole process group is killed, also what ignores polite signals."""
     session("""
         machine.succeed("rm -f /tmp/begun")
-        interrupted(machine.execute, "trap '' INT TERM HUP; sleep 1234 & sleep 1235 | cat & touch /tmp/begun; wait; sleep 1236",
-                    timeout=timeout, when="test -e /tmp/begun")
-        ends("pgrep -f 'sleep 123[456]'")
+        interrupted(machine.execute, "trap '' INT TERM HUP; sleep 1000 & sleep 1000 | cat & touch /tmp/begun; wait; sleep 1000",
+                    timeout=timeout, when="test -e /tmp/begun && pidof sleep")
+        ends("pidof sleep")
         check()
     """, timeout=timeout)
 
