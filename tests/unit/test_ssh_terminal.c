@@ -123,6 +123,17 @@ static void a_lost_connection_ends_it(void **state)
 	close(open_terminal(fixture, 24, 80));
 }
 
+/* sshd may still hold the room of the session that asked what guest it is. */
+static int open_when_there_is_room(struct fixture *fixture)
+{
+	int64_t limit = ntd_after(LONG * NTD_SECOND);
+	int fd;
+
+	while ((fd = fixture->channel->ops->terminal(fixture->channel, 24, 80, NULL, NULL)) < 0)
+		assert_true(ntd_now() < limit);
+	return fd;
+}
+
 static void sshd_may_have_no_room(void **state)
 {
 	struct fixture *fixture = *state;
@@ -132,7 +143,7 @@ static void sshd_may_have_no_room(void **state)
 	start_server(fixture);
 	ntd_loop_call(fixture->loop, open_ssh, fixture);
 	await(&fixture->ready);
-	fd = open_terminal(fixture, 24, 80);
+	fd = open_when_there_is_room(fixture);
 	assert_fails(fixture->channel->ops->terminal(fixture->channel, 24, 80, NULL, &err),
 		     NTD_E_MACHINE, "no terminal over SSH: sshd has no room");
 	close(fd);
