@@ -169,11 +169,14 @@ ntd_read() {
 	done
 }
 
+# Quotes as bash before 4.4 can, too. The newline has printf quote every output as $'TEXT\n'; the last
+# three characters are the newline's and the closing quote.
 ntd_reply() {
-	local LC_ALL=C
+	local LC_ALL=C q
 	ntd_o=
 	ntd_unwatch
-	echo "${x@Q} $1 $NTD_IDENTITY-$n$more"
+	printf -v q %q "$x"$'\n'
+	echo "${q%???}' $1 $NTD_IDENTITY-$n$more"
 }
 
 ntd() {

@@ -4,8 +4,8 @@
  *
  *   QUOTED STATUS STATUS TOKEN\n
  *
- * the standard output as bash quotes a word (${x@Q}: 'text' or $'text\n', the rest of what bash
- * writes is in its manual under "ANSI-C Quoting"), then the exit statuses of the command and of
+ * the standard output as bash quotes a word ('text' or $'text\n'; the rest of what bash writes is in
+ * its manual under "ANSI-C Quoting"), then the exit statuses of the command and of
  * the reader of its output. Of a long output QUOTED is empty and the line ends in " more"; the
  * output then comes as base64 in pieces, each when the driver asks for it,
  *
