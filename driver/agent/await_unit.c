@@ -86,7 +86,7 @@ static bool is_active_when_forked(const struct await_unit *unit)
 {
 	static const char *const types[] = {"simple", "exec", "idle"};
 
-	for (size_t i = 0; unit->type && unit->main_pid && i < sizeof types / sizeof *types; i++)
+	for (size_t i = 0; unit->type && i < sizeof types / sizeof *types; i++)
 		if (!strcmp(unit->type, types[i]))
 			return true;
 	return false;
@@ -97,7 +97,7 @@ static int64_t process_time(const struct await_unit *unit)
 {
 	int64_t ran = ntd_agent_now() - (int64_t)(unit->since / 1000);
 
-	if (!is_active_when_forked(unit) || ran >= BEGINNING_MOST)
+	if (!is_active_when_forked(unit) || !unit->main_pid || ran >= BEGINNING_MOST)
 		return 0;
 	if (ran < BEGINNING)
 		return ran > 0 ? BEGINNING - ran : BEGINNING;
@@ -245,11 +245,36 @@ static int ask(struct await_unit *unit, enum question question)
 	return ntd_systemd_ask(unit->systemd, &unit->queries[question].query, &call);
 }
 
-/* Asks all questions. False: systemd cannot be asked now. */
+/* Whether a question has to be asked at this look. Each takes systemd milliseconds in an emulated
+ * guest; what does not change, or does not matter for this unit, is asked at the first look only.
+ */
+static bool matters(const struct await_unit *unit, enum question question)
+{
+	if (!unit->answered)
+		return true;
+	switch (question) {
+	case SINCE:
+	case MAIN_PID:
+		return is_active_when_forked(unit);
+	case NAME:
+	case TYPE:
+		return false;
+	case STATE:
+	case JOB:
+	case JOBS:
+	case QUESTIONS:
+	default:
+		return true;
+	}
+}
+
+/* Asks all questions that matter. False: systemd cannot be asked now. */
 static bool ask_all(struct await_unit *unit)
 {
 	unit->lost = unit->changed = false;
 	for (enum question question = 0; question < QUESTIONS; question++) {
+		if (!matters(unit, question))
+			continue;
 		if (ask(unit, question) < 0)
 			return false;
 		unit->pending++;

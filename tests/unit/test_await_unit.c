@@ -147,10 +147,15 @@ static struct ntd_dbus_message next_call(struct server *server, size_t *taken)
 	}
 }
 
-/* Answers the questions of one look. */
-static void serve_look(struct server *server)
+/* Answers the questions of one look, and returns their number. One that asks since when the unit is
+ * active asks for its main process last, another one for the number of jobs. */
+static int serve_look(struct server *server)
 {
-	for (int i = 0; i < 7; i++) {
+	const char *last = "NJobs";
+	bool over = false;
+	int count = 0;
+
+	for (; !over; count++) {
 		struct ntd_dbus_text interface, name;
 		size_t taken;
 		struct ntd_dbus_message call = next_call(server, &taken);
@@ -159,8 +164,12 @@ static void serve_look(struct server *server)
 		assert_true(ntd_dbus_is(call.signature, "ss"));
 		assert_true(ntd_dbus_string(&call, &interface) && ntd_dbus_string(&call, &name));
 		send_property(server, call.serial, name);
+		if (ntd_dbus_is(name, "ActiveEnterTimestampMonotonic"))
+			last = "MainPID";
+		over = ntd_dbus_is(name, last);
 		ntd_buf_consume(&server->in, taken);
 	}
+	return count;
 }
 
 static void greet(struct server *server, const char *greeting)
@@ -330,6 +339,30 @@ static void an_active_unit_with_a_job_is_given_a_moment(void **state)
 	serve_look(&server);
 	serve_look(&server);
 	assert_state(fixture, NTD_MEETS, "ActiveState=active\n");
+}
+
+/* Each question costs an emulated systemd milliseconds. */
+static void later_looks_ask_what_may_have_changed(void **state)
+{
+	struct fixture *fixture = begin_here(state);
+	_cleanup_server_ struct server server = start_server(fixture);
+
+	server.state = "activating";
+	server.type = "oneshot";
+	ask(fixture, &unit_a);
+	greet(&server, "OK 1\r\n");
+	assert_int_equal(serve_look(&server), 7);
+	server.state = "active";
+	send_signal(&server, "/org/freedesktop/systemd1/unit/a_2eservice");
+	assert_int_equal(serve_look(&server), 3);
+	assert_state(fixture, NTD_MEETS, "ActiveState=active\n");
+	server.state = "activating";
+	server.type = "exec";
+	ask(fixture, &unit_a);
+	assert_int_equal(serve_look(&server), 7);
+	server.state = "failed";
+	assert_int_equal(serve_look(&server), 5);
+	assert_state(fixture, NTD_MEETS, "ActiveState=failed\n");
 }
 
 /* A service whose state is answered by what its main process does. */
@@ -603,6 +636,7 @@ int main(void)
 		await_test(an_active_unit_is_told_at_once),
 		await_test(a_signal_makes_it_look_again),
 		await_test(it_looks_again_without_a_signal),
+		await_test(later_looks_ask_what_may_have_changed),
 		await_test(other_states_are_waited_out),
 		await_test(the_limit_ends_a_wait),
 		await_test(an_active_unit_with_a_job_is_given_a_moment),
