@@ -4,10 +4,10 @@
  *
  *   QUOTED STATUS STATUS TOKEN\n
  *
- * the standard output as bash quotes a word ('text' or $'text\n'; the rest of what bash writes is in
- * its manual under "ANSI-C Quoting"), then the exit statuses of the command and of
- * the reader of its output. Of a long output QUOTED is empty and the line ends in " more"; the
- * output then comes as base64 in pieces, each when the driver asks for it,
+ * the standard output as bash quotes a word ('text' or $'text\n'; the rest of what bash writes is
+ * in its manual under "ANSI-C Quoting"), then the exit statuses of the command and of the reader of
+ * its output. Of a long output QUOTED is empty and the line ends in " more"; the output then comes
+ * as base64 in pieces, each when the driver asks for it,
  *
  *   BASE64 TOKEN\n
  *
