@@ -35,11 +35,25 @@ static int cannot_copy(const struct end *from, const struct end *to, struct ntd_
 
 /* ---- files */
 
+/* Has the kernel copy the bytes from `begin` to `end`, as far as it can: it takes half the time,
+ * and shares the blocks of the two files where the file system knows how. Returns where it stopped;
+ * why, reading from there shows. */
+static off_t copy_in_kernel(int from, int to, off_t begin, off_t end)
+{
+	off_t written = begin;
+
+	while (begin < end &&
+	       copy_file_range(from, &begin, to, &written, (size_t)(end - begin), 0) > 0)
+		;
+	return begin;
+}
+
 /* Copies the bytes from `begin` to `end`, or fewer: a file that has become shorter is no error. */
 static int copy_data(int from, int to, off_t begin, off_t end)
 {
 	char bytes[64 << 10];
 
+	begin = copy_in_kernel(from, to, begin, end);
 	if (lseek(from, begin, SEEK_SET) < 0 || lseek(to, begin, SEEK_SET) < 0)
 		return -1;
 	while (begin < end) {

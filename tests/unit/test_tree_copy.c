@@ -29,6 +29,25 @@ static void a_file_is_overwritten_wholly(void **state)
 	assert_fails(to_guest("from", "to", &err), NTD_E_SYS, "to: File exists");
 }
 
+/* Files of sysfs have 4096 bytes, they say, and the kernel copies none of them to a file. */
+static void a_file_that_the_kernel_does_not_copy_is_read(void **state)
+{
+	static const char file[] = "/sys/devices/system/cpu/present";
+	_cleanup_fd_ int from = open(file, O_RDONLY), directory = open(base, O_RDONLY);
+	char expected[64] = "", got[64] = "";
+	struct ntd_error *err = NULL;
+	_cleanup_fd_ int to = -1;
+
+	if (from < 0)
+		skip();
+	assert_true(read(from, expected, sizeof expected - 1) > 0);
+	ntd_tree_copy_to_guest(file, directory, "to", &err);
+	assert_no_error(err);
+	to = open(at("to"), O_RDONLY);
+	assert_true(read(to, got, sizeof got - 1) > 0);
+	assert_string_equal(got, expected);
+}
+
 static void a_tree_keeps_everything(void **state)
 {
 	struct timespec times[2] = {{.tv_sec = 1000}, {.tv_sec = 2000}};
@@ -214,6 +233,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		tree_test(a_file_keeps_contents_mode_and_time),
 		tree_test(a_file_is_overwritten_wholly),
+		tree_test(a_file_that_the_kernel_does_not_copy_is_read),
 		tree_test(a_tree_keeps_everything),
 		tree_test(a_directory_without_write_permission_is_copied),
 		tree_test(links_of_the_host_become_what_they_point_to),
