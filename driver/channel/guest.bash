@@ -172,11 +172,11 @@ ntd_read() {
 # Quotes as bash before 4.4 can, too. The newline has printf quote every output as $'TEXT\n'; the last
 # three characters are the newline's and the closing quote.
 ntd_reply() {
-	local LC_ALL=C q
+	local LC_ALL=C
 	ntd_o=
 	ntd_unwatch
-	printf -v q %q "$x"$'\n'
-	echo "${q%???}' $1 $NTD_IDENTITY-$n$more"
+	printf -v x %q "$x"$'\n'
+	echo "${x%???}' $1 $NTD_IDENTITY-$n$more"
 }
 
 ntd() {
