@@ -92,12 +92,13 @@ static bool is_active_when_forked(const struct await_unit *unit)
 	return false;
 }
 
-/* In how many ms the process of an active unit is looked at again; 0: it counts. */
+/* In how many ms the process of an active unit is looked at again; 0: it counts. A service whose
+ * process has just ended, and has none any more, may still have been active when it was asked. */
 static int64_t process_time(const struct await_unit *unit)
 {
 	int64_t ran = ntd_agent_now() - (int64_t)(unit->since / 1000);
 
-	if (!is_active_when_forked(unit) || !unit->main_pid || ran >= BEGINNING_MOST)
+	if (!is_active_when_forked(unit) || ran >= BEGINNING_MOST)
 		return 0;
 	if (ran < BEGINNING)
 		return ran > 0 ? BEGINNING - ran : BEGINNING;
