@@ -400,9 +400,9 @@ static void a_process_that_is_busy_is_given_a_second(void **state)
 
 	ask(fixture, &unit_a);
 	greet(&server, "OK 1\r\n");
-	serve_service(&server, "simple", getpid(), 300);  /* this process runs: it answers */
 	serve_service(&server, "simple", INT32_MAX, 300); /* a process that is gone */
-	serve_service(&server, "simple", getpid(), 1000);
+	serve_service(&server, "simple", 0, 300);         /* one that systemd has waited for */
+	serve_service(&server, "simple", INT32_MAX, 1000);
 	assert_state(fixture, NTD_MEETS, "ActiveState=active\n");
 }
 
