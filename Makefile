@@ -60,8 +60,8 @@ $(BUILD)/obj/embed/%.o: embed/%.S
 	$(CC) -ffile-prefix-map=$(CURDIR)=. $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # The guest's functions as strings, as they are sent to root shells and shells on serial consoles: comments, which
-# are lines of their own, indentation, and blanks before the files of redirections stay here.
-GUEST_TEXT = sed -e 's/^[[:space:]]*//' -e 's@\([<>]\) \([/$$]\)@\1\2@g' -e '/^\#/d' -e '/^$$/d' -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n"/'
+# are lines of their own, indentation, and blanks before the files of redirections and around "&&" and "||" stay here.
+GUEST_TEXT = sed -E -e 's/^[[:space:]]*//' -e 's@([<>]) ([/$$])@\1\2@g' -e 's/ *(&&|\|\|) */\1/g' -e '/^\#/d' -e '/^$$/d' -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n"/'
 # Name of the string, script, header that declares the string.
 define guest_text
 GUEST_SCRIPTS += $(2)
