@@ -168,20 +168,15 @@ static int run(struct ntd_channel *channel, const struct ntd_command *command,
 	struct ntd_channel *nsenter = ntd_nsenter_channel(agent->nsenter);
 	_cleanup_free_ char *text = ntd_channel_text_for_user(channel, command);
 	_cleanup_error_ struct ntd_error *error = NULL;
-	struct ntd_command sent = *command;
+	struct ntd_command sent = ntd_command_with_text(command, text);
 	enum ntd_agent_call_end end;
 
 	sent.no_status = sent.no_reply = false;
-	if (text) {
-		sent.text = text;
-		sent.text_len = strlen(text);
-	}
 	if (ntd_nsenter_check(&sent, err) < 0)
 		return -1;
 	if (run_here(agent, &sent, result, &end, waiter, &error) == 0)
 		return 0;
-	if ((end == NTD_CALL_NOT_BEGUN || end == NTD_CALL_FAILED) &&
-	    error->code != NTD_E_CANCELLED && error->code != NTD_E_TIMEOUT)
+	if (end == NTD_CALL_NOT_BEGUN || end == NTD_CALL_FAILED)
 		return nsenter->ops->run(nsenter, command, result, waiter, err);
 	return ntd_error_move(err, ntd_steal(&error));
 }

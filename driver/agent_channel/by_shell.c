@@ -237,8 +237,7 @@ static int run_by_agent(struct ntd_agent_channel *agent, const struct ntd_comman
 
 	if (ntd_agent_run_command(agent, command, result, &end, waiter, &error) == 0)
 		return 0;
-	if (end == NTD_CALL_NOT_BEGUN && error->code != NTD_E_CANCELLED &&
-	    error->code != NTD_E_TIMEOUT)
+	if (end == NTD_CALL_NOT_BEGUN)
 		return 1;
 	return ntd_error_move(err, ntd_steal(&error));
 }
@@ -274,13 +273,10 @@ static int run(struct ntd_channel *channel, const struct ntd_command *command,
 	struct ntd_channel *shell = ntd_shell_channel(agent->shell);
 	_cleanup_free_ char *text = ntd_channel_text_for_user(channel, command);
 	_cleanup_buf_ struct ntd_buf plain = {0};
-	struct ntd_command sent = *command;
+	struct ntd_command sent = ntd_command_with_text(command, text);
 	int ran = 1;
 
-	if (text) {
-		sent.text = text;
-		sent.text_len = strlen(text);
-	} else if (memchr(command->text, 0, command->text_len)) {
+	if (!text && memchr(command->text, 0, command->text_len)) {
 		copy_without_nul(command, &plain);
 		sent.text = ntd_buf_bytes(&plain);
 		sent.text_len = plain.len;

@@ -117,9 +117,17 @@ static void abandon(struct ntd_request *request)
 	ntd_list_unlink(&call->link);
 }
 
+/* Whether the thread stopped waiting, so that nobody may make the call in another way. */
+static bool has_given_up(const struct ntd_error *error)
+{
+	return error->code == NTD_E_CANCELLED || error->code == NTD_E_TIMEOUT;
+}
+
 int ntd_agent_call_run(struct ntd_agent_channel *channel, struct ntd_agent_call *call,
 		       int64_t deadline, struct ntd_waiter *waiter, struct ntd_error **err)
 {
+	struct ntd_error *error = NULL;
+
 	if (call->payload.len > NTD_FRAME_MOST)
 		return ntd_error_set(err, NTD_E_VALUE,
 				     "%zu bytes are too many for a question to the agent",
@@ -131,7 +139,11 @@ int ntd_agent_call_run(struct ntd_agent_channel *channel, struct ntd_agent_call 
 	call->how = NTD_CALL_NOT_BEGUN;
 	call->unused = 0;
 	call->finished = false;
-	return ntd_request_run(channel->loop, &call->request, deadline, waiter, err);
+	if (ntd_request_run(channel->loop, &call->request, deadline, waiter, &error) == 0)
+		return 0;
+	if (call->how == NTD_CALL_NOT_BEGUN && has_given_up(error))
+		call->how = NTD_CALL_GOES_ON;
+	return ntd_error_move(err, error);
 }
 
 void ntd_agent_calls_lost(struct ntd_agent_channel *agent, enum ntd_agent_loss loss,

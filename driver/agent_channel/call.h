@@ -13,10 +13,10 @@ struct ntd_agent_call;
 
 /* How a call has ended, or why its thread does not wait for it any more. */
 enum ntd_agent_call_end {
-	NTD_CALL_NOT_BEGUN,
-	NTD_CALL_GOES_ON,
-	NTD_CALL_ANSWERED, /* or the channel was closed */
-	NTD_CALL_FAILED,   /* the agent has sent FAILED, or has not begun it before its end */
+	NTD_CALL_NOT_BEGUN, /* and can be made in another way */
+	NTD_CALL_GOES_ON,   /* or was given up before it had begun */
+	NTD_CALL_ANSWERED,  /* or the channel was closed */
+	NTD_CALL_FAILED,    /* the agent has sent FAILED, or has not begun it before its end */
 	NTD_CALL_LOST, /* the agent was lost, in a guest that has not ended as far as is known */
 };
 

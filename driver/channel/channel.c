@@ -34,3 +34,14 @@ char *ntd_channel_text_for_user(const struct ntd_channel *channel,
 	ntd_shell_quote(&text, ntd_buf_bytes(&session), session.len);
 	return ntd_buf_take_string(&text);
 }
+
+struct ntd_command ntd_command_with_text(const struct ntd_command *command, const char *text)
+{
+	struct ntd_command copy = *command;
+
+	if (text) {
+		copy.text = text;
+		copy.text_len = strlen(text);
+	}
+	return copy;
+}

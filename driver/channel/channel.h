@@ -169,3 +169,6 @@ struct ntd_channel {
  * string. NULL: the command's own text, run as root, is right. Any thread. */
 char *ntd_channel_text_for_user(const struct ntd_channel *channel,
 				const struct ntd_command *command);
+
+/* The command with another text, a string that must outlive the copy; NULL: with its own. */
+struct ntd_command ntd_command_with_text(const struct ntd_command *command, const char *text);

@@ -399,7 +399,7 @@ static int run(struct ntd_channel *channel, const struct ntd_command *command,
 {
 	struct ntd_nsenter *nsenter = ntd_container_of(channel, struct ntd_nsenter, channel);
 	_cleanup_free_ char *text = ntd_channel_text_for_user(channel, command);
-	struct ntd_command sent = *command;
+	struct ntd_command sent = ntd_command_with_text(command, text);
 	struct nsenter_job job = {.request = {.begin = job_begin, .abandon = job_abandon},
 				  .nsenter = nsenter,
 				  .command = &sent,
@@ -407,10 +407,6 @@ static int run(struct ntd_channel *channel, const struct ntd_command *command,
 				  .output = {.fd = -1, .ready = output_ready},
 				  .timer.expired = time_is_up};
 
-	if (text) {
-		sent.text = text;
-		sent.text_len = strlen(text);
-	}
 	if (ntd_nsenter_check(&sent, err) < 0)
 		return -1;
 	return ntd_request_run(nsenter->loop, &job.request, NTD_FOREVER, waiter, err);

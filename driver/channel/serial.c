@@ -148,14 +148,11 @@ static int run_in_turn(struct ntd_serial *serial, const struct ntd_command *comm
 		       struct ntd_result *result, struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	_cleanup_free_ char *text = ntd_channel_text_for_user(&serial->channel, command);
-	struct ntd_command sent = *command;
+	struct ntd_command sent;
 
 	if (!text)
 		text = text_for_root(serial, command);
-	if (text) {
-		sent.text = text;
-		sent.text_len = strlen(text);
-	}
+	sent = ntd_command_with_text(command, text);
 	if (ntd_serial_settle(serial, serial->abandoned ? ntd_after(SETTLE_PATIENCE) : NTD_FOREVER,
 			      waiter, err) < 0)
 		return -1;

@@ -86,12 +86,8 @@ static int run(struct ntd_channel *channel, const struct ntd_command *command,
 {
 	struct ntd_shell *shell = ntd_container_of(channel, struct ntd_shell, channel);
 	_cleanup_free_ char *text = ntd_channel_text_for_user(channel, command);
-	struct ntd_command sent = *command;
+	struct ntd_command sent = ntd_command_with_text(command, text);
 
-	if (text) {
-		sent.text = text;
-		sent.text_len = strlen(text);
-	}
 	if (sent.errors)
 		return ntd_error_set(err, NTD_E_VALUE,
 				     "machine '%s': the root shell does not keep standard error "
