@@ -29,7 +29,6 @@ enum {
 /* The names of units are shorter. */
 enum { NAME_MOST = 255 };
 
-/* Those from TYPE on are of services alone. */
 enum question { STATE, SINCE, NAME, JOB, JOBS, TYPE, MAIN_PID, QUESTIONS };
 
 struct await_unit {
@@ -136,18 +135,26 @@ static void judge(struct await_unit *unit)
 #define UNIT "org.freedesktop.systemd1.Unit"
 #define SERVICE "org.freedesktop.systemd1.Service"
 
-/* The property that answers a question, and the type of its value. */
+/* At which looks a question is asked. Each question takes systemd milliseconds in an emulated
+ * guest, so that what does not change, or does not matter for the unit, is asked at the first look
+ * only. */
+enum looks { EVERY_LOOK, FIRST_LOOK, FIRST_LOOK_OR_JUST_FORKED };
+
+/* The property that answers a question, the type of its value, whether units other than services
+ * lack it, and when it is asked for. */
 static const struct property {
 	const char *interface_and_name[2];
 	const char *type;
+	bool of_services;
+	enum looks looks;
 } properties[] = {
-	[STATE] = {{UNIT, "ActiveState"}, "s"},
-	[SINCE] = {{UNIT, "ActiveEnterTimestampMonotonic"}, "t"},
-	[NAME] = {{UNIT, "Id"}, "s"},
-	[JOB] = {{UNIT, "Job"}, "(uo)"},
-	[JOBS] = {{"org.freedesktop.systemd1.Manager", "NJobs"}, "u"},
-	[TYPE] = {{SERVICE, "Type"}, "s"},
-	[MAIN_PID] = {{SERVICE, "MainPID"}, "u"},
+	[STATE] = {{UNIT, "ActiveState"}, "s", false, EVERY_LOOK},
+	[SINCE] = {{UNIT, "ActiveEnterTimestampMonotonic"}, "t", false, FIRST_LOOK_OR_JUST_FORKED},
+	[NAME] = {{UNIT, "Id"}, "s", false, FIRST_LOOK},
+	[JOB] = {{UNIT, "Job"}, "(uo)", false, EVERY_LOOK},
+	[JOBS] = {{"org.freedesktop.systemd1.Manager", "NJobs"}, "u", false, EVERY_LOOK},
+	[TYPE] = {{SERVICE, "Type"}, "s", true, FIRST_LOOK},
+	[MAIN_PID] = {{SERVICE, "MainPID"}, "u", true, FIRST_LOOK_OR_JUST_FORKED},
 };
 
 /* Reads a string that is part of a line, or a name. */
@@ -181,7 +188,7 @@ static bool take_value(struct await_unit *unit, enum question question,
 {
 	struct ntd_dbus_text type;
 
-	if (message->type == NTD_DBUS_ERROR && question >= TYPE)
+	if (message->type == NTD_DBUS_ERROR && properties[question].of_services)
 		return true;
 	if (message->type != NTD_DBUS_RETURN || !ntd_dbus_is(message->signature, "v") ||
 	    !ntd_dbus_variant(message, &type) || !ntd_dbus_is(type, properties[question].type))
@@ -246,27 +253,12 @@ static int ask(struct await_unit *unit, enum question question)
 	return ntd_systemd_ask(unit->systemd, &unit->queries[question].query, &call);
 }
 
-/* Whether a question has to be asked at this look. Each takes systemd milliseconds in an emulated
- * guest; what does not change, or does not matter for this unit, is asked at the first look only.
- */
 static bool matters(const struct await_unit *unit, enum question question)
 {
-	if (!unit->answered)
-		return true;
-	switch (question) {
-	case SINCE:
-	case MAIN_PID:
-		return is_active_when_forked(unit);
-	case NAME:
-	case TYPE:
-		return false;
-	case STATE:
-	case JOB:
-	case JOBS:
-	case QUESTIONS:
-	default:
-		return true;
-	}
+	enum looks looks = properties[question].looks;
+
+	return !unit->answered || looks == EVERY_LOOK ||
+	       (looks == FIRST_LOOK_OR_JUST_FORKED && is_active_when_forked(unit));
 }
 
 /* Asks all questions that matter. False: systemd cannot be asked now. */
