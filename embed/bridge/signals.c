@@ -3,6 +3,10 @@
  * do: it has the main thread interrupted (a wait sleeps there in ppoll), marks the signal for
  * Python, and writes to the loop's eventfd.
  *
+ * A signal that arrives when the main thread is about to begin a system call interrupts nothing,
+ * and the script may then wait for ever (os.waitpid). So the loop thread nudges the main thread for
+ * a while by signals that do nothing but interrupt.
+ *
  * The loop thread gives the main thread TERM_PATIENCE to end, then ends the run without it. Three
  * SIGINTs in a row do the same, unless a user sits at a prompt. The loop thread leaves these
  * signals unblocked, so that they arrive even while every other thread has them blocked.
@@ -17,18 +21,22 @@
 
 #define TERM_PATIENCE (10 * NTD_SECOND)
 #define INT_MEMORY (3 * NTD_SECOND)
+#define NUDGE_EVERY (NTD_SECOND / 10)
 
 static const int handled[] = {SIGINT, SIGTERM, SIGHUP};
-enum { HANDLED = sizeof handled / sizeof *handled };
+enum { HANDLED = sizeof handled / sizeof *handled, NUDGES = 20 };
+
+/* Programs ignore it by default, which the driver's children do, too. */
+enum { NUDGE = SIGURG };
 
 static pthread_t main_thread;
 static atomic_int wake_fd = -1, last_signal, at_prompt; /* the handler may run on any thread */
 
 struct watch {
 	struct ntd_source source;
-	struct ntd_timer patience;
+	struct ntd_timer patience, nudge;
 	struct ntd_session *session;
-	int interrupts, ending_signal;
+	int interrupts, ending_signal, nudges;
 	int64_t last_interrupt;
 };
 
@@ -58,6 +66,31 @@ static void out_of_patience(struct ntd_timer *timer)
 			  "the test script did not end when told to; ending without it");
 }
 
+static void on_nudge(int number)
+{
+}
+
+static void nudge(struct ntd_timer *timer)
+{
+	struct watch *self = ntd_container_of(timer, struct watch, nudge);
+	struct sigaction action;
+
+	sigaction(NUDGE, NULL, &action);
+	if (action.sa_handler != on_nudge) /* the script has taken the signal */
+		return;
+	pthread_kill(main_thread, NUDGE);
+	if (++self->nudges < NUDGES)
+		ntd_timer_set(self->source.loop, timer, ntd_after(NUDGE_EVERY));
+}
+
+/* The line editor of a prompt looks for signals by itself, and users may stay in it for long. */
+static void begin_nudges(struct watch *self)
+{
+	self->nudges = 0;
+	if (!at_prompt)
+		ntd_timer_set(self->source.loop, &self->nudge, ntd_after(NUDGE_EVERY));
+}
+
 static void signalled(struct ntd_source *source, uint32_t events)
 {
 	struct watch *self = ntd_container_of(source, struct watch, source);
@@ -65,6 +98,7 @@ static void signalled(struct ntd_source *source, uint32_t events)
 	eventfd_t count;
 
 	eventfd_read(source->fd, &count);
+	begin_nudges(self);
 	if (last_signal == SIGINT && at_prompt) {
 		self->interrupts = 0;
 	} else if (last_signal == SIGINT) {
@@ -105,6 +139,7 @@ static void start_watch(void *arg)
 static void stop_watch(void *arg)
 {
 	ntd_timer_cancel(&watch.patience);
+	ntd_timer_cancel(&watch.nudge);
 	ntd_source_remove(&watch.source);
 }
 
@@ -204,10 +239,12 @@ void py_signals_forked(void)
 int py_signals_install(struct ntd_session *session, struct ntd_error **err)
 {
 	struct sigaction action = {.sa_handler = on_signal}, before;
+	const struct sigaction nudged = {.sa_handler = on_nudge};
 
 	watch = (struct watch){
 		.source = {.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .ready = signalled},
 		.patience.expired = out_of_patience,
+		.nudge.expired = nudge,
 		.session = session};
 	if (watch.source.fd < 0)
 		return ntd_error_sys(err, errno, "cannot watch for signals");
@@ -223,6 +260,7 @@ int py_signals_install(struct ntd_session *session, struct ntd_error **err)
 		if (before.sa_handler != SIG_IGN) /* a background job of a shell ignores SIGINT */
 			sigaction(handled[i], &action, NULL);
 	}
+	sigaction(NUDGE, &nudged, NULL);
 	ntd_loop_call(session->loop, start_watch, session);
 	mask(SIG_UNBLOCK);
 	return 0;

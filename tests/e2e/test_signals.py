@@ -3,6 +3,7 @@ nothing."""
 
 import re
 import signal
+import subprocess
 
 import pytest
 
@@ -74,6 +75,21 @@ machine.succeed("true")
         run.wait_for("^now$")
         run.signal(number)
         assert run.finish(seconds=6).status == SIGNALS[number]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_signal_right_before_a_system_call(fake, tmp_path, number):
+    """The signal itself interrupts nothing, as it has been handled when the system call begins."""
+    source, library = tmp_path / "wait.c", tmp_path / "wait.so"
+    source.write_text("""
+#include <poll.h>
+#include <signal.h>
+int signalled_wait(int number) { raise(number); return poll(0, 0, -1); }
+""")
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True)
+    result = harness.run(f"import ctypes\nctypes.CDLL('{library}').signalled_wait({int(number)})", fake,
+                         status=SIGNALS[number])
+    assert "interrupted three times" not in result.log and "did not end when told to" not in result.log
 
 
 def test_global_time_limit(tiny):
