@@ -146,6 +146,32 @@ def test_commands_at_once(guest):
     """)
 
 
+def test_output_as_it_arrives(guest):
+    """The command ends only when the script has been told of its first output."""
+    guest("""
+        heard = []
+
+        def hear(text):
+            heard.append(text)
+            if "".join(heard) == "first\\n":
+                machine.succeed("touch /tmp/heard")
+
+        command = "echo first; until test -e /tmp/heard; do sleep 0.1; done; seq 100000"
+        expected = "first\\n" + "".join(f"{i}\\n" for i in range(1, 100001))
+        assert machine.execute(command, on_output=hear) == (0, expected)
+        assert "".join(heard) == expected and len(heard) > 1
+    """)
+
+
+def test_standard_error_apart(guest):
+    error = guest("""
+        assert machine.execute("echo out; echo err >&2; exit 3", stderr=True) == (3, "out\\n", "err\\n")
+        assert machine.execute("seq 100000 >&2", stderr=True) == (0, "", "".join(f"{i}\\n" for i in range(1, 100001)))
+        result = error_of(machine.succeed, "echo the reason >&2; false", stderr=True)
+    """)
+    assert "the reason" in error
+
+
 def test_a_time_out_ends_the_command(guest):
     guest("""
         assert machine.execute("echo before; sleep 7654", timeout=3) == (124, "before\\n")
