@@ -74,9 +74,3 @@ struct ntd_keeper_report {
 	int32_t value;
 	pid_t pid;
 };
-
-/* Sends or receives one message with up to `fd_count` descriptors. Receiving returns the length, 0
- * at the end, -1 with errno; *fd_count becomes the number received. */
-ssize_t ntd_message_send(int socket, const void *bytes, size_t len, const int *fds,
-			 size_t fd_count);
-ssize_t ntd_message_receive(int socket, void *bytes, size_t len, int *fds, size_t *fd_count);

@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/memfd.h"
+#include "loop/message.h"
 
 #include <errno.h>
 #include <signal.h>
