@@ -97,8 +97,10 @@ AGENTS := $(foreach arch,$(AGENT_ARCHITECTURES),$(if $(AGENT_CC_$(arch)),$(BUILD
 
 AGENT_SOURCES := $(sort $(wildcard driver/agent/*.c)) driver/base/buf.c driver/base/mem.c \
 	driver/sftp/packet.c
-AGENT_CFLAGS = -std=gnu17 -D_GNU_SOURCE -Idriver -ffile-prefix-map=$(CURDIR)=. -Os -ffunction-sections -fdata-sections \
-	-fno-asynchronous-unwind-tables -Wl,--gc-sections,--build-id=none,-z,noseparate-code -static -s $(WARNINGS) $(WERROR)
+# Small: without these options, the program for aarch64 would have a third more.
+AGENT_CFLAGS = -std=gnu17 -D_GNU_SOURCE -Idriver -ffile-prefix-map=$(CURDIR)=. -Os -flto -ffunction-sections -fdata-sections \
+	-fomit-frame-pointer -fno-asynchronous-unwind-tables -fno-unwind-tables \
+	-Wl,--gc-sections,--build-id=none,-z,noseparate-code,-z,norelro -static -s $(WARNINGS) $(WERROR)
 AGENT_SIZE = 100000
 
 $(BUILD)/agent-%: $(AGENT_SOURCES) $(wildcard driver/agent/*.h) $(patsubst %,driver/base/%.h,buf list mem vec) driver/sftp/packet.h Makefile

@@ -12,6 +12,7 @@
  * its parent.
  */
 #include "agent/agent.h"
+#include "agent/number.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -41,11 +42,10 @@ static int complain(const char *what)
 
 static bool read_number(const char *text, int *number)
 {
-	char *end;
-	long value = strtol(text, &end, 10);
+	const char *end;
 
-	*number = (int)value;
-	return *text && !*end && value >= 0 && value == *number;
+	*number = ntd_agent_number(text, &end);
+	return *text && !*end;
 }
 
 static int *number_option(struct arguments *arguments, const char *name)

@@ -3,6 +3,7 @@
  */
 #include "agent/processes.h"
 
+#include "agent/number.h"
 #include "base/vec.h"
 
 #include <ctype.h>
@@ -53,7 +54,7 @@ static int next_number(DIR *dir)
 
 	while ((entry = readdir(dir)))
 		if (isdigit((unsigned char)*entry->d_name))
-			return (int)strtol(entry->d_name, NULL, 10);
+			return ntd_agent_number(entry->d_name, NULL);
 	return -1;
 }
 
@@ -83,7 +84,7 @@ static pid_t parent_of(pid_t pid)
 	const char *state = find_state(pid, line);
 	const char *parent = state ? strchr(state + 1, ' ') : NULL;
 
-	return parent ? (pid_t)strtol(parent, NULL, 10) : -1;
+	return parent ? ntd_agent_number(parent + 1, NULL) : -1;
 }
 
 /* Adds the children of those that are there. Returns whether there were more. */
