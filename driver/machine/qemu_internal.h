@@ -68,7 +68,8 @@ struct ntd_qemu {
 	bool monitor_prompted, qmp_ready;
 	bool panicked;
 	int64_t panic_heard; /* when a channel was last heard before a panic */
-	/* Expires when a lost shell, or the silence after a panic, is the machine's failure. */
+	/* Expires when a lost shell, or the silence after a panic, is the machine's failure
+	 * (qemu_verdict.c). */
 	struct ntd_timer verdict;
 	struct {
 		struct ntd_qmp_question question;
@@ -92,6 +93,18 @@ int ntd_qemu_sockets_listen(struct ntd_qemu *qemu, struct ntd_error **err);
 void ntd_qemu_sockets_close(struct ntd_qemu *qemu);
 /* Any thread. */
 void ntd_qemu_sockets_free(struct ntd_qemu *qemu);
+
+/* ---- qemu_verdict.c; loop */
+/* Any thread: makes the timer of a new machine. */
+void ntd_qemu_verdict_make(struct ntd_qemu *qemu);
+/* The root shell's connection is lost: begins to wait for the end of QEMU. */
+void ntd_qemu_verdict_hung_up(struct ntd_qemu *qemu);
+/* The console or QEMU has told of a panic: begins to wait for a sign of life. */
+void ntd_qemu_verdict_panicked(struct ntd_qemu *qemu);
+/* A channel is ready: nothing is to be waited for. */
+void ntd_qemu_verdict_answered(struct ntd_qemu *qemu);
+/* QEMU has reset the guest. */
+void ntd_qemu_verdict_was_reset(struct ntd_qemu *qemu);
 
 /* ---- qemu_port.c */
 /* Any thread: makes the machine's data ports, which are closed. */

@@ -1,12 +1,8 @@
-/* A QEMU machine: its start, its channels, and what its silence means. How QEMU and the driver get
- * connected is in qemu_sockets.c.
+/* A QEMU machine: its start, its channels and its end. How QEMU and the driver get connected is in
+ * qemu_sockets.c, what its silence means in qemu_verdict.c.
  *
  * machine/internal.h says which thread calls the operations of a kind; all other functions here are
- * on the loop thread, except those of machine/qemu.h, which are for any thread.
- *
- * The driver notices two things without the end of the process, each by the `verdict` timer: a
- * shell that hung up while QEMU lives, and a kernel panic, told by the console or by an event of
- * QMP, after which the shell stays silent.
+ * on the loop thread.
  */
 #include "machine/qemu_internal.h"
 
@@ -18,13 +14,11 @@
 /* How much of the console a script that has not called expect() for a while can still match. */
 #define EXPECT_LIMIT (1 << 20)
 
-#define HANG_UP_PATIENCE (1 * NTD_SECOND)
-#define PANIC_PATIENCE (3 * NTD_SECOND)
 #define QUIT_PATIENCE (60 * NTD_SECOND)
 
 static struct ntd_qemu *qemu_of(const struct ntd_machine *machine)
 {
-	return machine->kind == &ntd_qemu_kind ? machine->parts : NULL;
+	return machine->parts;
 }
 
 /* ---- start */
@@ -78,19 +72,9 @@ static void connected(struct ntd_machine *machine, const struct ntd_life_wait *w
 	ntd_machine_say(machine, "(connecting took %.2f seconds)", seconds);
 }
 
-/* A panic was that of an earlier boot. */
-static void forget_panic(struct ntd_qemu *qemu)
-{
-	qemu->panicked = qemu->guest.panic_told = false;
-	ntd_console_forget_panic(qemu->machine->console);
-}
-
 static void channel_ready(struct ntd_machine *machine)
 {
-	struct ntd_qemu *qemu = qemu_of(machine);
-
-	forget_panic(qemu);
-	ntd_timer_cancel(&qemu->verdict);
+	ntd_qemu_verdict_answered(qemu_of(machine));
 }
 
 static void report_changed(struct ntd_machine *machine)
@@ -106,7 +90,7 @@ static void channel_lost(struct ntd_machine *machine, struct ntd_channel *channe
 	struct ntd_qemu *qemu = qemu_of(machine);
 
 	if (channel == ntd_shell_channel(qemu->shell)) {
-		ntd_timer_set(machine->context.loop, &qemu->verdict, ntd_after(HANG_UP_PATIENCE));
+		ntd_qemu_verdict_hung_up(qemu);
 		return;
 	}
 	ntd_channel_withdraw(channel);
@@ -114,96 +98,30 @@ static void channel_lost(struct ntd_machine *machine, struct ntd_channel *channe
 		ntd_life_event(machine, NTD_MACHINE_DISCONNECT);
 }
 
-/* ---- silence that means something */
-
-static bool console_shows_panic(const struct ntd_machine *machine)
-{
-	return ntd_console_panic(machine->console);
-}
-
-static struct ntd_error *judgement(struct ntd_qemu *qemu, const char *what)
-{
-	_cleanup_free_ char *how =
-		ntd_guest_state_describe(&qemu->guest, what, console_shows_panic(qemu->machine));
-	struct ntd_error *error = ntd_life_obituary(qemu->machine, how);
-
-	error->code = NTD_E_MACHINE;
-	return error;
-}
-
-static void fail_for_hang_up(struct ntd_qemu *qemu)
-{
-	_cleanup_error_ struct ntd_error *error = judgement(qemu, "Shell disconnected");
-	struct ntd_channel *agent = ntd_agent_channel_of(qemu->agent);
-
-	agent->ops->close(agent, error);
-	ntd_shell_refuse(qemu->shell, error);
-	if (!ntd_machine_ssh(qemu->machine))
-		ntd_life_finish_waits(qemu->machine, NTD_WAIT_CONNECT, error);
-}
-
-/* The root shell's connection stays, by which a guest announces itself that boots again. */
-static void fail_for_panic(struct ntd_qemu *qemu)
-{
-	_cleanup_error_ struct ntd_error *error =
-		judgement(qemu, "the guest does not answer any more");
-	struct ntd_channel *shell = ntd_shell_channel(qemu->shell);
-
-	ntd_shell_refuse(qemu->shell, error);
-	for (struct ntd_channel *channel = qemu->machine->channels; channel;
-	     channel = channel->next) {
-		if (channel == shell)
-			continue;
-		channel->ops->close(channel, error);
-		ntd_channel_withdraw(channel);
-	}
-	ntd_qemu_ssh_closed(qemu);
-	ntd_life_finish_waits(qemu->machine, NTD_WAIT_CONNECT, error);
-}
-
-static void verdict_expired(struct ntd_timer *timer)
-{
-	struct ntd_qemu *qemu = ntd_container_of(timer, struct ntd_qemu, verdict);
-
-	if (!qemu->panicked)
-		fail_for_hang_up(qemu);
-	else if (ntd_channels_heard(qemu->machine) == qemu->panic_heard)
-		fail_for_panic(qemu);
-}
+/* ---- what the guest tells */
 
 static void panicked(struct ntd_machine *machine)
 {
-	struct ntd_qemu *qemu = qemu_of(machine);
-
-	qemu->panicked = true;
-	qemu->panic_heard = ntd_channels_heard(machine);
-	ntd_timer_set(machine->context.loop, &qemu->verdict, ntd_after(PANIC_PATIENCE));
+	ntd_qemu_verdict_panicked(qemu_of(machine));
 }
 
 static void panic_told(void *owner)
 {
-	struct ntd_qemu *qemu = owner;
-
-	panicked(qemu->machine);
+	ntd_qemu_verdict_panicked(owner);
 }
 
-/* After a panic there is nothing more to wait for. */
 static void was_reset(void *owner)
 {
 	struct ntd_qemu *qemu = owner;
 
-	if (qemu->panicked && qemu->verdict.loop) {
-		ntd_timer_cancel(&qemu->verdict);
-		verdict_expired(&qemu->verdict);
-	}
-	forget_panic(qemu);
+	ntd_qemu_verdict_was_reset(qemu);
 	ntd_serial_reset(qemu->serial);
 }
 
 static char *remark(const struct ntd_machine *machine, int64_t since)
 {
 	return ntd_guest_state_remark(&qemu_of(machine)->guest, since,
-				      console_shows_panic(machine));
+				      ntd_console_panic(machine->console));
 }
 
 /* ---- end */
@@ -271,112 +189,7 @@ static char *how_it_ended(const struct ntd_machine *machine)
 	/* QEMU writes the reason of its end to QMP, and ends at once. */
 	ntd_qmp_drain(qemu->qmp);
 	what = ntd_asprintf("QEMU process %s%s", status, when);
-	return ntd_guest_state_describe(&qemu->guest, what, console_shows_panic(machine));
-}
-
-/* ---- what only QEMU machines have */
-
-struct ntd_monitor *ntd_machine_monitor(struct ntd_machine *machine)
-{
-	const struct ntd_qemu *qemu = qemu_of(machine);
-
-	return qemu ? qemu->monitor : NULL;
-}
-
-struct ntd_qmp *ntd_machine_qmp(struct ntd_machine *machine)
-{
-	const struct ntd_qemu *qemu = qemu_of(machine);
-
-	return qemu ? qemu->qmp : NULL;
-}
-
-struct ntd_shell *ntd_machine_shell(struct ntd_machine *machine)
-{
-	const struct ntd_qemu *qemu = qemu_of(machine);
-
-	return qemu ? qemu->shell : NULL;
-}
-
-struct ntd_serial *ntd_machine_serial(struct ntd_machine *machine)
-{
-	const struct ntd_qemu *qemu = qemu_of(machine);
-
-	return qemu ? qemu->serial : NULL;
-}
-
-struct ntd_expect *ntd_machine_expect(struct ntd_machine *machine)
-{
-	const struct ntd_qemu *qemu = qemu_of(machine);
-
-	return qemu ? qemu->expect : NULL;
-}
-
-bool ntd_machine_has_root_shell(const struct ntd_machine *machine)
-{
-	const struct ntd_qemu *qemu = qemu_of(machine);
-
-	return qemu && !ntd_shell_channel(qemu->shell)->absent;
-}
-
-void ntd_machine_set_root_shell(struct ntd_machine *machine, bool has)
-{
-	const struct ntd_qemu *qemu = qemu_of(machine);
-
-	if (qemu)
-		ntd_shell_channel(qemu->shell)->absent = !has;
-}
-
-void ntd_machine_set_vsock(struct ntd_machine *machine, const char *guest, const char *host)
-{
-	struct ntd_qemu *qemu = qemu_of(machine);
-
-	if (!qemu)
-		return;
-	ntd_machine_replace(machine, &qemu->vsock_guest, guest);
-	ntd_machine_replace(machine, &qemu->vsock_host, host);
-}
-
-const char *ntd_machine_vsock_guest(const struct ntd_machine *machine)
-{
-	const struct ntd_qemu *qemu = qemu_of(machine);
-
-	return qemu ? qemu->vsock_guest : NULL;
-}
-
-const char *ntd_machine_vsock_host(const struct ntd_machine *machine)
-{
-	const struct ntd_qemu *qemu = qemu_of(machine);
-
-	return qemu ? qemu->vsock_host : NULL;
-}
-
-int ntd_machine_use_ssh(struct ntd_machine *machine, const struct ntd_machine_ssh *ssh,
-			struct ntd_error **err)
-{
-	struct ntd_qemu *qemu = qemu_of(machine);
-
-	return qemu ? ntd_qemu_ssh_use(qemu, ssh, err) : 0;
-}
-
-struct ntd_ssh *ntd_machine_ssh(struct ntd_machine *machine)
-{
-	const struct ntd_qemu *qemu = qemu_of(machine);
-
-	return qemu && ntd_qemu_ssh_is_used(qemu) ? qemu->ssh.channel : NULL;
-}
-
-unsigned ntd_machine_ssh_port(struct ntd_machine *machine)
-{
-	const struct ntd_qemu *qemu = qemu_of(machine);
-
-	return qemu ? qemu->ssh.known_port : 0;
-}
-
-struct ntd_machine_ssh_target ntd_machine_ssh_target(struct ntd_machine *machine)
-{
-	const struct ntd_qemu *qemu = qemu_of(machine);
-
-	return qemu ? ntd_qemu_ssh_target(qemu) : (struct ntd_machine_ssh_target){0};
+	return ntd_guest_state_describe(&qemu->guest, what, ntd_console_panic(machine->console));
 }
 
 /* ---- the kind */
@@ -408,7 +221,7 @@ static void *make(struct ntd_machine *machine)
 	_cleanup_free_ char *who = ntd_asprintf("machine '%s'", machine->name);
 
 	qemu->machine = machine;
-	qemu->verdict.expired = verdict_expired;
+	ntd_qemu_verdict_make(qemu);
 	qemu->efi_vars = ntd_asprintf("%s/%s-efi-vars.fd", machine->state_dir, machine->name);
 	qemu->shell = ntd_shell_new(loop, machine->name);
 	qemu->expect = ntd_expect_new(machine->console, EXPECT_LIMIT);
