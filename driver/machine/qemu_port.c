@@ -1,5 +1,5 @@
 /* The data ports of a QEMU machine (channel/port.h): one for each channel that can use one. How a
- * port comes and goes is in qemu/data_port.c.
+ * port comes and goes is in qemu/data_port_opening.c.
  */
 #include "machine/qemu_internal.h"
 
