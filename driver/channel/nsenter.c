@@ -2,21 +2,16 @@
  * namespaces of the container's init, and there a shell, so any number of them run at the same
  * time. Standard output comes by a pipe that is read to its end, standard error goes to the
  * console, by a pipe, too, if it is wanted apart. A script thread waits in run(); everything else
- * is on the loop thread.
+ * is on the loop thread. How a process gets into the container is in nsenter_start.c.
  *
  * A command is over when its process has ended and every process has closed its output, as in
  * virtual machines. When the container ends under a command, nsenter ends first, with a status that
  * says nothing; so the driver waits a moment for the end of systemd-nspawn, which says what
  * happened.
- *
- * A system that powers off stops all of its processes for a moment. nsenter, when it sees its child
- * stopped, stops itself, and no process in the container can continue it; it would never reap the
- * child, without which init cannot end. So nsenter's guard continues it.
  */
-#include "channel/nsenter.h"
+#include "channel/nsenter_internal.h"
 
 #include "agent/manner.h"
-#include "base/list.h"
 #include "base/memfd.h"
 #include "channel/error_relay.h"
 
@@ -24,7 +19,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -34,22 +28,8 @@ enum {
 	OUTPUT_LIMIT = 1 << 30,
 	READ_SIZE = 64 << 10,
 	READS_AT_ONCE = 16,
-	PREFIX_WORDS = 9,          /* of nsenter's command line */
 	ARGUMENT_LIMIT = 64 << 10, /* half of what the kernel takes as one argument */
 	STATUS_TIMED_OUT = 124,    /* that of timeout(1) */
-};
-
-struct ntd_nsenter {
-	struct ntd_channel channel;
-	struct ntd_loop *loop;
-	struct ntd_children *children;
-	char *machine, *program;
-	_Atomic pid_t leader;      /* the container's init, as this host counts; 0: not known */
-	int leader_fd;             /* its pidfd; -1 */
-	int console;               /* descriptor for the commands' standard error; the owner's */
-	struct ntd_list jobs;      /* of the commands that run */
-	struct ntd_list relays;    /* of standard error that is kept apart */
-	struct ntd_error *refusal; /* why no commands can be run; NULL: they can */
 };
 
 struct nsenter_job {
@@ -64,35 +44,6 @@ struct nsenter_job {
 	bool ended, timed_out;
 	struct ntd_list_link link; /* in the channel's list */
 };
-
-/* ---- the container's init */
-
-static void forget_leader(struct ntd_nsenter *nsenter)
-{
-	nsenter->leader = 0;
-	ntd_close_fd(&nsenter->leader_fd);
-}
-
-bool ntd_nsenter_set_leader(struct ntd_nsenter *nsenter, pid_t leader)
-{
-	forget_leader(nsenter);
-	nsenter->leader_fd = (int)syscall(SYS_pidfd_open, leader, 0);
-	if (nsenter->leader_fd < 0)
-		return false;
-	nsenter->leader = leader;
-	return true;
-}
-
-pid_t ntd_nsenter_leader(const struct ntd_nsenter *nsenter)
-{
-	return nsenter->leader;
-}
-
-static bool leader_lives(const struct ntd_nsenter *nsenter)
-{
-	return nsenter->leader_fd >= 0 &&
-	       syscall(SYS_pidfd_send_signal, nsenter->leader_fd, 0, NULL, 0) == 0;
-}
 
 /* ---- the end of a command */
 
@@ -130,7 +81,8 @@ static bool container_may_have_ended(const struct nsenter_job *job)
 {
 	int status = job->process->status;
 
-	return (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) || !leader_lives(job->nsenter);
+	return (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) ||
+	       !ntd_nsenter_leader_lives(job->nsenter);
 }
 
 static void complete_if_over(struct nsenter_job *job)
@@ -206,22 +158,6 @@ static void process_changed(struct ntd_process *process, void *owner)
 	}
 }
 
-struct ntd_error *ntd_nsenter_refusal(const struct ntd_nsenter *nsenter)
-{
-	if (nsenter->refusal)
-		return ntd_error_copy(nsenter->refusal);
-	if (!nsenter->program)
-		return ntd_error_new(
-			NTD_E_MACHINE,
-			"machine '%s': commands in containers are run by nsenter, which "
-			"is not on PATH; it is part of util-linux",
-			nsenter->machine);
-	if (!leader_lives(nsenter))
-		return ntd_error_new(NTD_E_DEAD, "machine '%s': its init has ended",
-				     nsenter->machine);
-	return NULL;
-}
-
 static void time_is_up(struct ntd_timer *timer)
 {
 	struct nsenter_job *job = ntd_container_of(timer, struct nsenter_job, timer);
@@ -276,30 +212,6 @@ static int open_errors(struct nsenter_job *job, int *write_end, struct ntd_error
 	job->errors = ntd_error_relay_new(nsenter->loop, &nsenter->relays, job->result,
 					  nsenter->console, write_end, err);
 	return job->errors ? 0 : -1;
-}
-
-struct ntd_process *ntd_nsenter_start(struct ntd_nsenter *nsenter,
-				      const struct ntd_nsenter_program *program,
-				      void (*changed)(struct ntd_process *, void *), void *owner,
-				      struct ntd_error **err)
-{
-	_cleanup_free_ char *leader = ntd_asprintf("%d", (int)nsenter->leader);
-	char *argv[PREFIX_WORDS + NTD_NSENTER_WORDS + 1] = {
-		nsenter->program, "--target", leader,  "--mount", "--uts",
-		"--ipc",          "--net",    "--pid", "--cgroup"};
-
-	for (size_t i = 0; i < NTD_NSENTER_WORDS && program->argv[i]; i++)
-		argv[PREFIX_WORDS + i] = program->argv[i];
-	return ntd_process_spawn(nsenter->children,
-				 &(struct ntd_spawn){.argv = argv,
-						     .env = (char *[]){NULL},
-						     .stdin_fd = program->input,
-						     .stdout_fd = program->output,
-						     .stderr_fd = program->errors < 0
-									  ? nsenter->console
-									  : program->errors,
-						     .runs_on = true},
-				 changed, owner, err);
 }
 
 static int spawn(struct nsenter_job *job, struct ntd_error **err)
@@ -426,7 +338,7 @@ static void close_channel(struct ntd_channel *channel, const struct ntd_error *w
 	ntd_list_each (struct nsenter_job, job, &nsenter->jobs, link)
 		complete(job, ntd_error_copy(why));
 	ntd_error_relays_end(&nsenter->relays);
-	forget_leader(nsenter);
+	ntd_nsenter_forget_leader(nsenter);
 }
 
 void ntd_nsenter_open(struct ntd_nsenter *nsenter, int console)
@@ -462,7 +374,7 @@ void ntd_nsenter_free(struct ntd_nsenter *nsenter)
 	if (!nsenter)
 		return;
 	set_refusal(nsenter, NULL);
-	forget_leader(nsenter);
+	ntd_nsenter_forget_leader(nsenter);
 	free(nsenter->machine);
 	free(nsenter->program);
 	free(nsenter);
