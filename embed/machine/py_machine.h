@@ -187,7 +187,7 @@ PyObject *py_machine_get_ssh_host_key(PyObject *object, void *closure);
 
 /* machine.wait_for_console_text(), in console_wait.c */
 PyObject *py_machine_wait_for_console_text(PyObject *object, PyObject *args, PyObject *kwargs);
-/* machine.wait_for_qmp_event(), in qmp_type.c */
+/* machine.wait_for_qmp_event(), in qmp_wait.c */
 PyObject *py_machine_wait_for_qmp_event(PyObject *object, PyObject *args, PyObject *kwargs);
 /* machine.last_lines and full_console_log, in console_lines.c */
 int py_machine_set_last_lines(PyObject *object, PyObject *value, void *closure);
@@ -195,8 +195,12 @@ PyObject *py_machine_get_full_console_log(PyObject *object, void *closure);
 int py_machine_set_full_console_log(PyObject *object, PyObject *value, void *closure);
 /* machine.efi_vars, in efi.c */
 PyObject *py_machine_efi_store(PyObject *object);
+struct ntd_qmp;
 struct ntd_script_socket;
 
+/* The next event within so many seconds (negative: no limit), as a dict, in qmp_type.c; NULL with
+ * TimeoutError. */
+PyObject *py_machine_next_qmp_event(struct ntd_qmp *qmp, double timeout);
 /* A script's end of a socket, in sockets.c; `limit` is called with the seconds of its time-out.
  * None when there has been no connection. */
 PyObject *py_machine_connection(struct ntd_script_socket *socket, PyObject *limit);
