@@ -14,13 +14,11 @@
 
 #include "base/list.h"
 #include "base/thread.h"
+#include "ocr/engine.h"
 
 #include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
-
-/* Constants of tesseract/publictypes.h. */
-enum { LSTM_ONLY = 1, LEGACY_AND_LSTM = 2, SPARSE_TEXT = 11 };
 
 #define AT_AN_END "text recognition has ended with the run"
 #define USERS_PATIENCE (1 * NTD_SECOND)
@@ -99,39 +97,7 @@ static void finish(struct ntd_ocr_job *job)
 		ntd_loop_post(job->ocr->loop, &job->tell);
 }
 
-/* ---- engines */
-
-static struct TessBaseAPI *start_engine(const struct ntd_ocr *ocr, int mode)
-{
-	const struct ntd_ocr_library *library = &ocr->library;
-	struct TessBaseAPI *engine = library->TessBaseAPICreate();
-
-	library->TessBaseAPISetVariable(engine, "debug_file", "/dev/null"); /* not our stderr */
-	if (library->TessBaseAPIInit2(engine, ocr->data, "eng", mode)) {
-		library->TessBaseAPIDelete(engine);
-		return NULL;
-	}
-	library->TessBaseAPISetPageSegMode(engine, SPARSE_TEXT);
-	return engine;
-}
-
-/* Tests were written for both kinds of recognition together, but not all data files have both. */
-static struct TessBaseAPI *make_engine(struct ntd_ocr *ocr, struct ntd_error **err)
-{
-	struct TessBaseAPI *engine;
-
-	pthread_mutex_lock(&ocr->making);
-	engine = start_engine(ocr, LEGACY_AND_LSTM);
-	if (!engine)
-		engine = start_engine(ocr, LSTM_ONLY);
-	pthread_mutex_unlock(&ocr->making);
-	if (!engine)
-		ntd_error_set(err, NTD_E_MACHINE,
-			      "OCR requested but `tesseract` has no data for English: it finds no "
-			      "eng.traineddata that it can use%s%s",
-			      ocr->data ? " in TESSDATA_PREFIX=" : "", ocr->data ? ocr->data : "");
-	return engine;
-}
+/* ---- workers */
 
 /* Called by the engine between lines. */
 static bool is_unwanted(void *arg, int words)
@@ -141,48 +107,18 @@ static bool is_unwanted(void *arg, int words)
 	return job->dropped || job->ocr->closing;
 }
 
-static char *read_text(const struct ntd_ocr_library *library, struct TessBaseAPI *engine,
-		       struct ntd_ocr_job *job)
+/* Makes the worker's engine first, if it has none. */
+static void recognize(struct ntd_ocr *ocr, struct TessBaseAPI **engine, struct ntd_ocr_job *job)
 {
-	struct ETEXT_DESC *monitor = library->TessMonitorCreate();
-	char *text = NULL, *copy;
-
-	library->TessMonitorSetCancelFunc(monitor, is_unwanted);
-	library->TessMonitorSetCancelThis(monitor, job);
-	if (library->TessBaseAPIRecognize(engine, monitor) == 0)
-		text = library->TessBaseAPIGetUTF8Text(engine);
-	library->TessMonitorDelete(monitor);
-	copy = text ? ntd_strdup(text) : NULL;
-	library->TessDeleteText(text);
-	return copy;
+	if (!*engine) {
+		pthread_mutex_lock(&ocr->making);
+		*engine = ntd_ocr_engine_make(&ocr->library, ocr->data, &job->error);
+		pthread_mutex_unlock(&ocr->making);
+	}
+	if (*engine)
+		job->text = ntd_ocr_engine_read(&ocr->library, *engine, &job->picture, job->variant,
+						is_unwanted, job, &job->error);
 }
-
-/* The same picture gives the same text, whatever the engine has seen before. */
-static int recognize(struct ntd_ocr *ocr, struct TessBaseAPI **engine, struct ntd_ocr_job *job,
-		     struct ntd_error **err)
-{
-	const struct ntd_ocr_library *library = &ocr->library;
-	struct Pix *pix;
-
-	if (!*engine)
-		*engine = make_engine(ocr, err);
-	if (!*engine)
-		return -1;
-	pix = ntd_picture_variant(library, ntd_buf_bytes(&job->picture), job->picture.len,
-				  job->variant, err);
-	if (!pix)
-		return -1;
-	library->TessBaseAPISetImage2(*engine, pix);
-	job->text = read_text(library, *engine, job);
-	library->TessBaseAPIClear(*engine);
-	library->TessBaseAPIClearAdaptiveClassifier(*engine);
-	library->pixDestroy(&pix);
-	return job->text ? 0
-			 : ntd_error_set(err, NTD_E_MACHINE,
-					 "`tesseract` cannot read the picture of the screen");
-}
-
-/* ---- workers */
 
 /* With the mutex. */
 static void enqueue(struct ntd_ocr *ocr, struct ntd_ocr_job *job)
@@ -233,7 +169,7 @@ static void *work(void *arg)
 	while ((job = take(ocr))) {
 		int64_t began = ntd_now();
 
-		recognize(ocr, &engine, job, &job->error);
+		recognize(ocr, &engine, job);
 		job->took = ntd_now() - began;
 		finish(job);
 	}
