@@ -112,3 +112,18 @@ def test_a_guest_without_proc_sys(session):
         check_commands()
         machine.succeed("umount /proc/sys")
     """)
+
+
+def test_a_read_only_root(session):
+    """A guest that mounts nothing of its own writable has no place; one with the usual /run has."""
+    session("""
+        machine.succeed("mount -o remount,ro /; ! touch /root/file")
+        begin_anew()
+        assert parent() == "ntd-agent"
+        check_commands()
+        machine.succeed(prepare)
+        begin_anew()
+        assert parent() == "bash"
+        assert machine.execute("echo out; exit 3") == (3, "out\\n")
+        machine.succeed(undo, "mount -o remount,rw /")
+    """, prepare=mounted("ro", PLACES[:3]), undo=unmounted(PLACES[:3]))
