@@ -227,9 +227,14 @@ def long_scripts(run):
     return {name: wall(text) for name, text in LONG.items()}
 
 
+def from_start(run, **variables):
+    """The script measures from the start of the driver. All processes have the same clock."""
+    return script(run, BENCH_BEGAN=str(time.perf_counter()), **variables)
+
+
 def pytest_mode(run):
-    """Measures pytest, without plugins that happen to be installed here. All processes have the same clock."""
-    return script(run, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1", BENCH_BEGAN=str(time.perf_counter()))
+    """Measures pytest, without plugins that happen to be installed here."""
+    return from_start(run, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
 
 
 def ssh(run):
@@ -282,6 +287,11 @@ ROWS = [
             Figure("first", "pytest style: start to the first test, ms", limit=350),
             Figure("each", "  a test that does nothing, pytest included, ms", limit=5),
         ],
+    ),
+    Row(
+        "shell",
+        from_start,
+        [Figure("shell", "start to the first command in a machine, s", of_peer=1.0)],
     ),
     Row(
         "commands",
