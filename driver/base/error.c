@@ -33,6 +33,12 @@ void ntd_error_add(struct ntd_error *error, const char *text)
 	error->message = ntd_asprintf("%s%s", before, text);
 }
 
+void ntd_error_note(struct ntd_error *error, const char *fmt, ...)
+{
+	free(error->note);
+	error->note = ntd_formatted(fmt);
+}
+
 int ntd_error_move(struct ntd_error **err, struct ntd_error *from)
 {
 	if (err) {
@@ -81,7 +87,12 @@ struct ntd_error *ntd_error_new(enum ntd_errc code, const char *fmt, ...)
 
 struct ntd_error *ntd_error_copy(const struct ntd_error *error)
 {
-	return error ? make(error->code, error->sys_errno, ntd_strdup(error->message)) : NULL;
+	struct ntd_error *copy =
+		error ? make(error->code, error->sys_errno, ntd_strdup(error->message)) : NULL;
+
+	if (copy && error->note)
+		copy->note = ntd_strdup(error->note);
+	return copy;
 }
 
 void ntd_error_free(struct ntd_error *error)
@@ -89,5 +100,6 @@ void ntd_error_free(struct ntd_error *error)
 	if (!error)
 		return;
 	free(error->message);
+	free(error->note);
 	free(error);
 }

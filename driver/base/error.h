@@ -25,6 +25,7 @@ struct ntd_error {
 	enum ntd_errc code;
 	int sys_errno;
 	char *message; /* UTF-8 or bytes; decoded with replacement at the edge */
+	char *note;    /* more for people, which is no part of the message; NULL: nothing */
 };
 
 /* Sets *err; always returns -1, so that `return ntd_error_set(...)` reads well. */
@@ -36,6 +37,8 @@ int ntd_error_sys(struct ntd_error **err, int sys_errno, const char *fmt, ...) n
 int ntd_error_wrap(struct ntd_error **err, const char *fmt, ...) ntd_printf(2, 3);
 /* Appends a text to an error's message. */
 void ntd_error_add(struct ntd_error *error, const char *text);
+/* Sets the error's note. */
+void ntd_error_note(struct ntd_error *error, const char *fmt, ...) ntd_printf(2, 3);
 /* Moves `from` into *err (or frees it when err is NULL); returns -1. */
 int ntd_error_move(struct ntd_error **err, struct ntd_error *from);
 

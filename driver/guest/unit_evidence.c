@@ -139,11 +139,9 @@ void ntd_unit_evidence_name(struct ntd_machine *machine, const char *unit, const
 			    const struct ntd_waiter *waiter, struct ntd_error *error)
 {
 	_cleanup_free_ char *path = ntd_unit_evidence_collect(machine, unit, user, waiter);
-	_cleanup_free_ char *text =
-		path ? ntd_asprintf("; its status and journal are in %s", path) : NULL;
 
-	if (text)
-		ntd_error_add(error, text);
+	if (path)
+		ntd_error_note(error, "The unit's status and journal are in %s.", path);
 }
 
 void ntd_unit_evidence_remove(const char *directory)

@@ -16,8 +16,8 @@
  * machine is not connected. */
 char *ntd_unit_evidence_collect(struct ntd_machine *machine, const char *unit, const char *user,
 				const struct ntd_waiter *waiter);
-/* Adds to the error of a wait for the unit, which has ended, where its evidence is; nothing when
- * there is none. */
+/* Notes in the error of a wait for the unit, which has ended, where its evidence is; nothing when
+ * there is none. The message stays as scripts know it from upstream's driver. */
 void ntd_unit_evidence_name(struct ntd_machine *machine, const char *unit, const char *user,
 			    const struct ntd_waiter *waiter, struct ntd_error *error);
 /* Removes these files from the directory of one machine, and the directory if nothing else is in

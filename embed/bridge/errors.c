@@ -70,6 +70,19 @@ static PyObject *exception_for(struct py_state *state, enum ntd_errc code)
 	return table[code];
 }
 
+/* Returns the exception, a reference that this function takes, or NULL with another exception. */
+static PyObject *with_note(PyObject *exception, const char *note)
+{
+	_cleanup_free_ char *printable = ntd_printable_text(note);
+	_cleanup_pyref_ PyObject *text = py_text_of(printable);
+	_cleanup_pyref_ PyObject *done =
+		text ? PyObject_CallMethod(exception, "add_note", "O", text) : NULL;
+
+	if (!done)
+		Py_CLEAR(exception);
+	return exception;
+}
+
 /* Messages quote what guests printed. Python itself shows them at the prompt and for exceptions of
  * threads, so what commands a terminal is taken out here. */
 PyObject *py_raise(struct py_state *state, struct ntd_error *error)
@@ -85,6 +98,8 @@ PyObject *py_raise(struct py_state *state, struct ntd_error *error)
 			exception = PyObject_CallFunction(type, "iO", error->sys_errno, message);
 		else if (message)
 			exception = PyObject_CallOneArg(type, message);
+		if (exception && error->note)
+			exception = with_note(exception, error->note);
 		if (exception)
 			PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
 	}

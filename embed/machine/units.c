@@ -222,10 +222,10 @@ PyMethodDef py_machine_unit_methods[] = {
 		"Waits until a systemd unit, of a user if given, is active; for a service its\n"
 		"Type= says what that means. RequestedAssertionFailed when timeout seconds are\n"
 		"over, and at once when the unit has failed, or is inactive and no job is queued:\n"
-		"then the error names a file with the unit's status and journal. An active unit\n"
-		"with a queued job, or whose process has only just begun, counts after a moment.\n"
-		"An answer without the state says nothing, and a systemctl that fails is asked\n"
-		"again for 5 seconds."),
+		"then a note of the error names a file with the unit's status and journal. An\n"
+		"active unit with a queued job, or whose process has only just begun, counts after\n"
+		"a moment. An answer without the state says nothing, and a systemctl that fails is\n"
+		"asked again for 5 seconds."),
 	PY_METHOD("get_unit_info", get_unit_info,
 		  "get_unit_info($self, unit, user=None)\n--\n\n"
 		  "Returns a dict of all properties of a unit."),

@@ -66,16 +66,32 @@ static void report_frames(struct py_state *state, PyObject *exception)
 	PyErr_Clear();
 }
 
+/* The notes of an exception, each on lines of its own. */
+static char *notes_of(PyObject *exception)
+{
+	_cleanup_pyref_ PyObject *notes = PyObject_GetAttrString(exception, "__notes__");
+	_cleanup_buf_ struct ntd_buf text = {0};
+
+	for (Py_ssize_t i = 0; notes && PyList_Check(notes) && i < PyList_GET_SIZE(notes); i++) {
+		_cleanup_free_ char *note = py_shown_text(PyList_GET_ITEM(notes, i));
+
+		ntd_buf_printf(&text, "\n%s", note ? note : "");
+	}
+	PyErr_Clear();
+	return ntd_buf_take_string(&text);
+}
+
 static void report_assertion(struct py_state *state, PyObject *exception)
 {
-	_cleanup_free_ char *message = py_shown_text(exception);
+	_cleanup_free_ char *message = py_shown_text(exception), *notes = notes_of(exception);
 	_cleanup_pyref_ PyObject *name =
 		PyObject_GetAttrString((PyObject *)Py_TYPE(exception), "__name__");
 	_cleanup_free_ char *text = NULL;
 
 	log_error(state, exception, "Traceback (most recent call last):");
 	report_frames(state, exception);
-	text = ntd_asprintf("\n%s: %s", name ? PyUnicode_AsUTF8(name) : "", message ? message : "");
+	text = ntd_asprintf("\n%s: %s%s", name ? PyUnicode_AsUTF8(name) : "",
+			    message ? message : "", notes);
 	PyErr_Clear();
 	log_error(state, exception, text);
 }

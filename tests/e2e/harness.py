@@ -339,11 +339,11 @@ def assert_held_again(before):
 
 ERROR_OF = '''
 def error_of(function, *arguments, **named):
-    """Returns the exception that the call raises, as "Type: text"."""
+    """Returns the exception that the call raises, as "Type: text", and its notes, each on a line of its own."""
     try:
         function(*arguments, **named)
     except Exception as error:
-        return f"{type(error).__name__}: {error}"
+        return "\\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", [])])
     raise AssertionError("nothing was raised")
 
 '''

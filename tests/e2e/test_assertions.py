@@ -87,6 +87,19 @@ def test_a_script_that_fails_by_it():
     ]
 
 
+def test_the_notes_of_an_error_are_shown():
+    result = harness.run("""
+        from test_driver.errors import RequestedAssertionFailed
+
+        error = RequestedAssertionFailed("what is wrong")
+        error.add_note("what else is known")
+        error.add_note(f"two{chr(10)}lines")
+        raise error
+    """, status=1)
+    lines = [line for line in result.log.splitlines() if line.startswith("!!! ")]
+    assert lines[-4:] == ["!!! RequestedAssertionFailed: what is wrong", "!!! what else is known", "!!! two", "!!! lines"]
+
+
 def test_a_script_that_does_not_use_it_imports_nothing():
     result = harness.run("""
         import sys

@@ -11,9 +11,9 @@ from pathlib import Path
 
 def ended(text):
     \"""Takes the error of a wait for a unit that has ended apart: its message, the file that it names, its content.\"""
-    message, separator, path = text.partition("; its status and journal are in ")
-    assert separator and path.startswith(f"{machine.out_dir}/failed-units/machine/"), text
-    return message, path, Path(path).read_text()
+    message, separator, path = text.partition("\\nThe unit's status and journal are in ")
+    assert separator and path.startswith(f"{machine.out_dir}/failed-units/machine/") and path.endswith("."), text
+    return message, path[:-1], Path(path[:-1]).read_text()
 """
 
 

@@ -397,10 +397,10 @@ def test_a_unit_whose_job_waits_for_another(systemd):
 
 
 def test_a_unit_that_fails(systemd):
-    """The wait ends at once, with the message that scripts know from upstream, and then the file with the journal."""
+    """The wait ends at once, with the message that scripts know from upstream; a note names the file with the journal."""
     text = systemd("""
         machine.execute("systemd-run --unit=fails --property=RemainAfterExit=yes false")
         machine.wait_until_fails("systemctl is-active --quiet fails && systemctl show fails -p SubState | grep running")
         result = error_of(machine.wait_for_unit, "fails", timeout=60)
     """, seconds=200)
-    assert text.startswith('RequestedAssertionFailed: unit "fails" reached state "failed"; its status and journal are in /')
+    assert text.startswith('RequestedAssertionFailed: unit "fails" reached state "failed"\nThe unit\'s status and journal are in /')

@@ -65,7 +65,11 @@ static void test_copy(void **state)
 	_cleanup_error_ struct ntd_error *err = NULL, *copy = NULL;
 
 	ntd_error_sys(&err, EPIPE, "write");
+	ntd_error_note(err, "once");
+	ntd_error_note(err, "note %d", 2);
 	copy = ntd_error_copy(err);
+	assert_string_equal(copy->note, "note 2");
+	assert_ptr_not_equal(copy->note, err->note);
 	assert_ptr_not_equal(copy, err);
 	assert_ptr_not_equal(copy->message, err->message);
 	assert_string_equal(copy->message, "write: Broken pipe");

@@ -92,18 +92,18 @@ static void assert_in_file(const char *path, const char *expected)
 		fail_msg("no \"%s\" in %s:\n%s", expected, path, text);
 }
 
-/* The file's path for the unit; checks the beginning of the error of the wait. */
+/* The file's path for the unit; checks the error of the wait. */
 static char *wait_and_fail(struct fixture *fixture, struct ntd_machine *machine, const char *unit,
 			   const char *message, const char *file)
 {
 	_cleanup_error_ struct ntd_error *err = NULL;
 	char *path = ntd_asprintf("%s/failed-units/server/%s", fixture->base, file);
-	_cleanup_free_ char *whole =
-		ntd_asprintf("%s; its status and journal are in %s", message, path);
+	_cleanup_free_ char *note = ntd_asprintf("The unit's status and journal are in %s.", path);
 
 	assert_int_equal(ntd_machine_wait_for_unit(machine, unit, NULL, 20, NULL, &err), -1);
 	assert_int_equal(err->code, NTD_E_ASSERTION);
-	assert_string_equal(err->message, whole);
+	assert_string_equal(err->message, message);
+	assert_string_equal(err->note, note);
 	return path;
 }
 

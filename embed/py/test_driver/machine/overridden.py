@@ -66,10 +66,13 @@ def _shown(errors=""):
     return "; standard error:\n    " + "\n    ".join(lines) if lines else ""
 
 
-def _unit_files(machine, unit, user):
-    """Collects the status and the journal of a unit that has failed; what an error says of the file."""
+def _unit_ended(machine, unit, user, text):
+    """Collects the status and the journal of a unit that has ended; the error, with a note of where they are."""
+    error = RequestedAssertionFailed(text)
     path = machine._unit_evidence(f"{unit}", None if user is None else f"{user}")
-    return f"; its status and journal are in {path}" if path else ""
+    if path:
+        error.add_note(f"The unit's status and journal are in {path}.")
+    return error
 
 
 def _png_of(ppm):
@@ -268,11 +271,10 @@ class _Calls:
                     raise
                 return False  # systemctl printed nothing about the unit, as while the bus starts again
             if state == "failed":
-                raise RequestedAssertionFailed(f'unit "{unit}" reached state "{state}"' + _unit_files(self, unit, user))
+                raise _unit_ended(self, unit, user, f'unit "{unit}" reached state "{state}"')
             if state == "inactive" and "No jobs" in self.systemctl("list-jobs --full 2>&1", user)[1]:
                 if self.get_unit_info(unit, user).get("ActiveState") == state:
-                    raise RequestedAssertionFailed(f'unit "{unit}" is inactive and there are no pending jobs'
-                                                   + _unit_files(self, unit, user))
+                    raise _unit_ended(self, unit, user, f'unit "{unit}" is inactive and there are no pending jobs')
             return state == "active"
 
         _Calls._until(self, f"waiting for unit {unit}" + _of_user(user, " with user {}"), timeout, attempt)
