@@ -291,7 +291,10 @@ ROWS = [
     Row(
         "shell",
         from_start,
-        [Figure("shell", "start to the first command in a machine, s", of_peer=1.0)],
+        [
+            Figure("shell", "start to the shell of a machine, s", of_peer=1.0),
+            Figure("first", "  its first command, ms"),
+        ],
     ),
     Row(
         "commands",
