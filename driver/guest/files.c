@@ -144,7 +144,8 @@ static int make_directory(const struct ntd_copy *copy, const char *path, struct 
 	return command(copy, "mkdir -p", path, NULL, NULL, NULL, waiter, err);
 }
 
-/* `mkdir -p DIRECTORY`, and a command that copies. */
+/* `mkdir -p DIRECTORY`, where there is none, since a process takes an emulated guest 10 ms; and a
+ * command that copies. */
 struct both {
 	struct ntd_machine *machine;
 	const char *directory, *words, *from, *to;
@@ -157,7 +158,9 @@ static int run_both(void *arg, struct ntd_waiter *waiter, struct ntd_error **err
 	_cleanup_result_ struct ntd_result result = {0};
 	struct ntd_command run = {.timeout = NTD_NO_TIMEOUT};
 
-	write_command(&text, "mkdir -p", both->directory, NULL);
+	write_command(&text, "[ -d", both->directory, NULL);
+	ntd_buf_puts(&text, " ]");
+	write_command(&text, " || mkdir -p", both->directory, NULL);
 	ntd_buf_puts(&text, " && ");
 	write_command(&text, both->words, both->from, both->to);
 	run.text = ntd_buf_bytes(&text);
