@@ -119,11 +119,13 @@ static void runs(struct ntd_ssh_copy *copy)
 		free_copy(copy);
 		return;
 	}
-	if (!copy->begun) {
+	if (copy->begun) {
+		send_more(copy);
+	} else {
 		copy->begun = true;
 		ntd_sftp_begin(copy->sftp);
+		copy->ssh->session.again_now = true; /* the greeting is there to be sent */
 	}
-	send_more(copy);
 	if (copy->stream.closed && !copy->done)
 		ntd_sftp_ended(copy->sftp, NULL);
 	if (copy->done) {
