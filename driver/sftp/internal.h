@@ -17,12 +17,12 @@
 #include <sys/stat.h>
 
 enum {
-	NTD_SFTP_CALLS = 64,              /* requests in flight */
-	NTD_SFTP_FILES = 32,              /* files that are copied at the same time */
-	NTD_SFTP_OUTPUT_SIZE = 256 << 10, /* no more is made while so much waits to be sent */
-	NTD_SFTP_READING_SIZE = 4 << 20,  /* bytes that have been asked for */
-	NTD_SFTP_DEPTH = 128,             /* directories in each other */
-	NTD_SFTP_NAMES = 1 << 20,         /* names in a directory of the server */
+	NTD_SFTP_CALLS = 64,             /* requests in flight */
+	NTD_SFTP_FILES = 32,             /* files that are copied at the same time */
+	NTD_SFTP_OUTPUT_SIZE = 1 << 20,  /* no more is made while so much waits to be sent */
+	NTD_SFTP_READING_SIZE = 4 << 20, /* bytes that have been asked for */
+	NTD_SFTP_DEPTH = 128,            /* directories in each other */
+	NTD_SFTP_NAMES = 1 << 20,        /* names in a directory of the server */
 };
 
 struct ntd_sftp_call;

@@ -30,19 +30,21 @@ static uint32_t chunk(uint64_t offered)
 }
 
 /* The limits are four numbers: of a packet, a READ, a WRITE, and of open handles. Larger pieces
- * than usual are read only. */
+ * need fewer answers, each of which is a packet that the guest has to encrypt. */
 static void got_limits(struct ntd_sftp *sftp, const struct ntd_sftp_call *call,
 		       const struct ntd_sftp_answer *answer)
 {
 	struct ntd_sftp_reader rest = answer->rest;
-	uint64_t packet, read;
+	uint64_t packet, read, write;
 
 	if (answer->type == NTD_SFTP_EXTENDED_REPLY) {
 		packet = ntd_sftp_get_u64(&rest);
 		read = ntd_sftp_get_u64(&rest);
+		write = ntd_sftp_get_u64(&rest);
 		if (!rest.bad && packet > CHUNK_SIZE + PACKET_ROOM) {
 			packet -= PACKET_ROOM;
 			sftp->read_size = chunk(read < packet ? read : packet);
+			sftp->write_size = chunk(write < packet ? write : packet);
 		}
 	}
 	begin_copy(sftp);

@@ -92,6 +92,45 @@ static void limits_are_checked(void **state)
 	}
 }
 
+/* Counts the pieces of a file, of which each may have 100 KiB. */
+static bool roomy_limits(struct scripted *server, enum ntd_sftp_type type, uint32_t id,
+			 struct ntd_sftp_reader *request)
+{
+	static const uint64_t limits[] = {256 << 10, 32 << 10, 100 << 10, 0};
+	size_t begun;
+
+	server->turn += type == NTD_SFTP_WRITE;
+	if (type != NTD_SFTP_EXTENDED)
+		return false;
+	begun = begin_answer(server, NTD_SFTP_EXTENDED_REPLY, id);
+	for (size_t i = 0; i < unit_count(limits); i++)
+		ntd_sftp_put_u64(&server->answers, limits[i]);
+	end_answer(server, begun);
+	return true;
+}
+
+static void pieces_are_as_large_as_the_server_takes_them(void **state)
+{
+	static const struct {
+		const char *extension;
+		unsigned pieces;
+	} cases[] = {{"limits@openssh.com", 3}, {NULL, 10}};
+
+	char *text = ntd_calloc(1, (300 << 10) + 1);
+
+	memset(text, 'x', 300 << 10);
+	write_file("large", text, 0644);
+	free(text);
+	for (size_t i = 0; i < unit_count(cases); i++) {
+		struct scripted server = {.answer = roomy_limits, .extension = cases[i].extension};
+
+		begin_scripted(&server, NTD_SFTP_PUT, at("large"), "/guest/new");
+		assert_no_error(server.error);
+		assert_int_equal(server.turn, cases[i].pieces);
+		end_scripted(&server);
+	}
+}
+
 /* ---- space */
 
 /* Fails to write; when it is asked for space, there are as many blocks of 4096 bytes as `turn`
@@ -185,6 +224,7 @@ int main(void)
 		each(servers_are_asked_what_a_name_is),
 		each(a_file_is_replaced_without_extensions),
 		each(limits_are_checked),
+		each(pieces_are_as_large_as_the_server_takes_them),
 		each(a_lack_of_space_is_told),
 		each(the_end_of_the_wire_ends_a_copy),
 		each(a_copy_that_waits_can_be_freed),
