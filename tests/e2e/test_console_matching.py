@@ -98,12 +98,18 @@ def test_a_text_in_pieces(session):
 
 
 def test_an_unfinished_line_does_not_match_early(session):
-    """While a line is being written, `$` does not match at its present end."""
+    """While a line is being written, `$` does not match at its present end. A busy host may keep the guest from writing
+    for so long that the line counts as unfinished."""
     session(r"""
-        start_afresh()
-        machine.succeed("(for i in $(seq 60); do printf x >&2; sleep 0.01; done; echo >&2) > /dev/null &")
-        waits("^(x{1,9}|x{60})$")
-        assert machine.get_console_log().endswith("\n" + 60 * "x")
+        for _ in range(5):
+            start_afresh()
+            machine.succeed("(for i in $(seq 60); do printf x >&2; sleep 0.01; done; echo >&2; sleep 1; echo end >&2) > /dev/null &")
+            waits("^(x{1,9}|x{60})$")
+            whole = machine.get_console_log().endswith("\n" + 60 * "x")
+            waits("^end$")
+            if whole:
+                break
+        assert whole
     """)
 
 
