@@ -7,7 +7,8 @@ class Fake:
     directory = str(machine.state_dir / "torture")
     odds = {"agent": 45, "shell": 35, "qemu": 20}
     busy = 0.5  # seconds that operations take
-    errors = ["which the guest does not share"]  # copies without the agent
+    # Copies without the agent, and those of which the driver could not ask why before QEMU was killed.
+    errors = ["which the guest does not share", r"command `cp -r /tmp/shared/\S+ \S+` failed \(exit code 1\)"]
 
     def __init__(self):
         self.shells = set()
