@@ -28,6 +28,7 @@ void ntd_agent_drop_connection(struct ntd_agent_channel *agent, const struct ntd
 void ntd_agent_end_calls(struct ntd_agent_channel *agent, enum ntd_agent_loss loss,
 			 const struct ntd_error *why)
 {
+	ntd_timer_cancel(&agent->verdict_limit);
 	ntd_shell_take_back(&agent->verdict);
 	ntd_result_free(&agent->verdict.result);
 	ntd_agent_calls_lost(agent, loss, why);

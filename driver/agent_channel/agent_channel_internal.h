@@ -95,6 +95,7 @@ struct ntd_agent_channel {
 	struct ntd_shell *shell;
 	struct ntd_port *port; /* NULL: there is none, and so no agent */
 	struct ntd_shell_question verdict;
+	struct ntd_timer verdict_limit; /* where the shell cannot be asked */
 
 	/* ---- by_nsenter.c */
 	struct ntd_nsenter *nsenter;

@@ -27,6 +27,9 @@
 #include <math.h>
 #include <string.h>
 
+/* From the end of the agent to that of QEMU, as this host hears of them. */
+#define VERDICT_PATIENCE (300 * NTD_MS)
+
 /* ---- the launch */
 
 static void take_back(struct ntd_shell_question *question)
@@ -127,6 +130,8 @@ static void begin(struct ntd_agent_channel *agent)
 	struct ntd_port_user user = {
 		.opened = port_opened, .failed = port_failed, .left = port_left, .owner = agent};
 
+	if (agent->verdict_limit.loop) /* before there are calls of another agent */
+		agent->verdict_limit.expired(&agent->verdict_limit);
 	launch->program = NULL;
 	launch->survey = (struct ntd_shell_question){
 		.text = ntd_strdup("x=$HOSTTYPE"), .ended = surveyed, .owner = agent};
@@ -190,13 +195,25 @@ static void ask_shell(struct ntd_agent_channel *agent)
 	ntd_shell_ask(agent->shell, &agent->verdict);
 }
 
-/* Where the shell has gone, too, the channel is going to be closed. */
+static void no_verdict(struct ntd_timer *timer)
+{
+	struct ntd_agent_channel *agent =
+		ntd_container_of(timer, struct ntd_agent_channel, verdict_limit);
+	_cleanup_error_ struct ntd_error *why = ntd_error_copy(agent->why);
+
+	if (ntd_shell_listens(agent->shell))
+		ntd_agent_end_calls(agent, NTD_LOSS_ENDED, why);
+}
+
+/* Whether the guest goes on, its shell tells. Where the shell has gone, too, the channel is going
+ * to be closed. One that is occupied cannot be asked, but the end of QEMU is heard of in a moment.
+ */
 static void lost(struct ntd_agent_channel *agent, const struct ntd_error *why)
 {
 	if (!ntd_shell_listens(agent->shell))
 		return;
 	if (ntd_shell_is_occupied(agent->shell))
-		ntd_agent_end_calls(agent, NTD_LOSS_ENDED, why);
+		ntd_timer_set(agent->loop, &agent->verdict_limit, ntd_after(VERDICT_PATIENCE));
 	else if (!agent->verdict.job)
 		ask_shell(agent);
 }
@@ -336,6 +353,7 @@ struct ntd_agent_channel *ntd_agent_channel_new(struct ntd_loop *loop, struct nt
 		.anew = shell_began_anew, .spoken_to = shell_spoken_to, .owner = agent};
 
 	agent->channel.prefers_shared = true;
+	agent->verdict_limit.expired = no_verdict;
 	agent->shell = shell;
 	agent->port = port;
 	ntd_shell_watch(shell, &watcher);

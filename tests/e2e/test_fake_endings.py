@@ -388,3 +388,24 @@ def test_global_timeout_while_starting(fake):
     assert "timeout reached; test terminating..." in result.log.splitlines()
     result = harness.run("machine.start()", fake, global_timeout=1, status=143, env={"FAKE_QMP": "silent"}, seconds=20)
     assert result.seconds < 5
+
+
+def test_qemu_is_killed_while_a_script_speaks_to_the_shell(fake):
+    """The agent's connection may end first, and the shell cannot be asked whether the guest goes on."""
+    result = harness.run(harness.ERROR_OF + harness.textwrap.dedent("""
+        import threading, time
+        machine.succeed("true")
+        for _ in range(5):
+            call = lambda: print(error_of(machine.succeed, "touch began; sleep 1000"))
+            thread = threading.Thread(target=call)
+            thread.start()
+            while not os.path.exists(f"{machine.state_dir}/began"):
+                time.sleep(0.01)
+            machine.shell.send(b"true\\n")
+            os.kill(machine.pid, 9)
+            thread.join()
+            os.unlink(f"{machine.state_dir}/began")
+            machine.start()
+            machine.succeed("true")
+    """), fake)
+    assert result.out.count("QEMU process was killed by signal 9") == 5, result.out
