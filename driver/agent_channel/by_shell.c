@@ -130,8 +130,6 @@ static void begin(struct ntd_agent_channel *agent)
 	struct ntd_port_user user = {
 		.opened = port_opened, .failed = port_failed, .left = port_left, .owner = agent};
 
-	if (agent->verdict_limit.loop) /* before there are calls of another agent */
-		agent->verdict_limit.expired(&agent->verdict_limit);
 	launch->program = NULL;
 	launch->survey = (struct ntd_shell_question){
 		.text = ntd_strdup("x=$HOSTTYPE"), .ended = surveyed, .owner = agent};
@@ -159,10 +157,12 @@ static void leave(struct ntd_agent_channel *agent)
 
 /* ---- the root shell */
 
-/* Bytes of a script's own may wait to be written to the shell. */
+/* Bytes of a script's own may wait to be written to the shell. Nor is another agent launched while
+ * calls of the last one wait for a verdict. */
 static bool yields(struct ntd_agent_channel *agent)
 {
-	return ntd_shell_is_occupied(agent->shell);
+	return agent->verdict.job || agent->verdict_limit.loop ||
+	       ntd_shell_is_occupied(agent->shell);
 }
 
 static struct ntd_error *too_much(const struct ntd_agent_channel *agent,

@@ -409,3 +409,22 @@ def test_qemu_is_killed_while_a_script_speaks_to_the_shell(fake):
             machine.succeed("true")
     """), fake)
     assert result.out.count("QEMU process was killed by signal 9") == 5, result.out
+
+
+def test_qemu_is_killed_while_calls_begin(fake):
+    """No other agent is launched while it is not known whether the guest goes on: its failure would end all calls."""
+    result = harness.run(harness.ERROR_OF + harness.textwrap.dedent("""
+        import threading
+        for _ in range(20):
+            machine.start()
+            machine.succeed("true")
+            threads = [threading.Thread(target=lambda: print(error_of(machine.execute, "sleep 9", timeout=timeout)))
+                       for timeout in (None, 1, 1, None)]
+            os.kill(machine.pid, 9)
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            machine.wait_for_shutdown()
+    """), fake)
+    assert "the agent in the guest" not in result.out and "has no agent" not in result.out, result.out
