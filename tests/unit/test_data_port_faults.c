@@ -210,16 +210,23 @@ static void reach(struct test *test, int moment)
 	settle(test->qmp->loop);
 }
 
+static struct test *set_up_at(void **state, int moment)
+{
+	struct test *test;
+
+	set_up_port(state);
+	test = *state;
+	greet(test->qmp);
+	reach(test, moment);
+	return test;
+}
+
 /* Another QEMU may be started afterwards. */
 static void qemu_may_end_at_any_moment(void **state)
 {
 	for (int moment = NOT_BEGUN; moment < MOMENTS; moment++) {
-		struct test *test;
+		struct test *test = set_up_at(state, moment);
 
-		set_up_port(state);
-		test = *state;
-		greet(test->qmp);
-		reach(test, moment);
 		ntd_close_fd(&test->qmp->peer);
 		while (ntd_qmp_is_open(test->qmp->qmp))
 			settle(test->qmp->loop);
@@ -238,12 +245,7 @@ static void qemu_may_end_at_any_moment(void **state)
 static void what_is_open_is_forgotten(void **state)
 {
 	for (int moment = NOT_BEGUN; moment < MOMENTS; moment++) {
-		struct test *test;
-
-		set_up_port(state);
-		test = *state;
-		greet(test->qmp);
-		reach(test, moment);
+		set_up_at(state, moment);
 		tear_down_port(state);
 	}
 }

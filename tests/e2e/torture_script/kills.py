@@ -110,7 +110,8 @@ def judge(victim, operation, killed, launch):
     error = operation.error
     if isinstance(error, Fault):
         raise Fault(f"{operation.kind}: {error}\n{operation.trace}")
-    expected = "|".join([*([ERRORS[victim]] if killed else []), *([NO_AGENT] if launch else []), *guest.errors])
+    expected = "|".join([*([ERRORS[victim]] if killed else []), *([NO_AGENT] if launch else []), *guest.errors,
+                         *(guest.errors_of_qemu if victim == "qemu" else [])])
     if error and not re.search(expected, f"{type(error).__name__}: {error}"):
         raise Fault(f"{operation.kind}: {operation.trace}")
 
