@@ -9,6 +9,11 @@
  * U+0080 to U+009F are the same introducers as one character. Of a sequence without an end only the
  * introducer is removed, and the rest is plain text. The output has no escape character except in
  * whole SGR sequences, so its parts cannot join to a new sequence.
+ *
+ * Embeddings, overrides and isolates (UAX #9) are removed, too: terminals that know about writing
+ * directions would show the rest of the line in another order than it is in, or what stands before
+ * it. Letters have their direction without them, and marks (U+200E, U+200F, U+061C) stay, since
+ * their effect ends at the next letter.
  */
 #include "base/printable.h"
 
@@ -106,6 +111,14 @@ static bool is_layout(const struct scan *scan)
 	       (*scan->at == '\r' && scan->end - scan->at > 1 && scan->at[1] == '\n');
 }
 
+/* U+202A to U+202E and U+2066 to U+206F. */
+static bool changes_direction(const char *at, size_t len)
+{
+	return len == 3 &&
+	       ((!memcmp(at, "\xe2\x80", 2) && within((unsigned char)at[2], 0xaa, 0xae)) ||
+		(!memcmp(at, "\xe2\x81", 2) && within((unsigned char)at[2], 0xa6, 0xaf)));
+}
+
 /* Appends what is kept of the character at scan->at, which is not plain ASCII, and of the sequence
  * that it introduces; returns the place after them. */
 static const char *after_special(struct scan *scan)
@@ -117,11 +130,11 @@ static const char *after_special(struct scan *scan)
 		return after_escape(scan);
 	if (within(second, C1_FIRST, C1_LAST))
 		return sequence_end(scan, (char)(second - C1_SHIFT), scan->at + 2);
-	if (*scan->at == '\n')
+	if (is_layout(scan) && *scan->at != '\t')
 		reset(scan);
 	if (!len)
 		ntd_buf_puts(scan->out, "\xef\xbf\xbd");
-	else if (len > 1 || is_layout(scan))
+	else if (len > 1 ? !changes_direction(scan->at, len) : is_layout(scan))
 		ntd_buf_append(scan->out, scan->at, len);
 	return scan->at + (len ? len : 1);
 }

@@ -6,7 +6,8 @@
 #include <stdbool.h>
 
 /* Appends `text` so that a terminal only shows characters: without escape and control sequences,
- * and without control characters other than newline, tab and the carriage return before a newline.
+ * without control characters other than newline, tab and the carriage return before a newline, and
+ * without characters that change the order in which others are shown.
  * Each byte that is not UTF-8 becomes U+FFFD. With `colours`, sequences that set colours and
  * weights (SGR) stay, and their effect ends with the line. */
 void ntd_printable(struct ntd_buf *out, const char *text, size_t len, bool colours);

@@ -34,6 +34,7 @@ static void colours_end_with_their_line(void **state)
 	assert_printable("a\033[31mb\033[0mc", "abc", "a\033[31mb\033[0mc");
 	assert_printable("\033[1;38:2:1:2:3mb\033[mc", "bc", "\033[1;38:2:1:2:3mb\033[mc");
 	assert_printable("\033[31mb\nc", "b\nc", "\033[31mb\033[0m\nc");
+	assert_printable("\033[31mb\r\nc", "b\r\nc", "\033[31mb\033[0m\r\nc");
 	assert_printable("\033[0;31mb", "b", "\033[0;31mb\033[0m");
 }
 
@@ -80,6 +81,21 @@ static void bytes_that_are_not_utf8_are_replaced(void **state)
 		       "31m");
 }
 
+static void no_character_changes_the_order_of_others(void **state)
+{
+	/* right-to-left override, its end, an isolate, its end */
+	assert_removed("a\xe2\x80\xae"
+		       "b\xe2\x80\xac"
+		       "c\xe2\x81\xa7"
+		       "d\xe2\x81\xa9"
+		       "e",
+		       "abcde");
+	/* Hebrew with a right-to-left mark, and the neighbours of what is removed */
+	assert_removed("\xd7\xa9\xd7\x9c\xe2\x80\x8f", "\xd7\xa9\xd7\x9c\xe2\x80\x8f");
+	assert_removed("\xe2\x80\xa9\xe2\x80\xaf\xe2\x81\xa5\xe2\x81\xb0",
+		       "\xe2\x80\xa9\xe2\x80\xaf\xe2\x81\xa5\xe2\x81\xb0");
+}
+
 /* A guest may print only beginnings of sequences; the time stays linear. */
 static void time_is_linear(void **state)
 {
@@ -101,6 +117,7 @@ int main(void)
 		cmocka_unit_test(sequences_are_removed),
 		cmocka_unit_test(what_has_no_end_is_text),
 		cmocka_unit_test(bytes_that_are_not_utf8_are_replaced),
+		cmocka_unit_test(no_character_changes_the_order_of_others),
 		cmocka_unit_test(time_is_linear),
 	};
 
