@@ -20,6 +20,7 @@
 
 #include "base/text.h"
 #include "net/datagram.h"
+#include "net/link.h"
 #include "net/socket_dir.h"
 #include "net/tap.h"
 #include "net/vde.h"
@@ -33,6 +34,9 @@ enum {
 	ACCEPT_BATCH = 16,
 	COMPLAINTS_MAX = 20,
 	PORT_NAME_SIZE = 12,
+	/* How often a batch of each port is dropped at a resume: 8192 frames, more than the queue
+	 * of a port holds. A client that floods meanwhile cannot make it more. */
+	DISCARDS_MAX = 8192 / NTD_BATCH_MAX,
 };
 
 #define CONTROL "ctl"
@@ -412,4 +416,41 @@ struct ntd_switch_counts ntd_vlan_counts(struct ntd_vlan *vlan)
 
 	ntd_loop_call(vlan->loop, run_counts, &counts);
 	return counts.counts;
+}
+
+/* ---- standing still */
+
+static void run_hold(void *arg)
+{
+	ntd_switch_hold(arg);
+}
+
+void ntd_vlan_hold(struct ntd_vlan *vlan)
+{
+	ntd_loop_call(vlan->loop, run_hold, vlan->hub);
+}
+
+struct resume {
+	struct ntd_switch *hub;
+	bool drop, done;
+};
+
+static void run_resume(void *arg)
+{
+	struct resume *resume = arg;
+
+	resume->done = !resume->drop || !ntd_switch_discard(resume->hub);
+	if (resume->done)
+		ntd_switch_resume(resume->hub);
+}
+
+/* The loop serves its other descriptors between the calls. */
+void ntd_vlan_resume(struct ntd_vlan *vlan, bool drop)
+{
+	struct resume resume = {.hub = vlan->hub};
+
+	for (int i = 0; i <= DISCARDS_MAX && !resume.done; i++) {
+		resume.drop = drop && i < DISCARDS_MAX;
+		ntd_loop_call(vlan->loop, run_resume, &resume);
+	}
 }
