@@ -2,7 +2,9 @@
 #include "agent/await.h"
 #include "agent/command.h"
 #include "agent/files.h"
+#include "agent/refresh.h"
 
 const struct ntd_agent_service *const ntd_agent_services[] = {
-	&ntd_agent_commands, &ntd_agent_await, &ntd_agent_get, &ntd_agent_put, NULL,
+	&ntd_agent_commands, &ntd_agent_await,   &ntd_agent_get,
+	&ntd_agent_put,      &ntd_agent_refresh, NULL,
 };
