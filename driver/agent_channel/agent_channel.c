@@ -43,8 +43,8 @@ static void disconnect(struct ntd_agent_channel *agent, enum ntd_agent_loss loss
 
 static void connected(struct ntd_agent_channel *agent)
 {
-	agent->channel.absent = false;
-	agent->channel.ready = true;
+	agent->channel.absent = !agent->serves;
+	agent->channel.ready = agent->serves;
 	ntd_agent_launch_connected(agent);
 }
 
@@ -74,17 +74,22 @@ void ntd_agent_close(struct ntd_channel *channel, const struct ntd_error *why)
 	disconnect(agent, NTD_LOSS_CLOSED, why);
 }
 
+void ntd_agent_take_away(struct ntd_agent_channel *agent, const struct ntd_error *why)
+{
+	if (agent->launch.state != NTD_AGENT_LAUNCH_UNDER_WAY &&
+	    agent->launch.state != NTD_AGENT_LAUNCH_DONE)
+		return;
+	disconnect(agent, NTD_LOSS_ENDED, why);
+	ntd_agent_launch_allow(agent);
+}
+
 void ntd_agent_channel_forget(struct ntd_agent_channel *agent)
 {
 	_cleanup_error_ struct ntd_error *why = ntd_error_new(
 		NTD_E_MACHINE, "machine '%s': QEMU saves the guest's state, or loads another",
 		agent->machine);
 
-	if (agent->launch.state != NTD_AGENT_LAUNCH_UNDER_WAY &&
-	    agent->launch.state != NTD_AGENT_LAUNCH_DONE)
-		return;
-	disconnect(agent, NTD_LOSS_ENDED, why);
-	ntd_agent_launch_allow(agent);
+	ntd_agent_take_away(agent, why);
 }
 
 void ntd_agent_channel_set_report(struct ntd_agent_channel *agent, struct ntd_report *report)
@@ -119,6 +124,7 @@ struct ntd_agent_channel *ntd_agent_channel_make(struct ntd_loop *loop, struct n
 	agent->loop = loop;
 	agent->report = report;
 	agent->machine = ntd_strdup(machine);
+	agent->serves = true;
 	agent->socket.fd = -1;
 	ntd_agent_launch_init(&agent->launch);
 	return agent;

@@ -44,6 +44,7 @@ struct ntd_agent_attendant {
 	struct ntd_request request;
 	struct ntd_agent_channel *agent;
 	int64_t patience; /* ns for the launch, if this thread begins it */
+	bool refreshes;   /* the launch is for a refresh: see ntd_agent_launch_to_refresh() */
 	struct ntd_list_link link;
 };
 
@@ -88,6 +89,7 @@ struct ntd_agent_channel {
 	struct ntd_loop *loop;
 	struct ntd_report *report;
 	char *machine;
+	bool serves; /* any thread, a constant: the agent may run commands */
 	const struct ntd_agent_way *way;
 	struct ntd_agent_launch launch;
 
@@ -124,6 +126,8 @@ struct ntd_agent_channel *ntd_agent_channel_make(struct ntd_loop *loop, struct n
 void ntd_agent_withdraw(struct ntd_agent_channel *agent);
 /* Closes the connection. The calls that go on are left to the caller. */
 void ntd_agent_drop_connection(struct ntd_agent_channel *agent, const struct ntd_error *why);
+/* Takes the agent away if there is one, or if one is being launched, until it is needed again. */
+void ntd_agent_take_away(struct ntd_agent_channel *agent, const struct ntd_error *why);
 /* Ends the calls that went on when the agent was lost. */
 void ntd_agent_end_calls(struct ntd_agent_channel *agent, enum ntd_agent_loss loss,
 			 const struct ntd_error *why);
@@ -160,7 +164,7 @@ void ntd_agent_connection_drain(struct ntd_agent_channel *agent);
 extern const char ntd_launch_sh[];
 
 void ntd_agent_launch_init(struct ntd_agent_launch *launch);
-/* The guest has booted: the agent may be launched when it is needed. */
+/* The guest has booted: the agent may be launched when it is needed, if it serves. */
 void ntd_agent_launch_allow(struct ntd_agent_channel *agent);
 /* No launch until the next boot. */
 void ntd_agent_launch_forbid(struct ntd_agent_channel *agent);
@@ -175,6 +179,10 @@ const struct ntd_agent_program *ntd_agent_program_for(const char *machine);
 /* ---- script threads: operations of the channel */
 int ntd_agent_prepare(struct ntd_channel *channel, int64_t patience, struct ntd_waiter *waiter,
 		      struct ntd_error **err);
+/* Has the agent launched even if it does not serve, or was given up, which was in another state of
+ * the guest. Returns 0 as ntd_agent_prepare() does. */
+int ntd_agent_launch_to_refresh(struct ntd_agent_channel *agent, int64_t patience,
+				struct ntd_waiter *waiter, struct ntd_error **err);
 /* How much of a command's text a message shows. */
 int ntd_agent_text_shown(const struct ntd_command *command);
 /* Runs a command by the agent (run.c). Returns 0 or -1; `*end` says in any case what has become of

@@ -131,6 +131,10 @@ static void begin(struct ntd_agent_channel *agent)
 		.opened = port_opened, .failed = port_failed, .left = port_left, .owner = agent};
 
 	launch->program = NULL;
+	if (!agent->port) {
+		ntd_agent_launch_give_up(agent, "there is no port for it");
+		return;
+	}
 	launch->survey = (struct ntd_shell_question){
 		.text = ntd_strdup("x=$HOSTTYPE"), .ended = surveyed, .owner = agent};
 	agent->port->ops->open(agent->port, &user);
@@ -226,8 +230,6 @@ static void shell_began_anew(void *owner)
 		agent->machine);
 
 	ntd_agent_begin_anew(agent, why);
-	if (!agent->port)
-		ntd_agent_launch_forbid(agent);
 }
 
 static void shell_spoken_to(void *owner)
@@ -332,7 +334,7 @@ static int get(struct ntd_channel *channel, const char *source, const char *targ
 
 struct ntd_agent_channel *ntd_agent_channel_new(struct ntd_loop *loop, struct ntd_report *report,
 						const char *machine, struct ntd_shell *shell,
-						struct ntd_port *port)
+						struct ntd_port *port, bool serves)
 {
 	static const struct ntd_channel_ops ops = {.run = run,
 						   .prepare = ntd_agent_prepare,
@@ -356,6 +358,7 @@ struct ntd_agent_channel *ntd_agent_channel_new(struct ntd_loop *loop, struct nt
 	agent->verdict_limit.expired = no_verdict;
 	agent->shell = shell;
 	agent->port = port;
+	agent->serves = serves;
 	ntd_shell_watch(shell, &watcher);
 	return agent;
 }

@@ -8,7 +8,8 @@
  * why.
  *
  * An agent that has ended by itself is launched again by the next call that could use it, but not
- * more often than LAUNCHES in a boot.
+ * more often than LAUNCHES in a boot. An agent that does not serve is only launched for a refresh
+ * (refresh.c), which also launches one that was given up: the state of the guest is another one.
  */
 #include "agent_channel/agent_channel_internal.h"
 
@@ -90,7 +91,7 @@ const struct ntd_agent_program *ntd_agent_program_for(const char *machine)
 void ntd_agent_launch_allow(struct ntd_agent_channel *agent)
 {
 	agent->launch.count = 0;
-	enter(agent, NTD_AGENT_LAUNCH_POSSIBLE);
+	enter(agent, agent->serves ? NTD_AGENT_LAUNCH_POSSIBLE : NTD_AGENT_LAUNCH_IMPOSSIBLE);
 }
 
 void ntd_agent_launch_forbid(struct ntd_agent_channel *agent)
@@ -108,11 +109,22 @@ void ntd_agent_launch_ended(struct ntd_agent_channel *agent, const char *why)
 	if (agent->launch.state == NTD_AGENT_LAUNCH_UNDER_WAY)
 		ntd_agent_launch_give_up(agent, why);
 	else if (agent->launch.state == NTD_AGENT_LAUNCH_DONE)
-		enter(agent, agent->launch.count < LAUNCHES ? NTD_AGENT_LAUNCH_POSSIBLE
-							    : NTD_AGENT_LAUNCH_IMPOSSIBLE);
+		enter(agent, agent->serves && agent->launch.count < LAUNCHES
+				     ? NTD_AGENT_LAUNCH_POSSIBLE
+				     : NTD_AGENT_LAUNCH_IMPOSSIBLE);
 }
 
 /* ---- script threads */
+
+/* Whether the thread begins the launch. The root shell may be needed for something else. */
+static bool is_to_begin(const struct ntd_agent_attendant *attendant)
+{
+	enum ntd_agent_launch_state state = attendant->agent->launch.state;
+
+	return (state == NTD_AGENT_LAUNCH_POSSIBLE ||
+		(state == NTD_AGENT_LAUNCH_IMPOSSIBLE && attendant->refreshes)) &&
+	       !attendant->agent->way->yields(attendant->agent);
+}
 
 static void attend(struct ntd_request *request)
 {
@@ -121,7 +133,9 @@ static void attend(struct ntd_request *request)
 	struct ntd_agent_channel *agent = attendant->agent;
 	struct ntd_agent_launch *launch = &agent->launch;
 
-	if (launch->state == NTD_AGENT_LAUNCH_POSSIBLE && !agent->way->yields(agent)) {
+	if (is_to_begin(attendant)) {
+		if (attendant->refreshes)
+			launch->count = 0;
 		ntd_list_append(&launch->attendants, &attendant->link);
 		begin_launch(agent, attendant->patience);
 	} else if (launch->state == NTD_AGENT_LAUNCH_UNDER_WAY) {
@@ -136,16 +150,29 @@ static void leave(struct ntd_request *request)
 	ntd_list_unlink(&ntd_container_of(request, struct ntd_agent_attendant, request)->link);
 }
 
+static int attend_launch(struct ntd_agent_attendant *attendant, struct ntd_waiter *waiter,
+			 struct ntd_error **err)
+{
+	attendant->request = (struct ntd_request){.begin = attend, .abandon = leave};
+	return ntd_request_run(attendant->agent->loop, &attendant->request, NTD_FOREVER, waiter,
+			       err);
+}
+
 int ntd_agent_prepare(struct ntd_channel *channel, int64_t patience, struct ntd_waiter *waiter,
 		      struct ntd_error **err)
 {
 	struct ntd_agent_channel *agent =
 		ntd_container_of(channel, struct ntd_agent_channel, channel);
-	struct ntd_agent_attendant attendant = {.request = {.begin = attend, .abandon = leave},
-						.agent = agent,
-						.patience = patience};
+	struct ntd_agent_attendant attendant = {.agent = agent, .patience = patience};
 
-	if (!agent->launch.may_help)
-		return 0;
-	return ntd_request_run(agent->loop, &attendant.request, NTD_FOREVER, waiter, err);
+	return agent->launch.may_help ? attend_launch(&attendant, waiter, err) : 0;
+}
+
+int ntd_agent_launch_to_refresh(struct ntd_agent_channel *agent, int64_t patience,
+				struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct ntd_agent_attendant attendant = {
+		.agent = agent, .patience = patience, .refreshes = true};
+
+	return attend_launch(&attendant, waiter, err);
 }

@@ -233,9 +233,9 @@ static void *make(struct ntd_machine *machine)
 	ntd_qemu_sockets_make(qemu);
 	ntd_qemu_ports_make(qemu);
 	ntd_shell_set_port(qemu->shell, ntd_qemu_port(qemu, NTD_PORT_SHELL));
-	qemu->agent = ntd_agent_channel_new(
-		loop, machine->context.report, machine->name, qemu->shell,
-		machine->context.no_agent ? NULL : ntd_qemu_port(qemu, NTD_PORT_AGENT));
+	qemu->agent = ntd_agent_channel_new(loop, machine->context.report, machine->name,
+					    qemu->shell, ntd_qemu_port(qemu, NTD_PORT_AGENT),
+					    !machine->context.no_agent);
 	ntd_machine_add_channel(machine, ntd_agent_channel_of(qemu->agent));
 	ntd_machine_add_channel(machine, ntd_shell_channel(qemu->shell));
 	ntd_qemu_ssh_make(qemu);

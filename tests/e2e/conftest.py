@@ -2,6 +2,7 @@
 
 import functools
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -57,6 +58,17 @@ def guests(tmp_path_factory):
 def tiny(guests):
     """{"machine": the start script of a tiny guest}."""
     return {"machine": guests.tiny()}
+
+
+@pytest.fixture
+def without_shares(tiny, tmp_path):
+    """A tiny guest without the directories that it shares with the host, with which QEMU makes no snapshot."""
+    text = Path(tiny["machine"]).read_text()
+    assert '"${shares[@]}"' in text
+    script = tmp_path / "run-machine-vm"
+    script.write_text(text.replace('"${shares[@]}"', ""))
+    script.chmod(0o755)
+    return {"machine": str(script)}
 
 
 @pytest.fixture(scope="session")

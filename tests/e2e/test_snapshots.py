@@ -1,7 +1,5 @@
 """Snapshots that a script has QEMU make and load: the driver's ports, which come and go, are in none of them."""
 
-from pathlib import Path
-
 import pytest
 
 import harness
@@ -19,17 +17,6 @@ FIRST = """
         machine.succeed("rm -f /tmp/awaited; (sleep 1; : > /tmp/awaited) > /dev/null 2>&1 &")
         machine.wait_for_file("/tmp/awaited")
 """
-
-
-@pytest.fixture
-def without_shares(tiny, tmp_path):
-    """A tiny guest without the directories that it shares with the host, with which QEMU makes no snapshot."""
-    text = Path(tiny["machine"]).read_text()
-    assert '"${shares[@]}"' in text
-    script = tmp_path / "run-machine-vm"
-    script.write_text(text.replace('"${shares[@]}"', ""))
-    script.chmod(0o755)
-    return {"machine": str(script)}
 
 
 def test_a_real_guest_goes_back(without_shares):

@@ -369,7 +369,7 @@ static void open_channel(void)
 	require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) == 0);
 	peer = pair[1];
 	shell = ntd_shell_new(loop, "server");
-	agent = ntd_agent_channel_new(loop, NULL, "server", shell, NULL);
+	agent = ntd_agent_channel_new(loop, NULL, "server", shell, NULL, true);
 	require(ntd_agent_connection_open(agent, pair[0], NULL) == 0);
 }
 

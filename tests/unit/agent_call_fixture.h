@@ -260,7 +260,8 @@ static inline int set_up(void **state)
 	fixture->loop = ntd_loop_new(NULL);
 	fixture->shell = ntd_shell_new(fixture->loop, "server");
 	ntd_shell_channel(fixture->shell)->owner.ready = be_ready;
-	fixture->agent = ntd_agent_channel_new(fixture->loop, NULL, "server", fixture->shell, NULL);
+	fixture->agent =
+		ntd_agent_channel_new(fixture->loop, NULL, "server", fixture->shell, NULL, true);
 	ntd_loop_call(fixture->loop, open_connections, fixture);
 	*state = fixture;
 	return 0;
