@@ -107,6 +107,8 @@ static int run_in_python(struct ntd_session *session, char **argv)
 	session->ending.finish_script = py_ending_finish_script;
 	if (py_signals_install(session, &error) < 0 || py_forked_watch(state, &error) < 0)
 		return fail(error);
+	if (py_log_watch_output(state) < 0)
+		return py_report_exception(state);
 	if (py_script_compile(state) < 0)
 		return py_report_exception(state);
 	if (py_style_check(state, &error) < 0)

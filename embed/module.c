@@ -28,6 +28,7 @@ static PyMethodDef own_functions[] = {
 static PyMethodDef *const functions[] = {
 	own_functions,
 	py_scope_functions,
+	py_log_functions,
 	py_machine_retry_functions,
 	py_machine_start_functions,
 	py_machine_interact_functions,

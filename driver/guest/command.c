@@ -30,19 +30,24 @@ int ntd_machine_run(struct ntd_machine *machine, const struct ntd_command *comma
 /* The most bytes of a command's text that the report gets. */
 enum { SHOWN_BYTES = 200 };
 
-static void report_end(const struct ntd_machine *machine, const struct ntd_command *command,
-		       const struct ntd_result *result, bool replied, double seconds)
+/* How many bytes of the command's text the report gets. The text is not cut within a character. */
+static size_t shown_bytes(const struct ntd_command *command)
 {
 	size_t len = command->text_len < SHOWN_BYTES ? command->text_len : SHOWN_BYTES;
 
-	/* The text is not cut within a character. */
 	while (len && len < command->text_len && (command->text[len] & 0xc0) == 0x80)
 		len--;
+	return len;
+}
+
+static void report_end(const struct ntd_machine *machine, const struct ntd_command *command,
+		       const struct ntd_result *result, bool replied, double seconds)
+{
 	ntd_report_emit(ntd_machine_report(machine),
 			&(struct ntd_event){.kind = NTD_EVENT_COMMAND_END,
 					    .machine = ntd_machine_name(machine),
 					    .text = command->text,
-					    .text_len = len,
+					    .text_len = shown_bytes(command),
 					    .seconds = seconds,
 					    .status = replied ? result->status : -1,
 					    .bytes = result->output.len});
@@ -79,7 +84,10 @@ int ntd_machine_run_in_guest(struct ntd_machine *machine, const struct ntd_comma
 	if (!channel)
 		return ntd_machine_error(err, machine, NTD_E_MACHINE, "it runs no commands");
 	began = ntd_now();
+	ntd_log_busy(ntd_machine_report(machine), ntd_machine_name(machine), command->text,
+		     shown_bytes(command), command->timeout);
 	replied = channel->ops->run(channel, command, result, waiter, &error) == 0;
+	ntd_log_idle(ntd_machine_report(machine));
 	seconds = ntd_seconds(ntd_now() - began);
 	report_end(machine, command, result, replied, seconds);
 	if (replied) {

@@ -178,6 +178,7 @@ static int run_both(void *arg, struct ntd_waiter *waiter, struct ntd_error **err
 
 /* The work of a channel. */
 struct by_channel {
+	const struct ntd_machine *machine;
 	struct ntd_channel *channel;
 	int (*operation)(struct ntd_channel *channel, const char *source, const char *target,
 			 struct ntd_waiter *waiter, struct ntd_error **err);
@@ -187,8 +188,14 @@ struct by_channel {
 static int run_channel(void *arg, struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	const struct by_channel *by = arg;
+	struct ntd_report *report = ntd_machine_report(by->machine);
+	_cleanup_free_ char *what = ntd_asprintf("copying %s to %s", by->from, by->to);
+	int result;
 
-	return by->operation(by->channel, by->from, by->to, waiter, err);
+	ntd_log_busy(report, ntd_machine_name(by->machine), what, strlen(what), 0);
+	result = by->operation(by->channel, by->from, by->to, waiter, err);
+	ntd_log_idle(report);
+	return result;
 }
 
 #define NO_PLACE_IN_GUEST SHARED_IN_GUEST "/copy-by-agent"
@@ -198,7 +205,7 @@ static int put_by_channel(const struct ntd_copy *copy, struct ntd_channel *chann
 			  const char *from, const char *to, struct ntd_waiter *waiter,
 			  struct ntd_error **err)
 {
-	struct by_channel by = {channel, channel->ops->put, from, to};
+	struct by_channel by = {copy->machine, channel, channel->ops->put, from, to};
 	_cleanup_free_ char *parent = parent_of(to);
 	_cleanup_free_ char *in_guest = ntd_asprintf(NO_PLACE_IN_GUEST "/%s", ntd_file_name(from));
 
@@ -214,7 +221,7 @@ static int get_by_channel(const struct ntd_copy *copy, struct ntd_channel *chann
 			  const char *from, const char *to, struct ntd_waiter *waiter,
 			  struct ntd_error **err)
 {
-	struct by_channel by = {channel, channel->ops->get, from, to};
+	struct by_channel by = {copy->machine, channel, channel->ops->get, from, to};
 	_cleanup_free_ char *in_guest = ntd_asprintf(NO_PLACE_IN_GUEST "/%s", ntd_file_name(from));
 
 	if (!channel->prefers_shared)

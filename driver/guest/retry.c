@@ -203,8 +203,12 @@ int ntd_machine_wait(const struct ntd_wait *wait, struct ntd_waiter *waiter, str
 {
 	struct ntd_nest nest = ntd_nest_begin(ntd_machine_report(wait->machine), NTD_STEP_WAIT,
 					      ntd_machine_name(wait->machine), "%s", wait->step);
-	int result = ntd_retry(wait, waiter, err);
+	int result;
 
+	ntd_log_busy(ntd_machine_report(wait->machine), ntd_machine_name(wait->machine), "", 0,
+		     ntd_wait_limit(wait));
+	result = ntd_retry(wait, waiter, err);
+	ntd_log_idle(ntd_machine_report(wait->machine));
 	ntd_nest_end(&nest, result < 0);
 	return result;
 }

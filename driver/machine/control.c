@@ -263,7 +263,9 @@ int ntd_machine_connect(struct ntd_machine *machine, struct ntd_waiter *waiter,
 			"and login() are other ways in; what works without one: the console, the "
 			"screen, keys, the monitor, QMP and forwarded ports");
 	nest = ntd_machine_step_begin(machine, NTD_STEP_BOOT, machine->kind->words.boot_step);
+	ntd_log_busy(machine->context.report, machine->name, "", 0, machine->context.boot_timeout);
 	result = connect_now(machine, waiter, err);
+	ntd_log_idle(machine->context.report);
 	ntd_nest_end(&nest, result < 0);
 	return result;
 }

@@ -26,7 +26,10 @@ static int wait_for_end(struct ntd_machine *machine, unsigned number, int64_t de
 	if (!has_end(machine, &status)) /* what is left of its process may not have ended */
 		return ntd_life_wait(machine, &wait, deadline, waiter, err);
 	nest = ntd_machine_step_begin(machine, NTD_STEP_STOP, machine->kind->words.end_step);
+	ntd_log_busy(machine->context.report, machine->name, "", 0,
+		     deadline == NTD_FOREVER ? 0 : ntd_seconds(deadline - ntd_now()));
 	result = ntd_life_wait(machine, &wait, deadline, waiter, err);
+	ntd_log_idle(machine->context.report);
 	if (result == 0) {
 		ntd_life_feed(machine, NTD_MACHINE_FORGET);
 		machine->ending = false;

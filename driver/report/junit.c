@@ -143,6 +143,8 @@ static void junit_event(struct ntd_sink *sink, const struct ntd_event *event)
 	case NTD_EVENT_STATE:
 	case NTD_EVENT_COMMAND_END:
 	case NTD_EVENT_OUTPUT:
+	case NTD_EVENT_BUSY:
+	case NTD_EVENT_IDLE:
 	case NTD_EVENT_KIND_COUNT:
 	default:
 		break;

@@ -17,6 +17,21 @@ void ntd_log(struct ntd_report *report, enum ntd_level level, const char *machin
 						    .text_len = strlen(text)});
 }
 
+void ntd_log_busy(struct ntd_report *report, const char *machine, const char *text, size_t len,
+		  double limit)
+{
+	ntd_report_emit(report, &(struct ntd_event){.kind = NTD_EVENT_BUSY,
+						    .machine = machine,
+						    .text = text,
+						    .text_len = len,
+						    .seconds = limit > 0 ? limit : 0});
+}
+
+void ntd_log_idle(struct ntd_report *report)
+{
+	ntd_report_emit(report, &(struct ntd_event){.kind = NTD_EVENT_IDLE, .text = ""});
+}
+
 static void emit_error(struct ntd_report *report, const char *text, bool failed)
 {
 	for (;;) {

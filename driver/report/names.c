@@ -16,6 +16,8 @@ static const char *const kinds[] = {
 	[NTD_EVENT_STATE] = "state",
 	[NTD_EVENT_COMMAND_END] = "command-end",
 	[NTD_EVENT_OUTPUT] = "output",
+	[NTD_EVENT_BUSY] = "busy",
+	[NTD_EVENT_IDLE] = "idle",
 };
 static_assert(sizeof kinds / sizeof *kinds == NTD_EVENT_KIND_COUNT, "every kind has a name");
 

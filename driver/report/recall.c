@@ -96,6 +96,8 @@ static char *text_of(const struct ntd_event *event)
 	case NTD_EVENT_STATE:
 	case NTD_EVENT_COMMAND_END:
 	case NTD_EVENT_OUTPUT:
+	case NTD_EVENT_BUSY:
+	case NTD_EVENT_IDLE:
 	case NTD_EVENT_KIND_COUNT:
 	default:
 		return NULL;

@@ -41,11 +41,13 @@ struct ntd_report {
 	uint64_t queued_count, written_count; /* of events, since the beginning */
 	struct ntd_places places;
 	bool closing, closed; /* the writer is to end; it has closed the sinks */
+	int64_t wake;         /* when a sink wants to be flushed without an event */
 	int64_t began;        /* of the run */
 
 	pthread_mutex_t sink_mutex;
 	_Atomic(struct ntd_sink *) sinks; /* added without the mutex, at the head */
 	atomic_bool timeline;             /* a sink wants the events of the timeline */
+	atomic_bool live;                 /* a sink wants BUSY and IDLE */
 	pthread_t writer;
 	struct ntd_background *background;
 };
@@ -136,10 +138,21 @@ static bool is_of_timeline(enum ntd_event_kind kind)
 	return kind == NTD_EVENT_STATE || kind == NTD_EVENT_COMMAND_END || kind == NTD_EVENT_OUTPUT;
 }
 
+static bool is_live(enum ntd_event_kind kind)
+{
+	return kind == NTD_EVENT_BUSY || kind == NTD_EVENT_IDLE;
+}
+
+/* Whether something that wants these kinds of events wants that event. */
+static bool wants(bool timeline, bool live, const struct ntd_event *event)
+{
+	return (timeline || !is_of_timeline(event->kind)) && (live || !is_live(event->kind));
+}
+
 static void deliver(struct ntd_report *report, const struct ntd_event *event)
 {
 	for (struct ntd_sink *sink = report->sinks; sink; sink = sink->next)
-		if (sink->timeline || !is_of_timeline(event->kind))
+		if (wants(sink->timeline, sink->live, event))
 			sink->event(sink, event);
 }
 
@@ -157,11 +170,26 @@ static void deliver_dropped(struct ntd_report *report, struct batch *batch)
 	entry_free(notice);
 }
 
+/* Flushes all sinks; returns the first time at which one wants it again. */
+static int64_t flush_sinks(struct ntd_report *report)
+{
+	int64_t wake = NTD_FOREVER;
+
+	for (struct ntd_sink *sink = report->sinks; sink; sink = sink->next) {
+		if (sink->flush)
+			sink->flush(sink);
+		if (sink->wake)
+			wake = ntd_earlier(wake, sink->wake);
+	}
+	return wake;
+}
+
 /* Delivers the queue. The caller holds sink_mutex. */
 static void drain(struct ntd_report *report)
 {
 	struct batch batch = take_all(report);
 	struct entry *entry = batch.first;
+	int64_t wake;
 
 	while (entry) {
 		struct entry *next = entry->next;
@@ -172,12 +200,13 @@ static void drain(struct ntd_report *report)
 	}
 	if (batch.dropped)
 		deliver_dropped(report, &batch);
-	for (struct ntd_sink *sink = report->sinks; sink; sink = sink->next)
-		if (sink->flush)
-			sink->flush(sink);
+	wake = flush_sinks(report);
 	pthread_mutex_lock(&report->queue_mutex);
 	report->written_count = batch.count;
 	pthread_cond_broadcast(&report->written);
+	if (wake < report->wake) /* the writer may sleep for longer */
+		pthread_cond_signal(&report->queued);
+	report->wake = wake;
 	pthread_mutex_unlock(&report->queue_mutex);
 }
 
@@ -193,6 +222,21 @@ static void close_sinks(struct ntd_report *report)
 	}
 }
 
+/* Waits until there is something to do for the writer. The caller holds queue_mutex. */
+static void wait_for_work(struct ntd_report *report)
+{
+	while (!report->first && !report->closing && ntd_now() < report->wake) {
+		struct timespec at = {.tv_sec = report->wake / NTD_SECOND,
+				      .tv_nsec = report->wake % NTD_SECOND};
+
+		if (report->wake == NTD_FOREVER)
+			pthread_cond_wait(&report->queued, &report->queue_mutex);
+		else
+			pthread_cond_clockwait(&report->queued, &report->queue_mutex,
+					       CLOCK_MONOTONIC, &at);
+	}
+}
+
 static void *writer_main(void *arg)
 {
 	struct ntd_report *report = arg;
@@ -200,8 +244,7 @@ static void *writer_main(void *arg)
 
 	do {
 		pthread_mutex_lock(&report->queue_mutex);
-		while (!report->first && !report->closing)
-			pthread_cond_wait(&report->queued, &report->queue_mutex);
+		wait_for_work(report);
 		closing = report->closing;
 		pthread_mutex_unlock(&report->queue_mutex);
 		pthread_mutex_lock(&report->sink_mutex);
@@ -227,6 +270,7 @@ struct ntd_report *ntd_report_new(struct ntd_error **err)
 	report->last = &report->first;
 	report->limit = DEFAULT_LIMIT;
 	report->began = ntd_now();
+	report->wake = NTD_FOREVER;
 	pthread_mutex_init(&report->queue_mutex, NULL);
 	pthread_mutex_init(&report->sink_mutex, NULL);
 	pthread_cond_init(&report->queued, NULL);
@@ -248,6 +292,8 @@ void ntd_report_add(struct ntd_report *report, struct ntd_sink *sink)
 {
 	if (sink->timeline)
 		report->timeline = true;
+	if (sink->live)
+		report->live = true;
 	sink->next = report->sinks;
 	while (!atomic_compare_exchange_weak(&report->sinks, &sink->next, sink))
 		;
@@ -347,7 +393,7 @@ uint64_t ntd_report_emit(struct ntd_report *report, const struct ntd_event *even
 	struct entry *entry;
 	uint64_t id;
 
-	if (ntd_is_forked() || (is_of_timeline(event->kind) && !report->timeline))
+	if (ntd_is_forked() || !wants(report->timeline, report->live, event))
 		return 0;
 	entry = entry_new(event);
 	pthread_mutex_lock(&report->queue_mutex);

@@ -34,6 +34,10 @@ enum ntd_event_kind {
 	NTD_EVENT_STATE,         /* a machine has another state: from, to */
 	NTD_EVENT_COMMAND_END,   /* a script's command has ended: status, bytes, seconds */
 	NTD_EVENT_OUTPUT,        /* the text is a piece of output of a command that runs */
+	/* The thread begins something that takes time, of which the text says what; "": what its
+	 * step says. seconds: how long it may take; 0: not known. */
+	NTD_EVENT_BUSY,
+	NTD_EVENT_IDLE, /* what the thread's last BUSY has begun is over */
 	NTD_EVENT_KIND_COUNT
 };
 
@@ -96,7 +100,7 @@ struct ntd_event {
 	/* Name, value, ..., NULL; NULL: there are none. The attribute "skipped" of a SUBTEST_END
 	 * says why the test did not run. */
 	char **attributes;
-	double seconds; /* how long the step, the run or the command took */
+	double seconds; /* how long the step, the run or the command took; see BUSY, too */
 	/* Of a step's end: an exception ended the step. Of RUN_END: the exit status is not 0. Of
 	 * TEST_ERROR: a subtest has reported the error before. */
 	bool failed;
@@ -108,6 +112,9 @@ struct ntd_event {
 			int status;   /* of COMMAND_END: the exit status; < 0: unknown */
 			size_t bytes; /* of COMMAND_END: how long the command's output was */
 		};
+		struct {
+			uint64_t done, total; /* of a MESSAGE about a copy: bytes; total 0: none */
+		};
 	};
 };
 
@@ -117,6 +124,11 @@ struct ntd_sink {
 	/* Whether the sink also gets STATE, COMMAND_END and OUTPUT, which no log shows. Without
 	 * such a sink the report drops these events at once. */
 	bool timeline;
+	/* Whether the sink also gets BUSY and IDLE, which are for people who look at the run. */
+	bool live;
+	/* When the report is to call `flush` next though no event has come, a time of ntd_now(); 0:
+	 * then not. The sink may change it whenever it is called. */
+	int64_t wake;
 	void (*event)(struct ntd_sink *sink, const struct ntd_event *event);
 	/* The sink has got all events that were queued; may be NULL. */
 	void (*flush)(struct ntd_sink *sink);
@@ -162,6 +174,12 @@ void ntd_report_run_end(struct ntd_report *report, int status);
 /* Emits a message about a machine, or (NULL) about the run. */
 void ntd_log(struct ntd_report *report, enum ntd_level level, const char *machine, const char *fmt,
 	     ...) ntd_printf(4, 5);
+/* Says, for sinks that are `live`, what the calling thread begins inside of its step: a text of so
+ * many bytes, none if the step says it, and how many seconds it may take; 0 or less: not known. */
+void ntd_log_busy(struct ntd_report *report, const char *machine, const char *text, size_t len,
+		  double limit);
+/* Ends what the last call on this thread has begun. */
+void ntd_log_idle(struct ntd_report *report);
 /* Emits each line of `text` as a line of a failed test's report. */
 void ntd_log_test_error(struct ntd_report *report, const char *text);
 /* The same for an error that has passed a subtest, which has failed and reported it. */

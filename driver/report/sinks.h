@@ -22,6 +22,16 @@ void ntd_terminal_set_level(struct ntd_sink *sink, enum ntd_level level);
  * when the script's process opens another file under the descriptor's number. */
 void ntd_terminal_keep_output(struct ntd_sink *sink);
 
+/* Whether a line below the log says what the run waits for: on a terminal that can move its cursor,
+ * unless the sink is quiet. */
+bool ntd_terminal_has_live_line(const struct ntd_sink *sink);
+/* Any thread: hides that line, or no longer. Returns whether it was hidden. */
+bool ntd_terminal_hide_live_line(struct ntd_sink *sink, bool hidden);
+/* Any thread, before it writes to the terminal by itself: removes that line for a moment, or,
+ * unless the text ends with a newline, until a line ends. May block as long as the terminal does.
+ */
+void ntd_terminal_make_way(struct ntd_sink *sink, bool ends_line);
+
 /* The log as XML in the file `path`, for programs that read upstream's LOGFILE. */
 struct ntd_sink *ntd_xml_sink(const char *path, struct ntd_error **err);
 /* A JUnit report in the file `path`, which is a whole document at any moment, even when the driver

@@ -7,6 +7,8 @@
  *   ESC[2mNAME # line ESC[0m           a console line
  *   ESC[31m!!! ESC[0m text             a line of a failed test's report
  *
+ * On a terminal, a line below the log says what the run waits for (report/live_line.h).
+ *
  * Texts of guests and scripts are shown as text only (base/printable.h): nothing in them commands
  * the terminal. Colours pass where the log is a terminal.
  *
@@ -15,8 +17,10 @@
  */
 #include "report/sinks.h"
 
+#include "base/forked.h"
 #include "base/printable.h"
 #include "base/vec.h"
+#include "report/live_line.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -41,6 +45,7 @@ struct terminal {
 	bool broken;  /* a write has failed: write no more */
 	bool colours; /* colours in texts pass */
 	struct ntd_buf pending;
+	struct ntd_live_line live;
 
 	bool quiet;            /* the members below are for a quiet terminal */
 	struct ntd_buf hidden; /* messages since a step last began or ended */
@@ -49,7 +54,7 @@ struct terminal {
 
 enum { WRITE_SIZE = 64 << 10, HIDDEN_LIMIT = 64 << 10, TAIL_LINES = 20 };
 
-static void write_pending(struct terminal *terminal)
+static void write_bytes(struct terminal *terminal)
 {
 	while (terminal->pending.len && !terminal->broken) {
 		ssize_t written = write(terminal->fd, ntd_buf_bytes(&terminal->pending),
@@ -64,6 +69,24 @@ static void write_pending(struct terminal *terminal)
 		}
 	}
 	ntd_buf_clear(&terminal->pending);
+}
+
+static void write_pending(struct terminal *terminal)
+{
+	pthread_mutex_lock(&terminal->live.mutex);
+	ntd_live_line_remove(&terminal->live, &terminal->pending);
+	write_bytes(terminal);
+	pthread_mutex_unlock(&terminal->live.mutex);
+}
+
+/* Does the same, and draws the line below the log if there is something to say. */
+static void write_with_line(struct terminal *terminal)
+{
+	pthread_mutex_lock(&terminal->live.mutex);
+	terminal->sink.wake = ntd_live_line_compose(&terminal->live, terminal->fd, terminal->serial,
+						    &terminal->pending);
+	write_bytes(terminal);
+	pthread_mutex_unlock(&terminal->live.mutex);
 }
 
 static void put_text(const struct terminal *terminal, struct ntd_buf *out,
@@ -188,6 +211,9 @@ static void terminal_event(struct ntd_sink *sink, const struct ntd_event *event)
 {
 	struct terminal *terminal = ntd_container_of(sink, struct terminal, sink);
 
+	if (terminal->live.enabled && ntd_status_event(&terminal->live.status, event) &&
+	    terminal->live.visible)
+		return;
 	switch (event->kind) {
 	case NTD_EVENT_MESSAGE:
 		message(terminal, event);
@@ -220,6 +246,8 @@ static void terminal_event(struct ntd_sink *sink, const struct ntd_event *event)
 	case NTD_EVENT_STATE:
 	case NTD_EVENT_COMMAND_END:
 	case NTD_EVENT_OUTPUT:
+	case NTD_EVENT_BUSY:
+	case NTD_EVENT_IDLE:
 	case NTD_EVENT_KIND_COUNT:
 	default:
 		break;
@@ -230,7 +258,12 @@ static void terminal_event(struct ntd_sink *sink, const struct ntd_event *event)
 
 static void terminal_flush(struct ntd_sink *sink)
 {
-	write_pending(ntd_container_of(sink, struct terminal, sink));
+	struct terminal *terminal = ntd_container_of(sink, struct terminal, sink);
+
+	if (terminal->live.enabled)
+		write_with_line(terminal);
+	else
+		write_bytes(terminal);
 }
 
 static void terminal_close(struct ntd_sink *sink)
@@ -245,6 +278,7 @@ static void terminal_close(struct ntd_sink *sink)
 		free(terminal->tails.items[i].machine);
 	}
 	ntd_vec_free(&terminal->tails);
+	ntd_live_line_free(&terminal->live);
 	ntd_close_fd(&terminal->own_fd);
 	free(terminal);
 }
@@ -260,6 +294,8 @@ struct ntd_sink *ntd_terminal_sink(int fd, enum ntd_level level)
 	terminal->colours = isatty(fd);
 	terminal->level = level;
 	terminal->serial = true;
+	ntd_live_line_init(&terminal->live, fd);
+	terminal->sink.live = terminal->live.enabled;
 	return &terminal->sink;
 }
 
@@ -275,7 +311,30 @@ void ntd_terminal_set_level(struct ntd_sink *sink, enum ntd_level level)
 
 void ntd_terminal_be_quiet(struct ntd_sink *sink)
 {
-	ntd_container_of(sink, struct terminal, sink)->quiet = true;
+	struct terminal *terminal = ntd_container_of(sink, struct terminal, sink);
+
+	terminal->quiet = true;
+	sink->live = terminal->live.enabled = false;
+}
+
+bool ntd_terminal_has_live_line(const struct ntd_sink *sink)
+{
+	return ntd_container_of(sink, const struct terminal, sink)->live.enabled;
+}
+
+bool ntd_terminal_hide_live_line(struct ntd_sink *sink, bool hidden)
+{
+	struct terminal *terminal = ntd_container_of(sink, struct terminal, sink);
+
+	return ntd_live_line_hide(&terminal->live, terminal->fd, hidden);
+}
+
+void ntd_terminal_make_way(struct ntd_sink *sink, bool ends_line)
+{
+	struct terminal *terminal = ntd_container_of(sink, struct terminal, sink);
+
+	if (!ntd_is_forked())
+		ntd_live_line_make_way(&terminal->live, terminal->fd, ends_line);
 }
 
 void ntd_terminal_keep_output(struct ntd_sink *sink)

@@ -24,6 +24,9 @@ const struct ntd_usage_variable ntd_usage_environment[] = {
 	 "the directory for the states of the machines (vm-state-NAME), sockets and the files "
 	 "shared with the machines; if another run uses it, the driver makes a directory ntd-run-N "
 	 "in it for its own"},
+	{"TERM",
+	 "the kind of the terminal: unless it is unset or dumb, a line below the log says what the "
+	 "run waits for"},
 	{"DISPLAY, WAYLAND_DISPLAY",
 	 "when one is set, QEMU opens windows; else it runs with -nographic"},
 	{"QEMU_OPTS, QEMU_NET_OPTS, QEMU_KERNEL_PARAMS, NIX_DISK_IMAGE",

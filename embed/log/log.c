@@ -2,6 +2,7 @@
  * the log to be written follows without the GIL: so lines of the log keep their place among what
  * the script itself prints, and a log that nobody reads stops the thread that logs and no other.
  */
+#include "guest/retry.h"
 #include "log/py_log.h"
 
 void py_log_deliver(struct py_state *state)
@@ -43,11 +44,19 @@ void py_log_begin(struct ntd_nest *nest, struct ntd_report *report, enum ntd_ste
 	py_log_deliver(py_state());
 }
 
-void py_log_begin_of(struct ntd_nest *nest, struct ntd_machine *machine, enum ntd_step step,
-		     const char *text)
+void py_log_begin_wait(struct ntd_nest *nest, const struct ntd_wait *wait, const char *text)
 {
-	*nest = ntd_machine_step_begin(machine, step, text);
+	struct ntd_report *report = ntd_machine_report(wait->machine);
+
+	*nest = ntd_machine_step_begin(wait->machine, NTD_STEP_WAIT, text);
+	ntd_log_busy(report, ntd_machine_name(wait->machine), "", 0, ntd_wait_limit(wait));
 	py_log_deliver(py_state());
+}
+
+void py_log_end_wait(struct ntd_nest *nest, const struct ntd_wait *wait, bool failed)
+{
+	ntd_log_idle(ntd_machine_report(wait->machine));
+	py_log_end(nest, failed);
 }
 
 void py_log_end(struct ntd_nest *nest, bool failed)

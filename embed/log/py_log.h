@@ -6,6 +6,8 @@
 
 #include "bridge/py_bridge.h"
 
+struct ntd_wait;
+
 /* ---- log.c: each of these is called with the GIL held, and releases it while it waits */
 
 /* Has everything that has been logged written, and handed to loggers written in Python. Called
@@ -21,13 +23,21 @@ void py_log_test_error(struct ntd_report *report, const char *text, bool told);
 /* Begin and end a step. Takes `attributes`, which may be NULL; `subtest`: `text` is its title. */
 void py_log_begin(struct ntd_nest *nest, struct ntd_report *report, enum ntd_step step,
 		  const char *machine, const char *text, char **attributes, bool subtest);
-/* Begins a step of a machine; none while the machine is muted. */
-void py_log_begin_of(struct ntd_nest *nest, struct ntd_machine *machine, enum ntd_step step,
-		     const char *text);
+/* Begin and end the step of a wait for a machine, whose limit people see; no step while the machine
+ * is muted. */
+void py_log_begin_wait(struct ntd_nest *nest, const struct ntd_wait *wait, const char *text);
+void py_log_end_wait(struct ntd_nest *nest, const struct ntd_wait *wait, bool failed);
 void py_log_end(struct ntd_nest *nest, bool failed);
 /* Ends a step as failed when its object is freed. Delivers nothing, because no code of the script
  * may run then: the next delivery does. */
 void py_log_abandon(struct ntd_nest *nest);
+
+/* ---- terminal.c */
+
+extern PyMethodDef py_log_functions[];
+/* Has Python's standard output and error make way for each other and the log, if the log has a line
+ * at the end of the terminal. -1 with an exception. */
+int py_log_watch_output(struct py_state *state);
 
 /* ---- logger_type.c: CompositeLogger */
 

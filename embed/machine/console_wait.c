@@ -165,9 +165,9 @@ PyObject *py_machine_wait_for_console_text(PyObject *object, PyObject *args, PyO
 		return NULL;
 	step = ntd_asprintf("waiting for %s to appear on console", shown);
 	search.wait.step = step;
-	py_log_begin_of(&nest, search.wait.machine, NTD_STEP_WAIT, step);
+	py_log_begin_wait(&nest, &search.wait, step);
 	result = search_console(&search);
-	py_log_end(&nest, result < 0);
+	py_log_end_wait(&nest, &search.wait, result < 0);
 	ntd_buf_free(&search.news.lines);
 	ntd_buf_free(&search.news.partial);
 	if (result < 0)

@@ -141,9 +141,9 @@ static PyObject *run(struct search *search)
 	if (!shown)
 		return NULL;
 	step = ntd_asprintf("expecting %s on console", shown);
-	py_log_begin_of(&nest, search->wait.machine, NTD_STEP_WAIT, step);
+	py_log_begin_wait(&nest, &search->wait, step);
 	found = PY_BLOCKING_CALL(result, search_console(search, shown, waiter, error));
-	py_log_end(&nest, !found);
+	py_log_end_wait(&nest, &search->wait, !found);
 	return found ? Py_BuildValue("(nO)", search->which, search->match) : NULL;
 }
 

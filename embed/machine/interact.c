@@ -10,6 +10,7 @@ static PyObject *show_serial(PyObject *self, PyObject *shown)
 
 	if (truth < 0)
 		return NULL;
+	PY_WITHOUT_GIL(ntd_terminal_make_way(py_state()->session->terminal, true));
 	return PyBool_FromLong(ntd_terminal_show_serial(py_state()->session->terminal, truth));
 }
 

@@ -6,39 +6,36 @@
 #include "machine/qemu.h"
 
 struct login {
-	struct ntd_machine *machine;
+	struct ntd_wait wait; /* only the machine and the time-out */
 	struct ntd_serial_login who;
-	double timeout;
 };
 
 static int log_in(const struct login *login, struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	const struct ntd_wait wait = {.machine = login->machine, .timeout = login->timeout};
-
-	if (ntd_machine_start(login->machine, false, waiter, err) < 0)
+	if (ntd_machine_start(login->wait.machine, false, waiter, err) < 0)
 		return -1;
-	return ntd_serial_login(ntd_machine_serial(login->machine), &login->who,
-				ntd_wait_deadline(&wait, ntd_now()), waiter, err);
+	return ntd_serial_login(ntd_machine_serial(login->wait.machine), &login->who,
+				ntd_wait_deadline(&login->wait, ntd_now()), waiter, err);
 }
 
 static PyObject *login(PyObject *object, PyObject *args, PyObject *kwargs)
 {
 	static char *names[] = {"user", "password", "new_password", "timeout", NULL};
-	struct login login = {.machine = py_machine_self(object)->machine,
-			      .who.user = "root",
-			      .timeout = NTD_DEFAULT_TIMEOUT};
+	struct login login = {.wait = {.machine = py_machine_self(object)->machine,
+				       .timeout = NTD_DEFAULT_TIMEOUT},
+			      .who.user = "root"};
 	_cleanup_free_ char *step = NULL;
 	struct ntd_nest nest;
 	bool done;
 	int result;
 
 	if (!py_parse(args, kwargs, "|szzO&:login", names, &login.who.user, &login.who.password,
-		      &login.who.new_password, py_convert_duration, &login.timeout))
+		      &login.who.new_password, py_convert_duration, &login.wait.timeout))
 		return NULL;
 	step = ntd_asprintf("logging in as %s on the serial console", login.who.user);
-	py_log_begin_of(&nest, login.machine, NTD_STEP_WAIT, step);
+	py_log_begin_wait(&nest, &login.wait, step);
 	done = PY_BLOCKING_CALL(result, log_in(&login, waiter, error));
-	py_log_end(&nest, !done);
+	py_log_end_wait(&nest, &login.wait, !done);
 	if (!done)
 		return NULL;
 	Py_RETURN_NONE;

@@ -15,14 +15,17 @@ static int prompt(struct py_state *state, PyObject *symbols, const char *banner)
 	_cleanup_pyref_ PyObject *name = PyUnicode_FromString("reload");
 	_cleanup_pyref_ PyObject *reload = PyObject_GetAttrString(state->driver, "reload");
 	_cleanup_pyref_ PyObject *result = NULL;
+	bool was_hidden;
 
 	if (!repl || !name || !reload || !PyDict_SetDefault(symbols, name, reload) ||
 	    py_report_remember_script(state) < 0)
 		return -1;
 	py_log_deliver(state);
+	PY_WITHOUT_GIL(was_hidden = ntd_terminal_hide_live_line(state->session->terminal, true));
 	py_signals_attended(true);
 	result = PyObject_CallMethod(repl, "start", "Os", symbols, banner);
 	py_signals_attended(false);
+	PY_WITHOUT_GIL(ntd_terminal_hide_live_line(state->session->terminal, was_hidden));
 	/* IPython leaves the terminal raw after SystemExit */
 	ntd_session_restore_terminal(state->session);
 	return result ? 0 : -1;

@@ -38,7 +38,8 @@ def test_the_log(fake):
 
 
 def test_a_terminal_gets_colours(fake):
-    result = harness.run(SCRIPT, fake, driver=IN_A_TERMINAL, status=1)
+    # A terminal that cannot move its cursor has no line below the log.
+    result = harness.run(SCRIPT, fake, driver=IN_A_TERMINAL, status=1, env={"TERM": "dumb"})
     assert "\x1b[31mred text" in result.out
     assert re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", re.sub(r"\x1b\[[\d;]*m", "", result.out)) is None
     # Colours are reset at the end of each line, also within a message of several lines.

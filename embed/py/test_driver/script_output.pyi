@@ -1,0 +1,3 @@
+# The types of test_driver.script_output for type checkers; the module documents the names.
+
+def watch() -> None: ...
