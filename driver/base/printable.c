@@ -2,8 +2,8 @@
  * them:
  *
  *   ESC [ parameters intermediates final      control sequence; SGR when the final byte is m
- *   ESC ] P X ^ _ ... BEL or ESC \            control string: title, clipboard, keys; it ends at
- *                                             the next newline at the latest
+ *   ESC ] P X ^ _ k ... BEL or ESC \          control string: title, clipboard, keys; it ends at
+ *                                             the next newline at the latest (k: of screen)
  *   ESC intermediates final                   the rest
  *
  * U+0080 to U+009F are the same introducers as one character. Of a sequence without an end only the
@@ -69,7 +69,7 @@ static const char *sequence_end(struct scan *scan, char kind, const char *at)
 		at = skip(skip(at, scan->end, 0x30, 0x3f), scan->end, 0x20, 0x2f);
 		return skip(at, at + (at < scan->end), 0x40, 0x7e);
 	}
-	return strchr("]PX^_", kind) ? string_end(scan, at) : at;
+	return strchr("]PX^_k", kind) ? string_end(scan, at) : at;
 }
 
 /* Keeps the control sequence from scan->at to `after` if it only sets colours: ESC [ numbers m. */

@@ -52,6 +52,7 @@ static void sequences_are_removed(void **state)
 		       "0;title\xc2\x9c"
 		       "c\xc2\x85\xc2\x90q\ad",
 		       "abcd");
+	assert_removed("a\033ktitle\033\\b\033kopen", "abopen");
 	assert_removed("a\a\b\f\v\r\016\177b\rc", "abc");
 }
 
