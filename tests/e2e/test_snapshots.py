@@ -75,13 +75,16 @@ def session(fake):
 def test_ports_are_gone_before_the_command(session):
     session("""
         monitor("savevm fresh")
-        for _ in range(2):
+        for number in range(2):
             assert_usable()
             monitor("  loadvm fresh")
             assert_usable()
             assert machine.qmp_client.send("human-monitor-command", {"command-line": "loadvm fresh"})["return"] == ""
             assert_usable()
-            assert machine.qmp_client.send("snapshot-save", {"tag": "x"})["return"] == {"ports": []}
+            wanted = {"job-id": "save", "tag": f"x{number}", "vmstate": "#block100", "devices": ["#block100"]}
+            machine.qmp_client.send("snapshot-save", wanted)
+            assert b'{"ports": [],' in (machine.state_dir / f"machine.qcow2.d/x{number}.state").read_bytes()
+            machine.qmp_client.send("job-dismiss", {"id": "save"})
     """)
 
 
