@@ -38,6 +38,10 @@ void ntd_shell_leave_port(struct ntd_shell *shell);
  * and nothing that the shell was told is taken for known. */
 void ntd_shell_go_back(struct ntd_shell *shell);
 
+/* Loop: the guest has gone back to a state in which the root shell waited for a command: counts as
+ * an announcement of the shell. */
+void ntd_shell_assume(struct ntd_shell *shell);
+
 /* Loop: opens the channel on the connected socket `fd`, which it takes. The channel's `close` reads
  * what has arrived before it closes the socket. */
 int ntd_shell_open(struct ntd_shell *shell, int fd, struct ntd_error **err);

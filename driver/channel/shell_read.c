@@ -144,6 +144,13 @@ static void banner(struct ntd_shell *shell)
 	ntd_script_socket_take(&shell->script, &unread);
 }
 
+void ntd_shell_assume(struct ntd_shell *shell)
+{
+	ntd_buf_clear(&shell->said);
+	banner(shell);
+	shell->framing.port_left = true; /* the shell of then may have one open */
+}
+
 void ntd_shell_go_back(struct ntd_shell *shell)
 {
 	const struct ntd_shell_job *job = shell->current;

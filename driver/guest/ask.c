@@ -45,10 +45,15 @@ int ntd_machine_ask(struct ntd_machine *machine, const char *text, double second
 	struct ntd_waiter limited = waiter ? *waiter : (struct ntd_waiter){0};
 	int64_t limit = ntd_after(ntd_span(seconds) + REPLY_GRACE);
 	_cleanup_free_ char *obstacle = ntd_ask_obstacle(machine);
+	_cleanup_user_ struct ntd_machine *used = NULL;
 	struct ntd_channel *channel;
 
 	if (obstacle)
 		return ntd_error_set(err, NTD_E_MACHINE, "%s", obstacle);
+	if (!ntd_machine_try_enter(machine))
+		return ntd_error_set(err, NTD_E_MACHINE, "the machine is %s",
+				     ntd_machine_state_name(ntd_machine_state(machine)));
+	used = machine;
 	channel = ntd_machine_channel(machine, NTD_CHANNEL_ANY);
 	if (!channel)
 		return ntd_error_set(err, NTD_E_MACHINE, "no channel into the guest is there");

@@ -70,6 +70,7 @@ int ntd_machine_await(struct ntd_wait *wait, struct ntd_awaited *awaited, bool l
 		      struct ntd_error **err)
 {
 	const struct ntd_condition *condition = &awaited->condition;
+	_cleanup_user_ struct ntd_machine *used = NULL;
 	struct ntd_channel *channel;
 	int64_t began;
 
@@ -79,8 +80,9 @@ int ntd_machine_await(struct ntd_wait *wait, struct ntd_awaited *awaited, bool l
 	    !waiting_channel(wait->machine))
 		return NTD_UNSEEN;
 	if (ntd_machine_before_command(wait->machine, waiter, err) < 0 ||
-	    ntd_machine_connect(wait->machine, waiter, err) < 0)
+	    ntd_machine_enter(wait->machine, waiter, err) < 0)
 		return -1;
+	used = wait->machine;
 	channel = waiting_channel(wait->machine);
 	if (!channel)
 		return NTD_UNSEEN;

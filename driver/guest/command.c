@@ -72,13 +72,16 @@ int ntd_machine_run_in_guest(struct ntd_machine *machine, const struct ntd_comma
 			     struct ntd_error **err)
 {
 	_cleanup_error_ struct ntd_error *error = NULL;
+	_cleanup_user_ struct ntd_machine *used = NULL;
 	struct ntd_channel *channel;
 	int64_t began;
 	double seconds;
 	bool replied;
 
-	if (ntd_machine_connect(machine, waiter, err) < 0 ||
-	    (!command->as_root && ntd_machine_prepare_channels(machine, waiter, err) < 0))
+	if (ntd_machine_enter(machine, waiter, err) < 0)
+		return -1;
+	used = machine;
+	if (!command->as_root && ntd_machine_prepare_channels(machine, waiter, err) < 0)
 		return -1;
 	channel = ntd_machine_channel(machine, NTD_CHANNEL_ANY);
 	if (!channel)

@@ -178,7 +178,7 @@ static int run_both(void *arg, struct ntd_waiter *waiter, struct ntd_error **err
 
 /* The work of a channel. */
 struct by_channel {
-	const struct ntd_machine *machine;
+	struct ntd_machine *machine;
 	struct ntd_channel *channel;
 	int (*operation)(struct ntd_channel *channel, const char *source, const char *target,
 			 struct ntd_waiter *waiter, struct ntd_error **err);
@@ -189,9 +189,16 @@ static int run_channel(void *arg, struct ntd_waiter *waiter, struct ntd_error **
 {
 	const struct by_channel *by = arg;
 	struct ntd_report *report = ntd_machine_report(by->machine);
+	_cleanup_user_ struct ntd_machine *used = NULL;
 	_cleanup_free_ char *what = ntd_asprintf("copying %s to %s", by->from, by->to);
 	int result;
 
+	if (ntd_machine_enter(by->machine, waiter, err) < 0)
+		return -1;
+	used = by->machine;
+	/* The state of the guest may have been saved or replaced since the channel was picked. */
+	if (!by->channel->ready && ntd_machine_prepare_channels(by->machine, waiter, err) < 0)
+		return -1;
 	ntd_log_busy(report, ntd_machine_name(by->machine), what, strlen(what), 0);
 	result = by->operation(by->channel, by->from, by->to, waiter, err);
 	ntd_log_idle(report);
@@ -343,7 +350,9 @@ int ntd_machine_copy_from_host(const struct ntd_copy *copy, const char *source, 
 	if (!channel || !unshared)
 		return ntd_error_move(err, error);
 	ntd_error_free(error);
-	return channel->ops->put(channel, from, to, waiter, err);
+	return run_channel(
+		&(struct by_channel){copy->machine, channel, channel->ops->put, from, to}, waiter,
+		err);
 }
 
 /* Links are followed in the guest (-L), where they point to the guest's files; on the host they

@@ -176,9 +176,16 @@ static int decide(const struct ntd_wait *wait, struct course *course, int verdic
 	return NTD_NOT_YET;
 }
 
+/* What has been seen of a guest says nothing of the guest as it was before. */
+static unsigned restores_of(const struct ntd_wait *wait)
+{
+	return wait->machine ? ntd_machine_restores(wait->machine) : 0;
+}
+
 int ntd_retry(const struct ntd_wait *wait, struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	struct course course = {.began = ntd_now()};
+	unsigned restores = restores_of(wait);
 
 	for (bool first = true;; first = false) {
 		int64_t limit = span_of(wait);
@@ -196,6 +203,11 @@ int ntd_retry(const struct ntd_wait *wait, struct ntd_waiter *waiter, struct ntd
 					      ntd_wait_timed_out(wait, ntd_now() - course.began));
 		if (ntd_wait_until(next_attempt(course.began, limit, wait->pace), waiter, err) < 0)
 			return -1;
+		if (restores_of(wait) != restores)
+			return ntd_machine_error(
+				err, wait->machine, NTD_E_MACHINE,
+				"%s: the machine went back to a snapshot meanwhile",
+				wait->step ? wait->step : "a wait");
 	}
 }
 

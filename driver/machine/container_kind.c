@@ -292,6 +292,8 @@ const struct ntd_machine_kind ntd_container_kind = {
 	.shares_console = true,
 	.root_writes_state = true,
 	.is_up_when_booted = true,
+	.no_snapshots = "containers have no snapshots: the kernel that runs their processes is the "
+			"host's; a virtual machine has them",
 	.make = make,
 	.free = free_container,
 	.path = path,

@@ -72,8 +72,17 @@ static int end_disowned(struct ntd_machine *machine, struct ntd_waiter *waiter,
 	return ntd_life_wait(machine, &wait, NTD_FOREVER, waiter, err);
 }
 
-static int prepare_start(struct ntd_machine *machine, bool allow_reboot, struct ntd_waiter *waiter,
-			 struct ntd_error **err)
+static void add_options(struct ntd_start_order *order, const char *options)
+{
+	char *line = ntd_asprintf("%s%s", order->line, options);
+
+	free(order->line);
+	order->line = line;
+}
+
+/* `options` are more words for QEMU, "" or each after a space. */
+static int prepare_start(struct ntd_machine *machine, bool allow_reboot, const char *options,
+			 struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	struct preparation preparation = {.machine = machine};
 	struct ntd_machine_hooks hooks = ntd_machine_hooks_for(machine, waiter);
@@ -89,6 +98,8 @@ static int prepare_start(struct ntd_machine *machine, bool allow_reboot, struct 
 					     err);
 	if (result == 0) {
 		machine->kind->complete_order(machine, allow_reboot, &preparation.order);
+		add_options(&preparation.order, options);
+		machine->allow_reboot = allow_reboot;
 		ntd_loop_call(machine->context.loop, prepare, &preparation);
 		result = ntd_machine_make_directories(machine, true, err);
 	}
@@ -133,7 +144,18 @@ static int start(struct ntd_machine *machine, enum ntd_machine_event event, bool
 {
 	struct ntd_life_wait wait = {.kind = NTD_WAIT_START, .event = event};
 
-	if (prepare_start(machine, allow_reboot, waiter, err) < 0)
+	if (prepare_start(machine, allow_reboot, "", waiter, err) < 0)
+		return -1;
+	ntd_life_begin(machine, &wait);
+	return finish_start(machine, &wait, waiter, err);
+}
+
+int ntd_life_start_stopped(struct ntd_machine *machine, struct ntd_waiter *waiter,
+			   struct ntd_error **err)
+{
+	struct ntd_life_wait wait = {.kind = NTD_WAIT_START, .event = NTD_MACHINE_RESTORE};
+
+	if (prepare_start(machine, machine->allow_reboot, " -S", waiter, err) < 0)
 		return -1;
 	ntd_life_begin(machine, &wait);
 	return finish_start(machine, &wait, waiter, err);
@@ -165,7 +187,7 @@ int ntd_machine_start_all(struct ntd_machine *const *machines, size_t count,
 
 		waits[i] =
 			(struct ntd_life_wait){.kind = NTD_WAIT_START, .event = NTD_MACHINE_START};
-		if (prepare_start(machines[i], false, waiter, &error) == 0)
+		if (prepare_start(machines[i], false, "", waiter, &error) == 0)
 			waits[i].machine = machines[i];
 		else
 			cancelled = add_failure(&failures, machines[i], error);

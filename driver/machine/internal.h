@@ -17,6 +17,7 @@ struct ntd_machine_kind {
 	bool shares_console;
 	bool root_writes_state; /* the guest's root can write anything in the state directory */
 	bool is_up_when_booted; /* scripts can use it when it runs; else when a channel is ready */
+	const char *no_snapshots; /* why it has none; NULL: it has */
 
 	/* Any thread. Makes the parts that only this kind has, and its channels. */
 	void *(*make)(struct ntd_machine *machine);
@@ -87,6 +88,12 @@ struct ntd_machine {
 	_Atomic double pace; /* any thread; see ntd_machine_pace() */
 	/* Any thread: a script has asked for the machine's end, and has not waited for it. */
 	_Atomic(bool) ending;
+
+	atomic_uint users; /* any thread: of the guest; see use.c */
+	atomic_uint
+		restores; /* any thread: how often the guest has begun to go back to a snapshot */
+	atomic_bool claimed; /* any thread: a thread saves or restores the machine's snapshots */
+	bool allow_reboot;   /* script threads: of the last start */
 
 	/* The rest belongs to the loop thread; others may read the state. */
 	_Atomic(enum ntd_machine_state) state;
@@ -173,6 +180,16 @@ struct ntd_error *ntd_life_obituary(struct ntd_machine *machine, const char *how
 /* Loop: closes the connections and the console; what is pending on them fails with a copy of
  * `why`. */
 void ntd_life_close(struct ntd_machine *machine, const struct ntd_error *why);
+/* Loop: ends the waits for the last user of the guest if there is none. */
+void ntd_life_unused(struct ntd_machine *machine);
+/* Waits until no thread uses the guest. Script threads, while the machine is SAVING or
+ * RESTORING. */
+int ntd_machine_wait_unused(struct ntd_machine *machine, int64_t deadline,
+			    struct ntd_waiter *waiter, struct ntd_error **err);
+/* ---- control.c; script threads */
+/* Starts a machine that does not run, with a guest that stands still; the machine is RESTORING. */
+int ntd_life_start_stopped(struct ntd_machine *machine, struct ntd_waiter *waiter,
+			   struct ntd_error **err);
 /* ---- boot_limit.c; script threads */
 /* When a start, or a boot, that began at `began` is given up, as things are at present. Times of
  * ntd_now(). */

@@ -200,6 +200,7 @@ static void end(struct ntd_machine *machine)
 	ntd_life_close(machine, ended);
 	ntd_life_finish_waits(machine, NTD_WAIT_START, ended);
 	ntd_life_finish_waits(machine, NTD_WAIT_CONNECT, ended);
+	ntd_life_finish_waits(machine, NTD_WAIT_UNUSED, ended);
 }
 
 /* Tells the report that the machine is in the state `next`, unless it was before. */
@@ -242,6 +243,7 @@ enum ntd_machine_action ntd_life_event(struct ntd_machine *machine, enum ntd_mac
 		ntd_life_close(machine, machine->death);
 		ntd_life_finish_waits(machine, NTD_WAIT_START, machine->death);
 		ntd_life_finish_waits(machine, NTD_WAIT_CONNECT, machine->death);
+		ntd_life_finish_waits(machine, NTD_WAIT_UNUSED, machine->death);
 		break;
 	case NTD_ACTION_END:
 		end(machine);
@@ -294,7 +296,8 @@ static void begin_start(struct ntd_life_wait *wait)
 		ntd_request_complete(&wait->request, NULL);
 		return;
 	}
-	if (wait->joins && machine->state != NTD_MACHINE_STARTING) {
+	if (wait->joins && machine->state != NTD_MACHINE_STARTING &&
+	    machine->state != NTD_MACHINE_RESTORING) {
 		ntd_request_complete(&wait->request, refusal(machine));
 		return;
 	}
@@ -312,6 +315,8 @@ static void begin_connect(struct ntd_life_wait *wait)
 	if (machine->state == NTD_MACHINE_CONNECTED) {
 		introduce(machine, wait);
 		ntd_request_complete(&wait->request, NULL);
+	} else if (ntd_machine_state_passes(machine->state)) {
+		ntd_list_append(&machine->waits, &wait->link);
 	} else if (machine->state != NTD_MACHINE_UP) {
 		ntd_request_complete(&wait->request, refusal(machine));
 	} else if (ntd_channels_refusal(machine)) {
@@ -345,6 +350,12 @@ static void begin_process(struct ntd_life_wait *wait)
 		ntd_list_append(&wait->machine->waits, &wait->link);
 }
 
+void ntd_life_unused(struct ntd_machine *machine)
+{
+	if (!machine->users)
+		ntd_life_finish_waits(machine, NTD_WAIT_UNUSED, NULL);
+}
+
 static void begin(struct ntd_request *request)
 {
 	struct ntd_life_wait *wait = ntd_container_of(request, struct ntd_life_wait, request);
@@ -358,6 +369,10 @@ static void begin(struct ntd_request *request)
 		break;
 	case NTD_WAIT_PROCESS:
 		begin_process(wait);
+		break;
+	case NTD_WAIT_UNUSED:
+		ntd_list_append(&wait->machine->waits, &wait->link);
+		ntd_life_unused(wait->machine);
 		break;
 	case NTD_WAIT_GONE:
 	default:

@@ -283,6 +283,27 @@ struct ntd_report *ntd_machine_report(const struct ntd_machine *machine);
 /* The command that writes the guest's files to its disks; NULL: the guest's files are the
  * host's. */
 const char *ntd_machine_sync_command(const struct ntd_machine *machine);
+/* Connects the machine (ntd_machine_connect()), and counts the calling thread as a user of the
+ * guest: until it calls ntd_machine_leave(), no state of the guest is saved, and none is put in its
+ * place before what the thread waits for in the guest has failed. While a state is saved or
+ * restored, it waits for the end of that. After an error the thread is no user. */
+int ntd_machine_enter(struct ntd_machine *machine, struct ntd_waiter *waiter,
+		      struct ntd_error **err);
+/* Does the same if the machine is CONNECTED, without waiting; else returns false. */
+bool ntd_machine_try_enter(struct ntd_machine *machine);
+void ntd_machine_leave(struct ntd_machine *machine);
+
+static inline void ntd_cleanup_user(struct ntd_machine **machine)
+{
+	if (*machine)
+		ntd_machine_leave(*machine);
+}
+
+/* Declares a pointer to a machine that the thread leaves at the end of the block, if it is set. */
+#define _cleanup_user_ _cleanup_(ntd_cleanup_user)
+
+/* How many times the guest has begun to go back to a snapshot. Any thread. */
+unsigned ntd_machine_restores(const struct ntd_machine *machine);
 /* Takes note of a channel that became ready while no thread waited for it. Returns whether the
  * machine is CONNECTED. */
 bool ntd_machine_meet(struct ntd_machine *machine);

@@ -62,6 +62,13 @@ struct ntd_qemu {
 	struct ntd_list clearings; /* threads that wait until QEMU has no ports (qemu_port.c) */
 	struct ntd_agent_channel *agent;
 	struct ntd_qemu_ssh ssh;
+	/* Of the thread that has claimed the machine (machine/snapshot.h). */
+	struct {
+		struct ntd_list kept; /* of struct ntd_snapshot */
+		char *store;          /* the path of the image; NULL: it has not been made */
+		bool provided;        /* the present QEMU has the image */
+		unsigned last;        /* number of the last tag */
+	} snapshots;
 	char *_Atomic efi_vars;
 	char *_Atomic vsock_guest, *_Atomic vsock_host; /* NULL: no vsock device */
 
@@ -121,7 +128,13 @@ int ntd_qemu_ports_clear(struct ntd_qemu *qemu, bool loads, int64_t deadline,
 /* Any thread: the port, for a channel. */
 struct ntd_port *ntd_qemu_port(struct ntd_qemu *qemu, enum ntd_qemu_port which);
 
+/* ---- snapshot.c; any thread */
+void ntd_qemu_snapshots_free(struct ntd_qemu *qemu);
+
 /* ---- qemu_ssh.c */
+/* Loop: the guest went back to an earlier state: its end of the connection is that of then. What is
+ * pending fails with a copy of `why`, and the channel connects anew. */
+void ntd_qemu_ssh_go_back(struct ntd_qemu *qemu, const struct ntd_error *why);
 /* Any thread: makes the channel, which counts as absent until SSH is used. */
 void ntd_qemu_ssh_make(struct ntd_qemu *qemu);
 void ntd_qemu_ssh_free(struct ntd_qemu *qemu);

@@ -27,7 +27,7 @@ static int prepare(struct ntd_machine *machine, struct ntd_error **err)
 {
 	struct ntd_qemu *qemu = qemu_of(machine);
 
-	qemu->panicked = false;
+	qemu->panicked = qemu->snapshots.provided = false;
 	ntd_guest_state_clear(&qemu->guest);
 	ntd_script_socket_reset(ntd_shell_socket(qemu->shell));
 	ntd_script_socket_reset(ntd_monitor_socket(qemu->monitor));
@@ -249,6 +249,7 @@ static void free_qemu(void *parts)
 {
 	struct ntd_qemu *qemu = parts;
 
+	ntd_qemu_snapshots_free(qemu);
 	ntd_qemu_ssh_free(qemu);
 	ntd_agent_channel_free(qemu->agent);
 	ntd_shell_free(qemu->shell);

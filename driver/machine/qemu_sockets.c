@@ -16,7 +16,8 @@ static void started_if_complete(struct ntd_qemu *qemu)
 {
 	struct ntd_machine *machine = qemu->machine;
 
-	if (!qemu->monitor_prompted || !qemu->qmp_ready || machine->state != NTD_MACHINE_STARTING)
+	if (!qemu->monitor_prompted || !qemu->qmp_ready ||
+	    (machine->state != NTD_MACHINE_STARTING && machine->state != NTD_MACHINE_RESTORING))
 		return;
 	ntd_machine_say(machine, "QEMU running (pid %d)", machine->pid);
 	ntd_life_event(machine, NTD_MACHINE_READY);

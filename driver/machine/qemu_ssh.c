@@ -161,6 +161,20 @@ static void was_reset(void *owner, const cJSON *event)
 	begin(qemu);
 }
 
+void ntd_qemu_ssh_go_back(struct ntd_qemu *qemu, const struct ntd_error *why)
+{
+	struct ntd_channel *channel = ntd_ssh_channel(qemu->ssh.channel);
+
+	if (!ntd_qemu_ssh_is_used(qemu))
+		return;
+	ntd_channel_withdraw(channel);
+	ntd_channel_refused(channel, NULL);
+	if (qemu->ssh.open)
+		channel->ops->close(channel, why);
+	qemu->ssh.open = false;
+	begin(qemu);
+}
+
 /* ---- a script's wish */
 
 struct wish {

@@ -11,6 +11,8 @@ enum ntd_machine_state {
 	NTD_MACHINE_STARTING,  /* process ordered; QEMU is being connected */
 	NTD_MACHINE_UP,        /* it runs; no thread has been told of a channel yet */
 	NTD_MACHINE_CONNECTED, /* a channel is ready: a root shell, or a booted container */
+	NTD_MACHINE_SAVING,    /* up, and its state is being saved as a snapshot */
+	NTD_MACHINE_RESTORING, /* being brought to the state of a snapshot; QEMU may be starting */
 	NTD_MACHINE_STOPPING,  /* told to end */
 	NTD_MACHINE_DEAD,      /* the process ended unexpectedly */
 	NTD_MACHINE_STATE_COUNT
@@ -23,6 +25,10 @@ enum ntd_machine_event {
 	NTD_MACHINE_READY,      /* everything is connected */
 	NTD_MACHINE_ANNOUNCED,  /* a channel is ready, and a thread waits for one */
 	NTD_MACHINE_DISCONNECT, /* the script knows that the root shell is gone (reboot, kexec) */
+	NTD_MACHINE_SAVE,       /* a script has a snapshot made */
+	NTD_MACHINE_RESTORE,    /* a script has a snapshot restored */
+	NTD_MACHINE_RESUME,     /* that is over; no channel is ready */
+	NTD_MACHINE_RECONNECT,  /* that is over, and a channel is ready */
 	NTD_MACHINE_STOP,       /* shutdown, crash, release */
 	NTD_MACHINE_EXIT,       /* the process has ended */
 	NTD_MACHINE_FORGET,     /* the script has taken note of the end */
@@ -54,9 +60,17 @@ const char *ntd_machine_refusal(enum ntd_machine_state state);
 /* The name of a state for the log and for reports, "down". */
 const char *ntd_machine_state_name(enum ntd_machine_state state);
 
-/* Whether a machine in that state has a process that can be used or asked to end. */
+/* Whether a machine in that state is between two states of its guest: calls that use the guest wait
+ * until that is over. */
+static inline bool ntd_machine_state_passes(enum ntd_machine_state state)
+{
+	return state == NTD_MACHINE_SAVING || state == NTD_MACHINE_RESTORING;
+}
+
+/* Whether a machine in that state has a process that can be used or asked to end, or will have it
+ * by the call of another thread. */
 static inline bool ntd_machine_state_booted(enum ntd_machine_state state)
 {
 	return state == NTD_MACHINE_UP || state == NTD_MACHINE_CONNECTED ||
-	       state == NTD_MACHINE_STOPPING;
+	       state == NTD_MACHINE_STOPPING || ntd_machine_state_passes(state);
 }

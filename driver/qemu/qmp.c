@@ -272,6 +272,22 @@ void ntd_qmp_ask(struct ntd_qmp *qmp, struct ntd_qmp_question *question, const c
 	send_command(qmp, command, arguments, question->id);
 }
 
+unsigned ntd_qmp_next_number(struct ntd_qmp *qmp)
+{
+	return ++qmp->last_id;
+}
+
+void ntd_qmp_send(struct ntd_qmp *qmp, const char *command, const cJSON *arguments)
+{
+	send_command(qmp, command, arguments, ++qmp->last_id);
+}
+
+void ntd_qmp_await_close(struct ntd_qmp *qmp, struct ntd_qmp_question *question)
+{
+	question->id = ++qmp->last_id;
+	ntd_list_append(&qmp->questions, &question->link);
+}
+
 /* ---- script threads */
 
 static struct ntd_error *not_open(const struct ntd_qmp *qmp)
@@ -369,11 +385,26 @@ struct ntd_qmp *ntd_qmp_new(struct ntd_loop *loop, const char *who)
 	return qmp;
 }
 
+bool ntd_qmp_is_ready(const struct ntd_qmp *qmp)
+{
+	return qmp->socket.fd >= 0 && !qmp->ready;
+}
+
+struct ntd_loop *ntd_qmp_loop(const struct ntd_qmp *qmp)
+{
+	return qmp->loop;
+}
+
+const char *ntd_qmp_who(const struct ntd_qmp *qmp)
+{
+	return qmp->who;
+}
+
 static void read_fd(void *arg)
 {
 	struct ntd_qmp **qmp = arg;
 
-	if ((*qmp)->socket.fd < 0 || (*qmp)->ready)
+	if (!ntd_qmp_is_ready(*qmp))
 		*qmp = NULL;
 }
 

@@ -34,6 +34,12 @@ void ntd_qmp_drain(struct ntd_qmp *qmp);
 void ntd_qmp_close(struct ntd_qmp *qmp, const struct ntd_error *why);
 /* Whether the capabilities have been negotiated and the connection is open. */
 bool ntd_qmp_is_open(struct ntd_qmp *qmp);
+/* Loop: the same. */
+bool ntd_qmp_is_ready(const struct ntd_qmp *qmp);
+/* The loop that serves the connection. Any thread. */
+struct ntd_loop *ntd_qmp_loop(const struct ntd_qmp *qmp);
+/* "machine 'server'", the beginning of errors about the connection. Any thread. */
+const char *ntd_qmp_who(const struct ntd_qmp *qmp);
 /* The socket for a script that speaks QMP by itself: it gets the replies to what is not a command
  * of the driver. */
 struct ntd_script_socket *ntd_qmp_socket(struct ntd_qmp *qmp);
@@ -68,6 +74,14 @@ struct ntd_qmp_question {
  * pending; others may be. `arguments` stays the caller's; NULL: there are none. */
 void ntd_qmp_ask(struct ntd_qmp *qmp, struct ntd_qmp_question *question, const char *command,
 		 const cJSON *arguments);
+
+/* Loop: sends a command of the driver's, whose reply nobody needs, to a connection that is open. */
+void ntd_qmp_send(struct ntd_qmp *qmp, const char *command, const cJSON *arguments);
+/* Loop: a number that no command, and no other call of this function, has had. */
+unsigned ntd_qmp_next_number(struct ntd_qmp *qmp);
+/* Loop: has the question answered with NULL when the connection is closed; nothing is sent. The
+ * connection is open, and the question is not pending. */
+void ntd_qmp_await_close(struct ntd_qmp *qmp, struct ntd_qmp_question *question);
 
 /* ---- events for the core */
 

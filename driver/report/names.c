@@ -28,11 +28,14 @@ static const char *const levels[] = {
 static_assert(sizeof levels / sizeof *levels == NTD_LEVEL_COUNT, "every level has a name");
 
 static const char *const steps[] = {
-	[NTD_STEP_NONE] = "none",       [NTD_STEP_RUN] = "run",         [NTD_STEP_TEST] = "test",
-	[NTD_STEP_SCRIPT] = "script",   [NTD_STEP_START] = "start",     [NTD_STEP_BOOT] = "boot",
-	[NTD_STEP_COMMAND] = "command", [NTD_STEP_CHECK] = "check",     [NTD_STEP_WAIT] = "wait",
-	[NTD_STEP_FILE] = "file",       [NTD_STEP_SCREEN] = "screen",   [NTD_STEP_KEYS] = "keys",
-	[NTD_STEP_STOP] = "stop",       [NTD_STEP_CLEANUP] = "cleanup",
+	[NTD_STEP_NONE] = "none",         [NTD_STEP_RUN] = "run",
+	[NTD_STEP_TEST] = "test",         [NTD_STEP_SCRIPT] = "script",
+	[NTD_STEP_START] = "start",       [NTD_STEP_BOOT] = "boot",
+	[NTD_STEP_COMMAND] = "command",   [NTD_STEP_CHECK] = "check",
+	[NTD_STEP_WAIT] = "wait",         [NTD_STEP_FILE] = "file",
+	[NTD_STEP_SCREEN] = "screen",     [NTD_STEP_KEYS] = "keys",
+	[NTD_STEP_SNAPSHOT] = "snapshot", [NTD_STEP_STOP] = "stop",
+	[NTD_STEP_CLEANUP] = "cleanup",
 };
 static_assert(sizeof steps / sizeof *steps == NTD_STEP_COUNT, "every kind of step has a name");
 

@@ -54,20 +54,21 @@ enum ntd_level {
 
 /* What kind of step an event begins or ends. */
 enum ntd_step {
-	NTD_STEP_NONE,    /* of events that are no steps */
-	NTD_STEP_RUN,     /* the whole test script, or all tests in pytest style */
-	NTD_STEP_TEST,    /* one test in pytest style */
-	NTD_STEP_SCRIPT,  /* a step that the script names itself: nested(), subtest() */
-	NTD_STEP_START,   /* the driver starts networks, helpers or machines */
-	NTD_STEP_BOOT,    /* a guest boots until it can run commands */
-	NTD_STEP_COMMAND, /* a command must succeed, or must fail */
-	NTD_STEP_CHECK,   /* the state of a guest is compared with the required one */
-	NTD_STEP_WAIT,    /* the script waits for a condition in a guest */
-	NTD_STEP_FILE,    /* the driver copies a file */
-	NTD_STEP_SCREEN,  /* the driver takes a picture of the screen */
-	NTD_STEP_KEYS,    /* the driver presses keys */
-	NTD_STEP_STOP,    /* the script waits until machines have ended */
-	NTD_STEP_CLEANUP, /* the driver ends and removes what the run has started */
+	NTD_STEP_NONE,     /* of events that are no steps */
+	NTD_STEP_RUN,      /* the whole test script, or all tests in pytest style */
+	NTD_STEP_TEST,     /* one test in pytest style */
+	NTD_STEP_SCRIPT,   /* a step that the script names itself: nested(), subtest() */
+	NTD_STEP_START,    /* the driver starts networks, helpers or machines */
+	NTD_STEP_BOOT,     /* a guest boots until it can run commands */
+	NTD_STEP_COMMAND,  /* a command must succeed, or must fail */
+	NTD_STEP_CHECK,    /* the state of a guest is compared with the required one */
+	NTD_STEP_WAIT,     /* the script waits for a condition in a guest */
+	NTD_STEP_FILE,     /* the driver copies a file */
+	NTD_STEP_SCREEN,   /* the driver takes a picture of the screen */
+	NTD_STEP_KEYS,     /* the driver presses keys */
+	NTD_STEP_SNAPSHOT, /* the driver saves or restores the state of machines */
+	NTD_STEP_STOP,     /* the script waits until machines have ended */
+	NTD_STEP_CLEANUP,  /* the driver ends and removes what the run has started */
 	NTD_STEP_COUNT
 };
 

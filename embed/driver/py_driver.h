@@ -89,6 +89,11 @@ PyObject *py_driver_dump_machine_ssh(PyObject *object, PyObject *unused);
 /* Has the machines that are up write their disks. */
 int py_driver_sync_all(struct py_driver *self);
 
+/* ---- snapshot.c */
+
+PyObject *py_driver_snapshot(PyObject *object, PyObject *args, PyObject *kwargs);
+PyObject *py_driver_restore(PyObject *object, PyObject *args, PyObject *kwargs);
+
 /* ---- globals.c */
 
 /* driver.test_symbols() */

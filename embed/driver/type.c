@@ -184,6 +184,19 @@ int py_driver_add_type(PyObject *module, struct py_state *state)
 			"run-NAME-vm, else `machine`. With keep_machine_state (keep_vm_state is its older\n"
 			"name) the state directory is not emptied. ValueError for a name that no machine\n"
 			"can have."),
+		PY_METHOD(
+			"snapshot", py_driver_snapshot,
+			"snapshot($self, name, timeout=60.0)\n--\n\n"
+			"Saves all machines and the networks between them at one moment, for restore()\n"
+			"until the end of the run. Machines that boot are waited for; one that does not run\n"
+			"is off in the snapshot, too. Frames that are on their way are not in it. See\n"
+			"snapshot() of machines for the errors; MachineError also if one is a container."),
+		PY_METHOD(
+			"restore", py_driver_restore,
+			"restore($self, name)\n--\n\n"
+			"Brings all machines back to that moment, so that connections between them go on.\n"
+			"Frames that are on their way are dropped. ValueError if a machine has no such\n"
+			"snapshot, before anything is done."),
 		PY_METHOD("subtest", subtest,
 			  "subtest($self, name)\n--\n\n"
 			  "Returns a context manager: a part of the test with a title."),

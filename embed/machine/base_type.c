@@ -293,6 +293,7 @@ int py_machine_add_base_type(PyObject *module, struct py_state *state)
 	};
 	PyMethodDef *const lists[] = {own_methods,
 				      py_machine_life_methods,
+				      py_machine_snapshot_methods,
 				      py_machine_command_methods,
 				      py_machine_retry_methods,
 				      py_machine_unit_methods,

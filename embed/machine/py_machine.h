@@ -122,11 +122,17 @@ PyObject *py_machine_make_serial_thread(PyObject *object, unsigned start);
 PyObject *py_machine_make_qmp_client(PyObject *object, unsigned start);
 extern const struct py_machine_kept_attribute py_machine_kept_pid; /* process.c */
 
+/* ---- snapshot.c */
+/* A converter for py_parse(): the name of a snapshot, a const char * that lives as long as the
+ * object. */
+int py_convert_snapshot_name(PyObject *object, void *address);
+
 /* ---- the methods, by what they are about; each list ends with an empty entry */
 
 extern PyMethodDef py_machine_life_methods[];
 extern PyMethodDef py_machine_qemu_life_methods[];
 extern PyMethodDef py_machine_nspawn_life_methods[];
+extern PyMethodDef py_machine_snapshot_methods[];
 extern PyMethodDef py_machine_command_methods[];
 extern PyMethodDef py_machine_retry_methods[];
 extern PyMethodDef py_machine_unit_methods[];

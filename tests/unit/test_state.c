@@ -8,8 +8,9 @@
 #include <assert.h>
 
 static const char letters[] = {
-	[NTD_MACHINE_DOWN] = 'd',      [NTD_MACHINE_STARTING] = 's', [NTD_MACHINE_UP] = 'u',
-	[NTD_MACHINE_CONNECTED] = 'c', [NTD_MACHINE_STOPPING] = 'p', [NTD_MACHINE_DEAD] = 'x',
+	[NTD_MACHINE_DOWN] = 'd',      [NTD_MACHINE_STARTING] = 's',  [NTD_MACHINE_UP] = 'u',
+	[NTD_MACHINE_CONNECTED] = 'c', [NTD_MACHINE_STOPPING] = 'p',  [NTD_MACHINE_DEAD] = 'x',
+	[NTD_MACHINE_SAVING] = 'v',    [NTD_MACHINE_RESTORING] = 'r',
 };
 
 static const char *const actions[] = {
@@ -22,8 +23,9 @@ static const char *const actions[] = {
 	[NTD_ACTION_REFUSE] = "refuse",
 };
 
-static const char *const event_names[] = {"start",      "need", "ready", "announced",
-					  "disconnect", "stop", "exit",  "forget"};
+static const char *const event_names[] = {"start",      "need", "ready",   "announced",
+					  "disconnect", "save", "restore", "resume",
+					  "reconnect",  "stop", "exit",    "forget"};
 static_assert(unit_count(event_names) == NTD_MACHINE_EVENT_COUNT, "every event has a name");
 
 /* One word for each cell: the letter of the next state, and the action. The columns are in the
@@ -31,18 +33,30 @@ static_assert(unit_count(event_names) == NTD_MACHINE_EVENT_COUNT, "every event h
 static const char *const expected[NTD_MACHINE_STATE_COUNT][NTD_MACHINE_EVENT_COUNT] = {
 	/* There is no process: the machine can be started, there is nothing to stop, and nothing
 	 * connects. */
-	[NTD_MACHINE_DOWN] = {"s launch", "s launch", "d refuse", "d refuse", "d", "d", "d", "d"},
+	[NTD_MACHINE_DOWN] = {"s launch", "s launch", "d refuse", "d refuse", "d", "d refuse",
+			      "r launch", "d", "d", "d", "d", "d"},
 	/* Further calls join the start. A start that fails leaves the machine down, to be started
 	 * again. */
-	[NTD_MACHINE_STARTING] = {"s", "s", "u started", "s", "s", "p", "d death", "s"},
-	[NTD_MACHINE_UP] = {"u", "u", "u refuse", "c connected", "u", "p", "x death", "u"},
+	[NTD_MACHINE_STARTING] = {"s", "s", "u started", "s", "s", "s refuse", "s refuse", "s", "s",
+				  "p", "d death", "s"},
+	[NTD_MACHINE_UP] = {"u", "u", "u refuse", "c connected", "u", "v", "r", "u", "u", "p",
+			    "x death", "u"},
 	/* After a reboot the shell announces itself again. */
-	[NTD_MACHINE_CONNECTED] = {"c", "c", "c refuse", "c connected", "u", "p", "x death", "c"},
+	[NTD_MACHINE_CONNECTED] = {"c", "c", "c refuse", "c connected", "u", "v", "r", "c", "c",
+				   "p", "x death", "c"},
+	/* Calls that use the guest wait; what becomes of the machine, the thread decides that saves
+	 * or restores it, and not a channel that becomes ready meanwhile. */
+	[NTD_MACHINE_SAVING] = {"v", "v", "v refuse", "v", "v", "v refuse", "v refuse", "u",
+				"c connected", "p", "x death", "v"},
+	[NTD_MACHINE_RESTORING] = {"r", "r", "r started", "r", "r", "r refuse", "r refuse", "u",
+				   "c connected", "p", "x death", "r"},
 	/* Late events may still come; the machine cannot be used. */
-	[NTD_MACHINE_STOPPING] = {"p refuse", "p refuse", "p", "p", "p", "p", "d end", "p"},
+	[NTD_MACHINE_STOPPING] = {"p refuse", "p refuse", "p", "p", "p", "p refuse", "p refuse",
+				  "p", "p", "p", "d end", "p"},
 	/* Uses fail with the cause of death until the script notes the end or starts the machine
 	 * again. */
-	[NTD_MACHINE_DEAD] = {"s launch", "x refuse", "x refuse", "x refuse", "x", "x", "x", "d"},
+	[NTD_MACHINE_DEAD] = {"s launch", "x refuse", "x refuse", "x refuse", "x", "x refuse",
+			      "r launch", "x", "x", "x", "x", "d"},
 };
 
 static void every_cell_is_as_expected(void **state)
@@ -125,9 +139,9 @@ static void states_have_names_and_refusals(void **state)
 static void booted_is_from_the_start_to_the_end_of_qemu(void **state)
 {
 	static const bool booted[NTD_MACHINE_STATE_COUNT] = {
-		[NTD_MACHINE_UP] = true,
-		[NTD_MACHINE_CONNECTED] = true,
-		[NTD_MACHINE_STOPPING] = true,
+		[NTD_MACHINE_UP] = true,        [NTD_MACHINE_CONNECTED] = true,
+		[NTD_MACHINE_STOPPING] = true,  [NTD_MACHINE_SAVING] = true,
+		[NTD_MACHINE_RESTORING] = true,
 	};
 
 	for (int i = 0; i < NTD_MACHINE_STATE_COUNT; i++)

@@ -1,0 +1,95 @@
+/* The machines and switches of a moment: claiming them, stopping them, and having them go on.
+ * Script threads.
+ */
+#include "guest/moment_internal.h"
+
+/* For a job of QEMU's: it writes or reads the guest's memory, and the disk may be slow. */
+#define JOB_PATIENCE (900 * NTD_SECOND)
+
+int ntd_parts_claim(struct ntd_parts *parts, const struct ntd_moment *moment,
+		    struct ntd_error **err)
+{
+	*parts = (struct ntd_parts){.moment = moment,
+				    .each = ntd_calloc(moment->count + 1, sizeof(struct ntd_part)),
+				    .count = moment->count};
+	for (size_t i = 0; i < moment->count; i++) {
+		struct ntd_part *part = &parts->each[i];
+
+		part->machine = moment->machines[i];
+		if (ntd_snapshot_claim(part->machine, err) < 0)
+			return -1;
+		part->claimed = true;
+	}
+	return 0;
+}
+
+void ntd_parts_yield(struct ntd_parts *parts)
+{
+	ntd_each_part(part, parts)
+	{
+		if (part->claimed)
+			ntd_snapshot_yield(part->machine);
+		free(part->shares);
+	}
+	free(parts->each);
+}
+
+/* Nothing passes the switches from here on, so that the guests need not be stopped all at the same
+ * time: one that still runs cannot tell another, which does not, of anything. */
+void ntd_parts_hold_switches(const struct ntd_parts *parts)
+{
+	for (size_t i = 0; i < parts->moment->vlan_count; i++)
+		ntd_vlan_hold(parts->moment->vlans[i]);
+}
+
+void ntd_parts_release_switches(const struct ntd_parts *parts, bool drop)
+{
+	for (size_t i = 0; i < parts->moment->vlan_count; i++)
+		ntd_vlan_resume(parts->moment->vlans[i], drop);
+}
+
+int ntd_first_error(struct ntd_error **err, struct ntd_error *error)
+{
+	if (err && *err)
+		ntd_error_free(error);
+	else
+		ntd_error_move(err, error);
+	return -1;
+}
+
+int ntd_part_error(const struct ntd_part *part, struct ntd_error *error, struct ntd_error **err)
+{
+	struct ntd_error *death =
+		error->code == NTD_E_CANCELLED ? NULL : ntd_machine_death(part->machine);
+
+	if (death)
+		ntd_error_free(error);
+	return ntd_first_error(err, death ? death : error);
+}
+
+int ntd_parts_continue(struct ntd_parts *parts, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	int result = 0;
+
+	ntd_each_part(part, parts)
+	{
+		struct ntd_error *error = NULL;
+
+		if (!part->stopped)
+			continue;
+		part->stopped = false;
+		if (ntd_snapshot_continue(part->machine, waiter, &error) < 0)
+			result = ntd_part_error(part, error, err);
+	}
+	return result;
+}
+
+int ntd_part_wait(struct ntd_part *part, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct ntd_qmp_job *job = ntd_steal(&part->job);
+	struct ntd_error *error = NULL;
+
+	if (!job || ntd_qmp_job_wait(job, ntd_after(JOB_PATIENCE), waiter, &error) == 0)
+		return 0;
+	return ntd_error_move(err, error);
+}

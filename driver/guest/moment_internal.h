@@ -1,0 +1,51 @@
+/* The machines of a moment, for the files that save and restore it. Script threads. */
+#pragma once
+
+#include "guest/moment.h"
+#include "machine/snapshot.h"
+
+/* A machine's part in it, and how far it has got. */
+struct ntd_part {
+	struct ntd_machine *machine;
+	/* Restoring: the one that the machine goes back to. Saving: the new one, until it is kept.
+	 */
+	struct ntd_snapshot *snapshot;
+	struct ntd_qmp_job *job; /* NULL: none goes on */
+	char *shares;            /* saving: what was unmounted in the guest; NULL: nothing */
+	bool claimed;            /* the machine is this thread's */
+	bool connected;          /* saving: a channel was ready before */
+	bool passes;             /* it is SAVING or RESTORING */
+	bool stopped;            /* its guest stands still */
+};
+
+struct ntd_parts {
+	const struct ntd_moment *moment;
+	struct ntd_part *each;
+	size_t count;
+};
+
+/* NOLINTBEGIN(bugprone-macro-parentheses): the name of a variable */
+#define ntd_each_part(part, parts)                                                                 \
+	for (struct ntd_part *part = (parts)->each; part < (parts)->each + (parts)->count; part++)
+/* NOLINTEND(bugprone-macro-parentheses) */
+
+/* Claims all machines of the moment. After an error, too, the caller yields. */
+int ntd_parts_claim(struct ntd_parts *parts, const struct ntd_moment *moment,
+		    struct ntd_error **err);
+/* Yields the machines and frees what the structure has. */
+void ntd_parts_yield(struct ntd_parts *parts);
+
+/* Has the switches stand still, or go on; `drop`: without the frames that they hold. */
+void ntd_parts_hold_switches(const struct ntd_parts *parts);
+void ntd_parts_release_switches(const struct ntd_parts *parts, bool drop);
+
+/* Has all guests that stand still go on. */
+int ntd_parts_continue(struct ntd_parts *parts, struct ntd_waiter *waiter, struct ntd_error **err);
+/* Waits for the part's job, if one goes on. */
+int ntd_part_wait(struct ntd_part *part, struct ntd_waiter *waiter, struct ntd_error **err);
+
+/* Sets *err unless it is set already; takes `error`. Returns -1. */
+int ntd_first_error(struct ntd_error **err, struct ntd_error *error);
+/* Sets the error of what could not be done with the machine, or of its death if it has died. Takes
+ * `error`; returns -1. */
+int ntd_part_error(const struct ntd_part *part, struct ntd_error *error, struct ntd_error **err);

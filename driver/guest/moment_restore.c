@@ -1,0 +1,198 @@
+/* Bringing machines and their network back to one moment. On a script thread.
+ *
+ * Theory of operation
+ *
+ * The switches stand still from the beginning, and let nothing pass until all guests have the state
+ * of the snapshot; what they hold then is of the abandoned time and is dropped. A machine that runs
+ * keeps its QEMU, which loads the state in a fraction of a second; one that has ended, or whose
+ * QEMU refuses the state (a script may have added a device), gets a new QEMU with the same command
+ * line. The machines are RESTORING until their guests have been told the time: calls that use them
+ * wait.
+ *
+ * A guest of which nobody knows in what state it is must not go on: after an error all machines of
+ * the moment that are RESTORING are ended.
+ */
+#include "guest/moment_internal.h"
+
+#include "agent_channel/agent_channel.h"
+#include "guest/shares.h"
+
+/* ---- which snapshots */
+
+static int find(struct ntd_parts *parts, struct ntd_error **err)
+{
+	ntd_each_part(part, parts)
+	{
+		_cleanup_free_ char *names = NULL;
+
+		part->snapshot = ntd_snapshot_find(part->machine, parts->moment->name);
+		if (part->snapshot)
+			continue;
+		names = ntd_snapshot_names(part->machine);
+		return ntd_machine_error(err, part->machine, NTD_E_VALUE,
+					 "it has no snapshot '%s'; it has %s", parts->moment->name,
+					 *names ? names : "none");
+	}
+	return 0;
+}
+
+/* ---- loading */
+
+static int stand_still(struct ntd_part *part, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	if (!part->snapshot->tag)
+		return ntd_snapshot_switch_off(part->machine, waiter, err);
+	part->passes = true;
+	part->stopped = true;
+	return ntd_snapshot_begin_restoring(part->machine, waiter, err);
+}
+
+static int begin_loading(struct ntd_part *part, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	if (!part->passes)
+		return 0;
+	part->job = ntd_snapshot_load(part->machine, part->snapshot, waiter, err);
+	return part->job ? 0 : -1;
+}
+
+/* Tries again with a new QEMU what the present one has refused. */
+static int load_in_new_qemu(struct ntd_part *part, const struct ntd_error *refusal,
+			    struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	ntd_log(ntd_machine_report(part->machine), NTD_LEVEL_DEBUG, ntd_machine_name(part->machine),
+		"a new QEMU loads the snapshot '%s': %s", part->snapshot->name, refusal->message);
+	if (ntd_snapshot_renew_qemu(part->machine, waiter, err) < 0 ||
+	    begin_loading(part, waiter, err) < 0)
+		return -1;
+	return ntd_part_wait(part, waiter, err);
+}
+
+static int finish_loading(struct ntd_part *part, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	_cleanup_error_ struct ntd_error *refusal = NULL;
+
+	if (ntd_part_wait(part, waiter, &refusal) < 0) {
+		if (refusal->code == NTD_E_CANCELLED || refusal->code == NTD_E_TIMEOUT)
+			return ntd_error_move(err, ntd_steal(&refusal));
+		if (load_in_new_qemu(part, refusal, waiter, err) < 0)
+			return -1;
+	}
+	if (part->passes)
+		ntd_snapshot_loaded(part->machine, part->snapshot);
+	return 0;
+}
+
+/* ---- the guests */
+
+/* A guest without a root shell is reached by a channel that connects anew, as after a boot. */
+static int tell_guest(struct ntd_part *part, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	const struct ntd_snapshot *snapshot = part->snapshot;
+
+	if (!part->passes || !snapshot->has_shell)
+		return 0;
+	if (ntd_snapshot_refresh(part->machine, waiter, err) < 0)
+		return -1;
+	return ntd_shares_mount(part->machine, snapshot->shares, waiter, err);
+}
+
+static int reconnect(struct ntd_part *part, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	const struct ntd_snapshot *snapshot = part->snapshot;
+	_cleanup_free_ char *refresh = NULL;
+	_cleanup_buf_ struct ntd_buf output = {0};
+	_cleanup_error_ struct ntd_error *stale = NULL;
+
+	if (!snapshot->connected || snapshot->has_shell)
+		return 0;
+	if (ntd_machine_connect(part->machine, waiter, err) < 0)
+		return -1;
+	refresh = ntd_refresh_command();
+	if (ntd_guest_tell(part->machine, refresh, &output, waiter, &stale) < 0)
+		ntd_log(ntd_machine_report(part->machine), NTD_LEVEL_DEBUG,
+			ntd_machine_name(part->machine), "its clock could not be set: %s",
+			stale->message);
+	return ntd_shares_mount(part->machine, snapshot->shares, waiter, err);
+}
+
+/* ---- all of them */
+
+typedef int part_step(struct ntd_part *part, struct ntd_waiter *waiter, struct ntd_error **err);
+
+static int each(struct ntd_parts *parts, part_step *step, struct ntd_waiter *waiter,
+		struct ntd_error **err)
+{
+	ntd_each_part(part, parts)
+	{
+		struct ntd_error *error = NULL;
+
+		if (step(part, waiter, &error) < 0)
+			return ntd_part_error(part, error, err);
+	}
+	return 0;
+}
+
+static int load(struct ntd_parts *parts, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	int result;
+
+	ntd_parts_hold_switches(parts);
+	result = each(parts, stand_still, waiter, err);
+	if (result == 0)
+		result = each(parts, begin_loading, waiter, err);
+	if (result == 0)
+		result = each(parts, finish_loading, waiter, err);
+	ntd_each_part(part, parts) ntd_part_wait(part, waiter, NULL);
+	ntd_parts_release_switches(parts, true);
+	return result;
+}
+
+static int go_on(struct ntd_parts *parts, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	if (ntd_parts_continue(parts, waiter, err) < 0)
+		return -1;
+	ntd_each_part(part, parts) if (part->passes) ntd_snapshot_announce(part->machine, waiter);
+	return each(parts, tell_guest, waiter, err);
+}
+
+static int restore(struct ntd_parts *parts, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	int result = find(parts, err);
+
+	if (result < 0)
+		return result;
+	result = load(parts, waiter, err);
+	if (result == 0)
+		result = go_on(parts, waiter, err);
+	ntd_each_part(part, parts)
+	{
+		if (part->passes && result < 0)
+			ntd_snapshot_give_up(part->machine);
+		else if (part->passes)
+			ntd_snapshot_end(part->machine, part->snapshot->has_shell);
+	}
+	return result < 0 ? result : each(parts, reconnect, waiter, err);
+}
+
+int ntd_moment_restore(const struct ntd_moment *moment, struct ntd_waiter *waiter,
+		       struct ntd_error **err)
+{
+	const struct ntd_machine *first;
+	struct ntd_parts parts;
+	struct ntd_error *error = NULL;
+	struct ntd_nest nest;
+	int result;
+
+	if (!moment->count)
+		return 0;
+	first = moment->machines[0];
+	nest = ntd_nest_begin(ntd_machine_report(first), NTD_STEP_SNAPSHOT,
+			      moment->count > 1 ? NULL : ntd_machine_name(first),
+			      "restoring the snapshot '%s'", moment->name);
+	result = ntd_parts_claim(&parts, moment, &error);
+	if (result == 0)
+		result = restore(&parts, waiter, &error);
+	ntd_parts_yield(&parts);
+	ntd_nest_end(&nest, result < 0);
+	return result < 0 ? ntd_error_move(err, error) : 0;
+}

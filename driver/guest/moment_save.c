@@ -1,0 +1,217 @@
+/* Saving machines and their network at one moment. On a script thread.
+ *
+ * Theory of operation
+ *
+ * The machines become SAVING: calls that want to use a guest wait, and those that use it already
+ * are waited for, so that no command is under way in a snapshot. Then each guest unmounts the
+ * driver's shares, QEMU is freed of the driver's ports and asked what else is in the way; the
+ * switches stand still, the guests are stopped, and all QEMUs write at the same time. Whatever
+ * happens, the guests and the switches go on afterwards, and the shares are mounted again. A
+ * snapshot is kept when those of all machines are complete.
+ *
+ * Frames that are on their way at that moment reach the machines that go on; they are not in the
+ * snapshot, as if the wire had lost them.
+ */
+#include "guest/moment_internal.h"
+
+#include "guest/shares.h"
+
+/* A step of one machine's. */
+typedef int part_step(struct ntd_parts *parts, struct ntd_part *part, struct ntd_waiter *waiter,
+		      struct ntd_error **err);
+
+static bool runs(const struct ntd_machine *machine)
+{
+	enum ntd_machine_state state = ntd_machine_state(machine);
+
+	return state != NTD_MACHINE_DOWN && state != NTD_MACHINE_DEAD;
+}
+
+/* ---- the steps, in order */
+
+/* A guest that boots is waited for: a snapshot of it would have no way in. */
+static int connect(struct ntd_parts *parts, struct ntd_part *part, struct ntd_waiter *waiter,
+		   struct ntd_error **err)
+{
+	if (!parts->moment->starts && !runs(part->machine))
+		return 0;
+	return ntd_machine_has_channel(part->machine, NTD_CHANNEL_ANY)
+		       ? ntd_machine_connect(part->machine, waiter, err)
+		       : ntd_machine_start(part->machine, false, waiter, err);
+}
+
+static int begin(struct ntd_parts *parts, struct ntd_part *part, struct ntd_waiter *waiter,
+		 struct ntd_error **err)
+{
+	double limit = parts->moment->timeout * ntd_machine_time_scale(part->machine);
+	struct ntd_error *error = NULL;
+
+	if (!runs(part->machine))
+		return 0;
+	part->connected = ntd_machine_state(part->machine) == NTD_MACHINE_CONNECTED;
+	if (ntd_snapshot_begin_saving(part->machine, ntd_after(ntd_span(limit)), waiter, &error) <
+	    0)
+		return error->code == NTD_E_TIMEOUT
+			       ? (ntd_error_free(error),
+				  ntd_machine_error(err, part->machine, NTD_E_TIMEOUT,
+						    "commands, waits or copies are still under way "
+						    "in it after %g seconds, and a snapshot waits "
+						    "for their end",
+						    limit))
+			       : ntd_error_move(err, error);
+	part->passes = true;
+	return 0;
+}
+
+static int unmount(struct ntd_parts *parts, struct ntd_part *part, struct ntd_waiter *waiter,
+		   struct ntd_error **err)
+{
+	_cleanup_free_ char *others = NULL;
+	struct ntd_error *error = NULL;
+	int result;
+
+	if (!part->passes)
+		return 0;
+	if (part->connected &&
+	    ntd_shares_unmount(part->machine, &part->shares, &others, waiter, err) < 0)
+		return -1;
+	if (ntd_snapshot_clear_ports(part->machine, waiter, err) < 0)
+		return -1;
+	result = ntd_snapshot_check(part->machine, waiter, &error);
+	if (result < 0 && others)
+		ntd_error_add(error, others);
+	return result < 0 ? ntd_error_move(err, error) : 0;
+}
+
+static int stop(struct ntd_parts *parts, struct ntd_part *part, struct ntd_waiter *waiter,
+		struct ntd_error **err)
+{
+	if (!part->passes)
+		return 0;
+	part->stopped = true; /* also after an error: it may be */
+	return ntd_snapshot_stop(part->machine, waiter, err);
+}
+
+static int begin_writing(struct ntd_parts *parts, struct ntd_part *part, struct ntd_waiter *waiter,
+			 struct ntd_error **err)
+{
+	part->snapshot = ntd_snapshot_new(part->machine, parts->moment->name);
+	part->snapshot->connected = part->connected;
+	part->snapshot->shares = ntd_strdup(part->shares ? part->shares : "");
+	if (!part->passes)
+		return 0;
+	part->job = ntd_snapshot_save(part->machine, part->snapshot, waiter, err);
+	return part->job ? 0 : -1;
+}
+
+static int finish_writing(struct ntd_parts *parts, struct ntd_part *part, struct ntd_waiter *waiter,
+			  struct ntd_error **err)
+{
+	return ntd_part_wait(part, waiter, err);
+}
+
+/* ---- all of them */
+
+static int each(struct ntd_parts *parts, part_step *step, struct ntd_waiter *waiter,
+		struct ntd_error **err)
+{
+	ntd_each_part(part, parts)
+	{
+		struct ntd_error *error = NULL;
+
+		if (step(parts, part, waiter, &error) < 0)
+			return ntd_part_error(part, error, err);
+	}
+	return 0;
+}
+
+/* The guests go on after it. Jobs that have begun are waited for even if another one has failed. */
+static int save_stopped(struct ntd_parts *parts, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	int result = each(parts, stop, waiter, err);
+
+	if (result == 0)
+		result = each(parts, begin_writing, waiter, err);
+	if (result == 0)
+		result = each(parts, finish_writing, waiter, err);
+	ntd_each_part(part, parts) ntd_part_wait(part, waiter, NULL);
+	return result;
+}
+
+static int save(struct ntd_parts *parts, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	int result;
+
+	if (each(parts, connect, waiter, err) < 0 || each(parts, begin, waiter, err) < 0 ||
+	    each(parts, unmount, waiter, err) < 0)
+		return -1;
+	ntd_parts_hold_switches(parts);
+	result = save_stopped(parts, waiter, err);
+	/* Also when the script is interrupted: no guest is left standing. */
+	if (ntd_parts_continue(parts, NULL, err) < 0)
+		result = -1;
+	ntd_parts_release_switches(parts, false);
+	return result;
+}
+
+static void settle(struct ntd_part *part, bool kept, struct ntd_waiter *waiter)
+{
+	struct ntd_snapshot *snapshot = ntd_steal(&part->snapshot);
+
+	if (snapshot && kept) {
+		ntd_snapshot_keep(part->machine, snapshot, waiter);
+		return;
+	}
+	if (snapshot && snapshot->tag && part->passes)
+		ntd_snapshot_delete(part->machine, snapshot->tag, waiter);
+	ntd_snapshot_free(snapshot);
+}
+
+/* The end of a saving that has succeeded or failed. */
+static int go_on(struct ntd_parts *parts, int result, struct ntd_waiter *waiter,
+		 struct ntd_error **err)
+{
+	ntd_each_part(part, parts)
+	{
+		struct ntd_error *error = NULL;
+
+		if (part->shares &&
+		    ntd_shares_mount(part->machine, part->shares, waiter, &error) < 0)
+			result = ntd_part_error(part, error, err);
+	}
+	ntd_each_part(part, parts)
+	{
+		settle(part, result == 0, waiter);
+		if (part->passes)
+			ntd_snapshot_end(part->machine, part->connected);
+	}
+	return result;
+}
+
+static struct ntd_nest step_of(const struct ntd_moment *moment)
+{
+	const struct ntd_machine *first = moment->machines[0];
+
+	return ntd_nest_begin(ntd_machine_report(first), NTD_STEP_SNAPSHOT,
+			      moment->count > 1 ? NULL : ntd_machine_name(first),
+			      "saving the snapshot '%s'", moment->name);
+}
+
+int ntd_moment_save(const struct ntd_moment *moment, struct ntd_waiter *waiter,
+		    struct ntd_error **err)
+{
+	struct ntd_parts parts;
+	struct ntd_error *error = NULL;
+	struct ntd_nest nest;
+	int result;
+
+	if (!moment->count)
+		return 0;
+	nest = step_of(moment);
+	result = ntd_parts_claim(&parts, moment, &error);
+	if (result == 0)
+		result = go_on(&parts, save(&parts, waiter, &error), NULL, &error);
+	ntd_parts_yield(&parts);
+	ntd_nest_end(&nest, result < 0);
+	return result < 0 ? ntd_error_move(err, error) : 0;
+}

@@ -1,0 +1,105 @@
+/* Snapshots: saved states of QEMU machines, which the machines can go back to. Here is what is done
+ * to a machine and its QEMU, step by step; which steps make a snapshot, also one of several
+ * machines at one moment, and what they ask of the guest, is in guest/snapshot.c. On script
+ * threads.
+ *
+ * A snapshot is memory and devices, in an image of the driver's own (machine/snapshot_store.c), and
+ * the disks, in the qcow2 images that QEMU writes to. It is there as long as the run.
+ */
+#pragma once
+
+#include "machine/machine.h"
+#include "qemu/job.h"
+
+/* One saved state of one machine. */
+struct ntd_snapshot {
+	char *name;     /* by which scripts call it */
+	char *tag;      /* by which QEMU's images know it; NULL: the machine was off */
+	bool connected; /* a channel was ready */
+	bool has_shell; /* the root shell was */
+	char *shares;   /* how the guest had mounted the driver's shares (guest/shares.c) */
+	struct ntd_list_link link;
+};
+
+/* Any thread. NULL is allowed. */
+void ntd_snapshot_free(struct ntd_snapshot *snapshot);
+
+/* ---- whose turn it is */
+
+/* Makes the calling thread the one that saves and restores the machine, until it yields. One thread
+ * at a time does; NTD_E_MACHINE for another, and for containers, which have no snapshots. The other
+ * functions are for that thread. */
+int ntd_snapshot_claim(struct ntd_machine *machine, struct ntd_error **err);
+void ntd_snapshot_yield(struct ntd_machine *machine);
+
+/* The machine's snapshot of that name; NULL: it has none. */
+struct ntd_snapshot *ntd_snapshot_find(const struct ntd_machine *machine, const char *name);
+/* The names of the machine's snapshots, "'a', 'b'", a new string; "" when it has none. */
+char *ntd_snapshot_names(const struct ntd_machine *machine);
+/* Adds a snapshot, which the function takes, in the place of that of the same name. */
+void ntd_snapshot_keep(struct ntd_machine *machine, struct ntd_snapshot *snapshot,
+		       struct ntd_waiter *waiter);
+
+/* ---- saving */
+
+/* The machine becomes SAVING, so that calls that use the guest wait. Waits for the end of those
+ * that use it already, until `deadline`. Returns 0; or -1, and the machine is what it was: with
+ * NTD_E_TIMEOUT when a command goes on too long. */
+int ntd_snapshot_begin_saving(struct ntd_machine *machine, int64_t deadline,
+			      struct ntd_waiter *waiter, struct ntd_error **err);
+/* Why QEMU cannot save the machine now: each reason on a line of its own, after a newline and four
+ * spaces. Fails with NTD_E_MACHINE and these reasons. */
+int ntd_snapshot_check(struct ntd_machine *machine, struct ntd_waiter *waiter,
+		       struct ntd_error **err);
+/* Frees QEMU of the driver's data ports, since a state can be loaded only where the same devices
+ * are. */
+int ntd_snapshot_clear_ports(struct ntd_machine *machine, struct ntd_waiter *waiter,
+			     struct ntd_error **err);
+/* Stops the guest's processors. Returns when they stand still. */
+int ntd_snapshot_stop(struct ntd_machine *machine, struct ntd_waiter *waiter,
+		      struct ntd_error **err);
+/* Has them go on. */
+int ntd_snapshot_continue(struct ntd_machine *machine, struct ntd_waiter *waiter,
+			  struct ntd_error **err);
+/* A new snapshot that is not kept yet: of a guest that is stopped, or of a machine that is off. */
+struct ntd_snapshot *ntd_snapshot_new(struct ntd_machine *machine, const char *name);
+/* Begins to write the state of a stopped guest. NULL with an error: it has not begun. */
+struct ntd_qmp_job *ntd_snapshot_save(struct ntd_machine *machine,
+				      const struct ntd_snapshot *snapshot,
+				      struct ntd_waiter *waiter, struct ntd_error **err);
+/* Takes a snapshot off QEMU's images; what QEMU says to that is of no interest. */
+void ntd_snapshot_delete(struct ntd_machine *machine, const char *tag, struct ntd_waiter *waiter);
+
+/* ---- restoring */
+
+/* The machine becomes RESTORING, with a QEMU whose guest is stopped: its own, after everything that
+ * was pending has failed; or a new one, if it had none. */
+int ntd_snapshot_begin_restoring(struct ntd_machine *machine, struct ntd_waiter *waiter,
+				 struct ntd_error **err);
+/* Gives a machine that is RESTORING a new QEMU, whose guest is stopped. */
+int ntd_snapshot_renew_qemu(struct ntd_machine *machine, struct ntd_waiter *waiter,
+			    struct ntd_error **err);
+/* Begins to load the state. NULL with an error: it has not begun. */
+struct ntd_qmp_job *ntd_snapshot_load(struct ntd_machine *machine,
+				      const struct ntd_snapshot *snapshot,
+				      struct ntd_waiter *waiter, struct ntd_error **err);
+/* The state has been loaded: what the driver knows of the guest is what it knew then, and channels
+ * that were ready are so again. The guest does not run yet. */
+void ntd_snapshot_loaded(struct ntd_machine *machine, const struct ntd_snapshot *snapshot);
+/* Has the guest's network cards tell the switches where they are. */
+void ntd_snapshot_announce(struct ntd_machine *machine, struct ntd_waiter *waiter);
+
+/* Has the guest's clock set and its random numbers renewed (ntd_agent_channel_refresh()). The guest
+ * runs, and its root shell is ready. */
+int ntd_snapshot_refresh(struct ntd_machine *machine, struct ntd_waiter *waiter,
+			 struct ntd_error **err);
+
+/* ---- the end of both */
+
+/* The machine becomes CONNECTED, or UP; calls that have waited go on. */
+void ntd_snapshot_end(struct ntd_machine *machine, bool connected);
+/* Ends a machine that could not be restored: its guest is in no state that anybody knows. */
+void ntd_snapshot_give_up(struct ntd_machine *machine);
+/* Switches the machine off, as it was in the snapshot. */
+int ntd_snapshot_switch_off(struct ntd_machine *machine, struct ntd_waiter *waiter,
+			    struct ntd_error **err);
