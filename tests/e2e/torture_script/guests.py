@@ -1,5 +1,12 @@
 """The guests, as they are seen without the driver's channels: what is killed in them, and what is left."""
 
+def runs(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
 class Fake:
     """The fake guest, whose processes are the host's; they have this run's mark in their environment."""
 
@@ -47,9 +54,13 @@ class Fake:
         return {"agent": agents, "shell": sorted(shells), "qemu": qemus}[victim]
 
     def kill(self, victim):
-        pids = self.find(victim)
-        for pid in pids[-1:]:
+        """Returns when the victim has ended, and an agent with its shell: on a busy host, they can still answer for a
+        while."""
+        pids = self.find(victim)[-1:]
+        ending = pids + (self.find("agent") if pids and victim == "shell" else [])
+        for pid in pids:
             os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not any(map(runs, ending)), HANG)
         return bool(pids)
 
     def left(self):

@@ -22,16 +22,16 @@ def boot():
 
 
 def recover(victim):
-    """The next commands work. One of them may be told of a victim that was idle, of whose end the driver did not know
+    """The next commands work. Some of them may be told of a victim that was idle, of whose end the driver did not know
     yet. Shells also end when they read what the last one has left, since it makes no sense."""
     for attempt in range(5):
         try:
             same(machine.succeed("echo well"), "well\n")
-            break
+            same(machine.execute("echo again; exit 3", timeout=None), (3, "again\n"))
+            return
         except Exception as error:
             if victim == "qemu" or attempt == (4 if victim == "shell" else 1) or not re.search(ERRORS[victim], str(error)):
                 raise Fault(f"the next command: {error}") from error
-    same(machine.execute("echo again; exit 3", timeout=None), (3, "again\n"))
 
 
 def has_agent():
@@ -78,8 +78,8 @@ def plan(number):
 
 def kill(victim):
     """Returns when, or None: there was nobody to kill."""
-    killed = guest.kill(victim)
-    return time.monotonic() if killed else None
+    when = time.monotonic()
+    return when if guest.kill(victim) else None
 
 
 def strike(victim, moment, delay, operations):
@@ -121,6 +121,7 @@ def one_kill(number):
     victim, moment, delay, operations = plan(number)
     told = f"{victim} {moment} {delay:.3f} " + " ".join(operation.kind for operation in operations)
     log.info(f"kill {number}: {told}")
+    had_agent = moment != "launch" and has_agent()
     killed = strike(victim, moment, delay, operations)
     started = [operation for operation in operations if operation.ident]
     for operation in started:
@@ -136,7 +137,7 @@ def one_kill(number):
     recover(victim)
     for operation in started:
         if hasattr(operation.work, "after") and (victim != "qemu" or operation.kind == "get"):
-            operation.work.after(operation.error is None)
+            operation.work.after(operation.error is None, had_agent)
     machine.succeed(f"rm -rf {guest.directory}/*")
     check_nothing_left()
     if not has_agent() and random.Random(number).random() < 0.7:

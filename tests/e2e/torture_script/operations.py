@@ -1,6 +1,7 @@
 """What the threads do. Each operation is a function of a random number generator and a unique word, which chooses at
 once and returns the work, a function that fails unless the result is right. Where it has another, `after`, that one looks
-at what is there when the next commands work again, and is told whether the work has succeeded.
+at what is there when the next commands work again, and is told whether the work has succeeded, and whether it had an
+agent: a copy without it is made by `cp`, which leaves a part of a file when it is killed.
 """
 
 work = Path(os.environ["TMPDIR"]) / "torture"
@@ -66,10 +67,12 @@ def long_text(rng, word):
 
 
 def make_later(rng, word):
-    """The text of a command that has a file made in the course of the next second, and the path of the file."""
+    """The text of a command that has a file made in the course of the next second, and the path of the file. When the
+    command has ended, what makes the file is in a session of its own: it outlives a shell that is killed then, whose
+    process group gets SIGHUP."""
     path = f"{guest.directory}/{word}"
     text = f"mkdir -p {guest.directory}; sleep {rng.uniform(0, 1):.2f}; echo {word} > {path}"
-    return f"setsid sh -c '{text}' > /dev/null 2>&1 < /dev/null &", path
+    return f": $(setsid sh -c 'exec > /dev/null 2>&1; {text}' < /dev/null &)", path
 
 
 def wait_file(rng, word):
@@ -92,20 +95,18 @@ def wait_success(rng, word):
 
 
 def put(rng, word, copy=None):
-    """The target is whole or not there, as `after` asserts."""
-    path, size = work / word, rng.choice([10, 100_000, 3_000_000])
+    """The target of a small file is whole or not there, as `after` asserts. A large one is copied as by `cp`."""
+    path, size = work / word, rng.choice([10, 100_000, 3_000_000] if copy else [10, 100_000, 3_000_000, 6_000_000])
     path.write_text(text_of(rng, size))
 
     def run():
         (copy or machine.copy_from_host)(str(path), f"{guest.directory}/{word}")
 
-    def after(done):
+    def after(done, had_agent):
         found = machine.execute(f"cat {guest.directory}/{word}")
-        if copy is None and found[0] and not done:
-            return
-        if copy and not done:  # upstream's copy by a command is not whole either
-            return
-        same(found, (0, path.read_text()))
+        may_be_a_part = copy or size > 4_000_000 or not had_agent
+        if done or not (found[0] or may_be_a_part):
+            same(found, (0, path.read_text()))
     run.after = after
     return run
 
@@ -124,11 +125,11 @@ def put_tree(rng, word):
     def run():
         machine.copy_from_host(str(tree), f"{guest.directory}/{word}")
 
-    def after(done):
+    def after(done, had_agent):
         found = machine.execute(f"cd {guest.directory}/{word}/a/b && cat $(seq 0 19)")
-        if done or not found[0]:
+        if done or not (found[0] or not had_agent):
             same(found, (0, expected))
-        else:
+        elif had_agent:
             same(machine.execute(f"test -e {guest.directory}/{word}")[0], 1)
     run.after = after
     return run
@@ -142,7 +143,7 @@ def get(rng, word):
         machine.succeed(f"mkdir -p {guest.directory}; seq {count} > {guest.directory}/{word}")
         machine.copy_from_machine(f"{guest.directory}/{word}", word)
 
-    def after(done):
+    def after(done, had_agent):
         path = machine.out_dir / word / word
         if done or path.exists():
             same(path.read_text(), expected)
