@@ -7,11 +7,12 @@
  */
 #include "agent/files.h"
 
+#include "agent/descriptors.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 
 enum { SOCKET_SIZE = 256 << 10, CLEAN_PATIENCE = 5000 /* ms */ };
 
@@ -31,22 +32,13 @@ static struct copy *copy_of(struct ntd_agent_stream *stream)
 
 /* ---- the process */
 
-/* The port above all must not stay open when the agent has ended. */
-static void close_from(int first)
-{
-	if (syscall(SYS_close_range, first, ~0U, 0) == 0)
-		return;
-	for (int fd = first; fd < 1024; fd++)
-		close(fd);
-}
-
 static _Noreturn void serve(int fd, bool is_get)
 {
 	enum { SOCKET = 3 };
 
 	if (fd != SOCKET)
 		dup2(fd, SOCKET);
-	close_from(SOCKET + 1);
+	ntd_agent_close_from(SOCKET + 1);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN); /* of a terminal whose root shell has ended: there is work left */
 	ntd_files_serve(SOCKET, SOCKET, is_get);

@@ -3,6 +3,7 @@
  * too: the program that sends a wrong request gets an error, and can do nothing that it could not
  * do anyway.
  */
+#include "agent/descriptors.h"
 #include "agent/files_internal.h"
 
 #include <errno.h>
@@ -177,27 +178,14 @@ static void call_read(struct ntd_files *files, uint32_t id, struct ntd_sftp_read
 	}
 }
 
-static int write_all(int fd, const char *bytes, size_t len, uint64_t offset)
-{
-	while (len) {
-		ssize_t put = pwrite(fd, bytes, len, (off_t)offset);
-
-		if (put < 0 && errno != EINTR)
-			return -1;
-		bytes += put < 0 ? 0 : put;
-		len -= put < 0 ? 0 : (size_t)put;
-		offset += put < 0 ? 0 : (uint64_t)put;
-	}
-	return 0;
-}
-
 static void call_write(struct ntd_files *files, uint32_t id, struct ntd_sftp_reader *request)
 {
 	struct files_handle *handle = ntd_files_handle(files, request);
 	uint64_t offset = ntd_sftp_get_u64(request);
 	struct ntd_sftp_string data = ntd_sftp_get_string(request);
 
-	ntd_files_say(files, id, handle ? write_all(handle->fd, data.bytes, data.len, offset) : -1);
+	ntd_files_say(files, id,
+		      handle ? ntd_agent_write_at(handle->fd, data.bytes, data.len, offset) : -1);
 }
 
 /* The next data from an offset on: where it begins and where it ends. At the end of the file, and

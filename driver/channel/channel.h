@@ -97,6 +97,11 @@ struct ntd_channel_ops {
 	 * that exists. */
 	int (*get)(struct ntd_channel *channel, const char *source, const char *target,
 		   struct ntd_waiter *waiter, struct ntd_error **err);
+	/* Copies a large file of the guest to another place in it, where it is quicker than `cp
+	 * SOURCE TARGET` run by root, and does the same. Returns 0; 1: the copy was not made, and
+	 * `cp` is to be run. NULL: it always is. */
+	int (*copy_in_guest)(struct ntd_channel *channel, const char *source, const char *target,
+			     struct ntd_waiter *waiter, struct ntd_error **err);
 	/* Starts the user's login shell on a new terminal of that size in the guest. Returns a
 	 * descriptor for the terminal's bytes; when the caller closes it, the shell gets a
 	 * hangup. */

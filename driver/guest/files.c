@@ -149,6 +149,8 @@ static int make_directory(const struct ntd_copy *copy, const char *path, struct 
 struct both {
 	struct ntd_machine *machine;
 	const char *directory, *words, *from, *to;
+	/* Copies a file without these commands, if it can; NULL: there is none that can. */
+	struct ntd_channel *copier;
 };
 
 static int run_both(void *arg, struct ntd_waiter *waiter, struct ntd_error **err)
@@ -157,7 +159,12 @@ static int run_both(void *arg, struct ntd_waiter *waiter, struct ntd_error **err
 	_cleanup_buf_ struct ntd_buf text = {0};
 	_cleanup_result_ struct ntd_result result = {0};
 	struct ntd_command run = {.timeout = NTD_NO_TIMEOUT};
+	struct ntd_channel *copier = both->copier;
+	int left =
+		copier ? copier->ops->copy_in_guest(copier, both->from, both->to, waiter, err) : 1;
 
+	if (left <= 0)
+		return left;
 	write_command(&text, "[ -d", both->directory, NULL);
 	ntd_buf_puts(&text, " ]");
 	write_command(&text, " || mkdir -p", both->directory, NULL);
@@ -299,14 +306,26 @@ static bool is_large(const char *path)
 	return bytes >= BYTES && bytes >= files * BYTES_OF_FILE;
 }
 
-/* `*unshared`: the copy has failed because the guest does not have the shared directory. */
-static int put_by_shared_directory(const struct ntd_copy *copy, const char *from, const char *to,
-				   bool *unshared, struct ntd_waiter *waiter,
-				   struct ntd_error **err)
+/* The channel, if it copies the file within the guest as root does; NULL: commands do. */
+static struct ntd_channel *copier_of(struct ntd_channel *channel, const char *path)
+{
+	struct stat info;
+
+	return channel && channel->ops->copy_in_guest && !channel->user && stat(path, &info) == 0 &&
+			       S_ISREG(info.st_mode)
+		       ? channel
+		       : NULL;
+}
+
+/* `channel`: one that could copy, too; NULL: none. `*unshared`: the copy has failed because the
+ * guest does not have the shared directory. */
+static int put_by_shared_directory(const struct ntd_copy *copy, struct ntd_channel *channel,
+				   const char *from, const char *to, bool *unshared,
+				   struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	_cleanup_place_ struct place place = NO_PLACE;
 	_cleanup_free_ char *parent = parent_of(to), *in_guest = NULL;
-	struct both both = {copy->machine, parent, "cp -r", NULL, to};
+	struct both both = {copy->machine, parent, "cp -r", NULL, to, copier_of(channel, from)};
 	struct ntd_error *error = NULL;
 
 	if (make_place(copy->machine, &place, err) < 0)
@@ -345,7 +364,7 @@ int ntd_machine_copy_from_host(const struct ntd_copy *copy, const char *source, 
 		return ntd_error_move(err, error);
 	if (channel && !(channel->prefers_shared && is_large(from)))
 		return put_by_channel(copy, channel, from, to, waiter, err);
-	if (put_by_shared_directory(copy, from, to, &unshared, waiter, &error) == 0)
+	if (put_by_shared_directory(copy, channel, from, to, &unshared, waiter, &error) == 0)
 		return 0;
 	if (!channel || !unshared)
 		return ntd_error_move(err, error);
@@ -386,7 +405,7 @@ int ntd_machine_copy_from_guest(const struct ntd_copy *copy, const char *source,
 	if (make_place(copy->machine, &place, err) < 0)
 		return -1;
 	in_guest = ntd_asprintf("%s/%s", place.guest, ntd_file_name(from));
-	both = (struct both){copy->machine, place.guest, "cp -rL", from, in_guest};
+	both = (struct both){copy->machine, place.guest, "cp -rL", from, in_guest, NULL};
 	if (make_directory(copy, place.guest, waiter, err) < 0 ||
 	    command(copy, "cp -rL", from, in_guest, run_both, &both, waiter, err) < 0)
 		return -1;

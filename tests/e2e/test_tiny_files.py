@@ -92,6 +92,36 @@ def test_big_file(session):
     """)
 
 
+def test_a_large_file_is_copied_as_by_cp(session):
+    """By the agent, where it can do so: first in a guest whose cp fails."""
+    session("""
+        large = work / "large-file"
+        large.write_bytes(os.urandom(9_000_123))
+        large.chmod(0o751)
+        machine.succeed("mkdir /tmp/large; cd /tmp/large; mkdir dir; echo old > old; chmod 600 old; ln old name; ln -s old link",
+                        "echo 'exit 1' > /root/no-cp; chmod +x /root/no-cp; mount --bind /root/no-cp $(command -v cp)")
+        machine.copy_from_host(large, "/tmp/large/new")
+        machine.copy_from_host(large, "/tmp/large/link")
+        error = error_of(machine.copy_from_host, large, "/tmp/large/dir")
+        machine.succeed("umount $(command -v cp); test -L /tmp/large/link; ! ls /tmp/large/dir | grep .")
+        assert "RequestedAssertionFailed" in error and "cp -r" in error, error
+
+        machine.copy_from_host(large, "/tmp/large/dir")
+        machine.copy_from_host(large, "/tmp/large/more/dirs/file")
+        machine.copy_from_host(large, "/dev/null")
+        for name in "new", "old", "name", "dir/large-file", "more/dirs/file":
+            assert guest_sum(f"/tmp/large/{name}") == sum_of(large), name
+        assert machine.succeed("cd /tmp/large; stat -c %a new old dir/large-file; test -c /dev/null") == "751\\n600\\n751\\n"
+
+        machine.succeed("mount -t tmpfs -o size=5m none /tmp/large/dir")
+        assert "RequestedAssertionFailed" in error_of(machine.copy_from_host, large, "/tmp/large/dir/x")
+        machine.succeed("mount -o remount,ro /tmp/large/dir")
+        assert "RequestedAssertionFailed" in error_of(machine.copy_from_host, large, "/tmp/large/dir/y")
+        machine.succeed("umount /tmp/large/dir; rm -r /tmp/large")
+        assert in_shared() == []
+    """)
+
+
 def test_missing_files(session):
     session("""
         assert error_of(machine.copy_from_host, "/no/such/file", "/tmp/x").startswith("FileNotFoundError")

@@ -9,6 +9,7 @@
 #include "agent_channel/agent_channel_internal.h"
 #include "agent_channel/await.h"
 #include "agent_channel/copy.h"
+#include "agent_channel/copy_file.h"
 #include "base/fd.h"
 #include "base/tree.h"
 #include "sftp/packet.h"
@@ -237,6 +238,10 @@ static void begin_copy(uint8_t flags, const uint8_t *bytes, size_t len)
 				      .target = is_get ? "to/got" : "/there"};
 	struct stat info;
 
+	if (flags & 2) {
+		require(ntd_agent_copy_in_guest(agent, "/from", "/to", NULL, NULL) <= 1);
+		return;
+	}
 	if (is_get && !copied)
 		require(mkdir("to", 0700) == 0);
 	copied |= is_get;
