@@ -5,12 +5,13 @@
  * Reading is bounded per wake-up, so a console flood shares the loop fairly with everything else.
  * The pipe holds the guest back when the loop is behind, so nothing is lost.
  *
- * What the bytes mean is in lines.c; waiting for lines is in console_wait.c.
+ * What the bytes mean is in lines.c; waiting for lines is in console_wait.c, going back in mark.c.
  */
 #include "console/console_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 
 enum {
 	READ_SIZE = 64 << 10,
@@ -28,7 +29,7 @@ static void line_complete(void *owner, const char *text, size_t len, bool panic)
 							     .machine = console->machine,
 							     .text = text,
 							     .text_len = len});
-	if (panic)
+	if (panic && !console->abandoned)
 		console->panicked(console->owner);
 }
 
@@ -95,6 +96,21 @@ static void input_ready(struct ntd_source *source, uint32_t events)
 		flush_input(console);
 }
 
+void ntd_console_discard_input(struct ntd_console *console)
+{
+	char path[40], bytes[4096];
+	_cleanup_fd_ int pipe = -1;
+
+	ntd_buf_clear(&console->pending_input);
+	ntd_source_modify(&console->input, 0);
+	/* a pipe can be opened again at its other end, unless it has been closed */
+	snprintf(path, sizeof path, "/proc/self/fd/%d", console->input.fd);
+	if (console->input.fd >= 0)
+		pipe = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	while (pipe >= 0 && read(pipe, bytes, sizeof bytes) > 0)
+		;
+}
+
 int ntd_console_open(struct ntd_console *console, int output_fd, int input_fd, int raw_fd,
 		     void (*panicked)(void *owner), void *owner, struct ntd_error **err)
 {
@@ -115,11 +131,17 @@ int ntd_console_open(struct ntd_console *console, int output_fd, int input_fd, i
 	return ntd_source_add(console->loop, &console->input, 0, err);
 }
 
+void ntd_console_read_rest(struct ntd_console *console)
+{
+	if (console->output.fd >= 0)
+		read_output(console, DRAIN_READS);
+}
+
 void ntd_console_drain(struct ntd_console *console)
 {
 	if (console->output.fd < 0)
 		return;
-	read_output(console, DRAIN_READS);
+	ntd_console_read_rest(console);
 	ntd_lines_end(&console->lines);
 	ntd_console_serve(console);
 }
@@ -256,6 +278,7 @@ struct ntd_console *ntd_console_new(struct ntd_loop *loop, struct ntd_report *re
 		.loop = loop,
 		.report = report,
 		.machine = ntd_strdup(machine),
+		.era = 1,
 		.lines = {.limit = LOG_LIMIT, .complete = line_complete, .owner = console},
 		.output = {.fd = -1, .ready = output_ready},
 		.input = {.fd = -1, .ready = input_ready},
@@ -274,6 +297,7 @@ void ntd_console_free(struct ntd_console *console)
 		return;
 	ntd_lines_free(&console->lines);
 	ntd_buf_free(&console->pending_input);
+	ntd_error_free(console->back);
 	free(console->machine);
 	free(console);
 }

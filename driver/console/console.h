@@ -3,6 +3,9 @@
  * The raw bytes go to a file, in the background. Each line is logged, kept for get_console_log(),
  * and handed to one of the waits for console text.
  *
+ * A machine that is restored from a snapshot has not printed what came after the snapshot. A mark
+ * remembers what a console had printed, and what of it was taken, so that it can be as it was.
+ *
  * Functions marked "Loop" are called on the loop thread; all others on any other thread, where they
  * wait for the loop thread to do the work.
  */
@@ -13,6 +16,7 @@
 #include "report/report.h"
 
 struct ntd_console;
+struct ntd_console_mark;
 
 /* A closed console; `machine` is the name for events and messages. The loop and the report must
  * outlive it. */
@@ -63,19 +67,23 @@ struct ntd_console_news {
 	struct ntd_buf partial; /* the text of the line that has begun, shown to all waits */
 	unsigned line;          /* the number of that line */
 	size_t seen;            /* how many of its bytes have been shown */
+	unsigned era;           /* how often the console has gone back, plus one; 0: not known */
 };
 
 /* Waits until there are lines that nobody has taken yet, and takes them, each with its newline: at
  * least one, and no more than `limit` bytes unless the first is longer. When there are none, the
  * line that has begun is shown once no byte has followed for a tenth of a second, for it may be a
  * prompt; it is shown again when it has grown. Fails with NTD_E_TIMEOUT, NTD_E_CANCELLED, the
- * reason given to ntd_console_close(), or NTD_E_DEAD when the console is closed already. */
+ * reason given to ntd_console_close(), NTD_E_DEAD when the console is closed already, or the reason
+ * given to ntd_console_go_back() when that was called since `news` was first used. */
 int ntd_console_take(struct ntd_console *console, struct ntd_console_news *news, size_t limit,
 		     int64_t deadline, struct ntd_waiter *waiter, struct ntd_error **err);
 /* The number of lines that nobody has taken yet. */
 size_t ntd_console_unread(struct ntd_console *console);
-/* Gives the last `count` bytes that were taken back, for the next ntd_console_take(). */
-void ntd_console_give_back(struct ntd_console *console, size_t count);
+/* Gives the last `count` bytes that `news` got back, for the next ntd_console_take(). Nothing
+ * happens when the console has gone back since then, here and below. */
+void ntd_console_give_back(struct ntd_console *console, const struct ntd_console_news *news,
+			   size_t count);
 /* Takes the part of a line that `news` shows: the next ntd_console_take() gets the rest of it. */
 void ntd_console_take_partial(struct ntd_console *console, const struct ntd_console_news *news);
 
@@ -83,3 +91,21 @@ void ntd_console_take_partial(struct ntd_console *console, const struct ntd_cons
  * with NTD_E_MACHINE when 16 MiB are queued that the guest has not read. */
 int ntd_console_write(struct ntd_console *console, const char *bytes, size_t len,
 		      struct ntd_error **err);
+
+/* Loop, while QEMU prints nothing: reads the rest of the pipe and remembers what the console has
+ * printed, how much of that was taken, the last panic, and what the readers have (expect.h). (Lines
+ * that a wait is looking at are taken.) The line that has begun goes on, so ntd_console_drain(),
+ * which ends it, is not for this moment. A mark is a copy, as large as what is remembered. */
+struct ntd_console_mark *ntd_console_mark(struct ntd_console *console);
+/* Loop, while QEMU prints nothing, after the machine's state has been restored: everything is as it
+ * was at the mark, also when the machine was started anew since then. The mark can be used again.
+ *
+ * What came later, and what is in the pipe, is only in the raw file and in the log. Waits fail with
+ * a copy of `why`: those of now, and those that have lines or text of before and ask for more. What
+ * they have no longer moves a cursor. Readers that were made after the mark begin again with what
+ * the console has. Input that the guest has not read is dropped; that of the moment of the mark
+ * does not come back. */
+void ntd_console_go_back(struct ntd_console *console, const struct ntd_console_mark *mark,
+			 const struct ntd_error *why);
+/* Any thread, also when the console has been freed; NULL is allowed. */
+void ntd_console_mark_free(struct ntd_console_mark *mark);

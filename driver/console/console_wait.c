@@ -70,20 +70,36 @@ void ntd_console_quiet(struct ntd_timer *timer)
 	ntd_console_serve(ntd_container_of(timer, struct ntd_console, quiet));
 }
 
-void ntd_console_fail_pending(struct ntd_console *console, const struct ntd_error *why)
+void ntd_console_fail_waits(struct ntd_console *console, const struct ntd_error *why)
 {
-	ntd_console_serve(console);
 	ntd_list_each (struct ntd_console_wait, wait, &console->waits, link)
 		complete(wait, ntd_error_copy(why));
 }
 
+void ntd_console_fail_pending(struct ntd_console *console, const struct ntd_error *why)
+{
+	ntd_console_serve(console);
+	ntd_console_fail_waits(console, why);
+}
+
 /* ---- for script threads */
+
+/* Whether what `news` has is of before the console last went back. */
+static bool is_abandoned(const struct ntd_console *console, const struct ntd_console_news *news)
+{
+	return news->era && news->era != console->era;
+}
 
 static void wait_begin(struct ntd_request *request)
 {
 	struct ntd_console_wait *wait = ntd_container_of(request, struct ntd_console_wait, request);
 	const struct ntd_console *console = wait->console;
 
+	if (is_abandoned(console, wait->news)) {
+		ntd_request_complete(request, ntd_error_copy(console->back));
+		return;
+	}
+	wait->news->era = console->era;
 	if (serve(wait))
 		ntd_request_complete(request, NULL);
 	else if (console->output.fd < 0)
@@ -136,13 +152,15 @@ static void give_back(void *arg)
 {
 	const struct query *query = arg;
 
-	ntd_lines_give_back(&query->console->lines, query->count);
+	if (!is_abandoned(query->console, query->news))
+		ntd_lines_give_back(&query->console->lines, query->count);
 }
 
-void ntd_console_give_back(struct ntd_console *console, size_t count)
+void ntd_console_give_back(struct ntd_console *console, const struct ntd_console_news *news,
+			   size_t count)
 {
 	ntd_loop_call(console->loop, give_back,
-		      &(struct query){.console = console, .count = count});
+		      &(struct query){.console = console, .count = count, .news = news});
 }
 
 static void take_partial(void *arg)
@@ -150,7 +168,9 @@ static void take_partial(void *arg)
 	const struct query *query = arg;
 	const struct ntd_console_news *news = query->news;
 
-	ntd_lines_take_partial(&query->console->lines, news->line, news->seen, news->partial.len);
+	if (!is_abandoned(query->console, news))
+		ntd_lines_take_partial(&query->console->lines, news->line, news->seen,
+				       news->partial.len);
 }
 
 void ntd_console_take_partial(struct ntd_console *console, const struct ntd_console_news *news)

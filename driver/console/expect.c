@@ -2,7 +2,8 @@
  * each waiting thread has a copy of the text, to which the loop thread appends what is new.
  *
  * The bytes of a reader's text are numbered from its first on, so that a copy can be compared with
- * the text after other threads have moved the cursor, or old text was dropped.
+ * the text after other threads have moved the cursor, or old text was dropped. When the console
+ * goes back, the text gets numbers that no byte has had before.
  */
 #include "console/console_internal.h"
 
@@ -20,10 +21,12 @@ struct ntd_expect {
 	struct ntd_list_link link; /* in the console's `readers` */
 
 	/* The loop thread alone uses the rest. */
-	bool reads; /* the first read has been made */
+	unsigned number; /* no two readers of a console have the same */
+	bool reads;      /* the first read has been made */
 	struct ntd_plain plain;
 	struct ntd_buf text;     /* behind the cursor */
 	uint64_t begin;          /* the number of its first byte */
+	uint64_t since;          /* bytes with lower numbers are of before the console went back */
 	uint64_t dropped;        /* how many bytes were dropped since the cursor was last moved */
 	struct ntd_error *ended; /* why no more text comes; NULL: it may come */
 	struct ntd_error *interruption; /* for a thread that does not wait now; NULL: none */
@@ -128,13 +131,55 @@ void ntd_expect_interrupt(struct ntd_expect *expect, const struct ntd_error *why
 		complete(wait, ntd_error_copy(why));
 }
 
-void ntd_expect_end(struct ntd_console *console, const struct ntd_error *why)
+void ntd_expect_fail_waits(struct ntd_console *console, const struct ntd_error *why)
 {
-	ntd_list_each (struct ntd_expect, expect, &console->readers, link) {
-		if (!expect->ended)
-			expect->ended = ntd_error_copy(why);
+	ntd_list_each (struct ntd_expect, expect, &console->readers, link)
 		ntd_list_each (struct expect_wait, wait, &expect->waits, link)
 			complete(wait, ntd_error_copy(why));
+}
+
+void ntd_expect_end(struct ntd_console *console, const struct ntd_error *why)
+{
+	ntd_list_each (struct ntd_expect, expect, &console->readers, link)
+		if (!expect->ended)
+			expect->ended = ntd_error_copy(why);
+	ntd_expect_fail_waits(console, why);
+}
+
+void ntd_expect_mark(const struct ntd_console *console, struct ntd_expect_marks *marks)
+{
+	ntd_list_each (struct ntd_expect, expect, &console->readers, link) {
+		struct ntd_expect_mark *mark =
+			ntd_vec_push(marks, (struct ntd_expect_mark){.reader = expect->number,
+								     .reads = expect->reads,
+								     .plain = expect->plain,
+								     .dropped = expect->dropped});
+
+		ntd_buf_append(&mark->text, ntd_buf_bytes(&expect->text), expect->text.len);
+	}
+}
+
+static void go_back(struct ntd_expect *expect, const struct ntd_expect_mark *mark)
+{
+	discard(expect, expect->text.len);
+	expect->since = ++expect->begin;
+	expect->reads = mark->reads;
+	expect->plain = mark->plain;
+	expect->dropped = mark->dropped;
+	ntd_buf_append(&expect->text, ntd_buf_bytes(&mark->text), mark->text.len);
+}
+
+void ntd_expect_go_back(struct ntd_console *console, const struct ntd_expect_marks *marks)
+{
+	static const struct ntd_expect_mark as_new;
+
+	ntd_list_each (struct ntd_expect, expect, &console->readers, link) {
+		const struct ntd_expect_mark *mark = &as_new;
+
+		for (size_t i = 0; i < marks->count; i++)
+			if (marks->items[i].reader == expect->number)
+				mark = &marks->items[i];
+		go_back(expect, mark);
 	}
 }
 
@@ -173,6 +218,10 @@ static void wait_begin(struct ntd_request *request)
 	struct ntd_expect *expect = wait->expect;
 	struct ntd_error *error;
 
+	if (wait->text->known && wait->text->begin < expect->since) {
+		ntd_request_complete(request, ntd_error_copy(expect->console->back));
+		return;
+	}
 	start_reading(expect);
 	if (update(expect, wait->text))
 		ntd_request_complete(request, NULL);
@@ -314,6 +363,7 @@ static void add_reader(void *arg)
 {
 	struct ntd_expect *expect = arg;
 
+	expect->number = ++expect->console->reader_count;
 	ntd_list_append(&expect->console->readers, &expect->link);
 }
 

@@ -27,11 +27,13 @@ struct ntd_expect_text {
 };
 
 /* Brings the copy up to date. If it was so already, waits for more text. Fails with NTD_E_TIMEOUT,
- * NTD_E_CANCELLED, the reason given to ntd_console_close() when there is no more text, or
- * NTD_E_DEAD when the machine has not been started. */
+ * NTD_E_CANCELLED, the reason given to ntd_console_close() when there is no more text, NTD_E_DEAD
+ * when the machine has not been started, or the reason given to ntd_console_go_back() when that was
+ * called since the copy was made. */
 int ntd_expect_read(struct ntd_expect *expect, struct ntd_expect_text *text, int64_t deadline,
 		    struct ntd_waiter *waiter, struct ntd_error **err);
-/* Moves the cursor behind the first `count` bytes of the copy, and takes them from the copy. */
+/* Moves the cursor behind the first `count` bytes of the copy, and takes them from the copy. (The
+ * cursor stays when the console has gone back since the copy was made.) */
 void ntd_expect_advance(struct ntd_expect *expect, struct ntd_expect_text *text, size_t count);
 /* Moves the cursor to the beginning of the line that the guest has begun. */
 void ntd_expect_skip(struct ntd_expect *expect);

@@ -28,6 +28,30 @@ void ntd_lines_free(struct ntd_lines *lines)
 	free(ntd_steal(&lines->panic));
 }
 
+/* ---- marks */
+
+/* Replaces what was printed by what `from` has. */
+static void replace(struct ntd_lines *lines, const struct ntd_lines *from)
+{
+	ntd_lines_free(lines);
+	ntd_buf_append(&lines->log, ntd_buf_bytes(&from->log), from->log.len);
+	ntd_buf_append(&lines->partial, ntd_buf_bytes(&from->partial), from->partial.len);
+	lines->unread = from->unread;
+	lines->partial_used = from->partial_used;
+	lines->panic = from->panic ? ntd_strdup(from->panic) : NULL;
+}
+
+void ntd_lines_mark(const struct ntd_lines *lines, struct ntd_lines *mark)
+{
+	replace(mark, lines);
+}
+
+void ntd_lines_go_back(struct ntd_lines *lines, const struct ntd_lines *mark)
+{
+	replace(lines, mark);
+	lines->line++;
+}
+
 /* ---- adding */
 
 /* The length of `bytes` without a UTF-8 character at the end of which only the beginning has come.

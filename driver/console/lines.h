@@ -30,6 +30,11 @@ struct ntd_lines {
 /* Forgets all lines: the machine is started again. The limit and `complete` stay. */
 void ntd_lines_forget(struct ntd_lines *lines);
 void ntd_lines_free(struct ntd_lines *lines);
+/* Puts a copy of what was printed, and of what was taken of it, into `mark`, which begins with
+ * zeros and is freed by ntd_lines_free(). Nothing can be added to a copy. */
+void ntd_lines_mark(const struct ntd_lines *lines, struct ntd_lines *mark);
+/* Makes everything as it was at the mark. The line that has begun gets a new number. */
+void ntd_lines_go_back(struct ntd_lines *lines, const struct ntd_lines *mark);
 
 /* Adds bytes from the guest. A line of more than 64 KiB is split, but no character is. */
 void ntd_lines_add(struct ntd_lines *lines, const char *bytes, size_t len);

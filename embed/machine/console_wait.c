@@ -38,7 +38,8 @@ static void give_back(struct search *search, Py_ssize_t used)
 
 	while (used-- && at < end)
 		at = (const char *)memchr(at, '\n', (size_t)(end - at)) + 1;
-	ntd_console_give_back(ntd_machine_console(search->wait.machine), (size_t)(end - at));
+	ntd_console_give_back(ntd_machine_console(search->wait.machine), &search->news,
+			      (size_t)(end - at));
 }
 
 static size_t count_lines(const struct ntd_buf *lines)

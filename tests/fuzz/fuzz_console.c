@@ -188,11 +188,11 @@ static void check_lines(const char *bytes, size_t size)
 }
 
 /* Checks a store with a limit, which drops its oldest lines, while waits use the beginnings of
- * lines and give lines back. */
+ * lines and give lines back, and everything goes back to marks. */
 static void check_limited(const char *bytes, size_t size)
 {
 	_cleanup_buf_ struct ntd_buf told = {0}, taken = {0};
-	struct ntd_lines lines = {.limit = 40, .complete = keep, .owner = &told};
+	struct ntd_lines lines = {.limit = 40, .complete = keep, .owner = &told}, mark = {0};
 
 	for (size_t at = 0; at < size; at++) {
 		unsigned line = lines.line;
@@ -207,6 +207,14 @@ static void check_limited(const char *bytes, size_t size)
 			ntd_lines_take(&lines, 1, &taken);
 		if (bytes[at] % 11 == 0)
 			ntd_lines_give_back(&lines, (unsigned char)bytes[at]);
+		if (bytes[at] % 13 == 0)
+			ntd_lines_mark(&lines, &mark);
+		if (bytes[at] % 17 == 0) {
+			ntd_lines_go_back(&lines, &mark);
+			require(lines.line != line);
+			require_equal(&lines.log, &mark.log);
+			require_equal(&lines.partial, &mark.partial);
+		}
 		/* the last line stays whole, however long it is */
 		require(lines.log.len <= lines.limit + size && lines.unread <= lines.log.len);
 	}
@@ -216,6 +224,7 @@ static void check_limited(const char *bytes, size_t size)
 	ntd_lines_forget(&lines);
 	require(!lines.log.len && !lines.unread && !lines.partial_used && !lines.panic);
 	ntd_lines_free(&lines);
+	ntd_lines_free(&mark);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -170,6 +170,18 @@ static inline int take(struct fixture *fixture, size_t limit, int64_t patience,
 	return result;
 }
 
+/* Gives bytes of what was taken last back. */
+static inline void give_back(struct fixture *fixture, size_t count)
+{
+	ntd_console_give_back(fixture->console, &(struct ntd_console_news){0}, count);
+}
+
+/* Waits until the loop has made a round. */
+static inline void let_the_loop_run(struct fixture *fixture)
+{
+	give_back(fixture, 0);
+}
+
 static inline void assert_taken(struct fixture *fixture, size_t limit, const char *expected)
 {
 	enum ntd_errc code = NTD_E_COUNT;
@@ -229,6 +241,43 @@ static inline void assert_raw(struct fixture *fixture, const char *bytes, size_t
 		ntd_background_flush(ntd_report_background(fixture->report), ntd_after(PATIENCE)));
 	assert_int_equal(pread(fixture->raw_copy, raw, len + 1, 0), len);
 	assert_memory_equal(raw, bytes, len);
+}
+
+/* ---- marks */
+
+struct going_back {
+	struct fixture *fixture;
+	struct ntd_console_mark *mark;
+};
+
+static inline void make_mark(void *arg)
+{
+	struct going_back *back = arg;
+
+	back->mark = ntd_console_mark(back->fixture->console);
+}
+
+/* The caller frees the mark. */
+static inline struct ntd_console_mark *marked(struct fixture *fixture)
+{
+	struct going_back back = {.fixture = fixture};
+
+	ntd_loop_call(fixture->loop, make_mark, &back);
+	return back.mark;
+}
+
+static inline void run_back(void *arg)
+{
+	const struct going_back *back = arg;
+	_cleanup_error_ struct ntd_error *why = ntd_error_new(NTD_E_MACHINE, "it was restored");
+
+	ntd_console_go_back(back->fixture->console, back->mark, why);
+}
+
+static inline void go_back(struct fixture *fixture, struct ntd_console_mark *mark)
+{
+	ntd_loop_call(fixture->loop, run_back,
+		      &(struct going_back){.fixture = fixture, .mark = mark});
 }
 
 #define console_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

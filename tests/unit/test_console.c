@@ -29,7 +29,7 @@ static void bytes_are_decoded_a_line_at_a_time(void **state)
 
 	for (size_t i = 0; i < sizeof bytes - 1; i++) {
 		print_bytes(fixture, bytes + i, 1);
-		ntd_console_give_back(fixture->console, 0); /* the loop has made a round */
+		let_the_loop_run(fixture);
 	}
 	take_until(fixture, "end\n", &lines);
 	assert_int_equal(lines.len, 19);
@@ -122,10 +122,10 @@ static void what_is_given_back_is_taken_again(void **state)
 
 	print(fixture, "one\ntwo\nthree\n");
 	assert_taken(fixture, 1000, "one\ntwo\nthree\n");
-	ntd_console_give_back(fixture->console, 10);
+	give_back(fixture, 10);
 	print(fixture, "four\n");
 	assert_taken(fixture, 8, "two\n");
-	ntd_console_give_back(fixture->console, 1000);
+	give_back(fixture, 1000);
 	assert_taken(fixture, 1000, "one\ntwo\nthree\nfour\n");
 	assert_log(fixture, "one\ntwo\nthree\nfour");
 }
@@ -294,7 +294,7 @@ static void waits_end_when_it_closes(void **state)
 	pthread_create(&thread, NULL, take_one, fixture);
 	print(fixture, "");
 	ntd_close_fd(&fixture->guest_out); /* a guest may close the console and live on */
-	ntd_console_give_back(fixture->console, 0);
+	let_the_loop_run(fixture);
 	end(fixture);
 	pthread_join(thread, &text);
 	assert_string_equal(text, "");
@@ -307,7 +307,7 @@ static void a_new_start_forgets_the_last_one(void **state)
 
 	print(fixture, "old\nolder");
 	assert_taken(fixture, 1000, "old\n");
-	ntd_console_give_back(fixture->console, 4);
+	give_back(fixture, 4);
 	end(fixture);
 	begin(fixture);
 	assert_log(fixture, "");

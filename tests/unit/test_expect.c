@@ -222,6 +222,124 @@ static void a_wait_ends_with_the_machine(void **state)
 	ntd_expect_free(background.expect);
 }
 
+/* ---- going back */
+
+static void text_and_cursor_are_as_at_the_mark(void **state)
+{
+	struct fixture *fixture = *state;
+	struct ntd_expect *expect = ntd_expect_new(fixture->console, LIMIT);
+	struct ntd_expect *unread = ntd_expect_new(fixture->console, LIMIT);
+	struct ntd_console_mark *mark;
+
+	print(fixture, "one two\n\033[1mthree");
+	assert_word(expect, "one");
+	print(fixture, "\033[1"); /* the mark is within a sequence */
+	mark = marked(fixture);
+	for (int i = 0; i < 3; i++) {
+		print(fixture, ";2mfour\nfive\n");
+		assert_word(expect, " two\nthreefour");
+		assert_word(expect, "five");
+		assert_word(unread, "one two\n");
+		print(fixture, "\033");
+		if (i == 1) {
+			end(fixture);
+			begin(fixture);
+			print(fixture, "new");
+			assert_word(expect, "new");
+		}
+		go_back(fixture, mark);
+	}
+	assert_fails(expect_word(expect, "four", 20 * NTD_MS, &err), NTD_E_TIMEOUT,
+		     "since then:\n two\nthree");
+	ntd_expect_free(expect);
+	ntd_expect_free(unread);
+	ntd_console_mark_free(mark);
+}
+
+/* Readers come and go after the mark. */
+static void a_later_reader_begins_again(void **state)
+{
+	struct fixture *fixture = *state;
+	struct ntd_expect *first = ntd_expect_new(fixture->console, LIMIT), *second;
+	struct ntd_console_mark *mark;
+
+	print(fixture, "one\ntwo\n");
+	assert_word(first, "two");
+	mark = marked(fixture);
+	ntd_expect_free(first); /* the next may have its memory */
+	second = ntd_expect_new(fixture->console, LIMIT);
+	print(fixture, "later");
+	assert_word(second, "later");
+	go_back(fixture, mark);
+	assert_word(second, "one\ntwo\n");
+	print(fixture, "after\n");
+	assert_word(second, "after");
+	go_back(fixture, mark);
+	assert_fails(expect_word(second, "after", 20 * NTD_MS, &err), NTD_E_TIMEOUT,
+		     "since then:\none\ntwo\n");
+	ntd_expect_free(second);
+	ntd_console_mark_free(mark);
+}
+
+struct look_and_go_back {
+	struct going_back back;
+	int looked;
+	bool finds;
+};
+
+/* What a thread looks at is given up meanwhile. */
+static int look_and_go_back(void *arg, const char *text, size_t len, size_t *end,
+			    struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct look_and_go_back *look = arg;
+
+	if (!look->looked++)
+		go_back(look->back.fixture, look->back.mark);
+	*end = len;
+	return look->finds;
+}
+
+static void a_thread_that_looks_meanwhile_moves_no_cursor(void **state)
+{
+	struct fixture *fixture = *state;
+	struct ntd_expect *expect = ntd_expect_new(fixture->console, LIMIT);
+	struct look_and_go_back look = {.back = {.fixture = fixture}};
+
+	print(fixture, "one\n");
+	assert_word(expect, "on");
+	look.back.mark = marked(fixture);
+	print(fixture, "two\n");
+	assert_fails(
+		ntd_expect_wait(expect, look_and_go_back, &look, ntd_after(PATIENCE), NULL, &err),
+		NTD_E_MACHINE, "it was restored");
+	assert_int_equal(look.looked, 1);
+	look = (struct look_and_go_back){.back = look.back, .finds = true};
+	assert_int_equal(
+		ntd_expect_wait(expect, look_and_go_back, &look, ntd_after(PATIENCE), NULL, NULL),
+		0);
+	assert_word(expect, "e\n");
+	ntd_expect_free(expect);
+	ntd_console_mark_free(look.back.mark);
+}
+
+static void a_wait_ends_with_going_back(void **state)
+{
+	struct fixture *fixture = *state;
+	struct background background = {.expect = ntd_expect_new(fixture->console, LIMIT)};
+	struct ntd_console_mark *mark = marked(fixture);
+	pthread_t thread;
+
+	print(fixture, "some text");
+	assert_word(background.expect, "text");
+	pthread_create(&thread, NULL, wait_in_background, &background);
+	do /* until the wait is there */
+		go_back(fixture, mark);
+	while (pthread_tryjoin_np(thread, NULL) != 0);
+	assert_error(background.error, NTD_E_MACHINE, "it was restored");
+	ntd_expect_free(background.expect);
+	ntd_console_mark_free(mark);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -234,6 +352,10 @@ int main(void)
 		console_test(only_new_text_wakes_a_wait),
 		console_test(the_rest_is_read_and_then_the_end_is_told),
 		console_test(a_wait_ends_with_the_machine),
+		console_test(text_and_cursor_are_as_at_the_mark),
+		console_test(a_later_reader_begins_again),
+		console_test(a_thread_that_looks_meanwhile_moves_no_cursor),
+		console_test(a_wait_ends_with_going_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

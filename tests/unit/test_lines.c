@@ -266,6 +266,55 @@ static void nothing_is_left_of_an_earlier_start(void **state)
 	assert_true(fixture->lines.line != line);
 }
 
+static void everything_is_as_it_was_at_a_mark(void **state)
+{
+	struct fixture *fixture = *state;
+	struct ntd_lines mark = {0};
+	unsigned line;
+
+	add(fixture, "one\nKernel panic - not syncing\ntwo\nlogin: ");
+	assert_taken(fixture, 4, "one\n");
+	ntd_lines_mark(&fixture->lines, &mark);
+	for (int i = 0; i < 3; i++) {
+		line = fixture->lines.line;
+		assert_int_equal(ntd_lines_unread(&fixture->lines), 2);
+		assert_string_equal(fixture->lines.panic, "Kernel panic - not syncing");
+		assert_all(fixture, "one\nKernel panic - not syncing\ntwo\nlogin: ");
+		assert_partial(fixture, 0, "login: ");
+		assert_taken(fixture, 1000, "Kernel panic - not syncing\ntwo\n");
+		add(fixture, "root\n[    2.0] Kernel panic - not syncing: again\nlater");
+		if (i == 1)
+			ntd_lines_forget(&fixture->lines);
+		ntd_lines_go_back(&fixture->lines, &mark);
+		assert_true(fixture->lines.line > line);
+	}
+	add(fixture, "guest\n");
+	assert_taken(fixture, 1000, "Kernel panic - not syncing\ntwo\nlogin: guest\n");
+	ntd_lines_free(&mark);
+}
+
+static void what_was_used_of_a_line_is_as_it_was(void **state)
+{
+	struct fixture *fixture = *state;
+	struct ntd_lines mark = {0}, empty = {0};
+
+	ntd_lines_mark(&fixture->lines, &empty);
+	add(fixture, "login: ");
+	ntd_lines_take_partial(&fixture->lines, fixture->lines.line, 3, 3);
+	ntd_lines_mark(&fixture->lines, &mark);
+	ntd_lines_take_partial(&fixture->lines, fixture->lines.line, 6, 6);
+	ntd_lines_go_back(&fixture->lines, &mark);
+	add(fixture, "root\n");
+	assert_taken(fixture, 100, "in: root\n");
+	ntd_lines_go_back(&fixture->lines, &empty);
+	assert_all(fixture, "");
+	assert_null(fixture->lines.panic);
+	add(fixture, "login: \n");
+	assert_taken(fixture, 100, "login:\n");
+	ntd_lines_free(&mark);
+	ntd_lines_free(&empty);
+}
+
 #define lines_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -281,6 +330,8 @@ int main(void)
 		lines_test(tails_count_the_line_that_has_begun),
 		lines_test(only_the_kernel_panics),
 		lines_test(nothing_is_left_of_an_earlier_start),
+		lines_test(everything_is_as_it_was_at_a_mark),
+		lines_test(what_was_used_of_a_line_is_as_it_was),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
