@@ -8,7 +8,7 @@ PREFIX ?= /usr/local
 PYTHON_CONFIG ?= python3-embed
 PKG_CONFIG ?= pkg-config
 
-CORE_PKGS = libcjson libxml-2.0
+CORE_PKGS = libcjson libxml-2.0 zlib
 # What is loaded when it is needed (driver/ssh/library.c), and here its headers and its place.
 LOADED_PKGS = libssh
 CFLAGS ?= -O2 -g
@@ -30,7 +30,8 @@ EMBED_SOURCES := $(sort $(wildcard embed/*.c embed/*/*.c))
 CORE_OBJECTS := $(CORE_SOURCES:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/driver/channel/guest_bash.o \
 	$(BUILD)/obj/driver/channel/guest_long_bash.o $(BUILD)/obj/driver/channel/guest_port_bash.o \
 	$(BUILD)/obj/driver/channel/serial_sh.o \
-	$(BUILD)/obj/driver/agent_channel/programs.o $(BUILD)/obj/driver/agent_channel/launch_sh.o
+	$(BUILD)/obj/driver/agent_channel/programs.o $(BUILD)/obj/driver/agent_channel/launch_sh.o \
+	$(BUILD)/obj/driver/report/page_head.o
 EMBED_OBJECTS := $(EMBED_SOURCES:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/embed/machine/kvm_probe.o
 
 CORE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(CORE_PKGS) $(LOADED_PKGS) 2>/dev/null) \
@@ -78,6 +79,32 @@ $(eval $(call guest_text,launch_sh,driver/agent_channel/launch.sh,agent_channel/
 $(BUILD)/obj/driver/channel/%.o: $(BUILD)/%.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# The head of the page that --report writes: its style and its program, which are one file each in the page. The policy
+# in the page allows these two alone, by their hashes.
+PAGE = driver/report/page
+PAGE_STYLES = $(addprefix $(PAGE)/,colours.css layout.css timeline.css views.css)
+PAGE_PROGRAM = $(addprefix $(PAGE)/,text.js colours.js unpack.js model.js totals.js element.js list.js timeline_draw.js \
+	timeline.js steps.js detail.js script.js consoles.js screens.js times.js run.js main.js)
+$(BUILD)/page.css: $(PAGE_STYLES) Makefile
+	@mkdir -p $(@D)
+	cat $(PAGE_STYLES) >$@
+$(BUILD)/page.js: $(PAGE_PROGRAM) Makefile
+	@mkdir -p $(@D)
+	{ echo '"use strict";'; echo '(() => {'; cat $(PAGE_PROGRAM); echo '})();'; } >$@
+# Of what is between the tags, which begins with a newline.
+SHA256 = $$({ echo; cat $(1); } | sha256sum | cut -c1-64 | tr a-f A-F | basenc --base16 -d | base64)
+$(BUILD)/page.html: $(PAGE)/page.html $(BUILD)/page.css $(BUILD)/page.js
+	sed -e "s|@STYLE_HASH@|$(call SHA256,$(BUILD)/page.css)|" -e "s|@PROGRAM_HASH@|$(call SHA256,$(BUILD)/page.js)|" \
+		-e '/@STYLE@/{r $(BUILD)/page.css' -e 'd}' -e '/@PROGRAM@/{r $(BUILD)/page.js' -e 'd}' $< >$@
+$(BUILD)/page_head.c: $(BUILD)/page.html
+	{ echo '#include "report/page.h"'; echo 'const char ntd_page_head[] = {'; \
+	od -An -v -td1 $< | sed 's/  *\(-*[0-9]*\)/\1,/g'; echo '};'; \
+	echo 'const size_t ntd_page_head_len = sizeof ntd_page_head;'; } >$@
+
+$(BUILD)/obj/driver/report/page_head.o: $(BUILD)/page_head.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(CORE_CFLAGS) -MMD -MP -c -o $@ $<
 
 # The agent, a static program for each architecture of guests for which there is a compiler with musl. Guests of other
 # architectures, and all guests of a driver that was built without such a compiler, do without.

@@ -7,7 +7,11 @@
 #include "base/forked.h"
 #include "py_program.h"
 
+#include "report/sinks.h"
+#include "session/facts.h"
+
 #include <errno.h>
+#include <libgen.h>
 #include <signal.h>
 #include <sys/resource.h>
 
@@ -29,6 +33,21 @@ static int usage_error(const struct ntd_error *error)
 	return EXIT_USAGE;
 }
 
+/* Makes a page of the events of an old run. Returns an exit status. */
+static int make_report(const struct ntd_options *options)
+{
+	_cleanup_error_ struct ntd_error *error = NULL;
+	_cleanup_free_ char *directory = ntd_strdup(options->report_from);
+	_cleanup_free_ char *path = options->report
+					    ? ntd_strdup(options->report)
+					    : ntd_asprintf("%s/report.html", dirname(directory));
+
+	if (ntd_page_from_events(options->report_from, path, &error) < 0)
+		return usage_error(error);
+	puts(path);
+	return fflush(stdout) ? 1 : 0;
+}
+
 /* Reads the command line and the configuration. Returns an exit status, or -1 to go on. */
 static int read_command_line(struct ntd_options *options, struct ntd_config *config, int argc,
 			     char **argv)
@@ -48,6 +67,8 @@ static int read_command_line(struct ntd_options *options, struct ntd_config *con
 		puts(NTD_PROGRAM " " NTD_VERSION);
 		return 0;
 	}
+	if (options->report_from)
+		return make_report(options);
 	if (ntd_config_load(config, options, &error) < 0)
 		return usage_error(error);
 	return -1;
@@ -146,6 +167,7 @@ static int run(const struct ntd_config *config, struct ntd_keeper *keeper, char 
 	if (ntd_session_open(session, config, keeper, &error) < 0) {
 		status = fail(error);
 	} else {
+		ntd_session_tell_facts(session, argv, NTD_VERSION);
 		status = run_in_python(session, argv);
 		ntd_session_tell_status(session, status);
 		py_ending_finish_python(session, status);

@@ -93,7 +93,8 @@ let
     lib.optional (cfg.mode != "auto") "--mode ${cfg.mode}"
     ++ lib.optional (cfg.timeoutScale != null) "--timeout-scale ${scale}"
     ++ lib.optional (!cfg.agent) "--no-agent"
-    ++ lib.optional (cfg.events != null) "--events ${lib.escapeShellArg cfg.events}";
+    ++ lib.optional (cfg.events != null) "--events ${lib.escapeShellArg cfg.events}"
+    ++ lib.optional (cfg.report != null) "--report ${lib.escapeShellArg cfg.report}";
 
   wrapperArgs =
     description.wrapperArgs

@@ -13,6 +13,7 @@
   cjson,
   libssh,
   libxml2,
+  zlib,
   cmocka,
   # Its compiler makes the program that runs in guests, which is static.
   pkgsStatic,
@@ -76,6 +77,7 @@ let
       libssh
       libxml2
       python3
+      zlib
     ];
     # A type checker that has this package as an input finds the stubs by Python's set-up hook.
     propagatedBuildInputs = [ python3 ];

@@ -132,6 +132,16 @@ in
       example = "events.jsonl";
       description = "A file in the test's output that gets every event of the run, one JSON object a line.";
     };
+
+    report = mkOption {
+      type = types.nullOr types.str;
+      default = "report.html";
+      description = ''
+        A file in the test's output that gets a page about the run: a timeline, the script, the consoles, the screens.
+        A failed test leaves it where its output stays, as with `nix build --keep-failed` and when the driver is run
+        by hand. null: none.
+      '';
+    };
   };
 
   config = lib.mkIf cfg.enable {

@@ -27,8 +27,34 @@ int ntd_machine_run(struct ntd_machine *machine, const struct ntd_command *comma
 	return ntd_machine_run_in_guest(machine, command, result, waiter, err);
 }
 
-/* The most bytes of a command's text that the report gets. */
-enum { SHOWN_BYTES = 200 };
+/* The most bytes that the report gets of a command's text; and of its output, whose beginning and
+ * end it gets if there is more. */
+enum { SHOWN_BYTES = 4000, OUTPUT_BEGIN = 2000, OUTPUT_END = 6000 };
+
+/* Bytes as an attribute, a new string. */
+static char *attribute_of(const struct ntd_buf *bytes)
+{
+	const char *data = ntd_buf_bytes(bytes);
+	_cleanup_buf_ struct ntd_buf text = {0};
+
+	if (bytes->len <= OUTPUT_BEGIN + OUTPUT_END)
+		return ntd_shown(data, bytes->len);
+	ntd_buf_append(&text, data, OUTPUT_BEGIN);
+	ntd_buf_printf(&text, "\n... %zu bytes are left out here ...\n",
+		       bytes->len - OUTPUT_BEGIN - OUTPUT_END);
+	ntd_buf_append(&text, data + bytes->len - OUTPUT_END, OUTPUT_END);
+	return ntd_shown(ntd_buf_bytes(&text), text.len);
+}
+
+static void add_attribute(char ***attributes, const char *name, const struct ntd_buf *bytes)
+{
+	_cleanup_free_ char *value = bytes->len ? attribute_of(bytes) : NULL;
+
+	if (!value)
+		return;
+	ntd_strv_add(attributes, name);
+	ntd_strv_add(attributes, value);
+}
 
 /* How many bytes of the command's text the report gets. The text is not cut within a character. */
 static size_t shown_bytes(const struct ntd_command *command)
@@ -43,11 +69,18 @@ static size_t shown_bytes(const struct ntd_command *command)
 static void report_end(const struct ntd_machine *machine, const struct ntd_command *command,
 		       const struct ntd_result *result, bool replied, double seconds)
 {
+	_cleanup_strv_ char **attributes = NULL;
+
+	if (!ntd_report_has_timeline(ntd_machine_report(machine)))
+		return;
+	add_attribute(&attributes, "output", &result->output);
+	add_attribute(&attributes, "errors", &result->errors);
 	ntd_report_emit(ntd_machine_report(machine),
 			&(struct ntd_event){.kind = NTD_EVENT_COMMAND_END,
 					    .machine = ntd_machine_name(machine),
 					    .text = command->text,
 					    .text_len = shown_bytes(command),
+					    .attributes = attributes,
 					    .seconds = seconds,
 					    .status = replied ? result->status : -1,
 					    .bytes = result->output.len});
@@ -173,6 +206,17 @@ static struct ntd_nest step(struct ntd_machine *machine, const char *what, struc
 			      ntd_machine_name(machine), "%s: %s", what, shown);
 }
 
+/* Ends the step with its result; takes `error`. */
+static int end_step(struct ntd_machine *machine, struct ntd_nest *nest, int result,
+		    struct ntd_error *error, struct ntd_error **err)
+{
+	if (error)
+		ntd_log_detail(ntd_machine_report(machine), NTD_DETAIL_STEP_ERROR,
+			       ntd_machine_name(machine), error->message, NULL);
+	ntd_nest_end(nest, result < 0);
+	return error ? ntd_error_move(err, error) : result;
+}
+
 /* How an error shows standard error, a new string; "" when there was none. */
 static char *errors_shown(const struct ntd_result *result)
 {
@@ -220,10 +264,10 @@ int ntd_machine_succeed(struct ntd_machine *machine, const struct ntd_check *che
 			struct ntd_buf *output, struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	struct ntd_nest nest = step(machine, "must succeed", check->command);
-	int result = run_check(machine, check, false, output, waiter, err);
+	struct ntd_error *error = NULL;
+	int result = run_check(machine, check, false, output, waiter, &error);
 
-	ntd_nest_end(&nest, result < 0);
-	return result;
+	return end_step(machine, &nest, result, error, err);
 }
 
 int ntd_machine_instead(struct ntd_machine *machine, struct ntd_bytes command,
@@ -250,10 +294,10 @@ int ntd_machine_fail(struct ntd_machine *machine, const struct ntd_check *check,
 		     struct ntd_buf *output, struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	struct ntd_nest nest = step(machine, "must fail", check->command);
-	int result = run_check(machine, check, true, output, waiter, err);
+	struct ntd_error *error = NULL;
+	int result = run_check(machine, check, true, output, waiter, &error);
 
-	ntd_nest_end(&nest, result < 0);
-	return result;
+	return end_step(machine, &nest, result, error, err);
 }
 
 /* ---- waiting for a status */

@@ -121,7 +121,11 @@ static int screen(struct evidence *evidence, const struct piece *piece, struct n
 {
 	_cleanup_free_ char *path = ntd_asprintf("%s/%s", evidence->directory, piece->file);
 
-	return ntd_machine_screenshot(evidence->machine, path, &evidence->waiter, err);
+	if (ntd_machine_screenshot(evidence->machine, path, &evidence->waiter, err) < 0)
+		return -1;
+	ntd_log_detail(ntd_machine_report(evidence->machine), NTD_DETAIL_PICTURE,
+		       ntd_machine_name(evidence->machine), path, NULL);
+	return 0;
 }
 
 static int run(struct evidence *evidence, const struct piece *piece, const char *text,

@@ -215,12 +215,16 @@ int ntd_machine_wait(const struct ntd_wait *wait, struct ntd_waiter *waiter, str
 {
 	struct ntd_nest nest = ntd_nest_begin(ntd_machine_report(wait->machine), NTD_STEP_WAIT,
 					      ntd_machine_name(wait->machine), "%s", wait->step);
+	struct ntd_error *error = NULL;
 	int result;
 
 	ntd_log_busy(ntd_machine_report(wait->machine), ntd_machine_name(wait->machine), "", 0,
 		     ntd_wait_limit(wait));
-	result = ntd_retry(wait, waiter, err);
+	result = ntd_retry(wait, waiter, &error);
 	ntd_log_idle(ntd_machine_report(wait->machine));
+	if (error)
+		ntd_log_detail(ntd_machine_report(wait->machine), NTD_DETAIL_STEP_ERROR,
+			       ntd_machine_name(wait->machine), error->message, NULL);
 	ntd_nest_end(&nest, result < 0);
-	return result;
+	return error ? ntd_error_move(err, error) : result;
 }

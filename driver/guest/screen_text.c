@@ -170,6 +170,9 @@ static int finish(struct ntd_machine *machine, const struct ntd_screen_look *loo
 	}
 	if (!text.text)
 		return ntd_error_wrap(err, "machine '%s'", ntd_machine_name(machine));
+	if (reading->job)
+		ntd_log_detail(ntd_machine_report(machine), NTD_DETAIL_SCREEN_TEXT,
+			       ntd_machine_name(machine), text.text, NULL);
 	result = look->reader(look->arg, &text, waiter, err);
 	if (reading->job && look->memory)
 		remember(look->memory, &reading->picture, &text);

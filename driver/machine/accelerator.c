@@ -50,11 +50,13 @@ static void tell(struct ntd_qemu *qemu, const char *name)
 {
 	const struct ntd_machine *machine = qemu->machine;
 	bool emulated = !strcmp(name, "TCG");
+	char *facts[] = {"accelerator", (char *)name, NULL};
 	_cleanup_free_ char *text =
 		ntd_asprintf("QEMU runs the guest with %s%s", name,
 			     emulated ? ": it emulates the processor, which is slow" : "");
 
 	qemu->emulated = emulated;
+	ntd_log_detail(machine->context.report, NTD_DETAIL_RUN, machine->name, "", facts);
 	ntd_report_emit(machine->context.report, &(struct ntd_event){.kind = NTD_EVENT_SERIAL,
 								     .level = NTD_LEVEL_ALWAYS,
 								     .machine = machine->name,

@@ -58,3 +58,15 @@ void ntd_log_subtest_error(struct ntd_report *report, const char *text)
 {
 	emit_error(report, text, true);
 }
+
+void ntd_log_detail(struct ntd_report *report, enum ntd_detail detail, const char *machine,
+		    const char *text, char **attributes)
+{
+	ntd_report_emit(report, &(struct ntd_event){.kind = NTD_EVENT_DETAIL,
+						    .level = NTD_LEVEL_ALWAYS,
+						    .machine = machine,
+						    .text = text,
+						    .text_len = strlen(text),
+						    .attributes = attributes,
+						    .detail = detail});
+}

@@ -18,6 +18,7 @@ static const char *const kinds[] = {
 	[NTD_EVENT_OUTPUT] = "output",
 	[NTD_EVENT_BUSY] = "busy",
 	[NTD_EVENT_IDLE] = "idle",
+	[NTD_EVENT_DETAIL] = "detail",
 };
 static_assert(sizeof kinds / sizeof *kinds == NTD_EVENT_KIND_COUNT, "every kind has a name");
 
@@ -39,6 +40,17 @@ static const char *const steps[] = {
 };
 static_assert(sizeof steps / sizeof *steps == NTD_STEP_COUNT, "every kind of step has a name");
 
+static const char *const details[] = {
+	[NTD_DETAIL_RUN] = "run",
+	[NTD_DETAIL_SOURCE] = "source",
+	[NTD_DETAIL_STEP_ERROR] = "step-error",
+	[NTD_DETAIL_FAILURE] = "failure",
+	[NTD_DETAIL_PICTURE] = "picture",
+	[NTD_DETAIL_SCREEN_TEXT] = "screen-text",
+	[NTD_DETAIL_NETWORK] = "network",
+};
+static_assert(sizeof details / sizeof *details == NTD_DETAIL_COUNT, "every detail has a name");
+
 const char *ntd_event_kind_name(enum ntd_event_kind kind)
 {
 	return kinds[kind];
@@ -52,6 +64,11 @@ const char *ntd_level_name(enum ntd_level level)
 const char *ntd_step_name(enum ntd_step step)
 {
 	return steps[step];
+}
+
+const char *ntd_detail_name(enum ntd_detail detail)
+{
+	return details[detail];
 }
 
 static int find(const char *const *names, int count, const char *name)
@@ -71,4 +88,19 @@ int ntd_level_parse(const char *name)
 int ntd_step_parse(const char *name)
 {
 	return find(steps, NTD_STEP_COUNT, name);
+}
+
+int ntd_event_kind_parse(const char *name)
+{
+	return find(kinds, NTD_EVENT_KIND_COUNT, name);
+}
+
+int ntd_detail_parse(const char *name)
+{
+	return find(details, NTD_DETAIL_COUNT, name);
+}
+
+int ntd_event_level_parse(const char *name)
+{
+	return find(levels, NTD_LEVEL_COUNT, name);
 }

@@ -17,6 +17,25 @@ static unsigned this_thread(void)
 	return number;
 }
 
+/* Where the calling thread is in the test's sources. */
+static _Thread_local uint16_t this_source;
+static _Thread_local uint32_t this_line;
+
+void ntd_report_at(uint16_t source, uint32_t line)
+{
+	this_source = source;
+	this_line = line;
+}
+
+/* A detail may have a place of its own. */
+static void assign_line(struct ntd_event *event)
+{
+	if (event->source || event->kind == NTD_EVENT_SERIAL)
+		return;
+	event->source = this_source;
+	event->line = this_line;
+}
+
 /* Console lines have no parent: guests print them, whatever a thread is doing. */
 static uint64_t parent_of(const struct ntd_places *places, const struct ntd_event *event)
 {
@@ -46,6 +65,7 @@ static void close_step(struct ntd_places *places, struct ntd_event *event)
 void ntd_places_assign(struct ntd_places *places, struct ntd_event *event)
 {
 	event->thread = this_thread();
+	assign_line(event);
 	if (ntd_event_ends_step(event->kind)) {
 		close_step(places, event);
 		return;

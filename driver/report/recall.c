@@ -98,6 +98,7 @@ static char *text_of(const struct ntd_event *event)
 	case NTD_EVENT_OUTPUT:
 	case NTD_EVENT_BUSY:
 	case NTD_EVENT_IDLE:
+	case NTD_EVENT_DETAIL:
 	case NTD_EVENT_KIND_COUNT:
 	default:
 		return NULL;

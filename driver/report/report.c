@@ -135,7 +135,8 @@ static struct batch take_all(struct ntd_report *report)
 
 static bool is_of_timeline(enum ntd_event_kind kind)
 {
-	return kind == NTD_EVENT_STATE || kind == NTD_EVENT_COMMAND_END || kind == NTD_EVENT_OUTPUT;
+	return kind == NTD_EVENT_STATE || kind == NTD_EVENT_COMMAND_END ||
+	       kind == NTD_EVENT_OUTPUT || kind == NTD_EVENT_DETAIL;
 }
 
 static bool is_live(enum ntd_event_kind kind)
@@ -297,6 +298,11 @@ void ntd_report_add(struct ntd_report *report, struct ntd_sink *sink)
 	sink->next = report->sinks;
 	while (!atomic_compare_exchange_weak(&report->sinks, &sink->next, sink))
 		;
+}
+
+bool ntd_report_has_timeline(struct ntd_report *report)
+{
+	return report->timeline;
 }
 
 void ntd_report_limit(struct ntd_report *report, size_t bytes)

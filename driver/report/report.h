@@ -37,8 +37,22 @@ enum ntd_event_kind {
 	/* The thread begins something that takes time, of which the text says what; "": what its
 	 * step says. seconds: how long it may take; 0: not known. */
 	NTD_EVENT_BUSY,
-	NTD_EVENT_IDLE, /* what the thread's last BUSY has begun is over */
+	NTD_EVENT_IDLE,   /* what the thread's last BUSY has begun is over */
+	NTD_EVENT_DETAIL, /* more about the run: detail, which says what the text is */
 	NTD_EVENT_KIND_COUNT
+};
+
+/* What a DETAIL tells. Its attributes are in brackets. */
+enum ntd_detail {
+	NTD_DETAIL_RUN,        /* how the driver was called: the text is the command line (facts) */
+	NTD_DETAIL_SOURCE,     /* the text is that of a source file of the test (name) */
+	NTD_DETAIL_STEP_ERROR, /* the text is the error that ends the step around it */
+	NTD_DETAIL_FAILURE, /* the text is the exception that failed a test or the run (traceback)
+			     */
+	NTD_DETAIL_PICTURE, /* the text is the path of a picture of a machine's screen */
+	NTD_DETAIL_SCREEN_TEXT, /* the text was read from a machine's screen */
+	NTD_DETAIL_NETWORK,     /* what a network has carried in a second (vlan, frames, dropped) */
+	NTD_DETAIL_COUNT
 };
 
 /* How important a message is. NTD_LEVEL_ALWAYS is a plain line of the log, which no log level
@@ -105,6 +119,10 @@ struct ntd_event {
 	/* Of a step's end: an exception ended the step. Of RUN_END: the exit status is not 0. Of
 	 * TEST_ERROR: a subtest has reported the error before. */
 	bool failed;
+	/* Which of the test's sources the emitting thread was in, and in which line, as
+	 * ntd_report_at() has said; 0: unknown. Of a SOURCE: its number. */
+	uint16_t source;
+	uint32_t line;
 	union {
 		struct {
 			const char *from, *to; /* of STATE: names of states, which are constants */
@@ -116,14 +134,15 @@ struct ntd_event {
 		struct {
 			uint64_t done, total; /* of a MESSAGE about a copy: bytes; total 0: none */
 		};
+		enum ntd_detail detail; /* of DETAIL */
 	};
 };
 
 /* Writes events somewhere. Implementations embed the struct and fill in all members but `next`. The
  * report calls the functions on the writer or on a thread that settles, one at a time. */
 struct ntd_sink {
-	/* Whether the sink also gets STATE, COMMAND_END and OUTPUT, which no log shows. Without
-	 * such a sink the report drops these events at once. */
+	/* Whether the sink also gets STATE, COMMAND_END, OUTPUT and DETAIL, which no log shows.
+	 * Without such a sink the report drops these events at once. */
 	bool timeline;
 	/* Whether the sink also gets BUSY and IDLE, which are for people who look at the run. */
 	bool live;
@@ -168,6 +187,11 @@ bool ntd_report_end(struct ntd_report *report, int64_t deadline);
  * input of a step's end only, and says which step ends. When `monotonic` is 0, the moment of the
  * event is now. */
 uint64_t ntd_report_emit(struct ntd_report *report, const struct ntd_event *event);
+/* Any thread: whether a sink wants the events of the timeline. */
+bool ntd_report_has_timeline(struct ntd_report *report);
+/* Where in the test's sources the calling thread is: its later events tell it. `source` is the
+ * number of a SOURCE, `line` counts from 1; 0 and 0: nowhere. */
+void ntd_report_at(uint16_t source, uint32_t line);
 /* Emits the end of the run with its exit status: once, but messages about the end may follow. */
 void ntd_report_run_end(struct ntd_report *report, int status);
 
@@ -185,6 +209,10 @@ void ntd_log_idle(struct ntd_report *report);
 void ntd_log_test_error(struct ntd_report *report, const char *text);
 /* The same for an error that has passed a subtest, which has failed and reported it. */
 void ntd_log_subtest_error(struct ntd_report *report, const char *text);
+
+/* Emits a DETAIL of a machine, or (NULL) of the run, if a sink wants it. */
+void ntd_log_detail(struct ntd_report *report, enum ntd_detail detail, const char *machine,
+		    const char *text, char **attributes);
 
 /* ---- nest.c; any thread */
 /* A step that has begun and may contain others. The value owns its texts until it ends. */
@@ -210,8 +238,12 @@ void ntd_nest_end(struct ntd_nest *nest, bool failed);
 /* ---- names.c; constants such as "nest-begin", "warning" and "boot" */
 const char *ntd_event_kind_name(enum ntd_event_kind kind);
 const char *ntd_level_name(enum ntd_level level);
+const char *ntd_detail_name(enum ntd_detail detail);
 const char *ntd_step_name(enum ntd_step step);
 /* The level with that name, which is debug, info, warning or error; -1: none. */
 int ntd_level_parse(const char *name);
-/* The kind of step with that name; -1: none. */
+/* The kind of step, of event or of detail with that name, and any level; -1: none. */
 int ntd_step_parse(const char *name);
+int ntd_event_kind_parse(const char *name);
+int ntd_detail_parse(const char *name);
+int ntd_event_level_parse(const char *name);

@@ -42,3 +42,10 @@ struct ntd_sink *ntd_junit_sink(const char *path, struct ntd_error **err);
 void ntd_junit_tests_only(struct ntd_sink *sink);
 /* All events in the file `path`, one JSON object a line; report/events.c describes the keys. */
 struct ntd_sink *ntd_events_sink(const char *path, struct ntd_error **err);
+/* A page that people look at in a browser in the file `path`: one HTML file that needs no other.
+ * What has been flushed is in it, also when the driver is killed; report/page.h has the format. */
+struct ntd_sink *ntd_page_sink(const char *path, struct ntd_error **err);
+/* Makes such a page of a file that ntd_events_sink() has written, on the calling thread. The
+ * pictures that it names are looked for below the directory of `events`. NTD_E_USAGE when `events`
+ * is no such file. */
+int ntd_page_from_events(const char *events, const char *path, struct ntd_error **err);

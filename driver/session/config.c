@@ -20,6 +20,7 @@ void ntd_config_free(struct ntd_config *config)
 	free(config->output_dir);
 	free(config->junit_xml);
 	free(config->events);
+	free(config->report);
 	free(config->log_file);
 	free(config->debug_hook_attach);
 	ntd_strv_free(config->pytest_arguments);
@@ -149,7 +150,9 @@ static int set_output(struct ntd_config *config, const struct ntd_options *optio
 		return ntd_error_set(err, NTD_E_USAGE, "output directory: %s", strerror(errno));
 	if (set_report(config, options->junit_xml, "--junit-xml", &config->junit_xml, err) < 0)
 		return -1;
-	return set_report(config, options->events, "--events", &config->events, err);
+	if (set_report(config, options->events, "--events", &config->events, err) < 0)
+		return -1;
+	return set_report(config, options->report, "--report", &config->report, err);
 }
 
 static int set_log_file(struct ntd_config *config, struct ntd_error **err)

@@ -21,6 +21,7 @@ struct ntd_config {
 	bool output_given;       /* by an option; else output_dir is the current directory */
 	char *junit_xml;         /* absolute path of the report; NULL: none */
 	char *events;            /* absolute path of the list of events; NULL: none */
+	char *report;            /* absolute path of the page; NULL: none */
 	char *log_file;          /* path of the XML log; NULL: none */
 	char *debug_hook_attach; /* NULL: no breakpoints */
 	bool no_agent;           /* no agent is started in guests */

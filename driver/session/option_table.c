@@ -186,6 +186,13 @@ const struct ntd_option ntd_option_table[] = {
 	{.name = "events", .type = &text, .field = FIELD(events), .value = "FILE",
 	 .help = "write every event of the run as one JSON object a line to this file, relative to "
 		 "the output directory"},
+	{.name = "report", .type = &text, .field = FIELD(report), .value = "FILE",
+	 .help = "write a page about the run to this file, relative to the output directory: one HTML "
+		 "file for a browser, which needs no network, with a timeline, the script, the consoles "
+		 "and the screens. A run that is killed leaves the page as far as it got"},
+	{.name = "report-from", .type = &text, .field = FIELD(report_from), .value = "EVENTS",
+	 .help = "run nothing, but make such a page of a file that --events has written; without "
+		 "--report it is report.html beside that file"},
 	{.heading = "Tests in pytest style",
 	 .name = "mode", .type = &mode, .field = FIELD(mode), .value = "MODE", .fallback = "auto",
 	 .help = "the style of the test script: legacy (a program), pytest (functions such as "

@@ -29,9 +29,11 @@ struct ntd_options {
 	double boot_timeout;   /* the same */
 	struct ntd_factor time_scale;
 	bool no_agent;
-	char *output_dir; /* NULL: the current directory */
-	char *junit_xml;  /* relative to output_dir; NULL: none */
-	char *events;     /* the same */
+	char *output_dir;  /* NULL: the current directory */
+	char *junit_xml;   /* relative to output_dir; NULL: none */
+	char *events;      /* the same */
+	char *report;      /* the same */
+	char *report_from; /* NULL: make no report of old events */
 	char *debug_hook_attach;
 	bool keep_state, interactive, quiet, pause_on_failure;
 	enum ntd_level log_level;

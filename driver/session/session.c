@@ -55,6 +55,8 @@ static int open_sinks(struct ntd_session *session, struct ntd_error **err)
 	if (config->junit_xml &&
 	    add_sink(session, session->junit = ntd_junit_sink(config->junit_xml, err)) < 0)
 		return -1;
+	if (config->report && add_sink(session, ntd_page_sink(config->report, err)) < 0)
+		return -1;
 	return config->events ? open_events(session, err) : 0;
 }
 

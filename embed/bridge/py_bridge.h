@@ -20,6 +20,9 @@
 /* The program's name for messages. */
 #define NTD_PROGRAM "nixos-test-driver"
 
+/* The name of the script's file for Python. */
+#define PY_SCRIPT_NAME "<string>"
+
 /* ---- state.c: the state of the module _test_driver, one for the process */
 
 struct py_state {
@@ -31,6 +34,10 @@ struct py_state {
 	PyObject *watch;  /* what waiting threads call now and then (scope.c), or NULL */
 	PyObject *warned; /* which warnings have been shown (arguments.c) */
 	int64_t blocked;  /* ns that scripts have spent in calls that block */
+	/* The numbers of the test's sources by their files' names (place.c), 0 for other files;
+	 * NULL before the first. */
+	PyObject *sources;
+	unsigned source_count;
 
 	/* What the bridge calls of rooms above it; set when their types are added. */
 	void (*deliver_log)(struct py_state *state); /* py_log_deliver() */
@@ -177,6 +184,15 @@ int py_leave_python(struct py_blocking *blocking, int result, struct ntd_error *
 
 /* Functions for the module: watch(). */
 extern PyMethodDef py_scope_functions[];
+
+/* ---- place.c: where the script is, for the events of a timeline */
+
+/* Has the calling thread's later events tell where in the sources it is. Called before whatever
+ * emits events. An exception that is set stays. */
+void py_place_note(struct py_state *state);
+/* The number of the source with a file's name (PY_SCRIPT_NAME: the script); 0: it is none, or
+ * nobody wants to know. */
+uint16_t py_place_source(struct py_state *state, PyObject *file);
 
 /* ---- signals.c: SIGINT, SIGTERM and SIGHUP */
 

@@ -135,6 +135,7 @@ bool py_block(struct py_blocking *blocking)
 		pthread_sigmask(SIG_SETMASK, &blocking->signals, NULL);
 		return false;
 	}
+	py_place_note(py_state());
 	release_gil(blocking);
 	return true;
 }

@@ -36,6 +36,7 @@ static PyObject **reference(struct py_state *state, size_t index)
 				     (PyObject **)&state->lazy_type,
 				     &state->watch,
 				     &state->warned,
+				     &state->sources,
 				     (PyObject **)&state->logger_type,
 				     (PyObject **)&state->step_type,
 				     &state->logger,

@@ -15,6 +15,7 @@ void py_log_deliver(struct py_state *state)
 
 void py_log_emit(struct ntd_report *report, const struct ntd_event *event)
 {
+	py_place_note(py_state());
 	ntd_report_emit(report, event);
 	py_log_deliver(py_state());
 }
@@ -24,6 +25,7 @@ void py_log(struct ntd_report *report, enum ntd_level level, const char *machine
 {
 	_cleanup_free_ char *text = ntd_formatted(fmt);
 
+	py_place_note(py_state());
 	ntd_log(report, level, machine, "%s", text);
 	py_log_deliver(py_state());
 }
@@ -40,6 +42,7 @@ void py_log_test_error(struct ntd_report *report, const char *text, bool told)
 void py_log_begin(struct ntd_nest *nest, struct ntd_report *report, enum ntd_step step,
 		  const char *machine, const char *text, char **attributes, bool subtest)
 {
+	py_place_note(py_state());
 	*nest = ntd_nest_begin_full(report, step, machine, text, attributes, subtest);
 	py_log_deliver(py_state());
 }
@@ -48,6 +51,7 @@ void py_log_begin_wait(struct ntd_nest *nest, const struct ntd_wait *wait, const
 {
 	struct ntd_report *report = ntd_machine_report(wait->machine);
 
+	py_place_note(py_state());
 	*nest = ntd_machine_step_begin(wait->machine, NTD_STEP_WAIT, text);
 	ntd_log_busy(report, ntd_machine_name(wait->machine), "", 0, ntd_wait_limit(wait));
 	py_log_deliver(py_state());

@@ -5,9 +5,6 @@
 
 #include "machine/py_machine.h"
 
-/* What tracebacks call the script. */
-#define PY_SCRIPT_NAME "<string>"
-
 /* ---- ending.c */
 
 /* Does what the end of a Python program does, on the main thread, after a run with this exit
@@ -23,6 +20,13 @@ void py_ending_leave_forked(int status);
 
 /* Reports the exception that is set, and clears it; returns the exit status that it means. */
 int py_report_exception(struct py_state *state);
+/* An exception that has failed a test or the run, for the timeline. */
+struct py_failure {
+	const char *text, *traceback;
+	uint16_t source; /* as in struct ntd_event */
+	uint32_t line;
+};
+void py_report_failure(struct py_state *state, const struct py_failure *failure);
 /* The exit status that a SystemExit means. A message in it is printed. */
 int py_report_exit_status(PyObject *exception);
 /* Makes the script's lines known to what shows tracebacks. */

@@ -120,6 +120,20 @@ static PyObject *end_test(PyObject *self, PyObject *args)
 	Py_RETURN_NONE;
 }
 
+static PyObject *tell_failure(PyObject *self, PyObject *args)
+{
+	struct py_state *state = py_state();
+	struct py_failure failure = {0};
+	PyObject *path;
+
+	if (!PyArg_ParseTuple(args, "ssOI:tell_failure", &failure.text, &failure.traceback, &path,
+			      &failure.line))
+		return NULL;
+	failure.source = py_place_source(state, path);
+	py_report_failure(state, &failure);
+	Py_RETURN_NONE;
+}
+
 static PyObject *recall(PyObject *self, PyObject *args)
 {
 	struct py_state *state = py_state();
@@ -237,6 +251,9 @@ PyMethodDef py_pytest_functions[] = {
 	{"end_test", end_test, METH_VARARGS,
 	 "end_test(failed, skipped)\n--\n\n"
 	 "Logs the end of the test. skipped says why it was skipped, or is None."},
+	{"tell_failure", tell_failure, METH_VARARGS,
+	 "tell_failure(text, traceback, path, line)\n--\n\n"
+	 "Tells the timeline of the run what failed the test, and where."},
 	{"recall", recall, METH_VARARGS,
 	 "recall(position, machine)\n--\n\n"
 	 "Returns what was logged since that position: the lines of the console of a\n"

@@ -143,6 +143,44 @@ static void report_whole(struct py_state *state, PyObject *exception, bool test_
 	}
 }
 
+/* ---- for the timeline */
+
+void py_report_failure(struct py_state *state, const struct py_failure *failure)
+{
+	char *attributes[] = {"traceback", (char *)failure->traceback, NULL};
+
+	if (!ntd_report_has_timeline(state->session->report))
+		return;
+	py_log_emit(state->session->report, &(struct ntd_event){.kind = NTD_EVENT_DETAIL,
+								.detail = NTD_DETAIL_FAILURE,
+								.level = NTD_LEVEL_ALWAYS,
+								.text = failure->text,
+								.text_len = strlen(failure->text),
+								.source = failure->source,
+								.line = failure->line,
+								.attributes = attributes});
+}
+
+/* Finds the innermost frame of the traceback that is in one of the test's sources. */
+static void find_place(struct py_state *state, PyObject *exception, struct py_failure *failure)
+{
+	_cleanup_pyref_ PyObject *traceback = PyException_GetTraceback(exception);
+
+	while (traceback && traceback != Py_None) {
+		_cleanup_pyref_ PyObject *file = NULL, *function = NULL;
+		long number = line_of(traceback);
+		uint16_t source =
+			place_of(traceback, &file, &function) ? py_place_source(state, file) : 0;
+
+		if (source) {
+			failure->source = source;
+			failure->line = (uint32_t)number;
+		}
+		PyErr_Clear();
+		Py_SETREF(traceback, PyObject_GetAttrString(traceback, "tb_next"));
+	}
+}
+
 /* ---- exit status */
 
 /* sys.exit(n): n; sys.exit(None): 0. Anything else is printed, and the status is 1. */
@@ -193,6 +231,24 @@ static int break_after(struct py_state *state, PyObject *exception, int status)
 	return status;
 }
 
+/* Tells the timeline which exception has failed the run, and where. */
+static void tell_failure(struct py_state *state, PyObject *exception)
+{
+	_cleanup_free_ char *message = py_shown_text(exception), *notes = notes_of(exception);
+	_cleanup_free_ char *whole = whole_traceback(state, exception);
+	_cleanup_pyref_ PyObject *name =
+		PyObject_GetAttrString((PyObject *)Py_TYPE(exception), "__name__");
+	const char *type = name ? PyUnicode_AsUTF8(name) : NULL;
+	_cleanup_free_ char *text =
+		ntd_asprintf("%s%s%s%s", type ? type : "", message && *message ? ": " : "",
+			     message ? message : "", notes);
+	struct py_failure failure = {.text = text, .traceback = whole ? whole : ""};
+
+	find_place(state, exception, &failure);
+	PyErr_Clear();
+	py_report_failure(state, &failure);
+}
+
 int py_report_exception(struct py_state *state)
 {
 	PyObject *type, *exception, *traceback;
@@ -214,6 +270,8 @@ int py_report_exception(struct py_state *state)
 		if (PyErr_GivenExceptionMatches(exception, PyExc_KeyboardInterrupt))
 			status = 128 + SIGINT;
 	}
+	if (status && !ntd_is_forked())
+		tell_failure(state, exception);
 	collected = collect_evidence(state, status);
 	status = collected == status ? break_after(state, exception, status) : collected;
 	Py_XDECREF(type);

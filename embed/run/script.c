@@ -119,6 +119,16 @@ static int execute_parts(PyObject *symbols, PyObject *parts)
 	return 0;
 }
 
+/* Has the timeline know the source before anything happens in it. */
+static void tell_source(struct py_state *state, const char *file)
+{
+	_cleanup_pyref_ PyObject *name = PyUnicode_DecodeFSDefault(file);
+
+	if (name)
+		py_place_source(state, name);
+	PyErr_Clear();
+}
+
 int py_script_execute_code(PyObject *driver, PyObject *parts)
 {
 	struct py_state *state = py_state();
@@ -132,6 +142,7 @@ int py_script_execute_code(PyObject *driver, PyObject *parts)
 
 	if (!step)
 		return -1;
+	tell_source(state, PY_SCRIPT_NAME);
 	symbols = PyObject_CallMethod(driver, "test_symbols", NULL);
 	if (symbols && py_names_print(driver, symbols) == 0 &&
 	    PyDict_SetItemString(symbols, "__builtins__", PyEval_GetBuiltins()) == 0) {
@@ -147,6 +158,8 @@ int py_script_execute_code(PyObject *driver, PyObject *parts)
 
 int py_script_execute(struct py_state *state)
 {
+	if (state->mode == NTD_MODE_PYTEST && !py_style_is_directory(state))
+		tell_source(state, state->session->config->test_script);
 	return state->mode == NTD_MODE_PYTEST
 		       ? py_pytest_execute(state)
 		       : py_script_execute_code(state->driver, state->script_code);

@@ -106,6 +106,8 @@ def test_the_schema_has_the_words_of_the_source():
     for word in definitions["step"]["enum"]:
         assert f'[NTD_STEP_{word.upper()}] = "{word}"' in names
     assert names.count("[NTD_STEP_") == len(definitions["step"]["enum"]) + 1  # NONE
+    for word in definitions["detail"]["properties"]["detail"]["enum"]:
+        assert f'[NTD_DETAIL_{word.upper().replace("-", "_")}] = "{word}"' in names
     for word in definitions["machine-state"]["enum"]:
         assert f'[NTD_MACHINE_{word.upper()}] = {{"{word}"' in states
     for word in definitions["message"]["properties"]["level"]["enum"]:
@@ -275,7 +277,7 @@ def test_states_of_a_life(fakes):
 
 
 def test_ends_of_commands(fake):
-    long = "true " + "é" * 200
+    long = "true " + "é" * 2500
     _, timeline = run_with_events(f"""
         machine.succeed("printf abc; exit 0")
         machine.execute("exit 3")
@@ -295,12 +297,73 @@ def test_ends_of_commands(fake):
         ("exit 3", 3, 0),
         ("echo said", None, 5),
         ("echo not heard of", None, 0),
-        ("true " + "é" * 97, 0, 0),
+        ("true " + "é" * 1997, 0, 0),
         ("printf '\\377\\000'", 0, 2),
     ]
     assert timeline.find("command", "must succeed: printf abc").events("command-end") == ends[:1]
     assert timeline.find("script", "mine").events("command-end") == ends[5:6]
+    assert ends[0]["attributes"] == {"output": "abc"} and "attributes" not in ends[1]
     assert {end["machine"] for end in ends} == {"machine"} and all(end["seconds"] >= 0 for end in ends)
+
+
+def test_long_output_and_errors_of_commands(fake):
+    _, timeline = run_with_events("""
+        machine.execute("seq 1 5000; echo wrong >&2", stderr=True)
+    """, fake)
+    end = next(end for end in timeline.of_kind("command-end") if end["text"].startswith("seq"))
+    output = end["attributes"]["output"]
+    assert output.startswith("1\n2\n") and output.endswith("4999\n5000\n") and len(output) < 8100
+    assert f"\n... {end['bytes'] - 8000} bytes are left out here ...\n" in output
+    assert end["attributes"]["errors"] == "wrong\n"
+
+
+# ---- places in the script, and what else a report needs
+
+
+def test_events_tell_the_line_of_the_script(fake):
+    script = """
+        def helper():
+            machine.succeed("true")
+        machine.start()
+        helper()
+        log.log("here")
+        machine.wait_until_succeeds("false", timeout=1)
+    """
+    _, timeline = run_with_events(script, fake, status=1)
+    source, = timeline.details("source")
+    assert source["attributes"] == {"name": "script.py"} and source["source"] == 1
+    lines = source["text"].splitlines()
+
+    def line(event):
+        assert event["source"] == 1
+        return lines[event["line"] - 1].strip()
+
+    assert line(timeline.find("command", "must succeed: true").begin) == 'machine.succeed("true")'
+    assert line(next(event for event in timeline.of_kind("message") if event["text"] == "here")) == 'log.log("here")'
+    wait = timeline.find("wait", "waiting for success: false")
+    assert line(wait.begin) == 'machine.wait_until_succeeds("false", timeout=1)'
+    error, = wait.events("detail")
+    assert error["detail"] == "step-error" and "last seen: exit code 1" in error["text"]
+    failure, = timeline.details("failure")
+    assert line(failure) == line(wait.begin) and failure["text"] == f"RequestedAssertionFailed: {error['text']}"
+    assert failure["attributes"]["traceback"].startswith("Traceback")
+    assert not any("line" in event for event in timeline.of_kind("serial"))
+
+
+def test_events_tell_how_the_driver_was_called(fake):
+    _, timeline = run_with_events("machine.start()", fake)
+    run, = [event for event in timeline.details("run") if not event["machine"]]
+    assert "--events events.jsonl" in run["text"] and run["attributes"]["script"].endswith("/script.py")
+    assert {"version", "host", "directory", "time limit"} <= run["attributes"].keys()
+
+
+def test_an_exception_of_the_script_is_told_with_its_values(fake):
+    _, timeline = run_with_events("""
+        answer = 41
+        assert answer == 6 * 7
+    """, fake, status=1)
+    failure, = timeline.details("failure")
+    assert failure["line"] == 3 and "41" in failure["text"] and failure["text"].startswith("AssertionError")
 
 
 def test_a_command_of_a_machine_that_dies(fake):

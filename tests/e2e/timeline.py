@@ -120,3 +120,6 @@ class Timeline:
 
     def of_kind(self, kind):
         return [event for event in self.events if event["kind"] == kind]
+
+    def details(self, detail):
+        return [event for event in self.of_kind("detail") if event["detail"] == detail]

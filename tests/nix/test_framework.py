@@ -59,7 +59,7 @@ def test_flags(nixpkgs, file):
         assert re.search(r"--set testScript /nix/store/\S+-test-script ", wrapper)
         assert "--set globalTimeout 3600" in wrapper and "--set vlans '1 2'" in wrapper
         assert "--config" not in wrapper
-    assert wrapper.endswith("--add-flags --keep-machine-state")
+    assert wrapper.endswith("--add-flags --keep-machine-state") and "--add-flags '--report report.html'" in wrapper
     assert "--vm=b_c" in commands["driver"] and "--vlan=2" in commands["driver"]
     interactive = commands["driverInteractive"].strip().splitlines()[-1]
     assert "--add-flags --interactive" in interactive and "--interactive" not in wrapper
@@ -78,10 +78,11 @@ def test_settings_become_flags(nixpkgs, file):
     commands = nixpkgs.evaluate(test("""
       testing = {
         mode = "pytest"; pytestArgs = [ "-m" "not slow" ]; timeoutScale = 2.5; events = "events.jsonl";
+        report = "page.html";
       };
     """), "commands", file)
     wrapper = commands["driver"].strip().splitlines()[-1]
-    for flag in "--mode pytest", "--timeout-scale 2.5", "--events events.jsonl":
+    for flag in "--mode pytest", "--timeout-scale 2.5", "--events events.jsonl", "--report page.html":
         assert f"--add-flags '{flag}'" in wrapper
     assert """--prefix PYTEST_ADDOPTS ' ' '-m '\\''not slow'\\'''""" in wrapper
 

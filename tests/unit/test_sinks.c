@@ -294,9 +294,15 @@ static void events_have_every_kind_and_the_time_of_emission(void **state)
 	cJSON *events;
 
 	add(fixture, ntd_events_sink);
-	for (enum ntd_event_kind kind = 0; kind < NTD_EVENT_KIND_COUNT; kind++)
-		emit(fixture,
-		     (struct ntd_event){.kind = kind, .text = "t", .from = "up", .to = "dead"});
+	for (enum ntd_event_kind kind = 0; kind < NTD_EVENT_KIND_COUNT; kind++) {
+		struct ntd_event event = {.kind = kind, .text = "t"};
+
+		if (kind == NTD_EVENT_STATE) {
+			event.from = "up";
+			event.to = "dead";
+		}
+		emit(fixture, event);
+	}
 	end(fixture);
 	events = read_events(fixture);
 	assert_int_equal(cJSON_GetArraySize(events), 1 + NTD_EVENT_KIND_COUNT);
@@ -325,6 +331,12 @@ static void every_kind_has_a_name_of_its_own(void **state)
 	for (int i = 0; i < NTD_STEP_COUNT; i++)
 		assert_int_equal(ntd_step_parse(ntd_step_name((enum ntd_step)i)), i);
 	assert_int_equal(ntd_step_parse("bootx"), -1);
+	for (int i = 0; i < NTD_EVENT_KIND_COUNT; i++)
+		assert_int_equal(ntd_event_kind_parse(ntd_event_kind_name((enum ntd_event_kind)i)),
+				 i);
+	for (int i = 0; i < NTD_DETAIL_COUNT; i++)
+		assert_int_equal(ntd_detail_parse(ntd_detail_name((enum ntd_detail)i)), i);
+	assert_int_equal(ntd_event_level_parse("always"), NTD_LEVEL_ALWAYS);
 	for (int i = 0; i < NTD_LEVEL_ALWAYS; i++)
 		assert_int_equal(ntd_level_parse(ntd_level_name((enum ntd_level)i)), i);
 	assert_int_equal(ntd_level_parse("always"), -1);

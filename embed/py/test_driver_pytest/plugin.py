@@ -12,7 +12,7 @@ import zlib
 
 import pytest
 
-from _test_driver import begin_test, end_test, ending, leave_if_forked, printable, spent
+from _test_driver import begin_test, end_test, ending, leave_if_forked, printable, spent, tell_failure
 from test_driver.test_vm import living_vms
 from test_driver_pytest import reports, requirements
 from test_driver_pytest.fixtures import RESERVED
@@ -231,6 +231,7 @@ class Plugin:
         text = f"{report.nodeid} failed ({report.when})\n{report.longreprtext}"
         if report.failed:
             self.failed = True
+            tell_failure(*reports.failure(report))
             self.driver.logger.log_test_error(text)
         elif report.outcome == "rerun":  # of pytest-rerunfailures
             self.driver.logger.log(f"{text}\ntrying it again")

@@ -28,6 +28,15 @@ def _last_lines(text, count):
     return "\n".join(cut + lines[-count:])
 
 
+def failure(report):
+    """What failed: the error in words, the whole report, and the file and line of it, "" and 0 when they are not known."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    text = report.longreprtext
+    if crash is None:
+        return (text.strip().splitlines() or ["?"])[-1], text, "", 0
+    return crash.message, text, crash.path, crash.lineno
+
+
 def add_sections(report, position, machines):
     """Adds the last lines of the log and of the machines' consoles since the test began as sections of the report.
     position: where the test's log begins, from begin_test()."""

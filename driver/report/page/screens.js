@@ -1,0 +1,85 @@
+// Pictures of screens, that at the failure large, with the text that was read from the screen; and the networks.
+
+function captionOf(run, picture) {
+	return `${picture.machine || "a machine"}, ${moment(picture.time)} s, ${picture.path.split("/").pop()}`;
+}
+
+// The text that was read last from the machine's screen before, or soon after, the picture was taken.
+function screenText(run, picture) {
+	const near = run.texts.filter(text => text.machine === picture.machine && Math.abs(text.time - picture.time) < 5e6);
+	return near.length ? near[near.length - 1].text : "";
+}
+
+function makeScreens(run, go) {
+	// The evidence of a failure is collected after it.
+	const failed = run.runEnd && run.runEnd.failed ? run.pictures[run.pictures.length - 1] : null;
+	const ordered = failed ? [failed, ...run.pictures.filter(picture => picture !== failed)] : run.pictures;
+	const figures = ordered.map(picture => {
+		const text = screenText(run, picture);
+		const image = el("img", { src: picture.data, alt: `The screen of ${captionOf(run, picture)}`, loading: "lazy", tabIndex: 0 });
+		const figure = el("figure", { className: picture === failed ? "large" : "" }, image,
+			el("figcaption", {}, picture === failed ? "At the end of the failed run: " : "", captionOf(run, picture), " ",
+				picture.step ? el("button", { className: "link", type: "button", onclick: () => go.step(picture.step) }, "its step") : null),
+			text ? textBlock(text) : null);
+		const toggle = () => figure.classList.toggle("large");
+		image.onclick = toggle;
+		image.onkeydown = event => {
+			if (event.key === "Enter")
+				toggle();
+		};
+		return figure;
+	});
+	const texts = run.texts.filter(text => !run.pictures.some(picture => screenText(run, picture) === text.text));
+	return el("div", {}, el("div", { className: "scroll" }, el("div", { className: "screens" }, figures),
+		texts.length ? el("h3", {}, "Text that was read from screens") : null,
+		texts.map(text => [el("figcaption", {}, `${text.machine}, ${moment(text.time)} s`), textBlock(text.text)])));
+}
+
+// ---- networks
+
+// The samples of each network, and of each machine on it.
+function networkSeries(run) {
+	const series = new Map();
+	for (const sample of run.network) {
+		const name = sample.machine ? `${sample.name}, ${sample.machine}` : sample.name;
+		if (!series.has(name))
+			series.set(name, []);
+		series.get(name).push(sample);
+	}
+	return [...series].sort(([a], [b]) => a < b ? -1 : 1);
+}
+
+function svg(tag, attributes, ...children) {
+	const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+	for (const [name, value] of Object.entries(attributes))
+		element.setAttribute(name, value);
+	element.append(...children);
+	return element;
+}
+
+// A curve of a value in each second; where there is no sample, nothing was carried.
+function curve(run, samples, value, most, className) {
+	const points = [[0, 0]];
+	for (const sample of samples) {
+		const begin = Math.max(sample.time - sample.seconds * 1e6, points[points.length - 1][0]);
+		const high = value(sample) / sample.seconds;
+		points.push([begin, points.length > 1 && begin - points[points.length - 1][0] < 1 ? points[points.length - 1][1] : 0], [begin, high], [sample.time, high]);
+	}
+	points.push([points[points.length - 1][0], 0], [run.last, 0]);
+	return svg("polyline", {
+		class: className, points: points.map(([x, y]) => `${(x / run.last * 1000).toFixed(2)},${(98 - y / most * 94).toFixed(2)}`).join(" "),
+	});
+}
+
+function makeNetwork(run) {
+	const charts = networkSeries(run).map(([name, samples]) => {
+		const frames = samples.reduce((sum, sample) => sum + sample.frames, 0);
+		const dropped = samples.reduce((sum, sample) => sum + sample.dropped, 0);
+		const most = Math.max(...samples.map(sample => Math.max(sample.frames, sample.dropped) / sample.seconds), 1);
+		return [el("h3", {}, `${name}: ${count(frames, "frame")}, at most ${Math.round(most).toLocaleString("en")} a second${dropped ? `, ${dropped.toLocaleString("en")} dropped` : ", none dropped"}`),
+			svg("svg", { class: "chart", viewBox: "0 0 1000 100", preserveAspectRatio: "none", role: "img", "aria-label": `Frames a second of ${name}` },
+				curve(run, samples, sample => sample.frames, most, "frames"),
+				...(dropped ? [curve(run, samples, sample => sample.dropped, most, "dropped")] : []))];
+	});
+	return el("div", {}, el("div", { className: "scroll", id: "network" }, charts));
+}

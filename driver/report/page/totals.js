@@ -1,0 +1,117 @@
+// What the events mean together: how the run ended, what failed first, where the time went.
+
+function verdictOf(run, read) {
+	if (!run.runEnd)
+		return { className: "bad", word: read.ended ? "No end" : "Killed" };
+	return run.runEnd.failed ? { className: "bad", word: "Failed" } : { className: "good", word: "Passed" };
+}
+
+// What a reader has to know before the rest.
+function noticeOf(run, read) {
+	const parts = [];
+	if (run.zero === null)
+		parts.push("There is nothing in this page yet: the driver was ended before its first event.");
+	else if (!read.ended)
+		parts.push("This page has no end: the driver was killed, or still runs. It shows everything up to then.");
+	else if (!run.runEnd)
+		parts.push("The events stop before the end of the run: the driver was killed.");
+	if (read.damaged)
+		parts.push(`${count(read.damaged, "part")} of the data could not be read.`);
+	if (run.leftOut)
+		parts.push(`${count(run.leftOut, "console line")} are not in this page; the raw console files have them.`);
+	return parts.join(" ");
+}
+
+// The step that the run's first failure is about: the innermost one that has failed.
+function failedStep(run) {
+	let step = run.steps.find(one => one.failed && !["run", "cleanup"].includes(one.kind));
+	for (let inner; step && (inner = step.children.find(one => one.failed)); step = inner)
+		;
+	if (step || !run.runEnd || run.runEnd.failed === false)
+		return step || null;
+	return run.failures.length ? run.failures[0].step : null;
+}
+
+// The first error, in one sentence.
+function firstError(run) {
+	if (run.runEnd && !run.runEnd.failed)
+		return "";
+	if (run.failures.length)
+		return run.failures[0].text;
+	const told = run.errors.find(error => error.text.trim() && !/^(Traceback|\s+File )/.test(error.text));
+	if (told)
+		return told.text;
+	const step = run.steps.find(one => one.error);
+	if (step)
+		return step.error;
+	const message = run.messages.find(one => one.level === "error");
+	if (message)
+		return message.text;
+	if (run.runEnd)
+		return `The run ended with ${run.runEnd.text}.`;
+	const open = run.steps.filter(one => one.open && !["run", "cleanup"].includes(one.kind)).pop();
+	return open ? `The last step did not end: ${open.text}` : "";
+}
+
+// ---- where the time went
+
+const SPENDING = { boot: "boot", wait: "waiting", stop: "waiting", command: "commands" };
+const SPENT_KINDS = ["boot", "waiting", "commands", "rest"];
+
+// Adds the time of `step` alone, without that of counted steps in it, to `sums`.
+function spend(step, sums) {
+	const word = SPENDING[step.kind];
+	let inner = 0;
+	for (const child of step.children)
+		inner += spend(child, sums);
+	if (!word)
+		return inner;
+	sums[word] += Math.max(step.end - step.begin - inner, 0);
+	return step.end - step.begin;
+}
+
+function spentOf(steps, total) {
+	const sums = { boot: 0, waiting: 0, commands: 0, rest: 0 };
+	for (const step of steps)
+		spend(step, sums);
+	sums.rest = Math.max(total - sums.boot - sums.waiting - sums.commands, 0);
+	return sums;
+}
+
+function rowsOfTime(run) {
+	const rows = [];
+	const script = run.steps.filter(step => step.kind === "run" && !step.parent);
+	const all = script.length ? script : run.top;
+	rows.push({ name: "the whole run", total: run.last, spent: spentOf(run.top, run.last), step: script[0] || null });
+	for (const step of run.steps)
+		if (step.kind === "test" || step.subtest)
+			rows.push({ name: step.text, total: step.end - step.begin, spent: spentOf([step], step.end - step.begin), step });
+	for (const machine of run.machines) {
+		const own = run.steps.filter(step => step.machine === machine.name && (!step.parent || step.parent.machine !== machine.name));
+		const total = own.reduce((sum, step) => sum + step.end - step.begin, 0);
+		if (total)
+			rows.push({ name: machine.name, total, spent: spentOf(own, total), step: null, machine: true });
+	}
+	return { rows, all };
+}
+
+function longestWaits(run, most = 10) {
+	return run.steps.filter(step => step.kind === "wait" || step.kind === "boot" || step.kind === "stop")
+		.sort((a, b) => (b.end - b.begin) - (a.end - a.begin)).slice(0, most);
+}
+
+// Tests and subtests, in their order.
+function testsOf(run) {
+	const tests = run.steps.filter(step => step.kind === "test");
+	return tests.length ? tests : run.steps.filter(step => step.subtest);
+}
+
+function testWord(tests) {
+	return tests.some(step => step.kind === "test") ? "test" : "subtest";
+}
+
+function stateOf(step) {
+	if (step.open)
+		return "open";
+	return step.skipped ? "skipped" : step.failed ? "failed" : "passed";
+}
