@@ -25,8 +25,7 @@ int ntd_parts_claim(struct ntd_parts *parts, const struct ntd_moment *moment,
 
 void ntd_parts_yield(struct ntd_parts *parts)
 {
-	ntd_each_part(part, parts)
-	{
+	ntd_each_part (part, parts) {
 		if (part->claimed)
 			ntd_snapshot_yield(part->machine);
 		free(part->shares);
@@ -34,18 +33,16 @@ void ntd_parts_yield(struct ntd_parts *parts)
 	free(parts->each);
 }
 
-/* Nothing passes the switches from here on, so that the guests need not be stopped all at the same
- * time: one that still runs cannot tell another, which does not, of anything. */
-void ntd_parts_hold_switches(const struct ntd_parts *parts)
+void ntd_parts_cut_switches(const struct ntd_parts *parts)
 {
 	for (size_t i = 0; i < parts->moment->vlan_count; i++)
-		ntd_vlan_hold(parts->moment->vlans[i]);
+		ntd_vlan_cut(parts->moment->vlans[i]);
 }
 
-void ntd_parts_release_switches(const struct ntd_parts *parts, bool drop)
+void ntd_parts_join_switches(const struct ntd_parts *parts)
 {
 	for (size_t i = 0; i < parts->moment->vlan_count; i++)
-		ntd_vlan_resume(parts->moment->vlans[i], drop);
+		ntd_vlan_join(parts->moment->vlans[i]);
 }
 
 int ntd_first_error(struct ntd_error **err, struct ntd_error *error)
@@ -71,8 +68,7 @@ int ntd_parts_continue(struct ntd_parts *parts, struct ntd_waiter *waiter, struc
 {
 	int result = 0;
 
-	ntd_each_part(part, parts)
-	{
+	ntd_each_part (part, parts) {
 		struct ntd_error *error = NULL;
 
 		if (!part->stopped)

@@ -35,14 +35,25 @@ int ntd_parts_claim(struct ntd_parts *parts, const struct ntd_moment *moment,
 /* Yields the machines and frees what the structure has. */
 void ntd_parts_yield(struct ntd_parts *parts);
 
-/* Has the switches stand still, or go on; `drop`: without the frames that they hold. */
-void ntd_parts_hold_switches(const struct ntd_parts *parts);
-void ntd_parts_release_switches(const struct ntd_parts *parts, bool drop);
+/* Has the switches drop everything, and then pass frames again. */
+void ntd_parts_cut_switches(const struct ntd_parts *parts);
+void ntd_parts_join_switches(const struct ntd_parts *parts);
 
 /* Has all guests that stand still go on. */
 int ntd_parts_continue(struct ntd_parts *parts, struct ntd_waiter *waiter, struct ntd_error **err);
 /* Waits for the part's job, if one goes on. */
 int ntd_part_wait(struct ntd_part *part, struct ntd_waiter *waiter, struct ntd_error **err);
+
+/* A step of one machine's. */
+typedef int ntd_part_step(struct ntd_parts *parts, struct ntd_part *part, struct ntd_waiter *waiter,
+			  struct ntd_error **err);
+/* Has all machines take a step: one after the other, until one fails; or all at the same time, even
+ * if one fails, for steps that do not start machines. The error is that of the first failure, or of
+ * the machine's death. */
+int ntd_parts_each(struct ntd_parts *parts, ntd_part_step *step, struct ntd_waiter *waiter,
+		   struct ntd_error **err);
+int ntd_parts_at_once(struct ntd_parts *parts, ntd_part_step *step, struct ntd_waiter *waiter,
+		      struct ntd_error **err);
 
 /* Sets *err unless it is set already; takes `error`. Returns -1. */
 int ntd_first_error(struct ntd_error **err, struct ntd_error *error);

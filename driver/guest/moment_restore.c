@@ -2,8 +2,8 @@
  *
  * Theory of operation
  *
- * The switches stand still from the beginning, and let nothing pass until all guests have the state
- * of the snapshot; what they hold then is of the abandoned time and is dropped. A machine that runs
+ * The switches are cut from the beginning until all guests have the state of the snapshot, so that
+ * nothing of the time that is given up reaches it (net/switch.h). A machine that runs
  * keeps its QEMU, which loads the state in a fraction of a second; one that has ended, or whose
  * QEMU refuses the state (a script may have added a device), gets a new QEMU with the same command
  * line. The machines are RESTORING until their guests have been told the time: calls that use them
@@ -21,8 +21,7 @@
 
 static int find(struct ntd_parts *parts, struct ntd_error **err)
 {
-	ntd_each_part(part, parts)
-	{
+	ntd_each_part (part, parts) {
 		_cleanup_free_ char *names = NULL;
 
 		part->snapshot = ntd_snapshot_find(part->machine, parts->moment->name);
@@ -38,7 +37,8 @@ static int find(struct ntd_parts *parts, struct ntd_error **err)
 
 /* ---- loading */
 
-static int stand_still(struct ntd_part *part, struct ntd_waiter *waiter, struct ntd_error **err)
+static int stand_still(struct ntd_parts *parts, struct ntd_part *part, struct ntd_waiter *waiter,
+		       struct ntd_error **err)
 {
 	if (!part->snapshot->tag)
 		return ntd_snapshot_switch_off(part->machine, waiter, err);
@@ -47,7 +47,8 @@ static int stand_still(struct ntd_part *part, struct ntd_waiter *waiter, struct 
 	return ntd_snapshot_begin_restoring(part->machine, waiter, err);
 }
 
-static int begin_loading(struct ntd_part *part, struct ntd_waiter *waiter, struct ntd_error **err)
+static int begin_loading(struct ntd_parts *parts, struct ntd_part *part, struct ntd_waiter *waiter,
+			 struct ntd_error **err)
 {
 	if (!part->passes)
 		return 0;
@@ -56,25 +57,27 @@ static int begin_loading(struct ntd_part *part, struct ntd_waiter *waiter, struc
 }
 
 /* Tries again with a new QEMU what the present one has refused. */
-static int load_in_new_qemu(struct ntd_part *part, const struct ntd_error *refusal,
-			    struct ntd_waiter *waiter, struct ntd_error **err)
+static int load_in_new_qemu(struct ntd_parts *parts, struct ntd_part *part,
+			    const struct ntd_error *refusal, struct ntd_waiter *waiter,
+			    struct ntd_error **err)
 {
 	ntd_log(ntd_machine_report(part->machine), NTD_LEVEL_DEBUG, ntd_machine_name(part->machine),
 		"a new QEMU loads the snapshot '%s': %s", part->snapshot->name, refusal->message);
 	if (ntd_snapshot_renew_qemu(part->machine, waiter, err) < 0 ||
-	    begin_loading(part, waiter, err) < 0)
+	    begin_loading(parts, part, waiter, err) < 0)
 		return -1;
 	return ntd_part_wait(part, waiter, err);
 }
 
-static int finish_loading(struct ntd_part *part, struct ntd_waiter *waiter, struct ntd_error **err)
+static int finish_loading(struct ntd_parts *parts, struct ntd_part *part, struct ntd_waiter *waiter,
+			  struct ntd_error **err)
 {
 	_cleanup_error_ struct ntd_error *refusal = NULL;
 
 	if (ntd_part_wait(part, waiter, &refusal) < 0) {
 		if (refusal->code == NTD_E_CANCELLED || refusal->code == NTD_E_TIMEOUT)
 			return ntd_error_move(err, ntd_steal(&refusal));
-		if (load_in_new_qemu(part, refusal, waiter, err) < 0)
+		if (load_in_new_qemu(parts, part, refusal, waiter, err) < 0)
 			return -1;
 	}
 	if (part->passes)
@@ -85,7 +88,8 @@ static int finish_loading(struct ntd_part *part, struct ntd_waiter *waiter, stru
 /* ---- the guests */
 
 /* A guest without a root shell is reached by a channel that connects anew, as after a boot. */
-static int tell_guest(struct ntd_part *part, struct ntd_waiter *waiter, struct ntd_error **err)
+static int tell_guest(struct ntd_parts *parts, struct ntd_part *part, struct ntd_waiter *waiter,
+		      struct ntd_error **err)
 {
 	const struct ntd_snapshot *snapshot = part->snapshot;
 
@@ -96,7 +100,8 @@ static int tell_guest(struct ntd_part *part, struct ntd_waiter *waiter, struct n
 	return ntd_shares_mount(part->machine, snapshot->shares, waiter, err);
 }
 
-static int reconnect(struct ntd_part *part, struct ntd_waiter *waiter, struct ntd_error **err)
+static int reconnect(struct ntd_parts *parts, struct ntd_part *part, struct ntd_waiter *waiter,
+		     struct ntd_error **err)
 {
 	const struct ntd_snapshot *snapshot = part->snapshot;
 	_cleanup_free_ char *refresh = NULL;
@@ -117,33 +122,19 @@ static int reconnect(struct ntd_part *part, struct ntd_waiter *waiter, struct nt
 
 /* ---- all of them */
 
-typedef int part_step(struct ntd_part *part, struct ntd_waiter *waiter, struct ntd_error **err);
-
-static int each(struct ntd_parts *parts, part_step *step, struct ntd_waiter *waiter,
-		struct ntd_error **err)
-{
-	ntd_each_part(part, parts)
-	{
-		struct ntd_error *error = NULL;
-
-		if (step(part, waiter, &error) < 0)
-			return ntd_part_error(part, error, err);
-	}
-	return 0;
-}
-
 static int load(struct ntd_parts *parts, struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	int result;
 
-	ntd_parts_hold_switches(parts);
-	result = each(parts, stand_still, waiter, err);
+	ntd_parts_cut_switches(parts);
+	result = ntd_parts_each(parts, stand_still, waiter, err);
 	if (result == 0)
-		result = each(parts, begin_loading, waiter, err);
+		result = ntd_parts_each(parts, begin_loading, waiter, err);
 	if (result == 0)
-		result = each(parts, finish_loading, waiter, err);
-	ntd_each_part(part, parts) ntd_part_wait(part, waiter, NULL);
-	ntd_parts_release_switches(parts, true);
+		result = ntd_parts_each(parts, finish_loading, waiter, err);
+	ntd_each_part (part, parts)
+		ntd_part_wait(part, waiter, NULL);
+	ntd_parts_join_switches(parts);
 	return result;
 }
 
@@ -151,8 +142,10 @@ static int go_on(struct ntd_parts *parts, struct ntd_waiter *waiter, struct ntd_
 {
 	if (ntd_parts_continue(parts, waiter, err) < 0)
 		return -1;
-	ntd_each_part(part, parts) if (part->passes) ntd_snapshot_announce(part->machine, waiter);
-	return each(parts, tell_guest, waiter, err);
+	ntd_each_part (part, parts)
+		if (part->passes)
+			ntd_snapshot_announce(part->machine, waiter);
+	return ntd_parts_at_once(parts, tell_guest, waiter, err);
 }
 
 static int restore(struct ntd_parts *parts, struct ntd_waiter *waiter, struct ntd_error **err)
@@ -164,14 +157,13 @@ static int restore(struct ntd_parts *parts, struct ntd_waiter *waiter, struct nt
 	result = load(parts, waiter, err);
 	if (result == 0)
 		result = go_on(parts, waiter, err);
-	ntd_each_part(part, parts)
-	{
+	ntd_each_part (part, parts) {
 		if (part->passes && result < 0)
 			ntd_snapshot_give_up(part->machine);
 		else if (part->passes)
 			ntd_snapshot_end(part->machine, part->snapshot->has_shell);
 	}
-	return result < 0 ? result : each(parts, reconnect, waiter, err);
+	return result < 0 ? result : ntd_parts_each(parts, reconnect, waiter, err);
 }
 
 int ntd_moment_restore(const struct ntd_moment *moment, struct ntd_waiter *waiter,

@@ -16,10 +16,6 @@
 
 #include "guest/shares.h"
 
-/* A step of one machine's. */
-typedef int part_step(struct ntd_parts *parts, struct ntd_part *part, struct ntd_waiter *waiter,
-		      struct ntd_error **err);
-
 static bool runs(const struct ntd_machine *machine)
 {
 	enum ntd_machine_state state = ntd_machine_state(machine);
@@ -112,29 +108,17 @@ static int finish_writing(struct ntd_parts *parts, struct ntd_part *part, struct
 
 /* ---- all of them */
 
-static int each(struct ntd_parts *parts, part_step *step, struct ntd_waiter *waiter,
-		struct ntd_error **err)
-{
-	ntd_each_part(part, parts)
-	{
-		struct ntd_error *error = NULL;
-
-		if (step(parts, part, waiter, &error) < 0)
-			return ntd_part_error(part, error, err);
-	}
-	return 0;
-}
-
 /* The guests go on after it. Jobs that have begun are waited for even if another one has failed. */
 static int save_stopped(struct ntd_parts *parts, struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	int result = each(parts, stop, waiter, err);
+	int result = ntd_parts_each(parts, stop, waiter, err);
 
 	if (result == 0)
-		result = each(parts, begin_writing, waiter, err);
+		result = ntd_parts_each(parts, begin_writing, waiter, err);
 	if (result == 0)
-		result = each(parts, finish_writing, waiter, err);
-	ntd_each_part(part, parts) ntd_part_wait(part, waiter, NULL);
+		result = ntd_parts_each(parts, finish_writing, waiter, err);
+	ntd_each_part (part, parts)
+		ntd_part_wait(part, waiter, NULL);
 	return result;
 }
 
@@ -142,15 +126,14 @@ static int save(struct ntd_parts *parts, struct ntd_waiter *waiter, struct ntd_e
 {
 	int result;
 
-	if (each(parts, connect, waiter, err) < 0 || each(parts, begin, waiter, err) < 0 ||
-	    each(parts, unmount, waiter, err) < 0)
+	if (ntd_parts_each(parts, connect, waiter, err) < 0 ||
+	    ntd_parts_each(parts, begin, waiter, err) < 0 ||
+	    ntd_parts_at_once(parts, unmount, waiter, err) < 0)
 		return -1;
-	ntd_parts_hold_switches(parts);
 	result = save_stopped(parts, waiter, err);
 	/* Also when the script is interrupted: no guest is left standing. */
 	if (ntd_parts_continue(parts, NULL, err) < 0)
 		result = -1;
-	ntd_parts_release_switches(parts, false);
 	return result;
 }
 
@@ -167,20 +150,19 @@ static void settle(struct ntd_part *part, bool kept, struct ntd_waiter *waiter)
 	ntd_snapshot_free(snapshot);
 }
 
+static int mount_again(struct ntd_parts *parts, struct ntd_part *part, struct ntd_waiter *waiter,
+		       struct ntd_error **err)
+{
+	return part->shares ? ntd_shares_mount(part->machine, part->shares, waiter, err) : 0;
+}
+
 /* The end of a saving that has succeeded or failed. */
 static int go_on(struct ntd_parts *parts, int result, struct ntd_waiter *waiter,
 		 struct ntd_error **err)
 {
-	ntd_each_part(part, parts)
-	{
-		struct ntd_error *error = NULL;
-
-		if (part->shares &&
-		    ntd_shares_mount(part->machine, part->shares, waiter, &error) < 0)
-			result = ntd_part_error(part, error, err);
-	}
-	ntd_each_part(part, parts)
-	{
+	if (ntd_parts_at_once(parts, mount_again, waiter, err) < 0)
+		result = -1;
+	ntd_each_part (part, parts) {
 		settle(part, result == 0, waiter);
 		if (part->passes)
 			ntd_snapshot_end(part->machine, part->connected);

@@ -17,9 +17,6 @@
  * the processor time to catch up. The rest depends on the clock only, never on the receiver. On two
  * processors, with a sender and a receiver that do nothing else, this brought loss from 7-12 % to
  * below 0.1 % and the rate of received frames up by a tenth.
- *
- * A held switch watches its ports for nothing. An error of a descriptor is reported all the same,
- * and for ever, unless it is watched with EPOLLONESHOT.
  */
 #include "net/switch.h"
 
@@ -43,7 +40,7 @@ struct ntd_switch {
 	struct ntd_loop *loop;
 	struct ntd_port **ports;
 	size_t port_count;
-	unsigned holds; /* not 0: no port is read */
+	unsigned cuts; /* not 0: all frames are dropped */
 	struct ntd_switch_counts counts;
 	struct ntd_batch batch;
 };
@@ -79,9 +76,9 @@ struct ntd_switch_counts ntd_switch_counts(const struct ntd_switch *hub)
 	return hub->counts;
 }
 
-/* Fills the batch with the valid frames among those that are at `port`. Returns how many there
- * were, valid or not; 0 or negative for none. */
-static int receive(struct ntd_port *port, struct ntd_batch *batch)
+/* Fills the batch with the valid frames among those that are at `port`. Returns whether there were
+ * any, valid or not. */
+static bool receive(struct ntd_port *port, struct ntd_batch *batch)
 {
 	struct ntd_switch_counts *counts = &port->hub->counts;
 	int count = port->link->receive(port->data.fd, batch);
@@ -99,7 +96,13 @@ static int receive(struct ntd_port *port, struct ntd_batch *batch)
 	counts->received += batch->count;
 	if (count == NTD_LINK_GONE)
 		ntd_source_remove(&port->data); /* the descriptor would be readable for ever */
-	return count;
+	return count > 0;
+}
+
+/* Drops the batch, which has come in at one of the ports. */
+static void drop(struct ntd_switch *hub)
+{
+	hub->counts.dropped += hub->batch.count * (hub->port_count - 1);
 }
 
 /* Sends the batch out at a port: the one place where frames pass from a port to another. */
@@ -117,17 +120,9 @@ static bool is_behind(const struct ntd_port *to)
 	return to->link->queued(to->data.fd) > to->crowded;
 }
 
-/* The events that a port is watched for, unless it rests. */
-static uint32_t wanted(const struct ntd_switch *hub)
-{
-	return hub->holds ? EPOLLONESHOT : EPOLLIN;
-}
-
 static void rest_ended(struct ntd_timer *timer)
 {
-	struct ntd_port *port = ntd_container_of(timer, struct ntd_port, rest);
-
-	ntd_source_modify(&port->data, wanted(port->hub));
+	ntd_source_modify(&ntd_container_of(timer, struct ntd_port, rest)->data, EPOLLIN);
 }
 
 static void rest(struct ntd_port *port)
@@ -142,9 +137,11 @@ static void port_ready(struct ntd_source *source, uint32_t events)
 	struct ntd_switch *hub = from->hub;
 	bool too_fast = false;
 
-	if (hub->holds) /* an error, or the event is from before */
-		return;
 	receive(from, &hub->batch);
+	if (hub->cuts) {
+		drop(hub);
+		return;
+	}
 	for (size_t i = 0; i < hub->port_count; i++) {
 		struct ntd_port *to = hub->ports[i];
 
@@ -168,7 +165,7 @@ struct ntd_port *ntd_switch_plug(struct ntd_switch *hub, int fd, const struct nt
 				  .hub = hub,
 				  .index = hub->port_count,
 				  .crowded = link->prepare(fd)};
-	if (ntd_source_add(hub->loop, &port->data, wanted(hub), err) < 0) {
+	if (ntd_source_add(hub->loop, &port->data, EPOLLIN, err) < 0) {
 		free(port);
 		return NULL;
 	}
@@ -190,27 +187,16 @@ void ntd_port_unplug(struct ntd_port *port)
 	free(port);
 }
 
-/* ---- standing still */
+/* ---- cuts */
 
-/* Watches all ports as a switch that is held, or not, has to. */
-static void watch(struct ntd_switch *hub)
+void ntd_switch_cut(struct ntd_switch *hub)
 {
-	for (size_t i = 0; i < hub->port_count; i++) {
-		ntd_timer_cancel(&hub->ports[i]->rest);
-		ntd_source_modify(&hub->ports[i]->data, wanted(hub));
-	}
+	hub->cuts++;
 }
 
-void ntd_switch_hold(struct ntd_switch *hub)
+void ntd_switch_join(struct ntd_switch *hub)
 {
-	if (!hub->holds++)
-		watch(hub);
-}
-
-void ntd_switch_resume(struct ntd_switch *hub)
-{
-	if (!--hub->holds)
-		watch(hub);
+	hub->cuts--;
 }
 
 bool ntd_switch_discard(struct ntd_switch *hub)
@@ -222,8 +208,8 @@ bool ntd_switch_discard(struct ntd_switch *hub)
 
 		if (!port->data.loop) /* nothing will ever come again */
 			continue;
-		any = receive(port, &hub->batch) > 0 || any;
-		hub->counts.dropped += hub->batch.count * (hub->port_count - 1);
+		any = receive(port, &hub->batch) || any;
+		drop(hub);
 	}
 	return any;
 }

@@ -4,10 +4,13 @@
  * switch belongs to one loop and shares nothing with other switches, so each may have a loop of its
  * own. All functions are for the loop's thread, except ntd_switch_new().
  *
- * A switch can be held, for a moment at which the machines stand still. Frames under way are then
- * kept where they are: in the kernel's queues. At a snapshot of all machines they are no part of
- * the snapshot, and pass when the machines go on. At a restore they are dropped, as if the wire had
- * lost them. Frames that the switch has passed on before are the receivers', and not the switch's.
+ * A switch can be cut: it goes on reading its ports, so that no sender stands still, and drops
+ * everything. Machines that go back to an earlier moment must not get frames of the time that is
+ * given up, so the switch is cut before they are stopped, and joined before they go on: what is
+ * under way is lost, as by a wire that was pulled. Saving a moment needs no cut, though machines
+ * are stopped one after the other: a frame that a machine has got before was sent before its sender
+ * was stopped, and one that was sent and not got is lost, as above, to those who go back; the
+ * machines that go on get it.
  */
 #pragma once
 
@@ -20,7 +23,7 @@ struct ntd_link;
 struct ntd_switch_counts {
 	uint64_t received; /* frames that came in */
 	uint64_t sent;     /* copies that went out */
-	uint64_t dropped;  /* copies that a full or vanished receiver did not take, or discarded */
+	uint64_t dropped;  /* copies that a full or vanished receiver did not take, or of a cut */
 	uint64_t invalid;  /* frames shorter than an Ethernet header or longer than a jumbo frame */
 };
 
@@ -42,11 +45,9 @@ struct ntd_port *ntd_switch_plug(struct ntd_switch *hub, int fd, const struct nt
 /* Closes the descriptor and frees the port. */
 void ntd_port_unplug(struct ntd_port *port);
 
-/* Reads no port from now on, whether it is plugged in already or only then, until as many calls of
- * ntd_switch_resume() as of this function have been made. A sender that goes on meanwhile fills its
- * queue: a QEMU whose guest runs then stands still with its main loop, and a tap loses frames. So
- * stop machines first. */
-void ntd_switch_hold(struct ntd_switch *hub);
-void ntd_switch_resume(struct ntd_switch *hub);
+/* Drops all frames from now on, until as many calls of ntd_switch_join() as of this function have
+ * been made. */
+void ntd_switch_cut(struct ntd_switch *hub);
+void ntd_switch_join(struct ntd_switch *hub);
 /* Reads at most a batch of frames from each port and drops them. False: there was none. */
 bool ntd_switch_discard(struct ntd_switch *hub);

@@ -34,8 +34,8 @@ enum {
 	ACCEPT_BATCH = 16,
 	COMPLAINTS_MAX = 20,
 	PORT_NAME_SIZE = 12,
-	/* How often a batch of each port is dropped at a resume: 8192 frames, more than the queue
-	 * of a port holds. A client that floods meanwhile cannot make it more. */
+	/* How often a batch of each port is dropped at the end of a cut: 8192 frames, more than the
+	 * queue of a port holds. A client that floods meanwhile cannot make it more. */
 	DISCARDS_MAX = 8192 / NTD_BATCH_MAX,
 };
 
@@ -418,39 +418,39 @@ struct ntd_switch_counts ntd_vlan_counts(struct ntd_vlan *vlan)
 	return counts.counts;
 }
 
-/* ---- standing still */
+/* ---- cuts */
 
-static void run_hold(void *arg)
+static void run_cut(void *arg)
 {
-	ntd_switch_hold(arg);
+	ntd_switch_cut(arg);
 }
 
-void ntd_vlan_hold(struct ntd_vlan *vlan)
+void ntd_vlan_cut(struct ntd_vlan *vlan)
 {
-	ntd_loop_call(vlan->loop, run_hold, vlan->hub);
+	ntd_loop_call(vlan->loop, run_cut, vlan->hub);
 }
 
-struct resume {
+struct join {
 	struct ntd_switch *hub;
-	bool drop, done;
+	bool last, done;
 };
 
-static void run_resume(void *arg)
+static void run_join(void *arg)
 {
-	struct resume *resume = arg;
+	struct join *join = arg;
 
-	resume->done = !resume->drop || !ntd_switch_discard(resume->hub);
-	if (resume->done)
-		ntd_switch_resume(resume->hub);
+	join->done = join->last || !ntd_switch_discard(join->hub);
+	if (join->done)
+		ntd_switch_join(join->hub);
 }
 
 /* The loop serves its other descriptors between the calls. */
-void ntd_vlan_resume(struct ntd_vlan *vlan, bool drop)
+void ntd_vlan_join(struct ntd_vlan *vlan)
 {
-	struct resume resume = {.hub = vlan->hub};
+	struct join join = {.hub = vlan->hub};
 
-	for (int i = 0; i <= DISCARDS_MAX && !resume.done; i++) {
-		resume.drop = drop && i < DISCARDS_MAX;
-		ntd_loop_call(vlan->loop, run_resume, &resume);
+	for (int i = 0; i <= DISCARDS_MAX && !join.done; i++) {
+		join.last = i == DISCARDS_MAX;
+		ntd_loop_call(vlan->loop, run_join, &join);
 	}
 }

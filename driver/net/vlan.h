@@ -39,11 +39,10 @@ const char *ntd_vlan_directory(const struct ntd_vlan *vlan);
 /* Any thread: the counts of the hub so far. */
 struct ntd_switch_counts ntd_vlan_counts(struct ntd_vlan *vlan);
 
-/* Any thread: the hub stands still when this returns, and no frame passes until ntd_vlan_resume().
- * The machines at this VLAN have to be stopped before (net/switch.h says why, and what becomes of
- * frames under way). Clients can come and go meanwhile. Holds nest: each is ended by one call of
- * ntd_vlan_resume(), and the hub goes on with the last. */
-void ntd_vlan_hold(struct ntd_vlan *vlan);
-/* Any thread: ends a hold. `drop`: frames that wait at the ports are dropped first, and counted so;
- * else they pass. A frame that comes while this function runs may pass or be dropped. */
-void ntd_vlan_resume(struct ntd_vlan *vlan, bool drop);
+/* Any thread: the hub drops all frames from now on, until ntd_vlan_join(); net/switch.h says what
+ * for. Clients can come and go meanwhile. Cuts nest: each is ended by one call of ntd_vlan_join().
+ */
+void ntd_vlan_cut(struct ntd_vlan *vlan);
+/* Any thread: ends a cut. Frames that wait at the ports are dropped first; one that comes while
+ * this function runs may pass or be dropped. */
+void ntd_vlan_join(struct ntd_vlan *vlan);

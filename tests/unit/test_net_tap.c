@@ -206,20 +206,11 @@ static int64_t processor_time(void)
 	return now.tv_sec * NTD_SECOND + now.tv_nsec;
 }
 
-/* Asserts that the loop sleeps while nothing happens. */
-static void expect_rest(void)
-{
-	int64_t before = processor_time();
-
-	nanosleep(&(struct timespec){.tv_nsec = 400 * NTD_MS}, NULL);
-	assert_true(processor_time() - before < 200 * NTD_MS);
-}
-
-/* Asserts that the client's frames are dropped, and that nothing else happens. */
+/* Asserts that the loop sleeps while nothing happens and that the client's frames are dropped. */
 static void expect_quiet_loss(struct fixture *fixture, const struct vde_client *client)
 {
 	uint64_t dropped = ntd_vlan_counts(fixture->vlan).dropped;
-	int64_t deadline = ntd_after(10 * NTD_SECOND);
+	int64_t deadline = ntd_after(10 * NTD_SECOND), before;
 	static const unsigned char frame[64];
 
 	for (int i = 0; i < 100; i++)
@@ -227,7 +218,9 @@ static void expect_quiet_loss(struct fixture *fixture, const struct vde_client *
 	while (ntd_vlan_counts(fixture->vlan).dropped < dropped + 100 && ntd_now() < deadline)
 		;
 	assert_int_equal(ntd_vlan_counts(fixture->vlan).dropped, dropped + 100);
-	expect_rest();
+	before = processor_time();
+	nanosleep(&(struct timespec){.tv_nsec = 400 * NTD_MS}, NULL);
+	assert_true(processor_time() - before < 200 * NTD_MS);
 }
 
 static void an_interface_that_is_down_or_deleted_only_loses_frames(void **state)
@@ -249,66 +242,6 @@ static void an_interface_that_is_down_or_deleted_only_loses_frames(void **state)
 	expect_passage(&clients[0], &clients[1]);
 	client_close(&clients[0]);
 	client_close(&clients[1]);
-}
-
-static void send_packets(const struct both *both, int count)
-{
-	static const unsigned char frame[64] = {[12] = 0x88, [13] = 0xb5};
-
-	for (int i = 0; i < count; i++)
-		assert_int_equal(send(both->packets, frame, sizeof frame, 0), sizeof frame);
-}
-
-static void a_held_vlan_keeps_or_drops_what_the_interface_sends(void **state)
-{
-	struct fixture *fixture = *state;
-	struct both both = start_both(fixture);
-	unsigned char frame[64] = {[12] = 0x88, [13] = 0xb5}, got[100];
-
-	ntd_vlan_hold(fixture->vlan);
-	send_packets(&both, 200);
-	assert_int_equal(ntd_vlan_counts(fixture->vlan).received, 0);
-	ntd_vlan_resume(fixture->vlan, false);
-	for (int i = 0; i < 200; i++)
-		assert_int_equal(recv(both.client.data, got, sizeof got, 0), sizeof frame);
-
-	ntd_vlan_hold(fixture->vlan);
-	send_packets(&both, 3000);
-	ntd_vlan_resume(fixture->vlan, true);
-	assert_int_equal(ntd_vlan_counts(fixture->vlan).dropped, 3000);
-	frame[14] = 1;
-	pass(both.packets, both.client.data, frame, sizeof frame);
-	pass(both.client.data, both.packets, frame, sizeof frame);
-	end_both(&both);
-}
-
-static void an_interface_can_come_and_go_while_the_vlan_is_held(void **state)
-{
-	struct fixture *fixture = *state;
-	struct vde_client client;
-	unsigned char frame[64] = {[12] = 0x88, [13] = 0xb5};
-	int packets;
-
-	need_namespaces();
-	start(fixture);
-	ntd_vlan_hold(fixture->vlan);
-	add_tap(fixture);
-	bring_up();
-	assert_int_equal(client_open(&client, fixture->directory, 0), 0);
-	packets = open_packets();
-	assert_int_equal(send(packets, frame, sizeof frame, 0), sizeof frame);
-	assert_int_equal(ntd_vlan_counts(fixture->vlan).received, 0);
-	ntd_vlan_resume(fixture->vlan, false);
-	assert_int_equal(recv(client.data, frame, sizeof frame, 0), sizeof frame);
-	pass(client.data, packets, frame, sizeof frame);
-
-	ntd_vlan_hold(fixture->vlan);
-	assert_int_equal(system("ip link delete " NAME), 0);
-	expect_rest();
-	ntd_vlan_resume(fixture->vlan, true);
-	expect_quiet_loss(fixture, &client);
-	client_close(&client);
-	close(packets);
 }
 
 static void a_second_call_fails_and_the_end_removes_it(void **state)
@@ -399,8 +332,6 @@ int main(void)
 		test(bursts_arrive_whole_and_in_order),
 		test(runts_and_giants_do_not_pass),
 		test(an_interface_that_is_down_or_deleted_only_loses_frames),
-		test(a_held_vlan_keeps_or_drops_what_the_interface_sends),
-		test(an_interface_can_come_and_go_while_the_vlan_is_held),
 		test(a_second_call_fails_and_the_end_removes_it),
 		test(a_name_that_is_taken_is_an_error),
 		test(what_the_system_lacks_is_named),

@@ -246,55 +246,7 @@ static void survives_a_lack_of_descriptors(void **state)
 	client_close(&client);
 }
 
-/* ---- standing still */
-
-static void send_frames(const struct vde_client *from, int count)
-{
-	static const unsigned char frame[64];
-
-	for (int i = 0; i < count; i++)
-		assert_int_equal(send(from->data, frame, sizeof frame, 0), sizeof frame);
-}
-
-static int frames_at(const struct vde_client *client)
-{
-	unsigned char got[100];
-	int count = 0;
-
-	while (recv(client->data, got, sizeof got, MSG_DONTWAIT) > 0)
-		count++;
-	return count;
-}
-
-static void keeps_or_drops_what_is_under_way(void **state)
-{
-	struct fixture *fixture = *state;
-	struct vde_client clients[3];
-	int64_t deadline = ntd_after(10 * NTD_SECOND);
-
-	start(fixture);
-	open_clients(fixture, clients, 2);
-	ntd_vlan_hold(fixture->vlan);
-	send_frames(&clients[0], 100);
-	assert_int_equal(client_open(&clients[2], fixture->directory, 2), 0);
-	send_frames(&clients[2], 10);
-	ntd_vlan_resume(fixture->vlan, false);
-	while (ntd_vlan_counts(fixture->vlan).sent < 220 && ntd_now() < deadline)
-		;
-	assert_int_equal(frames_at(&clients[1]), 110);
-	assert_int_equal(frames_at(&clients[0]), 10);
-	assert_int_equal(frames_at(&clients[2]), 100);
-
-	ntd_vlan_hold(fixture->vlan);
-	send_frames(&clients[0], 100);
-	send_frames(&clients[2], 10);
-	ntd_vlan_resume(fixture->vlan, true);
-	assert_int_equal(ntd_vlan_counts(fixture->vlan).dropped, 220);
-	expect_passage(&clients[0], &clients[1]);
-	expect_passage(&clients[2], &clients[1]);
-	for (int i = 0; i < 3; i++)
-		client_close(&clients[i]);
-}
+/* ---- cuts */
 
 struct flood {
 	int fd;
@@ -311,7 +263,7 @@ static void *send_without_end(void *arg)
 	return NULL;
 }
 
-static void a_flood_does_not_keep_it_dropping(void **state)
+static void a_cut_ends_in_a_flood(void **state)
 {
 	struct fixture *fixture = *state;
 	struct vde_client clients[2];
@@ -320,12 +272,15 @@ static void a_flood_does_not_keep_it_dropping(void **state)
 
 	start(fixture);
 	open_clients(fixture, clients, 2);
-	ntd_vlan_hold(fixture->vlan);
+	ntd_vlan_cut(fixture->vlan);
 	for (int i = 0; i < 2; i++) {
 		floods[i] = (struct flood){.fd = clients[i].data};
 		pthread_create(&threads[i], NULL, send_without_end, &floods[i]);
 	}
-	ntd_vlan_resume(fixture->vlan, true);
+	while (!ntd_vlan_counts(fixture->vlan).dropped)
+		;
+	assert_int_equal(ntd_vlan_counts(fixture->vlan).sent, 0);
+	ntd_vlan_join(fixture->vlan);
 	while (!ntd_vlan_counts(fixture->vlan).sent)
 		;
 	for (int i = 0; i < 2; i++) {
@@ -335,17 +290,15 @@ static void a_flood_does_not_keep_it_dropping(void **state)
 	}
 }
 
-/* A client goes while the VLAN is held, and then the VLAN. */
-static void can_go_while_it_is_held(void **state)
+/* A client goes while the VLAN is cut, and then the VLAN. */
+static void can_go_while_it_is_cut(void **state)
 {
 	struct fixture *fixture = *state;
 	struct vde_client clients[2];
 
 	start(fixture);
 	open_clients(fixture, clients, 2);
-	ntd_vlan_hold(fixture->vlan);
-	send_frames(&clients[0], 10);
-	send_frames(&clients[1], 10);
+	ntd_vlan_cut(fixture->vlan);
 	client_close(&clients[0]);
 	wait_for_end_of(fixture, "001");
 	stop(fixture);
@@ -366,9 +319,8 @@ int main(void)
 		test(complains_a_limited_number_of_times),
 		test(limits_the_number_of_clients),
 		test(survives_a_lack_of_descriptors),
-		test(keeps_or_drops_what_is_under_way),
-		test(a_flood_does_not_keep_it_dropping),
-		test(can_go_while_it_is_held),
+		test(a_cut_ends_in_a_flood),
+		test(can_go_while_it_is_cut),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,9 +5,6 @@
 
 #include "test_net_client.h"
 
-#include <poll.h>
-#include <time.h>
-
 enum { PORTS = 4, FULL_FRAME = 1514 };
 
 struct fixture {
@@ -243,24 +240,19 @@ static void a_vanished_receiver_is_alone_in_it(void **state)
 	assert_int_equal(counts_of(fixture).dropped, 2);
 }
 
-/* ---- standing still */
+/* ---- cuts */
 
-static void run_hold(void *arg)
+static void run_cut(void *arg)
 {
-	ntd_switch_hold(arg);
+	ntd_switch_cut(arg);
 }
 
-static void run_resume(void *arg)
-{
-	ntd_switch_resume(arg);
-}
-
-/* As ntd_vlan_resume() does it. */
-static void run_drop(void *arg)
+/* As ntd_vlan_join() does it. */
+static void run_join(void *arg)
 {
 	while (ntd_switch_discard(arg))
 		;
-	ntd_switch_resume(arg);
+	ntd_switch_join(arg);
 }
 
 static void do_to_switch(struct fixture *fixture, void (*what)(void *hub))
@@ -268,100 +260,93 @@ static void do_to_switch(struct fixture *fixture, void (*what)(void *hub))
 	ntd_loop_call(fixture->loop, what, fixture->hub);
 }
 
-/* Waits until the loop has made some rounds, in which it would have served what is readable. */
-static void let_the_loop_run(struct fixture *fixture)
-{
-	for (int i = 0; i < 5; i++)
-		counts_of(fixture);
-}
-
 /* Sends more frames than a batch from each of two ports. */
 static void send_two_bursts(struct fixture *fixture)
 {
-	unsigned char frame[100] = {0};
+	static const unsigned char frame[100];
 
 	for (int i = 0; i < 80; i++) {
-		frame[0] = (unsigned char)i;
 		send_frame(fixture->peers[0], frame, sizeof frame);
 		send_frame(fixture->peers[1], frame, sizeof frame);
 	}
 }
 
-static void a_held_switch_keeps_frames(void **state)
+static void expect_passage_from_all(struct fixture *fixture)
 {
-	struct fixture *fixture = *state;
-	unsigned char frame[100] = {0};
+	static const unsigned char frame[FULL_FRAME] = "later";
 
-	do_to_switch(fixture, run_hold);
-	send_two_bursts(fixture);
-	let_the_loop_run(fixture);
-	assert_int_equal(counts_of(fixture).received, 0);
-	do_to_switch(fixture, run_resume);
-	for (int i = 0; i < 80; i++) {
-		frame[0] = (unsigned char)i;
-		expect_frame(fixture->peers[0], frame, sizeof frame);
-		expect_frame(fixture->peers[1], frame, sizeof frame);
+	for (int from = 0; from < PORTS; from++) {
+		send_frame(fixture->peers[from], frame, sizeof frame);
+		for (int to = 0; to < PORTS; to++)
+			if (to != from)
+				expect_frame(fixture->peers[to], frame, sizeof frame);
 	}
-	assert_int_equal(counts_of(fixture).received, 160);
-	assert_int_equal(counts_of(fixture).dropped, 0);
 }
 
-static void frames_can_be_dropped_at_the_resume(void **state)
+static void a_cut_switch_reads_and_drops(void **state)
 {
-	static const unsigned char frame[FULL_FRAME] = "first";
+	static const unsigned char runt[5];
 	struct fixture *fixture = *state;
 
-	do_to_switch(fixture, run_hold);
+	do_to_switch(fixture, run_cut);
 	send_two_bursts(fixture);
-	send_frame(fixture->peers[2], frame, 5); /* dropped anyway */
-	do_to_switch(fixture, run_drop);
-	let_the_loop_run(fixture);
+	send_frame(fixture->peers[2], runt, sizeof runt); /* dropped anyway */
+	while (counts_of(fixture).received < 160)
+		;
+	do_to_switch(fixture, run_join);
 	for (int i = 0; i < PORTS; i++)
 		expect_nothing(fixture->peers[i]);
 	assert_int_equal(counts_of(fixture).received, 160);
 	assert_int_equal(counts_of(fixture).dropped, 160 * (PORTS - 1));
 	assert_int_equal(counts_of(fixture).sent, 0);
 	assert_int_equal(counts_of(fixture).invalid, 1);
-	/* nothing that comes later is lost, from whichever port */
-	for (int from = 0; from < PORTS; from++) {
-		send_frame(fixture->peers[from], frame, sizeof frame);
-		expect_frame(fixture->peers[(from + 1) % PORTS], frame, sizeof frame);
-	}
+	expect_passage_from_all(fixture);
 }
 
-static void holds_nest(void **state)
+static void run_cut_and_join(void *arg)
 {
-	static const unsigned char frame[FULL_FRAME] = "frame";
-	struct fixture *fixture = *state;
-
-	do_to_switch(fixture, run_hold);
-	do_to_switch(fixture, run_hold);
-	send_frame(fixture->peers[0], frame, sizeof frame);
-	do_to_switch(fixture, run_resume);
-	let_the_loop_run(fixture);
-	assert_int_equal(counts_of(fixture).received, 0);
-	do_to_switch(fixture, run_resume);
-	expect_frame(fixture->peers[1], frame, sizeof frame);
+	ntd_switch_cut(arg);
+	run_join(arg);
 }
 
-/* A port that rests after a flood does not come back by its timer. */
-static void a_hold_ends_rests(void **state)
-{
-	enum { FRAMES = 3000 };
-	static const unsigned char frame[FULL_FRAME];
-	struct fixture *fixture = *state;
-	uint64_t before;
+struct bursts {
+	struct fixture *fixture;
+	void (*what)(void *hub);
+};
 
-	for (int i = 0; i < FRAMES; i++)
-		send_frame(fixture->peers[0], frame, sizeof frame);
-	do_to_switch(fixture, run_hold);
-	before = counts_of(fixture).received;
-	for (int64_t until = ntd_after(20 * NTD_MS); ntd_now() < until;)
-		counts_of(fixture);
-	assert_int_equal(counts_of(fixture).received, before);
-	do_to_switch(fixture, run_resume);
-	while (counts_of(fixture).received < FRAMES)
+/* While the loop thread is here, it reads no port: the frames wait there. */
+static void run_after_bursts(void *arg)
+{
+	struct bursts *bursts = arg;
+
+	send_two_bursts(bursts->fixture);
+	bursts->what(bursts->fixture->hub);
+}
+
+static void what_waits_is_dropped_at_the_join(void **state)
+{
+	struct fixture *fixture = *state;
+
+	ntd_loop_call(fixture->loop, run_after_bursts, &(struct bursts){fixture, run_cut_and_join});
+	for (int i = 0; i < PORTS; i++)
+		expect_nothing(fixture->peers[i]);
+	assert_int_equal(counts_of(fixture).dropped, 160 * (PORTS - 1));
+	expect_passage_from_all(fixture);
+}
+
+static void cuts_nest(void **state)
+{
+	struct fixture *fixture = *state;
+
+	do_to_switch(fixture, run_cut);
+	do_to_switch(fixture, run_cut);
+	do_to_switch(fixture, run_join);
+	send_two_bursts(fixture);
+	while (counts_of(fixture).received < 160)
 		;
+	expect_nothing(fixture->peers[2]);
+	do_to_switch(fixture, run_join);
+	expect_passage_from_all(fixture);
 }
 
 static void run_plug_anew(void *arg)
@@ -373,73 +358,24 @@ static void run_plug_anew(void *arg)
 		ntd_switch_plug(fixture->hub, fixture->ours[3], &ntd_datagram_link, NULL);
 }
 
-static void ports_come_and_go_while_it_is_held(void **state)
+static void ports_come_and_go_while_it_is_cut(void **state)
 {
-	static const unsigned char gone[FULL_FRAME] = "gone", kept[FULL_FRAME] = "kept";
+	static const unsigned char frame[FULL_FRAME] = "frame";
 	struct fixture *fixture = *state;
 	int pair[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair), 0);
-	do_to_switch(fixture, run_hold);
-	send_frame(fixture->peers[3], gone, sizeof gone);
-	send_frame(pair[1], kept, sizeof kept);
+	do_to_switch(fixture, run_cut);
 	fixture->ours[3] = pair[0];
 	ntd_loop_call(fixture->loop, run_plug_anew, fixture);
-	let_the_loop_run(fixture);
-	assert_int_equal(counts_of(fixture).received, 0);
-	do_to_switch(fixture, run_resume);
-	expect_frame(fixture->peers[0], kept, sizeof kept);
-	send_frame(fixture->peers[0], gone, sizeof gone);
-	set_timeout(pair[1]);
-	expect_frame(pair[1], gone, sizeof gone);
-	close(pair[1]);
-}
-
-static int64_t processor_time(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-	return now.tv_sec * NTD_SECOND + now.tv_nsec;
-}
-
-/* A client that disconnects its socket, with frames in its queue, leaves an error at the switch's.
- */
-static void an_error_does_not_wake_a_held_switch(void **state)
-{
-	static const unsigned char frame[FULL_FRAME] = "frame";
-	struct fixture *fixture = *state;
-	struct pollfd ours = {.fd = fixture->ours[2]};
-	struct sockaddr unconnected = {.sa_family = AF_UNSPEC};
-	int64_t before;
-
-	send_frame(fixture->peers[0], frame, sizeof frame);
-	expect_frame(fixture->peers[1], frame, sizeof frame);
-	while (counts_of(fixture).sent < PORTS - 1)
+	send_frame(pair[1], frame, sizeof frame);
+	while (!counts_of(fixture).received)
 		;
-	do_to_switch(fixture, run_hold);
-	send_frame(fixture->peers[0], frame, sizeof frame);
-	assert_int_equal(connect(fixture->peers[2], &unconnected, sizeof unconnected), 0);
-	assert_int_equal(poll(&ours, 1, 0), 1);
-	assert_true(ours.revents & POLLERR);
-	before = processor_time();
-	poll(NULL, 0, 400);
-	assert_true(processor_time() - before < 200 * NTD_MS);
-	do_to_switch(fixture, run_resume);
-	expect_frame(fixture->peers[1], frame, sizeof frame);
-	before = processor_time();
-	poll(NULL, 0, 400);
-	assert_true(processor_time() - before < 200 * NTD_MS);
-}
-
-static void a_held_switch_can_be_freed(void **state)
-{
-	static const unsigned char frame[FULL_FRAME];
-	struct fixture *fixture = *state;
-
-	do_to_switch(fixture, run_hold);
-	send_frame(fixture->peers[0], frame, sizeof frame);
-	let_the_loop_run(fixture);
+	expect_nothing(fixture->peers[0]);
+	do_to_switch(fixture, run_join);
+	send_frame(pair[1], frame, sizeof frame);
+	expect_frame(fixture->peers[0], frame, sizeof frame);
+	close(pair[1]);
 }
 
 #define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -455,13 +391,10 @@ int main(void)
 		test(a_flood_goes_on_after_rests),
 		test(ports_come_and_go),
 		test(a_vanished_receiver_is_alone_in_it),
-		test(a_held_switch_keeps_frames),
-		test(frames_can_be_dropped_at_the_resume),
-		test(holds_nest),
-		test(a_hold_ends_rests),
-		test(ports_come_and_go_while_it_is_held),
-		test(an_error_does_not_wake_a_held_switch),
-		test(a_held_switch_can_be_freed),
+		test(a_cut_switch_reads_and_drops),
+		test(what_waits_is_dropped_at_the_join),
+		test(cuts_nest),
+		test(ports_come_and_go_while_it_is_cut),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
