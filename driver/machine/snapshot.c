@@ -39,6 +39,7 @@ void ntd_snapshot_free(struct ntd_snapshot *snapshot)
 	free(snapshot->name);
 	free(snapshot->tag);
 	free(snapshot->shares);
+	ntd_console_mark_free(snapshot->console);
 	free(snapshot);
 }
 
@@ -167,7 +168,7 @@ static void describe(void *arg)
 	struct ntd_snapshot *snapshot = description->snapshot;
 	struct ntd_qemu *qemu = qemu_of(machine);
 
-	ntd_console_drain(machine->console);
+	snapshot->console = ntd_console_mark(machine->console);
 	snapshot->has_shell = ntd_shell_channel(qemu->shell)->ready;
 	snapshot->tag = ntd_asprintf("ntd-%u", ++qemu->snapshots.last);
 }
@@ -239,7 +240,7 @@ static void take_over(void *arg)
 
 	qemu->panicked = false;
 	qemu->guest.panic_told = false;
-	ntd_console_drain(machine->console);
+	ntd_console_go_back(machine->console, loaded->snapshot->console, why);
 	ntd_qemu_ssh_go_back(qemu, why);
 	if (loaded->snapshot->has_shell)
 		ntd_shell_assume(qemu->shell);

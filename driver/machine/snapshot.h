@@ -17,7 +17,9 @@ struct ntd_snapshot {
 	char *tag;      /* by which QEMU's images know it; NULL: the machine was off */
 	bool connected; /* a channel was ready */
 	bool has_shell; /* the root shell was */
-	char *shares;   /* how the guest had mounted the driver's shares (guest/shares.c) */
+	/* What the console had printed, and what of it was taken; NULL: the machine was off. */
+	struct ntd_console_mark *console;
+	char *shares; /* how the guest had mounted the driver's shares (guest/shares.c) */
 	struct ntd_list_link link;
 };
 
