@@ -21,6 +21,7 @@ LOGS = BUILD / "bench"
 STARTS = 20  # runs of the empty script in a round
 LONG_STARTS = 5  # runs of each long script in a round
 SECONDS = 600  # time limit of a run
+THREE = ("one", "two", "three")
 FLOOD_LINES = 200_000
 FLOOD_LINE = "flood %06d " + 86 * "x"  # 100 bytes with the newline
 
@@ -51,13 +52,15 @@ class Row(NamedTuple):
     flavour: str = "tiny"
     in_turns: bool = False  # the drivers run at the same time, and the script takes turns by Turn()
     slowness: int = 1  # divides the number of rounds
+    vlan: Optional[int] = None  # on which all guests are
     on_demand: bool = False
 
 
 @functools.cache
-def start_script(flavour, name):
+def start_script(flavour, name, node=1, vlan=None):
     make, words = ("make-container", [name]) if flavour == "container" else ("make-vm", [flavour, name])
-    command = [HERE.parent / "guests" / make, "--out", LOGS / "vms", *words]
+    network = [] if vlan is None else ["--node", str(node), "--vlan", str(vlan)]
+    command = [HERE.parent / "guests" / make, *network, "--out", LOGS / "vms", *words]
     made = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if made.returncode:
         raise Unmeasured(f"{make} cannot make a {flavour} guest")
@@ -112,8 +115,10 @@ class Run(NamedTuple):
         """Returns the seconds from start to exit."""
         path = self.directory / "script.py"
         path.write_text(script)
-        guests = [start_script(self.row.flavour, name) for name in self.row.guests]
+        guests = [start_script(self.row.flavour, name, node, self.row.vlan)
+                  for node, name in enumerate(self.row.guests, 1)]
         command = [*self.driver.command, "--start-scripts", *guests, "--vlans"]
+        command += [] if self.row.vlan is None else [str(self.row.vlan)]
         if self.row.flavour == "container":
             sandbox = HERE.parent / "guests" / "container" / "sandbox"
             command = [sandbox, *self.driver.command, "--container-start-scripts", *guests, "--vlans"]
@@ -245,6 +250,14 @@ def ssh(run):
     return script(run, BENCH_ISO=made.stdout.splitlines()[-1], TEST_VM_ACCEL=os.environ.get("TEST_VM_ACCEL", "tcg"))
 
 
+def snapshot(run):
+    """Measures a guest with systemd, and three tiny ones on a network."""
+    figures = {}
+    for name, row in (("one", run.row), ("three", run.row._replace(flavour="tiny", vlan=1, guests=THREE))):
+        figures |= script(run._replace(row=row), BENCH_PREFIX=name)
+    return figures
+
+
 def lines_lost(path):
     return FLOOD_LINES - len(set(re.findall(rb"flood (\d{6}) x{86}", path.read_bytes())))
 
@@ -312,7 +325,7 @@ ROWS = [
             Figure("commands", "3 machines, 50 commands each, in threads, s", of_peer=0.4),
             Figure("sleepers", "4 threads of `sleep 1` on one machine, s", limit=1.5),
         ],
-        guests=("one", "two", "three"),
+        guests=THREE,
     ),
     Row(
         "waits",
@@ -377,6 +390,21 @@ ROWS = [
             Figure("plain", "  the same by subprocess.run() and nsenter, ms"),
         ],
         flavour="container",
+        on_demand=True,
+    ),
+    Row(
+        "snapshot",
+        snapshot,
+        [
+            Figure("one_boot", "boot of a guest with systemd, s"),
+            Figure("one_save", "  a snapshot of it, % of the boot's time", limit=5),
+            Figure("one_restore", "  a restore to its first answer, %", limit=5),
+            Figure("three_boot", "boot of three guests on a network, s"),
+            Figure("three_save", "  a snapshot of all and the switch, %", limit=10),
+            Figure("three_restore", "  a restore to the first answers of all, %", limit=10),
+        ],
+        guests=("bench",),
+        flavour="systemd",
         on_demand=True,
     ),
     Row(
