@@ -24,9 +24,11 @@ class Fake:
         self.mine = self.processes()
 
     def attach(self):
-        pass
+        """The guest has booted: as in a memory that it has lost, there are no files of the last boot."""
+        shutil.rmtree(self.directory, ignore_errors=True)
 
-    detach = attach
+    def detach(self):
+        pass
 
     def processes(self):
         """Returns {pid: (name, parent, command)}."""
