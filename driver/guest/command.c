@@ -181,11 +181,17 @@ int ntd_machine_sync(struct ntd_machine *machine, struct ntd_waiter *waiter, str
 	struct ntd_channel *channel = ntd_machine_channel(machine, NTD_CHANNEL_ANY);
 	struct ntd_command command = {
 		.text = text, .timeout = NTD_DEFAULT_TIMEOUT, .as_root = true};
-	_cleanup_free_ char *running = NULL;
+	_cleanup_free_ char *running = NULL, *stopped = NULL;
 	_cleanup_result_ struct ntd_result result = {0};
 
 	if (ntd_machine_state(machine) != NTD_MACHINE_CONNECTED || !text || !channel)
 		return 0;
+	stopped = ntd_machine_remark(machine, ntd_now());
+	if (*stopped) {
+		ntd_log(ntd_machine_report(machine), NTD_LEVEL_WARNING, ntd_machine_name(machine),
+			"not synced%s", stopped);
+		return 0;
+	}
 	running = channel->ops->busy ? channel->ops->busy(channel) : NULL;
 	if (running) {
 		ntd_log(ntd_machine_report(machine), NTD_LEVEL_WARNING, ntd_machine_name(machine),

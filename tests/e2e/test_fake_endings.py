@@ -112,6 +112,12 @@ def test_end_without_any_cleanup(fake):
 # ---- tracebacks
 
 
+def test_end_with_a_guest_that_stands_still(fake):
+    """Nobody waits for such a guest to write its disks."""
+    result = harness.run("machine.connect(); machine.qmp_client.send('stop')", fake)
+    assert "machine: not synced; the guest is stopped" in result.log
+
+
 def test_traceback_of_a_failed_check(fake):
     """The traceback has only the script's own frames, each with its source line."""
     script = 'def helper(command):\n    machine.succeed(  command )\n\n\n' \
