@@ -16,6 +16,7 @@
 
 #include "agent_channel/agent_channel.h"
 #include "guest/shares.h"
+#include "machine/qemu.h"
 
 /* ---- which snapshots */
 
@@ -87,7 +88,6 @@ static int finish_loading(struct ntd_parts *parts, struct ntd_part *part, struct
 
 /* ---- the guests */
 
-/* A guest without a root shell is reached by a channel that connects anew, as after a boot. */
 static int tell_guest(struct ntd_parts *parts, struct ntd_part *part, struct ntd_waiter *waiter,
 		      struct ntd_error **err)
 {
@@ -100,6 +100,8 @@ static int tell_guest(struct ntd_parts *parts, struct ntd_part *part, struct ntd
 	return ntd_shares_mount(part->machine, snapshot->shares, waiter, err);
 }
 
+/* A guest without a root shell is reached by SSH, which connects anew, as after a boot. A shell on
+ * the serial console is there at once, or needs a login. */
 static int reconnect(struct ntd_parts *parts, struct ntd_part *part, struct ntd_waiter *waiter,
 		     struct ntd_error **err)
 {
@@ -108,7 +110,7 @@ static int reconnect(struct ntd_parts *parts, struct ntd_part *part, struct ntd_
 	_cleanup_buf_ struct ntd_buf output = {0};
 	_cleanup_error_ struct ntd_error *stale = NULL;
 
-	if (!snapshot->connected || snapshot->has_shell)
+	if (!snapshot->connected || snapshot->has_shell || !ntd_machine_ssh(part->machine))
 		return 0;
 	if (ntd_machine_connect(part->machine, waiter, err) < 0)
 		return -1;
@@ -161,7 +163,7 @@ static int restore(struct ntd_parts *parts, struct ntd_waiter *waiter, struct nt
 		if (part->passes && result < 0)
 			ntd_snapshot_give_up(part->machine);
 		else if (part->passes)
-			ntd_snapshot_end(part->machine, part->snapshot->has_shell);
+			ntd_snapshot_end(part->machine, part->snapshot->connected);
 	}
 	return result < 0 ? result : ntd_parts_each(parts, reconnect, waiter, err);
 }

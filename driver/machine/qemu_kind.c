@@ -114,6 +114,9 @@ static void was_reset(void *owner)
 {
 	struct ntd_qemu *qemu = owner;
 
+	/* QEMU resets the guest to load a snapshot, which has shells of its own. */
+	if (qemu->machine->state == NTD_MACHINE_RESTORING)
+		return;
 	ntd_qemu_verdict_was_reset(qemu);
 	ntd_serial_reset(qemu->serial);
 }

@@ -170,6 +170,7 @@ static void describe(void *arg)
 
 	snapshot->console = ntd_console_mark(machine->console);
 	snapshot->has_shell = ntd_shell_channel(qemu->shell)->ready;
+	snapshot->has_serial = ntd_serial_channel(qemu->serial)->ready;
 	snapshot->tag = ntd_asprintf("ntd-%u", ++qemu->snapshots.last);
 }
 
@@ -186,6 +187,27 @@ struct ntd_snapshot *ntd_snapshot_new(struct ntd_machine *machine, const char *n
 
 /* ---- restoring */
 
+/* Loop. */
+static void close_serial(void *arg)
+{
+	struct ntd_machine *machine = arg;
+	struct ntd_channel *channel = ntd_serial_channel(qemu_of(machine)->serial);
+	_cleanup_error_ struct ntd_error *why = ntd_error_new(
+		NTD_E_MACHINE, "machine '%s': it went back to a snapshot meanwhile", machine->name);
+
+	channel->ops->close(channel, why);
+}
+
+/* A command that is typed on the serial console cannot be left alone: the login is given up. */
+static void leave_serial_command(struct ntd_machine *machine)
+{
+	struct ntd_channel *channel = ntd_serial_channel(qemu_of(machine)->serial);
+	_cleanup_free_ char *running = channel->ready ? channel->ops->busy(channel) : NULL;
+
+	if (running)
+		ntd_loop_call(machine->context.loop, close_serial, machine);
+}
+
 /* Everything that is pending in the guest fails, and its threads leave it, before the guest stands
  * still: a thread could wait for QEMU to add a port. */
 static int stop_own_qemu(struct ntd_machine *machine, struct ntd_waiter *waiter,
@@ -193,6 +215,7 @@ static int stop_own_qemu(struct ntd_machine *machine, struct ntd_waiter *waiter,
 {
 	_cleanup_error_ struct ntd_error *late = NULL;
 
+	leave_serial_command(machine);
 	if (ntd_qemu_ports_clear(qemu_of(machine), true, ntd_after(PATIENCE), waiter, err) < 0)
 		return -1;
 	if (ntd_machine_wait_unused(machine, ntd_after(PATIENCE), waiter, &late) < 0 &&
@@ -242,6 +265,8 @@ static void take_over(void *arg)
 	qemu->guest.panic_told = false;
 	ntd_console_go_back(machine->console, loaded->snapshot->console, why);
 	ntd_qemu_ssh_go_back(qemu, why);
+	if (!loaded->snapshot->has_serial)
+		ntd_serial_reset(qemu->serial);
 	if (loaded->snapshot->has_shell)
 		ntd_shell_assume(qemu->shell);
 }
@@ -262,9 +287,23 @@ int ntd_snapshot_refresh(struct ntd_machine *machine, struct ntd_waiter *waiter,
 
 /* ---- the end of both */
 
+struct end {
+	struct ntd_machine *machine;
+	bool connected;
+};
+
+/* Loop. */
+static void end(void *arg)
+{
+	const struct end *end = arg;
+	bool connected = end->connected && ntd_channels_ready(end->machine);
+
+	ntd_life_event(end->machine, connected ? NTD_MACHINE_RECONNECT : NTD_MACHINE_RESUME);
+}
+
 void ntd_snapshot_end(struct ntd_machine *machine, bool connected)
 {
-	ntd_life_feed(machine, connected ? NTD_MACHINE_RECONNECT : NTD_MACHINE_RESUME);
+	ntd_loop_call(machine->context.loop, end, &(struct end){machine, connected});
 }
 
 void ntd_snapshot_give_up(struct ntd_machine *machine)

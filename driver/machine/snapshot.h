@@ -13,10 +13,10 @@
 
 /* One saved state of one machine. */
 struct ntd_snapshot {
-	char *name;     /* by which scripts call it */
-	char *tag;      /* by which QEMU's images know it; NULL: the machine was off */
-	bool connected; /* a channel was ready */
-	bool has_shell; /* the root shell was */
+	char *name;                 /* by which scripts call it */
+	char *tag;                  /* by which QEMU's images know it; NULL: the machine was off */
+	bool connected;             /* a channel was ready */
+	bool has_shell, has_serial; /* the root shell was, and the shell on the serial console */
 	/* What the console had printed, and what of it was taken; NULL: the machine was off. */
 	struct ntd_console_mark *console;
 	char *shares; /* how the guest had mounted the driver's shares (guest/shares.c) */
@@ -98,7 +98,8 @@ int ntd_snapshot_refresh(struct ntd_machine *machine, struct ntd_waiter *waiter,
 
 /* ---- the end of both */
 
-/* The machine becomes CONNECTED, or UP; calls that have waited go on. */
+/* The machine becomes CONNECTED if it was `connected` and a channel is ready, else UP; calls that
+ * have waited go on. */
 void ntd_snapshot_end(struct ntd_machine *machine, bool connected);
 /* Ends a machine that could not be restored: its guest is in no state that anybody knows. */
 void ntd_snapshot_give_up(struct ntd_machine *machine);
