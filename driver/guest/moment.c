@@ -29,6 +29,7 @@ void ntd_parts_yield(struct ntd_parts *parts)
 		if (part->claimed)
 			ntd_snapshot_yield(part->machine);
 		free(part->shares);
+		ntd_error_free(part->refusal);
 	}
 	free(parts->each);
 }

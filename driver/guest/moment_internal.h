@@ -10,12 +10,13 @@ struct ntd_part {
 	/* Restoring: the one that the machine goes back to. Saving: the new one, until it is kept.
 	 */
 	struct ntd_snapshot *snapshot;
-	struct ntd_qmp_job *job; /* NULL: none goes on */
-	char *shares;            /* saving: what was unmounted in the guest; NULL: nothing */
-	bool claimed;            /* the machine is this thread's */
-	bool connected;          /* saving: a channel was ready before */
-	bool passes;             /* it is SAVING or RESTORING */
-	bool stopped;            /* its guest stands still */
+	struct ntd_qmp_job *job;   /* NULL: none goes on */
+	struct ntd_error *refusal; /* restoring: why a new QEMU has to load it; NULL: none has to */
+	char *shares;              /* saving: what was unmounted in the guest; NULL: nothing */
+	bool claimed;              /* the machine is this thread's */
+	bool connected;            /* saving: a channel was ready before */
+	bool passes;               /* it is SAVING or RESTORING */
+	bool stopped;              /* its guest stands still */
 };
 
 struct ntd_parts {

@@ -38,51 +38,76 @@ static int find(struct ntd_parts *parts, struct ntd_error **err)
 
 /* ---- loading */
 
+/* Whether a new QEMU can do what the present one could not, which may have died before anybody
+ * noticed. The machine must still be this thread's: another may have ended or started it. */
+static bool can_renew(const struct ntd_part *part, const struct ntd_error *refusal)
+{
+	enum ntd_machine_state state = ntd_machine_state(part->machine);
+
+	return refusal->code != NTD_E_CANCELLED && refusal->code != NTD_E_TIMEOUT &&
+	       (state == NTD_MACHINE_RESTORING || state == NTD_MACHINE_DEAD);
+}
+
+/* Takes `error`. Returns 0 if a new QEMU is to try. */
+static int put_off(struct ntd_part *part, struct ntd_error *error, struct ntd_error **err)
+{
+	if (!can_renew(part, error))
+		return ntd_error_move(err, error);
+	part->refusal = error;
+	return 0;
+}
+
 static int stand_still(struct ntd_parts *parts, struct ntd_part *part, struct ntd_waiter *waiter,
 		       struct ntd_error **err)
 {
+	bool runs = ntd_machine_state_booted(ntd_machine_state(part->machine));
+	struct ntd_error *error = NULL;
+
 	if (!part->snapshot->tag)
 		return ntd_snapshot_switch_off(part->machine, waiter, err);
 	part->passes = true;
 	part->stopped = true;
-	return ntd_snapshot_begin_restoring(part->machine, waiter, err);
+	if (ntd_snapshot_begin_restoring(part->machine, waiter, &error) == 0)
+		return 0;
+	return runs ? put_off(part, error, err) : ntd_error_move(err, error);
 }
 
 static int begin_loading(struct ntd_parts *parts, struct ntd_part *part, struct ntd_waiter *waiter,
 			 struct ntd_error **err)
 {
-	if (!part->passes)
+	struct ntd_error *error = NULL;
+
+	if (!part->passes || part->refusal)
 		return 0;
-	part->job = ntd_snapshot_load(part->machine, part->snapshot, waiter, err);
-	return part->job ? 0 : -1;
+	part->job = ntd_snapshot_load(part->machine, part->snapshot, waiter, &error);
+	return part->job ? 0 : put_off(part, error, err);
 }
 
 /* Tries again with a new QEMU what the present one has refused. */
-static int load_in_new_qemu(struct ntd_parts *parts, struct ntd_part *part,
-			    const struct ntd_error *refusal, struct ntd_waiter *waiter,
+static int load_in_new_qemu(struct ntd_part *part, struct ntd_waiter *waiter,
 			    struct ntd_error **err)
 {
 	ntd_log(ntd_machine_report(part->machine), NTD_LEVEL_DEBUG, ntd_machine_name(part->machine),
-		"a new QEMU loads the snapshot '%s': %s", part->snapshot->name, refusal->message);
-	if (ntd_snapshot_renew_qemu(part->machine, waiter, err) < 0 ||
-	    begin_loading(parts, part, waiter, err) < 0)
+		"a new QEMU loads the snapshot '%s': %s", part->snapshot->name,
+		part->refusal->message);
+	if (ntd_snapshot_renew_qemu(part->machine, waiter, err) < 0)
 		return -1;
-	return ntd_part_wait(part, waiter, err);
+	part->job = ntd_snapshot_load(part->machine, part->snapshot, waiter, err);
+	return part->job ? ntd_part_wait(part, waiter, err) : -1;
 }
 
 static int finish_loading(struct ntd_parts *parts, struct ntd_part *part, struct ntd_waiter *waiter,
 			  struct ntd_error **err)
 {
-	_cleanup_error_ struct ntd_error *refusal = NULL;
+	struct ntd_error *error = NULL;
 
-	if (ntd_part_wait(part, waiter, &refusal) < 0) {
-		if (refusal->code == NTD_E_CANCELLED || refusal->code == NTD_E_TIMEOUT)
-			return ntd_error_move(err, ntd_steal(&refusal));
-		if (load_in_new_qemu(parts, part, refusal, waiter, err) < 0)
-			return -1;
-	}
-	if (part->passes)
-		ntd_snapshot_loaded(part->machine, part->snapshot);
+	if (!part->passes)
+		return 0;
+	if (ntd_part_wait(part, waiter, &error) < 0 && put_off(part, error, err) < 0)
+		return -1;
+	if (part->refusal && load_in_new_qemu(part, waiter, err) < 0)
+		return -1;
+	ntd_snapshot_loaded(part->machine, part->snapshot);
 	return 0;
 }
 
