@@ -158,13 +158,14 @@ static void die_of(int number)
 	raise(number);
 }
 
-static int run(const struct ntd_config *config, struct ntd_keeper *keeper, char **argv)
+static int run(const struct ntd_config *config, struct ntd_keeper *keeper,
+	       struct ntd_summary *summary, char **argv)
 {
 	struct ntd_session *session = ntd_calloc(1, sizeof *session);
 	struct ntd_error *error = NULL;
 	int status;
 
-	if (ntd_session_open(session, config, keeper, &error) < 0) {
+	if (ntd_session_open(session, config, keeper, summary, &error) < 0) {
 		status = fail(error);
 	} else {
 		ntd_session_tell_facts(session, argv, NTD_VERSION);
@@ -195,6 +196,7 @@ int main(int argc, char **argv)
 	struct ntd_options options;
 	struct ntd_config config = {0};
 	struct ntd_keeper keeper = {.socket = -1};
+	struct ntd_summary summary;
 	struct ntd_error *error = NULL;
 	int status;
 
@@ -211,8 +213,11 @@ int main(int argc, char **argv)
 			ntd_forked_prepare();
 			/* of the driver alone: its children keep their limit */
 			allow_many_files();
-			status = run(&config, &keeper, argv);
+			ntd_summary_init(&summary, &config);
+			status = run(&config, &keeper, &summary, argv);
 			ntd_keeper_stop(&keeper, ntd_after(KEEPER_PATIENCE));
+			ntd_summary_print(&summary, status);
+			ntd_summary_free(&summary);
 		}
 	}
 	ntd_config_free(&config);

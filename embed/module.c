@@ -35,6 +35,7 @@ static PyMethodDef *const functions[] = {
 	py_machine_ssh_functions,
 	py_driver_global_functions,
 	py_pytest_functions,
+	py_summary_functions,
 };
 
 /* A script may have the module made again; that module gets the objects of the first one. */

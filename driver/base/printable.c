@@ -162,3 +162,34 @@ char *ntd_printable_text(const char *text)
 	ntd_printable(&out, text, strlen(text), false);
 	return ntd_buf_take_string(&out);
 }
+
+/* Appends the words of a text with single spaces between them. */
+static void join_words(struct ntd_buf *out, const char *text)
+{
+	static const char spaces[] = " \t\r\n";
+
+	for (text += strspn(text, spaces); *text; text += strspn(text, spaces)) {
+		size_t word = strcspn(text, spaces);
+
+		ntd_buf_puts(out, out->len ? " " : "");
+		ntd_buf_append(out, text, word);
+		text += word;
+	}
+}
+
+char *ntd_printable_line(const char *text, size_t most)
+{
+	_cleanup_free_ char *plain = ntd_printable_text(text);
+	struct ntd_buf line = {0};
+	const char *bytes;
+
+	join_words(&line, plain);
+	if (line.len > most) {
+		bytes = ntd_buf_bytes(&line);
+		line.len = most > 3 ? most - 3 : 0;
+		while (line.len && (bytes[line.len] & 0xc0) == 0x80)
+			line.len--;
+		ntd_buf_puts(&line, "...");
+	}
+	return ntd_buf_take_string(&line);
+}

@@ -13,3 +13,6 @@
 void ntd_printable(struct ntd_buf *out, const char *text, size_t len, bool colours);
 /* The same as a new string, without colours. */
 char *ntd_printable_text(const char *text);
+/* The same as one line: white space, line ends included, becomes single spaces. What is longer than
+ * `most` bytes ends with dots. */
+char *ntd_printable_line(const char *text, size_t most);

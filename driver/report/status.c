@@ -37,11 +37,11 @@ enum { LEAST_WIDTH = 26 };
 
 /* Steps that say what is waited for; the others are made by scripts, and contain waits. */
 static const bool tells[] = {
-	[NTD_STEP_NONE] = false,   [NTD_STEP_RUN] = false,    [NTD_STEP_TEST] = false,
-	[NTD_STEP_SCRIPT] = false, [NTD_STEP_START] = true,   [NTD_STEP_BOOT] = true,
-	[NTD_STEP_COMMAND] = true, [NTD_STEP_CHECK] = true,   [NTD_STEP_WAIT] = true,
-	[NTD_STEP_FILE] = true,    [NTD_STEP_SCREEN] = true,  [NTD_STEP_KEYS] = true,
-	[NTD_STEP_STOP] = true,    [NTD_STEP_CLEANUP] = true,
+	[NTD_STEP_NONE] = false,    [NTD_STEP_RUN] = false,   [NTD_STEP_TEST] = false,
+	[NTD_STEP_SCRIPT] = false,  [NTD_STEP_START] = true,  [NTD_STEP_BOOT] = true,
+	[NTD_STEP_COMMAND] = true,  [NTD_STEP_CHECK] = true,  [NTD_STEP_WAIT] = true,
+	[NTD_STEP_FILE] = true,     [NTD_STEP_SCREEN] = true, [NTD_STEP_KEYS] = true,
+	[NTD_STEP_SNAPSHOT] = true, [NTD_STEP_STOP] = true,   [NTD_STEP_CLEANUP] = true,
 };
 static_assert(sizeof tells / sizeof *tells == NTD_STEP_COUNT, "every kind of step is judged");
 
@@ -204,22 +204,11 @@ static size_t cells_of(size_t bytes)
 	return bytes > 1 ? 2 : 1;
 }
 
-/* The text without control sequences and line breaks, a new string. */
-static char *on_one_line(const char *text)
-{
-	char *plain = ntd_printable_text(text);
-
-	for (char *c = plain; *c; c++)
-		if ((unsigned char)*c < ' ')
-			*c = ' ';
-	return plain;
-}
-
 /* Appends text; with dots at its end if it takes more cells than `width`. Returns the cells that it
  * took, or more, but at most `width`. */
 static size_t put(struct ntd_buf *out, const char *text, size_t width)
 {
-	_cleanup_free_ char *line = on_one_line(text);
+	_cleanup_free_ char *line = ntd_printable_line(text, SIZE_MAX);
 	size_t len = strlen(line), used = 0, fits = 0;
 
 	for (size_t at = 0; at < len && used <= width;) {

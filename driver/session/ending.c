@@ -153,6 +153,12 @@ static void tell_why(struct ntd_session *session)
 			session->ending.reason);
 }
 
+static void tell_summary(struct ntd_session *session)
+{
+	if (session->ending.reason)
+		ntd_summary_failure(session, session->ending.reason);
+}
+
 static void collect_evidence(struct ntd_session *session)
 {
 	struct ntd_waiter waiter = {.deadline = ntd_after(EVIDENCE_PATIENCE)};
@@ -195,14 +201,21 @@ static void restore_terminal(struct ntd_session *session)
 	ntd_session_restore_terminal(session);
 }
 
+static void print_summary(struct ntd_session *session)
+{
+	if (session->summary)
+		ntd_summary_print(session->summary, status_of(session));
+}
+
 static void leave_place(struct ntd_session *session)
 {
 	ntd_claim_leave(&session->claim);
 }
 
 static void (*const steps[])(struct ntd_session *session) = {
-	tell_why,       collect_evidence, release_soon, stop_networks, finish_script,
-	remove_sockets, end_report,       stop_keeper,  leave_place,   restore_terminal,
+	tell_why,      tell_summary,  collect_evidence, release_soon,
+	stop_networks, finish_script, remove_sockets,   end_report,
+	stop_keeper,   leave_place,   restore_terminal, print_summary,
 };
 
 /* Ends the process, by a signal's default action if there is one, so that a shell sees 128 +

@@ -4,6 +4,7 @@
 #include "session/session.h"
 
 #include "base/tree.h"
+#include "report/failed_step.h"
 #include "session/failure.h"
 #include "session/sandbox.h"
 
@@ -50,6 +51,9 @@ static int open_sinks(struct ntd_session *session, struct ntd_error **err)
 	if (config->quiet)
 		ntd_terminal_be_quiet(session->terminal);
 	ntd_report_add(session->report, session->terminal);
+	if (session->summary)
+		ntd_report_add(session->report,
+			       ntd_failed_step_sink(&session->summary->failed_step));
 	if (config->log_file && add_sink(session, ntd_xml_sink(config->log_file, err)) < 0)
 		return -1;
 	if (config->junit_xml &&
@@ -85,11 +89,12 @@ static int find_place(struct ntd_session *session, struct ntd_error **err)
 }
 
 int ntd_session_open(struct ntd_session *session, const struct ntd_config *config,
-		     struct ntd_keeper *keeper, struct ntd_error **err)
+		     struct ntd_keeper *keeper, struct ntd_summary *summary, struct ntd_error **err)
 {
 	*session = (struct ntd_session){
 		.config = config,
 		.keeper = keeper,
+		.summary = summary,
 		.deadline = {.session = session, .seconds = config->global_timeout},
 		.claim = {.fd = -1},
 		.out_fd = -1};

@@ -17,6 +17,7 @@
 #include "session/ending.h"
 #include "session/members.h"
 #include "session/ssh_backdoor.h"
+#include "session/summary.h"
 
 struct ntd_session {
 	const struct ntd_config *config;
@@ -28,6 +29,7 @@ struct ntd_session {
 	struct ntd_children *children;
 	struct ntd_report *report;
 	struct ntd_sink *terminal, *junit;   /* junit: NULL without a report */
+	struct ntd_summary *summary;         /* outlives the session; NULL: none is wanted */
 	struct ntd_environment *environment; /* of the processes that it starts */
 	struct ntd_claim claim;
 	/* why tmp_dir or the sockets are not in the run-time directory itself; else NULL */
@@ -43,10 +45,11 @@ struct ntd_session {
 };
 
 /* Prepares a run: directories, loop, report with its sinks. To be called before Python starts,
- * since scripts change the environment. `config` and `keeper` must outlive the session. After an
- * error the session is to be closed all the same. */
+ * since scripts change the environment. The rest must outlive the session; `summary` may be NULL.
+ * After an error the session is to be closed all the same. */
 int ntd_session_open(struct ntd_session *session, const struct ntd_config *config,
-		     struct ntd_keeper *keeper, struct ntd_error **err);
+		     struct ntd_keeper *keeper, struct ntd_summary *summary,
+		     struct ntd_error **err);
 /* Starts the VLANs' switches; then makes the configured machines. */
 int ntd_session_set_up(struct ntd_session *session, struct ntd_error **err);
 /* Ends the report, and frees the session's parts unless a thread of the script is in a call into

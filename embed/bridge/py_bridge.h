@@ -210,6 +210,8 @@ void py_signals_forked(void);
 void py_signals_keep(void);
 /* SIGTERM or SIGHUP if that was the last signal; else 0. Works on any thread. */
 int py_signals_ending(void);
+/* Python's number of the main thread, also when no module has asked for it yet. */
+unsigned long py_signals_main_thread(void);
 /* Says whether a user sits at a prompt, where any number of SIGINTs may come. */
 void py_signals_attended(bool attended);
 bool py_signals_are_attended(void);

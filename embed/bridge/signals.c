@@ -283,6 +283,11 @@ int py_signals_ending(void)
 	return last_signal == SIGTERM || last_signal == SIGHUP ? last_signal : 0;
 }
 
+unsigned long py_signals_main_thread(void)
+{
+	return (unsigned long)main_thread;
+}
+
 void py_signals_attended(bool attended)
 {
 	at_prompt = attended;

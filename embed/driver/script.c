@@ -42,7 +42,7 @@ static PyObject *reload(PyObject *object, PyObject *unused)
 {
 	struct py_state *state = py_state();
 
-	if (py_script_compile(state) < 0 || py_report_remember_script(state) < 0)
+	if (py_script_compile(state) < 0 || py_source_remember(state) < 0)
 		return NULL;
 	Py_RETURN_NONE;
 }

@@ -194,6 +194,7 @@ static void *finish_main(void *arg)
 	finish->session->ending.finisher = pthread_self();
 	finish->session->ending.has_finisher = true;
 	gil = PyGILState_Ensure();
+	py_summary_tell_main_thread(py_state());
 	let_go();
 	PyGILState_Release(gil);
 	pthread_mutex_lock(&finish->mutex);

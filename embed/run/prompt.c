@@ -18,7 +18,7 @@ static int prompt(struct py_state *state, PyObject *symbols, const char *banner)
 	bool was_hidden;
 
 	if (!repl || !name || !reload || !PyDict_SetDefault(symbols, name, reload) ||
-	    py_report_remember_script(state) < 0)
+	    py_source_remember(state) < 0)
 		return -1;
 	py_log_deliver(state);
 	PY_WITHOUT_GIL(was_hidden = ntd_terminal_hide_live_line(state->session->terminal, true));

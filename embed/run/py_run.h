@@ -29,11 +29,23 @@ struct py_failure {
 void py_report_failure(struct py_state *state, const struct py_failure *failure);
 /* The exit status that a SystemExit means. A message in it is printed. */
 int py_report_exit_status(PyObject *exception);
-/* Makes the script's lines known to what shows tracebacks. */
-int py_report_remember_script(struct py_state *state);
 /* In a process that the script has forked: ends it as Python ends a program, with a report of the
  * exception if one is set. Else does nothing. */
 void py_report_end_forked(struct py_state *state);
+
+/* ---- summary.c: the last lines of a failed run */
+
+/* Has them tell of the exception that is set, which stays, if it means that the run has failed. */
+void py_summary_tell(struct py_state *state);
+/* Has them tell where in the script the main thread is. */
+void py_summary_tell_main_thread(struct py_state *state);
+/* Functions of the module for test_driver_pytest. */
+extern PyMethodDef py_summary_functions[];
+
+/* ---- source.c */
+
+/* Makes the script's lines known to what shows tracebacks. -1 with an exception. */
+int py_source_remember(struct py_state *state);
 
 /* ---- style.c: the syntax of the script */
 

@@ -96,21 +96,6 @@ static void report_assertion(struct py_state *state, PyObject *exception)
 	log_error(state, exception, text);
 }
 
-int py_report_remember_script(struct py_state *state)
-{
-	_cleanup_pyref_ PyObject *linecache = NULL, *cache = NULL, *lines = NULL, *entry = NULL;
-
-	if (!state->script_text) /* the script is a directory */
-		return 0;
-	linecache = PyImport_ImportModule("linecache");
-	cache = linecache ? PyObject_GetAttrString(linecache, "cache") : NULL;
-	lines = cache ? PyObject_CallMethod(state->script_text, "splitlines", "i", true) : NULL;
-	entry = lines ? Py_BuildValue("(nOOs)", PyUnicode_GetLength(state->script_text), Py_None,
-				      lines, PY_SCRIPT_NAME)
-		      : NULL;
-	return entry ? PyMapping_SetItemString(cache, PY_SCRIPT_NAME, entry) : -1;
-}
-
 /* The whole traceback as text, or NULL without one. */
 static char *whole_traceback(struct py_state *state, PyObject *exception)
 {
@@ -118,7 +103,7 @@ static char *whole_traceback(struct py_state *state, PyObject *exception)
 	_cleanup_pyref_ PyObject *empty = PyUnicode_FromString("");
 	char *shown;
 
-	if (py_report_remember_script(state) < 0)
+	if (py_source_remember(state) < 0)
 		PyErr_Clear();
 	lines = py_call("traceback", "format_exception", "(O)", exception);
 	text = lines && empty ? PyUnicode_Join(empty, lines) : NULL;

@@ -184,8 +184,10 @@ int py_script_run(struct py_state *state)
 	result = PyObject_CallMethod(state->driver, "run_tests", NULL);
 	if (!result) {
 		bool pause = py_prompt_pause_wanted(state);
-		int status = py_report_exception(state);
+		int status;
 
+		py_summary_tell(state);
+		status = py_report_exception(state);
 		py_script_cancel_own_timer(state->driver);
 		return pause ? py_prompt_pause(state, status) : status;
 	}

@@ -12,7 +12,7 @@ import zlib
 
 import pytest
 
-from _test_driver import begin_test, end_test, ending, leave_if_forked, printable, spent, tell_failure
+from _test_driver import begin_test, end_test, ending, leave_if_forked, printable, spent, tell_failure, test_failed
 from test_driver.test_vm import living_vms
 from test_driver_pytest import reports, requirements
 from test_driver_pytest.fixtures import RESERVED
@@ -53,6 +53,7 @@ class Plugin:
         # The current test: where its log begins, whether it has failed, why it was skipped, and the seconds of boot,
         # waiting and commands that the collection of evidence took.
         self.position, self.failed, self.skipped, self.aside = 0, False, None, (0, 0, 0)
+        self.failure = "", "", ""  # the last one, see reports.failure_of()
         # The current attempt at it (pytest-rerunfailures may repeat a test): whether evidence has been collected, and
         # whether a requirement is not met.
         self.told = self.unmet = False
@@ -204,9 +205,11 @@ class Plugin:
                 report.longrepr = str(path), (line or 0) + 1, f"Skipped: {self.skipped}"
         if report.failed and ending():
             item.session.shouldstop = signal.Signals(ending()).name
-        elif report.failed and not self.told:
-            self.told = True
-            self._collect(item, report)
+        elif report.failed:
+            self.failure = reports.failure_of(item, call.excinfo, report)  # before the machines are asked for evidence
+            if not self.told:
+                self.told = True
+                self._collect(item, report)
 
     @staticmethod
     def _reason(report):
@@ -231,6 +234,7 @@ class Plugin:
         text = f"{report.nodeid} failed ({report.when})\n{report.longreprtext}"
         if report.failed:
             self.failed = True
+            test_failed(f"{report.nodeid}: {self.failure[0]}", *self.failure[1:])
             tell_failure(*reports.failure(report))
             self.driver.logger.log_test_error(text)
         elif report.outcome == "rerun":  # of pytest-rerunfailures

@@ -1,6 +1,7 @@
 """Additions to pytest's report: logs and evidence of tests that failed, and a table of where time went. `plugin`
 imports this module."""
 
+import linecache
 import re
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -63,6 +64,16 @@ def add_artifacts(report, out_dir, nodeid, machines):
             report.sections.append((f"journal of {machine.name}", _last_lines(text, CONSOLE_LINES)))
     if base.exists():
         report.sections.append(("artifacts", str(base)))
+
+
+def failure_of(item, excinfo, report):
+    """Returns what has failed in a test as (the error, "FILE:LINE" of the innermost line of the test's file that led to
+    it, the text of that line). excinfo: pytest's, None without an exception."""
+    if not excinfo:
+        return report.longreprtext, "", ""
+    own = [entry for entry in excinfo.traceback if entry.path == item.path] or list(excinfo.traceback)
+    path, number = str(own[-1].path), own[-1].lineno + 1
+    return excinfo.exconly(), f"{path}:{number}", linecache.getline(path, number)
 
 
 class Times:
