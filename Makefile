@@ -362,6 +362,13 @@ demo:
 	$(BUILD)/nixos-test-driver --vlans 1 --vm-start-scripts build/vms/tiny/run-client-vm \
 		build/vms/tiny/run-server-vm --output_directory $(BUILD)/demo tests/e2e/examples/ping.py
 
+# Pictures of the pages that --report writes, in both themes.
+.PHONY: report-demo
+report-demo:
+	@tests/setup --for test
+	@$(MAKE) --no-print-directory -s all
+	NTD_DRIVER=$(BUILD)/nixos-test-driver tests/report-demo $(BUILD)/report-demo
+
 # Runs the scripts of tests/e2e/contract on this driver, or on the driver that PEER names, which must do the same.
 .PHONY: contract
 contract: all

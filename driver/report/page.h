@@ -57,7 +57,7 @@ int ntd_page_close(struct ntd_page *page, const char *end, struct ntd_error **er
 
 /* Appends bytes as a JSON string, with the quotes. */
 void ntd_page_json_string(struct ntd_buf *out, const char *bytes, size_t len);
-/* Appends bytes as HTML text in one line. */
+/* Appends bytes as HTML text, which may have newlines. */
 void ntd_page_html(struct ntd_buf *out, const char *bytes, size_t len);
 void ntd_page_base64(struct ntd_buf *out, const void *bytes, size_t len);
 

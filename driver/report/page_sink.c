@@ -43,7 +43,7 @@ static const char *class_of(const struct ntd_event *event)
 											    : "log";
 	if (event->kind == NTD_EVENT_TEST_ERROR || event->kind == NTD_EVENT_DETAIL)
 		return "bad";
-	return event->failed ? "bad" : "step";
+	return event->failed ? "bad" : "begin";
 }
 
 /* Whether the plain list has the event. */

@@ -60,9 +60,6 @@ static const char *entity_of(char c)
 		return "&amp;";
 	case '"':
 		return "&quot;";
-	case '\n':
-	case '\t':
-		return " ";
 	default:
 		return NULL;
 	}

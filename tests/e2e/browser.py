@@ -11,6 +11,7 @@ Only what the tests of reports need. Tests and tests/report-demo import this mod
 import base64
 import json
 import os
+import select
 import shutil
 import subprocess
 import tempfile
@@ -63,13 +64,33 @@ class Browser:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        # Its helpers become children of the process that does the tests, and runs after it must find none.
+        end = time.monotonic() + 20
+        while self._helpers() and time.monotonic() < end:
+            time.sleep(0.02)
         shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _helpers(self):
+        """The browser's processes that are still there. Those that have ended are reaped."""
+        found = []
+        for entry in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                command = Path(f"/proc/{entry}/cmdline").read_bytes()
+                state, parent = Path(f"/proc/{entry}/stat").read_text().rpartition(")")[2].split()[:2]
+                if state == "Z" and int(parent) == os.getpid() and "chrom" in Path(f"/proc/{entry}/comm").read_text():
+                    os.waitpid(int(entry), os.WNOHANG)
+                elif self.directory.encode() in command:
+                    found.append(int(entry))
+            except (OSError, ValueError):
+                pass
+        return found
 
     # ---- the protocol
 
     def _read(self, end):
         while b"\0" not in self.pending:
-            assert time.monotonic() < end, "the browser does not answer"
+            ready, _, _ = select.select([self.back], [], [], max(end - time.monotonic(), 0))
+            assert ready, "the browser does not answer"
             piece = os.read(self.back, 1 << 20)
             assert piece, "the browser has ended: " + Path(self.directory, "log").read_text(errors="replace")[-2000:]
             self.pending += piece
@@ -95,7 +116,7 @@ class Browser:
         """Opens a file in a new tab and returns its Page. scripts: whether JavaScript runs."""
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        page = Page(self, session, target)
+        page = Page(self, session, target, scripts)
         for domain in "Page", "Runtime", "Network", "Log":
             page.call(f"{domain}.enable")
         page.call("Emulation.setDeviceMetricsOverride", width=self.size[0], height=self.size[1], deviceScaleFactor=1, mobile=False)
@@ -111,8 +132,8 @@ class Browser:
 class Page:
     """A tab with a page."""
 
-    def __init__(self, browser, session, target):
-        self.browser, self.session, self.target = browser, session, target
+    def __init__(self, browser, session, target, scripts):
+        self.browser, self.session, self.target, self.scripts = browser, session, target, scripts
 
     def call(self, method, **parameters):
         return self.browser.call(method, self.session, **parameters)
@@ -174,7 +195,8 @@ class Page:
 
     def picture(self, path):
         """Writes a picture of what the window shows, as PNG."""
-        self.value("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        if self.scripts:
+            self.value("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
         data = self.call("Page.captureScreenshot", format="png")["data"]
         Path(path).write_bytes(base64.b64decode(data))
 

@@ -15,6 +15,7 @@ class Consoles {
 		});
 		this.whole = el("pre", { className: "text", hidden: true, tabIndex: 0, id: "console-line" });
 		this.element = el("div", { className: "console" }, this.tools(), this.list.element, this.whole);
+		this.element.style.setProperty("--name", `${Math.min(Math.max(...run.machines.map(one => one.name.length), 1), 16)}ch`);
 		this.apply();
 	}
 

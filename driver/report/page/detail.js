@@ -12,6 +12,17 @@ function failureIn(run, step) {
 	});
 }
 
+// The failure of the script that has ended a step from within: it is told after the step.
+function failureAfter(run, step) {
+	return run.failures.find(failure => failure.time >= step.end && failure.source === step.source && failure.line >= step.line);
+}
+
+// Where a step is in the sources: where it failed, if it is one of many lines, else where it began.
+function placeOf(run, step) {
+	const failure = step.failed && (!step.line || step.subtest) ? failureIn(run, step) || failureAfter(run, step) : null;
+	return failure && failure.line ? failure : step;
+}
+
 function errorOf(run, step) {
 	if (step.error)
 		return step.error;
@@ -25,16 +36,17 @@ function errorOf(run, step) {
 // ---- parts
 
 function stepFacts(run, step, go) {
-	const source = run.sources.get(step.source);
-	const place = source && step.line
-		? el("button", { className: "link", type: "button", onclick: () => go.script(step) }, `${source.name}, line ${step.line}`)
+	const at = placeOf(run, step);
+	const source = run.sources.get(at.source);
+	const place = source && at.line
+		? el("button", { className: "link", type: "button", onclick: () => go.script(at) }, `${source.name}, line ${at.line}`)
 		: "";
 	const threads = new Set(run.steps.map(one => one.thread)).size;
 	return facts([
 		["machine", step.machine], ["kind", step.kind], ["began", `${moment(step.begin)} s`],
 		["took", step.open ? `${duration(step.end - step.begin)} up to the end of the data` : duration(step.end - step.begin)],
 		["script", place],
-		["code", source && step.line ? el("code", {}, (source.lines[step.line - 1] || "").trim()) : ""],
+		["code", place ? el("code", {}, (source.lines[at.line - 1] || "").trim()) : ""],
 		["in", step.parent && step.parent.kind !== "run" ? el("button", { className: "link", type: "button", onclick: () => go.step(step.parent) }, labelText(step.parent.text)) : ""],
 		["thread", threads > 1 ? step.thread : ""],
 	]);

@@ -189,9 +189,9 @@ function addLine(run, value) {
 		KINDS[value.kind](run, value, since);
 }
 
-// The picture's event comes before its file.
+// The files come in the order of their events.
 function addPicture(run, path, base64) {
-	const picture = run.pictures.findLast(one => one.path === path && !one.data);
+	const picture = run.pictures.find(one => one.path === path && !one.data);
 	if (picture && /^[A-Za-z0-9+/=]+$/.test(base64))
 		picture.data = `data:image/png;base64,${base64}`;
 }
@@ -200,6 +200,10 @@ function finishRun(run) {
 	for (const step of run.steps)
 		if (step.open)
 			step.end = run.last;
+	// The exception of a script is told when the step of the whole script has ended.
+	const script = run.steps.find(step => step.kind === "run") || null;
+	for (const failure of run.failures)
+		failure.step ||= script;
 	run.machines.sort((a, b) => a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
 	run.machineNames = [];
 	for (const machine of run.machines)

@@ -71,12 +71,13 @@ class Script {
 		this.list.selected = -1;
 		this.list.element.scrollTop = 0;
 		this.list.show(source.lines.length);
-		const failed = [...this.lines.entries()].filter(([, line]) => line.failed).map(([number]) => number);
-		this.tell(Math.max(...failed, 0));
+		this.tell(0);
 	}
 
-	// Shows the values of a failure at a line below the script; of a line without one, those of the first.
+	// Shows the values of a failure at a line below the script; of a line without one, those of the last line that has.
 	tell(number) {
+		if (!this.hasError(number))
+			number = Math.max(...[...this.lines.keys()].filter(one => this.hasError(one)), 0);
 		const line = this.lines.get(number);
 		const failure = line && line.failures[0];
 		const error = failure ? failure.text : line && line.steps.map(step => step.error).find(Boolean);
@@ -84,6 +85,11 @@ class Script {
 		this.values.replaceChildren();
 		if (error)
 			appendShown(this.values, `line ${number}: ${error}`);
+	}
+
+	hasError(number) {
+		const line = this.lines.get(number);
+		return line && (line.failures.length || line.steps.some(step => step.error));
 	}
 
 	chosen(number) {
@@ -107,15 +113,15 @@ class Script {
 			row.setAttribute("aria-label", `line ${index + 1}, ${state}: ${labelText(this.source.lines[index])}`);
 	}
 
-	// Brings the line of a step into sight.
+	// Brings the line of a step, or of a failure, into sight.
 	pick(step) {
-		const source = step && this.run.sources.get(step.source);
-		if (!source || !step.line)
+		const place = step.kind ? placeOf(this.run, step) : step, source = this.run.sources.get(place.source);
+		if (!source || !place.line)
 			return;
 		if (source !== this.source)
 			this.open(source);
-		this.list.select(step.line - 1);
-		this.tell(step.line);
+		this.list.select(place.line - 1);
+		this.tell(place.line);
 	}
 }
 

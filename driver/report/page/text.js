@@ -9,10 +9,8 @@ const SEQUENCE = /(?:\u001b\[|\u009b)[0-?]*[ -/]*[@-~]?|(?:\u001b[\]PX^_]|[\u009
 
 function controlName(character) {
 	const code = character.codePointAt(0);
-	if (code < 0x20)
-		return String.fromCodePoint(0x2400 + code);
-	if (code === 0x7f)
-		return "\u2421";
+	if (code < 0x20 || code === 0x7f)
+		return `^${String.fromCodePoint(code ^ 0x40)}`;
 	return `U+${code.toString(16).toUpperCase().padStart(4, "0")}`;
 }
 

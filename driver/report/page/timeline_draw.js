@@ -162,7 +162,7 @@ function drawDensity(draw, lane) {
 		const end = lowerBound(times, view.from + (x + 2 - LANE.label) * perPixel);
 		if (end > first) {
 			const high = Math.min(3 + 2.2 * Math.log2(end - first), LANE.density - 2);
-			context.fillRect(x, bottom - high, 1.5, high);
+			context.fillRect(x, bottom - high, 2, high);
 		}
 		first = end;
 	}

@@ -24,12 +24,12 @@ function noticeOf(run, read) {
 
 // The step that the run's first failure is about: the innermost one that has failed.
 function failedStep(run) {
-	let step = run.steps.find(one => one.failed && !["run", "cleanup"].includes(one.kind));
+	let step = run.steps.find(one => one.failed && one.kind !== "run" && one.kind !== "cleanup");
 	for (let inner; step && (inner = step.children.find(one => one.failed)); step = inner)
 		;
-	if (step || !run.runEnd || run.runEnd.failed === false)
-		return step || null;
-	return run.failures.length ? run.failures[0].step : null;
+	// The script may have caught that error, and failed of another one.
+	const last = run.failures.length ? run.failures[0].step : null;
+	return step || last || run.steps.find(one => one.failed) || null;
 }
 
 // The first error, in one sentence.

@@ -42,19 +42,14 @@ function breathe() {
 // Reads everything: line(value), picture(name, base64). Returns whether the end is there, and how many pieces and lines
 // could not be read.
 async function readData(line, picture) {
-	const result = { ended: false, damaged: 0 };
+	const result = { ended: false, damaged: 0 }, pictures = [];
 	const elements = document.querySelectorAll('script[type^="text/x-ntd-"], noscript.tail');
 	for (const element of elements) {
 		const text = element.textContent;
 		if (element.type === "text/x-ntd-end") {
 			result.ended = true;
 		} else if (element.type === "text/x-ntd-picture") {
-			const [name, data] = text.split("\n", 2);
-			try {
-				picture(JSON.parse(name), data);
-			} catch {
-				result.damaged++;
-			}
+			pictures.push(text);
 		} else if (element.type === "text/x-ntd-lines") {
 			try {
 				result.damaged += takeLines(await unzip(text), line);
@@ -66,6 +61,15 @@ async function readData(line, picture) {
 			takeLines(text.replace(/^<pre>\n?/, ""), line); // a kill may have cut its last line
 		}
 		element.remove();
+	}
+	// A picture stands before the piece with its event.
+	for (const text of pictures) {
+		const [name, data] = text.split("\n", 2);
+		try {
+			picture(JSON.parse(name), data);
+		} catch {
+			result.damaged++;
+		}
 	}
 	return result;
 }
