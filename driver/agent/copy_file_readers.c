@@ -1,5 +1,5 @@
 /* The work of the service COPY (agent/copy_file.h). In a process of its own for each copy. Its
- * readers share the two descriptors, and take turns in the file: each copies every second piece of
+ * readers share the two descriptors, and take turns in the file: each copies every fourth piece of
  * it, so all of them are in about the same place, and none waits for another.
  */
 #include "agent/copy_file.h"
@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 
 enum {
-	READERS = 2,
+	READERS = 4,
 	PIECE = 256 << 10,
 	PIECE_MOST = 4 << 20,
 	BLOCK = 512, /* of st_blocks */
