@@ -287,11 +287,18 @@ static void events_tell_of_states_and_commands(void **state)
 	assert_string_equal(text, wanted);
 }
 
+/* BUSY and IDLE are for people who look at the run while it goes on. */
+static bool is_live(enum ntd_event_kind kind)
+{
+	return kind == NTD_EVENT_BUSY || kind == NTD_EVENT_IDLE;
+}
+
 static void events_have_every_kind_and_the_time_of_emission(void **state)
 {
 	struct fixture *fixture = *state;
 	int64_t began = ntd_now();
 	cJSON *events;
+	int count = 0;
 
 	add(fixture, ntd_events_sink);
 	for (enum ntd_event_kind kind = 0; kind < NTD_EVENT_KIND_COUNT; kind++) {
@@ -305,13 +312,14 @@ static void events_have_every_kind_and_the_time_of_emission(void **state)
 	}
 	end(fixture);
 	events = read_events(fixture);
-	assert_int_equal(cJSON_GetArraySize(events), 1 + NTD_EVENT_KIND_COUNT);
-	for (int i = 0; i < NTD_EVENT_KIND_COUNT; i++) {
-		cJSON *event = cJSON_GetArrayItem(events, 1 + i);
+	for (enum ntd_event_kind i = 0; i < NTD_EVENT_KIND_COUNT; i++) {
+		cJSON *event = is_live(i) ? NULL : cJSON_GetArrayItem(events, 1 + count++);
 		double at = cJSON_GetNumberValue(cJSON_GetObjectItem(event, "monotonic"));
 
+		if (!event)
+			continue;
 		assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(event, "kind")),
-				    ntd_event_kind_name((enum ntd_event_kind)i));
+				    ntd_event_kind_name(i));
 		assert_true(at >= ntd_seconds(began) - 0.001 &&
 			    at <= ntd_seconds(ntd_now()) + 0.001);
 		assert_int_equal(cJSON_HasObjectItem(event, "level"), i == NTD_EVENT_MESSAGE);
@@ -319,6 +327,8 @@ static void events_have_every_kind_and_the_time_of_emission(void **state)
 				 i == NTD_EVENT_NEST_END || i == NTD_EVENT_SUBTEST_END ||
 					 i == NTD_EVENT_RUN_END);
 	}
+	assert_int_equal(cJSON_GetArraySize(events), 1 + count);
+	assert_int_equal(count, NTD_EVENT_KIND_COUNT - 2);
 	cJSON_Delete(events);
 }
 
