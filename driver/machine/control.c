@@ -80,6 +80,14 @@ static void add_options(struct ntd_start_order *order, const char *options)
 	order->line = line;
 }
 
+/* Those of the machine take precedence over those of the run and of the script. */
+static void add_variables(const struct ntd_machine *machine, struct ntd_start_order *order)
+{
+	for (size_t i = 0; i < machine->variables.count; i++)
+		order->env = ntd_environment_set(order->env, machine->variables.items[i].name,
+						 machine->variables.items[i].value);
+}
+
 /* `options` are more words for QEMU, "" or each after a space. */
 static int prepare_start(struct ntd_machine *machine, bool allow_reboot, const char *options,
 			 struct ntd_waiter *waiter, struct ntd_error **err)
@@ -99,6 +107,7 @@ static int prepare_start(struct ntd_machine *machine, bool allow_reboot, const c
 	if (result == 0) {
 		machine->kind->complete_order(machine, allow_reboot, &preparation.order);
 		add_options(&preparation.order, options);
+		add_variables(machine, &preparation.order);
 		machine->allow_reboot = allow_reboot;
 		ntd_loop_call(machine->context.loop, prepare, &preparation);
 		result = ntd_machine_make_directories(machine, true, err);
@@ -150,14 +159,30 @@ static int start(struct ntd_machine *machine, enum ntd_machine_event event, bool
 	return finish_start(machine, &wait, waiter, err);
 }
 
+int ntd_life_begin_stopped(struct ntd_machine *machine, const char *options,
+			   struct ntd_life_wait *wait, struct ntd_waiter *waiter,
+			   struct ntd_error **err)
+{
+	*wait = (struct ntd_life_wait){.kind = NTD_WAIT_START, .event = NTD_MACHINE_RESTORE};
+	if (prepare_start(machine, machine->allow_reboot, options, waiter, err) < 0)
+		return -1;
+	ntd_life_begin(machine, wait);
+	return 0;
+}
+
+int ntd_life_finish_stopped(struct ntd_machine *machine, struct ntd_life_wait *wait,
+			    struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	return finish_start(machine, wait, waiter, err);
+}
+
 int ntd_life_start_stopped(struct ntd_machine *machine, struct ntd_waiter *waiter,
 			   struct ntd_error **err)
 {
-	struct ntd_life_wait wait = {.kind = NTD_WAIT_START, .event = NTD_MACHINE_RESTORE};
+	struct ntd_life_wait wait;
 
-	if (prepare_start(machine, machine->allow_reboot, " -S", waiter, err) < 0)
+	if (ntd_life_begin_stopped(machine, " -S", &wait, waiter, err) < 0)
 		return -1;
-	ntd_life_begin(machine, &wait);
 	return finish_start(machine, &wait, waiter, err);
 }
 

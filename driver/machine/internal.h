@@ -67,6 +67,11 @@ struct ntd_machine_kind {
 	char *(*remark)(const struct ntd_machine *machine, int64_t since);
 };
 
+/* A variable in the environment of a machine's start script. */
+struct ntd_machine_variable {
+	char *name, *value;
+};
+
 struct ntd_machine {
 	const struct ntd_machine_kind *kind;
 	void *parts; /* of the kind */
@@ -94,6 +99,7 @@ struct ntd_machine {
 		restores; /* any thread: how often the guest has begun to go back to a snapshot */
 	atomic_bool claimed; /* any thread: a thread saves or restores the machine's snapshots */
 	bool allow_reboot;   /* script threads: of the last start */
+	ntd_vec(struct ntd_machine_variable) variables; /* set before the first start */
 
 	/* The rest belongs to the loop thread; others may read the state. */
 	_Atomic(enum ntd_machine_state) state;
@@ -190,6 +196,13 @@ int ntd_machine_wait_unused(struct ntd_machine *machine, int64_t deadline,
 /* Starts a machine that does not run, with a guest that stands still; the machine is RESTORING. */
 int ntd_life_start_stopped(struct ntd_machine *machine, struct ntd_waiter *waiter,
 			   struct ntd_error **err);
+/* The same in two parts, with `options` for QEMU, each word after a space. The second part may be
+ * on another thread, and follows every first part that has succeeded. */
+int ntd_life_begin_stopped(struct ntd_machine *machine, const char *options,
+			   struct ntd_life_wait *wait, struct ntd_waiter *waiter,
+			   struct ntd_error **err);
+int ntd_life_finish_stopped(struct ntd_machine *machine, struct ntd_life_wait *wait,
+			    struct ntd_waiter *waiter, struct ntd_error **err);
 /* ---- boot_limit.c; script threads */
 /* When a start, or a boot, that began at `began` is given up, as things are at present. Times of
  * ntd_now(). */

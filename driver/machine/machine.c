@@ -75,6 +75,12 @@ void ntd_machine_set_hooks(struct ntd_machine *machine, const struct ntd_machine
 	pthread_mutex_unlock(&machine->mutex);
 }
 
+void ntd_machine_set_variable(struct ntd_machine *machine, const char *name, const char *value)
+{
+	ntd_vec_push(&machine->variables,
+		     (struct ntd_machine_variable){ntd_strdup(name), ntd_strdup(value)});
+}
+
 struct ntd_machine_hooks ntd_machine_hooks(struct ntd_machine *machine)
 {
 	struct ntd_machine_hooks hooks;
@@ -149,6 +155,11 @@ void ntd_machine_free(struct ntd_machine *machine)
 	ntd_error_free(machine->death);
 	free(machine->start_failure);
 	ntd_processes_free(machine);
+	for (size_t i = 0; i < machine->variables.count; i++) {
+		free(machine->variables.items[i].name);
+		free(machine->variables.items[i].value);
+	}
+	ntd_vec_free(&machine->variables);
 	free(machine->order.line);
 	ntd_strv_free(machine->order.env);
 	free(machine->name);

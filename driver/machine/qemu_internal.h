@@ -49,6 +49,9 @@ struct ntd_qemu_ssh {
 	struct ntd_qmp_listener reset;
 };
 
+/* For what QEMU answers at once unless its host is stuck. */
+#define NTD_QEMU_PATIENCE (60 * NTD_SECOND)
+
 struct ntd_qemu {
 	struct ntd_machine *machine;
 	struct ntd_shell *shell;

@@ -21,6 +21,13 @@ static void add_tap(struct ntd_session *session, struct ntd_vlan *vlan, struct n
 			error->message);
 }
 
+void ntd_session_own_vlan(struct ntd_session *session, struct ntd_vlan *vlan)
+{
+	pthread_mutex_lock(&session->members.mutex);
+	ntd_vec_push(&session->members.vlans, vlan);
+	pthread_mutex_unlock(&session->members.mutex);
+}
+
 struct ntd_vlan *ntd_session_add_vlan(struct ntd_session *session, int number, const char *base,
 				      struct ntd_report *report, struct ntd_error **err)
 {
@@ -38,9 +45,7 @@ struct ntd_vlan *ntd_session_add_vlan(struct ntd_session *session, int number, c
 	}
 	add_tap(session, vlan, report ? report : session->report);
 	ntd_environment_export(session->environment, variable, directory);
-	pthread_mutex_lock(&session->members.mutex);
-	ntd_vec_push(&session->members.vlans, vlan);
-	pthread_mutex_unlock(&session->members.mutex);
+	ntd_session_own_vlan(session, vlan);
 	return vlan;
 }
 

@@ -23,6 +23,7 @@ struct ntd_members {
 	/* The run has containers, which reach VLANs by this system's network: VLANs that are made
 	 * from now on are connected to it. */
 	atomic_bool taps;
+	atomic_uint private_vlans; /* how many there have been (ntd_session_own_vlan()) */
 };
 
 /* A machine that is to be made. What is NULL is the session's. */
@@ -51,6 +52,9 @@ void ntd_session_sort_machines(struct ntd_session *session);
  * find it by QEMU_VDE_SOCKET_n, unless that is set in their own environment. NULL on error. */
 struct ntd_vlan *ntd_session_add_vlan(struct ntd_session *session, int number, const char *base,
 				      struct ntd_report *report, struct ntd_error **err);
+/* Adds a VLAN that the caller has made, and that no start script finds by itself: it belongs to the
+ * session, which frees it at the end. */
+void ntd_session_own_vlan(struct ntd_session *session, struct ntd_vlan *vlan);
 /* The VLANs, in a new array with *count of them. They live until someone removes them. */
 struct ntd_vlan **ntd_session_vlans(struct ntd_session *session, size_t *count);
 /* Takes a VLAN (NULL: the last) off the list; the caller frees it. NULL when it is not there. */

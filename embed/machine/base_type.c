@@ -5,21 +5,6 @@
 
 /* ---- the object */
 
-PyObject *py_machine_object(struct py_state *state, struct ntd_machine *machine)
-{
-	PyTypeObject *type = ntd_machine_kind(machine) == &ntd_qemu_kind
-				     ? state->qemu_machine_type
-				     : state->nspawn_machine_type;
-	struct py_machine *self = (struct py_machine *)PyType_GenericAlloc(type, 0);
-
-	if (!self)
-		return NULL;
-	self->machine = machine;
-	self->callbacks = PyList_New(0);
-	py_machine_hook(self);
-	return (PyObject *)self;
-}
-
 static int machine_traverse(PyObject *object, visitproc visit, void *arg)
 {
 	Py_VISIT(py_machine_self(object)->callbacks);
@@ -294,6 +279,7 @@ int py_machine_add_base_type(PyObject *module, struct py_state *state)
 	PyMethodDef *const lists[] = {own_methods,
 				      py_machine_life_methods,
 				      py_machine_snapshot_methods,
+				      py_machine_clone_methods,
 				      py_machine_command_methods,
 				      py_machine_retry_methods,
 				      py_machine_unit_methods,

@@ -63,13 +63,13 @@ int py_machine_add_base_type(PyObject *module, struct py_state *state);
 int py_machine_add_qemu_type(PyObject *module, struct py_state *state);
 int py_machine_add_nspawn_type(PyObject *module, struct py_state *state);
 int py_machine_add_qmp_type(PyObject *module, struct py_state *state);
-/* A new object for a machine, which stays the session's. */
-PyObject *py_machine_object(struct py_state *state, struct ntd_machine *machine);
 
 /* ---- new.c: __new__ and __init__ */
 
 PyObject *py_machine_new_object(PyTypeObject *type, PyObject *args, PyObject *kwargs);
 int py_machine_init(PyObject *object, PyObject *args, PyObject *kwargs);
+/* A new object for a machine, which stays the session's. */
+PyObject *py_machine_object(struct py_state *state, struct ntd_machine *machine);
 
 /* ---- hooks.c: what the core asks of Python */
 
@@ -133,6 +133,7 @@ extern PyMethodDef py_machine_life_methods[];
 extern PyMethodDef py_machine_qemu_life_methods[];
 extern PyMethodDef py_machine_nspawn_life_methods[];
 extern PyMethodDef py_machine_snapshot_methods[];
+extern PyMethodDef py_machine_clone_methods[];
 extern PyMethodDef py_machine_command_methods[];
 extern PyMethodDef py_machine_retry_methods[];
 extern PyMethodDef py_machine_unit_methods[];

@@ -1,0 +1,225 @@
+"""machine.clone(): machines that begin with the state of another."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+import harness
+
+FIRST = harness.PROCESSES + harness.ERROR_OF + """
+def pss(machine):
+    text = open(f"/proc/{qemu(machine)}/smaps_rollup").read()
+    return int(text.split("\\nPss:")[1].split()[0]) / 1024
+
+def is_reached(machine, address):
+    return machine.execute(f"ping -c 1 -W 2 {address}")[0] == 0
+"""
+
+
+def left_directories(run):
+    """What clone() has left below the run's directory and in the memory of this host."""
+    return [path for place in (run.directory, Path("/dev/shm")) for path in place.glob(f"**/ntd-clones-{run.pid}-*")]
+
+
+# ---- a real guest
+
+
+@pytest.fixture(scope="module", params=[[], ["--no-agent"]], ids=["agent", "shell"])
+def session(guests, request):
+    vms = {"machine": guests.tiny(vlans=[1])}
+    with harness.Session(vms, FIRST, vlans=[1], options=["--log-level=debug", *request.param]) as running:
+        running("""
+            machine.connect()
+            machine.succeed("echo old > /tmp/state; echo old | dd of=/dev/vda conv=fsync; sleep 1000 > /dev/null 2>&1 & echo $! > /tmp/pid")
+        """, seconds=300)
+        yield running
+
+
+def test_clones_are_machines_of_their_own(session):
+    assert session("""
+        clones = machine.clone(2)
+        assert [clone.name for clone in clones] == ["machine-1", "machine-2"]
+        assert {"machine", "machine-1", "machine-2"} <= {one.name for one in driver.machines}
+        states = ["cat /tmp/state", "head -c 4 /dev/vda", "kill -0 $(cat /tmp/pid) && echo runs"]
+        every = [machine, *clones]
+        # what the guest had printed is known of the clones, too
+        assert clones[0].get_console_log() == machine.get_console_log() != ""
+        assert all(one.booted and one.connected for one in every)
+        for one in every:
+            assert [one.succeed(command).strip() for command in states] == ["old", "old", "runs"]
+        for one in every:
+            one.succeed(f"echo {one.name} > /tmp/state; echo {one.name} | dd of=/dev/vda conv=fsync; echo 3 > /proc/sys/vm/drop_caches")
+        for one in every:
+            assert one.succeed("cat /tmp/state") == one.name + "\\n"
+            assert one.succeed("head -n 1 /dev/vda") == one.name + "\\n"
+        numbers = [one.succeed("cat /proc/sys/kernel/random/uuid; head -c 16 /dev/urandom | xxd -p") for one in every]
+        assert len(set(numbers)) == 3, numbers
+        for one in every:
+            assert abs(int(one.succeed("date +%s")) - time.time()) < 60
+            (one.state_dir / "xchg/file").write_text(one.name)
+            assert one.succeed("cat /tmp/xchg/file") == one.name
+        clones[0].succeed("echo only here > /dev/ttyS0")
+        clones[0].wait_for_console_text("only here")
+        assert "only here" not in machine.get_console_log() + clones[1].get_console_log()
+        result = "shares" if all("share=off" in open(f"/proc/{qemu(one)}/cmdline").read() for one in clones) else ""
+    """, seconds=300) == "shares"
+    assert "do not share memory" not in session.err
+    assert not [path for path in left_directories(session) if session.directory not in path.parents]
+
+
+def test_clones_live_on(session):
+    """They can do what other machines can: save and restore, crash and boot, and be cloned."""
+    session("""
+        first, second = machine.clone(2, names=["one", "two"])
+        assert [first.name, second.name] == ["one", "two"]
+        first.succeed("echo then > /tmp/state")
+        first.snapshot("then")
+        first.succeed("echo later > /tmp/state")
+        first.restore("then")
+        assert first.succeed("cat /tmp/state") == "then\\n"
+        grandchild, = first.clone(1)
+        assert grandchild.name == "one-1" and grandchild.succeed("cat /tmp/state") == "then\\n"
+        first.crash()
+        assert grandchild.succeed("head -c 4 /dev/vda") == second.succeed("head -c 4 /dev/vda")
+        second.crash()
+        second.start()
+        second.fail("test -e /tmp/state")
+        for one in first, second, grandchild:
+            one.crash()
+    """, seconds=400)
+
+
+def test_networks(session):
+    session("""
+        one, two = machine.clone(2)
+        assert "192.168.1.1/" in one.succeed("ip addr show eth1")
+        one.succeed("ip addr add 192.168.1.77/24 dev eth1")
+        assert not is_reached(two, "192.168.1.77") and not is_reached(machine, "192.168.1.77")
+        three, = machine.clone(1, networks="shared")
+        three.succeed("ip link set eth1 address 52:54:00:12:01:63; ip addr flush dev eth1; ip addr add 192.168.1.99/24 dev eth1")
+        assert is_reached(machine, "192.168.1.99") and is_reached(three, "192.168.1.1")
+        assert not is_reached(one, "192.168.1.99")
+        for clone in one, two, three:
+            clone.crash()
+    """, seconds=300)
+    assert "its clones are on its own networks" in session.err
+
+
+def test_a_share_in_use_is_named(session):
+    session("""
+        before = [one.name for one in driver.machines]
+        machine.succeed("cd /tmp/shared; sleep 1000 > /dev/null 2>&1 & echo $! > /tmp/user")
+        error = error_of(machine.clone, 2)
+        assert "/tmp/shared" in error and "shares with the host" in error, error
+        assert machine.succeed("cat /tmp/state").strip()
+        assert [one.name for one in driver.machines] == before
+        machine.succeed("kill $(cat /tmp/user)")
+    """, seconds=200)
+
+
+def test_ten(guests):
+    """Ten clones take less time than their boots, and share the memory of the guest."""
+    with harness.Session({"machine": guests.tiny()}, FIRST) as session:
+        numbers = session("""
+            began = time.monotonic()
+            machine.connect()
+            booted = time.monotonic() - began
+            machine.succeed("head -c 100000000 /dev/urandom > /tmp/large")
+            alone = pss(machine)
+            began = time.monotonic()
+            clones = machine.clone(10)
+            cloned = time.monotonic() - began
+            sums = [clone.succeed("md5sum < /tmp/large") for clone in clones[:2]]
+            assert sums == [machine.succeed("md5sum < /tmp/large")] * 2
+            ram = 0
+            for clone in clones:
+                maps = open(f"/proc/{qemu(clone)}/smaps").read().split("/memory (deleted)\\n")
+                assert len(maps) == 2, "the memory is not in one file, or the file has not been removed"
+                fields = dict(line.split()[:2] for line in maps[1].splitlines()[:20])
+                ram += int(fields["Private_Dirty:"]) / 1024
+            result = dict(booted=booted, cloned=cloned, alone=alone, together=sum(map(pss, clones)), ram=ram)
+        """, seconds=500)
+    print({name: round(value, 1) for name, value in numbers.items()})
+    assert numbers["cloned"] < 10 * numbers["booted"]
+    assert numbers["ram"] < 300  # MiB that the clones have changed, of 2560
+    assert numbers["together"] < 4 * numbers["alone"]
+
+
+# ---- a fake one, whose QEMU has no memory to share
+
+
+@pytest.fixture
+def script(fakes, tmp_path):
+    """A start script, in whose text FAULT is replaced by what happens before its QEMU begins."""
+    def make(fault):
+        path = tmp_path / "run-machine-vm"
+        path.write_text(f"#!/bin/sh\nFAKE_DISKS='[]'\nexport FAKE_DISKS\n{fault}\nexec {fakes('machine')['machine']} \"$@\"\n")
+        path.chmod(0o755)
+        return {"machine": str(path)}
+    return make
+
+
+def test_without_shared_memory(script):
+    """Each clone loads the whole state."""
+    with harness.Session(script(""), FIRST, options=["--log-level=debug"]) as session:
+        session("""
+            machine.succeed("mkdir $PWD/guest-state; echo old > $PWD/guest-state/file")
+            clones = machine.clone(3)
+            assert all(one.succeed("cat $PWD/guest-state/file") == "old\\n" for one in clones)
+            clones[0].succeed("echo new > $PWD/guest-state/file")
+            assert machine.succeed("cat $PWD/guest-state/file") == "old\\n"
+            assert [one.name for one in machine.clone(1)] == ["machine-4"]
+        """)
+        assert "the clones do not share memory" in session.err
+
+
+def test_misuse(script):
+    with harness.Session(script(""), FIRST) as session:
+        session("""
+            for n in 0, -1, 251, 10**30:
+                assert "1 to 250" in error_of(machine.clone, n)
+            for n in "2", 1.5, True, None:
+                assert "n must be an int" in error_of(machine.clone, n)
+            assert "'own' or 'shared'" in error_of(machine.clone, 1, networks="none")
+            assert "2 names, not 1" in error_of(machine.clone, 2, names=["a"])
+            assert "twice" in error_of(machine.clone, 2, names=["a", "a"])
+            assert "already" in error_of(machine.clone, 1, names=["machine"])
+            assert "list of str" in error_of(machine.clone, 1, names=[1])
+            assert "cannot be the name" in error_of(machine.clone, 1, names=["a/b"])
+            (machine.state_dir / "FAKE_BLOCKERS").write_text("the TPM is in use")
+            error = error_of(machine.clone, 1)
+            assert "cannot be cloned:" in error and "leave the TPM out" in error, error
+            assert machine.succeed("echo on") == "on\\n"
+            assert [one.name for one in driver.machines] == ["machine"]
+        """)
+        assert not left_directories(session)
+
+
+@pytest.mark.parametrize("fault, message", [
+    ('case $TMPDIR in *-2) echo "it is broken"; exit 3 ;; esac', "exited with code 3"),
+    ("case $TMPDIR in *-2) FAKE_LOAD=killed; export FAKE_LOAD ;; esac", "killed by signal 9"),
+], ids=["start", "load"])
+def test_one_that_fails(script, fault, message):
+    with harness.Session(script(fault), FIRST) as session:
+        session("""
+            machine.connect()
+            before = len(below(os.getpid()))
+            error = error_of(machine.clone, 3)
+            assert "machine 'machine-2'" in error and message in error, error
+            assert [one.name for one in driver.machines] == ["machine"]
+            assert machine.succeed("echo on") == "on\\n"
+            machine.clone(1)[0].crash()
+        """, message=message)
+        assert not [path for path in left_directories(session) if "shm" in str(path)]
+
+
+def test_nothing_is_left_of_a_killed_driver(script):
+    fault = 'case $TMPDIR in *-1) echo "$*" > "$TMPDIR/started"; exec sleep 1000 ;; esac'
+    with harness.Run("machine.connect(); machine.clone(2)", script(fault)) as run:
+        assert harness.wait_until(lambda: [*run.directory.rglob("vm-state-machine-1/started")], 60)
+        assert left_directories(run)
+        os.kill(run.pid, signal.SIGKILL)
+        harness.wait_until(lambda: not left_directories(run), 30)
+        assert not left_directories(run)
