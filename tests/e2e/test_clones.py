@@ -223,3 +223,39 @@ def test_nothing_is_left_of_a_killed_driver(script):
         os.kill(run.pid, signal.SIGKILL)
         harness.wait_until(lambda: not left_directories(run), 30)
         assert not left_directories(run)
+
+
+# ---- pools of test machines
+
+
+def test_a_pool_of_clones(guests):
+    harness.run("""
+        from test_driver.test_vm import TestVM, TestVMManager
+
+        def is_clone(vm):
+            return "-incoming" in open(f"/proc/{qemu(vm)}/cmdline").read()
+
+        with TestVMManager(image=IMAGE, name_prefix="pool") as vms:
+            first, second, third = pool = vms.create_many(3, clone=True)
+            assert [is_clone(vm) for vm in pool] == [False, True, True] and vms.vms == pool
+            assert all(type(vm) is TestVM and vm.connected for vm in pool) and second == f"{first}-1"
+            for vm in pool:
+                vm.succeed(f"echo {vm} > /tmp/state")
+            assert second.user is None and third.timeouts is first.timeouts
+            vms.delete(first)
+            assert second.succeed("cat /tmp/state") == f"{second}\\n"
+            assert first not in driver.machines and second not in driver.machines
+        assert not any(vm.booted or vm.state_dir.exists() for vm in pool)
+        assert not list(driver.tmp_dir.glob("vm-state-*"))
+    """.replace("IMAGE", repr(guests.tiny())).replace("\n        ", "\n").replace("from test_driver", FIRST + "from test_driver", 1), seconds=300)
+
+
+def test_a_pool_that_cannot_be_cloned(fake):
+    """The disk of the fake machine does not exist."""
+    result = harness.run(f"""
+        from test_driver.test_vm import TestVMManager
+        with TestVMManager(image={fake["machine"]!r}) as vms:
+            pool = vms.create_many(3, clone=True)
+            assert all(vm.succeed("echo on") == "on\\n" for vm in pool)
+    """, options=["--log-level=debug"])
+    assert "the others are booted: " in result.err and "is not a file in the machine's state directory" in result.err
