@@ -13,6 +13,11 @@ def pss(machine):
     text = open(f"/proc/{qemu(machine)}/smaps_rollup").read()
     return int(text.split("\\nPss:")[1].split()[0]) / 1024
 
+def shared_memory(machine):
+    links = [f"/proc/{qemu(machine)}/fd/{fd}" for fd in os.listdir(f"/proc/{qemu(machine)}/fd")]
+    file, = [link for link in links if os.path.lexists(link) and os.readlink(link).endswith("/memory (deleted)")]
+    return os.stat(file).st_blocks / 2048
+
 def is_reached(machine, address):
     return machine.execute(f"ping -c 1 -W 2 {address}")[0] == 0
 """
@@ -133,16 +138,17 @@ def test_ten(guests):
             cloned = time.monotonic() - began
             sums = [clone.succeed("md5sum < /tmp/large") for clone in clones[:2]]
             assert sums == [machine.succeed("md5sum < /tmp/large")] * 2
-            ram = 0
+            ram, file = 0, max(shared_memory(clone) for clone in clones)
             for clone in clones:
                 maps = open(f"/proc/{qemu(clone)}/smaps").read().split("/memory (deleted)\\n")
                 assert len(maps) == 2, "the memory is not in one file, or the file has not been removed"
                 fields = dict(line.split()[:2] for line in maps[1].splitlines()[:20])
                 ram += int(fields["Private_Dirty:"]) / 1024
-            result = dict(booted=booted, cloned=cloned, alone=alone, together=sum(map(pss, clones)), ram=ram)
+            result = dict(booted=booted, cloned=cloned, alone=alone, together=sum(map(pss, clones)), ram=ram, file=file)
         """, seconds=500)
     print({name: round(value, 1) for name, value in numbers.items()})
     assert numbers["cloned"] < 10 * numbers["booted"]
+    assert numbers["file"] < 250  # MiB of the host's memory for the 256 of the guest
     assert numbers["ram"] < 300  # MiB that the clones have changed, of 2560
     assert numbers["together"] < 4 * numbers["alone"]
 
