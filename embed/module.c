@@ -36,6 +36,7 @@ static PyMethodDef *const functions[] = {
 	py_driver_global_functions,
 	py_pytest_functions,
 	py_summary_functions,
+	py_pytest_moment_functions,
 };
 
 /* A script may have the module made again; that module gets the objects of the first one. */

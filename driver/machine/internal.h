@@ -116,8 +116,10 @@ struct ntd_machine {
 	struct ntd_start_order order; /* of the last start that could launch the machine */
 	/* The waits that have not ended, struct ntd_life_wait. */
 	struct ntd_list waits;
-	struct ntd_error *death; /* why the machine is DEAD */
-	char *start_failure;     /* why its process is being ended, if it could not start */
+	struct ntd_error *death;   /* why the machine is DEAD */
+	int64_t boot_began;        /* when the boot that goes on began; 0: none does */
+	_Atomic int64_t boot_time; /* see ntd_machine_boot_time() */
+	char *start_failure;       /* why its process is being ended, if it could not start */
 	/* Kills what a release has left of the process. */
 	struct ntd_timer kill;
 };

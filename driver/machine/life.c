@@ -203,6 +203,19 @@ static void end(struct ntd_machine *machine)
 	ntd_life_finish_waits(machine, NTD_WAIT_UNUSED, ended);
 }
 
+static void time_boot(struct ntd_machine *machine, enum ntd_machine_state next)
+{
+	if (next == NTD_MACHINE_CONNECTED && machine->boot_began)
+		machine->boot_time = ntd_now() - machine->boot_began;
+	if (next != NTD_MACHINE_UP)
+		machine->boot_began = next == NTD_MACHINE_STARTING ? ntd_now() : 0;
+}
+
+int64_t ntd_machine_boot_time(const struct ntd_machine *machine)
+{
+	return machine->boot_time;
+}
+
 /* Tells the report that the machine is in the state `next`, unless it was before. */
 static void enter_state(struct ntd_machine *machine, enum ntd_machine_state next)
 {
@@ -212,6 +225,7 @@ static void enter_state(struct ntd_machine *machine, enum ntd_machine_state next
 	if (next == before)
 		return;
 	machine->state = next;
+	time_boot(machine, next);
 	ntd_report_emit(machine->context.report,
 			&(struct ntd_event){.kind = NTD_EVENT_STATE,
 					    .machine = machine->name,

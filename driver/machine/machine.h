@@ -181,6 +181,9 @@ struct ntd_machine_status {
 struct ntd_machine_status ntd_machine_status(struct ntd_machine *machine);
 /* Any thread: the state alone, as it was a moment ago, without asking the loop thread. */
 enum ntd_machine_state ntd_machine_state(const struct ntd_machine *machine);
+/* Any thread: how long the last boot took, from the start of the process until the first channel
+ * was ready, in ns; 0: no boot has got so far. */
+int64_t ntd_machine_boot_time(const struct ntd_machine *machine);
 /* Makes the machine count as booted or not, as a script says, until the next start or the end of
  * the process. A machine that a script says is down is not waited for or asked anything, and the
  * next start ends its process first. */

@@ -127,11 +127,25 @@ void ntd_junit_end_subtest(struct ntd_junit_cases *cases, const struct ntd_event
 		if (!strcmp(*pair, "skipped")) {
 			free(test_case->skipped);
 			test_case->skipped = ntd_strdup(pair[1]);
+		} else if (event->step == NTD_STEP_TEST) {
+			ntd_strv_add(&test_case->properties, pair[0]);
+			ntd_strv_add(&test_case->properties, pair[1]);
 		}
+}
+
+/* What the end of the run's step tells of the run are properties of the suite. */
+static void run_step_end(struct ntd_junit_cases *cases, const struct ntd_event *event)
+{
+	for (char **pair = event->attributes; pair && *pair; pair += 2) {
+		ntd_strv_add(&cases->properties, pair[0]);
+		ntd_strv_add(&cases->properties, pair[1]);
+	}
 }
 
 void ntd_junit_step_end(struct ntd_junit_cases *cases, const struct ntd_event *event)
 {
+	if (event->step == NTD_STEP_RUN)
+		run_step_end(cases, event);
 	_cleanup_free_ char *after = ntd_asprintf(", in %.2f seconds)", event->seconds);
 
 	if (!event->failed)
@@ -169,6 +183,7 @@ static void case_clear(struct ntd_junit_case *test_case)
 	ntd_buf_free(&test_case->err.text);
 	free(test_case->title);
 	free(test_case->skipped);
+	ntd_strv_free(test_case->properties);
 }
 
 void ntd_junit_cases_clear(struct ntd_junit_cases *cases)
@@ -182,5 +197,6 @@ void ntd_junit_cases_clear(struct ntd_junit_cases *cases)
 	case_clear(&cases->main);
 	ntd_buf_free(&cases->out.text);
 	ntd_buf_free(&cases->err.text);
+	ntd_strv_free(cases->properties);
 	ntd_vec_free(&cases->open);
 }

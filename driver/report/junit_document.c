@@ -40,12 +40,27 @@ static void write_stream(xmlTextWriterPtr writer, const char *name,
 	xmlTextWriterEndElement(writer);
 }
 
+static void write_properties(xmlTextWriterPtr writer, char *const *properties)
+{
+	if (!properties)
+		return;
+	xmlTextWriterStartElement(writer, BAD_CAST "properties");
+	for (; *properties; properties += 2) {
+		xmlTextWriterStartElement(writer, BAD_CAST "property");
+		write_attribute(writer, "name", properties[0]);
+		write_attribute(writer, "value", properties[1]);
+		xmlTextWriterEndElement(writer);
+	}
+	xmlTextWriterEndElement(writer);
+}
+
 static void write_case(xmlTextWriterPtr writer, const struct ntd_junit_case *test_case,
 		       double seconds)
 {
 	xmlTextWriterStartElement(writer, BAD_CAST "testcase");
 	write_attribute(writer, "name", test_case->title);
 	write_time(writer, seconds);
+	write_properties(writer, test_case->properties);
 	if (ntd_junit_is_failure(test_case)) {
 		xmlTextWriterStartElement(writer, BAD_CAST "failure");
 		write_attribute(writer, "type", "failure");
@@ -93,6 +108,7 @@ void ntd_junit_write(const struct ntd_junit_cases *cases, struct ntd_outfile *fi
 	xmlTextWriterStartElement(writer, BAD_CAST "testsuite");
 	write_attribute(writer, "name", "NixOS integration test");
 	write_totals(writer, cases, now);
+	write_properties(writer, cases->properties);
 	write_stream(writer, "system-out", &cases->out);
 	write_stream(writer, "system-err", &cases->err);
 	ntd_list_each (struct ntd_junit_case, each, &cases->list, link)

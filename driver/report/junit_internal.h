@@ -25,7 +25,8 @@ struct ntd_junit_case {
 	size_t open;    /* how many of its subtests have begun and not ended */
 	int64_t since;  /* when the last of its subtests began */
 	bool failed;
-	char *skipped; /* why the test did not run; NULL: it ran */
+	char *skipped;     /* why the test did not run; NULL: it ran */
+	char **properties; /* name, value, ..., NULL; NULL: none */
 	struct ntd_junit_output out, err;
 };
 
@@ -40,6 +41,7 @@ struct ntd_junit_cases {
 	struct ntd_list list; /* the cases of subtests */
 	struct ntd_junit_case main;
 	struct ntd_junit_output out, err;       /* of the suite */
+	char **properties;                      /* the same: name, value, ..., NULL */
 	atomic_bool tests_only;                 /* any thread: see ntd_junit_tests_only() */
 	ntd_vec(struct ntd_junit_subtest) open; /* in the order of their beginnings */
 	int64_t began;

@@ -4,7 +4,6 @@
  */
 #pragma once
 
-#include "session/kept.h"
 #include "session/machine_configs.h"
 #include "session/options.h"
 
@@ -29,12 +28,12 @@ struct ntd_config {
 	bool from_file;          /* machines and limits come from a JSON file */
 	bool keep_state, interactive, quiet;
 	bool pause_on_failure; /* a prompt after a failure, if there is a terminal */
-	bool snapshot_on_failure;
-	struct ntd_kept *kept; /* the state in which machines begin; NULL: they boot */
 	enum ntd_level log_level;
 	enum ntd_mode mode;
 	struct ntd_shard shard; /* 0 of 0: all tests */
 	bool restart_dead, no_skip;
+	enum ntd_isolation isolation;
+	int rerun;               /* how often a failed test is run again */
 	bool pytest_session;     /* pytest as by hand; test_script is the current directory */
 	char **pytest_arguments; /* NULL: none */
 	int dump_vsocks;         /* offset of vsock numbers; 0: do not list them */

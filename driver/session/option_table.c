@@ -98,6 +98,16 @@ static int add_mode(void *field, const char *word, struct ntd_error **err)
 	return ntd_error_set(err, NTD_E_USAGE, "'%s' is not one of auto, legacy, pytest", word);
 }
 
+static int add_isolation(void *field, const char *word, struct ntd_error **err)
+{
+	bool restore = !strcmp(word, "restore");
+
+	if (!restore && strcmp(word, "none") != 0)
+		return ntd_error_set(err, NTD_E_USAGE, "'%s' is not one of none, restore", word);
+	*(enum ntd_isolation *)field = restore ? NTD_ISOLATION_RESTORE : NTD_ISOLATION_NONE;
+	return 0;
+}
+
 static int add_shard(void *field, const char *word, struct ntd_error **err)
 {
 	return ntd_values_parse_shard(word, field, err);
@@ -115,7 +125,8 @@ static const struct ntd_option_type
 	number  = {.takes = NTD_ONE_WORD, .add = add_number},
 	level   = {.takes = NTD_ONE_WORD, .add = add_level},
 	mode    = {.takes = NTD_ONE_WORD, .add = add_mode},
-	shard   = {.takes = NTD_ONE_WORD, .add = add_shard};
+	shard   = {.takes = NTD_ONE_WORD, .add = add_shard},
+	isolation = {.takes = NTD_ONE_WORD, .add = add_isolation};
 
 #define FIELD(name) offsetof(struct ntd_options, name)
 
@@ -150,16 +161,6 @@ const struct ntd_option ntd_option_table[] = {
 		 "finds one of them"},
 	{.name = "no-interactive", .type = &off, .field = FIELD(interactive),
 	 .help = "run the test script; this is the default"},
-	{.name = "snapshot-on-failure", .type = &on, .field = FIELD(snapshot_on_failure),
-	 .help = "when the test fails, in pytest style the first test, keep the state of all virtual "
-		 "machines - memory, devices, disks and console - in failure/snapshot in the output "
-		 "directory, for --reopen"},
-	{.name = "reopen", .type = &text, .field = FIELD(reopen), .value = "DIR",
-	 .help = "start the Python prompt with the virtual machines in the state that a run with "
-		 "--snapshot-on-failure has kept in DIR, its output directory or failure/snapshot in "
-		 "that. The start scripts are those of then unless a configuration or "
-		 "--vm-start-scripts has others of these names; QEMU must be the same. What is in "
-		 "DIR stays as it is"},
 	{.name = "pause-on-failure", .type = &on, .field = FIELD(pause_on_failure),
 	 .help = "when the test script fails, keep the machines and start a Python prompt with the "
 		 "script's names and without a time limit; leaving the prompt ends the run. Needs a "
@@ -222,6 +223,17 @@ const struct ntd_option ntd_option_table[] = {
 		 "failing that test; @pytest.mark.restart_machines does this for one test"},
 	{.name = "no-skip", .type = &on, .field = FIELD(no_skip),
 	 .help = "fail tests whose @pytest.mark.requires is not met, instead of skipping them"},
+	{.name = "isolation", .type = &isolation, .field = FIELD(isolation), .value = "HOW",
+	 .fallback = "none",
+	 .help = "where each test begins: none (where the test before has left the machines), or "
+		 "restore: from a snapshot of all machines and networks, which is made after the "
+		 "fixtures of session, package, module and class; a machine that has died is restored, "
+		 "too. @pytest.mark.isolated does this for one test"},
+	{.name = "rerun", .type = &number, .field = FIELD(rerun), .value = "N", .fallback = "0",
+	 .help = "run a test that has failed N times more, each time from a snapshot of the machines "
+		 "as its fixtures of session, package, module and class have left them, and tell "
+		 "whether it fails always, sometimes or only after the tests before it. It remains a "
+		 "failed test"},
 	{.heading = "Machines and networks, without --config",
 	 .name = "vm-start-scripts", .type = &words, .field = FIELD(vm_start_scripts),
 	 .value = "SCRIPT...", .variable = "vmStartScripts", .with_config = NTD_EXCLUDED,

@@ -18,6 +18,12 @@ enum ntd_mode {
 	NTD_MODE_PYTEST, /* functions that pytest collects and calls */
 };
 
+/* Where tests in pytest style begin. */
+enum ntd_isolation {
+	NTD_ISOLATION_NONE,    /* where the test before has left the machines */
+	NTD_ISOLATION_RESTORE, /* from a snapshot of all machines and networks */
+};
+
 struct ntd_options {
 	bool help, version; /* given: nothing after it was looked at */
 	char *config;       /* JSON file; excludes the start scripts, names and VLANs below */
@@ -35,13 +41,14 @@ struct ntd_options {
 	char *report;      /* the same */
 	char *report_from; /* NULL: make no report of old events */
 	char *debug_hook_attach;
-	bool keep_state, interactive, quiet, pause_on_failure, snapshot_on_failure;
-	char *reopen; /* a directory; NULL: not given */
+	bool keep_state, interactive, quiet, pause_on_failure;
 	enum ntd_level log_level;
 	int dump_vsocks; /* 0: not given */
 	enum ntd_mode mode;
 	struct ntd_shard shard;
 	bool restart_dead, no_skip;
+	enum ntd_isolation isolation;
+	int rerun;           /* how often a failed test is run again */
 	bool pytest_session; /* there is no test script: a session of pytest with pytest_arguments
 			      */
 	char **pytest_arguments; /* what follows "--"; NULL: nothing */

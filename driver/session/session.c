@@ -6,7 +6,6 @@
 #include "base/tree.h"
 #include "report/failed_step.h"
 #include "session/failure.h"
-#include "session/keep.h"
 #include "session/sandbox.h"
 
 #include <fcntl.h>
@@ -218,7 +217,7 @@ int ntd_session_set_up(struct ntd_session *session, struct ntd_error **err)
 	if (session->elsewhere)
 		ntd_log(session->report, NTD_LEVEL_INFO, NULL, "%s; this run is in %s",
 			session->elsewhere, session->sockets.path);
-	if (config->output_given && !config->kept) /* which may be there */
+	if (config->output_given)
 		ntd_failure_forget(config->output_dir);
 	session->members.taps = config->containers.count;
 	if (start_vlans(session, err) < 0)
@@ -230,5 +229,5 @@ int ntd_session_set_up(struct ntd_session *session, struct ntd_error **err)
 	    add_machines(session, &ntd_container_kind, &config->containers, err) < 0)
 		return -1;
 	ntd_session_sort_machines(session);
-	return ntd_reopen_prepare(session, err);
+	return 0;
 }

@@ -51,6 +51,7 @@ static PyObject *object_getattro(PyObject *object, PyObject *name)
 
 	if (text && strncmp(text, "__", 2) != 0 && py_forked_refuse())
 		return NULL;
+	self_of(object)->uses++;
 	return PyObject_GenericGetAttr(object, name);
 }
 

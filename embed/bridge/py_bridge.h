@@ -62,6 +62,8 @@ struct py_state {
 	char *mode_reason;
 	struct ntd_sink *recall, *times; /* of pytest style runs (pytest_run.c) */
 	struct ntd_nest test;            /* the test that runs */
+	char **run_attributes;           /* what the end of the run's step tells of it */
+	unsigned long start_seed;        /* of the order in start_all(); 0: by name */
 	int pytest_status;
 
 	/* driver/ */
@@ -275,6 +277,7 @@ bool py_one_of_two(PyObject *args, PyObject *kwargs, char *const *names, Py_ssiz
 struct py_object {
 	PyObject_HEAD
 	PyObject *dict, *weakrefs;
+	uint64_t uses; /* how often an attribute has been looked up */
 };
 
 /* Makes a type without methods and adds it to the module. `base` NULL: the type Object. */

@@ -40,11 +40,24 @@ static int start_machines(PyObject *list)
 	return 0;
 }
 
+/* The machines in the order in which they start: by name, or in the order of the seed. */
+static PyObject *in_order(PyObject *list)
+{
+	unsigned long seed = py_state()->start_seed;
+	_cleanup_pyref_ PyObject *random = NULL, *done = NULL;
+
+	if (!list || !seed)
+		return Py_XNewRef(list);
+	random = py_call("random", "Random", "(k)", seed);
+	done = random ? PyObject_CallMethod(random, "shuffle", "O", list) : NULL;
+	return done ? Py_NewRef(list) : NULL;
+}
+
 PyObject *py_driver_start_all(PyObject *object, PyObject *unused)
 {
 	struct py_driver *self = py_driver_self(object);
-	_cleanup_pyref_ PyObject *list = py_driver_machines(self);
-	PyObject *step = py_step_enter(self->logger, NTD_STEP_START, "start all VMs");
+	_cleanup_pyref_ PyObject *all = py_driver_machines(self), *list = in_order(all);
+	PyObject *step = list ? py_step_enter(self->logger, NTD_STEP_START, "start all VMs") : NULL;
 
 	if (!step)
 		return NULL;

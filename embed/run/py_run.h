@@ -89,6 +89,10 @@ int py_pytest_execute(struct py_state *state);
 /* Functions of the module for test_driver_pytest. */
 extern PyMethodDef py_pytest_functions[];
 
+/* ---- pytest_moment.c: what isolated tests need */
+
+extern PyMethodDef py_pytest_moment_functions[];
+
 /* ---- script.c */
 
 /* The code of a script: a tuple of what is to be executed one after the other. Assertions in it

@@ -7,7 +7,6 @@
 #include "report/recall.h"
 #include "report/times.h"
 #include "run/py_run.h"
-#include "session/keep.h"
 
 enum { RECALL_LIMIT = 32 << 20 };
 
@@ -72,11 +71,14 @@ int py_pytest_execute(struct py_state *state)
 		     NULL, false);
 	prepare(state);
 	if (module && arguments && path)
-		status = PyObject_CallMethod(module, "run", "OOO(ii)OOO", state->driver, path,
+		status = PyObject_CallMethod(module, "run", "OOO(ii)OOOOi", state->driver, path,
 					     arguments, config->shard.index, config->shard.count,
 					     config->restart_dead ? Py_True : Py_False,
 					     config->no_skip ? Py_True : Py_False,
-					     py_prompt_can_pause(state) ? Py_True : Py_False);
+					     py_prompt_can_pause(state) ? Py_True : Py_False,
+					     config->isolation ? Py_True : Py_False, config->rerun);
+	ntd_strv_free(nest.attributes);
+	nest.attributes = ntd_steal(&state->run_attributes);
 	py_log_end(&nest, !status);
 	state->pytest_status = status ? (int)PyLong_AsLong(status) : 1;
 	if (state->pytest_status < 0 && !PyErr_Occurred())
@@ -108,11 +110,16 @@ static PyObject *begin_test(PyObject *self, PyObject *args)
 static PyObject *end_test(PyObject *self, PyObject *args)
 {
 	struct py_state *state = py_state();
-	const char *skipped;
+	const char *skipped, *verdict;
 	int failed;
 
-	if (!PyArg_ParseTuple(args, "pz:end_test", &failed, &skipped) || !is_prepared(state))
+	if (!PyArg_ParseTuple(args, "pzz:end_test", &failed, &skipped, &verdict) ||
+	    !is_prepared(state))
 		return NULL;
+	if (verdict) {
+		ntd_strv_add(&state->test.attributes, "rerun");
+		ntd_strv_add(&state->test.attributes, verdict);
+	}
 	if (skipped) {
 		ntd_strv_add(&state->test.attributes, "skipped");
 		ntd_strv_add(&state->test.attributes, skipped);
@@ -147,6 +154,16 @@ static PyObject *recall(PyObject *self, PyObject *args)
 	PY_WITHOUT_GIL(ntd_report_flush(state->session->report, ntd_after(NTD_SECOND));
 		       ntd_recall(state->recall, (size_t)from, console, &text));
 	return py_text(&text);
+}
+
+static PyObject *log_position(PyObject *self, PyObject *unused)
+{
+	struct py_state *state = py_state();
+
+	if (!is_prepared(state))
+		return NULL;
+	PY_WITHOUT_GIL(ntd_report_flush(state->session->report, ntd_after(NTD_SECOND)));
+	return PyLong_FromSize_t(ntd_recall_position(state->recall));
 }
 
 static PyObject *spent(PyObject *self, PyObject *unused)
@@ -198,7 +215,6 @@ static PyObject *collect(PyObject *self, PyObject *args)
 		return NULL;
 	machine = py_machine_of(object);
 	if (!machine ||
-	    !PY_BLOCKING_CALL(result, ntd_keep_failure(py_state()->session, waiter, error)) ||
 	    !PY_BLOCKING_CALL(result, collect_in_time(machine, directory, began, waiter)))
 		return NULL;
 	Py_RETURN_NONE;
@@ -251,8 +267,9 @@ PyMethodDef py_pytest_functions[] = {
 	 "begin_test(title)\n--\n\n"
 	 "Logs the beginning of a test; returns the position of the log, for recall()."},
 	{"end_test", end_test, METH_VARARGS,
-	 "end_test(failed, skipped)\n--\n\n"
-	 "Logs the end of the test. skipped says why it was skipped, or is None."},
+	 "end_test(failed, skipped, verdict)\n--\n\n"
+	 "Logs the end of the test. skipped says why it was skipped, verdict what runs\n"
+	 "of it again have shown, or they are None."},
 	{"tell_failure", tell_failure, METH_VARARGS,
 	 "tell_failure(text, traceback, path, line)\n--\n\n"
 	 "Tells the timeline of the run what failed the test, and where."},
@@ -260,6 +277,8 @@ PyMethodDef py_pytest_functions[] = {
 	 "recall(position, machine)\n--\n\n"
 	 "Returns what was logged since that position: the lines of the console of a\n"
 	 "machine, or, with None for the machine, messages and steps."},
+	{"log_position", log_position, METH_NOARGS,
+	 "log_position()\n--\n\nReturns the position of the end of the log, for recall()."},
 	{"spent", spent, METH_NOARGS,
 	 "spent()\n--\n\nReturns the seconds until now as (boot, waiting, commands)."},
 	{"cause_of_death", cause_of_death, METH_O,

@@ -107,6 +107,8 @@ int py_style_check(const struct py_state *state, struct ntd_error **err)
 			    : config->shard.count  ? "--shard is"
 			    : config->restart_dead ? "--restart-dead is"
 			    : config->no_skip      ? "--no-skip is"
+			    : config->isolation    ? "--isolation is"
+			    : config->rerun        ? "--rerun is"
 						   : NULL;
 
 	if (state->mode == NTD_MODE_LEGACY && py_style_is_directory(state))

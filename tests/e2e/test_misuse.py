@@ -196,7 +196,7 @@ def test_use_after_the_run(fake):
 def test_functions_for_pytest_in_another_run(fake):
     result = harness.run("""
         import _test_driver
-        for name, arguments in ("begin_test", ["x"]), ("end_test", [True, None]), ("recall", [0, None]), ("spent", []):
+        for name, arguments in ("begin_test", ["x"]), ("end_test", [True, None, None]), ("recall", [0, None]), ("spent", []):
             try:
                 getattr(_test_driver, name)(*arguments)
             except RuntimeError as error:

@@ -106,6 +106,9 @@ static char *render(const struct ntd_options *o)
 		ntd_buf_printf(&out, " shard=%d/%d", o->shard.index, o->shard.count);
 	ntd_buf_puts(&out, o->restart_dead ? " restart" : "");
 	ntd_buf_puts(&out, o->no_skip ? " no-skip" : "");
+	ntd_buf_puts(&out, o->isolation == NTD_ISOLATION_RESTORE ? " restore" : "");
+	if (o->rerun)
+		ntd_buf_printf(&out, " rerun=%d", o->rerun);
 	ntd_buf_puts(&out, o->pytest_session ? " session" : "");
 	render_words(&out, "rest", o->pytest_arguments);
 	if (o->log_level != NTD_LEVEL_INFO)

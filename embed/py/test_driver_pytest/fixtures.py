@@ -40,6 +40,11 @@ def _fixture(name, value):
     return fixture
 
 
+def is_of_driver(fixturedef):
+    """Whether a fixture is one of this module's, which do nothing."""
+    return getattr(fixturedef.func, "__module__", None) == __name__
+
+
 def plugin(driver, crew):
     """Returns a pytest plugin, in the form of a module, with a fixture for each of values()."""
     module = types.ModuleType("machine_fixtures")

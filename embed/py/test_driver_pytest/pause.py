@@ -61,15 +61,16 @@ def _names(driver, node, error):
 
 
 class Pause:
-    """The pytest plugin that shows the prompt. driver: the run's Driver. terminal: a Terminal."""
+    """The pytest plugin that shows the prompt. driver: the run's Driver. terminal: a Terminal. is_muted: a function that
+    tells whether no prompt is wanted now."""
 
-    def __init__(self, driver, terminal):
-        self.driver, self.terminal = driver, terminal
+    def __init__(self, driver, terminal, is_muted):
+        self.driver, self.terminal, self.is_muted = driver, terminal, is_muted
 
     @pytest.hookimpl(trylast=True)
     def pytest_exception_interact(self, node, call, report):
         error = call.excinfo.value
-        if report.when not in ("setup", "call", "teardown") or isinstance(error, SystemExit):
+        if report.when not in ("setup", "call", "teardown") or isinstance(error, SystemExit) or self.is_muted():
             return
         sys.last_type, sys.last_value, sys.last_traceback = type(error), error, error.__traceback__
         try:

@@ -9,6 +9,7 @@ import os
 import signal
 import time
 import zlib
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,7 @@ from test_driver_pytest.fixtures import RESERVED
 # The lines that `pytest --markers` shows.
 MARKS = (
     "machines(start=True): start=False: the test starts the machines that it uses itself",
+    "isolated: the test begins from a snapshot of all machines, and what it does to them is undone",
     "restart_machines: machines that have died are started again for this test",
     "requires(*names, memory=None): skip unless the host has it: \"kvm\", \"net\", memory=\"4G\"",
     "vm: boots machines",
@@ -39,13 +41,15 @@ class Plugin:
 
     driver: the run's Driver. crew: its machines.Crew. shard: (index, count) of --shard, count 0 without the option.
     restart_dead: whether machines that have died are started again for the next test. no_skip: whether an unmet
-    requirement is a failure. Attributes for `run`: `interrupted` (Ctrl-C ended the run), `left_out` (how many tests
+    requirement is a failure. isolation, rerun: the Isolation and the Rerun (or None), other plugins.
+    Attributes for `run`: `interrupted` (Ctrl-C ended the run), `left_out` (how many tests
     belong to other shards).
     """
 
-    def __init__(self, driver, crew, shard, restart_dead, no_skip):
+    def __init__(self, driver, crew, shard, restart_dead, no_skip, isolation, rerun):
         self.driver, self.crew = driver, crew
         self.shard, self.restart_dead, self.no_skip = shard, restart_dead, no_skip
+        self.isolation, self.rerun = isolation, rerun
         self.times, self.left_out = reports.Times(), 0
         self.interrupted = False
         self.config, self.in_summary = None, False
@@ -57,6 +61,10 @@ class Plugin:
         # The current attempt at it (pytest-rerunfailures may repeat a test): whether evidence has been collected, and
         # whether a requirement is not met.
         self.told = self.unmet = False
+
+    def is_repeating(self):
+        """Whether a test is run again after its failure."""
+        return bool(self.rerun and self.rerun.running)
 
     # ---- the session
 
@@ -137,7 +145,8 @@ class Plugin:
                                             in zip(spent(), before, self.aside)])
         if outcome.excinfo:
             self.driver.logger.log_test_error(f"{item.nodeid} was ended by {outcome.excinfo[0].__name__}")
-        end_test(self.failed or outcome.excinfo is not None, self.skipped)
+        end_test(self.failed or outcome.excinfo is not None, self.skipped,
+                 self.rerun and self.rerun.verdict)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item):
@@ -153,7 +162,9 @@ class Plugin:
                 self.unmet = True
                 pytest.skip(reason)
         self._refuse_ambiguous_names(item)
-        self._revive(item)
+        self.isolation.begin(item)
+        with self.isolation.aside():
+            self._revive(item)
 
     def _refuse_ambiguous_names(self, item):
         """Fails a test that takes an argument which is both a fixture of pytest and a machine's name."""
@@ -206,10 +217,12 @@ class Plugin:
         if report.failed and ending():
             item.session.shouldstop = signal.Signals(ending()).name
         elif report.failed:
-            self.failure = reports.failure_of(item, call.excinfo, report)  # before the machines are asked for evidence
+            if not self.is_repeating():
+                self.failure = reports.failure_of(item, call.excinfo, report)  # before the machines give evidence
             if not self.told:
                 self.told = True
-                self._collect(item, report)
+                with self.isolation.aside():
+                    self._collect(item, report)
 
     @staticmethod
     def _reason(report):
@@ -225,7 +238,9 @@ class Plugin:
         machines = self.crew.of(item) or [machine for machine in self.driver.machines if machine.booted]
         machines += [vm for vm in living_vms() if vm.booted]
         reports.add_sections(report, self.position, machines)
-        reports.add_artifacts(report, self.driver.out_dir, item.nodeid, machines)
+        first = Path(self.driver.out_dir) / "failure" / reports.directory_name(item.nodeid)
+        base = self.rerun.directory if self.is_repeating() else first
+        reports.add_artifacts(report, base, machines)
         self.aside = [old + after - first for old, after, first in zip(self.aside, spent(), before)]
 
     @pytest.hookimpl(trylast=True)

@@ -5,7 +5,6 @@ import linecache
 import re
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 from _test_driver import collect, recall
 
@@ -51,10 +50,9 @@ def add_sections(report, position, machines):
                                     _last_lines(console, CONSOLE_LINES)))
 
 
-def add_artifacts(report, out_dir, nodeid, machines):
-    """Collects files about the machines in OUT_DIR/failure/TEST/MACHINE, for all machines at the same time on threads
-    of their own, and adds the journals and the path as sections of the report."""
-    base = Path(out_dir) / "failure" / directory_name(nodeid)
+def add_artifacts(report, base, machines):
+    """Collects files about the machines in BASE/MACHINE, for all machines at the same time on threads of their own, and
+    adds the journals and the path as sections of the report. base: a Path."""
     with ThreadPoolExecutor(len(machines) or 1) as pool:
         list(pool.map(lambda machine: collect(machine, str(base / machine.name)), machines))
     for machine in machines:

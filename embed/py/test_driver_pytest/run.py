@@ -80,7 +80,7 @@ def _test_script(driver, script, arguments):
 
 
 @contextmanager
-def _pausing(driver, wanted):
+def _pausing(driver, wanted, is_muted):
     """A context manager whose value is a list of plugins: the one of --pause-on-failure if it is `wanted`."""
     if not wanted:
         yield []
@@ -88,15 +88,16 @@ def _pausing(driver, wanted):
     from test_driver_pytest.pause import Pause, Terminal
 
     with closing(Terminal()) as terminal:
-        yield [Pause(driver, terminal)]
+        yield [Pause(driver, terminal, is_muted)]
 
 
-def run(driver, script, arguments, shard, restart_dead, no_skip, pause):
+def run(driver, script, arguments, shard, restart_dead, no_skip, pause, isolated, rerun):
     """Runs the tests.
 
     driver: the run's Driver. script: the path of a file or directory; None: there is only what the arguments name, with
     the project's own configuration. arguments: words for pytest. shard, restart_dead, no_skip: see plugin.Plugin. pause:
-    whether a failure shows a prompt. Returns the exit status, or -N if signal N has ended the run.
+    whether a failure shows a prompt. isolated: whether all tests begin from a snapshot. rerun: how often a test that has
+    failed is run again. Returns the exit status, or -N if signal N has ended the run.
     """
     fault = plain.adopt()
     if fault:
@@ -109,16 +110,21 @@ def run(driver, script, arguments, shard, restart_dead, no_skip, pause):
         return 1
     from test_driver_pytest import test_vms
     from test_driver_pytest.fixtures import plugin as fixtures
+    from test_driver_pytest.isolation import Isolation
     from test_driver_pytest.machines import Crew
     from test_driver_pytest.plugin import Plugin
+    from test_driver_pytest.rerun import Rerun
 
     crew = Crew(driver)
-    plugin = Plugin(driver, crew, shard, restart_dead, no_skip)
+    isolation = Isolation(driver, crew, isolated, rerun > 0, script is not None)
+    repeating = Rerun(driver, isolation, rerun) if rerun else None
+    plugin = Plugin(driver, crew, shard, restart_dead, no_skip, isolation, repeating)
     before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         session = nullcontext(arguments) if script is None else _test_script(driver, script, arguments)
-        with session as words, _pausing(driver, pause) as pausing:
-            status = pytest.main(words, plugins=[plugin, test_vms, fixtures(driver, crew), *pausing])
+        with session as words, _pausing(driver, pause, plugin.is_repeating) as pausing:
+            status = pytest.main(words, plugins=[
+                isolation, plugin, test_vms, fixtures(driver, crew), *filter(None, [repeating]), *pausing])
     finally:
         sys.dont_write_bytecode = before
     if ending() or plugin.interrupted:

@@ -2,7 +2,7 @@
 
 import pytest
 
-pytest.register_assert_rewrite("pytest_harness")
+pytest.register_assert_rewrite("pytest_harness", "isolation_harness")
 
 collect_ignore = ["suite"]  # the tests in it are run by the driver that is tested
 

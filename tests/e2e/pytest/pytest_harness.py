@@ -31,6 +31,7 @@ class PytestRun(harness.Run):
         result = super().finish(*arguments, **named)
         out = self.directory / "out"
         result.cases = read_junit(out / "junit.xml")
+        result.junit = (out / "junit.xml").read_text() if (out / "junit.xml").exists() else ""
         result.outcomes = outcomes(result.out)
         result.kept = sorted(str(path.relative_to(out / "failure")) for path in (out / "failure").glob("*/*"))
         result.text = {path.name: path.read_text(errors="replace") for path in (out / "failure").glob("*/*/*.txt")}

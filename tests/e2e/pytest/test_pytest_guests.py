@@ -62,3 +62,56 @@ def test_journal_of_the_time_of_the_test(guests):
     journal = sections(result)["journal of machine"]
     assert "of the second test" in journal and "of the first test" not in journal
     assert 'unit "no-such.service" is inactive and there are no pending jobs' in result.out
+
+
+def test_isolated_guests(guests):
+    """Two guests on one network: what a test does to disks, memory, processes and the network does not reach the next,
+    also when it has killed a guest, filled its disk or shut it down."""
+    vms = {name: guests.tiny(name, node, [1]) for node, name in enumerate(("client", "server"), 1)}
+    result = run("""
+        import os, signal, time
+        import pytest
+
+        @pytest.fixture(scope="session")
+        def prepared(client, server):
+            server.succeed("echo ready > /tmp/state", "sleep 100000 > /dev/null 2>&1 & echo $! > /tmp/pid")
+            client.wait_until_succeeds("ping -c1 192.168.1.2")
+
+        @pytest.fixture(autouse=True)
+        def as_prepared(prepared, client, server):
+            assert server.succeed("cat /tmp/state") == "ready\\n"
+            server.succeed("kill -0 $(cat /tmp/pid)")
+            server.fail("test -e /tmp/left")
+            client.succeed("ping -c1 192.168.1.2")
+            assert abs(float(client.succeed("date +%s")) - time.time()) < 30
+            server.succeed("echo left > /tmp/left; echo changed > /tmp/state; kill $(cat /tmp/pid)")
+
+        def test_crash(server):
+            server.crash()
+
+        def test_kill(client):
+            os.kill(client.pid, signal.SIGKILL)
+            client.wait_for_shutdown()
+
+        def test_full(server):
+            server.fail("cat /dev/zero > /tmp/full")
+
+        def test_shutdown(client, server):
+            client.shutdown()
+            server.shutdown()
+
+        def test_hang(client):
+            client.execute("kill -STOP 1; (while :; do :; done) > /dev/null 2>&1 &", timeout=10)
+            client.send_monitor_command("stop")
+
+        def test_network(client):
+            client.block()
+            client.fail("ping -c1 -W1 192.168.1.2")
+
+        def test_end(server): pass
+        """, vms, vlans=[1], options=["--isolation", "restore"], seconds=300)
+    assert set(result.outcomes.values()) == {"PASSED"} and len(result.outcomes) == 7
+    assert len(re.findall(r"connected to guest root shell$", result.log, re.M)) == 2
+    saved = re.search(r"in place of 12 boots, which would have taken ([\d.]+) s$", result.out, re.M)
+    took = re.search(r"^6 restores in ([\d.]+) s and 2 snapshots in ([\d.]+) s", result.out, re.M)
+    assert float(saved[1]) > 0 and took
