@@ -74,22 +74,31 @@ void ntd_agent_close(struct ntd_channel *channel, const struct ntd_error *why)
 	disconnect(agent, NTD_LOSS_CLOSED, why);
 }
 
-void ntd_agent_take_away(struct ntd_agent_channel *agent, const struct ntd_error *why)
+static void take_away(struct ntd_agent_channel *agent, enum ntd_agent_loss loss,
+		      const struct ntd_error *why)
 {
 	if (agent->launch.state != NTD_AGENT_LAUNCH_UNDER_WAY &&
 	    agent->launch.state != NTD_AGENT_LAUNCH_DONE)
 		return;
-	disconnect(agent, NTD_LOSS_ENDED, why);
+	disconnect(agent, loss, why);
 	ntd_agent_launch_allow(agent);
 }
 
-void ntd_agent_channel_forget(struct ntd_agent_channel *agent)
+void ntd_agent_take_away(struct ntd_agent_channel *agent, const struct ntd_error *why)
 {
-	_cleanup_error_ struct ntd_error *why = ntd_error_new(
+	take_away(agent, NTD_LOSS_ENDED, why);
+}
+
+void ntd_agent_channel_forget(struct ntd_agent_channel *agent, const struct ntd_error *why)
+{
+	_cleanup_error_ struct ntd_error *usual = ntd_error_new(
 		NTD_E_MACHINE, "machine '%s': QEMU saves the guest's state, or loads another",
 		agent->machine);
 
-	ntd_agent_take_away(agent, why);
+	if (why)
+		take_away(agent, NTD_LOSS_CLOSED, why);
+	else
+		ntd_agent_take_away(agent, usual);
 }
 
 void ntd_agent_channel_set_report(struct ntd_agent_channel *agent, struct ntd_report *report)

@@ -38,8 +38,9 @@ struct ntd_channel *ntd_agent_channel_of(struct ntd_agent_channel *agent);
 /* Loop: has it write to another report. */
 void ntd_agent_channel_set_report(struct ntd_agent_channel *agent, struct ntd_report *report);
 /* Loop: takes the agent away, until it is needed again: the guest's state is about to be saved, or
- * to be replaced by another, in which there is no such agent. The root shell stays. */
-void ntd_agent_channel_forget(struct ntd_agent_channel *agent);
+ * to be replaced by another, in which there is no such agent. The root shell stays. What is pending
+ * fails with a copy of `why`; NULL: with an error that says what QEMU does. */
+void ntd_agent_channel_forget(struct ntd_agent_channel *agent, const struct ntd_error *why);
 
 /* The guest of a virtual machine has just gone back to an earlier state, for which the channel was
  * told to forget the agent, and has no command to run: sets its clock by the host's, and renews the

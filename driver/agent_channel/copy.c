@@ -136,6 +136,8 @@ static int copy_now(const struct ntd_agent_copy *asked, struct ntd_waiter *waite
 	result = ntd_agent_call_run(asked->channel, &copy.call, NTD_FOREVER, waiter, err);
 	if (result < 0 && (*err)->code == NTD_E_MACHINE && copy.call.stream && !copy.lost)
 		(*err)->code = NTD_E_ASSERTION;
+	if (result < 0 && !copy.lost) /* why it was lost begins with the machine's name */
+		ntd_error_wrap(err, "machine '%s'", asked->machine);
 	ntd_sftp_free(copy.sftp);
 	ntd_error_free(copy.error);
 	return result;
@@ -152,6 +154,5 @@ int ntd_agent_copy(const struct ntd_agent_copy *asked, struct ntd_waiter *waiter
 		return ntd_error_sys(err, EEXIST, "cannot write %s on this host", asked->target);
 	if (copy_now(asked, waiter, &error) == 0)
 		return 0;
-	ntd_error_wrap(&error, "machine '%s'", asked->machine);
 	return ntd_error_move(err, error);
 }

@@ -35,8 +35,10 @@ void ntd_shell_set_port(struct ntd_shell *shell, struct ntd_port *port);
 void ntd_shell_leave_port(struct ntd_shell *shell);
 /* Loop: the guest is about to go back to an earlier state, with the root shell as it was then: a
  * command that runs fails, since it cannot be counted on for a reply, the data port is taken away,
- * and nothing that the shell was told is taken for known. */
-void ntd_shell_go_back(struct ntd_shell *shell);
+ * and nothing that the shell was told is taken for known. With `why`, all commands that are pending
+ * fail with a copy of it, and so does what comes until the shell announces itself; without, those
+ * that wait for their turn run afterwards. */
+void ntd_shell_go_back(struct ntd_shell *shell, const struct ntd_error *why);
 
 /* Loop: the guest has gone back to a state in which the root shell waited for a command: counts as
  * an announcement of the shell. */

@@ -151,12 +151,12 @@ void ntd_shell_assume(struct ntd_shell *shell)
 	shell->framing.port_left = true; /* the shell of then may have one open */
 }
 
-void ntd_shell_go_back(struct ntd_shell *shell)
+void ntd_shell_go_back(struct ntd_shell *shell, const struct ntd_error *why)
 {
 	const struct ntd_shell_job *job = shell->current;
 	struct ntd_error *error = NULL;
 
-	if (job)
+	if (job && !why)
 		error = ntd_error_new(NTD_E_MACHINE,
 				      "machine '%s': QEMU replaced the guest's state while "
 				      "`%.*s` ran",
@@ -165,6 +165,10 @@ void ntd_shell_go_back(struct ntd_shell *shell)
 	ntd_shell_port_forget(shell);
 	ntd_framing_forget(&shell->framing);
 	shell->framing.port_left = true; /* the shell of then may have one open */
+	if (why) {
+		ntd_shell_refuse(shell, why);
+		return;
+	}
 	ntd_shell_set_refusal(shell, NULL);
 	ntd_shell_clear_wire(shell, error);
 	ntd_shell_pump(shell);

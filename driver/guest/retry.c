@@ -182,6 +182,18 @@ static unsigned restores_of(const struct ntd_wait *wait)
 	return wait->machine ? ntd_machine_restores(wait->machine) : 0;
 }
 
+static int went_back(const struct ntd_wait *wait, struct ntd_error **err)
+{
+	return ntd_machine_error(err, wait->machine, NTD_E_MACHINE,
+				 "%s: the machine went back to a snapshot meanwhile",
+				 wait->step ? wait->step : "a wait");
+}
+
+static bool is_cancelled(const struct ntd_error *error)
+{
+	return error && error->code == NTD_E_CANCELLED;
+}
+
 int ntd_retry(const struct ntd_wait *wait, struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	struct course course = {.began = ntd_now()};
@@ -193,6 +205,10 @@ int ntd_retry(const struct ntd_wait *wait, struct ntd_waiter *waiter, struct ntd
 		struct ntd_error *error = NULL;
 		int held = wait->attempt(wait->arg, last, waiter, &error);
 
+		if (restores_of(wait) != restores && !is_cancelled(error)) {
+			ntd_error_free(error);
+			return went_back(wait, err);
+		}
 		held = decide(wait, &course, held, first, last, &error);
 		if (held < 0)
 			return ntd_error_move(err, error);
@@ -204,10 +220,7 @@ int ntd_retry(const struct ntd_wait *wait, struct ntd_waiter *waiter, struct ntd
 		if (ntd_wait_until(next_attempt(course.began, limit, wait->pace), waiter, err) < 0)
 			return -1;
 		if (restores_of(wait) != restores)
-			return ntd_machine_error(
-				err, wait->machine, NTD_E_MACHINE,
-				"%s: the machine went back to a snapshot meanwhile",
-				wait->step ? wait->step : "a wait");
+			return went_back(wait, err);
 	}
 }
 

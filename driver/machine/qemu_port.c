@@ -42,9 +42,9 @@ static void begin_clearing(struct ntd_request *request)
 	struct ntd_qemu *qemu = clearing->qemu;
 
 	ntd_list_append(&qemu->clearings, &clearing->link);
-	ntd_agent_channel_forget(qemu->agent);
+	ntd_agent_channel_forget(qemu->agent, NULL);
 	if (clearing->loads)
-		ntd_shell_go_back(qemu->shell);
+		ntd_shell_go_back(qemu->shell, NULL);
 	else
 		ntd_shell_leave_port(qemu->shell);
 	port_gone(qemu);

@@ -187,25 +187,28 @@ struct ntd_snapshot *ntd_snapshot_new(struct ntd_machine *machine, const char *n
 
 /* ---- restoring */
 
-/* Loop. */
-static void close_serial(void *arg)
+/* A command that is typed on the serial console cannot be left alone: the login is given up.
+ * Loop. */
+static void leave_serial_command(struct ntd_qemu *qemu, const struct ntd_error *why)
 {
-	struct ntd_machine *machine = arg;
-	struct ntd_channel *channel = ntd_serial_channel(qemu_of(machine)->serial);
-	_cleanup_error_ struct ntd_error *why = ntd_error_new(
-		NTD_E_MACHINE, "machine '%s': it went back to a snapshot meanwhile", machine->name);
-
-	channel->ops->close(channel, why);
-}
-
-/* A command that is typed on the serial console cannot be left alone: the login is given up. */
-static void leave_serial_command(struct ntd_machine *machine)
-{
-	struct ntd_channel *channel = ntd_serial_channel(qemu_of(machine)->serial);
+	struct ntd_channel *channel = ntd_serial_channel(qemu->serial);
 	_cleanup_free_ char *running = channel->ready ? channel->ops->busy(channel) : NULL;
 
 	if (running)
-		ntd_loop_call(machine->context.loop, close_serial, machine);
+		channel->ops->close(channel, why);
+}
+
+/* Fails everything that is pending in the guest. Loop. */
+static void leave_guest(void *arg)
+{
+	const struct ntd_machine *machine = arg;
+	struct ntd_qemu *qemu = qemu_of(machine);
+	_cleanup_error_ struct ntd_error *why = ntd_error_new(
+		NTD_E_MACHINE, "machine '%s': it went back to a snapshot meanwhile", machine->name);
+
+	leave_serial_command(qemu, why);
+	ntd_agent_channel_forget(qemu->agent, why);
+	ntd_shell_go_back(qemu->shell, why);
 }
 
 /* Everything that is pending in the guest fails, and its threads leave it, before the guest stands
@@ -215,8 +218,8 @@ static int stop_own_qemu(struct ntd_machine *machine, struct ntd_waiter *waiter,
 {
 	_cleanup_error_ struct ntd_error *late = NULL;
 
-	leave_serial_command(machine);
-	if (ntd_qemu_ports_clear(qemu_of(machine), true, ntd_after(PATIENCE), waiter, err) < 0)
+	ntd_loop_call(machine->context.loop, leave_guest, machine);
+	if (ntd_qemu_ports_clear(qemu_of(machine), false, ntd_after(PATIENCE), waiter, err) < 0)
 		return -1;
 	if (ntd_machine_wait_unused(machine, ntd_after(PATIENCE), waiter, &late) < 0 &&
 	    late->code != NTD_E_TIMEOUT)
