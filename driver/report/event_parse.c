@@ -4,6 +4,8 @@
  */
 #include "report/event_json.h"
 
+#include "base/text.h"
+
 #include <string.h>
 
 /* Longer ones are no names of machines. */
@@ -174,10 +176,21 @@ static char **attributes_of(const cJSON *tree)
 
 /* ---- lines */
 
+/* Whether all of the bytes are UTF-8, which cJSON does not ask. */
+static bool is_text(const char *bytes, size_t len)
+{
+	for (size_t i = 0, step; i < len; i += step) {
+		step = (unsigned char)bytes[i] < 0x80 ? 1 : ntd_utf8_sequence(bytes + i, len - i);
+		if (!step)
+			return false;
+	}
+	return true;
+}
+
 /* The object of a line; NULL: it is none. */
 static cJSON *parse_object(const char *line, size_t len)
 {
-	cJSON *tree = cJSON_ParseWithLength(line, len);
+	cJSON *tree = is_text(line, len) ? cJSON_ParseWithLength(line, len) : NULL;
 
 	if (cJSON_IsObject(tree))
 		return tree;

@@ -39,16 +39,6 @@ void ntd_page_line(struct ntd_page *page, const char *json, size_t len)
 	ntd_buf_append(&page->lines, "\n", 1);
 }
 
-void ntd_page_console(struct ntd_page *page, int64_t us, const char *machine, const char *text,
-		      size_t len)
-{
-	ntd_buf_printf(&page->lines, "[\"c\",%lld,", (long long)us);
-	ntd_page_json_string(&page->lines, machine, strlen(machine));
-	ntd_buf_append(&page->lines, ",", 1);
-	ntd_page_json_string(&page->lines, text, len);
-	ntd_buf_append(&page->lines, "]\n", 2);
-}
-
 void ntd_page_item(struct ntd_page *page, const char *css_class, const char *text, size_t len)
 {
 	ntd_buf_printf(&page->list, "<li class=\"%s\">", css_class);

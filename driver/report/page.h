@@ -10,7 +10,7 @@
  *
  * A line is one JSON value, what the program of the page reads: an object as event_json.c makes it,
  * or ["c", T, MACHINE, TEXT] for a console line, T being microseconds on CLOCK_MONOTONIC; or
- * ["d", N]: so many console lines after that were left out of the page. In all JSON the characters
+ * ["d", N]: so many console lines before that were left out of the page. In all JSON the characters
  * <, > and & are escapes, so no text of a guest can end an element, whatever the browser does.
  *
  * Whatever has been flushed is in the file, so that a killed driver leaves it: it stands in the
@@ -39,9 +39,6 @@ struct ntd_page {
 int ntd_page_open(struct ntd_page *page, const char *path, struct ntd_error **err);
 /* Adds a line, which has no newline; the bytes are valid JSON in UTF-8. */
 void ntd_page_line(struct ntd_page *page, const char *json, size_t len);
-/* Adds a console line by a quicker way. `us`: microseconds on CLOCK_MONOTONIC. */
-void ntd_page_console(struct ntd_page *page, int64_t us, const char *machine, const char *text,
-		      size_t len);
 /* Adds an item to the plain list; `css_class` is a constant, `text` any bytes. */
 void ntd_page_item(struct ntd_page *page, const char *css_class, const char *text, size_t len);
 /* Adds a picture, a PNG file. */
@@ -54,6 +51,11 @@ void ntd_page_flush(struct ntd_page *page);
 int ntd_page_close(struct ntd_page *page, const char *end, struct ntd_error **err);
 
 /* ---- page_text.c; pure */
+
+/* Appends the line of a console line, with its newline, quicker than cJSON does. `us`: microseconds
+ * on CLOCK_MONOTONIC. */
+void ntd_page_console(struct ntd_buf *lines, int64_t us, const char *machine, const char *text,
+		      size_t len);
 
 /* Appends bytes as a JSON string, with the quotes. */
 void ntd_page_json_string(struct ntd_buf *out, const char *bytes, size_t len);

@@ -1,8 +1,9 @@
 /* The sink that writes the report that people look at: events become lines of the page (page.h),
  * steps and messages also items of its plain list, and the files of pictures go into it.
  *
- * What the page takes from guests is limited: beyond so many bytes of console lines the page says
- * how many lines are not in it, and pictures are left out. The raw files have all.
+ * What the page takes from guests is limited. Beyond so many bytes of console lines, only the last
+ * lines of the run go into the page, and it says how many are missing before them; and pictures are
+ * left out. The raw files have all.
  */
 #include "report/page_sink.h"
 
@@ -16,7 +17,8 @@
 #include <string.h>
 
 enum {
-	CONSOLE_MOST = 48 << 20, /* bytes of all console lines */
+	CONSOLE_MOST = 48 << 20, /* bytes of the first console lines */
+	LATE_MOST = 1 << 20,     /* bytes of the last ones, if there are more */
 	PICTURE_MOST = 4 << 20,  /* bytes of one picture, and of all */
 	PICTURES_MOST = 12 << 20,
 	ITEMS_MOST = 4 << 20, /* bytes of the plain list */
@@ -28,10 +30,11 @@ struct page_sink {
 	struct ntd_page page;
 	char *pictures_in; /* NULL: paths of pictures are right */
 	size_t console, pictures, items;
-	size_t left_out; /* console lines since the last one in the page */
-	int64_t began;   /* when the first event was; 0: there was none */
-	char *error;     /* the first; NULL: none */
-	bool ended;      /* the exit status is known */
+	struct ntd_buf late; /* the last console lines, as lines of the page */
+	size_t left_out;     /* how many before them are not in the page */
+	int64_t began;       /* when the first event was; 0: there was none */
+	char *error;         /* the first; NULL: none */
+	bool ended;          /* the exit status is known */
 };
 
 /* ---- the plain list */
@@ -91,14 +94,30 @@ static void add_object(struct page_sink *self, cJSON *object)
 	ntd_page_line(&self->page, line, strlen(line));
 }
 
-static void tell_left_out(struct page_sink *self)
+static void add_late(struct page_sink *self, const struct ntd_event *event)
 {
-	_cleanup_free_ char *line = NULL;
+	struct ntd_buf *late = &self->late;
 
-	if (!self->left_out)
-		return;
-	line = ntd_asprintf("[\"d\",%zu]", self->left_out);
-	ntd_page_line(&self->page, line, strlen(line));
+	ntd_page_console(late, event->monotonic / 1000, event->machine ? event->machine : "",
+			 event->text, event->text_len);
+	while (late->len > LATE_MOST) {
+		const char *bytes = ntd_buf_bytes(late);
+		const char *end = memchr(bytes, '\n', late->len);
+
+		ntd_buf_consume(late, (size_t)(end - bytes) + 1);
+		self->left_out++;
+	}
+}
+
+/* At the end of the run, which is what the last lines are about. */
+static void tell_late(struct page_sink *self)
+{
+	_cleanup_free_ char *line = ntd_asprintf("[\"d\",%zu]", self->left_out);
+
+	if (self->left_out)
+		ntd_page_line(&self->page, line, strlen(line));
+	ntd_buf_append(&self->page.lines, ntd_buf_bytes(&self->late), self->late.len);
+	ntd_buf_clear(&self->late);
 	self->left_out = 0;
 }
 
@@ -106,9 +125,9 @@ static void add_console(struct page_sink *self, const struct ntd_event *event)
 {
 	self->console += event->text_len;
 	if (self->console > CONSOLE_MOST)
-		self->left_out++;
+		add_late(self, event);
 	else
-		ntd_page_console(&self->page, event->monotonic / 1000,
+		ntd_page_console(&self->page.lines, event->monotonic / 1000,
 				 event->machine ? event->machine : "", event->text,
 				 event->text_len);
 }
@@ -201,7 +220,8 @@ static void page_event(struct ntd_sink *sink, const struct ntd_event *event)
 		add_console(self, event);
 		return;
 	}
-	tell_left_out(self);
+	if (event->kind == NTD_EVENT_RUN_END)
+		tell_late(self);
 	add_object(self, ntd_event_object(event));
 	note_error(self, event);
 	if (is_item(event))
@@ -221,11 +241,12 @@ static void page_close(struct ntd_sink *sink)
 	struct page_sink *self = ntd_container_of(sink, struct page_sink, sink);
 	struct ntd_error *error = NULL;
 
-	tell_left_out(self);
+	tell_late(self);
 	if (!self->ended)
 		ntd_page_verdict(&self->page, true, "The end of the run is not known");
 	ntd_page_close(&self->page, "{}", &error);
 	ntd_outfile_complain(error);
+	ntd_buf_free(&self->late);
 	free(self->pictures_in);
 	free(self->error);
 	free(self);

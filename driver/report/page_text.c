@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 /* ---- JSON */
@@ -45,6 +46,16 @@ void ntd_page_json_string(struct ntd_buf *out, const char *bytes, size_t len)
 			i += json_character(out, bytes + i, len - i);
 	}
 	ntd_buf_append(out, "\"", 1);
+}
+
+void ntd_page_console(struct ntd_buf *lines, int64_t us, const char *machine, const char *text,
+		      size_t len)
+{
+	ntd_buf_printf(lines, "[\"c\",%" PRId64 ",", us);
+	ntd_page_json_string(lines, machine, strlen(machine));
+	ntd_buf_append(lines, ",", 1);
+	ntd_page_json_string(lines, text, len);
+	ntd_buf_append(lines, "]\n", 2);
 }
 
 /* ---- HTML */
