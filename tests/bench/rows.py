@@ -20,6 +20,7 @@ LOGS = BUILD / "bench"
 
 STARTS = 20  # runs of the empty script in a round
 LONG_STARTS = 5  # runs of each long script in a round
+REPORT_PAIRS = 3  # runs with and without a report in a round
 SECONDS = 600  # time limit of a run
 THREE = ("one", "two", "three")
 FLOOD_LINES = 200_000
@@ -258,6 +259,21 @@ def snapshot(run):
     return figures
 
 
+def report_cost(run):
+    """Runs with a report and without one take turns. Other drivers make no such report."""
+    if run.driver.name != "driver":
+        return {}
+    with_report = run._replace(driver=Driver("driver", [*run.driver.command, "--report", "report.html"]))
+    pairs = [(script(run), script(with_report)) for _ in range(REPORT_PAIRS)]
+    failures = [figures["failure"] for pair in pairs for figures in pair if "failure" in figures]
+    if failures:
+        return {"failure": failures[0]}
+    # Processor time, since the times of two runs differ by more than a report takes.
+    seconds, used, memory = [[min(pair[i][name] for pair in pairs) for i in (0, 1)]
+                             for name in ("seconds", "used", "memory")]
+    return {"seconds": seconds[0], "cost": max(used[1] - used[0], 0) / seconds[0] * 100, "memory": max(memory[1] - memory[0], 0)}
+
+
 def lines_lost(path):
     return FLOOD_LINES - len(set(re.findall(rb"flood (\d{6}) x{86}", path.read_bytes())))
 
@@ -368,6 +384,16 @@ ROWS = [
             Figure("same_max", "    of the slowest", limit=100),
         ],
         guests=("idle", "noisy"),
+        slowness=3,
+    ),
+    Row(
+        "report",
+        report_cost,
+        [
+            Figure("seconds", "150 commands and 20,000 console lines, s"),
+            Figure("cost", "  with --report: more processor time, % of that", limit=3),
+            Figure("memory", "  with --report: more memory, MB", limit=20),
+        ],
         slowness=3,
     ),
     Row(
