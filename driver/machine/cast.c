@@ -6,10 +6,8 @@
 #include "machine/qemu_internal.h"
 
 #include "base/text.h"
-#include "qemu/migration.h"
 
-/* For QEMU to write or read the guest's memory, while the disk may be slow, and to end. */
-#define MEMORY_PATIENCE (900 * NTD_SECOND)
+/* For QEMU to end. */
 #define END_PATIENCE (10 * NTD_SECOND)
 
 static struct ntd_qemu *qemu_of(const struct ntd_machine *machine)
@@ -47,29 +45,6 @@ static char *options_of(const struct ntd_mould *mould, bool memory, bool shared)
 			    mould->memory_id);
 }
 
-/* How a QEMU has ended whose connection has; NULL: it has not. */
-static struct ntd_error *death_of(struct ntd_machine *machine, struct ntd_waiter *waiter)
-{
-	ntd_machine_wait_for_process(machine, ntd_machine_status(machine).starts,
-				     ntd_after(END_PATIENCE), waiter, NULL);
-	return ntd_machine_death(machine);
-}
-
-static int move(struct ntd_machine *machine, const struct ntd_migration *migration,
-		struct ntd_waiter *waiter, struct ntd_error **err)
-{
-	struct ntd_error *error = NULL, *death;
-
-	if (ntd_qmp_migrate(qemu_of(machine)->qmp, migration, ntd_after(MEMORY_PATIENCE), waiter,
-			    &error) == 0)
-		return 0;
-	/* What QEMU said before it ended tells more. */
-	death = error->code == NTD_E_DEAD ? death_of(machine, waiter) : NULL;
-	if (death)
-		ntd_error_free(error);
-	return ntd_error_move(err, death ? death : error);
-}
-
 /* ---- the caster */
 
 static int cast_memory(const struct ntd_mould *mould, struct ntd_machine *caster,
@@ -81,11 +56,12 @@ static int cast_memory(const struct ntd_mould *mould, struct ntd_machine *caster
 	if (ntd_life_begin_stopped(caster, options, &wait, waiter, err) < 0 ||
 	    ntd_life_finish_stopped(caster, &wait, waiter, err) < 0)
 		return -1;
-	if (move(caster, &(struct ntd_migration){.file = mould->stream, .incoming = true}, waiter,
-		 err) < 0)
+	if (ntd_mould_move(caster, &(struct ntd_migration){.file = mould->stream, .incoming = true},
+			   waiter, err) < 0)
 		return -1;
-	return move(caster, &(struct ntd_migration){.file = mould->devices, .without_memory = true},
-		    waiter, err);
+	return ntd_mould_move(
+		caster, &(struct ntd_migration){.file = mould->devices, .without_memory = true},
+		waiter, err);
 }
 
 int ntd_mould_cast_memory(struct ntd_mould *mould, const struct ntd_machine *template,
@@ -135,7 +111,7 @@ int ntd_mould_finish_clone(const struct ntd_mould *mould, struct ntd_machine *cl
 					  .without_memory = mould->has_devices};
 
 	if (ntd_life_finish_stopped(clone, wait, waiter, err) < 0 ||
-	    move(clone, &migration, waiter, err) < 0)
+	    ntd_mould_move(clone, &migration, waiter, err) < 0)
 		return -1;
 	ntd_snapshot_loaded(clone, mould->snapshot);
 	return 0;

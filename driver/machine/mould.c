@@ -7,14 +7,14 @@
 #include "base/text.h"
 #include "base/tree.h"
 #include "qemu/disks.h"
-#include "qemu/migration.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/statvfs.h>
 
-/* For QEMU to write the guest's memory, while the disk may be slow. */
-#define WRITE_PATIENCE (900 * NTD_SECOND)
+/* For QEMU to write or read the guest's memory, while the disk may be slow; and to end. */
+#define MOVE_PATIENCE (900 * NTD_SECOND)
+#define END_PATIENCE (10 * NTD_SECOND)
 
 /* Files there are memory, which is where the guest's memory belongs. */
 #define SHARED_MEMORY "/dev/shm"
@@ -179,6 +179,31 @@ static void find_memory(struct ntd_mould *mould, struct ntd_machine *machine,
 		mould->memory_id = ntd_steal(&usual);
 }
 
+/* ---- states */
+
+/* How a QEMU has ended whose connection has; NULL: it has not. */
+static struct ntd_error *death_of(struct ntd_machine *machine, struct ntd_waiter *waiter)
+{
+	ntd_machine_wait_for_process(machine, ntd_machine_status(machine).starts,
+				     ntd_after(END_PATIENCE), waiter, NULL);
+	return ntd_machine_death(machine);
+}
+
+int ntd_mould_move(struct ntd_machine *machine, const struct ntd_migration *migration,
+		   struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct ntd_qemu *qemu = machine->parts;
+	struct ntd_error *error = NULL, *death;
+
+	if (ntd_qmp_migrate(qemu->qmp, migration, ntd_after(MOVE_PATIENCE), waiter, &error) == 0)
+		return 0;
+	/* What QEMU said before it ended tells more. */
+	death = error->code == NTD_E_DEAD ? death_of(machine, waiter) : NULL;
+	if (death)
+		ntd_error_free(error);
+	return ntd_error_move(err, death ? death : error);
+}
+
 /* ---- filling it */
 
 static int find_obstacles(struct ntd_machine *machine, struct ntd_buf *reasons,
@@ -215,11 +240,9 @@ int ntd_mould_prepare(struct ntd_mould *mould, struct ntd_machine *machine,
 int ntd_mould_fill(struct ntd_mould *mould, struct ntd_machine *machine, struct ntd_waiter *waiter,
 		   struct ntd_error **err)
 {
-	struct ntd_qemu *qemu = machine->parts;
-
 	mould->snapshot = ntd_snapshot_new(machine, "clone");
-	if (ntd_qmp_migrate(qemu->qmp, &(struct ntd_migration){.file = mould->stream},
-			    ntd_after(WRITE_PATIENCE), waiter, err) < 0)
+	if (ntd_mould_move(machine, &(struct ntd_migration){.file = mould->stream}, waiter, err) <
+	    0)
 		return -1;
 	return ntd_mould_copy_disks(mould, machine, waiter, err);
 }

@@ -23,6 +23,7 @@
 #include "loop/keeper.h"
 #include "machine/life_wait.h"
 #include "machine/snapshot.h"
+#include "qemu/migration.h"
 
 /* A disk that the guest writes to. */
 struct ntd_mould_disk {
@@ -70,6 +71,10 @@ int ntd_mould_find_disks(struct ntd_mould *mould, struct ntd_machine *machine,
 /* Copies them, while the guest stands still. */
 int ntd_mould_copy_disks(struct ntd_mould *mould, struct ntd_machine *machine,
 			 struct ntd_waiter *waiter, struct ntd_error **err);
+
+/* Moves the state of the machine's guest. The error of a QEMU that has ended meanwhile says how. */
+int ntd_mould_move(struct ntd_machine *machine, const struct ntd_migration *migration,
+		   struct ntd_waiter *waiter, struct ntd_error **err);
 
 /* ---- new machines: DOWN before, then RESTORING (cast.c) */
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -215,9 +216,56 @@ def test_one_that_fails(script, fault, message):
         assert not [path for path in left_directories(session) if "shm" in str(path)]
 
 
+def test_a_template_that_fails(script):
+    """It is full, it dies, or it is busy; it is booted for the clones."""
+    with harness.Session(script(""), FIRST) as session:
+        session("""
+            import threading
+            clone, = machine.clone(1)
+            assert clone.succeed("echo on") == "on\\n"
+            (machine.state_dir / "FAKE_SAVE").write_text("full")
+            error = error_of(machine.clone, 2)
+            assert "writing the guest's state: machine 'machine': QEMU: migrate: " in error and "left" in error, error
+            assert machine.succeed("echo on") == "on\\n"
+            thread = threading.Thread(target=machine.execute, args=["touch $PWD/began; while ! test -e $PWD/end; do sleep 0.1; done"])
+            thread.start()
+            machine.wait_until_succeeds("test -e $PWD/began")
+            error = error_of(machine.clone, 2, timeout=0.1)
+            assert "still under way" in error and "clone() waits" in error, error
+            machine.succeed("touch $PWD/end")
+            thread.join()
+            (machine.state_dir / "FAKE_SAVE").write_text("killed")
+            error = error_of(machine.clone, 2)
+            assert error.startswith("MachineDied: machine 'machine': ") and "signal 9" in error, error
+            machine.wait_for_shutdown()
+            (machine.state_dir / "FAKE_SAVE").unlink()
+            assert machine.clone(1)[0].succeed("echo on") == "on\\n" and machine.booted
+            assert [one.name for one in driver.machines] == ["machine", "machine-1", "machine-2"]
+        """)
+        assert not [path for path in left_directories(session) if "shm" in str(path)]
+
+
+STUCK = 'case $TMPDIR in *-1) echo "$*" > "$TMPDIR/started"; exec sleep 1000 ;; esac'
+
+
+def test_an_interruption(script):
+    """The clones are taken back, and the script goes on."""
+    with harness.Run(FIRST + textwrap.dedent("""
+        machine.connect()
+        try:
+            machine.clone(3)
+        except KeyboardInterrupt:
+            assert machine.succeed("echo on").strip() == "on" and len(driver.machines) == 1
+            print("it goes on")
+    """), script(STUCK)) as run:
+        assert harness.wait_until(lambda: [*run.directory.rglob("vm-state-machine-1/started")], 60)
+        run.signal(signal.SIGINT)
+        result = run.finish(seconds=60)
+        assert result.status == 0 and "it goes on" in result.out and not left_directories(run)
+
+
 def test_nothing_is_left_of_a_killed_driver(script):
-    fault = 'case $TMPDIR in *-1) echo "$*" > "$TMPDIR/started"; exec sleep 1000 ;; esac'
-    with harness.Run("machine.connect(); machine.clone(2)", script(fault)) as run:
+    with harness.Run("machine.connect(); machine.clone(2)", script(STUCK)) as run:
         assert harness.wait_until(lambda: [*run.directory.rglob("vm-state-machine-1/started")], 60)
         assert left_directories(run)
         os.kill(run.pid, signal.SIGKILL)
