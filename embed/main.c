@@ -6,6 +6,7 @@
  */
 #include "base/forked.h"
 #include "py_program.h"
+#include "session/keep.h"
 
 #include "report/sinks.h"
 #include "session/facts.h"
@@ -98,13 +99,45 @@ static int tell_about_ssh(struct py_state *state)
 	return result ? 0 : -1;
 }
 
+/* A state that cannot be used is no exception of a script's. */
+static int restore(struct ntd_session *session, struct ntd_error **refusal,
+		   struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct ntd_error *error = NULL;
+
+	if (ntd_reopen_restore(session, waiter, &error) == 0)
+		return 0;
+	if (error->code == NTD_E_CANCELLED)
+		return ntd_error_move(err, error);
+	*refusal = error;
+	return 0;
+}
+
+/* Brings the machines to the state that they begin with. An exit status, or -1 to go on. */
+static int begin_with_state(struct py_state *state)
+{
+	_cleanup_error_ struct ntd_error *refusal = NULL;
+	int result;
+
+	if (!state->session->config->kept)
+		return -1;
+	if (PY_BLOCKING_CALL(result, restore(state->session, &refusal, waiter, error)))
+		return refusal ? fail(ntd_steal(&refusal)) : -1;
+	return py_report_exception(state);
+}
+
 static int run_driver(struct py_state *state)
 {
+	int status;
+
 	state->driver = py_driver_object(state);
 	if (!state->driver)
 		return py_report_exception(state);
 	if (tell_about_ssh(state) < 0)
 		return py_report_exception(state);
+	status = begin_with_state(state);
+	if (status >= 0)
+		return status;
 	return state->session->config->interactive ? py_prompt_run(state) : py_script_run(state);
 }
 

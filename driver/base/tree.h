@@ -3,6 +3,8 @@
 
 #include "base/error.h"
 
+#include <sys/types.h>
+
 /* Directories that are nested deeper are not copied: each level takes a descriptor. */
 enum { NTD_TREE_DEPTH = 128 };
 
@@ -26,6 +28,11 @@ int ntd_tree_copy_to_guest(const char *source, int directory, const char *name,
  * copied, and is overwritten if a file is. */
 int ntd_tree_copy_from_guest(int directory, const char *name, const char *target,
 			     struct ntd_error **err);
+
+/* Copies the contents of a file to a new one with that mode. Holes stay holes, and the two share
+ * their blocks where the file system can do that. After an error the new file is removed, unless it
+ * was there before, which is an error. */
+int ntd_tree_copy_file(const char *source, const char *target, mode_t mode, struct ntd_error **err);
 
 /* Makes a directory, and the directories above it, unless they exist. */
 int ntd_tree_make(const char *path, struct ntd_error **err);

@@ -210,3 +210,22 @@ int ntd_tree_copy_from_guest(int directory, const char *name, const char *target
 	return copy_any((struct copy){.from_guest = true}, (struct end){directory, name, name},
 			(struct end){AT_FDCWD, target, target}, err);
 }
+
+int ntd_tree_copy_file(const char *source, const char *target, mode_t mode, struct ntd_error **err)
+{
+	_cleanup_fd_ int from = open(source, O_RDONLY | O_CLOEXEC | O_NONBLOCK), to = -1;
+	struct stat info = {0};
+
+	if (from < 0 || fstat(from, &info) < 0)
+		return ntd_error_sys(err, errno, "cannot read %s", source);
+	if (!S_ISREG(info.st_mode))
+		return ntd_error_set(err, NTD_E_VALUE, "cannot copy %s: it is not a file", source);
+	to = open(target, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+	if (to < 0)
+		return ntd_error_sys(err, errno, "cannot make %s", target);
+	if (copy_bytes(from, to, info.st_size) == 0)
+		return 0;
+	ntd_error_sys(err, errno, "cannot copy %s to %s", source, target);
+	unlink(target);
+	return -1;
+}

@@ -109,3 +109,6 @@ void ntd_console_go_back(struct ntd_console *console, const struct ntd_console_m
 			 const struct ntd_error *why);
 /* Any thread, also when the console has been freed; NULL is allowed. */
 void ntd_console_mark_free(struct ntd_console_mark *mark);
+/* A mark of another run's: the console has printed `text`, lines that are joined by newlines, of
+ * which nobody has taken the last `unread`. Any thread. */
+struct ntd_console_mark *ntd_console_mark_of(const char *text, size_t len, size_t unread);

@@ -23,6 +23,25 @@ struct ntd_console_mark *ntd_console_mark(struct ntd_console *console)
 	return mark;
 }
 
+struct ntd_console_mark *ntd_console_mark_of(const char *text, size_t len, size_t unread)
+{
+	struct ntd_console_mark *mark = ntd_calloc(1, sizeof *mark);
+	struct ntd_buf *log = &mark->lines.log;
+
+	ntd_buf_append(log, text, len);
+	if (len)
+		ntd_buf_puts(log, "\n");
+	mark->lines.unread = log->len;
+	while (unread-- && mark->lines.unread) {
+		size_t at = mark->lines.unread - 1;
+
+		while (at && ntd_buf_bytes(log)[at - 1] != '\n')
+			at--;
+		mark->lines.unread = at;
+	}
+	return mark;
+}
+
 /* The log gets what has come since, also the line that has begun. */
 static void finish(struct ntd_console *console)
 {

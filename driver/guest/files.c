@@ -144,45 +144,6 @@ static int make_directory(const struct ntd_copy *copy, const char *path, struct 
 	return command(copy, "mkdir -p", path, NULL, NULL, NULL, waiter, err);
 }
 
-/* `mkdir -p DIRECTORY`, where there is none, since a process takes an emulated guest 10 ms; and a
- * command that copies. */
-struct both {
-	struct ntd_machine *machine;
-	const char *directory, *words, *from, *to;
-	/* Copies a file without these commands, if it can; NULL: there is none that can. */
-	struct ntd_channel *copier;
-};
-
-static int run_both(void *arg, struct ntd_waiter *waiter, struct ntd_error **err)
-{
-	const struct both *both = arg;
-	_cleanup_buf_ struct ntd_buf text = {0};
-	_cleanup_result_ struct ntd_result result = {0};
-	struct ntd_command run = {.timeout = NTD_NO_TIMEOUT};
-	struct ntd_channel *copier = both->copier;
-	int left =
-		copier ? copier->ops->copy_in_guest(copier, both->from, both->to, waiter, err) : 1;
-
-	if (left <= 0)
-		return left;
-	write_command(&text, "[ -d", both->directory, NULL);
-	ntd_buf_puts(&text, " ]");
-	write_command(&text, " || mkdir -p", both->directory, NULL);
-	ntd_buf_puts(&text, " && ");
-	write_command(&text, both->words, both->from, both->to);
-	run.text = ntd_buf_bytes(&text);
-	run.text_len = text.len;
-	if (ntd_machine_run(both->machine, &run, &result, waiter, err) < 0)
-		return -1;
-	if (result.status) {
-		_cleanup_free_ char *output =
-			ntd_shown(ntd_buf_bytes(&result.output), result.output.len);
-
-		return ntd_error_set(err, NTD_E_ASSERTION, "output: %s", output);
-	}
-	return 0;
-}
-
 /* The work of a channel. */
 struct by_channel {
 	struct ntd_machine *machine;
@@ -210,6 +171,44 @@ static int run_channel(void *arg, struct ntd_waiter *waiter, struct ntd_error **
 	result = by->operation(by->channel, by->from, by->to, waiter, err);
 	ntd_log_idle(report);
 	return result;
+}
+
+/* `mkdir -p DIRECTORY`, where there is none, since a process takes an emulated guest 10 ms; and a
+ * command that copies. */
+struct both {
+	struct ntd_machine *machine;
+	const char *directory, *words, *from, *to;
+	/* Copies a file without these commands, if it can; without a channel: there is none that
+	 * can. */
+	struct by_channel copier;
+};
+
+static int run_both(void *arg, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct both *both = arg;
+	_cleanup_buf_ struct ntd_buf text = {0};
+	_cleanup_result_ struct ntd_result result = {0};
+	struct ntd_command run = {.timeout = NTD_NO_TIMEOUT};
+	int left = both->copier.channel ? run_channel(&both->copier, waiter, err) : 1;
+
+	if (left <= 0)
+		return left;
+	write_command(&text, "[ -d", both->directory, NULL);
+	ntd_buf_puts(&text, " ]");
+	write_command(&text, " || mkdir -p", both->directory, NULL);
+	ntd_buf_puts(&text, " && ");
+	write_command(&text, both->words, both->from, both->to);
+	run.text = ntd_buf_bytes(&text);
+	run.text_len = text.len;
+	if (ntd_machine_run(both->machine, &run, &result, waiter, err) < 0)
+		return -1;
+	if (result.status) {
+		_cleanup_free_ char *output =
+			ntd_shown(ntd_buf_bytes(&result.output), result.output.len);
+
+		return ntd_error_set(err, NTD_E_ASSERTION, "output: %s", output);
+	}
+	return 0;
 }
 
 #define NO_PLACE_IN_GUEST SHARED_IN_GUEST "/copy-by-agent"
@@ -306,15 +305,13 @@ static bool is_large(const char *path)
 	return bytes >= BYTES && bytes >= files * BYTES_OF_FILE;
 }
 
-/* The channel, if it copies the file within the guest as root does; NULL: commands do. */
-static struct ntd_channel *copier_of(struct ntd_channel *channel, const char *path)
+/* Whether the channel copies the file within the guest as commands of root do. */
+static bool copies_in_guest(const struct ntd_channel *channel, const char *path)
 {
 	struct stat info;
 
 	return channel && channel->ops->copy_in_guest && !channel->user && stat(path, &info) == 0 &&
-			       S_ISREG(info.st_mode)
-		       ? channel
-		       : NULL;
+	       S_ISREG(info.st_mode);
 }
 
 /* `channel`: one that could copy, too; NULL: none. `*unshared`: the copy has failed because the
@@ -325,12 +322,15 @@ static int put_by_shared_directory(const struct ntd_copy *copy, struct ntd_chann
 {
 	_cleanup_place_ struct place place = NO_PLACE;
 	_cleanup_free_ char *parent = parent_of(to), *in_guest = NULL;
-	struct both both = {copy->machine, parent, "cp -r", NULL, to, copier_of(channel, from)};
+	struct both both = {copy->machine, parent, "cp -r", NULL, to, {0}};
 	struct ntd_error *error = NULL;
 
 	if (make_place(copy->machine, &place, err) < 0)
 		return -1;
 	both.from = in_guest = ntd_asprintf("%s/%s", place.guest, ntd_file_name(from));
+	if (copies_in_guest(channel, from))
+		both.copier = (struct by_channel){copy->machine, channel,
+						  channel->ops->copy_in_guest, in_guest, to};
 	if (make_directory(copy, place.guest, waiter, err) < 0 ||
 	    ntd_tree_copy_to_guest(from, place.directory, ntd_file_name(from), err) < 0 ||
 	    make_directory(copy, parent, waiter, err) < 0)
@@ -405,7 +405,7 @@ int ntd_machine_copy_from_guest(const struct ntd_copy *copy, const char *source,
 	if (make_place(copy->machine, &place, err) < 0)
 		return -1;
 	in_guest = ntd_asprintf("%s/%s", place.guest, ntd_file_name(from));
-	both = (struct both){copy->machine, place.guest, "cp -rL", from, in_guest, NULL};
+	both = (struct both){copy->machine, place.guest, "cp -rL", from, in_guest, {0}};
 	if (make_directory(copy, place.guest, waiter, err) < 0 ||
 	    command(copy, "cp -rL", from, in_guest, run_both, &both, waiter, err) < 0)
 		return -1;

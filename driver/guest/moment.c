@@ -15,10 +15,13 @@ int ntd_parts_claim(struct ntd_parts *parts, const struct ntd_moment *moment,
 	for (size_t i = 0; i < moment->count; i++) {
 		struct ntd_part *part = &parts->each[i];
 
+		struct ntd_error *error = NULL;
+
 		part->machine = moment->machines[i];
-		if (ntd_snapshot_claim(part->machine, err) < 0)
+		if (ntd_snapshot_claim(part->machine, &error) == 0)
+			part->claimed = true;
+		else if (ntd_part_failed(parts, part, error, err) < 0)
 			return -1;
-		part->claimed = true;
 	}
 	return 0;
 }
@@ -63,6 +66,20 @@ int ntd_part_error(const struct ntd_part *part, struct ntd_error *error, struct 
 	if (death)
 		ntd_error_free(error);
 	return ntd_first_error(err, death ? death : error);
+}
+
+int ntd_part_failed(struct ntd_parts *parts, struct ntd_part *part, struct ntd_error *error,
+		    struct ntd_error **err)
+{
+	_cleanup_error_ struct ntd_error *why = NULL;
+
+	if (!parts->moment->as_they_are || error->code == NTD_E_CANCELLED)
+		return ntd_part_error(part, error, err);
+	ntd_part_error(part, error, &why);
+	part->left_out = true;
+	ntd_log(ntd_machine_report(part->machine), NTD_LEVEL_WARNING,
+		ntd_machine_name(part->machine), "its state is not saved: %s", why->message);
+	return 0;
 }
 
 int ntd_parts_continue(struct ntd_parts *parts, struct ntd_waiter *waiter, struct ntd_error **err)

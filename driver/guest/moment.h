@@ -9,7 +9,7 @@
  */
 #pragma once
 
-#include "machine/machine.h"
+#include "machine/snapshot.h"
 #include "net/vlan.h"
 
 /* What is saved or restored together. The caller owns the arrays. */
@@ -22,8 +22,18 @@ struct ntd_moment {
 	/* Saving: machines that do not run are started, and all wait for their boot; else a machine
 	 * that does not run is off in the snapshot, too. */
 	bool starts;
+	/* Saving: machines are saved as they are, also while they boot, and one that cannot be
+	 * saved is left out with a warning that says why. */
+	bool as_they_are;
 	/* Saving: seconds that commands under way in the machines may still take. */
 	double timeout;
+	/* Called for each machine while all stand still: when its new snapshot is complete, or
+	 * before the snapshot is loaded. When it fails, so does the saving of this machine, or the
+	 * restoring of all. NULL: nothing is to be done. */
+	int (*standing)(void *owner, struct ntd_machine *machine,
+			const struct ntd_snapshot *snapshot, struct ntd_waiter *waiter,
+			struct ntd_error **err);
+	void *owner;
 };
 
 #define NTD_SNAPSHOT_TIMEOUT 60.0
@@ -31,7 +41,8 @@ struct ntd_moment {
 /* Saves the machines as the snapshot `name`; they go on afterwards. Errors: NTD_E_MACHINE when QEMU
  * cannot save a machine, with every reason and what to do about it, or when the disk is full;
  * NTD_E_TIMEOUT when a command goes on too long; NTD_E_DEAD when a machine has ended. The machines
- * go on after an error, too, and have the snapshots that they had. */
+ * go on after an error, too, and have the snapshots that they had. With `as_they_are`, it fails
+ * only when the thread is interrupted. */
 int ntd_moment_save(const struct ntd_moment *moment, struct ntd_waiter *waiter,
 		    struct ntd_error **err);
 /* Brings the machines back to the snapshot `name`, also those that have ended. What was pending in

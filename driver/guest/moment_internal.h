@@ -17,6 +17,7 @@ struct ntd_part {
 	bool connected;            /* saving: a channel was ready before */
 	bool passes;               /* it is SAVING or RESTORING */
 	bool stopped;              /* its guest stands still */
+	bool left_out;             /* saving: it could not be saved, and the others go on */
 };
 
 struct ntd_parts {
@@ -30,7 +31,8 @@ struct ntd_parts {
 	for (struct ntd_part *part = (parts)->each; part < (parts)->each + (parts)->count; part++)
 /* NOLINTEND(bugprone-macro-parentheses) */
 
-/* Claims all machines of the moment. After an error, too, the caller yields. */
+/* Claims all machines of the moment, or leaves out those that cannot be claimed. After an error,
+ * too, the caller yields. */
 int ntd_parts_claim(struct ntd_parts *parts, const struct ntd_moment *moment,
 		    struct ntd_error **err);
 /* Yields the machines and frees what the structure has. */
@@ -48,14 +50,18 @@ int ntd_part_wait(struct ntd_part *part, struct ntd_waiter *waiter, struct ntd_e
 /* A step of one machine's. */
 typedef int ntd_part_step(struct ntd_parts *parts, struct ntd_part *part, struct ntd_waiter *waiter,
 			  struct ntd_error **err);
-/* Has all machines take a step: one after the other, until one fails; or all at the same time, even
- * if one fails, for steps that do not start machines. The error is that of the first failure, or of
- * the machine's death. */
+/* Has all machines that are not left out take a step: one after the other, until one fails; or all
+ * at the same time, even if one fails, for steps that do not start machines. The error is that of
+ * the first failure, or of the machine's death. */
 int ntd_parts_each(struct ntd_parts *parts, ntd_part_step *step, struct ntd_waiter *waiter,
 		   struct ntd_error **err);
 int ntd_parts_at_once(struct ntd_parts *parts, ntd_part_step *step, struct ntd_waiter *waiter,
 		      struct ntd_error **err);
 
+/* Takes the error of what could not be done with the machine. Returns 0 when the moment goes on
+ * without the machine, which the log then says; or -1 and *err, as ntd_part_error() does. */
+int ntd_part_failed(struct ntd_parts *parts, struct ntd_part *part, struct ntd_error *error,
+		    struct ntd_error **err);
 /* Sets *err unless it is set already; takes `error`. Returns -1. */
 int ntd_first_error(struct ntd_error **err, struct ntd_error *error);
 /* Sets the error of what could not be done with the machine, or of its death if it has died. Takes

@@ -72,6 +72,16 @@ static int stand_still(struct ntd_parts *parts, struct ntd_part *part, struct nt
 	return runs ? put_off(part, error, err) : ntd_error_move(err, error);
 }
 
+static int look(struct ntd_parts *parts, struct ntd_part *part, struct ntd_waiter *waiter,
+		struct ntd_error **err)
+{
+	const struct ntd_moment *moment = parts->moment;
+
+	if (!moment->standing || part->refusal)
+		return 0;
+	return moment->standing(moment->owner, part->machine, part->snapshot, waiter, err);
+}
+
 static int begin_loading(struct ntd_parts *parts, struct ntd_part *part, struct ntd_waiter *waiter,
 			 struct ntd_error **err)
 {
@@ -155,6 +165,8 @@ static int load(struct ntd_parts *parts, struct ntd_waiter *waiter, struct ntd_e
 
 	ntd_parts_cut_switches(parts);
 	result = ntd_parts_each(parts, stand_still, waiter, err);
+	if (result == 0)
+		result = ntd_parts_each(parts, look, waiter, err);
 	if (result == 0)
 		result = ntd_parts_each(parts, begin_loading, waiter, err);
 	if (result == 0)

@@ -16,6 +16,9 @@
 
 #include "guest/shares.h"
 
+/* Seconds for a guest to unmount the shares when it is saved as it is, if it is not slow. */
+#define GUEST_PATIENCE 5.0
+
 static bool runs(const struct ntd_machine *machine)
 {
 	enum ntd_machine_state state = ntd_machine_state(machine);
@@ -29,7 +32,7 @@ static bool runs(const struct ntd_machine *machine)
 static int connect(struct ntd_parts *parts, struct ntd_part *part, struct ntd_waiter *waiter,
 		   struct ntd_error **err)
 {
-	if (!parts->moment->starts && !runs(part->machine))
+	if (parts->moment->as_they_are || (!parts->moment->starts && !runs(part->machine)))
 		return 0;
 	return ntd_machine_has_channel(part->machine, NTD_CHANNEL_ANY)
 		       ? ntd_machine_connect(part->machine, waiter, err)
@@ -59,6 +62,34 @@ static int begin(struct ntd_parts *parts, struct ntd_part *part, struct ntd_wait
 	return 0;
 }
 
+/* A guest that has failed may not answer any more; the others are not to wait for it for long. */
+static int unmount_soon(struct ntd_part *part, char **others, struct ntd_waiter *waiter,
+			struct ntd_error **err)
+{
+	struct ntd_waiter limited = waiter ? *waiter : (struct ntd_waiter){0};
+	double slowness = ntd_machine_slowness(part->machine);
+	int64_t most = ntd_after(ntd_span(GUEST_PATIENCE * slowness));
+	struct ntd_error *error = NULL;
+
+	limited.deadline = limited.deadline ? ntd_earlier(limited.deadline, most) : most;
+	if (ntd_shares_unmount(part->machine, &part->shares, others, &limited, &error) == 0)
+		return 0;
+	if (error->code != NTD_E_TIMEOUT)
+		return ntd_error_move(err, error);
+	ntd_error_free(error);
+	return ntd_machine_error(err, part->machine, NTD_E_TIMEOUT,
+				 "the guest does not answer, and may have mounted the driver's "
+				 "shares");
+}
+
+static int unmount_shares(struct ntd_parts *parts, struct ntd_part *part, char **others,
+			  struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	return parts->moment->as_they_are
+		       ? unmount_soon(part, others, waiter, err)
+		       : ntd_shares_unmount(part->machine, &part->shares, others, waiter, err);
+}
+
 static int unmount(struct ntd_parts *parts, struct ntd_part *part, struct ntd_waiter *waiter,
 		   struct ntd_error **err)
 {
@@ -68,8 +99,7 @@ static int unmount(struct ntd_parts *parts, struct ntd_part *part, struct ntd_wa
 
 	if (!part->passes)
 		return 0;
-	if (part->connected &&
-	    ntd_shares_unmount(part->machine, &part->shares, &others, waiter, err) < 0)
+	if (part->connected && unmount_shares(parts, part, &others, waiter, err) < 0)
 		return -1;
 	if (ntd_snapshot_clear_ports(part->machine, waiter, err) < 0)
 		return -1;
@@ -106,6 +136,16 @@ static int finish_writing(struct ntd_parts *parts, struct ntd_part *part, struct
 	return ntd_part_wait(part, waiter, err);
 }
 
+static int use_snapshot(struct ntd_parts *parts, struct ntd_part *part, struct ntd_waiter *waiter,
+			struct ntd_error **err)
+{
+	const struct ntd_moment *moment = parts->moment;
+
+	return moment->standing
+		       ? moment->standing(moment->owner, part->machine, part->snapshot, waiter, err)
+		       : 0;
+}
+
 /* ---- all of them */
 
 /* The guests go on after it. Jobs that have begun are waited for even if another one has failed. */
@@ -117,6 +157,8 @@ static int save_stopped(struct ntd_parts *parts, struct ntd_waiter *waiter, stru
 		result = ntd_parts_each(parts, begin_writing, waiter, err);
 	if (result == 0)
 		result = ntd_parts_each(parts, finish_writing, waiter, err);
+	if (result == 0)
+		result = ntd_parts_each(parts, use_snapshot, waiter, err);
 	ntd_each_part (part, parts)
 		ntd_part_wait(part, waiter, NULL);
 	return result;
@@ -156,14 +198,28 @@ static int mount_again(struct ntd_parts *parts, struct ntd_part *part, struct nt
 	return part->shares ? ntd_shares_mount(part->machine, part->shares, waiter, err) : 0;
 }
 
+/* With machines as they are, a snapshot that is complete stays: only the guest that goes on has
+ * lost its shares. */
+static void try_to_mount_again(struct ntd_part *part, struct ntd_waiter *waiter)
+{
+	_cleanup_error_ struct ntd_error *error = NULL;
+
+	if (part->shares && ntd_shares_mount(part->machine, part->shares, waiter, &error) < 0)
+		ntd_log(ntd_machine_report(part->machine), NTD_LEVEL_WARNING,
+			ntd_machine_name(part->machine), "%s", error->message);
+}
+
 /* The end of a saving that has succeeded or failed. */
 static int go_on(struct ntd_parts *parts, int result, struct ntd_waiter *waiter,
 		 struct ntd_error **err)
 {
-	if (ntd_parts_at_once(parts, mount_again, waiter, err) < 0)
+	if (parts->moment->as_they_are)
+		ntd_each_part (part, parts)
+			try_to_mount_again(part, waiter);
+	else if (ntd_parts_at_once(parts, mount_again, waiter, err) < 0)
 		result = -1;
 	ntd_each_part (part, parts) {
-		settle(part, result == 0, waiter);
+		settle(part, result == 0 && !part->left_out, waiter);
 		if (part->passes)
 			ntd_snapshot_end(part->machine, part->connected);
 	}

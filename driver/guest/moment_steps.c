@@ -18,7 +18,9 @@ static int take(struct ntd_parts *parts, struct ntd_part *part, ntd_part_step *s
 {
 	struct ntd_error *error = NULL;
 
-	return step(parts, part, waiter, &error) < 0 ? ntd_part_error(part, error, err) : 0;
+	if (part->left_out || step(parts, part, waiter, &error) == 0)
+		return 0;
+	return ntd_part_failed(parts, part, error, err);
 }
 
 int ntd_parts_each(struct ntd_parts *parts, ntd_part_step *step, struct ntd_waiter *waiter,

@@ -80,6 +80,7 @@ int ntd_mould_cast_memory(struct ntd_mould *mould, const struct ntd_machine *tem
 	ntd_machine_wait_gone(caster, ntd_after(END_PATIENCE));
 	if (mould->has_devices) {
 		unlink(mould->stream);
+		ntd_mould_dig_holes(mould);
 		return 0;
 	}
 	unlink(mould->memory);

@@ -134,6 +134,12 @@ struct ntd_port *ntd_qemu_port(struct ntd_qemu *qemu, enum ntd_qemu_port which);
 /* ---- snapshot.c; any thread */
 void ntd_qemu_snapshots_free(struct ntd_qemu *qemu);
 
+/* ---- snapshot_store.c; script threads */
+/* Executes a QMP command of the driver's and takes `arguments`, which may be NULL. Returns the
+ * reply; NULL with the error, also when the reply is one. */
+cJSON *ntd_qemu_execute(struct ntd_machine *machine, const char *command, cJSON *arguments,
+			struct ntd_waiter *waiter, struct ntd_error **err);
+
 /* ---- qemu_ssh.c */
 /* Loop: the guest went back to an earlier state: its end of the connection is that of then. What is
  * pending fails with a copy of `why`, and the channel connects anew. */

@@ -45,6 +45,11 @@ void ntd_snapshot_free(struct ntd_snapshot *snapshot)
 
 /* ---- whose turn it is */
 
+const char *ntd_snapshot_refusal(const struct ntd_machine *machine)
+{
+	return machine->kind->no_snapshots;
+}
+
 int ntd_snapshot_claim(struct ntd_machine *machine, struct ntd_error **err)
 {
 	if (machine->kind->no_snapshots)

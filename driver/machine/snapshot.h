@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "base/vec.h"
 #include "machine/machine.h"
 #include "qemu/job.h"
 
@@ -28,6 +29,8 @@ void ntd_snapshot_free(struct ntd_snapshot *snapshot);
 
 /* ---- whose turn it is */
 
+/* Why the machine never has snapshots; NULL: it may have. Any thread. */
+const char *ntd_snapshot_refusal(const struct ntd_machine *machine);
 /* Makes the calling thread the one that saves and restores the machine, until it yields. One thread
  * at a time does; NTD_E_MACHINE for another, and for containers, which have no snapshots. The other
  * functions are for that thread. */
@@ -95,6 +98,32 @@ void ntd_snapshot_announce(struct ntd_machine *machine, struct ntd_waiter *waite
  * runs, and its root shell is ready. */
 int ntd_snapshot_refresh(struct ntd_machine *machine, struct ntd_waiter *waiter,
 			 struct ntd_error **err);
+
+/* ---- taking a snapshot out of the run, and into another (machine/snapshot_images.c) */
+
+/* A file that has a part of a machine's snapshots. */
+struct ntd_image {
+	char *device;  /* of a disk, as people know it; NULL: memory and devices */
+	char *file;    /* its path */
+	char *backing; /* the path of the image that it is an overlay of; NULL: none */
+};
+
+struct ntd_images ntd_vec_members(struct ntd_image);
+
+void ntd_images_free(struct ntd_images *images);
+#define _cleanup_images_ _cleanup_(ntd_images_free)
+
+/* Has QEMU write what it has in memory of the images of a stopped guest, and appends the images:
+ * memory and devices first, then the disks that it writes to. From here until the guest goes on the
+ * files can be copied. NTD_E_MACHINE when another run could not be given them: a disk is not in the
+ * state directory, or its base is named by a relative path. */
+int ntd_snapshot_images(struct ntd_machine *machine, struct ntd_images *images,
+			struct ntd_waiter *waiter, struct ntd_error **err);
+/* Gives a machine that has never been started a snapshot, which the function takes, of another run.
+ * `store` is the path of the image with memory and devices, in the state directory, as are the
+ * disks already; NULL: the machine was off. */
+void ntd_snapshot_adopt(struct ntd_machine *machine, struct ntd_snapshot *snapshot,
+			const char *store);
 
 /* ---- the end of both */
 

@@ -44,6 +44,12 @@ static cJSON *execute(struct ntd_machine *machine, const char *command, cJSON *a
 	return NULL;
 }
 
+cJSON *ntd_qemu_execute(struct ntd_machine *machine, const char *command, cJSON *arguments,
+			struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	return execute(machine, command, arguments, waiter, err);
+}
+
 static int order(struct ntd_machine *machine, const char *command, cJSON *arguments,
 		 struct ntd_waiter *waiter, struct ntd_error **err)
 {

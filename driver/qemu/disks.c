@@ -14,6 +14,7 @@ void ntd_disks_free(struct ntd_disks *disks)
 		free(disks->items[i].device);
 		free(disks->items[i].format);
 		free(disks->items[i].file);
+		free(disks->items[i].backing);
 	}
 	ntd_vec_free(disks);
 }
@@ -52,7 +53,8 @@ bool ntd_disks_read(const cJSON *reply, struct ntd_disks *disks)
 		ntd_vec_push(disks, (struct ntd_disk){.node = text_of(medium, "node-name"),
 						      .device = name_of(each),
 						      .format = text_of(medium, "drv"),
-						      .file = text_of(medium, "file")});
+						      .file = text_of(medium, "file"),
+						      .backing = text_of(medium, "backing_file")});
 	}
 	return true;
 }

@@ -24,6 +24,7 @@ void ntd_config_free(struct ntd_config *config)
 	free(config->log_file);
 	free(config->debug_hook_attach);
 	ntd_strv_free(config->pytest_arguments);
+	ntd_kept_free(config->kept);
 	*config = (struct ntd_config){0};
 }
 
@@ -81,6 +82,8 @@ static int add_machines(struct ntd_machine_configs *machines, char **scripts, ch
 static int from_options(struct ntd_config *config, const struct ntd_options *options,
 			struct ntd_error **err)
 {
+	if (!config->test_script && options->reopen)
+		config->test_script = ntd_strdup("/dev/null"); /* for test_script() at the prompt */
 	if (!config->test_script)
 		return ntd_error_set(err, NTD_E_USAGE,
 				     "no test script given: name it after the other options (with "
@@ -101,6 +104,53 @@ static int from_file(struct ntd_config *config, const char *path, struct ntd_err
 	_cleanup_cjson_ cJSON *tree = ntd_json_load(path, err);
 
 	return tree ? ntd_config_from_json(config, tree, path, err) : -1;
+}
+
+static bool has_vm(const struct ntd_config *config, const char *name)
+{
+	for (size_t i = 0; i < config->vms.count; i++)
+		if (!strcmp(config->vms.items[i].name, name))
+			return true;
+	return false;
+}
+
+/* Of a start script that is a path and nothing else, whether the file is there. */
+static int check_start_script(const struct ntd_kept_machine *machine, struct ntd_error **err)
+{
+	const char *script = machine->start_script;
+
+	if (*script != '/' || strpbrk(script, " \t'\"$\\;&|<>()`*?[#~=%!{}\n") ||
+	    access(script, X_OK) == 0)
+		return 0;
+	return ntd_error_set(err, NTD_E_USAGE,
+			     "machine '%s': its start script %s: %s; if it is a store path that "
+			     "was deleted, build it again, or name another that starts the same "
+			     "QEMU: --vm-start-scripts SCRIPT --vm-names %s",
+			     machine->name, script, strerror(errno), machine->name);
+}
+
+/* Adds the machines and VLANs of a kept state, for which nothing else has been said. */
+static int add_kept(struct ntd_config *config, const char *path, struct ntd_error **err)
+{
+	config->kept = ntd_kept_open(path, err);
+	if (!config->kept)
+		return -1;
+	for (size_t i = 0; i < config->kept->machines.count; i++) {
+		const struct ntd_kept_machine *machine = &config->kept->machines.items[i];
+		const char *fault;
+
+		if (has_vm(config, machine->name))
+			continue;
+		if (check_start_script(machine, err) < 0)
+			return -1;
+		fault = ntd_machine_configs_add(&config->vms, machine->name, machine->start_script);
+		if (fault)
+			return ntd_error_set(err, NTD_E_USAGE, "%s/" NTD_KEPT_LIST ": %s",
+					     config->kept->directory, fault);
+	}
+	for (size_t i = 0; i < config->kept->vlans.count; i++)
+		ntd_numbers_add(&config->vlans, config->kept->vlans.items[i]);
+	return ntd_machine_configs_check(&config->vms, &config->containers, err);
 }
 
 static char *copy(const char *text)
@@ -177,9 +227,10 @@ int ntd_config_load(struct ntd_config *config, const struct ntd_options *options
 		.debug_hook_attach = copy(options->debug_hook_attach),
 		.from_file = options->config != NULL,
 		.keep_state = options->keep_state,
-		.interactive = options->interactive,
+		.interactive = options->interactive || options->reopen,
 		.quiet = options->quiet,
 		.pause_on_failure = options->pause_on_failure,
+		.snapshot_on_failure = options->snapshot_on_failure,
 		.log_level = options->log_level,
 		.dump_vsocks = options->dump_vsocks,
 		.mode = options->mode,
@@ -195,6 +246,8 @@ int ntd_config_load(struct ntd_config *config, const struct ntd_options *options
 				 : from_options(config, options, err);
 	if (status < 0)
 		return -1;
+	if (options->reopen && add_kept(config, options->reopen, err) < 0)
+		return ntd_error_wrap(err, "argument --reopen");
 	if (options->global_timeout > 0)
 		config->global_timeout = options->global_timeout;
 	ntd_machine_configs_resolve(&config->vms);

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "session/kept.h"
 #include "session/machine_configs.h"
 #include "session/options.h"
 
@@ -28,6 +29,8 @@ struct ntd_config {
 	bool from_file;          /* machines and limits come from a JSON file */
 	bool keep_state, interactive, quiet;
 	bool pause_on_failure; /* a prompt after a failure, if there is a terminal */
+	bool snapshot_on_failure;
+	struct ntd_kept *kept; /* the state in which machines begin; NULL: they boot */
 	enum ntd_level log_level;
 	enum ntd_mode mode;
 	struct ntd_shard shard; /* 0 of 0: all tests */

@@ -13,6 +13,7 @@
 #include "base/thread.h"
 #include "base/tree.h"
 #include "session/failure.h"
+#include "session/keep.h"
 #include "session/session.h"
 
 #include <assert.h>
@@ -52,7 +53,7 @@ void ntd_session_expect_end(struct ntd_session *session, int64_t at)
 
 void ntd_ending_init(struct ntd_ending *ending)
 {
-	*ending = (struct ntd_ending){.gone_by = NTD_FOREVER};
+	*ending = (struct ntd_ending){.gone_by = NTD_FOREVER, .keeping = PTHREAD_MUTEX_INITIALIZER};
 	ending->has_terminal = tcgetattr(STDIN_FILENO, &ending->terminal_mode) == 0;
 }
 
@@ -68,6 +69,10 @@ int ntd_session_collect(struct ntd_session *session, struct ntd_waiter *waiter,
 
 	if (atomic_exchange(&session->ending.collected, true))
 		return 0;
+	/* At the limit of time a thread of the script is at work in a guest, most often, and there
+	 * is not time enough. */
+	if (!session->ending.timed_out && ntd_keep_failure(session, waiter, err) < 0)
+		return -1;
 	machines = ntd_session_machines(session, &failure.count);
 	failure.machines = machines;
 	return ntd_failure_collect(&failure, waiter, err);

@@ -26,6 +26,9 @@ struct ntd_ending {
 	int signal, status;
 	atomic_bool begun;     /* the end without the main thread */
 	atomic_bool collected; /* the evidence of a failure */
+	/* The state of the machines after a failure is being kept, or has been. */
+	pthread_mutex_t keeping;
+	bool state_kept;
 	atomic_bool status_told;
 	bool timed_out;
 	bool has_terminal;            /* standard input is a terminal, */

@@ -9,6 +9,7 @@
 #include "base/thread.h"
 #include "guest/evidence.h"
 #include "guest/unit_evidence.h"
+#include "session/kept.h"
 
 #include <dirent.h>
 #include <string.h>
@@ -37,13 +38,13 @@ static char *failure_directory(const char *output_dir)
 	return ntd_asprintf("%s/failure", output_dir);
 }
 
-/* Named after the machine, unless that name would lead elsewhere; machines of one name get
- * numbers. */
+/* Named after the machine, unless that name would lead elsewhere, or to the kept state; machines of
+ * one name get numbers. */
 static char *machine_directory(const struct ntd_failure *failure, size_t index)
 {
 	const char *name = ntd_machine_name(failure->machines[index]);
 	_cleanup_free_ char *base = failure_directory(failure->output_dir);
-	const char *dot = *name == '.' ? "_" : "";
+	const char *dot = *name == '.' || !strcmp(name, "snapshot") ? "_" : "";
 	size_t same = 1;
 
 	for (size_t i = 0; i < index; i++)
@@ -184,9 +185,11 @@ static void remove_evidence(const char *path)
 void ntd_failure_forget(const char *output_dir)
 {
 	_cleanup_free_ char *failure = failure_directory(output_dir);
+	_cleanup_free_ char *kept = ntd_asprintf("%s/snapshot", failure);
 	_cleanup_free_ char *units = ntd_asprintf("%s/" NTD_UNIT_EVIDENCE, output_dir);
 	_cleanup_free_ char *logs = ntd_asprintf("%s/console-logs", output_dir);
 
+	ntd_kept_remove(kept);
 	clear(failure, remove_evidence);
 	clear(units, ntd_unit_evidence_remove);
 	clear(logs, remove_log);

@@ -161,6 +161,16 @@ const struct ntd_option ntd_option_table[] = {
 		 "finds one of them"},
 	{.name = "no-interactive", .type = &off, .field = FIELD(interactive),
 	 .help = "run the test script; this is the default"},
+	{.name = "snapshot-on-failure", .type = &on, .field = FIELD(snapshot_on_failure),
+	 .help = "when the test fails, in pytest style the first test, keep the state of all virtual "
+		 "machines - memory, devices, disks and console - in failure/snapshot in the output "
+		 "directory, for --reopen"},
+	{.name = "reopen", .type = &text, .field = FIELD(reopen), .value = "DIR",
+	 .help = "start the Python prompt with the virtual machines in the state that a run with "
+		 "--snapshot-on-failure has kept in DIR, its output directory or failure/snapshot in "
+		 "that. The start scripts are those of then unless a configuration or "
+		 "--vm-start-scripts has others of these names; QEMU must be the same. What is in "
+		 "DIR stays as it is"},
 	{.name = "pause-on-failure", .type = &on, .field = FIELD(pause_on_failure),
 	 .help = "when the test script fails, keep the machines and start a Python prompt with the "
 		 "script's names and without a time limit; leaving the prompt ends the run. Needs a "

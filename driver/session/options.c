@@ -302,6 +302,10 @@ static int check_exclusions(const struct parser *p, struct ntd_error **err)
 		    ntd_option_table[i].with_config == NTD_EXCLUDED)
 			return argument_error(&ntd_option_table[i], err,
 					      "not allowed with argument -c/--config");
+	if (p->options->reopen && (p->options->keep_state || p->options->pytest_session))
+		return ntd_error_set(err, NTD_E_USAGE, "argument --reopen: not allowed with %s",
+				     p->options->keep_state ? "-K/--keep-machine-state"
+							    : "--pytest");
 	if (p->options->pytest_session && p->options->test_script)
 		return ntd_error_set(err, NTD_E_USAGE,
 				     "argument --pytest: there can be no test script (%s); what "

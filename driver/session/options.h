@@ -41,7 +41,8 @@ struct ntd_options {
 	char *report;      /* the same */
 	char *report_from; /* NULL: make no report of old events */
 	char *debug_hook_attach;
-	bool keep_state, interactive, quiet, pause_on_failure;
+	bool keep_state, interactive, quiet, pause_on_failure, snapshot_on_failure;
+	char *reopen; /* a directory; NULL: not given */
 	enum ntd_level log_level;
 	int dump_vsocks; /* 0: not given */
 	enum ntd_mode mode;

@@ -6,6 +6,7 @@
 #include "base/tree.h"
 #include "report/failed_step.h"
 #include "session/failure.h"
+#include "session/keep.h"
 #include "session/sandbox.h"
 
 #include <fcntl.h>
@@ -217,7 +218,7 @@ int ntd_session_set_up(struct ntd_session *session, struct ntd_error **err)
 	if (session->elsewhere)
 		ntd_log(session->report, NTD_LEVEL_INFO, NULL, "%s; this run is in %s",
 			session->elsewhere, session->sockets.path);
-	if (config->output_given)
+	if (config->output_given && !config->kept) /* which may be there */
 		ntd_failure_forget(config->output_dir);
 	session->members.taps = config->containers.count;
 	if (start_vlans(session, err) < 0)
@@ -229,5 +230,5 @@ int ntd_session_set_up(struct ntd_session *session, struct ntd_error **err)
 	    add_machines(session, &ntd_container_kind, &config->containers, err) < 0)
 		return -1;
 	ntd_session_sort_machines(session);
-	return 0;
+	return ntd_reopen_prepare(session, err);
 }

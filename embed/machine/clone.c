@@ -6,6 +6,8 @@
 #include "guest/moment.h"
 #include "session/clones.h"
 
+#define CLASS_HOOK "_begin_as_clone"
+
 static int convert_count(PyObject *object, void *address)
 {
 	size_t *count = address;
@@ -97,14 +99,30 @@ static int enlist(struct py_state *state, PyObject *clone)
 	return list && PyList_Check(list) ? PyList_Append(list, clone) : -1;
 }
 
-static PyObject *objects_of(struct ntd_machine *const *clones, size_t count)
+/* A subclass that can take a clone in, without its __init__(), has a method for that; then it is
+ * the clone's class, too. */
+static PyObject *object_of(PyObject *template, struct ntd_machine *machine)
+{
+	PyTypeObject *type = Py_TYPE(template);
+	_cleanup_pyref_ PyObject *clone = NULL, *done = NULL;
+
+	if (!PyObject_HasAttrString((PyObject *)type, CLASS_HOOK)) {
+		clone = py_machine_object(py_state(), machine);
+		return clone && enlist(py_state(), clone) == 0 ? ntd_steal(&clone) : NULL;
+	}
+	clone = py_machine_object_as(type, machine);
+	done = clone ? PyObject_CallMethod(clone, CLASS_HOOK, "O", template) : NULL;
+	return done ? ntd_steal(&clone) : NULL;
+}
+
+static PyObject *objects_of(PyObject *template, struct ntd_machine *const *clones, size_t count)
 {
 	_cleanup_pyref_ PyObject *list = PyList_New(0);
 
 	for (size_t i = 0; list && i < count; i++) {
-		_cleanup_pyref_ PyObject *clone = py_machine_object(py_state(), clones[i]);
+		_cleanup_pyref_ PyObject *clone = object_of(template, clones[i]);
 
-		if (!clone || PyList_Append(list, clone) < 0 || enlist(py_state(), clone) < 0)
+		if (!clone || PyList_Append(list, clone) < 0)
 			return NULL;
 	}
 	return ntd_steal(&list);
@@ -134,7 +152,7 @@ static PyObject *make_clones(PyObject *object, PyObject *args, PyObject *kwargs)
 	if (!PY_BLOCKING_CALL(
 		    result, (clones = ntd_session_clone(session, &order, waiter, error)) ? 0 : -1))
 		return NULL;
-	return objects_of(clones, order.count);
+	return objects_of(object, clones, order.count);
 }
 
 PyMethodDef py_machine_clone_methods[] = {

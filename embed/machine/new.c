@@ -58,11 +58,8 @@ PyObject *py_machine_new_object(PyTypeObject *type, PyObject *args, PyObject *kw
 
 /* ---- for machines of the session */
 
-PyObject *py_machine_object(struct py_state *state, struct ntd_machine *machine)
+PyObject *py_machine_object_as(PyTypeObject *type, struct ntd_machine *machine)
 {
-	PyTypeObject *type = ntd_machine_kind(machine) == &ntd_qemu_kind
-				     ? state->qemu_machine_type
-				     : state->nspawn_machine_type;
 	struct py_machine *self = (struct py_machine *)PyType_GenericAlloc(type, 0);
 
 	if (!self)
@@ -71,6 +68,14 @@ PyObject *py_machine_object(struct py_state *state, struct ntd_machine *machine)
 	self->callbacks = PyList_New(0);
 	py_machine_hook(self);
 	return (PyObject *)self;
+}
+
+PyObject *py_machine_object(struct py_state *state, struct ntd_machine *machine)
+{
+	return py_machine_object_as(ntd_machine_kind(machine) == &ntd_qemu_kind
+					    ? state->qemu_machine_type
+					    : state->nspawn_machine_type,
+				    machine);
 }
 
 /* ---- __init__ */

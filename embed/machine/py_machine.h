@@ -70,6 +70,8 @@ PyObject *py_machine_new_object(PyTypeObject *type, PyObject *args, PyObject *kw
 int py_machine_init(PyObject *object, PyObject *args, PyObject *kwargs);
 /* A new object for a machine, which stays the session's. */
 PyObject *py_machine_object(struct py_state *state, struct ntd_machine *machine);
+/* The same with a subclass, whose __init__ is not called. */
+PyObject *py_machine_object_as(PyTypeObject *type, struct ntd_machine *machine);
 
 /* ---- hooks.c: what the core asks of Python */
 

@@ -7,6 +7,7 @@
 #include "report/recall.h"
 #include "report/times.h"
 #include "run/py_run.h"
+#include "session/keep.h"
 
 enum { RECALL_LIMIT = 32 << 20 };
 
@@ -215,6 +216,7 @@ static PyObject *collect(PyObject *self, PyObject *args)
 		return NULL;
 	machine = py_machine_of(object);
 	if (!machine ||
+	    !PY_BLOCKING_CALL(result, ntd_keep_failure(py_state()->session, waiter, error)) ||
 	    !PY_BLOCKING_CALL(result, collect_in_time(machine, directory, began, waiter)))
 		return NULL;
 	Py_RETURN_NONE;

@@ -14,6 +14,11 @@ def pss(machine):
     text = open(f"/proc/{qemu(machine)}/smaps_rollup").read()
     return int(text.split("\\nPss:")[1].split()[0]) / 1024
 
+def shared_memory(machine):
+    links = [f"/proc/{qemu(machine)}/fd/{fd}" for fd in os.listdir(f"/proc/{qemu(machine)}/fd")]
+    file, = [link for link in links if os.path.lexists(link) and os.readlink(link).endswith("/memory (deleted)")]
+    return os.stat(file).st_blocks / 2048
+
 def is_reached(machine, address):
     return machine.execute(f"ping -c 1 -W 2 {address}")[0] == 0
 """
@@ -134,16 +139,17 @@ def test_ten(guests):
             cloned = time.monotonic() - began
             sums = [clone.succeed("md5sum < /tmp/large") for clone in clones[:2]]
             assert sums == [machine.succeed("md5sum < /tmp/large")] * 2
-            ram = 0
+            ram, file = 0, max(shared_memory(clone) for clone in clones)
             for clone in clones:
                 maps = open(f"/proc/{qemu(clone)}/smaps").read().split("/memory (deleted)\\n")
                 assert len(maps) == 2, "the memory is not in one file, or the file has not been removed"
                 fields = dict(line.split()[:2] for line in maps[1].splitlines()[:20])
                 ram += int(fields["Private_Dirty:"]) / 1024
-            result = dict(booted=booted, cloned=cloned, alone=alone, together=sum(map(pss, clones)), ram=ram)
+            result = dict(booted=booted, cloned=cloned, alone=alone, together=sum(map(pss, clones)), ram=ram, file=file)
         """, seconds=500)
     print({name: round(value, 1) for name, value in numbers.items()})
     assert numbers["cloned"] < 10 * numbers["booted"]
+    assert numbers["file"] < 250  # MiB of the host's memory for the 256 of the guest
     assert numbers["ram"] < 300  # MiB that the clones have changed, of 2560
     assert numbers["together"] < 4 * numbers["alone"]
 
@@ -271,3 +277,39 @@ def test_nothing_is_left_of_a_killed_driver(script):
         os.kill(run.pid, signal.SIGKILL)
         harness.wait_until(lambda: not left_directories(run), 30)
         assert not left_directories(run)
+
+
+# ---- pools of test machines
+
+
+def test_a_pool_of_clones(guests):
+    harness.run("""
+        from test_driver.test_vm import TestVM, TestVMManager
+
+        def is_clone(vm):
+            return "-incoming" in open(f"/proc/{qemu(vm)}/cmdline").read()
+
+        with TestVMManager(image=IMAGE, name_prefix="pool") as vms:
+            first, second, third = pool = vms.create_many(3, clone=True)
+            assert [is_clone(vm) for vm in pool] == [False, True, True] and vms.vms == pool
+            assert all(type(vm) is TestVM and vm.connected for vm in pool) and second == f"{first}-1"
+            for vm in pool:
+                vm.succeed(f"echo {vm} > /tmp/state")
+            assert second.user is None and third.timeouts is first.timeouts
+            vms.delete(first)
+            assert second.succeed("cat /tmp/state") == f"{second}\\n"
+            assert first not in driver.machines and second not in driver.machines
+        assert not any(vm.booted or vm.state_dir.exists() for vm in pool)
+        assert not list(driver.tmp_dir.glob("vm-state-*"))
+    """.replace("IMAGE", repr(guests.tiny())).replace("\n        ", "\n").replace("from test_driver", FIRST + "from test_driver", 1), seconds=300)
+
+
+def test_a_pool_that_cannot_be_cloned(fake):
+    """The disk of the fake machine does not exist."""
+    result = harness.run(f"""
+        from test_driver.test_vm import TestVMManager
+        with TestVMManager(image={fake["machine"]!r}) as vms:
+            pool = vms.create_many(3, clone=True)
+            assert all(vm.succeed("echo on") == "on\\n" for vm in pool)
+    """, options=["--log-level=debug"])
+    assert "the others are booted: " in result.err and "is not a file in the machine's state directory" in result.err

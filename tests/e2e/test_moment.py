@@ -111,3 +111,29 @@ uuid = machine.succeed("cat /proc/sys/kernel/random/uuid")
 assert uuid not in kept["uuids"]
 kept["uuids"].add(uuid)
 """, seconds=300)
+
+
+def test_a_state_is_saved_after_a_copy(session):
+    session("""
+machine.restore("then")
+large = Path(os.environ["TMPDIR"]) / "large"
+large.write_bytes(os.urandom(40_000_000))
+errors = []
+
+def copy():
+    try:
+        machine.copy_from_host(str(large), "/tmp/large")
+    except Exception as error:
+        errors.append(error)
+
+thread = threading.Thread(target=copy)
+thread.start()
+while thread.is_alive() and machine.execute("test -s /tmp/large")[0]:
+    pass
+machine.snapshot("meanwhile")
+thread.join()
+assert not errors, errors
+machine.restore("meanwhile")
+import hashlib
+assert machine.succeed("sha256sum < /tmp/large").split()[0] == hashlib.sha256(large.read_bytes()).hexdigest()
+""", seconds=300)

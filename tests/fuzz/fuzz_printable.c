@@ -1,7 +1,7 @@
 /* Fuzzes the filter between what guests print and the user's terminal. Whatever the bytes are, the
  * result is UTF-8 whose only control characters are those of lines, and its only sequences set
  * colours, which end with the line; filtering it again changes nothing. Text without sequences
- * keeps every character that can be seen.
+ * keeps every character that can be seen. A text as one line has the length that was asked for.
  */
 #include "base/printable.h"
 #include "base/text.h"
@@ -93,13 +93,27 @@ static void check(const char *bytes, size_t size, bool colours)
 		require(visible(bytes, size) == visible(ntd_buf_bytes(&once), once.len));
 }
 
+/* One line: words with single spaces between them, of so many bytes at most. */
+static void check_line(const char *text, size_t most)
+{
+	_cleanup_free_ char *line = ntd_printable_line(text, most);
+	struct ntd_buf view = {.data = line, .len = strlen(line)};
+
+	require(view.len <= (most > 3 ? most : 3));
+	require(!strpbrk(line, "\t\r\n") && !strstr(line, "  ") && *line != ' ');
+	require_harmless(&view, false);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	_cleanup_free_ char *bytes = ntd_malloc(size + 1);
 
 	if (size)
 		memcpy(bytes, data, size);
+	bytes[size] = '\0';
 	check(bytes, size, false);
 	check(bytes, size, true);
+	check_line(bytes, SIZE_MAX);
+	check_line(bytes, size ? data[0] : 0);
 	return 0;
 }

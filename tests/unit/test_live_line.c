@@ -220,6 +220,22 @@ static void a_program_that_reads_keys_has_the_terminal(void **state)
 	assert_gets(fixture, "m: \033[1m\033[32mwaiting for x\033[0m\n");
 }
 
+/* As after Ctrl-S. */
+static void a_stopped_terminal_is_not_waited_for(void **state)
+{
+	struct fixture *fixture = *state;
+
+	open_sink(fixture);
+	begin_wait(fixture);
+	wait_for(fixture, LINE);
+	assert_int_equal(tcflow(fixture->terminal, TCOOFF), 0);
+	assert_false(look(fixture, 1500)); /* the line is due */
+	ntd_log_busy(fixture->report, "m", "something", 9, 0);
+	assert_true(ntd_report_flush(fixture->report, ntd_after(10 * NTD_SECOND)));
+	assert_int_equal(tcflow(fixture->terminal, TCOON), 0);
+	wait_for(fixture, "waiting for x (");
+}
+
 static void the_width_is_that_of_the_moment(void **state)
 {
 	struct fixture *fixture = *state;
@@ -286,6 +302,7 @@ int main(void)
 		test(a_script_that_prints_has_the_terminal),
 		test(a_prompt_has_the_terminal),
 		test(a_program_that_reads_keys_has_the_terminal),
+		test(a_stopped_terminal_is_not_waited_for),
 		test(the_width_is_that_of_the_moment),
 		test(progress_is_in_the_line_alone),
 		test(others_have_no_line),

@@ -103,6 +103,13 @@ class TestVM(QemuMachine):
         if self.timeouts.boot:
             self.boot_timeout = self.timeouts.boot
 
+    def _begin_as_clone(self, template):
+        """Called in place of __init__() by clone() of `template`, which has made this machine."""
+        self.timeouts, self._gone = template.timeouts, threading.Event()
+        if not current_driver().keep_machine_state:
+            self.sweep_statedir()
+        enter_vm(self, False)
+
     @property
     def user(self):
         """For whom commands are run in the guest; None: for root."""
@@ -358,15 +365,21 @@ class TestVMManager:
             self.delete(vm)
             raise
 
-    def create_many(self, count, image=None, **options):
+    def create_many(self, count, image=None, *, clone=False, **options):
         """Makes `count` machines, starts them at the same time, and returns them in a list. The other arguments are
-        those of create(). If one cannot be started, all are deleted, and MachineError has the causes."""
+        those of create(). If one cannot be started, all are deleted, and MachineError has the causes.
+
+        clone: boots one machine, and makes clones of it, if it can be cloned. They are on the same networks."""
         start = options.pop("start", self.defaults.get("start", True))
         vms = []
         try:
-            for _ in range(count):
+            if clone and start and count > 1:
+                vms.append(self.create(image, **options))
+                vms += self._clones_of(vms[0], count - 1)
+            running = len(vms)
+            while len(vms) < count:
                 vms.append(self.create(image, **options, start=False))
-            failures = self._start_all(vms) if start else []
+            failures = self._start_all(vms[running:]) if start else []
             if failures:
                 reasons = "\n".join(map(str, failures))
                 raise MachineError(f"{len(failures)} of {count} machines did not start:\n{reasons}")
@@ -374,6 +387,20 @@ class TestVMManager:
             self._delete_all(vms)
             raise
         return vms
+
+    def _clones_of(self, vm, count):
+        """Makes clones and returns them; none if the machine cannot be cloned."""
+        if not vm.root_shell:
+            return []
+        vm.connect()
+        try:
+            clones = vm.clone(count, networks="shared")
+        except MachineError as error:
+            vm.logger.debug(f"the others are booted: {error}", {"machine": vm.name})
+            return []
+        with self._lock:
+            self.vms += clones
+        return clones
 
     @staticmethod
     def _start_all(vms):

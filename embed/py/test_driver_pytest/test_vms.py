@@ -35,6 +35,9 @@ def test_vm(test_vm_manager):
 
 @pytest.fixture
 def vm_pool(test_vm_manager):
-    """A function: vm_pool(count, ...) starts `count` machines like test_vm at the same time and returns them in a
-    list."""
-    return lambda count, **options: [*map(_ready, test_vm_manager.create_many(count, **options))]
+    """A function: vm_pool(count, ...) makes `count` machines like test_vm and returns them in a list: one boots, and
+    the others are its clones, if it can be cloned; with clone=False, all boot at the same time."""
+    def make(count, *, clone=True, **options):
+        return [*map(_ready, test_vm_manager.create_many(count, clone=clone, **options))]
+
+    return make
