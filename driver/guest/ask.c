@@ -50,10 +50,10 @@ int ntd_machine_ask(struct ntd_machine *machine, const char *text, double second
 
 	if (obstacle)
 		return ntd_error_set(err, NTD_E_MACHINE, "%s", obstacle);
-	if (!ntd_machine_try_enter(machine))
+	used = ntd_machine_try_enter(machine);
+	if (!used)
 		return ntd_error_set(err, NTD_E_MACHINE, "the machine is %s",
 				     ntd_machine_state_name(ntd_machine_state(machine)));
-	used = machine;
 	channel = ntd_machine_channel(machine, NTD_CHANNEL_ANY);
 	if (!channel)
 		return ntd_error_set(err, NTD_E_MACHINE, "no channel into the guest is there");

@@ -79,10 +79,11 @@ int ntd_machine_await(struct ntd_wait *wait, struct ntd_awaited *awaited, bool l
 	if (last || awaited->given_up || (!condition->subject && !condition->port) ||
 	    !waiting_channel(wait->machine))
 		return NTD_UNSEEN;
-	if (ntd_machine_before_command(wait->machine, waiter, err) < 0 ||
-	    ntd_machine_enter(wait->machine, waiter, err) < 0)
+	if (ntd_machine_before_command(wait->machine, waiter, err) < 0)
 		return -1;
-	used = wait->machine;
+	used = ntd_machine_enter(wait->machine, waiter, err);
+	if (!used)
+		return -1;
 	channel = waiting_channel(wait->machine);
 	if (!channel)
 		return NTD_UNSEEN;

@@ -111,9 +111,9 @@ int ntd_machine_run_in_guest(struct ntd_machine *machine, const struct ntd_comma
 	double seconds;
 	bool replied;
 
-	if (ntd_machine_enter(machine, waiter, err) < 0)
+	used = ntd_machine_enter(machine, waiter, err);
+	if (!used)
 		return -1;
-	used = machine;
 	if (!command->as_root && ntd_machine_prepare_channels(machine, waiter, err) < 0)
 		return -1;
 	channel = ntd_machine_channel(machine, NTD_CHANNEL_ANY);

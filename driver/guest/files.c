@@ -161,9 +161,9 @@ static int run_channel(void *arg, struct ntd_waiter *waiter, struct ntd_error **
 	_cleanup_free_ char *what = ntd_asprintf("copying %s to %s", by->from, by->to);
 	int result;
 
-	if (ntd_machine_enter(by->machine, waiter, err) < 0)
+	used = ntd_machine_enter(by->machine, waiter, err);
+	if (!used)
 		return -1;
-	used = by->machine;
 	/* The state of the guest may have been saved or replaced since the channel was picked. */
 	if (!by->channel->ready && ntd_machine_prepare_channels(by->machine, waiter, err) < 0)
 		return -1;

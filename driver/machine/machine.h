@@ -291,11 +291,12 @@ const char *ntd_machine_sync_command(const struct ntd_machine *machine);
 /* Connects the machine (ntd_machine_connect()), and counts the calling thread as a user of the
  * guest: until it calls ntd_machine_leave(), no state of the guest is saved, and none is put in its
  * place before what the thread waits for in the guest has failed. While a state is saved or
- * restored, it waits for the end of that. After an error the thread is no user. */
-int ntd_machine_enter(struct ntd_machine *machine, struct ntd_waiter *waiter,
-		      struct ntd_error **err);
-/* Does the same if the machine is CONNECTED, without waiting; else returns false. */
-bool ntd_machine_try_enter(struct ntd_machine *machine);
+ * restored, it waits for the end of that. Returns the machine, for _cleanup_user_; NULL after an
+ * error, and the thread is no user. */
+struct ntd_machine *ntd_machine_enter(struct ntd_machine *machine, struct ntd_waiter *waiter,
+				      struct ntd_error **err);
+/* Does the same if the machine is CONNECTED, without waiting; else returns NULL. */
+struct ntd_machine *ntd_machine_try_enter(struct ntd_machine *machine);
 void ntd_machine_leave(struct ntd_machine *machine);
 
 static inline void ntd_cleanup_user(struct ntd_machine **machine)

@@ -31,8 +31,8 @@ static cJSON *execute(struct ntd_machine *machine, const char *command, cJSON *a
 		      struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	_cleanup_cjson_ cJSON *owned = arguments;
-	cJSON *reply = ntd_qmp_execute(qemu_of(machine)->qmp, command, arguments,
-				       ntd_after(PATIENCE), waiter, err);
+	cJSON *reply = ntd_qmp_execute(qemu_of(machine)->qmp, command, owned, ntd_after(PATIENCE),
+				       waiter, err);
 	const cJSON *error = cJSON_GetObjectItemCaseSensitive(reply, "error"), *text;
 
 	if (!error)

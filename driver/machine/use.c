@@ -8,26 +8,26 @@
  */
 #include "machine/internal.h"
 
-int ntd_machine_enter(struct ntd_machine *machine, struct ntd_waiter *waiter,
-		      struct ntd_error **err)
+struct ntd_machine *ntd_machine_enter(struct ntd_machine *machine, struct ntd_waiter *waiter,
+				      struct ntd_error **err)
 {
 	for (;;) {
 		if (ntd_machine_connect(machine, waiter, err) < 0)
-			return -1;
+			return NULL;
 		atomic_fetch_add(&machine->users, 1);
 		if (!ntd_machine_state_passes(machine->state))
-			return 0;
+			return machine;
 		ntd_machine_leave(machine);
 	}
 }
 
-bool ntd_machine_try_enter(struct ntd_machine *machine)
+struct ntd_machine *ntd_machine_try_enter(struct ntd_machine *machine)
 {
 	atomic_fetch_add(&machine->users, 1);
 	if (machine->state == NTD_MACHINE_CONNECTED)
-		return true;
+		return machine;
 	ntd_machine_leave(machine);
-	return false;
+	return NULL;
 }
 
 static void tell_unused(void *arg)

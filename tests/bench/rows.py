@@ -112,7 +112,7 @@ class Run(NamedTuple):
     def log(self):
         return LOGS / f"{self.row.name}-{self.driver.name}.log"
 
-    def execute(self, script, **variables):
+    def execute(self, script, *options, **variables):
         """Returns the seconds from start to exit."""
         path = self.directory / "script.py"
         path.write_text(script)
@@ -123,7 +123,7 @@ class Run(NamedTuple):
         if self.row.flavour == "container":
             sandbox = HERE.parent / "guests" / "container" / "sandbox"
             command = [sandbox, *self.driver.command, "--container-start-scripts", *guests, "--vlans"]
-        command += ["--global-timeout", str(SECONDS), "-o", self.directory, path]
+        command += [*options, "--global-timeout", str(SECONDS), "-o", self.directory, path]
         with open(self.log, "wb") as log:
             began = time.perf_counter()
             wait(start(command, self.environment() | variables, log))
@@ -251,11 +251,40 @@ def ssh(run):
     return script(run, BENCH_ISO=made.stdout.splitlines()[-1], TEST_VM_ACCEL=os.environ.get("TEST_VM_ACCEL", "tcg"))
 
 
+# Tests of a machine that is started anew before each, or brought back to a snapshot.
+SUITE = '''
+import pytest
+
+@pytest.fixture(scope="session")
+def prepared(bench):
+    bench.succeed("echo prepared > /tmp/state")
+
+@pytest.fixture
+def fresh(bench):
+    if not RESTORES:
+        bench.crash()
+        bench.succeed("echo prepared > /tmp/state")
+
+@pytest.mark.parametrize("number", range(20))
+def test_begins_anew(prepared, fresh, bench, number):
+    assert bench.succeed("cat /tmp/state") == "prepared\\n"
+    bench.succeed("echo used > /tmp/state")
+'''
+
+
+def suite(run):
+    restored = run.execute(f"RESTORES = True\n{SUITE}", "--isolation=restore")
+    return {"suite": restored / run.execute(f"RESTORES = False\n{SUITE}") * 100}
+
+
 def snapshot(run):
-    """Measures a guest with systemd, and three tiny ones on a network."""
-    figures = {}
-    for name, row in (("one", run.row), ("three", run.row._replace(flavour="tiny", vlan=1, guests=THREE))):
-        figures |= script(run._replace(row=row), BENCH_PREFIX=name)
+    """Measures a guest with systemd; tiny ones: three on a network, one in a suite of tests, and clones of one."""
+    tiny = run.row._replace(flavour="tiny")
+    on_network = tiny._replace(vlan=1, guests=THREE)
+    figures = script(run, BENCH_PREFIX="one") | script(run._replace(row=on_network), BENCH_PREFIX="three")
+    if "failure" not in figures:
+        figures |= suite(run._replace(row=tiny))
+        figures |= script(run._replace(row=tiny._replace(name="clones")))
     return figures
 
 
@@ -428,6 +457,9 @@ ROWS = [
             Figure("three_boot", "boot of three guests on a network, s"),
             Figure("three_save", "  a snapshot of all and the switch, %", limit=10),
             Figure("three_restore", "  a restore to the first answers of all, %", limit=10),
+            Figure("suite", "20 tests, each from a snapshot, % of a boot for each", limit=25),
+            Figure("clones", "10 clones, each with its first answer, s", limit=10),
+            Figure("clone_memory", "  their memory, that of the machine is 1", limit=3),
         ],
         guests=("bench",),
         flavour="systemd",
