@@ -126,6 +126,33 @@ static int begin_with_state(struct py_state *state)
 	return py_report_exception(state);
 }
 
+/* Starts all machines and waits for their boots. */
+static int boot(struct ntd_session *session, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	size_t count;
+	_cleanup_free_ struct ntd_machine **machines = ntd_session_machines(session, &count);
+
+	if (ntd_machine_start_all(machines, count, waiter, err) < 0)
+		return -1;
+	for (size_t i = 0; i < count; i++)
+		if (ntd_machine_connect(machines[i], waiter, err) < 0)
+			return -1;
+	return 0;
+}
+
+/* The run of --save-boot; returns the exit status. */
+static int save_boot(struct py_state *state)
+{
+	int result, status;
+
+	if (!PY_BLOCKING_CALL(result, boot(state->session, waiter, error)))
+		return py_report_exception(state);
+	status = py_script_run(state);
+	if (!status && !PY_BLOCKING_CALL(result, ntd_keep_boot(state->session, waiter, error)))
+		return py_report_exception(state);
+	return status;
+}
+
 static int run_driver(struct py_state *state)
 {
 	int status;
@@ -138,6 +165,8 @@ static int run_driver(struct py_state *state)
 	status = begin_with_state(state);
 	if (status >= 0)
 		return status;
+	if (state->session->config->save_boot)
+		return save_boot(state);
 	return state->session->config->interactive ? py_prompt_run(state) : py_script_run(state);
 }
 

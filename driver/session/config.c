@@ -5,6 +5,7 @@
 #include "session/directories.h"
 
 #include <errno.h>
+#include <libgen.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -25,6 +26,7 @@ void ntd_config_free(struct ntd_config *config)
 	free(config->debug_hook_attach);
 	ntd_strv_free(config->pytest_arguments);
 	ntd_kept_free(config->kept);
+	free(config->save_boot);
 	*config = (struct ntd_config){0};
 }
 
@@ -82,7 +84,7 @@ static int add_machines(struct ntd_machine_configs *machines, char **scripts, ch
 static int from_options(struct ntd_config *config, const struct ntd_options *options,
 			struct ntd_error **err)
 {
-	if (!config->test_script && options->reopen)
+	if (!config->test_script && (options->reopen || options->save_boot))
 		config->test_script = ntd_strdup("/dev/null"); /* for test_script() at the prompt */
 	if (!config->test_script)
 		return ntd_error_set(err, NTD_E_USAGE,
@@ -151,6 +153,71 @@ static int add_kept(struct ntd_config *config, const char *path, struct ntd_erro
 	for (size_t i = 0; i < config->kept->vlans.count; i++)
 		ntd_numbers_add(&config->vlans, config->kept->vlans.items[i]);
 	return ntd_machine_configs_check(&config->vms, &config->containers, err);
+}
+
+/* The machines of a configuration are to begin with a kept state: all of them, and no others. */
+static int begin_with_kept(struct ntd_config *config, const char *path, struct ntd_error **err)
+{
+	config->kept = ntd_kept_open(path, err);
+	if (!config->kept)
+		return -1;
+	for (size_t i = 0; i < config->kept->machines.count; i++) {
+		const struct ntd_kept_machine *machine = &config->kept->machines.items[i];
+
+		if (!machine->running || !has_vm(config, machine->name))
+			return ntd_error_set(err, NTD_E_USAGE, "machine '%s' of %s %s",
+					     machine->name, config->kept->directory,
+					     machine->running ? "is none of this run's"
+							      : "was off");
+	}
+	for (size_t i = 0; i < config->vms.count; i++)
+		if (!ntd_kept_find(config->kept, config->vms.items[i].name))
+			return ntd_error_set(err, NTD_E_USAGE, "machine '%s' is not in %s",
+					     config->vms.items[i].name, config->kept->directory);
+	return 0;
+}
+
+/* Machines whose state is saved or restored cannot be containers. */
+static int refuse_containers(const struct ntd_config *config, struct ntd_error **err)
+{
+	if (!config->containers.count)
+		return 0;
+	return ntd_error_set(err, NTD_E_USAGE,
+			     "machine '%s' is a container, and containers have no state that could "
+			     "be saved",
+			     config->containers.items[0].name);
+}
+
+/* A directory that is made, or that has what an earlier run has kept. */
+static int set_save_boot(struct ntd_config *config, const struct ntd_options *options,
+			 struct ntd_error **err)
+{
+	_cleanup_free_ char *parent = ntd_strdup(options->save_boot);
+	bool there = access(options->save_boot, F_OK) == 0;
+
+	if (refuse_containers(config, err) < 0 ||
+	    ntd_directories_check(there ? options->save_boot : dirname(parent), err) < 0)
+		return -1;
+	if (!config->vms.count)
+		return ntd_error_set(err, NTD_E_USAGE, "there are no machines to boot");
+	free(config->test_script);
+	config->test_script = ntd_strdup(options->boot_script ? options->boot_script : "/dev/null");
+	config->mode = NTD_MODE_LEGACY;
+	config->save_boot = ntd_directories_absolute(options->save_boot);
+	return 0;
+}
+
+static int set_kept_state(struct ntd_config *config, const struct ntd_options *options,
+			  struct ntd_error **err)
+{
+	if (options->reopen && add_kept(config, options->reopen, err) < 0)
+		return ntd_error_wrap(err, "argument --reopen");
+	if (options->boot_from && (refuse_containers(config, err) < 0 ||
+				   begin_with_kept(config, options->boot_from, err) < 0))
+		return ntd_error_wrap(err, "argument --boot-from");
+	if (options->save_boot && set_save_boot(config, options, err) < 0)
+		return ntd_error_wrap(err, "argument --save-boot");
+	return 0;
 }
 
 static char *copy(const char *text)
@@ -246,8 +313,8 @@ int ntd_config_load(struct ntd_config *config, const struct ntd_options *options
 				 : from_options(config, options, err);
 	if (status < 0)
 		return -1;
-	if (options->reopen && add_kept(config, options->reopen, err) < 0)
-		return ntd_error_wrap(err, "argument --reopen");
+	if (set_kept_state(config, options, err) < 0)
+		return -1;
 	if (options->global_timeout > 0)
 		config->global_timeout = options->global_timeout;
 	ntd_machine_configs_resolve(&config->vms);

@@ -30,6 +30,8 @@ struct ntd_config {
 	bool keep_state, interactive, quiet;
 	bool pause_on_failure; /* a prompt after a failure, if there is a terminal */
 	bool snapshot_on_failure;
+	char *save_boot; /* absolute path of a directory for the state after the boots; NULL: the
+			  * test script is run */
 	struct ntd_kept *kept; /* the state in which machines begin; NULL: they boot */
 	enum ntd_level log_level;
 	enum ntd_mode mode;

@@ -25,6 +25,7 @@
 /* Seconds for what is under way in the guests by other threads. */
 #define COMMANDS 5.0
 #define FAILURE "failure"
+#define BOOT "boot"
 
 /* What has been kept so far. */
 struct work {
@@ -254,7 +255,8 @@ static int save(struct work *work, struct ntd_session *session, const struct ntd
 	struct ntd_moment moment = {.name = keeping->name,
 				    .as_they_are = keeping->as_they_are,
 				    .starts = !keeping->as_they_are,
-				    .timeout = COMMANDS,
+				    .timeout =
+					    keeping->as_they_are ? COMMANDS : NTD_SNAPSHOT_TIMEOUT,
 				    .standing = keep_machine,
 				    .owner = work};
 	_cleanup_free_ struct ntd_machine **machines = ntd_session_machines(session, &moment.count);
@@ -325,4 +327,12 @@ int ntd_keep_failure(struct ntd_session *session, struct ntd_waiter *waiter, str
 	session->ending.state_kept = true;
 	pthread_mutex_unlock(&session->ending.keeping);
 	return result;
+}
+
+int ntd_keep_boot(struct ntd_session *session, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct ntd_keeping keeping = {.directory = session->config->save_boot, .name = BOOT};
+	int result = ntd_keep(session, &keeping, waiter, err);
+
+	return result < 0 ? ntd_error_wrap(err, "the boot is not kept") : 0;
 }

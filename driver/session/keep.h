@@ -23,6 +23,9 @@ int ntd_keep(struct ntd_session *session, const struct ntd_keeping *keeping,
 int ntd_keep_failure(struct ntd_session *session, struct ntd_waiter *waiter,
 		     struct ntd_error **err);
 
+/* Boots the machines that are not up, and keeps the state of all for --boot-from. */
+int ntd_keep_boot(struct ntd_session *session, struct ntd_waiter *waiter, struct ntd_error **err);
+
 /* Gives the machines of the configuration copies of the images that its kept state has for them,
  * before they are started. */
 int ntd_reopen_prepare(struct ntd_session *session, struct ntd_error **err);

@@ -58,6 +58,9 @@ void ntd_kept_clear(struct ntd_kept *kept);
 /* Frees the structure, too; NULL is allowed. */
 void ntd_kept_free(struct ntd_kept *kept);
 
+/* The machine of that name; NULL: there is none. */
+const struct ntd_kept_machine *ntd_kept_find(const struct ntd_kept *kept, const char *name);
+
 /* Finds the kept state in `path`, which is its directory or that of the output of the run that kept
  * it, and reads and checks the list, and that the images are there. All errors are NTD_E_USAGE. */
 struct ntd_kept *ntd_kept_open(const char *path, struct ntd_error **err);

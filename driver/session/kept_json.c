@@ -60,6 +60,14 @@ void ntd_kept_free(struct ntd_kept *kept)
 	free(kept);
 }
 
+const struct ntd_kept_machine *ntd_kept_find(const struct ntd_kept *kept, const char *name)
+{
+	for (size_t i = 0; i < kept->machines.count; i++)
+		if (!strcmp(kept->machines.items[i].name, name))
+			return &kept->machines.items[i];
+	return NULL;
+}
+
 /* ---- reading values */
 
 static int read_text(const struct ntd_json *object, const char *key, char **text,

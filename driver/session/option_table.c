@@ -171,6 +171,16 @@ const struct ntd_option ntd_option_table[] = {
 		 "that. The start scripts are those of then unless a configuration or "
 		 "--vm-start-scripts has others of these names; QEMU must be the same. What is in "
 		 "DIR stays as it is"},
+	{.name = "save-boot", .type = &text, .field = FIELD(save_boot), .value = "DIR",
+	 .help = "do not run the test script, but boot all machines and keep their state in the new "
+		 "directory DIR, for --boot-from"},
+	{.name = "boot-script", .type = &text, .field = FIELD(boot_script), .value = "FILE",
+	 .help = "with --save-boot: a script, a program as legacy test scripts are, that is run "
+		 "before the machines are saved"},
+	{.name = "boot-from", .type = &text, .field = FIELD(boot_from), .value = "DIR",
+	 .help = "begin with all machines in the state that a run with --save-boot has kept in DIR, "
+		 "instead of booting them; they, their disks and QEMU must be the same. What is in "
+		 "DIR stays as it is"},
 	{.name = "pause-on-failure", .type = &on, .field = FIELD(pause_on_failure),
 	 .help = "when the test script fails, keep the machines and start a Python prompt with the "
 		 "script's names and without a time limit; leaving the prompt ends the run. Needs a "

@@ -295,6 +295,34 @@ static int apply_environment(struct parser *p, struct ntd_error **err)
 	return 0;
 }
 
+/* The options for kept states have meanings only alone. */
+static int check_kept_states(const struct ntd_options *options, struct ntd_error **err)
+{
+	const char *name = options->reopen      ? "--reopen"
+			   : options->save_boot ? "--save-boot"
+			   : options->boot_from ? "--boot-from"
+						: NULL;
+	const struct {
+		bool given;
+		const char *name;
+	} others[] = {
+		{options->reopen && options->save_boot, "--save-boot"},
+		{(options->reopen || options->save_boot) && options->boot_from, "--boot-from"},
+		{options->keep_state, "-K/--keep-machine-state"},
+		{options->pytest_session, "--pytest"},
+		{options->save_boot && options->interactive, "-I/--interactive"},
+	};
+
+	if (options->boot_script && !options->save_boot)
+		return ntd_error_set(err, NTD_E_USAGE,
+				     "argument --boot-script: only --save-boot runs it");
+	for (size_t i = 0; name && i < sizeof others / sizeof *others; i++)
+		if (others[i].given)
+			return ntd_error_set(err, NTD_E_USAGE, "argument %s: not allowed with %s",
+					     name, others[i].name);
+	return 0;
+}
+
 static int check_exclusions(const struct parser *p, struct ntd_error **err)
 {
 	for (size_t i = 0; i < ntd_option_count; i++)
@@ -302,10 +330,8 @@ static int check_exclusions(const struct parser *p, struct ntd_error **err)
 		    ntd_option_table[i].with_config == NTD_EXCLUDED)
 			return argument_error(&ntd_option_table[i], err,
 					      "not allowed with argument -c/--config");
-	if (p->options->reopen && (p->options->keep_state || p->options->pytest_session))
-		return ntd_error_set(err, NTD_E_USAGE, "argument --reopen: not allowed with %s",
-				     p->options->keep_state ? "-K/--keep-machine-state"
-							    : "--pytest");
+	if (check_kept_states(p->options, err) < 0)
+		return -1;
 	if (p->options->pytest_session && p->options->test_script)
 		return ntd_error_set(err, NTD_E_USAGE,
 				     "argument --pytest: there can be no test script (%s); what "

@@ -42,7 +42,9 @@ struct ntd_options {
 	char *report_from; /* NULL: make no report of old events */
 	char *debug_hook_attach;
 	bool keep_state, interactive, quiet, pause_on_failure, snapshot_on_failure;
-	char *reopen; /* a directory; NULL: not given */
+	/* Directories of kept states, and a script; NULL: not given. At most one of the
+	 * directories is. */
+	char *reopen, *save_boot, *boot_from, *boot_script;
 	enum ntd_level log_level;
 	int dump_vsocks; /* 0: not given */
 	enum ntd_mode mode;

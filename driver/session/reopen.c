@@ -110,20 +110,12 @@ int ntd_reopen_prepare(struct ntd_session *session, struct ntd_error **err)
 
 /* ---- the machines */
 
-static const struct ntd_kept_machine *find(const struct ntd_kept *kept, const char *name)
-{
-	for (size_t i = 0; i < kept->machines.count; i++)
-		if (!strcmp(kept->machines.items[i].name, name))
-			return &kept->machines.items[i];
-	return NULL;
-}
-
 /* Called when the machine has its QEMU, whose guest has not run; see struct ntd_moment. */
 static int compare(void *owner, struct ntd_machine *machine, const struct ntd_snapshot *snapshot,
 		   struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	const struct ntd_kept *kept = owner;
-	const struct ntd_kept_machine *from = find(kept, ntd_machine_name(machine));
+	const struct ntd_kept_machine *from = ntd_kept_find(kept, ntd_machine_name(machine));
 	_cleanup_facts_ struct ntd_facts here = {0};
 	_cleanup_free_ char *differences = NULL;
 
@@ -151,7 +143,7 @@ int ntd_reopen_restore(struct ntd_session *session, struct ntd_waiter *waiter,
 	size_t count = 0;
 
 	for (size_t i = 0; i < moment.count; i++)
-		if (find(kept, ntd_machine_name(machines[i])))
+		if (ntd_kept_find(kept, ntd_machine_name(machines[i])))
 			machines[count++] = machines[i];
 	moment.machines = machines;
 	moment.count = count;

@@ -116,7 +116,8 @@ int py_style_check(const struct py_state *state, struct ntd_error **err)
 				     "argument --mode: %s is a directory, which holds pytest style "
 				     "tests only",
 				     config->test_script);
-	if (state->mode == NTD_MODE_LEGACY && given)
+	/* What is said of the test script means nothing for the script of --save-boot. */
+	if (state->mode == NTD_MODE_LEGACY && given && !config->save_boot)
 		return ntd_error_set(err, NTD_E_USAGE,
 				     "%s for pytest style scripts, but %s is legacy style: %s "
 				     "(--mode pytest takes it as pytest style)",

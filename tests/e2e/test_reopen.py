@@ -337,3 +337,71 @@ def test_pytest_keeps_the_state_of_the_first_failure(fake, tmp_path):
     assert result.log.count("is kept in") == 1
     assert result.log.index("is kept in") < result.log.index("echo second")
     assert kept_list(tmp_path / "out")["machines"]["machine"]["running"]
+
+
+# ---- boots that are kept for tests
+
+
+TEST = """
+    # nixos-test: pytest
+    def test_prepared(server):
+        assert server.succeed("cat /tmp/prepared") == "prepared\\n"
+        server.wait_for_console_text("Booting")
+
+    def test_network(server, client):
+        client.succeed("ping -c 1 -W 20 192.168.1.1")
+"""
+
+
+def test_a_boot_for_several_runs(scripts, tmp_path):
+    """Two runs, with a part of the tests each, begin with the machines of one boot at the same time."""
+    (tmp_path / "prepare.py").write_text("server.succeed('echo prepared > /tmp/prepared')\n")
+    saving = ["--save-boot", tmp_path / "boot", "--boot-script", tmp_path / "prepare.py", "--no-skip"]
+    result = harness.run("raise ValueError('not run')", scripts, vlans=[1], options=saving, seconds=200)
+    assert f"the state of client, server is kept in {tmp_path}/boot (" in result.log
+    files = sorted(tmp_path.glob("boot/*/*"))
+    before = [(path, path.stat().st_mtime_ns) for path in files]
+    parts = [harness.Run(TEST, scripts, vlans=[1], options=["--boot-from", tmp_path / "boot", "--shard", part], seconds=200)
+             for part in ("1/2", "2/2")]
+    with parts[0] as first, parts[1] as second:
+        results = [run.finish() for run in (first, second)]
+    assert [result.status for result in results] == [0, 0], results[0].log + results[1].log
+    assert sum(result.out.count(" PASSED") + result.log.count(" PASSED") for result in results) == 2
+    assert all("waiting for the VM to finish booting" not in result.log for result in results)
+    assert [(path, path.stat().st_mtime_ns) for path in files] == before
+
+
+def test_a_boot_that_cannot_be_kept(fakes, tmp_path):
+    options = ["--save-boot", tmp_path / "boot"]
+    vms = fakes("a", "b")
+    result = harness.run("", vms, options=options, env={"FAKE_BLOCKERS": "the shield"}, status=1)
+    assert "the boot is not kept: machine 'a': its state cannot be saved:" in result.log
+    assert not (tmp_path / "boot").exists()
+    prepare = tmp_path / "prepare.py"
+    prepare.write_text("raise ValueError('the preparation')\n")
+    result = harness.run("", vms, options=[*options, "--boot-script", prepare], status=1)
+    assert "ValueError: the preparation" in result.log and not (tmp_path / "boot").exists()
+    result = harness.run("", vms, options=["--save-boot", tmp_path / "missing/boot"], status=2)
+    assert f"argument --save-boot: {tmp_path}/missing: No such file or directory" in result.log
+    result = harness.run("", {}, options=options, status=2)
+    assert "argument --save-boot: there are no machines to boot" in result.log
+
+
+def test_machines_of_another_test(fakes, tmp_path):
+    prepare = tmp_path / "prepare.py"
+    prepare.write_text(PREPARE)
+    harness.run("", fakes("a"), options=["--save-boot", tmp_path / "boot", "--boot-script", prepare])
+    for names, message in (("a", "b"), "machine 'b' is not in "), (("b",), "machine 'a' of "):
+        result = harness.run("", fakes(*names), options=["--boot-from", tmp_path / "boot"], status=2)
+        assert f"argument --boot-from: {message}{tmp_path}/boot" in result.log and "starting vm" not in result.log
+
+
+@pytest.mark.parametrize("words, message", [
+    (["--boot-script", "x"], "argument --boot-script: only --save-boot runs it"),
+    (["--save-boot", "x", "--boot-from", "y"], "argument --save-boot: not allowed with --boot-from"),
+    (["--save-boot", "x", "--reopen", "y"], "argument --reopen: not allowed with --save-boot"),
+    (["--save-boot", "x", "-I"], "argument --save-boot: not allowed with -I/--interactive"),
+    (["--boot-from", "x", "-K"], "argument --boot-from: not allowed with -K/--keep-machine-state"),
+])
+def test_options_that_do_not_go_together(words, message):
+    assert message in harness.run("", options=words, status=2).log
