@@ -8,9 +8,20 @@
 #include "base/unix_socket.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <sys/socket.h>
 
 /* ---- the start is complete */
+
+/* For a timeline, in which networks name the processes of their clients. */
+static void tell_pid(const struct ntd_machine *machine)
+{
+	char pid[16];
+	char *facts[] = {"pid", pid, NULL};
+
+	snprintf(pid, sizeof pid, "%d", machine->pid);
+	ntd_log_detail(machine->context.report, NTD_DETAIL_RUN, machine->name, "", facts);
+}
 
 static void started_if_complete(struct ntd_qemu *qemu)
 {
@@ -20,6 +31,7 @@ static void started_if_complete(struct ntd_qemu *qemu)
 	    (machine->state != NTD_MACHINE_STARTING && machine->state != NTD_MACHINE_RESTORING))
 		return;
 	ntd_machine_say(machine, "QEMU running (pid %d)", machine->pid);
+	tell_pid(machine);
 	ntd_life_event(machine, NTD_MACHINE_READY);
 }
 

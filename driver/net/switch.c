@@ -33,7 +33,8 @@ struct ntd_port {
 	struct ntd_timer rest;
 	struct ntd_switch *hub;
 	size_t index;
-	int crowded; /* bytes under way from which on the receiver is behind */
+	int crowded;       /* bytes under way from which on the receiver is behind */
+	uint64_t received; /* frames that came in here */
 };
 
 struct ntd_switch {
@@ -94,6 +95,7 @@ static bool receive(struct ntd_port *port, struct ntd_batch *batch)
 		batch->frames[batch->count++] = (struct iovec){batch->bytes[i], in->msg_len};
 	}
 	counts->received += batch->count;
+	port->received += batch->count;
 	if (count == NTD_LINK_GONE)
 		ntd_source_remove(&port->data); /* the descriptor would be readable for ever */
 	return count > 0;
@@ -152,6 +154,11 @@ static void port_ready(struct ntd_source *source, uint32_t events)
 	}
 	if (too_fast)
 		rest(from);
+}
+
+uint64_t ntd_port_received(const struct ntd_port *port)
+{
+	return port->received;
 }
 
 struct ntd_port *ntd_switch_plug(struct ntd_switch *hub, int fd, const struct ntd_link *link,

@@ -42,6 +42,8 @@ struct ntd_switch_counts ntd_switch_counts(const struct ntd_switch *hub);
  * descriptor belongs to the port, unless NULL is returned with NTD_E_SYS. */
 struct ntd_port *ntd_switch_plug(struct ntd_switch *hub, int fd, const struct ntd_link *link,
 				 struct ntd_error **err);
+/* How many frames have come in at the port. */
+uint64_t ntd_port_received(const struct ntd_port *port);
 /* Closes the descriptor and frees the port. */
 void ntd_port_unplug(struct ntd_port *port);
 

@@ -23,6 +23,7 @@
 #include "net/link.h"
 #include "net/socket_dir.h"
 #include "net/tap.h"
+#include "net/traffic.h"
 #include "net/vde.h"
 
 #include <errno.h>
@@ -46,6 +47,7 @@ struct client {
 	struct ntd_source control;
 	struct ntd_vlan *vlan;
 	struct ntd_port *port; /* NULL until the request is complete */
+	struct ntd_traffic_client traffic;
 	unsigned slot;
 	size_t len; /* of the request so far */
 	unsigned char request[NTD_VDE_REQUEST_MAX];
@@ -57,6 +59,7 @@ struct ntd_vlan {
 	struct ntd_report *report;
 	struct ntd_socket_dir directory;
 	struct ntd_switch *hub;
+	struct ntd_traffic traffic;
 	struct ntd_source listener;
 	struct ntd_timer resume;                      /* accepting, after a pause */
 	struct client *clients[NTD_VLAN_CLIENTS_MAX]; /* by slot; NULL: free */
@@ -89,6 +92,7 @@ static void client_free(struct client *client)
 	struct ntd_vlan *vlan = client->vlan;
 	char name[PORT_NAME_SIZE];
 
+	ntd_traffic_leave(&client->traffic);
 	if (client->port) {
 		ntd_port_unplug(client->port);
 		ntd_socket_dir_unlink(&vlan->directory, port_name(client->slot, name));
@@ -121,6 +125,7 @@ static int plug(struct client *client, const struct ntd_vde_request *request,
 		return -1;
 	}
 	ntd_steal_fd(&fd);
+	ntd_traffic_join(&vlan->traffic, &client->traffic, client->port, client->control.fd);
 	if (send(client->control.fd, &reply, sizeof reply, MSG_NOSIGNAL) != sizeof reply)
 		return ntd_error_sys(err, errno, "cannot answer a client");
 	return 0;
@@ -282,8 +287,10 @@ static void run_start(void *arg)
 {
 	struct start *start = arg;
 
-	start->result =
-		ntd_source_add(start->vlan->loop, &start->vlan->listener, EPOLLIN, start->err);
+	struct ntd_vlan *vlan = start->vlan;
+
+	start->result = ntd_source_add(vlan->loop, &vlan->listener, EPOLLIN, start->err);
+	ntd_traffic_begin(&vlan->traffic, vlan->loop, vlan->report, vlan->hub, vlan->number);
 }
 
 static int serve(struct ntd_vlan *vlan, const char *directory, struct ntd_error **err)
@@ -307,6 +314,7 @@ static void run_stop(void *arg)
 	for (unsigned slot = 0; slot < NTD_VLAN_CLIENTS_MAX; slot++)
 		if (vlan->clients[slot])
 			client_free(vlan->clients[slot]);
+	ntd_traffic_end(&vlan->traffic);
 	ntd_switch_free(vlan->hub);
 }
 

@@ -51,7 +51,7 @@ enum ntd_detail {
 			     */
 	NTD_DETAIL_PICTURE, /* the text is the path of a picture of a machine's screen */
 	NTD_DETAIL_SCREEN_TEXT, /* the text was read from a machine's screen */
-	NTD_DETAIL_NETWORK,     /* what a network has carried in a second (vlan, frames, dropped) */
+	NTD_DETAIL_NETWORK,     /* what a network has carried in a second (frames, dropped, pids) */
 	NTD_DETAIL_COUNT
 };
 

@@ -29,7 +29,7 @@ def _run(kind, directory, status, script, vms, **named):
 def readme(directory, vms):
     script = (harness.ROOT / "tests/e2e/examples/ping.py").read_text()
     failing = script.replace('name == "server"', 'name == "the server"')
-    failing = failing.replace('with subtest("the server', 'server.screenshot("before")\n\nwith subtest("the server')
+    failing = failing.replace('ping -c1', 'ping -c3').replace('with subtest("the server', 'server.screenshot("before")\n\nwith subtest("the server')
     assert failing.count("the server\"") and failing != script
     return _run(harness.Run, directory, 1, failing, vms, vlans=[1], seconds=300)
 

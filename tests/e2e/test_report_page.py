@@ -2,7 +2,7 @@
 guest is anything but text."""
 
 import json
-import time
+import re
 
 import pytest
 
@@ -94,7 +94,7 @@ def test_the_script_with_times_and_values(opened):
         row.querySelector('.spent').textContent, row.querySelector('.code').textContent])""")
     by_code = {code.strip(): (state, spent) for state, spent, code in rows}
     assert by_code["start_all()"][0] == "" and by_code["start_all()"][1]
-    assert by_code['client.wait_until_succeeds("ping -c1 192.168.1.2")'][1].endswith("s")
+    assert by_code['client.wait_until_succeeds("ping -c3 192.168.1.2")'][1].endswith("s")
     assert by_code['print("the server is called", name)'] == ("", "")
     failed = [code.strip() for state, _, code in rows if state == "failed"]
     assert failed[-1] == 'assert name == "the server", f"the server calls itself {name}"'
@@ -111,13 +111,24 @@ def test_screens_of_a_real_guest(opened):
     assert any("before.png" in caption for caption in page.texts("figcaption"))
 
 
+def test_networks_by_machine(opened):
+    page = opened("readme")
+    view(page, "network")
+    titles = page.texts("#network h3")
+    assert [re.sub(r": \d+ frames?, at most \d+ a second$", "", title) for title in titles] == [
+        "VLAN 1", "VLAN 1, from client", "VLAN 1, from server"]
+    whole, *each = [int(re.search(r": (\d+)", title)[1]) for title in titles]
+    assert whole == sum(each) and min(each) > 0
+    assert page.value("document.querySelectorAll('#network svg polyline').length") == 3
+
+
 def test_times_and_facts(opened):
     page = opened("readme")
     view(page, "times")
     rows = page.texts("#time-table tbody tr td:first-child")
     assert rows[:3] == ["the whole run", "the client reaches the server", "the server knows its name"]
     assert {"client", "server"} <= set(rows)
-    assert any("ping -c1" in text for text in page.texts("#longest-waits tr"))
+    assert any("ping -c3" in text for text in page.texts("#longest-waits tr"))
     view(page, "run")
     facts = facts_of(page)
     assert facts["end"] == "exit status 1" and "--report report.html" in facts["command line"]

@@ -11,7 +11,7 @@ function newRun() {
 		steps: [], byId: new Map(), top: [],
 		console: { time: [], machine: [], text: [] },
 		messages: [], failures: [], errors: [], pictures: [], texts: [], network: [],
-		sources: new Map(), facts: {}, runEnd: null, leftOut: 0,
+		sources: new Map(), pids: new Map(), facts: {}, runEnd: null, leftOut: 0,
 	};
 }
 
@@ -80,8 +80,8 @@ function endCommand(run, event, time) {
 
 function addNetwork(run, event, time) {
 	const numbers = event.attributes || {};
-	run.network.push({ time, name: event.text, machine: event.machine, frames: Number(numbers.frames) || 0,
-		bytes: Number(numbers.bytes) || 0, dropped: Number(numbers.dropped) || 0, seconds: Number(numbers.seconds) || 1 });
+	run.network.push({ time, name: event.text, pids: numbers.pids, frames: Number(numbers.frames) || 0,
+		dropped: Number(numbers.dropped) || 0, seconds: Number(numbers.seconds) || 1 });
 }
 
 function addFailure(run, event, time) {
@@ -93,8 +93,11 @@ function addFailure(run, event, time) {
 
 const DETAILS = {
 	"run"(run, event) {
+		const { pid, ...facts } = event.attributes || {};
+		if (pid)
+			run.pids.set(pid, event.machine);
 		if (event.machine)
-			Object.assign(machineOf(run, event.machine).facts, event.attributes);
+			Object.assign(machineOf(run, event.machine).facts, facts);
 		else
 			run.facts = { "command line": event.text, ...event.attributes };
 	},

@@ -37,11 +37,17 @@ function makeScreens(run, go) {
 
 // ---- networks
 
-// The samples of each network, and of each machine on it.
+// Whose process a client of a network is: one of these, of which each has started the one before.
+function clientName(run, pids) {
+	const owner = pids.split(" ").find(pid => run.pids.has(pid));
+	return owner ? run.pids.get(owner) : `process ${pids.split(" ")[0]}`;
+}
+
+// The samples of each network, and of each client on it, which are the frames that it has sent.
 function networkSeries(run) {
 	const series = new Map();
 	for (const sample of run.network) {
-		const name = sample.machine ? `${sample.name}, ${sample.machine}` : sample.name;
+		const name = sample.pids ? `${sample.name}, from ${clientName(run, sample.pids)}` : sample.name;
 		if (!series.has(name))
 			series.set(name, []);
 		series.get(name).push(sample);
@@ -61,9 +67,11 @@ function svg(tag, attributes, ...children) {
 function curve(run, samples, value, most, className) {
 	const points = [[0, 0]];
 	for (const sample of samples) {
-		const begin = Math.max(sample.time - sample.seconds * 1e6, points[points.length - 1][0]);
+		const [last] = points[points.length - 1], begin = Math.max(sample.time - sample.seconds * 1e6, last);
+		if (begin - last > 0.05 * sample.seconds * 1e6)
+			points.push([last, 0], [begin, 0]);
 		const high = value(sample) / sample.seconds;
-		points.push([begin, points.length > 1 && begin - points[points.length - 1][0] < 1 ? points[points.length - 1][1] : 0], [begin, high], [sample.time, high]);
+		points.push([Math.min(begin, sample.time), high], [sample.time, high]);
 	}
 	points.push([points[points.length - 1][0], 0], [run.last, 0]);
 	return svg("polyline", {
@@ -76,10 +84,11 @@ function makeNetwork(run) {
 		const frames = samples.reduce((sum, sample) => sum + sample.frames, 0);
 		const dropped = samples.reduce((sum, sample) => sum + sample.dropped, 0);
 		const most = Math.max(...samples.map(sample => Math.max(sample.frames, sample.dropped) / sample.seconds), 1);
-		return [el("h3", {}, `${name}: ${count(frames, "frame")}, at most ${Math.round(most).toLocaleString("en")} a second${dropped ? `, ${dropped.toLocaleString("en")} dropped` : ", none dropped"}`),
+		return [el("h3", {}, `${name}: ${count(frames, "frame")}, at most ${Math.round(most).toLocaleString("en")} a second${dropped ? `, ${dropped.toLocaleString("en")} dropped` : ""}`),
 			svg("svg", { class: "chart", viewBox: "0 0 1000 100", preserveAspectRatio: "none", role: "img", "aria-label": `Frames a second of ${name}` },
 				curve(run, samples, sample => sample.frames, most, "frames"),
-				...(dropped ? [curve(run, samples, sample => sample.dropped, most, "dropped")] : []))];
+				...(dropped ? [curve(run, samples, sample => sample.dropped, most, "dropped")] : [])),
+			el("div", { className: "axis" }, el("span", {}, "0 s"), el("span", {}, `${moment(run.last, 1)} s`))];
 	});
 	return el("div", {}, el("div", { className: "scroll", id: "network" }, charts));
 }
