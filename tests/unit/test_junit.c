@@ -239,6 +239,42 @@ static void junit_is_true_at_any_moment(void **state)
 	xmlFreeDoc(report);
 }
 
+static void step_with(struct fixture *fixture, enum ntd_step step, const char *title,
+		      char **attributes)
+{
+	uint64_t id = emit(
+		fixture,
+		(struct ntd_event){.kind = NTD_EVENT_SUBTEST_BEGIN, .step = step, .text = title});
+
+	emit(fixture, (struct ntd_event){.kind = NTD_EVENT_SUBTEST_END,
+					 .step = step,
+					 .id = id,
+					 .text = title,
+					 .attributes = attributes});
+}
+
+/* Attributes of the end of a test and of the run; those that a script gives its steps are none. */
+static void junit_properties(void **state)
+{
+	struct fixture *fixture = *state;
+	char *verdict[] = {"rerun", "some & more", NULL}, *count[] = {"restores", "3", NULL};
+	xmlDocPtr report;
+
+	add(fixture, ntd_junit_sink);
+	step_with(fixture, NTD_STEP_TEST, "a", verdict);
+	step_with(fixture, NTD_STEP_SCRIPT, "b", verdict);
+	emit(fixture, (struct ntd_event){.kind = NTD_EVENT_NEST_END,
+					 .step = NTD_STEP_RUN,
+					 .text = "run",
+					 .attributes = count});
+	end(fixture);
+	report = parse(fixture);
+	expect(report, CASE("a") "/properties/property[@name='rerun']/@value", "some & more");
+	expect(report, "count(" CASE("b") "/properties)", "0");
+	expect(report, "//testsuite/properties/property[@name='restores']/@value", "3");
+	xmlFreeDoc(report);
+}
+
 static void junit_subtests_may_end_in_any_order(void **state)
 {
 	struct fixture *fixture = *state;
@@ -338,6 +374,7 @@ int main(void)
 		test(junit_of_tests_only_shows_what_failed_outside),
 		test(junit_is_whole_without_any_event),
 		test(junit_is_true_at_any_moment),
+		test(junit_properties),
 		test(junit_subtests_may_end_in_any_order),
 		test(junit_tells_subtests_of_one_title_apart),
 		test(junit_keeps_the_end_of_long_output),

@@ -112,16 +112,15 @@ def test_the_end_of_a_fixture_uncovers_the_state_before_it(fake):
     assert (result.boots, result.saves) == (1, 3)
 
 
-def test_modules_have_states_of_their_own(fake):
+@pytest.mark.parametrize("fixture", [
+    '@pytest.fixture(scope="module", autouse=True)\ndef of_module(machine): assert give(machine, "{0}") == []',
+    'def setup_module(): assert give(machine, "{0}") == []'], ids=["fixture", "setup_module"])
+def test_modules_have_states_of_their_own(fake, fixture):
     """The first fixture that uses a machine ends before the others begin."""
-    module = """
-        @pytest.fixture(scope="module", autouse=True)
-        def of_module(machine):
-            assert give(machine, "{0}") == []
-
-        def test_{0}a(machine): assert give(machine, "a") == ["{0}"]
-        def test_{0}b(machine): assert give(machine, "b") == ["{0}"]
-        """
+    module = f"""{fixture}
+def test_{{0}}a(machine): assert give(machine, "a") == ["{{0}}"]
+def test_{{0}}b(machine): assert give(machine, "b") == ["{{0}}"]
+"""
     result = run({f"test_{name}.py": module.format(name) for name in ("x", "y")}, fake)
     assert set(result.outcomes.values()) == {"PASSED"} and result.boots == 1
 
@@ -270,6 +269,27 @@ def test_a_marked_class_among_others(fake):
         def test_d(machine): assert give(machine, "d") == ["a"]
         """, fake, options=())
     assert set(result.outcomes.values()) == {"PASSED"}
+
+
+def test_what_others_do_outlives_the_fixtures(fake):
+    result = run("""
+        @pytest.fixture(scope="class")
+        def of_class(machine):
+            put(machine, "class")
+
+        @pytest.mark.isolated
+        def test_a(machine): put(machine, "a")
+
+        class TestIt:
+            @pytest.mark.isolated
+            def test_b(self, of_class, machine): put(machine, "b")
+            def test_c(self, of_class, machine): put(machine, "c")
+
+        @pytest.mark.isolated
+        def test_d(machine): assert give(machine, "d") == ["c", "class"]
+        def test_e(machine): assert has(machine) == ["c", "class"]
+        """, fake, options=())
+    assert set(result.outcomes.values()) == {"PASSED"} and result.boots == 1
 
 
 # ---- machines
