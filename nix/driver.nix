@@ -93,6 +93,7 @@ let
     lib.optional (cfg.mode != "auto") "--mode ${cfg.mode}"
     ++ lib.optional (cfg.timeoutScale != null) "--timeout-scale ${scale}"
     ++ lib.optional (!cfg.agent) "--no-agent"
+    ++ lib.optional (cfg.isolation != "none") "--isolation ${cfg.isolation}"
     ++ lib.optional (cfg.events != null) "--events ${lib.escapeShellArg cfg.events}"
     ++ lib.optional (cfg.report != null) "--report ${lib.escapeShellArg cfg.report}";
 

@@ -42,6 +42,14 @@ let
       broken = cfg.mode == "legacy" && cfg.shards > 1;
       text = "testing.shards: only tests in pytest style can be divided, but testing.mode is \"legacy\"";
     }
+    {
+      broken = cfg.mode == "legacy" && cfg.isolation != "none";
+      text = "testing.isolation: only tests in pytest style can be isolated, but testing.mode is \"legacy\"";
+    }
+    {
+      broken = cfg.isolation != "none" && (config.containers or { }) != { };
+      text = "testing.isolation: containers have no snapshots, and this test has `containers`";
+    }
   ];
   faults = lib.filter (rule: rule.broken) rules;
 
@@ -110,6 +118,19 @@ in
       '';
     };
 
+    isolation = mkOption {
+      type = types.enum [
+        "none"
+        "restore"
+      ];
+      default = "none";
+      description = ''
+        Where each test in pytest style begins: where the test before has left the machines (`none`), or from a
+        snapshot of all machines and networks, which is made after the fixtures of session, package, module and class
+        (`restore`). The nodes then have the Nix store in an image, since QEMU saves no machine with a mounted share.
+      '';
+    };
+
     timeoutScale = mkOption {
       type = types.nullOr (types.either types.numbers.positive (types.enum [ "auto" ]));
       default = null;
@@ -161,6 +182,18 @@ in
         }
       )
     );
+
+    # QEMU saves no machine with a mounted share of the host, such as the store, or with a disk that it cannot save.
+    defaults = lib.mkIf (cfg.isolation == "restore") {
+      options.virtualisation.qemu.drives = mkOption {
+        type = types.listOf (
+          types.submodule (drive: {
+            config.driveExtraOpts = lib.mkIf (drive.config.name == "nix-store") { readonly = "on"; };
+          })
+        );
+      };
+      config.virtualisation.useNixStoreImage = lib.mkDefault true;
+    };
 
     passthru.shards = import ./shards.nix { inherit config lib; };
     test = lib.mkIf (cfg.shards > 1) (

@@ -92,6 +92,26 @@ def test_automatic_time_out_scale(nixpkgs):
     assert "'--timeout-scale 3'" in nixpkgs.evaluate(test("testing.timeoutScale = 3;"), "commands.driver")
 
 
+@pytest.mark.parametrize("isolation", ["none", "restore"])
+def test_isolation(nixpkgs, isolation):
+    """The nodes have their store in an image that QEMU does not write to, since it could not save that."""
+    settings = test(f'testing.isolation = "{isolation}";')
+    wanted = isolation == "restore"
+    assert ("--isolation restore" in nixpkgs.evaluate(settings, "commands.driver")) == wanted
+    virtualisation = "config.nodes.server.virtualisation"
+    drives = {drive["name"]: drive["driveExtraOpts"] for drive in
+              nixpkgs.evaluate(settings, f"{virtualisation}.qemu.drives")}
+    assert nixpkgs.evaluate(settings, f"{virtualisation}.useNixStoreImage") == wanted
+    assert ("nix-store" in drives) == wanted and "readonly" not in drives["root"]
+    assert not wanted or drives["nix-store"] == {"format": "raw", "readonly": "on"}
+    assert nixpkgs.evaluate(settings, f"{virtualisation}.mountHostNixStore") != wanted
+
+
+def test_isolation_of_containers(nixpkgs):
+    with pytest.raises(toolchain.NixError, match="testing.isolation: containers have no snapshots"):
+        nixpkgs.evaluate(test(f'testing.isolation = "restore"; {CONTAINERS}'), "commands.driver", containers=True)
+
+
 CONTAINERS = """
   containers.box.virtualisation.vlans = [ 3 ];
   containers."c-1" = { };
@@ -183,6 +203,8 @@ def test_large_scripts(nixpkgs):
     ("testing.testDir = /etc;", ["testing.testDir", "testScript"]),
     ('testing.mode = "legacy"; testing.pytestArgs = [ "-x" ];', ["testing.pytestArgs", "testing.mode"]),
     ('testing.mode = "legacy"; testing.shards = 2;', ["testing.shards", "testing.mode"]),
+    ('testing.mode = "legacy"; testing.isolation = "restore";', ["testing.isolation", "testing.mode"]),
+    ('testing.isolation = "restart";', ["testing.isolation", "restore"]),
     ("testing.shards = 0;", ["testing.shards", "positive integer"]),
     ("testing.timeoutScale = -1;", ["testing.timeoutScale", "positive"]),
     ('testing.mode = "nose";', ["testing.mode", "legacy"]),
