@@ -210,12 +210,26 @@ static void take_back(struct cloning *cloning)
 	free(ntd_steal(&cloning->clones));
 }
 
+/* Says what is to be done about what clones have in common, and QEMU refuses. */
+static void explain(struct ntd_error *error, struct ntd_error **err)
+{
+	if (strstr(error->message, "host forwarding rule"))
+		ntd_error_add(error,
+			      "\n    a port of the host leads to one guest only: have the start "
+			      "script forward the port 0, for which the kernel takes a free one "
+			      "(ssh_port tells it)");
+	ntd_error_move(err, error);
+}
+
 static int run(struct cloning *cloning, struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	int result = clone_all(cloning, waiter, err);
+	struct ntd_error *error = NULL;
+	int result = clone_all(cloning, waiter, &error);
 
-	if (result < 0)
+	if (result < 0) {
+		explain(error, err);
 		take_back(cloning);
+	}
 	for (size_t i = 0; result == 0 && i < cloning->made; i++)
 		ntd_machine_mute(cloning->clones[i], false);
 	ntd_mould_free(&cloning->mould, result < 0);
