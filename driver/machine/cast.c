@@ -7,6 +7,8 @@
 
 #include "base/text.h"
 
+#include <string.h>
+
 /* For QEMU to end. */
 #define END_PATIENCE (10 * NTD_SECOND)
 
@@ -28,21 +30,33 @@ int ntd_mould_outfit(const struct ntd_mould *mould, const struct ntd_machine *te
 	return ntd_mould_give_disks(mould, machine, err);
 }
 
+static void add_word(struct ntd_buf *options, const char *word)
+{
+	ntd_buf_puts(options, " ");
+	ntd_shell_quote(options, word, strlen(word));
+}
+
 /* QEMU's words for a guest that waits for its state. The caster writes to the file, and a clone has
  * what it changes for itself. */
 static char *options_of(const struct ntd_mould *mould, bool memory, bool shared)
 {
-	static const char waits[] = " -S -incoming defer";
-	_cleanup_free_ char *file = NULL, *quoted = NULL;
+	struct ntd_buf options = {0};
 
-	if (!memory)
-		return ntd_strdup(waits);
-	file = ntd_asprintf("memory-backend-file,id=%s,size=%.0f,share=%s,mem-path=%s",
-			    mould->memory_id, mould->memory_size, shared ? "on" : "off",
-			    mould->memory);
-	quoted = ntd_shell_quoted(file);
-	return ntd_asprintf("%s -object %s -machine memory-backend=%s", waits, quoted,
-			    mould->memory_id);
+	ntd_buf_puts(&options, " -S -incoming defer");
+	if (mould->kernel) {
+		ntd_buf_puts(&options, " -kernel");
+		add_word(&options, mould->kernel);
+	}
+	if (memory) {
+		_cleanup_free_ char *file = ntd_asprintf(
+			"memory-backend-file,id=%s,size=%.0f,share=%s,mem-path=%s",
+			mould->memory_id, mould->memory_size, shared ? "on" : "off", mould->memory);
+
+		ntd_buf_puts(&options, " -object");
+		add_word(&options, file);
+		ntd_buf_printf(&options, " -machine memory-backend=%s", mould->memory_id);
+	}
+	return ntd_buf_take_string(&options);
 }
 
 /* ---- the caster */
@@ -84,6 +98,7 @@ int ntd_mould_cast_memory(struct ntd_mould *mould, const struct ntd_machine *tem
 		return 0;
 	}
 	unlink(mould->memory);
+	free(ntd_steal(&mould->kernel)); /* which may be why */
 	if (why->code == NTD_E_CANCELLED)
 		return ntd_error_move(err, ntd_steal(&why));
 	ntd_log(template->context.report, NTD_LEVEL_DEBUG, template->name,

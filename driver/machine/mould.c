@@ -51,6 +51,7 @@ void ntd_mould_free(struct ntd_mould *mould, bool disks)
 	free(mould->devices);
 	free(mould->memory);
 	free(mould->memory_id);
+	free(mould->kernel);
 	for (size_t i = 0; i < mould->disks.count; i++) {
 		free(mould->disks.items[i].file);
 		free(mould->disks.items[i].place);
@@ -226,6 +227,7 @@ int ntd_mould_prepare(struct ntd_mould *mould, struct ntd_machine *machine,
 		      struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	_cleanup_buf_ struct ntd_buf reasons = {0};
+	_cleanup_cjson_ cJSON *kernel = NULL;
 
 	find_obstacles(machine, &reasons, waiter);
 	if (ntd_mould_find_disks(mould, machine, &reasons, waiter, err) < 0)
@@ -234,7 +236,12 @@ int ntd_mould_prepare(struct ntd_mould *mould, struct ntd_machine *machine,
 		return ntd_machine_error(err, machine, NTD_E_MACHINE, "it cannot be cloned:%.*s",
 					 (int)reasons.len, ntd_buf_bytes(&reasons));
 	find_memory(mould, machine, waiter);
-	return make_directories(mould, err);
+	if (make_directories(mould, err) < 0)
+		return -1;
+	kernel = ask(machine, "qom-get", "/machine", "kernel", waiter);
+	if (cJSON_IsString(kernel))
+		ntd_mould_shorten_kernel(mould, machine, kernel->valuestring);
+	return 0;
 }
 
 int ntd_mould_fill(struct ntd_mould *mould, struct ntd_machine *machine, struct ntd_waiter *waiter,

@@ -41,7 +41,8 @@ struct ntd_mould {
 	char *stream, *devices, *memory; /* files in `scratch` */
 	char *memory_id;                 /* QEMU's name of the guest's memory; NULL: not known */
 	double memory_size;              /* bytes; a whole number */
-	bool has_devices;                /* the clones share the memory */
+	char *kernel; /* what QEMU is to take for the kernel (mould_kernel.c); NULL: nothing else */
+	bool has_devices; /* the clones share the memory */
 	ntd_vec(struct ntd_mould_disk) disks;
 	/* What the driver knew of the guest; NULL: the mould has not been filled. */
 	struct ntd_snapshot *snapshot;
@@ -72,6 +73,10 @@ int ntd_mould_find_disks(struct ntd_mould *mould, struct ntd_machine *machine,
 int ntd_mould_copy_disks(struct ntd_mould *mould, struct ntd_machine *machine,
 			 struct ntd_waiter *waiter, struct ntd_error **err);
 
+/* Has QEMUs that begin with the state in the mould not read the whole of the kernel at that path,
+ * if they can do without (mould_kernel.c). */
+void ntd_mould_shorten_kernel(struct ntd_mould *mould, const struct ntd_machine *machine,
+			      const char *kernel);
 /* Moves the state of the machine's guest. The error of a QEMU that has ended meanwhile says how. */
 int ntd_mould_move(struct ntd_machine *machine, const struct ntd_migration *migration,
 		   struct ntd_waiter *waiter, struct ntd_error **err);
