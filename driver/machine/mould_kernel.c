@@ -29,12 +29,12 @@ enum {
 /* The bytes that QEMU looks at; 0: the file is another kind of kernel. */
 static size_t header_size(const unsigned char *bytes, size_t len)
 {
-	size_t size;
+	size_t sectors;
 
 	if (len < MAGIC_AT + 4 || memcmp(bytes + MAGIC_AT, "HdrS", 4) != 0)
 		return 0;
-	size = (bytes[SETUP_SECTORS_AT] ? bytes[SETUP_SECTORS_AT] + 1U : 5U) * SECTOR;
-	return size + REST <= len ? size + REST : 0;
+	sectors = bytes[SETUP_SECTORS_AT] ? bytes[SETUP_SECTORS_AT] : 4;
+	return (sectors + 1) * SECTOR + REST <= len ? (sectors + 1) * SECTOR + REST : 0;
 }
 
 static bool copy_beginning(const char *from, const char *to)
