@@ -14,7 +14,6 @@ int ntd_parts_claim(struct ntd_parts *parts, const struct ntd_moment *moment,
 				    .count = moment->count};
 	for (size_t i = 0; i < moment->count; i++) {
 		struct ntd_part *part = &parts->each[i];
-
 		struct ntd_error *error = NULL;
 
 		part->machine = moment->machines[i];
@@ -35,6 +34,32 @@ void ntd_parts_yield(struct ntd_parts *parts)
 		ntd_error_free(part->refusal);
 	}
 	free(parts->each);
+}
+
+int ntd_parts_work(const struct ntd_moment *moment, const char *verb,
+		   int (*work)(struct ntd_parts *parts, struct ntd_waiter *waiter,
+			       struct ntd_error **err),
+		   struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	const struct ntd_machine *first;
+	struct ntd_error *error = NULL;
+	struct ntd_parts parts;
+	struct ntd_nest nest;
+	int result;
+
+	if (!moment->count)
+		return 0;
+	first = moment->machines[0];
+	nest = ntd_nest_begin(ntd_machine_report(first), NTD_STEP_SNAPSHOT,
+			      moment->count > 1 ? NULL : ntd_machine_name(first),
+			      "%s the snapshot '%s'", verb, moment->name);
+	/* After an error, too, there are machines to yield. */
+	result = ntd_parts_claim(&parts, moment, &error);
+	if (result == 0)
+		result = work(&parts, waiter, &error);
+	ntd_parts_yield(&parts);
+	ntd_nest_end(&nest, result < 0);
+	return result < 0 ? ntd_error_move(err, error) : 0;
 }
 
 void ntd_parts_cut_switches(const struct ntd_parts *parts)

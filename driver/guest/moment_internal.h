@@ -37,6 +37,12 @@ int ntd_parts_claim(struct ntd_parts *parts, const struct ntd_moment *moment,
 		    struct ntd_error **err);
 /* Yields the machines and frees what the structure has. */
 void ntd_parts_yield(struct ntd_parts *parts);
+/* Claims the machines of the moment, has `work` done with them and yields them, as a step of the
+ * log: "saving the snapshot 'ready'" if the verb is "saving". */
+int ntd_parts_work(const struct ntd_moment *moment, const char *verb,
+		   int (*work)(struct ntd_parts *parts, struct ntd_waiter *waiter,
+			       struct ntd_error **err),
+		   struct ntd_waiter *waiter, struct ntd_error **err);
 
 /* Has the switches drop everything, and then pass frames again. */
 void ntd_parts_cut_switches(const struct ntd_parts *parts);

@@ -208,22 +208,5 @@ static int restore(struct ntd_parts *parts, struct ntd_waiter *waiter, struct nt
 int ntd_moment_restore(const struct ntd_moment *moment, struct ntd_waiter *waiter,
 		       struct ntd_error **err)
 {
-	const struct ntd_machine *first;
-	struct ntd_parts parts;
-	struct ntd_error *error = NULL;
-	struct ntd_nest nest;
-	int result;
-
-	if (!moment->count)
-		return 0;
-	first = moment->machines[0];
-	nest = ntd_nest_begin(ntd_machine_report(first), NTD_STEP_SNAPSHOT,
-			      moment->count > 1 ? NULL : ntd_machine_name(first),
-			      "restoring the snapshot '%s'", moment->name);
-	result = ntd_parts_claim(&parts, moment, &error);
-	if (result == 0)
-		result = restore(&parts, waiter, &error);
-	ntd_parts_yield(&parts);
-	ntd_nest_end(&nest, result < 0);
-	return result < 0 ? ntd_error_move(err, error) : 0;
+	return ntd_parts_work(moment, "restoring", restore, waiter, err);
 }

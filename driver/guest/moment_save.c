@@ -226,30 +226,14 @@ static int go_on(struct ntd_parts *parts, int result, struct ntd_waiter *waiter,
 	return result;
 }
 
-static struct ntd_nest step_of(const struct ntd_moment *moment)
+static int save_and_go_on(struct ntd_parts *parts, struct ntd_waiter *waiter,
+			  struct ntd_error **err)
 {
-	const struct ntd_machine *first = moment->machines[0];
-
-	return ntd_nest_begin(ntd_machine_report(first), NTD_STEP_SNAPSHOT,
-			      moment->count > 1 ? NULL : ntd_machine_name(first),
-			      "saving the snapshot '%s'", moment->name);
+	return go_on(parts, save(parts, waiter, err), NULL, err);
 }
 
 int ntd_moment_save(const struct ntd_moment *moment, struct ntd_waiter *waiter,
 		    struct ntd_error **err)
 {
-	struct ntd_parts parts;
-	struct ntd_error *error = NULL;
-	struct ntd_nest nest;
-	int result;
-
-	if (!moment->count)
-		return 0;
-	nest = step_of(moment);
-	result = ntd_parts_claim(&parts, moment, &error);
-	if (result == 0)
-		result = go_on(&parts, save(&parts, waiter, &error), NULL, &error);
-	ntd_parts_yield(&parts);
-	ntd_nest_end(&nest, result < 0);
-	return result < 0 ? ntd_error_move(err, error) : 0;
+	return ntd_parts_work(moment, "saving", save_and_go_on, waiter, err);
 }
