@@ -45,6 +45,7 @@ def session(guests, request):
 
 def test_clones_are_machines_of_their_own(session):
     assert session("""
+        machine.succeed("date -s @1000000000")  # which clones do not believe
         clones = machine.clone(2)
         assert [clone.name for clone in clones] == ["machine-1", "machine-2"]
         assert {"machine", "machine-1", "machine-2"} <= {one.name for one in driver.machines}
@@ -62,8 +63,8 @@ def test_clones_are_machines_of_their_own(session):
             assert one.succeed("head -n 1 /dev/vda") == one.name + "\\n"
         numbers = [one.succeed("cat /proc/sys/kernel/random/uuid; head -c 16 /dev/urandom | xxd -p") for one in every]
         assert len(set(numbers)) == 3, numbers
+        assert all(abs(int(one.succeed("date +%s")) - time.time()) < 300 for one in clones)
         for one in every:
-            assert abs(int(one.succeed("date +%s")) - time.time()) < 60
             (one.state_dir / "xchg/file").write_text(one.name)
             assert one.succeed("cat /tmp/xchg/file") == one.name
         clones[0].succeed("echo only here > /dev/ttyS0")
