@@ -230,7 +230,7 @@ static int run(const struct ntd_config *config, struct ntd_keeper *keeper,
 	if (ntd_session_open(session, config, keeper, summary, &error) < 0) {
 		status = fail(error);
 	} else {
-		ntd_session_tell_facts(session, argv, NTD_VERSION);
+		ntd_session_tell_facts(session, argv, NTD_VERSION ", Python " PY_VERSION);
 		status = run_in_python(session, argv);
 		ntd_session_tell_status(session, status);
 		py_ending_finish_python(session, status);

@@ -13,11 +13,13 @@
 
 /* ---- the start is complete */
 
-/* For a timeline, in which networks name the processes of their clients. */
-static void tell_pid(const struct ntd_machine *machine)
+/* For a timeline. Networks in it name the processes of their clients. */
+static void tell_facts(const struct ntd_qemu *qemu)
 {
+	const struct ntd_machine *machine = qemu->machine;
+	const char *version = ntd_qmp_version(qemu->qmp);
 	char pid[16];
-	char *facts[] = {"pid", pid, NULL};
+	char *facts[] = {"pid", pid, *version ? "QEMU" : NULL, (char *)version, NULL};
 
 	snprintf(pid, sizeof pid, "%d", machine->pid);
 	ntd_log_detail(machine->context.report, NTD_DETAIL_RUN, machine->name, "", facts);
@@ -31,7 +33,7 @@ static void started_if_complete(struct ntd_qemu *qemu)
 	    (machine->state != NTD_MACHINE_STARTING && machine->state != NTD_MACHINE_RESTORING))
 		return;
 	ntd_machine_say(machine, "QEMU running (pid %d)", machine->pid);
-	tell_pid(machine);
+	tell_facts(qemu);
 	ntd_life_event(machine, NTD_MACHINE_READY);
 }
 

@@ -11,6 +11,7 @@
 #include "loop/output.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -33,6 +34,7 @@ struct ntd_qmp {
 	struct ntd_list listeners;   /* struct ntd_qmp_listener */
 	cJSON *events;               /* array: those that no script has taken yet */
 	unsigned last_id;
+	char version[40];     /* of QEMU, as it has greeted; "": it did not say */
 	ntd_qmp_ready *ready; /* NULL: it has been called */
 	void *owner;          /* of `ready` */
 };
@@ -143,9 +145,34 @@ static void deliver_reply(struct ntd_qmp *qmp, cJSON *reply)
 	ntd_request_complete(&exchange->request, NULL);
 }
 
+static int version_part(const cJSON *version, const char *name)
+{
+	const cJSON *part = cJSON_GetObjectItemCaseSensitive(version, name);
+
+	return cJSON_IsNumber(part) ? part->valueint : 0;
+}
+
+static void note_version(struct ntd_qmp *qmp, const cJSON *greeting)
+{
+	const cJSON *version = cJSON_GetObjectItemCaseSensitive(
+		cJSON_GetObjectItemCaseSensitive(greeting, "version"), "qemu");
+
+	*qmp->version = '\0';
+	if (cJSON_IsObject(version))
+		snprintf(qmp->version, sizeof qmp->version, "%d.%d.%d",
+			 version_part(version, "major"), version_part(version, "minor"),
+			 version_part(version, "micro"));
+}
+
+const char *ntd_qmp_version(const struct ntd_qmp *qmp)
+{
+	return qmp->version;
+}
+
 static void handle(struct ntd_qmp *qmp, cJSON *message)
 {
 	if (cJSON_HasObjectItem(message, "QMP")) {
+		note_version(qmp, cJSON_GetObjectItem(message, "QMP"));
 		send_command(qmp, "qmp_capabilities", NULL, 0);
 		cJSON_Delete(message);
 	} else if (cJSON_HasObjectItem(message, "event")) {

@@ -36,6 +36,8 @@ void ntd_qmp_close(struct ntd_qmp *qmp, const struct ntd_error *why);
 bool ntd_qmp_is_open(struct ntd_qmp *qmp);
 /* Loop: the same. */
 bool ntd_qmp_is_ready(const struct ntd_qmp *qmp);
+/* Loop: QEMU's version, such as 7.2.0; "" when it has not been said. */
+const char *ntd_qmp_version(const struct ntd_qmp *qmp);
 /* The loop that serves the connection. Any thread. */
 struct ntd_loop *ntd_qmp_loop(const struct ntd_qmp *qmp);
 /* "machine 'server'", the beginning of errors about the connection. Any thread. */

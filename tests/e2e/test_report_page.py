@@ -132,7 +132,8 @@ def test_times_and_facts(opened):
     view(page, "run")
     facts = facts_of(page)
     assert facts["end"] == "exit status 1" and "--report report.html" in facts["command line"]
-    assert "accelerator" in facts["server"] and facts["events"] == "events.jsonl"
+    assert "accelerator" in facts["server"] and re.search(r"QEMU \d+\.\d+\.\d+", facts["server"]) and "Python 3." in facts["version"]
+    assert facts["events"] == "events.jsonl"
     assert page.value("document.querySelector('#view a').getAttribute('href')") in ("events.jsonl", "console-logs")
 
 

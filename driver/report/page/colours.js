@@ -13,7 +13,7 @@ function readColours() {
 	return colours;
 }
 
-// Calls `changed` whenever the theme does.
+// Calls `changed` whenever the theme does; paper has a theme of its own.
 function watchTheme(changed) {
-	matchMedia("(prefers-color-scheme: dark)").addEventListener("change", changed);
+	matchMedia("screen and (prefers-color-scheme: dark)").addEventListener("change", changed);
 }

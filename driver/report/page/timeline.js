@@ -55,9 +55,13 @@ class Timeline {
 		this.drawing = true;
 		requestAnimationFrame(() => {
 			this.drawing = false;
-			this.barText = matchMedia("(prefers-color-scheme: dark)").matches ? "#0b0e14" : "#ffffff";
-			drawTimeline(this);
+			this.drawNow();
 		});
+	}
+
+	drawNow() {
+		this.barText = matchMedia("screen and (prefers-color-scheme: dark)").matches ? "#0b0e14" : "#ffffff";
+		drawTimeline(this);
 	}
 
 	fillLegend() {
@@ -164,7 +168,7 @@ class Timeline {
 		new ResizeObserver(() => this.resize()).observe(canvas.parentElement);
 		watchTheme(() => {
 			this.colours = readColours();
-			this.draw();
+			this.drawNow(); // a page that is being printed draws no other frame
 		});
 	}
 

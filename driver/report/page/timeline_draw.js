@@ -151,21 +151,29 @@ function drawOpenEnd(draw, right, y) {
 	context.stroke();
 }
 
-// How many console lines each pixel has, as a bar whose height grows with the logarithm.
-function drawDensity(draw, lane) {
-	const { context, view, width, colours } = draw;
-	const times = lane.times, perPixel = (view.to - view.from) / (width - LANE.label);
-	const bottom = lane.densityTop + LANE.density;
-	context.fillStyle = colours.density;
-	let first = lowerBound(times, view.from);
-	for (let x = LANE.label; x < width && first < times.length; x += 2) {
-		const end = lowerBound(times, view.from + (x + 2 - LANE.label) * perPixel);
-		if (end > first) {
-			const high = Math.min(3 + 2.2 * Math.log2(end - first), LANE.density - 2);
-			context.fillRect(x, bottom - high, 2, high);
-		}
+// How many console lines every two pixels have.
+function densityOf(draw, lane) {
+	const { view, width } = draw, perPixel = (view.to - view.from) / (width - LANE.label), bins = [];
+	let first = lowerBound(lane.times, view.from);
+	for (let x = LANE.label; x < width && first < lane.times.length; x += 2) {
+		const end = lowerBound(lane.times, view.from + (x + 2 - LANE.label) * perPixel);
+		bins.push(end - first);
 		first = end;
 	}
+	return bins;
+}
+
+// The height grows with the logarithm, up to that of the densest place in sight.
+function drawDensity(draw, lane) {
+	const { context, colours } = draw, bins = densityOf(draw, lane);
+	const bottom = lane.densityTop + LANE.density, most = Math.log2(1 + bins.reduce((a, b) => Math.max(a, b), 7));
+	context.fillStyle = colours.density;
+	bins.forEach((lines, index) => {
+		if (lines) {
+			const high = 2 + Math.log2(1 + lines) / most * (LANE.density - 4);
+			context.fillRect(LANE.label + 2 * index, bottom - high, 2, high);
+		}
+	});
 }
 
 // ---- marks
