@@ -293,15 +293,18 @@ class Isolation:
         if is_of_driver(fixturedef) or not self.item:
             yield
             return
-        if fixturedef.scope == "function":
-            self._reach()
-            yield
-            return
-        likely = self.usage.of_fixture(fixturedef)
+        likely = fixturedef.scope != "function" and self.usage.of_fixture(fixturedef)
         if likely:
             self.usage.learn(fixturedef)
-        if self.uses and not self.reached:
+        try:
             self._prepare(fixturedef, likely)
+        except BaseException:
+            # pytest 9 takes a fixture that has finalizers for one that has been set up.
+            getattr(fixturedef, "_finalizers", []).clear()
+            raise
+        if fixturedef.scope == "function":
+            yield
+            return
         self._look()
         outcome = yield
         used = self._look()
@@ -313,7 +316,11 @@ class Isolation:
             self._add(fixturedef, used, outcome.excinfo is not None)
 
     def _prepare(self, fixturedef, likely):
-        """Has a fixture begin from a state that can be gone back to."""
+        """Has a fixture begin from a state that can be gone back to; one of the test's own, from the test's level."""
+        if fixturedef.scope == "function":
+            self._reach()
+        if not self.uses or self.reached:
+            return
         self._begin_clean()
         ends_early = fixturedef.scope != "session" or fixturedef.params
         wanted = not self.levels or (self.ahead and ends_early)
