@@ -83,6 +83,7 @@ CALLS = [  # where without the agent one command runs at a time, the others are 
 
 
 def test_what_is_under_way_fails(session):
+    session("machine.succeed('true')")  # so that the agent is there, and copies
     for number, call in enumerate(CALLS):
         session(f"threads[{number}] = Call(lambda: {call})")
     session("wait_until((shared / 'begun').exists); let_begin(); (shared / 'begun').unlink()")
