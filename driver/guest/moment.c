@@ -5,6 +5,8 @@
 
 /* For a job of QEMU's: it writes or reads the guest's memory, and the disk may be slow. */
 #define JOB_PATIENCE (900 * NTD_SECOND)
+/* For the end of a QEMU that has closed its connections. */
+#define DEATH_PATIENCE (5 * NTD_SECOND)
 
 int ntd_parts_claim(struct ntd_parts *parts, const struct ntd_moment *moment,
 		    struct ntd_error **err)
@@ -85,9 +87,14 @@ int ntd_first_error(struct ntd_error **err, struct ntd_error *error)
 
 int ntd_part_error(const struct ntd_part *part, struct ntd_error *error, struct ntd_error **err)
 {
-	struct ntd_error *death =
-		error->code == NTD_E_CANCELLED ? NULL : ntd_machine_death(part->machine);
+	struct ntd_machine_status status = ntd_machine_status(part->machine);
+	struct ntd_error *death;
 
+	/* The loop may hear of the end of QEMU's connections before it hears of QEMU's. */
+	if (error->code == NTD_E_DEAD && ntd_machine_state_passes(status.state))
+		ntd_machine_wait_for_process(part->machine, status.starts,
+					     ntd_after(DEATH_PATIENCE), NULL, NULL);
+	death = error->code == NTD_E_CANCELLED ? NULL : ntd_machine_death(part->machine);
 	if (death)
 		ntd_error_free(error);
 	return ntd_first_error(err, death ? death : error);
@@ -121,6 +128,14 @@ int ntd_parts_continue(struct ntd_parts *parts, struct ntd_waiter *waiter, struc
 			result = ntd_part_error(part, error, err);
 	}
 	return result;
+}
+
+void ntd_part_leave(struct ntd_part *part)
+{
+	struct ntd_qmp_job *job = ntd_steal(&part->job);
+
+	if (job)
+		ntd_qmp_job_wait(job, ntd_now(), NULL, NULL);
 }
 
 int ntd_part_wait(struct ntd_part *part, struct ntd_waiter *waiter, struct ntd_error **err)

@@ -52,6 +52,8 @@ void ntd_parts_join_switches(const struct ntd_parts *parts);
 int ntd_parts_continue(struct ntd_parts *parts, struct ntd_waiter *waiter, struct ntd_error **err);
 /* Waits for the part's job, if one goes on. */
 int ntd_part_wait(struct ntd_part *part, struct ntd_waiter *waiter, struct ntd_error **err);
+/* Has QEMU give the part's job up, if one goes on, and does not wait for it. */
+void ntd_part_leave(struct ntd_part *part);
 
 /* A step of one machine's. */
 typedef int ntd_part_step(struct ntd_parts *parts, struct ntd_part *part, struct ntd_waiter *waiter,

@@ -171,8 +171,8 @@ static int load(struct ntd_parts *parts, struct ntd_waiter *waiter, struct ntd_e
 		result = ntd_parts_each(parts, begin_loading, waiter, err);
 	if (result == 0)
 		result = ntd_parts_each(parts, finish_loading, waiter, err);
-	ntd_each_part (part, parts)
-		ntd_part_wait(part, waiter, NULL);
+	ntd_each_part (part, parts) /* after an error: these machines are ended */
+		ntd_part_leave(part);
 	ntd_parts_join_switches(parts);
 	return result;
 }

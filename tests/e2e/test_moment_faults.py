@@ -1,0 +1,137 @@
+"""Snapshots that cannot be saved or restored: what the error says, that the machine goes on or is off, and that nothing is
+left. In a fake guest, which orders faults, and in a real one."""
+
+import pytest
+
+import harness
+
+FIRST = harness.PROCESSES + """
+import signal, threading
+
+def order(**settings):
+    for name, value in settings.items():
+        (machine.state_dir / f"FAKE_{name}").write_text(value)
+
+def assert_runs(machine):
+    assert machine.qmp_client.send("query-status")["return"]["running"]
+    assert machine.succeed("echo here") == "here\\n"
+
+def interrupt_when(condition):
+    \"\"\"Presses Ctrl-C when the condition holds.\"\"\"
+    def wait():
+        while not condition():
+            time.sleep(0.001)
+        os.kill(os.getpid(), signal.SIGINT)
+    threading.Thread(target=wait, daemon=True).start()
+
+def stands_still():
+    try:
+        return not machine.qmp_client.send("query-status")["return"]["running"]
+    except Exception:  # it is starting
+        return False
+
+def interrupted(function, *arguments):
+    try:
+        function(*arguments)
+    except KeyboardInterrupt:
+        return True
+    return False
+"""
+
+
+@pytest.fixture(params=[[], ["--no-agent"]], ids=["agent", "shell"])
+def session(fake, request):
+    with harness.Session(fake, FIRST, options=request.param) as running:
+        running("""
+            machine.connect()
+            machine.succeed("mkdir -p $PWD/guest-state; echo old > $PWD/guest-state/file")
+            machine.snapshot("then")
+        """)
+        yield running
+
+
+def test_a_full_disk(session):
+    session("""
+        order(SAVE="full")
+        for _ in range(2):
+            error = error_of(machine.snapshot, "then")
+            assert error == ("MachineError: machine 'machine': QEMU: snapshot-save: Error while writing VM state: No space "
+                             "left on device"), error
+            assert_runs(machine)
+        order(SAVE="")
+        machine.succeed("echo new > $PWD/guest-state/file")
+        machine.restore("then")
+        assert machine.succeed("cat $PWD/guest-state/file") == "old\\n"
+        machine.snapshot("then")
+        machine.restore("then")
+        assert_runs(machine)
+    """)
+
+
+def test_what_is_in_the_way(session):
+    session("""
+        order(BLOCKERS="Migration is disabled when VirtFS export path '/a' is mounted in the guest using mount_tag 'mine'",
+              DISKS='[{}, {"drv": "raw", "file": "data.img"}, {"drv": "raw", "ro": true}]')
+        error = error_of(machine.snapshot, "more")
+        assert "its state cannot be saved:\\n" in error and "mount_tag 'mine'; unmount" in error, error
+        assert "data.img" in error and "format raw" in error and "qcow2" in error, error
+        assert error.count("\\n") == 2, error
+        assert_runs(machine)
+        assert "it has 'then'" in error_of(machine.restore, "more")
+        order(BLOCKERS="", DISKS="[{}]")
+        machine.snapshot("more")
+        assert "it has 'then', 'more'" in error_of(machine.restore, "less")
+        assert_runs(machine)
+    """)
+
+
+def test_killed_in_the_middle(session):
+    session("""
+        order(SAVE="killed")
+        error = error_of(machine.snapshot, "then")
+        assert error.startswith("MachineDied: machine 'machine': QEMU process was killed by signal 9 (Killed)"), error
+        machine.wait_for_shutdown()
+        order(SAVE="", LOAD="killed")
+        error = error_of(machine.restore, "then")
+        assert error.startswith("MachineDied: machine 'machine': QEMU process was killed by signal 9 (Killed)"), error
+        machine.wait_for_shutdown()
+        order(LOAD="")
+        machine.restore("then")
+        assert machine.succeed("cat $PWD/guest-state/file") == "old\\n"
+        before = held()
+        for _ in range(3):
+            machine.crash()
+            machine.restore("then")
+            assert_runs(machine)
+        assert_held_again(before)
+    """)
+
+
+def test_ctrl_c(session):
+    session("""
+        order(SAVE="hangs", LOAD="hangs")
+        interrupt_when(stands_still)
+        assert interrupted(machine.snapshot, "then")
+        assert_runs(machine)
+        order(SAVE="")
+        interrupt_when(stands_still)
+        assert interrupted(machine.restore, "then")
+        machine.wait_for_shutdown()
+        assert not machine.booted
+        order(LOAD="")
+        machine.restore("then")
+        assert machine.succeed("cat $PWD/guest-state/file") == "old\\n"
+    """)
+
+
+def test_ctrl_c_where_qemu_does_not_heed_it(session):
+    session("""
+        machine.crash()
+        order(LOAD="stuck")
+        interrupt_when(stands_still)
+        assert interrupted(machine.restore, "then")
+        assert not machine.booted
+        order(LOAD="")
+        machine.restore("then")
+        assert machine.succeed("cat $PWD/guest-state/file") == "old\\n"
+    """)
