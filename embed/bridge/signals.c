@@ -31,6 +31,9 @@ enum { NUDGE = SIGURG };
 
 static pthread_t main_thread;
 static atomic_int wake_fd = -1, last_signal, at_prompt; /* the handler may run on any thread */
+/* The signal that another thread got and has passed on to the main thread; 0: none. It counts only
+ * once. */
+static atomic_int passed_on;
 
 struct watch {
 	struct ntd_source source;
@@ -44,15 +47,19 @@ static struct watch watch = {.source.fd = -1};
 
 static void on_signal(int number)
 {
-	int saved = errno;
+	int saved = errno, passed = number;
+	bool counted = false;
 
 	if (!pthread_equal(pthread_self(), main_thread)) {
+		passed_on = number;
 		pthread_kill(main_thread, number);
 	} else {
+		counted = atomic_compare_exchange_strong(&passed_on, &passed, 0);
 		PyErr_SetInterruptEx(number);
 	}
 	last_signal = number;
-	eventfd_write(wake_fd, 1);
+	if (!counted)
+		eventfd_write(wake_fd, 1);
 	errno = saved;
 }
 

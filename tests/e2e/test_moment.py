@@ -1,6 +1,8 @@
 """machine.snapshot() and machine.restore() of a real guest, which shares its directories with the host: what comes back,
 and what does not go on. With the agent and without it."""
 
+import os
+
 import pytest
 
 import harness
@@ -87,6 +89,8 @@ def session(tiny, request):
         yield running
 
 
+TIMES = int(os.environ.get("RESTORES", 15))  # restores in a row
+
 WAYS = {
     "running": "",
     "crashed": "machine.crash()",
@@ -137,3 +141,101 @@ machine.restore("meanwhile")
 import hashlib
 assert machine.succeed("sha256sum < /tmp/large").split()[0] == hashlib.sha256(large.read_bytes()).hexdigest()
 """, seconds=300)
+
+
+def test_many_restores_leak_nothing(session):
+    """The guest's first snapshot of its own is as large as the last; so are the driver and QEMU."""
+    session("""
+        def sizes():
+            store = sum(path.stat().st_blocks for path in machine.state_dir.iterdir() if path.is_file())
+            resident = int(Path("/proc/self/statm").read_text().split()[1])
+            descriptors = len(os.listdir(f"/proc/{qemu(machine)}/fd"))
+            return store * 512, resident * os.sysconf("SC_PAGESIZE"), descriptors
+
+        def again():
+            machine.restore("then")
+            assert machine.succeed("cat /tmp/file; echo new > /tmp/file") == "old\\n"
+
+        for _ in range(5):
+            again()
+        machine.restore("then")
+        first, pid, before = sizes(), qemu(machine), held()
+        for _ in range(times):
+            again()
+            assert qemu(machine) == pid
+        machine.restore("then")
+        assert_held_again(before)
+        last = sizes()
+        assert last[0] - first[0] < 1 << 20 and last[1] - first[1] < 4 << 20 and last[2] <= first[2], (first, last)
+        for _ in range(5):
+            machine.snapshot("again")
+        first = sizes()
+        for _ in range(5):
+            machine.snapshot("again")
+        last = sizes()
+        assert last[0] - first[0] < 32 << 20, (first, last)
+    """, seconds=600, times=TIMES)
+
+
+def test_a_device_of_the_script(session):
+    """QEMU loads no state without a device that was there then, and none with one that was not: a new QEMU does."""
+    session("""
+        machine.restore("then")
+        pid = qemu(machine)
+        machine.send_monitor_command("chardev-add null,id=other")
+        machine.qmp_client.send("device_add", {"driver": "virtserialport", "id": "other", "chardev": "other", "name": "other"})
+        machine.wait_until_succeeds("grep -x other /sys/class/virtio-ports/*/name")
+        machine.snapshot("with it")
+        new_process = change()
+        machine.restore("then")
+        assert qemu(machine) != pid
+        assert_old(new_process)
+        error = error_of(machine.restore, "with it")
+        assert "Unknown savevm section or instance" in error or "while loading VM state" in error, error
+        assert not machine.booted
+        machine.restore("then")
+        assert machine.succeed("cat /tmp/file") == "old\\n"
+    """, seconds=300)
+
+
+def test_what_is_in_the_way(session):
+    session("""
+        machine.restore("then")
+        path = machine.state_dir / "data.img"
+        path.write_bytes(bytes(1 << 20))
+        assert "OK" in machine.send_monitor_command(f"drive_add 0 if=none,id=data,format=raw,file={path}")
+        machine.succeed("cd /tmp/shared; sleep 1000 > /dev/null 2>&1 & echo $! > /tmp/busy")
+        error = error_of(machine.snapshot, "none")
+        assert error.startswith("MachineError: machine 'machine': the guest uses a directory that it shares with the host, "
+                                "and cannot unmount it: shared /tmp/shared umount: "), error
+        assert assert_shares_work().count(" 9p ") == 2
+        machine.succeed("kill $(cat /tmp/busy)")
+        error = error_of(machine.snapshot, "none")
+        assert "its disk data" in error and "data.img) is a writable image of the format raw" in error, error
+        assert_shares_work()
+        machine.send_monitor_command("drive_del data")
+        machine.snapshot("some")
+        assert assert_shares_work() == kept["mounts"]
+    """, seconds=300)
+
+
+def test_the_users_own_share(tiny):
+    script = """
+        import os
+        os.environ["QEMU_OPTS"] = "-virtfs local,path=/tmp,mount_tag=mine,security_model=none,id=mine"
+        machine.succeed("mkdir '/tmp/a b'; mount -t 9p -o trans=virtio mine '/tmp/a b'")
+        try:
+            machine.snapshot("none")
+        except Exception as error:
+            print(type(error).__name__, error)
+        print(machine.succeed("grep -c 9p /proc/mounts"), end="")
+        machine.succeed("umount '/tmp/a b'")
+        machine.snapshot("some")
+        machine.restore("some")
+        print(machine.succeed("grep -c 9p /proc/mounts"), end="")
+    """
+    result = harness.run(script, tiny, seconds=300)
+    assert result.lines[-1] == "2" and "3" in result.lines, result.lines
+    text = "\n".join(result.lines)
+    assert "MachineError machine 'machine': its state cannot be saved:\n    QEMU: " in text, text
+    assert "unmount the share in the guest before" in text and "the guest has mounted the share 'mine' at /tmp/a" in text, text
