@@ -48,7 +48,7 @@ static PyObject *restore_machines(PyObject *self, PyObject *args)
 /* ---- how machines have been used */
 
 /* How often a script has used an object whose place in the machine this is; 0: there is none. */
-static uint64_t uses_of(PyObject *object)
+static unsigned long long uses_of(PyObject *object)
 {
 	return object && PyObject_TypeCheck(object, py_state()->object_type)
 		       ? ((struct py_object *)object)->uses
@@ -65,9 +65,8 @@ static PyObject *machine_uses(PyObject *self, PyObject *object)
 		return NULL;
 	client = &py_machine_self(object)->kept[PY_MACHINE_KEPT_QMP_CLIENT];
 	PY_WITHOUT_GIL(status = ntd_machine_status(machine));
-	return Py_BuildValue("(KIi)",
-			     (unsigned long long)(uses_of(object) + uses_of(client->value)),
-			     status.starts, (int)status.ended);
+	return Py_BuildValue("(KIi)", uses_of(object) + uses_of(client->value), status.starts,
+			     (int)status.ended);
 }
 
 static PyObject *boot_seconds(PyObject *self, PyObject *object)

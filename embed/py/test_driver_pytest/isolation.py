@@ -30,7 +30,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from _test_driver import boot_seconds, ending, machine_uses, restore_machines, save_machines, tell_of_run
+from _test_driver import boot_seconds, ending, machine_uses, restore_machines, save_machines, spent, tell_of_run
 from test_driver.errors import MachineError
 from test_driver.machine import NspawnMachine
 from test_driver_pytest.fixtures import is_of_driver
@@ -140,9 +140,9 @@ class Isolation:
         while len(same) > self.observing:
             self.levels.remove(same.pop())  # it is outdated, or would not be made again
         level = Level(f"{NAME}-{len(self.levels) + 1}", machines, fixtures, self.crew.dead(machines))
-        began = time.monotonic()
+        began, (booted, *_) = time.monotonic(), spent()
         level.save()
-        self.account.add_save(time.monotonic() - began)
+        self.account.add_save(time.monotonic() - began - (spent()[0] - booted))  # it waits for machines that boot
         level.running = [one for one in level.running if one.booted]
         self.levels.append(level)
         self.ahead = False
