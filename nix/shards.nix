@@ -1,6 +1,11 @@
 # The derivations of a test that is divided by `testing.shards`: each is the derivation of the whole test, with an
 # option that makes the driver run one part.
-{ config, lib }:
+# `begin` changes how a derivation of the test begins.
+{
+  config,
+  lib,
+  begin,
+}:
 let
   count = config.testing.shards;
   program = "${config.driver}/bin/nixos-test-driver";
@@ -10,7 +15,7 @@ let
     let
       flags = "--shard ${toString number}/${toString count} --junit-xml junit.xml";
     in
-    config.rawTestDerivation.overrideAttrs (old: {
+    (begin config.rawTestDerivation).overrideAttrs (old: {
       name = "${old.name}-shard${toString number}";
       buildCommand = lib.replaceStrings [ program ] [ "${program} ${flags}" ] old.buildCommand;
     });

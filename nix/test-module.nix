@@ -51,14 +51,18 @@ let
       text = "testing.isolation: containers have no snapshots, and this test has `containers`";
     }
   ];
-  faults = lib.filter (rule: rule.broken) rules;
+  faults =
+    map (rule: rule.text) (lib.filter (rule: rule.broken) rules)
+    ++ lib.optionals cfg.bootOnce (import ./boot-once-rules.nix { inherit config lib hostPkgs; });
+
+  bootOnce = import ./boot-once.nix { inherit config lib hostPkgs; };
 
   checked =
     value:
     if faults == [ ] then
       value
     else
-      throw "In test `${config.name}`:\n${lib.concatMapStrings (fault: "- ${fault.text}\n") faults}";
+      throw "In test `${config.name}`:\n${lib.concatMapStrings (fault: "- ${fault}\n") faults}";
 in
 {
   options.testing = {
@@ -131,6 +135,37 @@ in
       '';
     };
 
+    bootOnce = mkOption {
+      type = types.bool;
+      default = false;
+      description = ''
+        Whether one derivation boots all machines and saves them, and the test, or each of its shards, begins with
+        them. It is the attribute `boot` of the test. The machines get the store in an image and a named CPU model;
+        what QEMU cannot save is refused.
+      '';
+    };
+
+    bootOnceScript = mkOption {
+      type = types.nullOr types.lines;
+      default = null;
+      example = "server.wait_for_unit('postgresql.service')";
+      description = "With `bootOnce`: a script, a plain program, that is run before the machines are saved.";
+    };
+
+    bootOnceCpu = mkOption {
+      type = types.str;
+      default = "Nehalem";
+      description = "With `bootOnce`: the machines' CPU model, which all builders must have.";
+    };
+
+    bootOnceMachine = mkOption {
+      type = types.nullOr types.str;
+      default = "pc-i440fx";
+      description = ''
+        With `bootOnce`: QEMU's machine type, to which the version of QEMU is appended; null: the machines' own.
+      '';
+    };
+
     timeoutScale = mkOption {
       type = types.nullOr (types.either types.numbers.positive (types.enum [ "auto" ]));
       default = null;
@@ -183,27 +218,46 @@ in
       )
     );
 
-    # QEMU saves no machine with a mounted share of the host, such as the store, or with a disk that it cannot save.
-    defaults = lib.mkIf (cfg.isolation == "restore") {
-      options.virtualisation.qemu.drives = mkOption {
-        type = types.listOf (
-          types.submodule (drive: {
-            config.driveExtraOpts = lib.mkIf (drive.config.name == "nix-store") { readonly = "on"; };
-          })
-        );
-      };
-      config.virtualisation.useNixStoreImage = lib.mkDefault true;
-    };
-
-    passthru.shards = import ./shards.nix { inherit config lib; };
-    test = lib.mkIf (cfg.shards > 1) (
-      lib.mkForce (
-        hostPkgs.callPackage ./join-reports.nix { } {
-          name = "vm-test-run-${config.name}";
-          inherit (config) meta passthru;
-          members = config.passthru.shards;
+    defaults = lib.mkMerge [
+      # QEMU saves no machine with a mounted share of the host, such as the store, or with a disk that it cannot save.
+      (lib.mkIf (cfg.isolation == "restore") {
+        options.virtualisation.qemu.drives = mkOption {
+          type = types.listOf (
+            types.submodule (drive: {
+              config.driveExtraOpts = lib.mkIf (drive.config.name == "nix-store") { readonly = "on"; };
+            })
+          );
+        };
+        config.virtualisation.useNixStoreImage = lib.mkDefault true;
+      })
+      (lib.mkIf cfg.bootOnce (
+        import ./boot-once-system.nix {
+          cpu = cfg.bootOnceCpu;
+          machine = cfg.bootOnceMachine;
         }
-      )
-    );
+      ))
+    ];
+
+    passthru = {
+      shards = import ./shards.nix {
+        inherit config lib;
+        begin = if cfg.bootOnce then bootOnce.begin else lib.id;
+      };
+    }
+    // lib.optionalAttrs cfg.bootOnce { inherit (bootOnce) boot; };
+    test = lib.mkMerge [
+      (lib.mkIf (cfg.shards > 1) (
+        lib.mkForce (
+          hostPkgs.callPackage ./join-reports.nix { } {
+            name = "vm-test-run-${config.name}";
+            inherit (config) meta passthru;
+            members = config.passthru.shards;
+          }
+        )
+      ))
+      (lib.mkIf (cfg.bootOnce && cfg.shards == 1) (
+        lib.mkForce (bootOnce.begin config.rawTestDerivation)
+      ))
+    ];
   };
 }

@@ -81,6 +81,11 @@ in
     driverInteractive = config.interactive.driver.drvAttrs.buildCommand;
     test = config.rawTestDerivation.drvAttrs.buildCommand;
     shards = lib.mapAttrs (_: shard: shard.drvAttrs.buildCommand) config.passthru.shards;
+    # With `testing.bootOnce` and one shard, `test` is another derivation.
+    boot = lib.optionalString config.testing.bootOnce config.passthru.boot.drvAttrs.buildCommand;
+    begun = lib.optionalString (
+      config.testing.bootOnce && config.testing.shards == 1
+    ) config.test.drvAttrs.buildCommand;
   };
   outputs = {
     driver = "${config.driver}";

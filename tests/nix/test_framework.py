@@ -355,6 +355,97 @@ def test_shards_divide_the_tests(nixpkgs, fakes, tmp_path):
     assert sorted(names) == list("01234567")
 
 
+# ---- testing.bootOnce
+
+
+def seen(nixpkgs, settings, attribute):
+    """An attribute of the system of the test's machine."""
+    return nixpkgs.evaluate(f"{{ config, ... }}: {{ imports = [ {settings} ]; passthru.seen = config.nodes.server.{attribute}; }}",
+                            "config.passthru.seen")
+
+
+BOOT_ONCE = """{ name = "once"; nodes.server = { }; testScript = "start_all()"; testing.bootOnce = true; }"""
+
+
+def test_boot_once_sets_the_machines_up(nixpkgs):
+    virtualisation = "virtualisation"
+    options = seen(nixpkgs, BOOT_ONCE, f"{virtualisation}.qemu.options")
+    assert "-cpu Nehalem" in options and "-device vmgenid,guid=auto" in options
+    assert any(re.fullmatch(r"-machine pc-i440fx-\d+\.\d+", option) for option in options)
+    drives = seen(nixpkgs, BOOT_ONCE, f"{virtualisation}.qemu.drives")
+    assert {drive["name"]: drive["driveExtraOpts"].get("readonly") for drive in drives} == {"root": None, "nix-store": "on"}
+    assert seen(nixpkgs, BOOT_ONCE, f"{virtualisation}.mountHostNixStore") is False
+    other = BOOT_ONCE.replace("bootOnce = true;", 'bootOnce = true; testing.bootOnceCpu = "SandyBridge"; testing.bootOnceMachine = null;')
+    options = seen(nixpkgs, other, f"{virtualisation}.qemu.options")
+    assert "-cpu SandyBridge" in options and not any(option.startswith("-machine") for option in options)
+    without = seen(nixpkgs, BOOT_ONCE.replace("true", "false"), f"{virtualisation}.qemu.options")
+    assert not any("vmgenid" in option or option.startswith("-cpu") for option in without)
+
+
+@pytest.mark.parametrize("settings, message", [
+    ("virtualisation.tpm.enable = true;", "the state of a TPM belongs to another process; set virtualisation.tpm.enable = false (server)"),
+    ("virtualisation.useEFIBoot = true;", "UEFI's variables are a raw image"),
+    ("virtualisation.mountHostNixStore = true;", "the host's store is mounted; set virtualisation.mountHostNixStore = false (server)"),
+    ('virtualisation.sharedDirectories.data = { source = "/data"; target = "/data"; };', "QEMU saves no machine with a share of the host"),
+])
+def test_boot_once_refuses_what_cannot_be_saved(nixpkgs, settings, message):
+    test = BOOT_ONCE.replace("nodes.server = { };", f"nodes.server = {{ {settings} }}; nodes.other = {{ }};")
+    with pytest.raises(toolchain.NixError) as caught:
+        nixpkgs.evaluate(test, "outputs.driver")
+    assert f"- testing.bootOnce: {message}" in str(caught.value)
+
+
+def test_boot_once_refuses_containers(nixpkgs):
+    test = BOOT_ONCE.replace("nodes.server = { };", "nodes.server = { }; containers.box = { };")
+    with pytest.raises(toolchain.NixError) as caught:
+        nixpkgs.evaluate(test, "outputs.driver", containers=True)
+    assert "- testing.bootOnce: containers have no state that could be saved; use nodes (box)" in str(caught.value)
+
+
+def run_build(command, outputs, driver, guest, directory):
+    """Runs the commands of a derivation here: with the driver that Nix has built, the guest in the place of the
+    machine, and the outputs of other derivations where they were put."""
+    for name, output in outputs.items():
+        command = re.sub(rf"/nix/store/[a-z0-9]+-{re.escape(name)}(?=[/\s])", str(output), command)
+    command = re.sub(r"/nix/store/[^/\s]+/bin/zstd", "/usr/bin/zstd", command)
+    assert str(driver) in command
+    (directory / "build").mkdir(parents=True)
+    with harness.Run("", arguments=["-euc", f"cd {directory}/build\n{command}"], driver=("bash",), seconds=200,
+                     env={"START_SCRIPT": guest, "out": directory / "out"}) as run:
+        result = run.finish()
+    assert result.status == 0, result.log + result.out
+    return result
+
+
+@pytest.mark.parametrize("shards", [1, 2])
+def test_boot_once_boots_once(nixpkgs, tmp_path, shards):
+    """The derivations need KVM, so their commands are run without Nix."""
+    guest = toolchain.run(toolchain.ROOT / "tests/guests/make-vm", "--out", tmp_path, "tiny", "server").split()[-1]
+    tests = tmp_path / "tests"
+    tests.mkdir()
+    (tests / "test_a.py").write_text("".join(
+        f"def test_{number}(server):\n    assert server.succeed('cat /tmp/prepared') == 'yes\\n'\n\n\n" for number in range(8)))
+    settings = f"""{{
+      name = "real"; nodes.server = {{ }};
+      testing = {{
+        testDir = {tests}; shards = {shards}; bootOnce = true;
+        bootOnceScript = "server.succeed('echo yes > /tmp/prepared')";
+      }};
+    }}"""
+    driver = nixpkgs.build(settings)
+    commands = nixpkgs.evaluate(settings, "commands")
+    script = tmp_path / "boot-script"
+    script.write_text("server.succeed('echo yes > /tmp/prepared')")
+    run_build(commands["boot"], {"boot-script": script}, driver, guest, tmp_path / "boot")
+    assert not list(tmp_path.glob("boot/out/boot/*/memory.qcow2"))
+    ran = []
+    for name, command in (commands["shards"] or {"begun": commands["begun"]}).items():
+        result = run_build(command, {"vm-test-run-real-boot": tmp_path / "boot/out"}, driver, guest, tmp_path / name)
+        assert "waiting for the VM to finish booting" not in result.log
+        ran += re.findall(r"test_a\.py::test_(\d) PASSED", result.log + result.out)
+    assert sorted(ran) == list("01234567") and len(commands["shards"]) == (shards if shards > 1 else 0)
+
+
 def test_the_overlay_reaches_the_frameworks_own_drivers(nixpkgs, fakes, tmp_path):
     """Only the package is replaced, and the framework checks the script of the test with the driver's stubs."""
     tree = nixpkgs.tree

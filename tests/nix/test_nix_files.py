@@ -119,8 +119,8 @@ def readme(name):
 
 def test_the_readme_of_nix():
     text = readme("nix/README.md")
-    titles = ["Try it on one test", "Switch a whole flake", "Options of the module", "Write pytest style", "Test a boot image",
-              "Use containers", "Debug interactively", "Go back", "The checks of this flake"]
+    titles = ["Try it on one test", "Switch a whole flake", "Options of the module", "Write pytest style", "Boot once",
+              "Test a boot image", "Use containers", "Debug interactively", "Go back", "The checks of this flake"]
     assert re.findall(r"^## (.+)", text, re.M) == titles
     options = re.findall(r"^    (\w+) = mkOption", readme("nix/test-module.nix"), re.M)
     assert len(options) >= 8 and [name for name in options if f"| `testing.{name}` |" not in text] == []
