@@ -15,7 +15,7 @@ enum { LIMIT = 60, SHOWN_MOST = 2000 };
 
 /* The kernel writes a space in a name as \040; printf %b reads \0040. */
 static const char unmount[] =
-	"mounts=$(cat /proc/mounts); failed=0\n"
+	"mounts=$(cat /proc/mounts)\n"
 	"while read -r tag dir type options rest; do\n"
 	"	case $type in 9p|virtiofs) ;; *) continue ;; esac\n"
 	"	printf -v path %b \"${dir//\\\\/\\\\0}\"\n"
@@ -30,10 +30,16 @@ static const char unmount[] =
 	"	esac\n"
 	"done <<< \"$mounts\"\n";
 
-static const char mount[] = "while read -r tag dir type options; do\n"
-			    "	printf -v path %b \"${dir//\\\\/\\\\0}\"\n"
-			    "	mount -t \"$type\" -o \"$options\" -- \"$tag\" \"$path\"\n"
-			    "done <<< ";
+/* All are mounted that can be; what is said of the others goes into the error. */
+static const char mount[] =
+	"exec 2>&1; failed=0\n"
+	"mount_all() {\n"
+	"	while read -r tag dir type options; do\n"
+	"		printf -v path %b \"${dir//\\\\/\\\\0}\"\n"
+	"		mount -t \"$type\" -o \"$options\" -- \"$tag\" \"$path\" || failed=1\n"
+	"	done\n"
+	"}\n"
+	"mount_all <<< ";
 
 int ntd_guest_tell(struct ntd_machine *machine, const char *text, struct ntd_buf *output,
 		   struct ntd_waiter *waiter, struct ntd_error **err)
@@ -140,6 +146,7 @@ int ntd_shares_mount(struct ntd_machine *machine, const char *shares, struct ntd
 		return 0;
 	ntd_buf_puts(&line, mount);
 	ntd_shell_quote(&line, shares, len - 1); /* the shell adds the last newline */
+	ntd_buf_puts(&line, "\nexit $failed");
 	text = ntd_buf_take_string(&line);
 	if (ntd_guest_tell(machine, text, &output, waiter, err) == 0)
 		return 0;
