@@ -32,13 +32,14 @@ def left_directories(run):
 # ---- a real guest
 
 
-@pytest.fixture(scope="module", params=[[], ["--no-agent"]], ids=["agent", "shell"])
-def session(guests, request):
+@pytest.fixture(scope="module")
+def session(guests):
     vms = {"machine": guests.tiny(vlans=[1])}
-    with harness.Session(vms, FIRST, vlans=[1], options=["--log-level=debug", *request.param]) as running:
+    with harness.Session(vms, FIRST, vlans=[1], options=["--log-level=debug"]) as running:
         running("""
             machine.connect()
-            machine.succeed("echo old > /tmp/state; echo old | dd of=/dev/vda conv=fsync; sleep 1000 > /dev/null 2>&1 & echo $! > /tmp/pid")
+            machine.succeed("echo old > /tmp/state; echo old | dd of=/dev/vda conv=fsync")
+            machine.succeed("sleep 1000 > /dev/null 2>&1 & echo $! > /tmp/pid")
         """, seconds=300)
         yield running
 
@@ -57,7 +58,8 @@ def test_clones_are_machines_of_their_own(session):
         for one in every:
             assert [one.succeed(command).strip() for command in states] == ["old", "old", "runs"]
         for one in every:
-            one.succeed(f"echo {one.name} > /tmp/state; echo {one.name} | dd of=/dev/vda conv=fsync; echo 3 > /proc/sys/vm/drop_caches")
+            one.succeed(f"echo {one.name} > /tmp/state; echo {one.name} | dd of=/dev/vda conv=fsync")
+            one.succeed("echo 3 > /proc/sys/vm/drop_caches")
         for one in every:
             assert one.succeed("cat /tmp/state") == one.name + "\\n"
             assert one.succeed("head -n 1 /dev/vda") == one.name + "\\n"
@@ -107,7 +109,8 @@ def test_networks(session):
         one.succeed("ip addr add 192.168.1.77/24 dev eth1")
         assert not is_reached(two, "192.168.1.77") and not is_reached(machine, "192.168.1.77")
         three, = machine.clone(1, networks="shared")
-        three.succeed("ip link set eth1 address 52:54:00:12:01:63; ip addr flush dev eth1; ip addr add 192.168.1.99/24 dev eth1")
+        three.succeed("ip link set eth1 address 52:54:00:12:01:63; ip addr flush dev eth1")
+        three.succeed("ip addr add 192.168.1.99/24 dev eth1")
         assert is_reached(machine, "192.168.1.99") and is_reached(three, "192.168.1.1")
         assert not is_reached(one, "192.168.1.99")
         for clone in one, two, three:
@@ -126,6 +129,18 @@ def test_a_share_in_use_is_named(session):
         assert [one.name for one in driver.machines] == before
         machine.succeed("kill $(cat /tmp/user)")
     """, seconds=200)
+
+
+def test_without_an_agent(tiny):
+    harness.run(FIRST + textwrap.dedent("""
+        machine.succeed("date -s @1000000000; echo old > /tmp/state")
+        clones = machine.clone(2)
+        assert all(abs(int(one.succeed("date +%s")) - time.time()) < 300 for one in clones)
+        assert len({one.succeed("cat /proc/sys/kernel/random/uuid") for one in [machine, *clones]}) == 3
+        clones[0].succeed("echo new > /tmp/state; echo shared > /tmp/xchg/file")
+        assert (clones[0].state_dir / "xchg/file").read_text() == "shared\\n"
+        assert [one.succeed("cat /tmp/state").strip() for one in [machine, *clones]] == ["old", "new", "old"]
+    """), tiny, options=["--no-agent"], seconds=300)
 
 
 def test_ten(guests):
@@ -165,7 +180,8 @@ def script(fakes, tmp_path):
     """A start script, in whose text FAULT is replaced by what happens before its QEMU begins."""
     def make(fault):
         path = tmp_path / "run-machine-vm"
-        path.write_text(f"#!/bin/sh\nFAKE_DISKS='[]'\nexport FAKE_DISKS\n{fault}\nexec {fakes('machine')['machine']} \"$@\"\n")
+        command = f"{fakes('machine')['machine']} \"$@\""
+        path.write_text(f"#!/bin/sh\nFAKE_DISKS='[]'\nexport FAKE_DISKS\n{fault}\nexec {command}\n")
         path.chmod(0o755)
         return {"machine": str(path)}
     return make
@@ -236,7 +252,8 @@ def test_a_template_that_fails(script):
             error = error_of(machine.clone, 2)
             assert "writing the guest's state: machine 'machine': QEMU: migrate: " in error and "left" in error, error
             assert machine.succeed("echo on") == "on\\n"
-            thread = threading.Thread(target=machine.execute, args=["touch $PWD/began; while ! test -e $PWD/end; do sleep 0.1; done"])
+            long = "touch $PWD/began; while ! test -e $PWD/end; do sleep 0.1; done"
+            thread = threading.Thread(target=machine.execute, args=[long])
             thread.start()
             machine.wait_until_succeeds("test -e $PWD/began")
             error = error_of(machine.clone, 2, timeout=0.1)
@@ -286,7 +303,7 @@ def test_nothing_is_left_of_a_killed_driver(script):
 
 
 def test_a_pool_of_clones(guests):
-    harness.run("""
+    harness.run(FIRST + textwrap.dedent("""
         from test_driver.test_vm import TestVM, TestVMManager
 
         def is_clone(vm):
@@ -304,7 +321,7 @@ def test_a_pool_of_clones(guests):
             assert first not in driver.machines and second not in driver.machines
         assert not any(vm.booted or vm.state_dir.exists() for vm in pool)
         assert not list(driver.tmp_dir.glob("vm-state-*"))
-    """.replace("IMAGE", repr(guests.tiny())).replace("\n        ", "\n").replace("from test_driver", FIRST + "from test_driver", 1), seconds=300)
+    """).replace("IMAGE", repr(guests.tiny())), seconds=300)
 
 
 def test_a_pool_that_cannot_be_cloned(fake):
