@@ -25,8 +25,9 @@ def is_reached(machine, address):
 
 
 def left_directories(run):
-    """What clone() has left below the run's directory and in the memory of this host."""
-    return [path for place in (run.directory, Path("/dev/shm")) for path in place.glob(f"**/ntd-clones-{run.pid}-*")]
+    """What clone() has left in the run-time directory and in the memory of this host."""
+    places = run.directory / "tmp", Path("/dev/shm")
+    return [path for place in places for path in place.glob(f"ntd-clones-{run.pid}-*")]
 
 
 # ---- a real guest
