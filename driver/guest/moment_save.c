@@ -133,7 +133,12 @@ static int begin_writing(struct ntd_parts *parts, struct ntd_part *part, struct 
 static int finish_writing(struct ntd_parts *parts, struct ntd_part *part, struct ntd_waiter *waiter,
 			  struct ntd_error **err)
 {
-	return ntd_part_wait(part, waiter, err);
+	struct ntd_error *error = NULL;
+
+	if (ntd_part_wait(part, waiter, &error) == 0)
+		return 0;
+	ntd_snapshot_add_space(part->machine, error);
+	return ntd_error_move(err, error);
 }
 
 static int use_snapshot(struct ntd_parts *parts, struct ntd_part *part, struct ntd_waiter *waiter,

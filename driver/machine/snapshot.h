@@ -72,6 +72,9 @@ struct ntd_snapshot *ntd_snapshot_new(struct ntd_machine *machine, const char *n
 struct ntd_qmp_job *ntd_snapshot_save(struct ntd_machine *machine,
 				      const struct ntd_snapshot *snapshot,
 				      struct ntd_waiter *waiter, struct ntd_error **err);
+/* Adds to the error of a job that the disk is full, if it is: QEMU may only say that it could not
+ * write. */
+void ntd_snapshot_add_space(const struct ntd_machine *machine, struct ntd_error *error);
 /* Takes a snapshot off QEMU's images; what QEMU says to that is of no interest. */
 void ntd_snapshot_delete(struct ntd_machine *machine, const char *tag, struct ntd_waiter *waiter);
 

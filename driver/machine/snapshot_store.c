@@ -13,6 +13,7 @@
 #include "qemu/disks.h"
 
 #include <string.h>
+#include <sys/statvfs.h>
 
 #define STORE "ntd-snapshots"
 #define PATIENCE (60 * NTD_SECOND) /* for what QEMU answers at once unless its host is stuck */
@@ -257,6 +258,22 @@ struct ntd_qmp_job *ntd_snapshot_load(struct ntd_machine *machine,
 				      struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	return begin_job(machine, "snapshot-load", snapshot->tag, waiter, err);
+}
+
+void ntd_snapshot_add_space(const struct ntd_machine *machine, struct ntd_error *error)
+{
+	enum { MIB = 1 << 20, LITTLE = 16 };
+	struct statvfs space;
+	_cleanup_free_ char *text = NULL;
+	unsigned long long left;
+
+	if (error->code != NTD_E_MACHINE || statvfs(machine->state_dir, &space) < 0)
+		return;
+	left = (unsigned long long)space.f_bavail * space.f_frsize / MIB;
+	if (left >= LITTLE)
+		return;
+	text = ntd_asprintf("; the disk of %s has only %llu MiB left", machine->state_dir, left);
+	ntd_error_add(error, text);
 }
 
 void ntd_snapshot_delete(struct ntd_machine *machine, const char *tag, struct ntd_waiter *waiter)

@@ -135,3 +135,95 @@ def test_ctrl_c_where_qemu_does_not_heed_it(session):
         machine.restore("then")
         assert machine.succeed("cat $PWD/guest-state/file") == "old\\n"
     """)
+
+
+# ---- a real guest
+
+
+def test_a_container_has_none(guests):
+    script = """
+        machine.start()
+        for method in machine.snapshot, machine.restore:
+            try:
+                method("x")
+            except Exception as error:
+                print(type(error).__name__, error)
+    """
+    result = harness.run(script, containers={"machine": guests.container("machine")}, seconds=300)
+    said = [line for line in result.lines if "containers have no snapshots" in line]
+    assert len(said) == 2 and all(line.startswith("MachineError machine 'machine': ") for line in said), result.lines
+
+
+SMALL = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs -o size=220m tmpfs "$TMPDIR" && exec "$@"', "sh", harness.DRIVER]
+
+
+@pytest.fixture(scope="module", params=[[], ["--no-agent"]], ids=["agent", "shell"])
+def real(tiny, request):
+    """The machine's state directory is on a small disk."""
+    with harness.Session(tiny, FIRST, options=request.param, driver=SMALL) as running:
+        running("""
+            machine.start()
+            machine.succeed("echo old > /tmp/state")
+            store = machine.state_dir / "snapshots.qcow2"
+
+            def assert_old():
+                machine.restore("then")
+                assert_runs(machine)
+                assert machine.succeed("cat /tmp/state; echo new > /tmp/state; mount | grep -c 9p") == "old\\n2\\n"
+
+            def next_save():
+                # A function that tells whether the file has grown by some megabytes since.
+                before = store.stat().st_blocks
+                return lambda: store.stat().st_blocks > before + 8192
+
+            serve.__globals__.update(locals())
+            machine.snapshot("then")
+        """, seconds=300)
+        yield running
+
+
+def test_the_disk_is_full(real):
+    real("""
+        filler = machine.state_dir / "filler"
+        space = os.statvfs(machine.state_dir)
+        with open(filler, "wb") as file:
+            file.write(bytes(space.f_bavail * space.f_bsize - (8 << 20)))
+        for _ in range(2):
+            error = error_of(machine.snapshot, "then")
+            assert error.startswith("MachineError: machine 'machine': QEMU: snapshot-save: "), error
+            assert "has only" in error and str(machine.state_dir) in error, error
+            assert_runs(machine)
+        filler.unlink()
+        assert_old()
+    """, seconds=300)
+
+
+def test_ctrl_c_in_a_real_save(real):
+    real("""
+        assert_old()
+        interrupt_when(next_save())
+        assert interrupted(machine.snapshot, "more")
+        assert_runs(machine)
+        assert "it has 'then'" in error_of(machine.restore, "more")
+        assert_old()
+    """, seconds=300)
+
+
+def test_killed_in_a_real_save_and_restore(real):
+    real("""
+        def kill_when(condition):
+            def wait(pid):
+                while not condition():
+                    time.sleep(0.001)
+                os.kill(pid, signal.SIGKILL)
+            threading.Thread(target=wait, args=(qemu(machine),), daemon=True).start()
+
+        assert_old()
+        kill_when(next_save())
+        error = error_of(machine.snapshot, "more")
+        assert error.startswith("MachineDied: machine 'machine': QEMU process was killed by signal 9 (Killed)"), error
+        machine.wait_for_shutdown()
+        assert_old()
+        kill_when(stands_still)  # a new one does what it could not
+        assert_old()
+    """, seconds=300)
