@@ -57,7 +57,7 @@ char *ntd_boot_limit_text(const struct ntd_machine *machine)
 			 : ntd_asprintf("%g seconds of silence", silence(machine));
 }
 
-void ntd_boot_tell(struct ntd_machine *machine)
+void ntd_boot_tell(struct ntd_machine *machine, int64_t began)
 {
 	_cleanup_free_ char *tail = ntd_console_tail_now(machine->console, 1);
 	size_t indent = strspn(tail, " "), len = strcspn(tail + indent, "\n");
@@ -65,11 +65,15 @@ void ntd_boot_tell(struct ntd_machine *machine)
 		machine->kind->awaited ? machine->kind->awaited(machine) : NULL;
 	_cleanup_free_ char *slow = awaited ? ntd_asprintf("%s has not answered yet", awaited)
 					    : ntd_strdup(machine->kind->words.slow_boot);
+	_cleanup_free_ char *so_far = ntd_asprintf(
+		"%s, after %.0f seconds%s", slow, ntd_seconds(ntd_now() - began),
+		ntd_machine_slowness(machine) > 1 ? " (QEMU emulates its processor, which is slow)"
+						  : "");
 
 	if (len)
 		ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name,
-			"%s... the console last said: %.*s", slow, (int)len, tail + indent);
+			"%s; the console last said: %.*s", so_far, (int)len, tail + indent);
 	else
 		ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name,
-			"%s... nothing is on the console", slow);
+			"%s; nothing is on the console", so_far);
 }

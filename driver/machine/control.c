@@ -272,7 +272,7 @@ static int wait_for_shell(struct ntd_machine *machine, struct ntd_life_wait *wai
 		if (ntd_now() >= ntd_boot_deadline(machine, began))
 			return not_in_time(machine, began, err);
 		if (ntd_now() >= notice) {
-			ntd_boot_tell(machine);
+			ntd_boot_tell(machine, began);
 			notice = ntd_after(BOOT_NOTICE);
 		}
 	}

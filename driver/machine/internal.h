@@ -211,8 +211,9 @@ int ntd_life_finish_stopped(struct ntd_machine *machine, struct ntd_life_wait *w
 int64_t ntd_boot_deadline(struct ntd_machine *machine, int64_t began);
 /* The limit behind that for messages, a new string: "300 seconds of silence". */
 char *ntd_boot_limit_text(const struct ntd_machine *machine);
-/* Logs that a boot takes long, with what the console said last. */
-void ntd_boot_tell(struct ntd_machine *machine);
+/* Logs that a boot, which began at `began`, takes long: for how long, whether the guest is
+ * emulated, and what the console said last. */
+void ntd_boot_tell(struct ntd_machine *machine, int64_t began);
 /* ---- processes.c; loop */
 /* Adds the process that has just been started. */
 void ntd_processes_add(struct ntd_machine *machine, pid_t pid);

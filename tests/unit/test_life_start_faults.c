@@ -214,15 +214,13 @@ static void a_boot_that_takes_long_is_told_of(void **state)
 	struct fixture *fixture = *state;
 	struct ntd_machine *machine = machine_new(fixture, "server", NULL);
 
-	ntd_boot_tell(machine);
-	assert_logged(fixture,
-		      "server: Guest root shell did not produce any data yet... nothing is on "
-		      "the console");
+	ntd_boot_tell(machine, ntd_now() - 31 * NTD_SECOND);
+	assert_logged(fixture, "server: the guest has not shown a root shell yet, after 31 "
+			       "seconds; nothing is on the console");
 	connect_shell(machine);
-	ntd_boot_tell(machine);
-	assert_logged(fixture,
-		      "server: Guest root shell did not produce any data yet... the console "
-		      "last said: connecting to host...");
+	ntd_boot_tell(machine, ntd_now() - 61 * NTD_SECOND);
+	assert_logged(fixture, "server: the guest has not shown a root shell yet, after 61 "
+			       "seconds; the console last said: connecting to host...");
 }
 
 static void a_banner_is_found_in_noise_and_pieces(void **state)
