@@ -3,23 +3,52 @@
 {
   config,
   lib,
+  options,
   hostPkgs,
 }:
 let
   cfg = config.testing;
   program = "${config.driver}/bin/nixos-test-driver";
   zstd = "${hostPkgs.zstd}/bin/zstd";
-  withFlags = flags: lib.replaceStrings [ program ] [ "${program} ${flags}" ];
-  preparation = lib.optionalString (
-    cfg.bootOnceScript != null
-  ) " --boot-script ${hostPkgs.writeText "boot-script" cfg.bootOnceScript}";
+
+  # A driver that has the preparation in the place of the test's script, which it checks as well: a change of the
+  # tests is no reason to boot again.
+  preparation = hostPkgs.writeText "boot-script" (
+    if cfg.bootOnceScript == null then "" else cfg.bootOnceScript
+  );
+  bootDriver = import ./driver.nix {
+    inherit lib options hostPkgs;
+    config = config // {
+      testing = cfg // {
+        testDir = preparation;
+        mode = "auto";
+        pytestArgs = [ ];
+        isolation = "none";
+      };
+    };
+  };
+  bootFlags = "--save-boot $out/boot --boot-script ${preparation}";
+  bootProgram = "${bootDriver}/bin/nixos-test-driver ${bootFlags}";
+
+  # A text without its dependency on the test's driver, which replacing the path leaves in it.
+  withoutDriver =
+    text:
+    let
+      driver = builtins.unsafeDiscardStringContext config.driver.drvPath;
+      others = removeAttrs (builtins.getContext text) [ driver ];
+    in
+    builtins.appendContext (builtins.unsafeDiscardStringContext text) others;
 in
 rec {
   boot = config.rawTestDerivation.overrideAttrs (old: {
     name = "${old.name}-boot";
-    buildCommand = withFlags "--save-boot $out/boot${preparation}" old.buildCommand + ''
-      ${zstd} --quiet --rm -T0 $out/boot/*/memory.qcow2
-    '';
+    buildCommand =
+      lib.replaceStrings [ (builtins.unsafeDiscardStringContext program) ] [ bootProgram ] (
+        withoutDriver old.buildCommand
+      )
+      + ''
+        ${zstd} --quiet --rm -T0 $out/boot/*/memory.qcow2
+      '';
   });
 
   # A derivation of the test, which begins with the machines of `boot`. Disks are overlays, or small: they are copied,
@@ -31,6 +60,6 @@ rec {
         cp -r --no-preserve=mode ${boot}/boot boot
         ${zstd} --quiet --rm --decompress boot/*/memory.qcow2.zst
       ''
-      + withFlags ''--boot-from "$PWD/boot"'' old.buildCommand;
+      + lib.replaceStrings [ program ] [ ''${program} --boot-from "$PWD/boot"'' ] old.buildCommand;
     });
 }

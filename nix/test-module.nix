@@ -55,7 +55,14 @@ let
     map (rule: rule.text) (lib.filter (rule: rule.broken) rules)
     ++ lib.optionals cfg.bootOnce (import ./boot-once-rules.nix { inherit config lib hostPkgs; });
 
-  bootOnce = import ./boot-once.nix { inherit config lib hostPkgs; };
+  bootOnce = import ./boot-once.nix {
+    inherit
+      config
+      lib
+      options
+      hostPkgs
+      ;
+  };
 
   checked =
     value:

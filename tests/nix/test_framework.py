@@ -402,13 +402,25 @@ def test_boot_once_refuses_containers(nixpkgs):
     assert "- testing.bootOnce: containers have no state that could be saved; use nodes (box)" in str(caught.value)
 
 
+def test_boot_once_does_not_depend_on_the_tests(nixpkgs, file):
+    def boot(script, preparation):
+        test = BOOT_ONCE.replace("start_all()", script).replace(
+            "bootOnce = true;", f"bootOnce = true; testing.bootOnceScript = {json.dumps(preparation)};")
+        return nixpkgs.evaluate(test, "config.passthru.boot.drvPath", file)
+
+    first = boot("start_all()", "pass")
+    assert boot("server.succeed('true')", "pass") == first
+    assert boot("start_all()", "server.succeed('true')") != first
+
+
 def run_build(command, outputs, driver, guest, directory):
     """Runs the commands of a derivation here: with the driver that Nix has built, the guest in the place of the
     machine, and the outputs of other derivations where they were put."""
     for name, output in outputs.items():
         command = re.sub(rf"/nix/store/[a-z0-9]+-{re.escape(name)}(?=[/\s])", str(output), command)
     command = re.sub(r"/nix/store/[^/\s]+/bin/zstd", "/usr/bin/zstd", command)
-    assert str(driver) in command
+    command, count = re.subn(r"/nix/store/[a-z0-9]+-nixos-test-driver-real(?=/)", str(driver), command)
+    assert count == 1
     (directory / "build").mkdir(parents=True)
     with harness.Run("", arguments=["-euc", f"cd {directory}/build\n{command}"], driver=("bash",), seconds=200,
                      env={"START_SCRIPT": guest, "out": directory / "out"}) as run:
