@@ -208,7 +208,7 @@ clean:
 
 UNIT_TESTS := $(patsubst tests/unit/%.c,%,$(sort $(wildcard tests/unit/test_*.c)))
 THREAD_TESTS := $(filter test_expect test_loop test_timer test_request test_report test_terminal_sink test_live_line test_background test_switch test_net_% \
-	test_timeline test_agent_call test_agent_copy test_agent_refresh test_life% test_channel test_machine_ssh test_qmp% test_data_port% test_serial% test_shell% test_script_socket test_console% test_monitor test_retry test_environment test_thread test_ocr_jobs test_ssh%,$(UNIT_TESTS))
+	test_timeline test_use test_job test_agent_call test_agent_copy test_agent_refresh test_life% test_channel test_machine_ssh test_qmp% test_data_port% test_serial% test_shell% test_script_socket test_console% test_monitor test_retry test_environment test_thread test_ocr_jobs test_ssh%,$(UNIT_TESTS))
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 CHECKED_SOURCES = $(CORE_SOURCES) $(MAN_SOURCE) $(AGENT_MAIN) $(EMBED_SOURCES)
 FORMATTED := $(sort $(wildcard driver/*/*.[ch] embed/*.[ch] embed/*/*.[ch] tests/*/*.[ch]))
