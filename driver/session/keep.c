@@ -229,18 +229,19 @@ static bool has_running(const struct ntd_kept *kept)
 static void tell(const struct work *work, const struct ntd_keeping *keeping, int64_t began)
 {
 	_cleanup_buf_ struct ntd_buf names = {0};
+	_cleanup_free_ char *opening = NULL;
 
 	for (size_t i = 0; i < work->kept.machines.count; i++)
 		if (work->kept.machines.items[i].running)
 			ntd_buf_printf(&names, "%s%s", names.len ? ", " : "",
 				       work->kept.machines.items[i].name);
+	if (keeping->as_they_are)
+		opening = ntd_asprintf("; nixos-test-driver --reopen %s opens a prompt in it",
+				       keeping->directory);
 	ntd_log(work->session->report, NTD_LEVEL_ALWAYS, NULL,
-		"the state of %.*s is kept in %s (%.0f MB, %.1f s)%s%s", (int)names.len,
+		"the state of %.*s is kept in %s (%.0f MB, %.1f s)%s", (int)names.len,
 		ntd_buf_bytes(&names), keeping->directory, work->bytes / 1e6,
-		ntd_seconds(ntd_now() - began),
-		keeping->as_they_are ? "; nixos-test-driver --reopen goes back to it: --reopen "
-				     : "",
-		keeping->as_they_are ? keeping->directory : "");
+		ntd_seconds(ntd_now() - began), opening ? opening : "");
 }
 
 static void note_vlans(struct ntd_kept *kept, struct ntd_vlan *const *vlans, size_t count)

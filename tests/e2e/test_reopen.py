@@ -66,6 +66,7 @@ def out(scripts, tmp_path_factory):
     directory = tmp_path_factory.mktemp("failed")
     result = harness.run(FAIL, scripts, vlans=[1], options=KEEP, directory=directory, status=1, seconds=200)
     assert f"the state of client, server is kept in {directory}/out/failure/snapshot (" in result.log
+    assert f"; nixos-test-driver --reopen {directory}/out/failure/snapshot opens a prompt in it" in result.log
     assert (directory / "out/failure/server/processes.txt").exists()
     return directory / "out"
 
