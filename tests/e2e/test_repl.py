@@ -254,3 +254,17 @@ def test_ctrl_c_does_not_pause(tmp_path):
 def test_no_pause_without_a_terminal(fake):
     result = harness.run(FAILS, fake, options=["--pause-on-failure"], status=1)
     assert "--pause-on-failure needs a terminal" in result.log and "time limit is off" not in result.log
+
+
+def test_snapshots_at_the_prompt(fake):
+    """An error leaves the prompt as it is."""
+    result = piped("""
+machine.snapshot('one')
+machine.crash()
+machine.restore('one')
+print('SAID', machine.succeed('echo restored'))
+machine.restore('none')
+print('SAID', machine.succeed('echo still here'))
+""", vms=fake)
+    assert "SAID restored" in result.out and "SAID still here" in result.out
+    assert "ValueError: machine 'machine': it has no snapshot 'none'; it has 'one'" in result.log
