@@ -138,7 +138,7 @@ static void test_json_defaults(void **state)
 	assert_true(c->global_timeout == 3600);
 	assert_false(c->enable_ssh_backdoor);
 	/* options about the run, not about machines, may be given with a file */
-	assert_loads(f, "-c c.json --global-timeout 5 --boot 6 u.py");
+	assert_loads(f, "-c c.json --global-timeout 5 --boot-t 6 u.py");
 	assert_true(c->global_timeout == 5 && c->boot_timeout == 6);
 	assert_true(ntd_has_suffix(c->test_script, "/u.py"));
 	write_file("c.json", "{\"containers\": {}, \"global_timeout\": \"PT1H\"}");
