@@ -25,16 +25,17 @@ def session(guests, request):
         running("""
             start_all()
             server.succeed("nc -l -p 6000 > /tmp/heard 2> /dev/null &")
+            client.succeed("mkfifo /tmp/in")
+            client.succeed("(exec 3<> /tmp/in; until nc 192.168.1.2 6000 <&3; do sleep 0.1; done) > /dev/null 2>&1 &")
+            say("one")
+            wait_for_heard("one")
+            driver.snapshot("then")
         """, seconds=300)
         yield running
 
 
 def test_a_connection_goes_on(session):
     session("""
-        client.succeed("mkfifo /tmp/in; (exec 3<> /tmp/in; until nc 192.168.1.2 6000 <&3; do sleep 0.1; done) > /dev/null 2>&1 &")
-        say("one")
-        wait_for_heard("one")
-        driver.snapshot("then")
         say("two")
         wait_for_heard("one", "two")
         driver.restore("then")
