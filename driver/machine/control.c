@@ -298,9 +298,14 @@ static int connect_now(struct ntd_machine *machine, struct ntd_waiter *waiter,
 int ntd_machine_connect(struct ntd_machine *machine, struct ntd_waiter *waiter,
 			struct ntd_error **err)
 {
+	struct ntd_life_wait passed = {.kind = NTD_WAIT_PASSED};
 	struct ntd_nest nest;
 	int result;
 
+	/* To wait for another thread's snapshot is no boot. */
+	if (ntd_machine_state_passes(machine->state) &&
+	    ntd_life_wait(machine, &passed, NTD_FOREVER, waiter, err) < 0)
+		return -1;
 	if (machine->state == NTD_MACHINE_CONNECTED)
 		return 0;
 	if (!ntd_machine_has_channel(machine, NTD_CHANNEL_ANY))

@@ -201,6 +201,7 @@ static void end(struct ntd_machine *machine)
 	ntd_life_finish_waits(machine, NTD_WAIT_START, ended);
 	ntd_life_finish_waits(machine, NTD_WAIT_CONNECT, ended);
 	ntd_life_finish_waits(machine, NTD_WAIT_UNUSED, ended);
+	ntd_life_finish_waits(machine, NTD_WAIT_PASSED, ended);
 }
 
 static void time_boot(struct ntd_machine *machine, enum ntd_machine_state next)
@@ -225,6 +226,8 @@ static void enter_state(struct ntd_machine *machine, enum ntd_machine_state next
 	if (next == before)
 		return;
 	machine->state = next;
+	if (next == NTD_MACHINE_UP || next == NTD_MACHINE_CONNECTED)
+		ntd_life_finish_waits(machine, NTD_WAIT_PASSED, NULL);
 	time_boot(machine, next);
 	ntd_report_emit(machine->context.report,
 			&(struct ntd_event){.kind = NTD_EVENT_STATE,
@@ -258,6 +261,7 @@ enum ntd_machine_action ntd_life_event(struct ntd_machine *machine, enum ntd_mac
 		ntd_life_finish_waits(machine, NTD_WAIT_START, machine->death);
 		ntd_life_finish_waits(machine, NTD_WAIT_CONNECT, machine->death);
 		ntd_life_finish_waits(machine, NTD_WAIT_UNUSED, machine->death);
+		ntd_life_finish_waits(machine, NTD_WAIT_PASSED, machine->death);
 		break;
 	case NTD_ACTION_END:
 		end(machine);
@@ -364,6 +368,14 @@ static void begin_process(struct ntd_life_wait *wait)
 		ntd_list_append(&wait->machine->waits, &wait->link);
 }
 
+static void begin_passed(struct ntd_life_wait *wait)
+{
+	if (ntd_machine_state_passes(wait->machine->state))
+		ntd_list_append(&wait->machine->waits, &wait->link);
+	else
+		ntd_request_complete(&wait->request, NULL);
+}
+
 void ntd_life_unused(struct ntd_machine *machine)
 {
 	if (!machine->users)
@@ -383,6 +395,9 @@ static void begin(struct ntd_request *request)
 		break;
 	case NTD_WAIT_PROCESS:
 		begin_process(wait);
+		break;
+	case NTD_WAIT_PASSED:
+		begin_passed(wait);
 		break;
 	case NTD_WAIT_UNUSED:
 		ntd_list_append(&wait->machine->waits, &wait->link);

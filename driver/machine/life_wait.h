@@ -17,6 +17,7 @@ struct ntd_life_wait {
 		NTD_WAIT_GONE,    /* until nothing of the machine's process is left */
 		NTD_WAIT_PROCESS, /* until the process itself has ended */
 		NTD_WAIT_UNUSED,  /* until no thread uses the guest (machine/use.c) */
+		NTD_WAIT_PASSED,  /* until the machine goes on after it was SAVING or RESTORING */
 	} kind;
 	/* Of NTD_WAIT_PROCESS and NTD_WAIT_GONE: the number of the process; 0: the present one. */
 	unsigned process;

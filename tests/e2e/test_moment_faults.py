@@ -227,3 +227,18 @@ def test_killed_in_a_real_save_and_restore(real):
         kill_when(stands_still)  # a new one does what it could not
         assert_old()
     """, seconds=300)
+
+
+def test_a_wait_for_a_save_is_no_boot(fake):
+    """The log tells of one boot only, though a call has waited until the machine was saved."""
+    result = harness.run("""
+        import threading
+        machine.connect()
+        saving = threading.Thread(target=machine.snapshot, args=("slow",))
+        saving.start()
+        while machine.qmp_client.send("query-status")["return"]["running"]:
+            pass
+        machine.succeed("true")
+        saving.join()
+    """, fake, env={"FAKE_SAVE": "1"})
+    assert result.log.count("waiting for the VM to finish booting") == 2, result.log  # its beginning and its end
