@@ -20,6 +20,13 @@ void py_log_emit(struct ntd_report *report, const struct ntd_event *event)
 	py_log_deliver(py_state());
 }
 
+void py_log_detail(struct ntd_report *report, enum ntd_detail detail, const char *machine,
+		   const char *text)
+{
+	ntd_log_detail(report, detail, machine, text, NULL);
+	py_log_deliver(py_state());
+}
+
 void py_log(struct ntd_report *report, enum ntd_level level, const char *machine, const char *fmt,
 	    ...)
 {

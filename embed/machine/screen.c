@@ -164,8 +164,8 @@ static int take_screenshot(struct ntd_machine *machine, const char *path)
 		     ntd_machine_name(machine), step, attributes, false);
 	PY_BLOCKING_CALL(result, ntd_machine_screenshot(machine, path, waiter, error));
 	if (result >= 0)
-		ntd_log_detail(ntd_machine_context(machine)->report, NTD_DETAIL_PICTURE,
-			       ntd_machine_name(machine), path, NULL);
+		py_log_detail(ntd_machine_context(machine)->report, NTD_DETAIL_PICTURE,
+			      ntd_machine_name(machine), path);
 	py_log_end(&nest, result < 0);
 	return result;
 }

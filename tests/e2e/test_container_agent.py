@@ -74,7 +74,7 @@ def test_one_that_is_asked_to_end_lets_commands_end(session):
         left.succeed("echo over > /tmp/gate")  # by nsenter, as the agent begins nothing any more
         thread.join()
         assert ended == [(3, "begun\\nover\\n")], ended
-        assert left.succeed("pgrep -x ntd-agent") != before
+        assert left.wait_until_succeeds("pgrep -x ntd-agent") != before  # one that comes before its end is known has none
     """)
 
 

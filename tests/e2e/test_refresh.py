@@ -7,7 +7,7 @@ import struct
 
 import harness
 
-REFRESH, DONE, HELLO = 5, 35, 32
+REFRESH, DONE, HELLO = 6, 35, 32
 END_OF_2033 = 2_019_686_400
 
 FIRST = """
