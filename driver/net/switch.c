@@ -22,8 +22,12 @@
 
 #include "net/link.h"
 
-/* A sender that fills this much of a batch counts as flooding. */
-enum { FLOOD = NTD_BATCH_MAX / 4 };
+enum {
+	FLOOD = NTD_BATCH_MAX / 4, /* a sender that fills this much of a batch counts as flooding */
+	/* Batches of a port that the end of a cut drops: more frames than a socket or a tap
+	 * interface queues. A client that floods meanwhile cannot make it more. */
+	DISCARDS = 2048 / NTD_BATCH_MAX,
+};
 
 #define REST (NTD_MS / 10)
 
@@ -201,12 +205,8 @@ void ntd_switch_cut(struct ntd_switch *hub)
 	hub->cuts++;
 }
 
-void ntd_switch_join(struct ntd_switch *hub)
-{
-	hub->cuts--;
-}
-
-bool ntd_switch_discard(struct ntd_switch *hub)
+/* Reads at most a batch of frames from each port and drops them. False: there was none. */
+static bool discard(struct ntd_switch *hub)
 {
 	bool any = false;
 
@@ -219,4 +219,11 @@ bool ntd_switch_discard(struct ntd_switch *hub)
 		drop(hub);
 	}
 	return any;
+}
+
+void ntd_switch_join(struct ntd_switch *hub)
+{
+	for (int i = 0; i < DISCARDS && discard(hub); i++)
+		;
+	hub->cuts--;
 }

@@ -48,8 +48,6 @@ uint64_t ntd_port_received(const struct ntd_port *port);
 void ntd_port_unplug(struct ntd_port *port);
 
 /* Drops all frames from now on, until as many calls of ntd_switch_join() as of this function have
- * been made. */
+ * been made. That drops what waits at the ports, first. */
 void ntd_switch_cut(struct ntd_switch *hub);
 void ntd_switch_join(struct ntd_switch *hub);
-/* Reads at most a batch of frames from each port and drops them. False: there was none. */
-bool ntd_switch_discard(struct ntd_switch *hub);

@@ -20,7 +20,6 @@
 
 #include "base/text.h"
 #include "net/datagram.h"
-#include "net/link.h"
 #include "net/socket_dir.h"
 #include "net/tap.h"
 #include "net/traffic.h"
@@ -35,9 +34,6 @@ enum {
 	ACCEPT_BATCH = 16,
 	COMPLAINTS_MAX = 20,
 	PORT_NAME_SIZE = 12,
-	/* How often a batch of each port is dropped at the end of a cut: 8192 frames, more than the
-	 * queue of a port holds. A client that floods meanwhile cannot make it more. */
-	DISCARDS_MAX = 8192 / NTD_BATCH_MAX,
 };
 
 #define CONTROL "ctl"
@@ -438,27 +434,12 @@ void ntd_vlan_cut(struct ntd_vlan *vlan)
 	ntd_loop_call(vlan->loop, run_cut, vlan->hub);
 }
 
-struct join {
-	struct ntd_switch *hub;
-	bool last, done;
-};
-
 static void run_join(void *arg)
 {
-	struct join *join = arg;
-
-	join->done = join->last || !ntd_switch_discard(join->hub);
-	if (join->done)
-		ntd_switch_join(join->hub);
+	ntd_switch_join(arg);
 }
 
-/* The loop serves its other descriptors between the calls. */
 void ntd_vlan_join(struct ntd_vlan *vlan)
 {
-	struct join join = {.hub = vlan->hub};
-
-	for (int i = 0; i <= DISCARDS_MAX && !join.done; i++) {
-		join.last = i == DISCARDS_MAX;
-		ntd_loop_call(vlan->loop, run_join, &join);
-	}
+	ntd_loop_call(vlan->loop, run_join, vlan->hub);
 }

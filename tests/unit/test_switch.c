@@ -247,11 +247,8 @@ static void run_cut(void *arg)
 	ntd_switch_cut(arg);
 }
 
-/* As ntd_vlan_join() does it. */
 static void run_join(void *arg)
 {
-	while (ntd_switch_discard(arg))
-		;
 	ntd_switch_join(arg);
 }
 
