@@ -180,11 +180,11 @@ static void begin(struct ntd_request *request)
 	struct ntd_qmp_job *job = ntd_container_of(request, struct ntd_qmp_job, request);
 
 	if (!ntd_qmp_is_ready(job->qmp)) {
-		finish(job, ntd_error_new(NTD_E_DEAD, "%s has no QMP connection: it is not running",
-					  ntd_qmp_who(job->qmp)));
+		finish(job, ntd_qmp_not_open(job->qmp));
 		return;
 	}
-	snprintf(job->id, sizeof job->id, "ntd-job-%u", ntd_qmp_next_number(job->qmp));
+	/* No other job has this id as long as QEMU knows of this one: the address is taken. */
+	snprintf(job->id, sizeof job->id, "ntd-job-%p", (void *)job);
 	cJSON_AddStringToObject(job->arguments, "job-id", job->id);
 	ntd_qmp_on(job->qmp, &job->concluded_listener);
 	ask(job, job->command, job->arguments, began);

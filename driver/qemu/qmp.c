@@ -64,8 +64,7 @@ static void send_command(struct ntd_qmp *qmp, const char *command, const cJSON *
 		cJSON_AddItemToObject(message, "arguments", cJSON_Duplicate(arguments, true));
 	cJSON_AddNumberToObject(message, "id", id);
 	text = cJSON_PrintUnformatted(message);
-	ntd_buf_puts(&qmp->out, text);
-	ntd_buf_puts(&qmp->out, "\n");
+	ntd_buf_printf(&qmp->out, "%s\n", text);
 	ntd_output_flush(&qmp->socket, &qmp->out);
 }
 
@@ -299,11 +298,6 @@ void ntd_qmp_ask(struct ntd_qmp *qmp, struct ntd_qmp_question *question, const c
 	send_command(qmp, command, arguments, question->id);
 }
 
-unsigned ntd_qmp_next_number(struct ntd_qmp *qmp)
-{
-	return ++qmp->last_id;
-}
-
 void ntd_qmp_send(struct ntd_qmp *qmp, const char *command, const cJSON *arguments)
 {
 	send_command(qmp, command, arguments, ++qmp->last_id);
@@ -317,7 +311,7 @@ void ntd_qmp_await_close(struct ntd_qmp *qmp, struct ntd_qmp_question *question)
 
 /* ---- script threads */
 
-static struct ntd_error *not_open(const struct ntd_qmp *qmp)
+struct ntd_error *ntd_qmp_not_open(const struct ntd_qmp *qmp)
 {
 	return ntd_error_new(NTD_E_DEAD, "%s has no QMP connection: it is not running", qmp->who);
 }
@@ -332,7 +326,7 @@ static void exchange_begin(struct ntd_request *request)
 		exchange->reply = cJSON_DetachItemFromArray(qmp->events, 0);
 		ntd_request_complete(request, NULL);
 	} else if (qmp->socket.fd < 0) {
-		ntd_request_complete(request, not_open(qmp));
+		ntd_request_complete(request, ntd_qmp_not_open(qmp));
 	} else if (exchange->command) {
 		exchange->id = ++qmp->last_id;
 		ntd_list_append(&qmp->exchanges, &exchange->link);

@@ -38,6 +38,8 @@ bool ntd_qmp_is_open(struct ntd_qmp *qmp);
 bool ntd_qmp_is_ready(const struct ntd_qmp *qmp);
 /* Loop: QEMU's version, such as 7.2.0; "" when it has not been said. */
 const char *ntd_qmp_version(const struct ntd_qmp *qmp);
+/* Any thread: the error of a command where there is no connection, a new one. */
+struct ntd_error *ntd_qmp_not_open(const struct ntd_qmp *qmp);
 /* The loop that serves the connection. Any thread. */
 struct ntd_loop *ntd_qmp_loop(const struct ntd_qmp *qmp);
 /* "machine 'server'", the beginning of errors about the connection. Any thread. */
@@ -79,8 +81,6 @@ void ntd_qmp_ask(struct ntd_qmp *qmp, struct ntd_qmp_question *question, const c
 
 /* Loop: sends a command of the driver's, whose reply nobody needs, to a connection that is open. */
 void ntd_qmp_send(struct ntd_qmp *qmp, const char *command, const cJSON *arguments);
-/* Loop: a number that no command, and no other call of this function, has had. */
-unsigned ntd_qmp_next_number(struct ntd_qmp *qmp);
 /* Loop: has the question answered with NULL when the connection is closed; nothing is sent. The
  * connection is open, and the question is not pending. */
 void ntd_qmp_await_close(struct ntd_qmp *qmp, struct ntd_qmp_question *question);
