@@ -188,22 +188,28 @@ static int refuse_containers(const struct ntd_config *config, struct ntd_error *
 			     config->containers.items[0].name);
 }
 
-/* A directory that is made, or that has what an earlier run has kept. */
+/* A directory that is made, or that has what an earlier run has kept, which goes. */
 static int set_save_boot(struct ntd_config *config, const struct ntd_options *options,
 			 struct ntd_error **err)
 {
-	_cleanup_free_ char *parent = ntd_strdup(options->save_boot);
-	bool there = access(options->save_boot, F_OK) == 0;
+	_cleanup_free_ char *path = ntd_directories_absolute(options->save_boot);
+	_cleanup_free_ char *parent = ntd_strdup(path);
+	bool there = access(path, F_OK) == 0;
 
 	if (refuse_containers(config, err) < 0 ||
-	    ntd_directories_check(there ? options->save_boot : dirname(parent), err) < 0)
+	    ntd_directories_check(there ? path : dirname(parent), err) < 0)
 		return -1;
+	if (there && !ntd_kept_replaceable(path))
+		return ntd_error_set(err, NTD_E_USAGE,
+				     "%s has files, but no complete state of machines, in whose "
+				     "place another could be kept: name a new directory",
+				     path);
 	if (!config->vms.count)
 		return ntd_error_set(err, NTD_E_USAGE, "there are no machines to boot");
 	free(config->test_script);
 	config->test_script = ntd_strdup(options->boot_script ? options->boot_script : "/dev/null");
 	config->mode = NTD_MODE_LEGACY;
-	config->save_boot = ntd_directories_absolute(options->save_boot);
+	config->save_boot = ntd_steal(&path);
 	return 0;
 }
 

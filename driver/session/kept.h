@@ -70,5 +70,8 @@ struct ntd_kept *ntd_kept_from_json(const struct cJSON *tree, const char *name,
 /* Writes the list into the directory, where it appears when it is complete. */
 int ntd_kept_write(const struct ntd_kept *kept, struct ntd_error **err);
 
-/* Removes a kept state, and nothing else that is in the directory. */
+/* Whether a state may be kept in a directory that is there: it is empty, or has one. */
+bool ntd_kept_replaceable(const char *directory);
+/* Removes a kept state, complete or not: files by the names that it uses, and directories that are
+ * empty then. Only for directories that the driver has made, or ntd_kept_replaceable(). */
 void ntd_kept_remove(const char *directory);

@@ -45,7 +45,6 @@ static int not_there(const char *path, struct ntd_error **err)
 static char *find(const char *path, struct ntd_error **err)
 {
 	struct stat info;
-
 	int fault = stat(path, &info) < 0 ? errno : S_ISDIR(info.st_mode) ? 0 : ENOTDIR;
 
 	if (fault) {
@@ -138,6 +137,16 @@ struct ntd_kept *ntd_kept_open(const char *path, struct ntd_error **err)
 }
 
 /* ---- removing it */
+
+bool ntd_kept_replaceable(const char *directory)
+{
+	DIR *entries = ntd_fd_entries(open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	bool empty = entries && !ntd_fd_next_entry(entries);
+
+	if (entries)
+		closedir(entries);
+	return empty || is_there(directory, "/" NTD_KEPT_LIST);
+}
 
 static bool is_own(const char *name)
 {

@@ -388,6 +388,26 @@ def test_a_boot_that_cannot_be_kept(fakes, tmp_path):
     assert "argument --save-boot: there are no machines to boot" in result.log
 
 
+def test_only_a_boot_is_replaced(fakes, tmp_path):
+    """What is in a directory that the driver has not made stays, also when it has names as in a kept state."""
+    prepare = tmp_path / "prepare.py"
+    prepare.write_text(PREPARE)
+    boot = tmp_path / "boot"
+    (boot / "a").mkdir(parents=True)
+    options = ["--save-boot", boot, "--boot-script", prepare]
+    (boot / "a/disk.qcow2").write_text("precious")
+    for words in options, ["--save-boot", ""]:
+        result = harness.run("", fakes("a"), options=words, status=2)
+        assert "has files, but no complete state of machines" in result.log and "starting vm" not in result.log
+    assert (boot / "a/disk.qcow2").read_text() == "precious"
+    (boot / "a/disk.qcow2").unlink()
+    (boot / "a").rmdir()
+    for name in "a", "b":
+        harness.run("", fakes(name), options=options)
+        assert list(json.loads((boot / "snapshot.json").read_text())["machines"]) == [name]
+    assert sorted(os.listdir(boot)) == ["b", "snapshot.json"]
+
+
 def test_machines_of_another_test(fakes, tmp_path):
     prepare = tmp_path / "prepare.py"
     prepare.write_text(PREPARE)
