@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { READ_SIZE = 256 << 10, LINE_MOST = 16 << 20 };
 
@@ -26,6 +27,15 @@ struct reader {
 
 /* ---- lines */
 
+/* Whether the page would be written over the events. */
+static bool is_file_itself(const struct reader *reader)
+{
+	struct stat events, page;
+
+	return fstat(reader->fd, &events) == 0 && stat(reader->path, &page) == 0 &&
+	       events.st_dev == page.st_dev && events.st_ino == page.st_ino;
+}
+
 /* Makes the page, whose first line is that of the file. */
 static int begin(struct reader *reader, const char *line, size_t len, struct ntd_error **err)
 {
@@ -33,6 +43,8 @@ static int begin(struct reader *reader, const char *line, size_t len, struct ntd
 
 	if (ntd_event_check_format(line, len, err) < 0)
 		return -1;
+	if (is_file_itself(reader))
+		return ntd_error_set(err, NTD_E_USAGE, "the page would be written over it");
 	reader->sink = ntd_page_sink_new(reader->path, cJSON_ParseWithLength(line, len),
 					 dirname(copy), err);
 	return reader->sink ? 0 : -1;
@@ -94,6 +106,7 @@ int ntd_page_from_events(const char *events, const char *path, struct ntd_error 
 {
 	_cleanup_fd_ int fd = open(events, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	struct reader reader = {.events = events, .path = path, .fd = fd};
+	_cleanup_error_ struct ntd_error *unwritten = NULL;
 	int result;
 
 	if (fd < 0)
@@ -101,8 +114,8 @@ int ntd_page_from_events(const char *events, const char *path, struct ntd_error 
 	result = read_all(&reader, err);
 	if (result < 0)
 		ntd_error_wrap(err, "%s", events);
-	if (reader.sink)
-		reader.sink->close(reader.sink);
+	if (reader.sink && ntd_page_sink_end(reader.sink, &unwritten) < 0 && result >= 0)
+		result = ntd_error_move(err, ntd_steal(&unwritten));
 	ntd_buf_free(&reader.bytes);
 	return result;
 }

@@ -236,20 +236,28 @@ static void page_flush(struct ntd_sink *sink)
 	ntd_page_flush(&ntd_container_of(sink, struct page_sink, sink)->page);
 }
 
-static void page_close(struct ntd_sink *sink)
+int ntd_page_sink_end(struct ntd_sink *sink, struct ntd_error **err)
 {
 	struct page_sink *self = ntd_container_of(sink, struct page_sink, sink);
-	struct ntd_error *error = NULL;
+	int result;
 
 	tell_late(self);
 	if (!self->ended)
 		ntd_page_verdict(&self->page, true, "The end of the run is not known");
-	ntd_page_close(&self->page, "{}", &error);
-	ntd_outfile_complain(error);
+	result = ntd_page_close(&self->page, "{}", err);
 	ntd_buf_free(&self->late);
 	free(self->pictures_in);
 	free(self->error);
 	free(self);
+	return result;
+}
+
+static void page_close(struct ntd_sink *sink)
+{
+	struct ntd_error *error = NULL;
+
+	ntd_page_sink_end(sink, &error);
+	ntd_outfile_complain(error);
 }
 
 struct ntd_sink *ntd_page_sink_new(const char *path, cJSON *format, const char *pictures,

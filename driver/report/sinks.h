@@ -47,5 +47,5 @@ struct ntd_sink *ntd_events_sink(const char *path, struct ntd_error **err);
 struct ntd_sink *ntd_page_sink(const char *path, struct ntd_error **err);
 /* Makes such a page of a file that ntd_events_sink() has written, on the calling thread. The
  * pictures that it names are looked for below the directory of `events`. NTD_E_USAGE when `events`
- * is no such file. */
+ * is no such file, or is `path`. */
 int ntd_page_from_events(const char *events, const char *path, struct ntd_error **err);

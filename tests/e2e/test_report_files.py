@@ -179,6 +179,16 @@ def test_files_that_are_not_there(tmp_path):
     assert "cannot read" in make("--report-from", tmp_path / "none", status=2).stderr
     events = write_events(tmp_path / "events.jsonl", [FORMAT])
     assert "cannot write" in make("--report-from", events, "--report", tmp_path / "no/dir", status=2).stderr
+    assert "cannot write /dev/full: No space left" in make("--report-from", events, "--report", "/dev/full", status=2).stderr
+
+
+def test_a_page_is_not_written_over_its_events(tmp_path):
+    events = write_events(tmp_path / "events.jsonl", [FORMAT])
+    before = events.read_bytes()
+    (tmp_path / "link").symlink_to(events)
+    for page in events, tmp_path / "link":
+        assert f"{events}: the page would be written over it" in make("--report-from", events, "--report", page, status=2).stderr
+    assert events.read_bytes() == before
 
 
 def test_pictures_come_from_below_the_events(tmp_path):
