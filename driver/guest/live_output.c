@@ -30,12 +30,10 @@ static void collect(struct ntd_live_output *live)
 
 static void report(const struct ntd_live_output *live, const char *bytes, size_t len)
 {
-	_cleanup_free_ char *text = ntd_strndup(bytes, len);
-
 	ntd_report_emit(ntd_machine_report(live->machine),
 			&(struct ntd_event){.kind = NTD_EVENT_OUTPUT,
 					    .machine = ntd_machine_name(live->machine),
-					    .text = text,
+					    .text = bytes,
 					    .text_len = len});
 }
 

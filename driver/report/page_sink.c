@@ -3,7 +3,7 @@
  *
  * What the page takes from guests is limited. Beyond so many bytes of console lines, only the last
  * lines of the run go into the page, and it says how many are missing before them; and pictures are
- * left out. The raw files have all.
+ * left out. The raw files have all. Of output there is what the end of a command tells.
  */
 #include "report/page_sink.h"
 
@@ -220,6 +220,8 @@ static void page_event(struct ntd_sink *sink, const struct ntd_event *event)
 		add_console(self, event);
 		return;
 	}
+	if (event->kind == NTD_EVENT_OUTPUT) /* the page has what the end of a command tells */
+		return;
 	if (event->kind == NTD_EVENT_RUN_END)
 		tell_late(self);
 	add_object(self, ntd_event_object(event));

@@ -185,7 +185,7 @@ bool ntd_report_end(struct ntd_report *report, int64_t deadline);
 
 /* Any thread: queues a copy of the event, and returns its id; 0: the event was dropped. `id` is
  * input of a step's end only, and says which step ends. When `monotonic` is 0, the moment of the
- * event is now. */
+ * event is now. `text` needs no NUL here: only `text_len` bytes of it are read. */
 uint64_t ntd_report_emit(struct ntd_report *report, const struct ntd_event *event);
 /* Any thread: whether a sink wants the events of the timeline. */
 bool ntd_report_has_timeline(struct ntd_report *report);

@@ -295,6 +295,25 @@ static void console_lines_have_a_limit(void **state)
 	assert_true(strstr(all, "the last line") > strstr(all, "[\"d\",5]"));
 }
 
+/* The end of a command tells some of it, however much there was. */
+static void pieces_of_output_are_not_in_the_page(void **state)
+{
+	struct fixture *fixture = *state;
+	struct ntd_buf lines = {0};
+	_cleanup_free_ char *text = NULL, *all = NULL;
+
+	add(fixture, ntd_page_sink);
+	emit(fixture,
+	     (struct ntd_event){.kind = NTD_EVENT_OUTPUT, .machine = "m", .text = "piece"});
+	emit(fixture, (struct ntd_event){.kind = NTD_EVENT_MESSAGE, .text = "a message"});
+	end(fixture);
+	text = read_page(fixture);
+	unpack(text, &lines);
+	all = ntd_buf_take_string(&lines);
+	assert_non_null(strstr(all, "a message"));
+	assert_null(strstr(all, "piece"));
+}
+
 static void the_sink_has_a_verdict(void **state)
 {
 	struct fixture *fixture = *state;
@@ -407,6 +426,7 @@ int main(void)
 		test(a_pipe_gets_pieces_only),
 		test(a_full_disk_is_told_at_the_end),
 		test(console_lines_have_a_limit),
+		test(pieces_of_output_are_not_in_the_page),
 		test(the_sink_has_a_verdict),
 		test(a_sink_without_an_end_of_the_run_says_so),
 		test(lines_come_back_as_events),
