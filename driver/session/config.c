@@ -208,7 +208,6 @@ static int set_save_boot(struct ntd_config *config, const struct ntd_options *op
 		return ntd_error_set(err, NTD_E_USAGE, "there are no machines to boot");
 	free(config->test_script);
 	config->test_script = ntd_strdup(options->boot_script ? options->boot_script : "/dev/null");
-	config->mode = NTD_MODE_LEGACY;
 	config->save_boot = ntd_steal(&path);
 	return 0;
 }

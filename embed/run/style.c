@@ -92,6 +92,8 @@ int py_style_choose(struct py_state *state, PyObject *text)
 
 	if (config->pytest_session && config->mode == NTD_MODE_AUTO)
 		return decide(state, NTD_MODE_PYTEST, NTD_LEVEL_DEBUG, "--pytest says so");
+	if (config->save_boot)
+		return decide(state, NTD_MODE_LEGACY, NTD_LEVEL_DEBUG, "--save-boot says so");
 	if (config->mode != NTD_MODE_AUTO)
 		return decide(state, config->mode, NTD_LEVEL_INFO, "--mode says so");
 	if (!text)
