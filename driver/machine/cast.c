@@ -61,13 +61,15 @@ static char *options_of(const struct ntd_mould *mould, bool memory, bool shared)
 
 /* ---- the caster */
 
-static int cast_memory(const struct ntd_mould *mould, struct ntd_machine *caster,
-		       struct ntd_waiter *waiter, struct ntd_error **err)
+static int cast_memory(const struct ntd_mould *mould, const struct ntd_machine *template,
+		       struct ntd_machine *caster, struct ntd_waiter *waiter,
+		       struct ntd_error **err)
 {
 	_cleanup_free_ char *options = options_of(mould, true, true);
 	struct ntd_life_wait wait = {0};
 
-	if (ntd_life_begin_stopped(caster, options, &wait, waiter, err) < 0 ||
+	if (ntd_mould_outfit(mould, template, caster, err) < 0 ||
+	    ntd_life_begin_stopped(caster, options, &wait, waiter, err) < 0 ||
 	    ntd_life_finish_stopped(caster, &wait, waiter, err) < 0)
 		return -1;
 	if (ntd_mould_move(caster, &(struct ntd_migration){.file = mould->stream, .incoming = true},
@@ -88,7 +90,7 @@ int ntd_mould_cast_memory(struct ntd_mould *mould, const struct ntd_machine *tem
 		why = ntd_error_new(NTD_E_MACHINE,
 				    "QEMU does not tell of its memory, or its start script has "
 				    "put it somewhere");
-	else if (cast_memory(mould, caster, waiter, &why) == 0)
+	else if (cast_memory(mould, template, caster, waiter, &why) == 0)
 		mould->has_devices = true;
 	ntd_machine_release(caster, 0, NTD_FOREVER);
 	ntd_machine_wait_gone(caster, ntd_after(END_PATIENCE));

@@ -91,9 +91,9 @@ int ntd_mould_give_disks(const struct ntd_mould *mould, const struct ntd_machine
 			 struct ntd_error **err);
 /* Gives pages of zeros in the memory's file back to the host (mould_memory.c). */
 void ntd_mould_dig_holes(const struct ntd_mould *mould);
-/* Has a machine be the caster, and ends it. Without success, which a line at the level debug tells
- * under the template's name, the clones load the stream. Fails only when the thread is to stop
- * waiting. */
+/* Has a new machine be the caster, outfitted as a clone, and ends it. Without success, which a line
+ * at the level debug tells under the template's name, the clones load the stream. Fails only when
+ * the thread is to stop waiting. */
 int ntd_mould_cast_memory(struct ntd_mould *mould, const struct ntd_machine *template,
 			  struct ntd_machine *caster, struct ntd_waiter *waiter,
 			  struct ntd_error **err);

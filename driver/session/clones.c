@@ -68,7 +68,7 @@ static bool is_first(struct ntd_vlan *const *vlans, size_t index)
 	return true;
 }
 
-static int add_network(struct cloning *cloning, int number, struct ntd_machine *clone,
+static int add_network(struct cloning *cloning, int number, struct ntd_machine *machine,
 		       struct ntd_error **err)
 {
 	struct ntd_session *session = cloning->session;
@@ -81,23 +81,32 @@ static int add_network(struct cloning *cloning, int number, struct ntd_machine *
 	ntd_keeper_sweep(session->keeper, directory);
 	vlan = ntd_vlan_new(session->loop, cloning->quiet, number, directory, err);
 	if (!vlan)
-		return ntd_error_wrap(err, "vlan %d of '%s'", number, ntd_machine_name(clone));
+		return ntd_error_wrap(err, "vlan %d of '%s'", number, ntd_machine_name(machine));
 	ntd_session_own_vlan(session, vlan);
 	ntd_vec_push(&cloning->vlans, vlan);
-	ntd_machine_set_variable(clone, variable, directory);
+	ntd_machine_set_variable(machine, variable, directory);
 	return 0;
 }
 
-static int add_networks(struct cloning *cloning, struct ntd_machine *clone, struct ntd_error **err)
+static int add_networks(struct cloning *cloning, struct ntd_machine *machine,
+			struct ntd_error **err)
 {
 	size_t count;
 	_cleanup_free_ struct ntd_vlan **vlans = ntd_session_vlans(cloning->session, &count);
 
 	for (size_t i = 0; i < count; i++)
 		if (is_first(vlans, i) &&
-		    add_network(cloning, ntd_vlan_number(vlans[i]), clone, err) < 0)
+		    add_network(cloning, ntd_vlan_number(vlans[i]), machine, err) < 0)
 			return -1;
 	return 0;
+}
+
+/* Of machines that do not run any more. */
+static void remove_networks(struct cloning *cloning)
+{
+	for (size_t i = 0; i < cloning->vlans.count; i++)
+		ntd_session_remove_vlan(cloning->session, cloning->vlans.items[i]);
+	ntd_vec_free(&cloning->vlans);
 }
 
 /* ---- machines */
@@ -146,8 +155,9 @@ static int add_clones(struct cloning *cloning, struct ntd_error **err)
 	return 0;
 }
 
-/* The caster is no machine of the session's: nobody sees it. Its networks are those of the first
- * clone, so that its frames reach no machine that runs. */
+/* The caster is no machine of the session's: nobody sees it. Its disks are beside the clones',
+ * since the scratch directory may be memory. It has networks of its own, since a QEMU that has
+ * loaded a state tells the switches that the guest's cards are there. */
 static struct ntd_machine *make_caster(struct cloning *cloning, struct ntd_error **err)
 {
 	struct ntd_machine *template = cloning->order->machine;
@@ -155,21 +165,13 @@ static struct ntd_machine *make_caster(struct cloning *cloning, struct ntd_error
 	_cleanup_free_ char *name = ntd_asprintf("%s-caster", ntd_machine_name(template));
 	struct ntd_machine *caster;
 
-	context.tmp_dir = cloning->mould.scratch;
+	context.tmp_dir = cloning->mould.directory;
 	context.report = cloning->quiet;
 	context.keeper = NULL;
 	caster = ntd_machine_new(&context, ntd_machine_kind(template), name,
 				 ntd_machine_script(template), false, err);
-	if (!caster)
-		return NULL;
-	ntd_machine_sweep_sockets(caster, cloning->session->keeper);
-	for (size_t i = 0; i < cloning->vlans.count; i++) {
-		const struct ntd_vlan *vlan = cloning->vlans.items[i];
-		_cleanup_free_ char *variable =
-			ntd_asprintf("QEMU_VDE_SOCKET_%d", ntd_vlan_number(vlan));
-
-		ntd_machine_set_variable(caster, variable, ntd_vlan_directory(vlan));
-	}
+	if (caster)
+		ntd_machine_sweep_sockets(caster, cloning->session->keeper);
 	return caster;
 }
 
@@ -180,11 +182,13 @@ static int cast_memory(struct cloning *cloning, struct ntd_waiter *waiter, struc
 
 	if (!caster)
 		return -1;
-	result = ntd_mould_outfit(&cloning->mould, cloning->order->machine, caster, err);
+	result = add_networks(cloning, caster, err);
 	if (result == 0)
 		result = ntd_mould_cast_memory(&cloning->mould, cloning->order->machine, caster,
 					       waiter, err);
+	ntd_machine_cleanup_state_dir(caster);
 	ntd_machine_free(caster);
+	remove_networks(cloning);
 	return result;
 }
 
@@ -195,7 +199,7 @@ static int clone_all(struct cloning *cloning, struct ntd_waiter *waiter, struct 
 	const struct ntd_clone_order *order = cloning->order;
 
 	if (ntd_clones_fill(&cloning->mould, order->machine, order->timeout, waiter, err) < 0 ||
-	    add_clones(cloning, err) < 0 || cast_memory(cloning, waiter, err) < 0)
+	    cast_memory(cloning, waiter, err) < 0 || add_clones(cloning, err) < 0)
 		return -1;
 	return ntd_clones_cast(&cloning->mould, cloning->clones, cloning->made, waiter, err);
 }
@@ -203,11 +207,9 @@ static int clone_all(struct cloning *cloning, struct ntd_waiter *waiter, struct 
 /* The machines stay in the session's list, as machines that are off. */
 static void take_back(struct cloning *cloning)
 {
-	for (size_t i = 0; i < cloning->vlans.count; i++)
-		ntd_session_remove_vlan(cloning->session, cloning->vlans.items[i]);
+	remove_networks(cloning);
 	for (size_t i = 0; i < cloning->made; i++)
 		ntd_machine_cleanup_state_dir(cloning->clones[i]);
-	free(ntd_steal(&cloning->clones));
 }
 
 /* Says what is to be done about what clones have in common, and QEMU refuses. */
