@@ -81,6 +81,13 @@ void ntd_machine_set_variable(struct ntd_machine *machine, const char *name, con
 		     (struct ntd_machine_variable){ntd_strdup(name), ntd_strdup(value)});
 }
 
+void ntd_machine_copy_variables(struct ntd_machine *machine, const struct ntd_machine *from)
+{
+	for (size_t i = 0; i < from->variables.count; i++)
+		ntd_machine_set_variable(machine, from->variables.items[i].name,
+					 from->variables.items[i].value);
+}
+
 struct ntd_machine_hooks ntd_machine_hooks(struct ntd_machine *machine)
 {
 	struct ntd_machine_hooks hooks;

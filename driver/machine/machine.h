@@ -97,6 +97,8 @@ struct ntd_machine *ntd_machine_new_bare(const struct ntd_machine_context *conte
 void ntd_machine_set_hooks(struct ntd_machine *machine, const struct ntd_machine_hooks *hooks);
 /* Sets a variable in the environment of the machine's start script, before the first start. */
 void ntd_machine_set_variable(struct ntd_machine *machine, const char *name, const char *value);
+/* Sets in a new machine what has been set in another one. */
+void ntd_machine_copy_variables(struct ntd_machine *machine, const struct ntd_machine *from);
 /* Frees a machine that has been released and that no thread waits for, or NULL. */
 void ntd_machine_free(struct ntd_machine *machine);
 

@@ -140,7 +140,9 @@ static int add_clone(struct cloning *cloning, unsigned *number, struct ntd_error
 		return -1;
 	cloning->clones[cloning->made++] = clone;
 	ntd_machine_mute(clone, true);
-	if (!order->shares_networks && add_networks(cloning, clone, err) < 0)
+	if (order->shares_networks)
+		ntd_machine_copy_variables(clone, order->machine);
+	else if (add_networks(cloning, clone, err) < 0)
 		return -1;
 	return ntd_mould_outfit(&cloning->mould, order->machine, clone, err);
 }

@@ -114,7 +114,12 @@ def test_networks(session):
         three.succeed("ip addr add 192.168.1.99/24 dev eth1")
         assert is_reached(machine, "192.168.1.99") and is_reached(three, "192.168.1.1")
         assert not is_reached(one, "192.168.1.99")
-        for clone in one, two, three:
+        # a clone's networks are shared as the session's are
+        four, = one.clone(1, networks="shared")
+        four.succeed("ip link set eth1 address 52:54:00:12:01:64; ip addr flush dev eth1")
+        four.succeed("ip addr add 192.168.1.98/24 dev eth1")
+        assert is_reached(one, "192.168.1.98") and not is_reached(machine, "192.168.1.98")
+        for clone in one, two, three, four:
             clone.crash()
     """, seconds=300)
     assert "its clones are on its own networks" in session.err
