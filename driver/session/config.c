@@ -58,6 +58,15 @@ size_t ntd_config_longest_name(const struct ntd_config *config)
 	return longest(&config->containers, longest(&config->vms, strlen("machine")));
 }
 
+bool ntd_config_begins_here(const struct ntd_config *config)
+{
+	_cleanup_free_ char *here = ntd_asprintf("%s/" NTD_KEPT_FAILURE, config->output_dir);
+	_cleanup_free_ char *real = realpath(here, NULL);
+	_cleanup_free_ char *kept = config->kept ? realpath(config->kept->directory, NULL) : NULL;
+
+	return real && kept && !strcmp(real, kept);
+}
+
 /* Adds the machines of one kind from the command line; `kind` is the first word of its options. */
 static int add_machines(struct ntd_machine_configs *machines, char **scripts, char **names,
 			const char *kind, const char *suffix, struct ntd_error **err)

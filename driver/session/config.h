@@ -56,6 +56,8 @@ void ntd_config_free(struct ntd_config *config);
 int ntd_config_from_json(struct ntd_config *config, const struct cJSON *tree, const char *name,
 			 struct ntd_error **err);
 
+/* Whether the run begins with the state that an earlier one has kept in this output directory. */
+bool ntd_config_begins_here(const struct ntd_config *config);
 /* The names of all machines: a new list that ends with NULL; NULL when there are no machines. */
 char **ntd_config_machine_names(const struct ntd_config *config);
 /* The length of the longest machine name in bytes. "machine" counts, too: it is the default name of

@@ -185,7 +185,7 @@ static void remove_evidence(const char *path)
 void ntd_failure_forget(const char *output_dir)
 {
 	_cleanup_free_ char *failure = failure_directory(output_dir);
-	_cleanup_free_ char *kept = ntd_asprintf("%s/snapshot", failure);
+	_cleanup_free_ char *kept = ntd_asprintf("%s/" NTD_KEPT_FAILURE, output_dir);
 	_cleanup_free_ char *units = ntd_asprintf("%s/" NTD_UNIT_EVIDENCE, output_dir);
 	_cleanup_free_ char *logs = ntd_asprintf("%s/console-logs", output_dir);
 

@@ -299,11 +299,19 @@ static int keep_failure(struct ntd_session *session, struct ntd_waiter *waiter,
 			struct ntd_error **err)
 {
 	_cleanup_free_ char *failure = ntd_asprintf("%s/failure", session->config->output_dir);
-	_cleanup_free_ char *directory = ntd_asprintf("%s/snapshot", failure);
+	_cleanup_free_ char *directory =
+		ntd_asprintf("%s/" NTD_KEPT_FAILURE, session->config->output_dir);
 	struct ntd_keeping keeping = {.directory = directory, .name = FAILURE, .as_they_are = true};
 	struct ntd_waiter limited = *waiter;
 	struct ntd_error *error = NULL;
 
+	if (ntd_config_begins_here(session->config)) {
+		ntd_log(session->report, NTD_LEVEL_WARNING, NULL,
+			"the state of the machines is not kept: the run has begun with what is in "
+			"%s",
+			directory);
+		return 0;
+	}
 	limited.deadline = ntd_after(KEEP_PATIENCE);
 	mkdir(failure, 0777);
 	if (ntd_keep(session, &keeping, &limited, &error) >= 0)

@@ -20,6 +20,8 @@ struct cJSON;
 #define NTD_KEPT_LIST "snapshot.json"
 #define NTD_KEPT_MEMORY "memory.qcow2"
 #define NTD_KEPT_CONSOLE "console.log"
+/* Where the state of a failure is in the output directory. */
+#define NTD_KEPT_FAILURE "failure/snapshot"
 
 struct ntd_kept_disk {
 	char *device;        /* as people know it */

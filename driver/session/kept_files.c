@@ -17,7 +17,7 @@
 
 /* Where a state may be below the directory that was named: there, in a failure's directory, or in
  * the output directory. */
-static const char *const places[] = {"", "/snapshot", "/failure/snapshot"};
+static const char *const places[] = {"", "/snapshot", "/" NTD_KEPT_FAILURE};
 
 static bool is_there(const char *directory, const char *name)
 {

@@ -218,7 +218,7 @@ int ntd_session_set_up(struct ntd_session *session, struct ntd_error **err)
 	if (session->elsewhere)
 		ntd_log(session->report, NTD_LEVEL_INFO, NULL, "%s; this run is in %s",
 			session->elsewhere, session->sockets.path);
-	if (config->output_given && !config->kept) /* which may be there */
+	if (config->output_given && !ntd_config_begins_here(config))
 		ntd_failure_forget(config->output_dir);
 	session->members.taps = config->containers.count;
 	if (start_vlans(session, err) < 0)

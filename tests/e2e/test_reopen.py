@@ -146,6 +146,20 @@ def test_another_qemu(copy, scripts, tmp_path):
     assert "the prompt" not in result.out and "SeaBIOS" not in result.log
 
 
+def test_a_run_forgets_all_but_what_it_begins_with(copy, scripts, fake, tmp_path):
+    before = kept_files(copy)
+    begin = ["--boot-from", copy]
+    result = harness.run("raise ValueError", scripts, vlans=[1], options=[*KEEP, *begin], directory=tmp_path, status=1)
+    assert f"is not kept: the run has begun with what is in {copy}/failure/snapshot" in result.log
+    assert kept_files(copy) == before
+    other = tmp_path / "other"
+    other.mkdir()
+    harness.run("machine.start(); raise ValueError", fake, directory=other, status=1)
+    assert (other / "out/failure/machine").exists()
+    harness.run("", scripts, vlans=[1], options=begin, directory=other)
+    assert not (other / "out/failure").exists() and kept_files(copy) == before
+
+
 # ---- what is wrong with the files: nothing is started
 
 
