@@ -77,6 +77,14 @@ static void wait_on_a_thread(struct running *running)
 	pthread_create(&running->thread, NULL, wait_for, running);
 }
 
+/* Begins a job on a new connection, and has a thread wait for it. */
+static void begin_awaited(struct fixture *fixture, struct running *running)
+{
+	greet(fixture);
+	begin(fixture, running, "snapshot-save");
+	wait_on_a_thread(running);
+}
+
 /* The peer is asked for the list and answers; then it is told to dismiss the job. */
 static void conclude(struct fixture *fixture, const struct running *running, const char *list)
 {
@@ -107,9 +115,7 @@ static void a_job_is_waited_for_and_dismissed(void **state)
 	struct fixture *fixture = *state;
 	_cleanup_free_ char *longer = NULL;
 
-	greet(fixture);
-	begin(fixture, &running, "snapshot-save");
-	wait_on_a_thread(&running);
+	begin_awaited(fixture, &running);
 	longer = ntd_asprintf("%s1", running.id);
 	tell(fixture, running.id, "created");
 	answer(fixture, running.command, "\"return\": {}");
@@ -136,9 +142,7 @@ static void a_job_may_conclude_before_the_reply(void **state)
 	static struct running running;
 	struct fixture *fixture = *state;
 
-	greet(fixture);
-	begin(fixture, &running, "snapshot-save");
-	wait_on_a_thread(&running);
+	begin_awaited(fixture, &running);
 	tell(fixture, running.id, "concluded");
 	settle(fixture->loop);
 	assert_false(peer_hears(fixture->peer, 0));
@@ -153,9 +157,7 @@ static void the_error_is_that_of_the_job(void **state)
 	struct fixture *fixture = *state;
 	_cleanup_free_ char *list = NULL;
 
-	greet(fixture);
-	begin(fixture, &running, "snapshot-save");
-	wait_on_a_thread(&running);
+	begin_awaited(fixture, &running);
 	answer(fixture, running.command, "\"return\": {}");
 	tell(fixture, running.id, "concluded");
 	list = ntd_asprintf("\"return\": [{\"id\": \"%s\", \"error\": \"No \\u0000space\"}, "
@@ -194,9 +196,7 @@ static void close_after(struct fixture *fixture, int steps)
 {
 	static struct running running;
 
-	greet(fixture);
-	begin(fixture, &running, "snapshot-save");
-	wait_on_a_thread(&running);
+	begin_awaited(fixture, &running);
 	if (steps > 0)
 		answer(fixture, running.command, "\"return\": {}");
 	if (steps > 1)
