@@ -1,6 +1,6 @@
 /* Tests of what the driver has done in a guest that has gone back to an earlier state,
  * agent_channel/refresh.c: by an agent, or by a command. The test plays both the agent and the root
- * shell; the command's text is also run by a bash, with nothing in PATH but a `date` of the test's.
+ * shell. What the command does is in test_refresh_command.c.
  */
 #include "agent_call_fixture.h"
 
@@ -8,8 +8,6 @@
 #include "report/report.h"
 
 #include <sys/eventfd.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
 
 #define PATIENCE (600 * NTD_SECOND)
 
@@ -377,84 +375,6 @@ static void a_thread_may_stop_waiting(void **state)
 	close(cancel);
 }
 
-/* ---- the command */
-
-/* Writes a program `date` that is that text of a shell. */
-static void write_date(const char *directory, const char *text)
-{
-	_cleanup_free_ char *path = ntd_asprintf("%s/date", directory);
-	FILE *file = fopen(path, "we");
-
-	assert_non_null(file);
-	fprintf(file, "#!/bin/sh\n%s\n", text);
-	assert_int_equal(fclose(file), 0);
-	assert_int_equal(chmod(path, 0755), 0);
-}
-
-/* Runs the command; returns its status. Nothing but `date` can be found. */
-static int run_command(const char *directory)
-{
-	_cleanup_free_ char *text = ntd_refresh_command();
-	int status;
-	pid_t pid = fork();
-
-	assert_true(pid >= 0);
-	if (!pid) {
-		assert_int_equal(chdir(directory), 0);
-		setenv("PATH", directory, 1);
-		execl("/bin/bash", "bash", "-c", "set -euo pipefail; eval \"$1\"", "-", text, NULL);
-		_exit(99);
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	return WEXITSTATUS(status);
-}
-
-static void assert_set(const char *directory, double before, double after)
-{
-	_cleanup_free_ char *path = ntd_asprintf("%s/set", directory);
-	FILE *file = fopen(path, "re");
-	double set = -1;
-
-	assert_non_null(file);
-	assert_int_equal(fscanf(file, "@%lf", &set), 1);
-	fclose(file);
-	unlink(path);
-	assert_true(set >= before && set <= after);
-}
-
-static void the_command_takes_the_date_that_there_is(void **state)
-{
-	static const char fractions[] = "[ $1 = -s ] && echo $2 >set",
-			  whole[] = "case $2 in *.*) exit 1;; esac; echo $2 >set",
-			  none[] = "exit 1";
-	char directory[] = "/tmp/test-refresh-XXXXXX";
-	_cleanup_free_ char *date = NULL;
-	double now;
-
-	assert_non_null(mkdtemp(directory));
-	date = ntd_asprintf("%s/date", directory);
-	now = (double)time(NULL);
-	write_date(directory, fractions);
-	assert_int_equal(run_command(directory), 0);
-	assert_set(directory, now, (double)time(NULL) + 1);
-	now = (double)time(NULL);
-	write_date(directory, whole);
-	assert_int_equal(run_command(directory), 0);
-	assert_set(directory, now, (double)time(NULL) + 1);
-	write_date(directory, none);
-	assert_int_equal(run_command(directory), 1);
-	unlink(date);
-	rmdir(directory);
-}
-
-static void the_bytes_of_the_command_differ(void **state)
-{
-	_cleanup_free_ char *one = ntd_refresh_command(), *other = ntd_refresh_command();
-
-	assert_non_null(strstr(one, "printf"));
-	assert_string_not_equal(strstr(one, "printf"), strstr(other, "printf"));
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -466,8 +386,6 @@ int main(void)
 		unconnected_test(an_agent_that_does_not_serve_is_launched_for_it),
 		refresh_test(the_end_of_the_machine_ends_it),
 		refresh_test(a_thread_may_stop_waiting),
-		cmocka_unit_test(the_command_takes_the_date_that_there_is),
-		cmocka_unit_test(the_bytes_of_the_command_differ),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
