@@ -27,13 +27,10 @@ int ntd_agent_set_clock(const struct timespec *time)
 int ntd_agent_stir_random(const char *seed, size_t len)
 {
 	struct pool_input input = {.bits = (int)len * 8, .len = (int)len};
-	int fd = open("/dev/urandom", O_WRONLY | O_CLOEXEC), error = 0;
+	_cleanup_fd_ int fd = open("/dev/urandom", O_WRONLY | O_CLOEXEC);
 
 	if (fd < 0)
 		return errno;
 	memcpy(input.bytes, seed, len);
-	if (ioctl(fd, ADD_ENTROPY, &input) < 0 || ioctl(fd, RESEED) < 0)
-		error = errno;
-	ntd_close_fd(&fd);
-	return error;
+	return ioctl(fd, ADD_ENTROPY, &input) < 0 || ioctl(fd, RESEED) < 0 ? errno : 0;
 }
