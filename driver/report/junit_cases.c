@@ -104,6 +104,12 @@ void ntd_junit_begin_subtest(struct ntd_junit_cases *cases, const struct ntd_eve
 	test_case->since = event->monotonic;
 }
 
+static void add_property(char ***properties, char *const *pair)
+{
+	ntd_strv_add(properties, pair[0]);
+	ntd_strv_add(properties, pair[1]);
+}
+
 /* Subtests of several threads may end in any order. */
 void ntd_junit_end_subtest(struct ntd_junit_cases *cases, const struct ntd_event *event)
 {
@@ -128,26 +134,18 @@ void ntd_junit_end_subtest(struct ntd_junit_cases *cases, const struct ntd_event
 			free(test_case->skipped);
 			test_case->skipped = ntd_strdup(pair[1]);
 		} else if (event->step == NTD_STEP_TEST) {
-			ntd_strv_add(&test_case->properties, pair[0]);
-			ntd_strv_add(&test_case->properties, pair[1]);
+			add_property(&test_case->properties, pair);
 		}
 }
 
 /* What the end of the run's step tells of the run are properties of the suite. */
-static void run_step_end(struct ntd_junit_cases *cases, const struct ntd_event *event)
-{
-	for (char **pair = event->attributes; pair && *pair; pair += 2) {
-		ntd_strv_add(&cases->properties, pair[0]);
-		ntd_strv_add(&cases->properties, pair[1]);
-	}
-}
-
 void ntd_junit_step_end(struct ntd_junit_cases *cases, const struct ntd_event *event)
 {
-	if (event->step == NTD_STEP_RUN)
-		run_step_end(cases, event);
 	_cleanup_free_ char *after = ntd_asprintf(", in %.2f seconds)", event->seconds);
 
+	for (char **pair = event->attributes; pair && *pair && event->step == NTD_STEP_RUN;
+	     pair += 2)
+		add_property(&cases->properties, pair);
 	if (!event->failed)
 		ntd_junit_log_line(cases, ": ", "(finished: ", event, after);
 }
