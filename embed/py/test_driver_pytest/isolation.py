@@ -44,6 +44,11 @@ def _has_end(fixturedef):
     return inspect.isgeneratorfunction(fixturedef.func) or "request" in fixturedef.argnames
 
 
+def _fail(text):
+    """Fails the test with that text alone, without the exception that it tells of."""
+    raise pytest.fail.Exception(text, pytrace=False) from None
+
+
 class Level:
     """A snapshot. fixtures: the fixtures, a frozenset, whose doing it contains. Attributes: `machines`, a list; `dead`,
     {machine: cause} of those that had died; `running`, those that ran; `outdated`: see above."""
@@ -170,7 +175,7 @@ class Isolation:
             else:
                 self._clean_up()
         except MachineError as error:
-            pytest.fail(f"the machines could not be restored: {error}", pytrace=False)
+            _fail(f"the machines could not be restored: {error}")
 
     # ---- a snapshot that cannot be made
 
@@ -187,11 +192,11 @@ class Isolation:
             self._save()
         except MachineError as error:
             if len(self.crew.dead(self._machines())) > dead:
-                pytest.fail(f"no snapshot could be made: {error}", pytrace=False)  # others may have more luck
+                _fail(f"no snapshot could be made: {error}")  # others may have more luck
             self.broken = frozenset(self.active), self.item.nodeid, str(error)
             text = f"{self.item.nodeid} cannot begin from a snapshot, nor can other tests: {error}"
             if self.is_isolated:
-                pytest.fail(text, pytrace=False)
+                _fail(text)
             self.driver.logger.log(f"there are no snapshots for --rerun: {error}")
 
     # ---- the session
