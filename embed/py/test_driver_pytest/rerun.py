@@ -9,6 +9,7 @@ saved before the repetitions and go on from there after them.
 """
 
 import random
+import signal
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -111,6 +112,8 @@ class Rerun:
     def _explain(self, item):
         """Returns the verdict on a test that has failed."""
         isolated, level = self.isolation.is_isolated, self.isolation.level_to_begin_from()
+        if ending():
+            return "not run again: the run ends"
         if not self.isolation.uses:
             return "not run again: it uses no machines"
         if not level:
@@ -119,9 +122,15 @@ class Rerun:
             with self._kept(isolated):
                 outcomes = self._repeat(item, level)
         except MachineError as error:
-            return f"not run again: {error}"
+            return f"no verdict: {error}"
+        except SystemExit:
+            if not ending():
+                raise
+            outcomes = []
+        if ending():
+            item.session.shouldstop = signal.Signals(ending()).name
         if not outcomes:
-            return "not run again: the run ends"
+            return "no verdict: the run ends"
         text = verdict(sum(outcomes), len(outcomes), isolated)
         self.driver.logger.log(f"{item.nodeid}: {text}")
         return text
@@ -147,19 +156,21 @@ class Rerun:
     # ---- the repetitions
 
     def _repeat(self, item, level):
-        """Runs the test again; returns a list of bools: whether it has failed."""
+        """Runs the test again until the run ends; returns a list of bools: whether it has failed. MachineError."""
         base = Path(self.driver.out_dir) / "failure" / reports.directory_name(item.nodeid)
         outcomes = []
         for number in range(1, self.count + 1):
-            if ending():
-                break
             seed = random.randrange(1, 1 << 16)
             self.driver.logger.log(f"run {number} of {self.count} of {item.nodeid} again; the seed of the order in which "
                                    f"start_all() starts machines is {seed}")
-            outcomes.append(self._once(item, level, base / f"rerun-{number}", seed))
+            failed = self._once(item, level, base / f"rerun-{number}", seed)
+            if ending():
+                break  # which is why it has failed, if it has
+            outcomes.append(failed)
         return outcomes
 
     def _once(self, item, level, directory, seed):
+        """Runs the test again; returns whether it has failed. MachineError if it could not begin from the level."""
         position = log_position()
         directory.mkdir(parents=True, exist_ok=True)
         self.isolation.start = level
@@ -175,6 +186,8 @@ class Rerun:
         result = "\n\n".join(failures) or "It has passed."
         (directory / "report.txt").write_text(f"{result}\n\nThe seed of start_all() was {seed}.\n", errors="replace")
         (directory / "log.txt").write_text(recall(position, None), errors="replace")
+        if not self.isolation.reached and not ending():
+            raise MachineError(found[0].longreprtext)
         return bool(failures)
 
     @contextmanager

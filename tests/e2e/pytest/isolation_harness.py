@@ -21,6 +21,10 @@ def give(machine, name):
     put(machine, name)
     return before
 
+def stand_still(machine):
+    print("stand", "still", flush=True)  # in pieces: a report may show this line
+    machine.succeed("sleep 1000")
+
 @pytest.fixture(scope="session")
 def prepared(machine):
     put(machine, "prepared")

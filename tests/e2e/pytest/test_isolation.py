@@ -420,8 +420,7 @@ def test_interrupts(fake):
 
         def test_a(prepared):
             put(prepared, "a")
-            print("stand still", flush=True)
-            prepared.succeed("sleep 1000")
+            stand_still(prepared)
         def test_b(prepared): pass
         """
     with IsolatedRun(script, fake, words=["-s"]) as running:

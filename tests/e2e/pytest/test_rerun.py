@@ -155,14 +155,63 @@ def test_what_is_not_run_again(fake):
     assert result.outcomes == {"test_a": "FAILED"} and result.log.count("there are no snapshots for --rerun: ") == 1
 
 
+def test_a_restore_that_fails_is_no_failure_of_the_test(fake):
+    result = run("""
+        COUNT = []
+        def test_a(prepared):
+            COUNT.append(1)
+            (prepared.state_dir / "FAKE_LOAD").write_text("killed" if len(COUNT) > 1 else "")
+            assert len(COUNT) > 1
+        """, fake, options=(*RERUN, *RESTORE), status=1)
+    assert result.verdicts["test_a"].startswith("no verdict: the machines could not be restored: ")
+    assert "It has passed." in result.files["failure/script.py-test_a/rerun-1/report.txt"]
+    assert "could not be restored" in result.files["failure/script.py-test_a/rerun-2/report.txt"]
+
+
+@pytest.mark.parametrize("count, verdict", [
+    (1, "not run again: the run ends"), (2, "no verdict: the run ends"),
+    (3, "sometimes: it fails in 0 of 1 runs from its snapshot")])
+def test_a_run_that_is_ended_is_none_of_the_test(fake, count, verdict):
+    script = f"""
+        COUNT = []
+        def test_a(prepared):
+            COUNT.append(1)
+            if len(COUNT) == {count}:
+                stand_still(prepared)
+            assert len(COUNT) == 2
+        def test_b(prepared): pass
+        """
+    with IsolatedRun(script, fake, options=(*RERUN, *RESTORE), words=["-s"]) as running:
+        running.wait_for("stand still")
+        running.signal(signal.SIGTERM)
+        result = running.finish()
+    assert result.status == 143 and result.verdicts == {"test_a": verdict}
+    assert "1 failed" in result.out and "test_b" not in result.out
+
+
+@pytest.mark.parametrize("setting, line", [("FAKE_SAVE", "saving the snapshot 'pytest-before-rerun"),
+                                           ("FAKE_LOAD", "restoring the snapshot 'pytest-isolation")])
+def test_a_run_may_end_while_machines_are_saved_or_restored(fake, setting, line):
+    script = f"""
+        def test_a(prepared):
+            (prepared.state_dir / "{setting}").write_text("hangs")
+            assert False
+        """
+    with IsolatedRun(script, fake, options=RERUN) as running:
+        running.wait_for(line)
+        running.signal(signal.SIGTERM)
+        result = running.finish()
+    assert result.status == 143 and "1 failed" in result.out and "INTERNALERROR" not in result.out
+    assert result.verdicts == {"test_a": "no verdict: the run ends"}
+
+
 def test_interrupts_end_the_repetitions(fake):
     script = """
         COUNT = []
         def test_a(machine):
             COUNT.append(1)
             if len(COUNT) == 3:
-                print("stand still", flush=True)
-                machine.succeed("sleep 1000")
+                stand_still(machine)
             assert False
         """
     with IsolatedRun(script, fake, options=RERUN, words=["-s"]) as running:
