@@ -5,12 +5,12 @@
  * The machines become SAVING: calls that want to use a guest wait, and those that use it already
  * are waited for, so that no command is under way in a snapshot. Then each guest unmounts the
  * driver's shares, QEMU is freed of the driver's ports and asked what else is in the way; the
- * switches stand still, the guests are stopped, and all QEMUs write at the same time. Whatever
- * happens, the guests and the switches go on afterwards, and the shares are mounted again. A
- * snapshot is kept when those of all machines are complete.
+ * guests are stopped, and all QEMUs write at the same time. Whatever happens, the guests go on
+ * afterwards, and the shares are mounted again. A snapshot is kept when those of all machines are
+ * complete.
  *
- * Frames that are on their way at that moment reach the machines that go on; they are not in the
- * snapshot, as if the wire had lost them.
+ * The guests are stopped one after the other, and it is one moment all the same: net/switch.h says
+ * why, and what becomes of frames that are on their way.
  */
 #include "guest/moment_internal.h"
 
@@ -43,23 +43,21 @@ static int begin(struct ntd_parts *parts, struct ntd_part *part, struct ntd_wait
 		 struct ntd_error **err)
 {
 	double limit = parts->moment->timeout * ntd_machine_time_scale(part->machine);
-	struct ntd_error *error = NULL;
+	_cleanup_error_ struct ntd_error *error = NULL;
 
 	if (!runs(part->machine))
 		return 0;
 	part->connected = ntd_machine_state(part->machine) == NTD_MACHINE_CONNECTED;
-	if (ntd_snapshot_begin_saving(part->machine, ntd_after(ntd_span(limit)), waiter, &error) <
-	    0)
-		return error->code == NTD_E_TIMEOUT
-			       ? (ntd_error_free(error),
-				  ntd_machine_error(err, part->machine, NTD_E_TIMEOUT,
-						    "commands, waits or copies are still under way "
-						    "in it after %g seconds, and a snapshot waits "
-						    "for their end",
-						    limit))
-			       : ntd_error_move(err, error);
-	part->passes = true;
-	return 0;
+	part->passes = ntd_snapshot_begin_saving(part->machine, ntd_after(ntd_span(limit)), waiter,
+						 &error) == 0;
+	if (part->passes)
+		return 0;
+	if (error->code != NTD_E_TIMEOUT)
+		return ntd_error_move(err, ntd_steal(&error));
+	return ntd_machine_error(err, part->machine, NTD_E_TIMEOUT,
+				 "commands, waits or copies are still under way in it after %g "
+				 "seconds, and a snapshot waits for their end",
+				 limit);
 }
 
 /* A guest that has failed may not answer any more; the others are not to wait for it for long. */

@@ -41,7 +41,7 @@ struct team {
 	int64_t deadline; /* of the waiter; 0: none */
 	int cancel_fd;
 	atomic_size_t working;
-	bool finished; /* loop */
+	bool waited_for, finished; /* loop */
 };
 
 struct worker {
@@ -58,14 +58,17 @@ static void finish(void *arg)
 	struct team *team = arg;
 
 	team->finished = true;
-	if (team->request.loop)
+	if (team->waited_for)
 		ntd_request_complete(&team->request, NULL);
 }
 
 /* Loop. */
 static void begin(struct ntd_request *request)
 {
-	if (ntd_container_of(request, struct team, request)->finished)
+	struct team *team = ntd_container_of(request, struct team, request);
+
+	team->waited_for = true;
+	if (team->finished)
 		ntd_request_complete(request, NULL);
 }
 
