@@ -25,34 +25,38 @@ struct cloning {
 
 /* ---- names */
 
-static bool has_machine(struct ntd_session *session, const char *name)
+static int check_name(const struct cloning *cloning, const char *name, struct ntd_error **err)
 {
-	size_t count;
-	_cleanup_free_ struct ntd_machine **machines = ntd_session_machines(session, &count);
+	if (!ntd_session_machine(cloning->session, name))
+		return 0;
+	return ntd_error_set(err, NTD_E_VALUE, "there is a machine '%s' already", name);
+}
 
-	for (size_t i = 0; i < count; i++)
-		if (!strcmp(ntd_machine_name(machines[i]), name))
-			return true;
-	return false;
+/* Before the template is booted for clones that there cannot be. */
+static int check_names(const struct cloning *cloning, struct ntd_error **err)
+{
+	const struct ntd_clone_order *order = cloning->order;
+
+	for (size_t i = 0; order->names && i < order->count; i++)
+		if (check_name(cloning, order->names[i], err) < 0)
+			return -1;
+	return 0;
 }
 
 /* A new string: the name of the next clone; NULL with an error. */
 static char *next_name(const struct cloning *cloning, unsigned *number, struct ntd_error **err)
 {
 	const struct ntd_clone_order *order = cloning->order;
-	char *name;
 
 	if (order->names) {
-		name = ntd_strdup(order->names[cloning->made]);
-		if (!has_machine(cloning->session, name))
-			return name;
-		ntd_error_set(err, NTD_E_VALUE, "there is a machine '%s' already", name);
-		free(name);
-		return NULL;
+		const char *name = order->names[cloning->made];
+
+		return check_name(cloning, name, err) < 0 ? NULL : ntd_strdup(name);
 	}
 	for (;;) {
-		name = ntd_asprintf("%s-%u", ntd_machine_name(order->machine), ++*number);
-		if (!has_machine(cloning->session, name))
+		char *name = ntd_asprintf("%s-%u", ntd_machine_name(order->machine), ++*number);
+
+		if (!ntd_session_machine(cloning->session, name))
 			return name;
 		free(name);
 	}
@@ -200,18 +204,23 @@ static int clone_all(struct cloning *cloning, struct ntd_waiter *waiter, struct 
 {
 	const struct ntd_clone_order *order = cloning->order;
 
-	if (ntd_clones_fill(&cloning->mould, order->machine, order->timeout, waiter, err) < 0 ||
+	if (check_names(cloning, err) < 0 ||
+	    ntd_clones_fill(&cloning->mould, order->machine, order->timeout, waiter, err) < 0 ||
 	    cast_memory(cloning, waiter, err) < 0 || add_clones(cloning, err) < 0)
 		return -1;
 	return ntd_clones_cast(&cloning->mould, cloning->clones, cloning->made, waiter, err);
 }
 
-/* The machines stay in the session's list, as machines that are off. */
 static void take_back(struct cloning *cloning)
 {
 	remove_networks(cloning);
-	for (size_t i = 0; i < cloning->made; i++)
-		ntd_machine_cleanup_state_dir(cloning->clones[i]);
+	for (size_t i = 0; i < cloning->made; i++) {
+		struct ntd_machine *clone = cloning->clones[i];
+
+		ntd_machine_cleanup_state_dir(clone);
+		if (ntd_machine_wait_gone(clone, ntd_after(NTD_SECOND)))
+			ntd_session_discard_machine(cloning->session, clone);
+	}
 }
 
 /* Says what is to be done about what clones have in common, and QEMU refuses. */

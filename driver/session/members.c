@@ -145,6 +145,30 @@ struct ntd_machine **ntd_session_machines(struct ntd_session *session, size_t *c
 	return copy;
 }
 
+struct ntd_machine *ntd_session_machine(struct ntd_session *session, const char *name)
+{
+	size_t count;
+	_cleanup_free_ struct ntd_machine **machines = ntd_session_machines(session, &count);
+
+	for (size_t i = 0; i < count; i++)
+		if (!strcmp(ntd_machine_name(machines[i]), name))
+			return machines[i];
+	return NULL;
+}
+
+void ntd_session_discard_machine(struct ntd_session *session, struct ntd_machine *machine)
+{
+	struct ntd_members *members = &session->members;
+
+	pthread_mutex_lock(&members->mutex);
+	for (size_t i = members->machines.count; i-- > 0;)
+		if (members->machines.items[i] == machine) {
+			ntd_vec_remove(&members->machines, i);
+			ntd_vec_push(&members->discarded, machine);
+		}
+	pthread_mutex_unlock(&members->mutex);
+}
+
 static int by_name(const void *left, const void *right)
 {
 	struct ntd_machine *const *a = left, *const *b = right;
@@ -213,7 +237,10 @@ void ntd_members_free_machines(struct ntd_members *members)
 {
 	for (size_t i = 0; i < members->machines.count; i++)
 		ntd_machine_free(members->machines.items[i]);
+	for (size_t i = 0; i < members->discarded.count; i++)
+		ntd_machine_free(members->discarded.items[i]);
 	ntd_vec_free(&members->machines);
+	ntd_vec_free(&members->discarded);
 	ntd_vec_free(&members->vlans); /* all were stopped */
 }
 

@@ -18,6 +18,7 @@ struct ntd_members {
 	 * may hold the GIL. */
 	pthread_mutex_t mutex;
 	ntd_vec(struct ntd_machine *) machines;
+	ntd_vec(struct ntd_machine *) discarded; /* others may still have pointers to them */
 	ntd_vec(struct ntd_vlan *) vlans;
 	ntd_vec(struct ntd_report *) reports; /* beside the session's own */
 	/* The run has containers, which reach VLANs by this system's network: VLANs that are made
@@ -44,6 +45,11 @@ struct ntd_machine *ntd_session_add_machine(struct ntd_session *session,
 /* The machines so far, in a new array with *count of them. The caller frees the array; the machines
  * live as long as the session. */
 struct ntd_machine **ntd_session_machines(struct ntd_session *session, size_t *count);
+/* The machine of that name; NULL: there is none. */
+struct ntd_machine *ntd_session_machine(struct ntd_session *session, const char *name);
+/* Takes a machine that is off, and will never be started again, out of the run: it is not among the
+ * machines any more, and its name is free. It lives as long as the session, too. */
+void ntd_session_discard_machine(struct ntd_session *session, struct ntd_machine *machine);
 /* Puts the machines in the order of their names. */
 void ntd_session_sort_machines(struct ntd_session *session);
 

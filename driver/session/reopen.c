@@ -25,17 +25,6 @@
 
 /* ---- the files */
 
-static struct ntd_machine *machine_called(struct ntd_session *session, const char *name)
-{
-	size_t count;
-	_cleanup_free_ struct ntd_machine **machines = ntd_session_machines(session, &count);
-
-	for (size_t i = 0; i < count; i++)
-		if (!strcmp(ntd_machine_name(machines[i]), name))
-			return machines[i];
-	return NULL;
-}
-
 /* Copies a file of the state into the machine's state directory; returns its path there, a new
  * string, or NULL. */
 static char *fetch(const char *from, const char *name, const struct ntd_machine *machine,
@@ -100,7 +89,7 @@ int ntd_reopen_prepare(struct ntd_session *session, struct ntd_error **err)
 
 	for (size_t i = 0; kept && i < kept->machines.count; i++) {
 		const struct ntd_kept_machine *from = &kept->machines.items[i];
-		struct ntd_machine *machine = machine_called(session, from->name);
+		struct ntd_machine *machine = ntd_session_machine(session, from->name);
 
 		if (machine && give_state(kept, from, machine, err) < 0)
 			return ntd_error_wrap(err, "machine '%s'", from->name);
