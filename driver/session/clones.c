@@ -258,7 +258,7 @@ struct ntd_machine **ntd_session_clone(struct ntd_session *session,
 	struct cloning cloning = {
 		.session = session,
 		.order = order,
-		.quiet = ntd_session_new_report(session, err),
+		.quiet = ntd_session_quiet_report(session, err),
 		.mould = ntd_mould_new(session->keeper, ntd_machine_context(machine)->tmp_dir),
 		.clones = ntd_calloc(order->count, sizeof(struct ntd_machine *))};
 	struct ntd_nest nest;

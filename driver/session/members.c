@@ -199,6 +199,24 @@ struct ntd_report *ntd_session_new_report(struct ntd_session *session, struct nt
 	return report;
 }
 
+struct ntd_report *ntd_session_quiet_report(struct ntd_session *session, struct ntd_error **err)
+{
+	struct ntd_members *members = &session->members;
+	struct ntd_report *report;
+
+	pthread_mutex_lock(&members->mutex);
+	report = members->quiet;
+	pthread_mutex_unlock(&members->mutex);
+	if (report)
+		return report;
+	report = ntd_session_new_report(session, err);
+	/* Of two threads that have made one, either may win. */
+	pthread_mutex_lock(&members->mutex);
+	members->quiet = report;
+	pthread_mutex_unlock(&members->mutex);
+	return report;
+}
+
 /* The session's own report is the first, at 0. NULL when there are not so many. */
 static struct ntd_report *report_at(struct ntd_session *session, size_t i)
 {

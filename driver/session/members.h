@@ -21,6 +21,7 @@ struct ntd_members {
 	ntd_vec(struct ntd_machine *) discarded; /* others may still have pointers to them */
 	ntd_vec(struct ntd_vlan *) vlans;
 	ntd_vec(struct ntd_report *) reports; /* beside the session's own */
+	struct ntd_report *quiet;             /* one of them; NULL: not needed yet */
 	/* The run has containers, which reach VLANs by this system's network: VLANs that are made
 	 * from now on are connected to it. */
 	atomic_bool taps;
@@ -69,8 +70,10 @@ struct ntd_vlan *ntd_session_take_vlan(struct ntd_session *session, const struct
 void ntd_session_remove_vlan(struct ntd_session *session, struct ntd_vlan *vlan);
 
 /* A report without sinks, which lives as long as the session: for machines that the session's
- * report does not tell of. NULL on error. */
+ * report does not tell of. It has a thread. NULL on error. */
 struct ntd_report *ntd_session_new_report(struct ntd_session *session, struct ntd_error **err);
+/* The report that never has sinks, for what nobody is to see. NULL on error. */
+struct ntd_report *ntd_session_quiet_report(struct ntd_session *session, struct ntd_error **err);
 /* ntd_report_settle() and ntd_report_is_settled() for the session's report and all of these. In a
  * forked child there is nothing to settle. */
 void ntd_session_settle(struct ntd_session *session);
