@@ -135,26 +135,17 @@ class Consoles {
 	}
 
 	// Marks the lines of a step's time and scrolls to the first of them.
-	pick(step, scroll = true) {
+	pick(step) {
+		const wanted = step.machine && this.machine ? this.run.byName.get(step.machine) : this.machine;
 		this.step = step;
-		if (step && scroll) {
-			const wanted = step.machine && this.machine ? this.run.byName.get(step.machine) : this.machine;
-			if (wanted !== this.machine) {
-				this.machine = wanted;
-				this.choice.value = wanted ? wanted.name : "";
-				this.apply();
-			}
-			let low = 0, high = this.lines.length;
-			while (low < high) {
-				const middle = (low + high) >> 1;
-				if (this.run.console.time[this.lines[middle]] < step.begin)
-					low = middle + 1;
-				else
-					high = middle;
-			}
-			if (low < this.lines.length)
-				this.list.reveal(low);
+		if (wanted !== this.machine) {
+			this.machine = wanted;
+			this.choice.value = wanted.name;
+			this.apply();
 		}
+		const first = lowerBound(this.lines.length, index => this.run.console.time[this.lines[index]], step.begin);
+		if (first < this.lines.length)
+			this.list.reveal(first);
 		this.list.refresh();
 	}
 }

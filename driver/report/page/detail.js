@@ -99,20 +99,9 @@ function innerSection(step, go) {
 function consoleOf(run, step) {
 	const { time } = run.console, machine = step.machine ? run.byName.get(step.machine) : null;
 	const lines = machine ? machine.lines : null;
-	const at = index => time[lines ? lines[index] : index];
-	const find = value => {
-		let low = 0, high = lines ? lines.length : time.length;
-		while (low < high) {
-			const middle = (low + high) >> 1;
-			if (at(middle) < value)
-				low = middle + 1;
-			else
-				high = middle;
-		}
-		return low;
-	};
-	const first = find(step.begin), end = find(step.end + 1);
-	return { first, end, line: index => lines ? lines[index] : index, machine };
+	const line = index => lines ? lines[index] : index;
+	const find = value => lowerBound((lines || time).length, index => time[line(index)], value);
+	return { first: find(step.begin), end: find(step.end + 1), line, machine };
 }
 
 function consoleSection(run, step, go) {

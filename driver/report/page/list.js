@@ -5,7 +5,7 @@
 // about 16 million pixels, which 800,000 rows of 20 pixels take.
 
 class List {
-	constructor({ height, make, pick = () => {}, label, className = "", role = "listbox" }) {
+	constructor({ height, make, pick, label }) {
 		this.height = height;
 		this.make = make;
 		this.pick = pick;
@@ -13,7 +13,7 @@ class List {
 		this.selected = -1;
 		this.rows = new Map();
 		this.room = el("div", { className: "room", role: "presentation" });
-		this.element = el("div", { className: `list ${className}`, tabIndex: 0, role, "aria-label": label }, this.room);
+		this.element = el("div", { className: "list", tabIndex: 0, role: "listbox", "aria-label": label }, this.room);
 		this.element.addEventListener("scroll", () => this.draw(), { passive: true });
 		this.element.addEventListener("keydown", event => this.key(event));
 		this.element.addEventListener("click", event => {
@@ -71,15 +71,14 @@ class List {
 	}
 
 	// Selects a row without telling `pick`; -1: none.
-	select(index, scroll = true) {
+	select(index) {
 		const before = this.rows.get(this.selected);
 		if (before)
 			before.setAttribute("aria-selected", "false");
 		this.selected = index;
 		if (index < 0)
 			return this.element.removeAttribute("aria-activedescendant");
-		if (scroll)
-			this.reveal(index);
+		this.reveal(index);
 		this.draw();
 		const row = this.rows.get(index);
 		if (row) {

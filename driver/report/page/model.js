@@ -169,6 +169,19 @@ function addConsole(run, [, time, name, text]) {
 		run.last = time;
 }
 
+// The first of so many indices at which the ascending values are not below `value`.
+function lowerBound(length, valueAt, value) {
+	let low = 0, high = length;
+	while (low < high) {
+		const middle = (low + high) >> 1;
+		if (valueAt(middle) < value)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
 // Takes a line of the data.
 function addLine(run, value) {
 	if (Array.isArray(value)) {

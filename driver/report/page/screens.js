@@ -1,6 +1,6 @@
 // Pictures of screens, that at the failure large, with the text that was read from the screen; and the networks.
 
-function captionOf(run, picture) {
+function captionOf(picture) {
 	return `${picture.machine || "a machine"}, ${moment(picture.time)} s, ${picture.path.split("/").pop()}`;
 }
 
@@ -16,9 +16,9 @@ function makeScreens(run, go) {
 	const ordered = failed ? [failed, ...run.pictures.filter(picture => picture !== failed)] : run.pictures;
 	const figures = ordered.map(picture => {
 		const text = screenText(run, picture);
-		const image = el("img", { src: picture.data, alt: `The screen of ${captionOf(run, picture)}`, loading: "lazy", tabIndex: 0 });
+		const image = el("img", { src: picture.data, alt: `The screen of ${captionOf(picture)}`, loading: "lazy", tabIndex: 0 });
 		const figure = el("figure", { className: picture === failed ? "large" : "" }, image,
-			el("figcaption", {}, picture === failed ? "At the end of the failed run: " : "", captionOf(run, picture), " ",
+			el("figcaption", {}, picture === failed ? "At the end of the failed run: " : "", captionOf(picture), " ",
 				picture.step ? el("button", { className: "link", type: "button", onclick: () => go.step(picture.step) }, "its step") : null),
 			text ? textBlock(text) : null);
 		const toggle = () => figure.classList.toggle("large");

@@ -1,6 +1,5 @@
 // The list of steps and messages: searched by words, filtered by kind, machine and outcome.
 
-const FILTERS = ["all", "failed", "slow"];
 const SLOW = 1e6;
 
 class Steps {

@@ -39,19 +39,6 @@ function makeLanes(run) {
 	return { lanes, height: top };
 }
 
-// The first index at which the ascending numbers are not below `value`.
-function lowerBound(numbers, value) {
-	let low = 0, high = numbers.length;
-	while (low < high) {
-		const middle = (low + high) >> 1;
-		if (numbers[middle] < value)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
 // ---- the ruler
 
 // A round distance between marks, for so many marks in a span.
@@ -154,9 +141,10 @@ function drawOpenEnd(draw, right, y) {
 // How many console lines every two pixels have.
 function densityOf(draw, lane) {
 	const { view, width } = draw, perPixel = (view.to - view.from) / (width - LANE.label), bins = [];
-	let first = lowerBound(lane.times, view.from);
+	const linesBefore = time => lowerBound(lane.times.length, index => lane.times[index], time);
+	let first = linesBefore(view.from);
 	for (let x = LANE.label; x < width && first < lane.times.length; x += 2) {
-		const end = lowerBound(lane.times, view.from + (x + 2 - LANE.label) * perPixel);
+		const end = linesBefore(view.from + (x + 2 - LANE.label) * perPixel);
 		bins.push(end - first);
 		first = end;
 	}

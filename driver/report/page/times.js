@@ -32,7 +32,7 @@ function waitTable(run, go) {
 }
 
 function makeTimes(run, go) {
-	const { rows } = rowsOfTime(run);
+	const rows = rowsOfTime(run);
 	const tests = rows.filter(row => !row.machine), machines = rows.filter(row => row.machine);
 	return el("div", {}, el("div", { className: "scroll" },
 		el("h3", {}, tests.length > 1 ? "The run and its tests" : "The run"), timeTable(tests.slice(0, 200), go),

@@ -80,9 +80,8 @@ function spentOf(steps, total) {
 
 function rowsOfTime(run) {
 	const rows = [];
-	const script = run.steps.filter(step => step.kind === "run" && !step.parent);
-	const all = script.length ? script : run.top;
-	rows.push({ name: "the whole run", total: run.last, spent: spentOf(run.top, run.last), step: script[0] || null });
+	const script = run.steps.find(step => step.kind === "run" && !step.parent) || null;
+	rows.push({ name: "the whole run", total: run.last, spent: spentOf(run.top, run.last), step: script });
 	for (const step of run.steps)
 		if (step.kind === "test" || step.subtest)
 			rows.push({ name: step.text, total: step.end - step.begin, spent: spentOf([step], step.end - step.begin), step });
@@ -92,7 +91,7 @@ function rowsOfTime(run) {
 		if (total)
 			rows.push({ name: machine.name, total, spent: spentOf(own, total), step: null, machine: true });
 	}
-	return { rows, all };
+	return rows;
 }
 
 function longestWaits(run, most = 10) {
