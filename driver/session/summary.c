@@ -172,14 +172,15 @@ static void write_out(const struct ntd_buf *text)
 
 	while (left) {
 		struct pollfd fd = {.fd = STDERR_FILENO, .events = POLLOUT};
-		ssize_t written = -1;
+		int ready = poll(&fd, 1, PATIENCE_MS);
+		ssize_t written = ready > 0 ? write(STDERR_FILENO, bytes, left) : ready;
 
-		if (poll(&fd, 1, PATIENCE_MS) > 0)
-			written = write(STDERR_FILENO, bytes, left);
-		if (written < 0 && errno != EINTR)
+		if (ready == 0 || (written < 0 && errno != EINTR))
 			return;
-		bytes += written > 0 ? written : 0;
-		left -= written > 0 ? (size_t)written : 0;
+		if (written < 0)
+			continue;
+		bytes += written;
+		left -= (size_t)written;
 	}
 }
 
