@@ -88,12 +88,27 @@ def test_the_time_limit(fakes):
 
 
 def test_sigterm(fake):
-    with harness.Run("print('here')\nmachine.wait_for_console_text('never')", fake) as running:
+    with harness.Run("machine.start()\nprint('here')\nmachine.wait_for_console_text('never')", fake) as running:
         running.wait_for("here")
         running.process.send_signal(signal.SIGTERM)
         result = running.finish()
     what, where, line, _, _ = summary(result)
-    assert what == "SIGTERM ended the run" and ":2, " in where and line == "machine.wait_for_console_text('never')"
+    assert what == "SIGTERM ended the run" and ":3, " in where and line == "machine.wait_for_console_text('never')"
+
+
+def test_sigterm_in_pytest_style(fake):
+    with harness.Run("""
+        def check(machine):
+            machine.execute("echo here >&2; sleep 100")
+        def test_it(machine):
+            check(machine)
+        """, fake) as running:
+        running.wait_for("machine # here")
+        running.process.send_signal(signal.SIGTERM)
+        result = running.finish()
+    what, where, line, _, _ = summary(result)
+    assert what == "script.py::test_it: SIGTERM ended the run"
+    assert ":3, " in where and line == 'machine.execute("echo here >&2; sleep 100")'
 
 
 def test_a_test_in_pytest_style(fakes):
@@ -119,7 +134,7 @@ def test_none_after_a_success(fake, script):
 
 
 def test_none_after_ctrl_c(fake):
-    with harness.Run("print('here')\nmachine.wait_for_console_text('never')", fake) as running:
+    with harness.Run("machine.start()\nprint('here')\nmachine.wait_for_console_text('never')", fake) as running:
         running.wait_for("here")
         running.process.send_signal(signal.SIGINT)
         result = running.finish()

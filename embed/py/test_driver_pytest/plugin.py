@@ -216,6 +216,7 @@ class Plugin:
                 report.longrepr = str(path), (line or 0) + 1, f"Skipped: {self.skipped}"
         if report.failed and ending():
             item.session.shouldstop = signal.Signals(ending()).name
+            self.failure = f"{item.session.shouldstop} ended the run", *reports.failure_of(item, call.excinfo, report)[1:]
         elif report.failed:
             if not self.is_repeating():
                 self.failure = reports.failure_of(item, call.excinfo, report)  # before the machines give evidence
