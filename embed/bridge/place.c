@@ -14,9 +14,7 @@
 /* How many frames are looked at, and how long a source may be. */
 enum { FRAMES_MOST = 100, SOURCE_MOST = 1 << 20 };
 
-/* Whether a file with this path is one of the tests'. Packages that are installed below the
- * directory, or hidden in it, are not. */
-static bool is_of_tests(const struct ntd_config *config, const char *path)
+bool py_place_is_of_tests(const struct ntd_config *config, const char *path)
 {
 	size_t len = strlen(config->test_script);
 
@@ -81,7 +79,8 @@ static uint16_t add_source(struct py_state *state, PyObject *file)
 		told = state->mode != NTD_MODE_PYTEST && tell_script(state, number);
 	else
 		told = state->mode == NTD_MODE_PYTEST &&
-		       is_of_tests(state->session->config, path) && tell_file(state, path, number);
+		       py_place_is_of_tests(state->session->config, path) &&
+		       tell_file(state, path, number);
 	if (!told)
 		return 0;
 	state->source_count = number;
@@ -122,7 +121,7 @@ uint16_t py_place_source(struct py_state *state, PyObject *file)
 	return number;
 }
 
-/* The source of a frame, a new reference. */
+/* The number of the source that the frame is in; 0: none. */
 static uint16_t frame_source(struct py_state *state, PyFrameObject *frame)
 {
 	_cleanup_pyref_ PyObject *code = (PyObject *)PyFrame_GetCode(frame);

@@ -195,6 +195,9 @@ void py_place_note(struct py_state *state);
 /* The number of the source with a file's name (PY_SCRIPT_NAME: the script); 0: it is none, or
  * nobody wants to know. */
 uint16_t py_place_source(struct py_state *state, PyObject *file);
+/* Whether a file with this path is one of the tests'. Packages that are installed below the
+ * directory, or hidden in it, are not. */
+bool py_place_is_of_tests(const struct ntd_config *config, const char *path);
 
 /* ---- signals.c: SIGINT, SIGTERM and SIGHUP */
 

@@ -9,7 +9,7 @@
 
 /* ---- where */
 
-/* The file and the line of a traceback's or a frame's code; NULL without an exception. */
+/* The file of a frame's code; NULL without an exception: there is none. */
 static PyObject *file_of(PyObject *frame)
 {
 	_cleanup_pyref_ PyObject *code = PyObject_GetAttrString(frame, "f_code");
@@ -24,16 +24,13 @@ static bool is_text(PyObject *file)
 	return PyUnicode_Check(file) && PyUnicode_CompareWithASCIIString(file, PY_SCRIPT_NAME) == 0;
 }
 
-/* Whether the file is the script, or one of its directory; pytest knows scripts by their paths. */
+/* Whether the file is the script, or one of the tests'; pytest knows these by their paths. */
 static bool is_script(const struct py_state *state, PyObject *file)
 {
-	const char *script = state->session->config->test_script;
 	_cleanup_free_ char *path = py_shown_text(file);
-	size_t len = strlen(script);
 
 	PyErr_Clear();
-	return is_text(file) ||
-	       (path && !strncmp(path, script, len) && (path[len] == '\0' || path[len] == '/'));
+	return is_text(file) || (path && py_place_is_of_tests(state->session->config, path));
 }
 
 static long number_of(PyObject *object, const char *attribute)

@@ -2,6 +2,7 @@
 
 import re
 import signal
+import textwrap
 
 import pytest
 
@@ -109,6 +110,34 @@ def test_sigterm_in_pytest_style(fake):
     what, where, line, _, _ = summary(result)
     assert what == "script.py::test_it: SIGTERM ended the run"
     assert ":3, " in where and line == 'machine.execute("echo here >&2; sleep 100")'
+
+
+def test_a_package_beside_the_tests_is_not_the_place(fake, tmp_path):
+    """The test does not end when the run does, so only the frames of its thread say where it is."""
+    packages = tmp_path / "venv/lib/site-packages"
+    packages.mkdir(parents=True)
+    (packages / "helper.py").write_text(textwrap.dedent("""\
+        def wait(machine):
+            while True:
+                try:
+                    machine.wait_for_console_text("never")
+                except BaseException:
+                    pass
+        """))
+    (tmp_path / "test_it.py").write_text(textwrap.dedent(f"""\
+        import sys
+        sys.path.insert(0, {str(packages)!r})
+        import helper
+        def test_it(machine):
+            machine.execute("echo here >&2")
+            helper.wait(machine)
+        """))
+    with harness.Run("", fake, options=["--script", tmp_path]) as running:
+        running.wait_for("machine # here")
+        running.process.send_signal(signal.SIGTERM)
+        result = running.finish()
+    _, where, line, _, _ = summary(result)
+    assert where.startswith(f"{tmp_path}/test_it.py:6, ") and line == "helper.wait(machine)"
 
 
 def test_a_test_in_pytest_style(fakes):
