@@ -44,9 +44,12 @@ static char *fetch(const char *from, const char *name, const struct ntd_machine 
 static struct ntd_console_mark *read_console(const char *from, size_t unread)
 {
 	_cleanup_free_ char *path = ntd_asprintf("%s/" NTD_KEPT_CONSOLE, from);
-	_cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* O_NONBLOCK: to open a pipe does not wait for its other end. */
+	_cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	_cleanup_buf_ struct ntd_buf text = {0};
 
+	/* This fails where the file is shorter, of which everything is read. */
+	lseek(fd, -(off_t)CONSOLE_MOST, SEEK_END);
 	if (fd < 0 || ntd_fd_read_all(fd, &text, CONSOLE_MOST) < 0)
 		ntd_buf_clear(&text);
 	return ntd_console_mark_of(ntd_buf_bytes(&text), text.len, unread);

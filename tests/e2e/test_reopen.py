@@ -210,6 +210,13 @@ DAMAGES = {
 }
 
 
+def test_a_long_console(copy):
+    """Of a log that is longer than what is read, the end counts."""
+    replace("server/console.log", b"x" * (64 << 20) + b"\nthe last line")(copy / "failure/snapshot")
+    result = prompt("print('END', 'the last line' in server.get_console_log())\n", copy)
+    assert "END True" in result.lines
+
+
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damages(damage, copy):
     change, message = DAMAGES[damage]
