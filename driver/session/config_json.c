@@ -45,23 +45,9 @@ static int read_vlans(struct ntd_numbers *vlans, const struct ntd_json *root,
 		      struct ntd_error **err)
 {
 	struct ntd_json array;
-	struct ntd_json item = {.parent = &array};
 	int there = ntd_json_optional(root, "vlans", cJSON_Array, &array, err);
 
-	if (there <= 0)
-		return there;
-	cJSON_ArrayForEach (item.value, array.value) {
-		double number = item.value->valuedouble;
-
-		if (ntd_json_expect(&item, cJSON_Number, err) < 0)
-			return -1;
-		if (!(number >= 0 && number <= NTD_VLAN_MAX) || number != (int)number)
-			return ntd_json_error(&item, err, "%g is not a number from 0 to %d", number,
-					      NTD_VLAN_MAX);
-		ntd_numbers_add(vlans, (int)number);
-		item.index++;
-	}
-	return 0;
+	return there > 0 ? ntd_values_read_vlans(&array, vlans, err) : there;
 }
 
 /* Reads a number of seconds or the text of a duration, as pydantic does for a timedelta. */

@@ -266,22 +266,10 @@ static int read_machines(struct ntd_kept *kept, const struct ntd_json *root, str
 static int read_vlans(struct ntd_kept *kept, const struct ntd_json *root, struct ntd_error **err)
 {
 	struct ntd_json array;
-	struct ntd_json item = {.parent = &array};
 
 	if (ntd_json_require(root, "vlans", cJSON_Array, &array, err) < 0)
 		return -1;
-	cJSON_ArrayForEach (item.value, array.value) {
-		double number = item.value->valuedouble;
-
-		if (ntd_json_expect(&item, cJSON_Number, err) < 0)
-			return -1;
-		if (!(number >= 0 && number <= NTD_VLAN_MAX) || number != (int)number)
-			return ntd_json_error(&item, err, "%g is not a number from 0 to %d", number,
-					      NTD_VLAN_MAX);
-		ntd_numbers_add(&kept->vlans, (int)number);
-		item.index++;
-	}
-	return 0;
+	return ntd_values_read_vlans(&array, &kept->vlans, err);
 }
 
 static int read_root(struct ntd_kept *kept, const struct ntd_json *root, struct ntd_error **err)

@@ -122,6 +122,25 @@ int ntd_values_parse_number(const char *text, int max, int *value, struct ntd_er
 	return 0;
 }
 
+int ntd_values_read_vlans(const struct ntd_json *array, struct ntd_numbers *vlans,
+			  struct ntd_error **err)
+{
+	struct ntd_json item = {.parent = array};
+
+	cJSON_ArrayForEach (item.value, array->value) {
+		double number = item.value->valuedouble;
+
+		if (ntd_json_expect(&item, cJSON_Number, err) < 0)
+			return -1;
+		if (!(number >= 0 && number <= NTD_VLAN_MAX) || number != (int)number)
+			return ntd_json_error(&item, err, "%g is not a number from 0 to %d", number,
+					      NTD_VLAN_MAX);
+		ntd_numbers_add(vlans, (int)number);
+		item.index++;
+	}
+	return 0;
+}
+
 int ntd_values_parse_shard(const char *text, struct ntd_shard *shard, struct ntd_error **err)
 {
 	const char *slash = strchr(text, '/');

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/vec.h"
 
 #include <stdbool.h>
@@ -40,5 +41,8 @@ int ntd_values_check_seconds(double number, double *value, struct ntd_error **er
 int ntd_values_parse_factor(const char *text, struct ntd_factor *value, struct ntd_error **err);
 /* Digits only, 0 to `max`. */
 int ntd_values_parse_number(const char *text, int max, int *value, struct ntd_error **err);
+/* Adds the numbers of VLANs in an array of JSON. */
+int ntd_values_read_vlans(const struct ntd_json *array, struct ntd_numbers *vlans,
+			  struct ntd_error **err);
 /* "K/N", 1 <= K <= N. */
 int ntd_values_parse_shard(const char *text, struct ntd_shard *shard, struct ntd_error **err);
