@@ -27,6 +27,15 @@
 #define FAILURE "failure"
 #define BOOT "boot"
 
+/* How a state is kept. */
+struct keeping {
+	const char *directory; /* it is made, and an earlier state in it removed */
+	const char *name;      /* of the snapshot */
+	/* Machines are kept as they are, and what cannot be kept is a warning; else all machines
+	 * run and are kept, or it is an error. */
+	bool as_they_are;
+};
+
 /* What has been kept so far. */
 struct work {
 	const struct ntd_session *session;
@@ -226,7 +235,7 @@ static bool has_running(const struct ntd_kept *kept)
 	return false;
 }
 
-static void tell(const struct work *work, const struct ntd_keeping *keeping, int64_t began)
+static void tell(const struct work *work, const struct keeping *keeping, int64_t began)
 {
 	_cleanup_buf_ struct ntd_buf names = {0};
 	_cleanup_free_ char *opening = NULL;
@@ -250,7 +259,7 @@ static void note_vlans(struct ntd_kept *kept, struct ntd_vlan *const *vlans, siz
 		ntd_numbers_add(&kept->vlans, ntd_vlan_number(vlans[i]));
 }
 
-static int save(struct work *work, struct ntd_session *session, const struct ntd_keeping *keeping,
+static int save(struct work *work, struct ntd_session *session, const struct keeping *keeping,
 		struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	struct ntd_moment moment = {.name = keeping->name,
@@ -275,8 +284,10 @@ static int save(struct work *work, struct ntd_session *session, const struct ntd
 	return has_running(&work->kept) ? ntd_kept_write(&work->kept, err) : 0;
 }
 
-int ntd_keep(struct ntd_session *session, const struct ntd_keeping *keeping,
-	     struct ntd_waiter *waiter, struct ntd_error **err)
+/* Keeps the state of all machines at this moment; they go on. After an error nothing is kept, nor
+ * when no machine runs that can be. */
+static int keep(struct ntd_session *session, const struct keeping *keeping,
+		struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	struct work work = {.session = session,
 			    .kept = {.directory = ntd_strdup(keeping->directory),
@@ -285,12 +296,10 @@ int ntd_keep(struct ntd_session *session, const struct ntd_keeping *keeping,
 	int64_t began = ntd_now();
 	int result = save(&work, session, keeping, waiter, err);
 
-	if (result == 0 && has_running(&work.kept)) {
+	if (result == 0 && has_running(&work.kept))
 		tell(&work, keeping, began);
-		result = 1;
-	} else {
+	else
 		ntd_kept_remove(keeping->directory);
-	}
 	ntd_kept_clear(&work.kept);
 	return result;
 }
@@ -301,7 +310,7 @@ static int keep_failure(struct ntd_session *session, struct ntd_waiter *waiter,
 	_cleanup_free_ char *failure = ntd_asprintf("%s/failure", session->config->output_dir);
 	_cleanup_free_ char *directory =
 		ntd_asprintf("%s/" NTD_KEPT_FAILURE, session->config->output_dir);
-	struct ntd_keeping keeping = {.directory = directory, .name = FAILURE, .as_they_are = true};
+	struct keeping keeping = {.directory = directory, .name = FAILURE, .as_they_are = true};
 	struct ntd_waiter limited = *waiter;
 	struct ntd_error *error = NULL;
 
@@ -314,7 +323,7 @@ static int keep_failure(struct ntd_session *session, struct ntd_waiter *waiter,
 	}
 	limited.deadline = ntd_after(KEEP_PATIENCE);
 	mkdir(failure, 0777);
-	if (ntd_keep(session, &keeping, &limited, &error) >= 0)
+	if (keep(session, &keeping, &limited, &error) == 0)
 		return 0;
 	if (error->code == NTD_E_CANCELLED)
 		return ntd_error_move(err, error);
@@ -340,8 +349,8 @@ int ntd_keep_failure(struct ntd_session *session, struct ntd_waiter *waiter, str
 
 int ntd_keep_boot(struct ntd_session *session, struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	struct ntd_keeping keeping = {.directory = session->config->save_boot, .name = BOOT};
-	int result = ntd_keep(session, &keeping, waiter, err);
+	struct keeping keeping = {.directory = session->config->save_boot, .name = BOOT};
+	int result = keep(session, &keeping, waiter, err);
 
 	return result < 0 ? ntd_error_wrap(err, "the boot is not kept") : 0;
 }
