@@ -108,23 +108,30 @@ static PyObject *begin_test(PyObject *self, PyObject *args)
 	return PyLong_FromSize_t(ntd_recall_position(state->recall));
 }
 
+/* Gives the end of the test an attribute, any text, unless it is None. */
+static int add_attribute(struct py_state *state, const char *name, PyObject *value)
+{
+	char *text = NULL;
+
+	if (value == Py_None)
+		return 0;
+	if (!py_convert_message(value, &text))
+		return -1;
+	ntd_strv_add(&state->test.attributes, name);
+	ntd_strv_give(&state->test.attributes, text);
+	return 0;
+}
+
 static PyObject *end_test(PyObject *self, PyObject *args)
 {
 	struct py_state *state = py_state();
-	const char *skipped, *verdict;
+	PyObject *skipped, *verdict;
 	int failed;
 
-	if (!PyArg_ParseTuple(args, "pzz:end_test", &failed, &skipped, &verdict) ||
-	    !is_prepared(state))
+	if (!PyArg_ParseTuple(args, "pOO:end_test", &failed, &skipped, &verdict) ||
+	    !is_prepared(state) || add_attribute(state, "rerun", verdict) < 0 ||
+	    add_attribute(state, "skipped", skipped) < 0)
 		return NULL;
-	if (verdict) {
-		ntd_strv_add(&state->test.attributes, "rerun");
-		ntd_strv_add(&state->test.attributes, verdict);
-	}
-	if (skipped) {
-		ntd_strv_add(&state->test.attributes, "skipped");
-		ntd_strv_add(&state->test.attributes, skipped);
-	}
 	py_log_end(&state->test, failed);
 	Py_RETURN_NONE;
 }
@@ -132,12 +139,15 @@ static PyObject *end_test(PyObject *self, PyObject *args)
 static PyObject *tell_failure(PyObject *self, PyObject *args)
 {
 	struct py_state *state = py_state();
+	_cleanup_free_ char *text = NULL, *traceback = NULL;
 	struct py_failure failure = {0};
 	PyObject *path;
 
-	if (!PyArg_ParseTuple(args, "ssOI:tell_failure", &failure.text, &failure.traceback, &path,
-			      &failure.line))
+	if (!PyArg_ParseTuple(args, "O&O&OI:tell_failure", py_convert_message, &text,
+			      py_convert_message, &traceback, &path, &failure.line))
 		return NULL;
+	failure.text = text;
+	failure.traceback = traceback;
 	failure.source = py_place_source(state, path);
 	py_report_failure(state, &failure);
 	Py_RETURN_NONE;

@@ -165,9 +165,10 @@ void py_summary_tell(struct py_state *state)
 static PyObject *test_failed(PyObject *self, PyObject *args)
 {
 	struct py_state *state = py_state();
-	const char *what, *place, *source;
+	_cleanup_free_ char *what = NULL, *place = NULL, *source = NULL;
 
-	if (!PyArg_ParseTuple(args, "sss:test_failed", &what, &place, &source))
+	if (!PyArg_ParseTuple(args, "O&O&O&:test_failed", py_convert_message, &what,
+			      py_convert_message, &place, py_convert_message, &source))
 		return NULL;
 	PY_WITHOUT_GIL(ntd_summary_failure(state->session, what));
 	if (*place)

@@ -239,9 +239,8 @@ class Plugin:
         machines = self.crew.of(item) or [machine for machine in self.driver.machines if machine.booted]
         machines += [vm for vm in living_vms() if vm.booted]
         reports.add_sections(report, self.position, machines)
-        first = Path(self.driver.out_dir) / "failure" / reports.directory_name(item.nodeid)
-        base = self.rerun.directory if self.is_repeating() else first
-        reports.add_artifacts(report, base, machines)
+        base = Path(self.driver.out_dir) / "failure" / reports.directory_name(item.nodeid)
+        reports.add_artifacts(report, self.rerun.directory if self.is_repeating() else base, machines)
         self.aside = [old + after - first for old, after, first in zip(self.aside, spent(), before)]
 
     @pytest.hookimpl(trylast=True)

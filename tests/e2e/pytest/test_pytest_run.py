@@ -347,3 +347,16 @@ def test_reports_command_no_terminal(fakes):
         """, fakes("machine"), status=1)
     assert "ValueError: red text" in result.out and "Captured stdout call" in result.out
     assert "\x1b" not in result.out and "\x9b" not in result.out
+
+
+def test_texts_with_odd_characters(fake):
+    """A failure or a reason with a NUL or half of a character in it does not end the run."""
+    result = run(r"""
+        import pytest
+        def test_a(machine): raise ValueError("a\0b")
+        def test_b(machine): raise ValueError("a\udc80b")
+        def test_c(machine): pytest.skip("a\0b\udc80c")
+        def test_d(machine): pass
+        """, fake, status=1, options=("--events", "events.jsonl"))
+    assert list(result.outcomes.values()) == ["FAILED", "FAILED", "SKIPPED", "PASSED"]
+    assert re.search("^the test failed: script.py::test_a: ValueError: a.*b$", result.log, re.M)
