@@ -10,17 +10,17 @@ scope `function` follow. What these do is undone before anything else uses the m
 Such a snapshot is a Level. Levels are a stack, since the fixtures are one: when a test needs one more fixture, the top
 level is restored, the fixture is set up, and another level is made with it; when a fixture is torn down, the levels
 that contain what it did are dropped, and the next test begins from the one below. For this there is a level before the
-first fixture, and before each that can end before others do. Fixtures that use no machine make no level; whether one has used a machine, the
-machines' counts of uses tell. A fixture's code before `yield` and that after it begin from the top level, so what a test
-has done to the machines disturbs neither.
+first fixture, and before each that can end before others do. Fixtures that use no machine make no level; whether one
+has used a machine, the machines' counts of uses tell. A fixture's code before `yield` and that after it begin from the
+top level, so what a test has done to the machines disturbs neither.
 
 Between two calls of this module the machines are
     as in the top level,
     `ahead` of it by fixtures, or by tests that are not isolated: what comes next goes on from there,
     or `spoiled` by an isolated test: what comes next begins with a restore.
 Tests that are not isolated may stand between isolated ones. What they do stays, as ever, so all levels are then
-`outdated`: the next isolated test makes a new one, and nothing goes back below it any more. Outdated levels are kept for
-`rerun`, which needs the state before such tests.
+`outdated`: the next isolated test makes a new one, and nothing goes back below it any more. Outdated levels are kept
+for `rerun`, which needs the state before such tests.
 """
 
 import functools
@@ -278,8 +278,8 @@ class Isolation:
         elif self.uses and self.reached:
             self._go_on()
         elif used and self.is_isolated and not self.uses:
-            self.driver.logger.log(f"{item.nodeid} has used machines and takes none as an argument, so it did not begin "
-                                   "from a snapshot")
+            self.driver.logger.log(f"{item.nodeid} has used machines and takes none as an argument, so it did not "
+                                   "begin from a snapshot")
             self.spoiled = bool(self.levels) and not self.top.outdated
             self.ahead = not self.spoiled
         elif used and not self.uses:
@@ -363,8 +363,8 @@ class Isolation:
         below = self.levels and not self.top.outdated and self.top.fixtures >= set(self.active)
         self.spoiled, self.ahead = bool(below), not below
         if self.everywhere and not below and fixturedef.scope != "session":
-            self.driver.logger.log(f"the machines keep what the fixture {fixturedef.argname} has done: it has used them "
-                                   "without taking one as an argument")
+            self.driver.logger.log(f"the machines keep what the fixture {fixturedef.argname} has done: it has used "
+                                   "them without taking one as an argument")
 
     def pytest_fixture_post_finalizer(self, fixturedef):
         """What the end of a fixture has done to machines is of no use to the tests that follow."""

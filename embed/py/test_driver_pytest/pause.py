@@ -61,8 +61,8 @@ def _names(driver, node, error):
 
 
 class Pause:
-    """The pytest plugin that shows the prompt. driver: the run's Driver. terminal: a Terminal. is_muted: a function that
-    tells whether no prompt is wanted now."""
+    """The pytest plugin that shows the prompt. driver: the run's Driver. terminal: a Terminal. is_muted: a function
+    that tells whether no prompt is wanted now."""
 
     def __init__(self, driver, terminal, is_muted):
         self.driver, self.terminal, self.is_muted = driver, terminal, is_muted

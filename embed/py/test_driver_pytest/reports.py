@@ -29,7 +29,7 @@ def _last_lines(text, count):
 
 
 def failure(report):
-    """What failed: the error in words, the whole report, and the file and line of it, "" and 0 when they are not known."""
+    """What failed: the error in words, the whole report, and the file and line of it, "" and 0 if they are unknown."""
     crash = getattr(report.longrepr, "reprcrash", None)
     text = report.longreprtext
     if crash is None:

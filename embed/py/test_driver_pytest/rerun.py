@@ -3,9 +3,9 @@ scopes above `function` have left them, to tell whether it fails always, sometim
 `run` imports this module. pytest calls the plugin's hooks on the main thread.
 
 The repetitions are part of the test: pytest is told of its first run only, and of the verdict. They begin after the
-test and its fixtures of scope `function` have been torn down, and before the others are. What they log, and the screenshots
-and files of machines, are in OUT/failure/TEST/rerun-1 and so on. Where the test was not isolated, the machines are
-saved before the repetitions and go on from there after them.
+test and its fixtures of scope `function` have been torn down, and before the others are. What they log, and the
+screenshots and files of machines, are in OUT/failure/TEST/rerun-1 and so on. Where the test was not isolated, the
+machines are saved before the repetitions and go on from there after them.
 """
 
 import random
@@ -161,8 +161,8 @@ class Rerun:
         outcomes = []
         for number in range(1, self.count + 1):
             seed = random.randrange(1, 1 << 16)
-            self.driver.logger.log(f"run {number} of {self.count} of {item.nodeid} again; the seed of the order in which "
-                                   f"start_all() starts machines is {seed}")
+            self.driver.logger.log(f"run {number} of {self.count} of {item.nodeid} again; the seed of the order in "
+                                   f"which start_all() starts machines is {seed}")
             failed = self._once(item, level, base / f"rerun-{number}", seed)
             if ending():
                 break  # which is why it has failed, if it has

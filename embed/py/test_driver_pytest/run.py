@@ -95,9 +95,9 @@ def run(driver, script, arguments, shard, restart_dead, no_skip, pause, isolated
     """Runs the tests.
 
     driver: the run's Driver. script: the path of a file or directory; None: there is only what the arguments name, with
-    the project's own configuration. arguments: words for pytest. shard, restart_dead, no_skip: see plugin.Plugin. pause:
-    whether a failure shows a prompt. isolated: whether all tests begin from a snapshot. rerun: how often a test that has
-    failed is run again. Returns the exit status, or -N if signal N has ended the run.
+    the project's own configuration. arguments: words for pytest. shard, restart_dead, no_skip: see plugin.Plugin.
+    pause: whether a failure shows a prompt. isolated: whether all tests begin from a snapshot. rerun: how often a test
+    that has failed is run again. Returns the exit status, or -N if signal N has ended the run.
     """
     fault = plain.adopt()
     if fault:

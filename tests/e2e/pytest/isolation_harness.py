@@ -30,18 +30,24 @@ def prepared(machine):
     put(machine, "prepared")
     return machine
 """
+FOUR = """
+def test_a(prepared): assert give(prepared, "a") == ["prepared"]
+def test_b(prepared): assert give(prepared, "b") == ["prepared"]
+def test_c(prepared): assert give(prepared, "c") == ["prepared"]
+def test_d(prepared): assert give(prepared, "d") == ["prepared"]
+"""
 RESTORE = ("--isolation", "restore")
 
 
 class IsolatedRun(PytestRun):
-    """script: the text of a file of tests, or {name: text} of several, which find TOOLS in `tools`. Of the end: `saves`,
-    `restores` and `boots`, how often each has been done; `verdicts`, {test: that of --rerun}; `files`, {path: text} of the
-    output directory; `events`, the text of events.jsonl."""
+    """script: the text of a file of tests, or {name: text} of several, which find TOOLS in `tools`. Of the end:
+    `saves`, `restores` and `boots`, how often each has been done; `verdicts`, {test: that of --rerun}; `files`,
+    {path: text} of the output directory; `events`, the text of events.jsonl."""
 
     def __init__(self, script, vms, *, options=RESTORE, **named):
         if isinstance(script, dict):
-            files = {"tools.py": TOOLS, **{name: f"from tools import *\n{textwrap.dedent(text)}" for name, text in script.items()}}
-            super().__init__("", vms, files=files, options=options, **named)
+            files = {name: f"from tools import *\n{textwrap.dedent(text)}" for name, text in script.items()}
+            super().__init__("", vms, files={"tools.py": TOOLS, **files}, options=options, **named)
         else:
             super().__init__(TOOLS + textwrap.dedent(script), vms, options=options, **named)
 

@@ -1,17 +1,9 @@
 """Isolated tests, each of which begins from a snapshot."""
 
 import re
-import signal
 
 import pytest
-from isolation_harness import RESTORE, TOOLS, IsolatedRun, run
-
-FOUR = """
-def test_a(prepared): assert give(prepared, "a") == ["prepared"]
-def test_b(prepared): assert give(prepared, "b") == ["prepared"]
-def test_c(prepared): assert give(prepared, "c") == ["prepared"]
-def test_d(prepared): assert give(prepared, "d") == ["prepared"]
-"""
+from isolation_harness import FOUR, RESTORE, IsolatedRun, run
 
 
 def test_each_test_begins_from_the_snapshot(fake):
@@ -59,8 +51,8 @@ def test_trouble_does_not_reach_the_next_test(fake):
 
 def test_the_report_says_what_was_saved(fake):
     result = run(FOUR, fake)
-    line = re.search(r"^3 restores in [\d.]+ s and 2 snapshots in [\d.]+ s, in place of 3 boots, which would have taken "
-                     r"([\d.]+) s$", result.out, re.M)
+    line = re.search(r"^3 restores in [\d.]+ s and 2 snapshots in [\d.]+ s, in place of 3 boots, which would have "
+                     r"taken ([\d.]+) s$", result.out, re.M)
     assert line and float(line[1]) > 0
     suite = {name: value for name, value in re.findall(r'<property name="(\S+)" value="(\S+)"/>', result.junit)}
     assert suite["isolation.restores"] == suite["isolation.boots_saved"] == "3" and suite["isolation.snapshots"] == "2"
@@ -360,7 +352,8 @@ def test_what_blocks_snapshots_is_told_once(fake):
         """, fake, env={"FAKE_BLOCKERS": "no snapshots of toasters"}, status=1)
     assert result.outcomes.pop("test_a") == "ERROR" and result.outcomes.pop("test_0") == "PASSED"
     assert result.outcomes.pop("test_1") == "PASSED" and set(result.outcomes.values()) == {"SKIPPED"}
-    assert re.search(r"test_a cannot begin from a snapshot, nor can other tests: .*its state cannot be saved:\n.*toasters",
+    assert re.search(r"test_a cannot begin from a snapshot, nor can other tests: .*its state cannot be "
+                     r"saved:\n.*toasters",
                      result.out)
     assert "[6] " in result.out and "no snapshot can be made: see script.py::test_a" in result.out
 
@@ -380,7 +373,8 @@ def test_a_fixture_that_blocks_snapshots_is_the_only_one(fake):
             def test_c(self, prepared, blocking): pass
         def test_d(prepared): assert has(prepared) == ["prepared"]
         """, fake, status=1)
-    assert result.outcomes == {"test_a": "PASSED", "TestIt::test_b": "ERROR", "TestIt::test_c": "SKIPPED", "test_d": "PASSED"}
+    assert result.outcomes == {"test_a": "PASSED", "TestIt::test_b": "ERROR", "TestIt::test_c": "SKIPPED",
+                               "test_d": "PASSED"}
 
 
 def test_a_restore_that_fails(fake):
@@ -394,69 +388,3 @@ def test_a_restore_that_fails(fake):
         """, fake, status=1, env={"FAKE_LOAD": ""}, words=["-k", "test_a or test_b"])
     assert result.outcomes == {"test_a": "PASSED", "test_b": "ERROR"}
     assert "the machines could not be restored: " in result.out
-
-
-# ---- how pytest is run
-
-
-def test_sessions_of_pytest(fake):
-    """Without a script the machines are fixtures only, and a conftest.py has the session's."""
-    arguments = ["--vm-start-scripts", fake["machine"], "--pytest", "-o", "{dir}/out", *RESTORE]
-    with IsolatedRun("", None, arguments=arguments) as running:
-        (running.directory / "conftest.py").write_text(TOOLS)
-        (running.directory / "test_it.py").write_text(f"from conftest import *\n{FOUR}")
-        result = running.finish()
-    assert result.status == 0 and result.out.count("PASSED") == 4
-    assert (result.boots, result.saves, result.restores) == (1, 2, 3)
-
-
-def test_interrupts(fake):
-    script = """
-        @pytest.fixture(scope="session")
-        def prepared(machine):
-            put(machine, "prepared")
-            yield machine
-            print("the fixture ended with", has(machine), flush=True)
-
-        def test_a(prepared):
-            put(prepared, "a")
-            stand_still(prepared)
-        def test_b(prepared): pass
-        """
-    with IsolatedRun(script, fake, words=["-s"]) as running:
-        running.wait_for("stand still")
-        running.signal(signal.SIGINT)
-        result = running.finish()
-    assert result.status == 130 and "the fixture ended with ['prepared']" in result.out
-
-
-def test_the_first_failure_ends_the_run_and_is_run_alone_next_time(tmp_path, fake):
-    script = """
-        def test_a(prepared): put(prepared, "a")
-        def test_b(prepared): assert has(prepared) == []
-        def test_c(prepared): pass
-        """
-    result = run(script, fake, words=["-x"], status=1, directory=tmp_path)
-    assert result.outcomes == {"test_a": "PASSED", "test_b": "FAILED"}
-    result = run(script, fake, words=["--lf"], status=1, directory=tmp_path)
-    assert result.outcomes == {"test_b": "FAILED"} and (result.saves, result.restores) == (2, 0)
-
-
-def test_the_time_limit_of_the_run(fake):
-    result = run("""
-        def test_a(prepared): (prepared.state_dir / "FAKE_LOAD").write_text("hangs")
-        def test_b(prepared): pass
-        """, fake, status=143, global_timeout=6)
-    assert "test_b" not in result.outcomes or result.outcomes["test_b"] != "PASSED"
-
-
-def test_pytest_rerunfailures_begins_anew(fake):
-    pytest.importorskip("pytest_rerunfailures", reason="python3-pytest-rerunfailures is not installed")
-    result = run("""
-        TRIES = []
-        def test_a(prepared):
-            assert give(prepared, "a") == ["prepared"]
-            TRIES.append(1)
-            assert len(TRIES) == 2
-        """, fake, words=["--reruns", "2"])
-    assert result.outcomes == {"test_a": "RERUN PASSED"} and result.restores == 1

@@ -68,7 +68,8 @@ def test_the_machines_go_on_where_they_were(fake):
             machine.succeed("true")
         def test_e(machine): pass
         """, fake, options=RERUN, status=1)
-    assert result.outcomes == {"test_a": "PASSED", "test_b": "FAILED", "test_c": "PASSED", "test_d": "FAILED", "test_e": "ERROR"}
+    assert result.outcomes == {"test_a": "PASSED", "test_b": "FAILED", "test_c": "PASSED", "test_d": "FAILED",
+                               "test_e": "ERROR"}
     assert "machine cannot be used: " in result.out and result.verdicts["test_d"].startswith(ALWAYS)
 
 
@@ -151,7 +152,8 @@ def test_what_is_not_run_again(fake):
         """, fake, options=RERUN, status=1)
     assert result.verdicts == {"test_a": "not run again: it failed before there was a snapshot for it",
                                "test_b": "not run again: it uses no machines"}
-    result = run("def test_a(machine): assert False\n", fake, options=RERUN, status=1, env={"FAKE_BLOCKERS": "a toaster"})
+    result = run("def test_a(machine): assert False\n", fake, options=RERUN, status=1,
+                 env={"FAKE_BLOCKERS": "a toaster"})
     assert result.outcomes == {"test_a": "FAILED"} and result.log.count("there are no snapshots for --rerun: ") == 1
 
 
