@@ -6,7 +6,6 @@
 
 #include "base/text.h"
 #include "base/tree.h"
-#include "qemu/disks.h"
 
 #include <errno.h>
 #include <string.h>
@@ -106,16 +105,14 @@ static int make_directories(struct ntd_mould *mould, struct ntd_error **err)
 static cJSON *ask(struct ntd_machine *machine, const char *command, const char *path,
 		  const char *property, struct ntd_waiter *waiter)
 {
-	_cleanup_cjson_ cJSON *arguments = cJSON_CreateObject();
+	cJSON *arguments = cJSON_CreateObject();
 	_cleanup_cjson_ cJSON *reply = NULL;
-	struct ntd_qemu *qemu = machine->parts;
 
 	if (path) {
 		cJSON_AddStringToObject(arguments, "path", path);
 		cJSON_AddStringToObject(arguments, "property", property);
 	}
-	reply = ntd_qmp_execute(qemu->qmp, command, arguments, ntd_after(NTD_QEMU_PATIENCE), waiter,
-				NULL);
+	reply = ntd_qemu_execute(machine, command, arguments, waiter, NULL);
 	return cJSON_DetachItemFromObjectCaseSensitive(reply, "return");
 }
 
@@ -207,30 +204,14 @@ int ntd_mould_move(struct ntd_machine *machine, const struct ntd_migration *migr
 
 /* ---- filling it */
 
-static int find_obstacles(struct ntd_machine *machine, struct ntd_buf *reasons,
-			  struct ntd_waiter *waiter)
-{
-	_cleanup_cjson_ cJSON *migration = ask(machine, "query-migrate", NULL, NULL, waiter);
-	const cJSON *each;
-
-	cJSON_ArrayForEach (each, cJSON_GetObjectItemCaseSensitive(migration, "blocked-reasons")) {
-		_cleanup_free_ char *advice =
-			cJSON_IsString(each) ? ntd_obstacle_advice(each->valuestring) : NULL;
-
-		if (advice)
-			ntd_buf_printf(reasons, "\n    %s", advice);
-	}
-	return 0;
-}
-
 int ntd_mould_prepare(struct ntd_mould *mould, struct ntd_machine *machine,
 		      struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	_cleanup_buf_ struct ntd_buf reasons = {0};
 	_cleanup_cjson_ cJSON *kernel = NULL;
 
-	find_obstacles(machine, &reasons, waiter);
-	if (ntd_mould_find_disks(mould, machine, &reasons, waiter, err) < 0)
+	if (ntd_qemu_add_obstacles(machine, &reasons, waiter, err) < 0 ||
+	    ntd_mould_find_disks(mould, machine, &reasons, waiter, err) < 0)
 		return -1;
 	if (reasons.len)
 		return ntd_machine_error(err, machine, NTD_E_MACHINE, "it cannot be cloned:%.*s",

@@ -30,6 +30,7 @@ struct ntd_mould_disk {
 	char *file;   /* on the host; as QEMU names it */
 	char *place;  /* below the state directory; NULL: it is the file of EFI variables */
 	char *source; /* what the disk of a clone is a copy of */
+	double size;  /* bytes that the guest sees */
 	bool is_qcow2;
 };
 

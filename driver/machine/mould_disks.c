@@ -5,16 +5,10 @@
 
 #include "base/text.h"
 #include "base/tree.h"
-#include "qemu/disks.h"
-#include "qemu/job.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdint.h>
 #include <string.h>
-
-#define NODE "ntd-overlay"
 
 static struct ntd_qemu *qemu_of(const struct ntd_machine *machine)
 {
@@ -73,6 +67,7 @@ static void add_disk(struct ntd_mould *mould, const struct ntd_machine *machine,
 		ntd_vec_push(&mould->disks,
 			     (struct ntd_mould_disk){.file = ntd_strdup(disk->file),
 						     .place = is_efi ? NULL : ntd_steal(&place),
+						     .size = disk->size,
 						     .is_qcow2 = is_qcow2});
 		return;
 	}
@@ -84,14 +79,9 @@ int ntd_mould_find_disks(struct ntd_mould *mould, struct ntd_machine *machine,
 			 struct ntd_buf *reasons, struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	_cleanup_disks_ struct ntd_disks disks = {0};
-	_cleanup_cjson_ cJSON *reply = ntd_qmp_execute(qemu_of(machine)->qmp, "query-block", NULL,
-						       ntd_after(NTD_QEMU_PATIENCE), waiter, err);
 
-	if (!reply)
+	if (ntd_qemu_read_disks(machine, &disks, waiter, err) < 0)
 		return -1;
-	if (!ntd_disks_read(reply, &disks))
-		return ntd_machine_error(err, machine, NTD_E_PROTOCOL,
-					 "QEMU tells of its disks in a way that is not known");
 	for (size_t i = 0; i < disks.count; i++)
 		add_disk(mould, machine, &disks.items[i], reasons);
 	return 0;
@@ -110,94 +100,6 @@ static int copy_file(const char *from, const char *to, struct ntd_error **err)
 	return ntd_tree_copy_to_guest(from, directory, ntd_file_name(to), err);
 }
 
-/* The size of the disk in a qcow2 image, in bytes; 0: it is none.
- * https://www.qemu.org/docs/master/interop/qcow2.html */
-static uint64_t size_of_qcow2(const char *path)
-{
-	struct {
-		char magic[4];
-		uint32_t version;
-		uint64_t backing_offset;
-		uint32_t backing_size, cluster_bits;
-		uint64_t size;
-	} header;
-	_cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0 || pread(fd, &header, sizeof header, 0) != (ssize_t)sizeof header ||
-	    memcmp(header.magic, "QFI\xfb", 4) != 0)
-		return 0;
-	return be64toh(header.size);
-}
-
-static int create(struct ntd_machine *machine, cJSON *options, struct ntd_waiter *waiter,
-		  struct ntd_error **err)
-{
-	cJSON *arguments = cJSON_CreateObject();
-
-	cJSON_AddItemToObject(arguments, "options", options);
-	return ntd_qmp_job_run(qemu_of(machine)->qmp, "blockdev-create", arguments,
-			       ntd_after(NTD_QEMU_PATIENCE), waiter, err);
-}
-
-static cJSON *file_options(const char *path)
-{
-	cJSON *options = cJSON_CreateObject();
-
-	cJSON_AddStringToObject(options, "driver", "file");
-	cJSON_AddStringToObject(options, "filename", path);
-	return options;
-}
-
-/* Whoever makes an image says so with the path of the base, which must be absolute. */
-static cJSON *overlay_options(const char *base)
-{
-	cJSON *options = cJSON_CreateObject();
-	_cleanup_free_ char *size = ntd_asprintf("%llu", (unsigned long long)size_of_qcow2(base));
-
-	cJSON_AddStringToObject(options, "driver", "qcow2");
-	cJSON_AddStringToObject(options, "file", NODE);
-	cJSON_AddRawToObject(options, "size", size);
-	cJSON_AddStringToObject(options, "backing-file", base);
-	cJSON_AddStringToObject(options, "backing-fmt", "qcow2");
-	return options;
-}
-
-static int add_node(struct ntd_machine *machine, const char *path, struct ntd_waiter *waiter,
-		    struct ntd_error **err)
-{
-	_cleanup_cjson_ cJSON *options = file_options(path);
-	_cleanup_cjson_ cJSON *reply = NULL;
-
-	cJSON_AddStringToObject(options, "node-name", NODE);
-	reply = ntd_qmp_execute(qemu_of(machine)->qmp, "blockdev-add", options,
-				ntd_after(NTD_QEMU_PATIENCE), waiter, err);
-	return reply ? 0 : -1;
-}
-
-static void drop_node(struct ntd_machine *machine)
-{
-	_cleanup_cjson_ cJSON *arguments = cJSON_CreateObject();
-
-	cJSON_AddStringToObject(arguments, "node-name", NODE);
-	cJSON_Delete(ntd_qmp_execute(qemu_of(machine)->qmp, "blockdev-del", arguments,
-				     ntd_after(NTD_QEMU_PATIENCE), NULL, NULL));
-}
-
-/* Has the machine's QEMU make an image that is empty above `base`. */
-static int make_overlay(struct ntd_machine *machine, const char *base, const char *path,
-			struct ntd_waiter *waiter, struct ntd_error **err)
-{
-	cJSON *file = file_options(path);
-	int result;
-
-	cJSON_AddNumberToObject(file, "size", 0);
-	if (create(machine, file, waiter, err) < 0 || add_node(machine, path, waiter, err) < 0)
-		return -1;
-	result = create(machine, overlay_options(base), waiter, err);
-	drop_node(machine);
-	return result;
-}
-
 int ntd_mould_copy_disks(struct ntd_mould *mould, struct ntd_machine *machine,
 			 struct ntd_waiter *waiter, struct ntd_error **err)
 {
@@ -208,7 +110,8 @@ int ntd_mould_copy_disks(struct ntd_mould *mould, struct ntd_machine *machine,
 		if (copy_file(disk->file, base, err) < 0)
 			return ntd_error_wrap(err, "machine '%s'", machine->name);
 		disk->source = disk->is_qcow2 ? ntd_asprintf("%s.overlay", base) : ntd_steal(&base);
-		if (disk->is_qcow2 && make_overlay(machine, base, disk->source, waiter, err) < 0)
+		if (disk->is_qcow2 &&
+		    ntd_qemu_make_image(machine, disk->source, disk->size, base, waiter, err) < 0)
 			return -1;
 	}
 	return 0;

@@ -8,6 +8,7 @@
 #include "machine/internal.h"
 #include "machine/qemu.h"
 #include "qemu/data_port.h"
+#include "qemu/disks.h"
 #include "qemu/guest_state.h"
 
 struct ntd_qemu;
@@ -139,6 +140,17 @@ void ntd_qemu_snapshots_free(struct ntd_qemu *qemu);
  * reply; NULL with the error, also when the reply is one. */
 cJSON *ntd_qemu_execute(struct ntd_machine *machine, const char *command, cJSON *arguments,
 			struct ntd_waiter *waiter, struct ntd_error **err);
+/* Appends the disks that QEMU writes to. */
+int ntd_qemu_read_disks(struct ntd_machine *machine, struct ntd_disks *disks,
+			struct ntd_waiter *waiter, struct ntd_error **err);
+/* Appends QEMU's own reasons not to save the machine, such as a share that the guest has mounted,
+ * each after a newline and four spaces. QEMU 6.0 tells them. */
+int ntd_qemu_add_obstacles(struct ntd_machine *machine, struct ntd_buf *reasons,
+			   struct ntd_waiter *waiter, struct ntd_error **err);
+/* Has QEMU make a qcow2 image of `size` bytes that is empty, or the same as the qcow2 image `base`.
+ * Paths are absolute. */
+int ntd_qemu_make_image(struct ntd_machine *machine, const char *path, double size,
+			const char *base, struct ntd_waiter *waiter, struct ntd_error **err);
 
 /* ---- qemu_ssh.c */
 /* Loop: the guest went back to an earlier state: its end of the connection is that of then. What is

@@ -16,6 +16,7 @@
 #include <sys/statvfs.h>
 
 #define STORE "ntd-snapshots"
+#define NEW "ntd-new"              /* the file of an image that is being made */
 #define PATIENCE (60 * NTD_SECOND) /* for what QEMU answers at once unless its host is stuck */
 #define JOB_PATIENCE (900 * NTD_SECOND)
 
@@ -98,40 +99,54 @@ static cJSON *image_of(const char *driver, const char *path)
 	return image;
 }
 
-static int make_image(struct ntd_machine *machine, cJSON *options, struct ntd_waiter *waiter,
-		      struct ntd_error **err)
+/* Takes `options`. */
+static int create(struct ntd_machine *machine, cJSON *options, struct ntd_waiter *waiter,
+		  struct ntd_error **err)
 {
 	cJSON *arguments = cJSON_CreateObject();
 
-	cJSON_AddNumberToObject(options, "size", 0);
 	cJSON_AddItemToObject(arguments, "options", options);
 	return ntd_qmp_job_run(qemu_of(machine)->qmp, "blockdev-create", arguments,
 			       ntd_after(PATIENCE), waiter, err);
 }
 
-/* Makes the file, and an image without a disk in it. */
-static int make_store(struct ntd_machine *machine, const char *path, struct ntd_waiter *waiter,
-		      struct ntd_error **err)
+static int add_new(struct ntd_machine *machine, const char *path, struct ntd_waiter *waiter,
+		   struct ntd_error **err)
 {
-	cJSON *file = image_of("file", path), *image = cJSON_CreateObject();
-	cJSON *added = cJSON_CreateObject();
+	cJSON *file = image_of("file", path);
+
+	cJSON_AddStringToObject(file, "node-name", NEW);
+	return order(machine, "blockdev-add", file, waiter, err);
+}
+
+/* Also when the script is interrupted. */
+static void drop_new(struct ntd_machine *machine)
+{
+	cJSON *arguments = cJSON_CreateObject();
+
+	cJSON_AddStringToObject(arguments, "node-name", NEW);
+	order(machine, "blockdev-del", arguments, NULL, NULL);
+}
+
+int ntd_qemu_make_image(struct ntd_machine *machine, const char *path, double size,
+			const char *base, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	cJSON *file = image_of("file", path), *image;
 	int result;
 
-	cJSON_AddStringToObject(image, "driver", "qcow2");
-	cJSON_AddStringToObject(image, "file", STORE "-file");
-	cJSON_AddStringToObject(added, "node-name", STORE "-file");
-	if (make_image(machine, image_of("file", path), waiter, err) < 0) {
-		cJSON_Delete(file);
-		cJSON_Delete(image);
-		cJSON_Delete(added);
+	cJSON_AddNumberToObject(file, "size", 0);
+	if (create(machine, file, waiter, err) < 0 || add_new(machine, path, waiter, err) < 0)
 		return -1;
+	image = cJSON_CreateObject();
+	cJSON_AddStringToObject(image, "driver", "qcow2");
+	cJSON_AddStringToObject(image, "file", NEW);
+	cJSON_AddNumberToObject(image, "size", size);
+	if (base) {
+		cJSON_AddStringToObject(image, "backing-file", base);
+		cJSON_AddStringToObject(image, "backing-fmt", "qcow2");
 	}
-	cJSON_AddStringToObject(file, "node-name", STORE "-file");
-	result = order(machine, "blockdev-add", file, waiter, err);
-	if (result == 0)
-		result = make_image(machine, ntd_steal(&image), waiter, err);
-	cJSON_Delete(image);
-	order(machine, "blockdev-del", added, NULL, NULL);
+	result = create(machine, image, waiter, err);
+	drop_new(machine);
 	return result;
 }
 
@@ -148,7 +163,7 @@ static int provide_store(struct ntd_machine *machine, struct ntd_waiter *waiter,
 		_cleanup_free_ char *path = ntd_asprintf("%s/snapshots.qcow2", machine->state_dir);
 
 		unlink(path);
-		if (make_store(machine, path, waiter, err) < 0)
+		if (ntd_qemu_make_image(machine, path, 0, NULL, waiter, err) < 0)
 			return -1;
 		qemu->snapshots.store = ntd_steal(&path);
 	}
@@ -164,8 +179,8 @@ static int provide_store(struct ntd_machine *machine, struct ntd_waiter *waiter,
 
 /* ---- disks */
 
-static int read_disks(struct ntd_machine *machine, struct ntd_disks *disks,
-		      struct ntd_waiter *waiter, struct ntd_error **err)
+int ntd_qemu_read_disks(struct ntd_machine *machine, struct ntd_disks *disks,
+			struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	_cleanup_cjson_ cJSON *reply = execute(machine, "query-block", NULL, waiter, err);
 
@@ -182,11 +197,14 @@ static void add_reason(struct ntd_buf *reasons, const char *reason)
 	ntd_buf_printf(reasons, "\n    %s", reason);
 }
 
-/* QEMU's own reasons, such as a share that the guest has mounted. QEMU 6.0 tells them. */
-static void add_blocked(const cJSON *reply, struct ntd_buf *reasons)
+int ntd_qemu_add_obstacles(struct ntd_machine *machine, struct ntd_buf *reasons,
+			   struct ntd_waiter *waiter, struct ntd_error **err)
 {
+	_cleanup_cjson_ cJSON *reply = execute(machine, "query-migrate", NULL, waiter, err);
 	const cJSON *result = cJSON_GetObjectItemCaseSensitive(reply, "return"), *each;
 
+	if (!reply)
+		return -1;
 	cJSON_ArrayForEach (each, cJSON_GetObjectItemCaseSensitive(result, "blocked-reasons")) {
 		_cleanup_free_ char *advice =
 			cJSON_IsString(each) ? ntd_obstacle_advice(each->valuestring) : NULL;
@@ -194,6 +212,7 @@ static void add_blocked(const cJSON *reply, struct ntd_buf *reasons)
 		if (advice)
 			add_reason(reasons, advice);
 	}
+	return 0;
 }
 
 int ntd_snapshot_check(struct ntd_machine *machine, struct ntd_waiter *waiter,
@@ -201,11 +220,10 @@ int ntd_snapshot_check(struct ntd_machine *machine, struct ntd_waiter *waiter,
 {
 	_cleanup_disks_ struct ntd_disks disks = {0};
 	_cleanup_buf_ struct ntd_buf reasons = {0};
-	_cleanup_cjson_ cJSON *migration = execute(machine, "query-migrate", NULL, waiter, err);
 
-	if (!migration || read_disks(machine, &disks, waiter, err) < 0)
+	if (ntd_qemu_add_obstacles(machine, &reasons, waiter, err) < 0 ||
+	    ntd_qemu_read_disks(machine, &disks, waiter, err) < 0)
 		return -1;
-	add_blocked(migration, &reasons);
 	for (size_t i = 0; i < disks.count; i++) {
 		_cleanup_free_ char *obstacle = ntd_disk_obstacle(&disks.items[i]);
 
@@ -240,7 +258,8 @@ static struct ntd_qmp_job *begin_job(struct ntd_machine *machine, const char *co
 {
 	_cleanup_disks_ struct ntd_disks disks = {0};
 
-	if (provide_store(machine, waiter, err) < 0 || read_disks(machine, &disks, waiter, err) < 0)
+	if (provide_store(machine, waiter, err) < 0 ||
+	    ntd_qemu_read_disks(machine, &disks, waiter, err) < 0)
 		return NULL;
 	return ntd_qmp_job_begin(qemu_of(machine)->qmp, command,
 				 job_arguments(tag, &disks, strcmp(command, "snapshot-delete")));

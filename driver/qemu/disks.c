@@ -27,6 +27,14 @@ static char *text_of(const cJSON *object, const char *key)
 	return ntd_strndup(text ? text : "", text ? strnlen(text, TEXT_MAX) : 0);
 }
 
+static double size_of(const cJSON *medium)
+{
+	const cJSON *image = cJSON_GetObjectItemCaseSensitive(medium, "image");
+	const cJSON *size = cJSON_GetObjectItemCaseSensitive(image, "virtual-size");
+
+	return cJSON_IsNumber(size) && size->valuedouble > 0 ? size->valuedouble : 0;
+}
+
 /* -drive gives the disk a name; with -blockdev it is known by the guest's device alone. */
 static char *name_of(const cJSON *device)
 {
@@ -54,6 +62,7 @@ bool ntd_disks_read(const cJSON *reply, struct ntd_disks *disks)
 						      .device = name_of(each),
 						      .format = text_of(medium, "drv"),
 						      .file = text_of(medium, "file"),
+						      .size = size_of(medium),
 						      .backing = text_of(medium, "backing_file")});
 	}
 	return true;

@@ -13,6 +13,7 @@ struct ntd_disk {
 	char *device; /* what people know it by, such as "drive1" */
 	char *format; /* "qcow2" */
 	char *file;   /* of the host; "" if QEMU does not tell */
+	double size;  /* bytes that the guest sees; 0: QEMU does not tell */
 	/* The image that it is an overlay of, as its header names it; "": none. */
 	char *backing;
 };

@@ -17,7 +17,8 @@ static void writable_media_are_disks(void **state)
 
 	assert_true(read_text(
 		"{\"return\": [{\"device\": \"drive1\", \"inserted\": {\"ro\": false, \"drv\": "
-		"\"qcow2\", \"node-name\": \"#block1\", \"file\": \"/a\"}},"
+		"\"qcow2\", \"node-name\": \"#block1\", \"file\": \"/a\", "
+		"\"image\": {\"virtual-size\": 1073741824}}},"
 		" {\"device\": \"cd\", \"inserted\": {\"ro\": true, \"drv\": \"raw\"}},"
 		" {\"device\": \"empty\"}, {\"device\": \"\", \"qdev\": \"/machine/x\", "
 		"\"inserted\": {\"drv\": \"raw\", \"node-name\": \"n\"}}]}",
@@ -27,8 +28,10 @@ static void writable_media_are_disks(void **state)
 	assert_string_equal(disks.items[0].node, "#block1");
 	assert_string_equal(disks.items[0].format, "qcow2");
 	assert_string_equal(disks.items[0].file, "/a");
+	assert_true(disks.items[0].size == 1 << 30);
 	assert_string_equal(disks.items[1].device, "/machine/x");
 	assert_string_equal(disks.items[1].file, "");
+	assert_true(disks.items[1].size == 0);
 }
 
 static void hostile_replies(void **state)
