@@ -311,32 +311,29 @@ def test_an_overlay_keeps_the_way_to_its_base(fake, tmp_path):
     assert "its disk drive0 is an overlay of base, and would not find that elsewhere" in result.log
 
 
-def test_killed_while_saving(fake, tmp_path):
-    """There is no half state that looks whole."""
+def end_while_saving(number, fake, directory):
+    """Has a signal end a run that saves a state; returns the run's status."""
     script = prepared("""
         machine.state_dir.joinpath("FAKE_SAVE").write_text("hangs")
         raise ValueError
     """)
-    with harness.Run(script, fake, options=KEEP, directory=tmp_path) as run:
+    with harness.Run(script, fake, options=KEEP, directory=directory) as run:
         run.wait_for("saving the snapshot 'failure'")
-        assert harness.wait_until((tmp_path / "out/failure/snapshot").exists, 60)
-        run.signal(signal.SIGKILL)
-        assert run.finish().status == 137
+        assert harness.wait_until((directory / "out/failure/snapshot").exists, 60)
+        run.signal(number)
+        return run.finish().status
+
+
+def test_killed_while_saving(fake, tmp_path):
+    """There is no half state that looks whole."""
+    assert end_while_saving(signal.SIGKILL, fake, tmp_path) == 137
     assert not (tmp_path / "out/failure/snapshot/snapshot.json").exists()
     result = prompt("", tmp_path / "out", status=2)
     assert "/out/failure/snapshot has no snapshot.json, which is written last" in result.log
 
 
 def test_an_interrupt_ends_the_saving(fake, tmp_path):
-    script = prepared("""
-        machine.state_dir.joinpath("FAKE_SAVE").write_text("hangs")
-        raise ValueError
-    """)
-    with harness.Run(script, fake, options=KEEP, directory=tmp_path) as run:
-        run.wait_for("saving the snapshot 'failure'")
-        assert harness.wait_until((tmp_path / "out/failure/snapshot").exists, 60)
-        run.signal(signal.SIGINT)
-        assert run.finish().status == 130
+    assert end_while_saving(signal.SIGINT, fake, tmp_path) == 130
     assert not (tmp_path / "out/failure/snapshot").exists()
 
 
