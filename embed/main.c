@@ -6,10 +6,9 @@
  */
 #include "base/forked.h"
 #include "py_program.h"
-#include "session/keep.h"
-
 #include "report/sinks.h"
 #include "session/facts.h"
+#include "session/keep.h"
 
 #include <errno.h>
 #include <libgen.h>
