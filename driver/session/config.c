@@ -117,14 +117,6 @@ static int from_file(struct ntd_config *config, const char *path, struct ntd_err
 	return tree ? ntd_config_from_json(config, tree, path, err) : -1;
 }
 
-static bool has_vm(const struct ntd_config *config, const char *name)
-{
-	for (size_t i = 0; i < config->vms.count; i++)
-		if (!strcmp(config->vms.items[i].name, name))
-			return true;
-	return false;
-}
-
 /* Of a start script that is a path and nothing else, whether the file is there. */
 static int check_start_script(const struct ntd_kept_machine *machine, struct ntd_error **err)
 {
@@ -150,7 +142,7 @@ static int add_kept(struct ntd_config *config, const char *path, struct ntd_erro
 		const struct ntd_kept_machine *machine = &config->kept->machines.items[i];
 		const char *fault;
 
-		if (has_vm(config, machine->name))
+		if (ntd_machine_configs_has(&config->vms, machine->name))
 			continue;
 		if (check_start_script(machine, err) < 0)
 			return -1;
@@ -173,7 +165,7 @@ static int begin_with_kept(struct ntd_config *config, const char *path, struct n
 	for (size_t i = 0; i < config->kept->machines.count; i++) {
 		const struct ntd_kept_machine *machine = &config->kept->machines.items[i];
 
-		if (!machine->running || !has_vm(config, machine->name))
+		if (!machine->running || !ntd_machine_configs_has(&config->vms, machine->name))
 			return ntd_error_set(err, NTD_E_USAGE, "machine '%s' of %s %s",
 					     machine->name, config->kept->directory,
 					     machine->running ? "is none of this run's"

@@ -194,10 +194,8 @@ static bool runs(const struct ntd_machine *machine)
 /* Whether the machine is one of the configuration's, or the script has started it. */
 static bool is_of_interest(const struct ntd_session *session, const struct ntd_machine *machine)
 {
-	for (size_t i = 0; i < session->config->vms.count; i++)
-		if (!strcmp(session->config->vms.items[i].name, ntd_machine_name(machine)))
-			return true;
-	return runs(machine);
+	return ntd_machine_configs_has(&session->config->vms, ntd_machine_name(machine)) ||
+	       runs(machine);
 }
 
 /* The machines that can be kept, first in `machines`; returns their number. */
@@ -211,9 +209,8 @@ static size_t choose(const struct ntd_session *session, struct ntd_machine **mac
 
 		if (!is_of_interest(session, machine))
 			continue;
-		for (size_t j = 0; j < chosen.count && !fault; j++)
-			if (!strcmp(chosen.items[j].name, ntd_machine_name(machine)))
-				fault = "another machine has its name";
+		if (!fault && ntd_machine_configs_has(&chosen, ntd_machine_name(machine)))
+			fault = "another machine has its name";
 		if (!fault)
 			fault = ntd_machine_configs_add(&chosen, ntd_machine_name(machine),
 							ntd_machine_script(machine));

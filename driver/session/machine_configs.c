@@ -66,6 +66,14 @@ const char *ntd_machine_configs_add(struct ntd_machine_configs *machines, const 
 	return NULL;
 }
 
+bool ntd_machine_configs_has(const struct ntd_machine_configs *machines, const char *name)
+{
+	for (size_t i = 0; i < machines->count; i++)
+		if (!strcmp(machines->items[i].name, name))
+			return true;
+	return false;
+}
+
 void ntd_machine_configs_resolve(struct ntd_machine_configs *machines)
 {
 	for (size_t i = 0; i < machines->count; i++) {

@@ -5,6 +5,8 @@
 #include "base/error.h"
 #include "base/vec.h"
 
+#include <stdbool.h>
+
 /* More than any test has. The limit bounds the time that a wrong file costs, which grows with the
  * square of the count. */
 #define NTD_MACHINES_MAX 1000
@@ -22,6 +24,8 @@ struct ntd_machine_configs ntd_vec_members(struct ntd_machine_config);
  * script. */
 const char *ntd_machine_configs_add(struct ntd_machine_configs *machines, const char *name,
 				    const char *script);
+/* Whether a machine has that name. */
+bool ntd_machine_configs_has(const struct ntd_machine_configs *machines, const char *name);
 /* Prepares the start scripts for a shell in another directory: the path of an existing file is made
  * absolute, and quoted where the shell needs it. Other commands stay as they are. */
 void ntd_machine_configs_resolve(struct ntd_machine_configs *machines);
