@@ -138,13 +138,17 @@ class Isolation:
         before, self.seen = self.seen, [(id(one), machine_uses(one)) for one in self._machines()]
         return before is not None and before != self.seen
 
+    def present(self, name):
+        """Returns a Level of that name for the present state, which is to be saved."""
+        machines = self._machines()
+        return Level(name, machines, frozenset(self.active), self.crew.dead(machines))
+
     def _save(self):
         """Makes a level of the present state. MachineError when that is not possible."""
-        fixtures, machines = frozenset(self.active), self._machines()
-        same = [level for level in self.levels if level.fixtures == fixtures]
+        same = [level for level in self.levels if level.fixtures == set(self.active)]
         while len(same) > self.observing:
             self.levels.remove(same.pop())  # it is outdated, or would not be made again
-        level = Level(f"{NAME}-{len(self.levels) + 1}", machines, fixtures, self.crew.dead(machines))
+        level = self.present(f"{NAME}-{len(self.levels) + 1}")
         began, (booted, *_) = time.monotonic(), spent()
         level.save()
         self.account.add_save(time.monotonic() - began - (spent()[0] - booted))  # it waits for machines that boot

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from _pytest.runner import CallInfo, call_and_report, runtestprotocol
 
-from _test_driver import ending, log_position, recall, restore_machines, save_machines, shuffle_starts
+from _test_driver import ending, log_position, recall, shuffle_starts
 from test_driver.errors import MachineError
 from test_driver_pytest import reports
 
@@ -139,18 +139,16 @@ class Rerun:
     def _kept(self, isolated):
         """A context manager that brings back the machines of a test that was not isolated. MachineError."""
         isolation = self.isolation
-        machines = list(self.driver.machines)
         with isolation.aside():
-            dead = dict(isolation.crew.dead(machines))
+            before = isolation.present(BEFORE)
             if not isolated:
-                save_machines(BEFORE, machines)
+                before.save()
             try:
                 yield
             finally:
                 isolation.start = None
                 if not isolated and not ending():
-                    restore_machines(BEFORE, machines)
-                    isolation.crew.failures.update(dead)
+                    before.restore(isolation.crew)
                     isolation.spoiled = False
 
     # ---- the repetitions
