@@ -16,101 +16,55 @@
 
 /* ---- the template */
 
-/* What has been done to the template and is to be undone. */
-struct filling {
-	struct ntd_mould *mould;
-	struct ntd_machine *machine;
-	char *shares; /* NULL: none were unmounted */
-	bool connected;
-};
-
-static int boot(struct ntd_machine *machine, struct ntd_waiter *waiter, struct ntd_error **err)
-{
-	return ntd_machine_has_channel(machine, NTD_CHANNEL_ANY)
-		       ? ntd_machine_connect(machine, waiter, err)
-		       : ntd_machine_start(machine, false, waiter, err);
-}
-
-static int begin(const struct filling *filling, double timeout, struct ntd_waiter *waiter,
-		 struct ntd_error **err)
-{
-	double limit = timeout * ntd_machine_time_scale(filling->machine);
-	_cleanup_error_ struct ntd_error *error = NULL;
-
-	if (ntd_snapshot_begin_saving(filling->machine, ntd_after(ntd_span(limit)), waiter,
-				      &error) == 0)
-		return 0;
-	if (error->code != NTD_E_TIMEOUT)
-		return ntd_error_move(err, ntd_steal(&error));
-	return ntd_machine_error(err, filling->machine, NTD_E_TIMEOUT,
-				 "commands, waits or copies are still under way in it after %g "
-				 "seconds, and clone() waits for their end",
-				 limit);
-}
-
-static int prepare(struct filling *filling, struct ntd_waiter *waiter, struct ntd_error **err)
+static int prepare(struct ntd_part *part, struct ntd_mould *mould, struct ntd_waiter *waiter,
+		   struct ntd_error **err)
 {
 	_cleanup_free_ char *others = NULL;
 	struct ntd_error *error = NULL;
 
-	if (filling->connected &&
-	    ntd_shares_unmount(filling->machine, &filling->shares, &others, waiter, err) < 0)
+	if (part->connected &&
+	    ntd_shares_unmount(part->machine, &part->shares, &others, waiter, err) < 0)
 		return -1;
-	if (ntd_snapshot_clear_ports(filling->machine, waiter, err) < 0)
+	if (ntd_snapshot_clear_ports(part->machine, waiter, err) < 0)
 		return -1;
-	if (ntd_mould_prepare(filling->mould, filling->machine, waiter, &error) == 0)
+	if (ntd_mould_prepare(mould, part->machine, waiter, &error) == 0)
 		return 0;
 	if (others)
 		ntd_error_add(error, others);
 	return ntd_error_move(err, error);
 }
 
-static int write_stopped(const struct filling *filling, struct ntd_waiter *waiter,
-			 struct ntd_error **err)
+static int write_stopped(const struct ntd_part *part, struct ntd_mould *mould,
+			 struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	struct ntd_error *error = NULL;
-	int result = ntd_snapshot_stop(filling->machine, waiter, err);
+	int result = ntd_snapshot_stop(part->machine, waiter, err);
 
 	if (result == 0)
-		result = ntd_mould_fill(filling->mould, filling->machine, waiter, err);
+		result = ntd_mould_fill(mould, part->machine, waiter, err);
 	/* Also when the script is interrupted: the guest is not left standing. */
-	if (ntd_snapshot_continue(filling->machine, NULL, &error) < 0)
+	if (ntd_snapshot_continue(part->machine, NULL, &error) < 0)
 		result = ntd_first_error(err, error);
 	return result;
 }
 
-static int fill(struct filling *filling, struct ntd_waiter *waiter, struct ntd_error **err)
+static int fill(struct ntd_part *part, struct ntd_mould *mould, struct ntd_waiter *waiter,
+		struct ntd_error **err)
 {
-	struct ntd_snapshot *snapshot;
 	struct ntd_error *error = NULL;
-	int result = prepare(filling, waiter, err);
+	int result = prepare(part, mould, waiter, err);
 
 	if (result == 0)
-		result = write_stopped(filling, waiter, err);
-	if (filling->shares &&
-	    ntd_shares_mount(filling->machine, filling->shares, NULL, &error) < 0)
+		result = write_stopped(part, mould, waiter, err);
+	if (part->shares && ntd_shares_mount(part->machine, part->shares, NULL, &error) < 0)
 		result = ntd_first_error(err, error);
-	snapshot = filling->mould->snapshot;
-	if (snapshot) {
-		snapshot->connected = filling->connected;
-		snapshot->shares = ntd_steal(&filling->shares);
+	if (mould->snapshot) {
+		mould->snapshot->connected = part->connected;
+		mould->snapshot->shares = part->shares ? ntd_steal(&part->shares) : ntd_strdup("");
 	}
-	free(filling->shares);
-	ntd_snapshot_end(filling->machine, filling->connected);
+	free(part->shares);
+	ntd_snapshot_end(part->machine, part->connected);
 	return result;
-}
-
-static int fill_claimed(struct ntd_mould *mould, struct ntd_machine *machine, double timeout,
-			struct ntd_waiter *waiter, struct ntd_error **err)
-{
-	struct filling filling = {.mould = mould, .machine = machine};
-
-	if (boot(machine, waiter, err) < 0)
-		return -1;
-	filling.connected = ntd_machine_state(machine) == NTD_MACHINE_CONNECTED;
-	if (begin(&filling, timeout, waiter, err) < 0)
-		return -1;
-	return fill(&filling, waiter, err);
 }
 
 int ntd_clones_fill(struct ntd_mould *mould, struct ntd_machine *machine, double timeout,
@@ -122,7 +76,11 @@ int ntd_clones_fill(struct ntd_mould *mould, struct ntd_machine *machine, double
 
 	if (ntd_snapshot_claim(machine, err) < 0)
 		return -1;
-	result = fill_claimed(mould, machine, timeout, waiter, &error);
+	result = ntd_part_boot(&part, waiter, &error);
+	if (result == 0)
+		result = ntd_part_begin_saving(&part, timeout, "clone()", waiter, &error);
+	if (result == 0)
+		result = fill(&part, mould, waiter, &error);
 	ntd_snapshot_yield(machine);
 	return result < 0 ? ntd_part_error(&part, error, err) : 0;
 }

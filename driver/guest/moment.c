@@ -130,6 +130,33 @@ int ntd_parts_continue(struct ntd_parts *parts, struct ntd_waiter *waiter, struc
 	return result;
 }
 
+int ntd_part_boot(const struct ntd_part *part, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	return ntd_machine_has_channel(part->machine, NTD_CHANNEL_ANY)
+		       ? ntd_machine_connect(part->machine, waiter, err)
+		       : ntd_machine_start(part->machine, false, waiter, err);
+}
+
+int ntd_part_begin_saving(struct ntd_part *part, double timeout, const char *who,
+			  struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	double limit = timeout * ntd_machine_time_scale(part->machine);
+	_cleanup_error_ struct ntd_error *error = NULL;
+
+	part->connected = ntd_machine_state(part->machine) == NTD_MACHINE_CONNECTED;
+	if (ntd_snapshot_begin_saving(part->machine, ntd_after(ntd_span(limit)), waiter, &error) ==
+	    0) {
+		part->passes = true;
+		return 0;
+	}
+	if (error->code != NTD_E_TIMEOUT)
+		return ntd_error_move(err, ntd_steal(&error));
+	return ntd_machine_error(err, part->machine, NTD_E_TIMEOUT,
+				 "commands, waits or copies are still under way in it after %g "
+				 "seconds, and %s waits for their end",
+				 limit, who);
+}
+
 void ntd_part_leave(struct ntd_part *part)
 {
 	struct ntd_qmp_job *job = ntd_steal(&part->job);

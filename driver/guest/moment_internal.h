@@ -50,6 +50,12 @@ void ntd_parts_join_switches(const struct ntd_parts *parts);
 
 /* Has all guests that stand still go on. */
 int ntd_parts_continue(struct ntd_parts *parts, struct ntd_waiter *waiter, struct ntd_error **err);
+/* Boots the part's machine if need be, and waits until there is a way in, unless there never is. */
+int ntd_part_boot(const struct ntd_part *part, struct ntd_waiter *waiter, struct ntd_error **err);
+/* The machine becomes SAVING. Commands under way may take `timeout` seconds, or longer if the
+ * machine is slow; the error for one that goes on says that `who` waits for it. */
+int ntd_part_begin_saving(struct ntd_part *part, double timeout, const char *who,
+			  struct ntd_waiter *waiter, struct ntd_error **err);
 /* Waits for the part's job, if one goes on. */
 int ntd_part_wait(struct ntd_part *part, struct ntd_waiter *waiter, struct ntd_error **err);
 /* Has QEMU give the part's job up, if one goes on, and does not wait for it. */

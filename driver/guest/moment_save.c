@@ -34,30 +34,15 @@ static int connect(struct ntd_parts *parts, struct ntd_part *part, struct ntd_wa
 {
 	if (parts->moment->as_they_are || (!parts->moment->starts && !runs(part->machine)))
 		return 0;
-	return ntd_machine_has_channel(part->machine, NTD_CHANNEL_ANY)
-		       ? ntd_machine_connect(part->machine, waiter, err)
-		       : ntd_machine_start(part->machine, false, waiter, err);
+	return ntd_part_boot(part, waiter, err);
 }
 
 static int begin(struct ntd_parts *parts, struct ntd_part *part, struct ntd_waiter *waiter,
 		 struct ntd_error **err)
 {
-	double limit = parts->moment->timeout * ntd_machine_time_scale(part->machine);
-	_cleanup_error_ struct ntd_error *error = NULL;
-
 	if (!runs(part->machine))
 		return 0;
-	part->connected = ntd_machine_state(part->machine) == NTD_MACHINE_CONNECTED;
-	part->passes = ntd_snapshot_begin_saving(part->machine, ntd_after(ntd_span(limit)), waiter,
-						 &error) == 0;
-	if (part->passes)
-		return 0;
-	if (error->code != NTD_E_TIMEOUT)
-		return ntd_error_move(err, ntd_steal(&error));
-	return ntd_machine_error(err, part->machine, NTD_E_TIMEOUT,
-				 "commands, waits or copies are still under way in it after %g "
-				 "seconds, and a snapshot waits for their end",
-				 limit);
+	return ntd_part_begin_saving(part, parts->moment->timeout, "a snapshot", waiter, err);
 }
 
 /* A guest that has failed may not answer any more; the others are not to wait for it for long. */
