@@ -7,51 +7,29 @@
 #include "loop/keeper_internal.h"
 
 #include "base/clock.h"
+#include "base/parent.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 
 /* ---- killing */
-
-static pid_t parent_of(const char *pid)
-{
-	char path[sizeof "/proc//stat" + NAME_MAX], stat[512], *end;
-	int fd, parent = -1;
-	ssize_t len;
-
-	snprintf(path, sizeof path, "/proc/%s/stat", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -1;
-	len = read(fd, stat, sizeof stat - 1);
-	close(fd);
-	if (len <= 0)
-		return -1;
-	stat[len] = '\0';
-	end = strrchr(stat, ')'); /* the name may hold anything, parentheses too */
-	if (!end || sscanf(end + 1, " %*c %d", &parent) != 1)
-		return -1;
-	return parent;
-}
 
 static void kill_children(int signal)
 {
 	DIR *proc = opendir("/proc");
 	struct dirent *entry;
 
-	while (proc && (entry = readdir(proc)))
-		if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' &&
-		    parent_of(entry->d_name) == getpid())
-			kill((pid_t)strtol(entry->d_name, NULL, 10), signal);
+	while (proc && (entry = readdir(proc))) {
+		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10); /* 0: no process */
+
+		if (pid > 0 && ntd_parent_of(pid) == getpid())
+			kill(pid, signal);
+	}
 	if (proc)
 		closedir(proc);
 }

@@ -5,9 +5,8 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
-#include "base/fd.h"
+#include "base/parent.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,25 +18,6 @@ enum { PIDS_MOST = 6 };
 
 /* ---- processes */
 
-/* The parent of a process; 0: it is not known. */
-static int parent_of(int pid)
-{
-	char path[32], bytes[512];
-	_cleanup_fd_ int fd = -1;
-	const char *end;
-	ssize_t len;
-	int parent;
-
-	snprintf(path, sizeof path, "/proc/%d/stat", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	len = fd < 0 ? -1 : ntd_fd_read(fd, bytes, sizeof bytes - 1);
-	if (len < 0)
-		return 0;
-	bytes[len] = '\0';
-	end = strrchr(bytes, ')');
-	return end && sscanf(end, ") %*c %d", &parent) == 1 ? parent : 0;
-}
-
 static char *pids_of(int control)
 {
 	struct ucred peer = {0};
@@ -48,7 +28,7 @@ static char *pids_of(int control)
 	if (getsockopt(control, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
 		return ntd_strdup("");
 	pid = peer.pid;
-	for (int i = 0; i < PIDS_MOST && pid > 1 && pid != getpid(); i++, pid = parent_of(pid))
+	for (int i = 0; i < PIDS_MOST && pid > 1 && pid != getpid(); i++, pid = ntd_parent_of(pid))
 		ntd_buf_printf(&pids, "%s%d", i ? " " : "", pid);
 	return ntd_buf_take_string(&pids);
 }
