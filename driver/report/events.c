@@ -1,6 +1,5 @@
 /* The sink that writes every event as one JSON object a line, for programs; event_json.c describes
- * the lines. The first line says the format of the file and its version. A change that a reader of
- * the present version would misunderstand raises the version; new kinds and new keys do not.
+ * the lines.
  *
  * Each write() is of whole lines. A signal that kills the driver within a write() may leave the
  * beginning of a line; the keeper cuts it off (loop/aftermath.h).

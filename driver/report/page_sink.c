@@ -25,6 +25,8 @@ enum {
 	ITEM_MOST = 2000      /* bytes of one item */
 };
 
+#define LIST_ENDS "This list is full: what follows is only in the page with JavaScript"
+
 struct page_sink {
 	struct ntd_sink sink;
 	struct ntd_page page;
@@ -80,6 +82,8 @@ static void add_item(struct page_sink *self, const struct ntd_event *event)
 		ntd_buf_puts(&text, " ...");
 	ntd_page_item(&self->page, class_of(event), ntd_buf_bytes(&text), text.len);
 	self->items += text.len;
+	if (self->items > ITEMS_MOST)
+		ntd_page_item(&self->page, "bad", LIST_ENDS, strlen(LIST_ENDS));
 }
 
 /* ---- lines */

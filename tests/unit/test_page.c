@@ -295,6 +295,26 @@ static void console_lines_have_a_limit(void **state)
 	assert_true(strstr(all, "the last line") > strstr(all, "[\"d\",5]"));
 }
 
+static void a_full_list_says_so(void **state)
+{
+	struct fixture *fixture = *state;
+	static char line[2000];
+	_cleanup_free_ char *text = NULL;
+	const char *full;
+
+	memset(line, 'x', sizeof line - 1);
+	add(fixture, ntd_page_sink);
+	for (int i = 0; i < (4 << 20) / 2000; i++)
+		emit(fixture, (struct ntd_event){.kind = NTD_EVENT_MESSAGE, .text = line});
+	for (int i = 0; i < 9; i++)
+		emit(fixture, (struct ntd_event){.kind = NTD_EVENT_MESSAGE, .text = "last"});
+	end(fixture);
+	text = read_page(fixture);
+	full = strstr(text, "<li class=\"bad\">This list is full");
+	assert_non_null(full);
+	assert_null(strstr(full + 1, "<li class"));
+}
+
 /* The end of a command tells some of it, however much there was. */
 static void pieces_of_output_are_not_in_the_page(void **state)
 {
@@ -426,6 +446,7 @@ int main(void)
 		test(a_pipe_gets_pieces_only),
 		test(a_full_disk_is_told_at_the_end),
 		test(console_lines_have_a_limit),
+		test(a_full_list_says_so),
 		test(pieces_of_output_are_not_in_the_page),
 		test(the_sink_has_a_verdict),
 		test(a_sink_without_an_end_of_the_run_says_so),
