@@ -158,7 +158,7 @@ class Rerun:
         base = Path(self.driver.out_dir) / "failure" / reports.directory_name(item.nodeid)
         outcomes = []
         for number in range(1, self.count + 1):
-            seed = random.randrange(1, 1 << 16)
+            seed = random.SystemRandom().randrange(1, 1 << 16)  # tests may seed the others
             self.driver.logger.log(f"run {number} of {self.count} of {item.nodeid} again; the seed of the order in "
                                    f"which start_all() starts machines is {seed}")
             failed = self._once(item, level, base / f"rerun-{number}", seed)
