@@ -35,15 +35,18 @@ static void remove_tree(char **path)
 		ntd_tree_remove(owned, NULL);
 }
 
-void ntd_mould_remove_scratch(struct ntd_mould *mould)
+static bool has_bases(const struct ntd_mould *mould)
 {
-	remove_tree(&mould->scratch);
+	for (size_t i = 0; i < mould->disks.count; i++)
+		if (mould->disks.items[i].is_qcow2)
+			return true;
+	return false;
 }
 
 void ntd_mould_free(struct ntd_mould *mould, bool disks)
 {
-	ntd_mould_remove_scratch(mould);
-	if (disks)
+	remove_tree(&mould->scratch);
+	if (disks || !has_bases(mould))
 		remove_tree(&mould->directory);
 	free(mould->directory);
 	free(mould->stream);

@@ -1,6 +1,6 @@
 /* Moulds: what the clones of a machine are made from. A mould is the state of a guest at one moment
  * in files that many QEMUs can load at the same time. The session makes a mould, its machine fills
- * it, and the clones are cast in it; then the files are removed, apart from the disks.
+ * it, and the clones are cast in it; then the files are removed, apart from the bases of overlays.
  *
  * Here is what is done to QEMUs and files, step by step. What it asks of the guests is in
  * guest/clones.c, which machines there are in session/clones.c. On threads that may block.
@@ -37,7 +37,7 @@ struct ntd_mould_disk {
 struct ntd_mould {
 	const struct ntd_keeper *keeper;
 	const char *tmp_dir;
-	char *directory;                 /* of the disks: there until the end of the run */
+	char *directory;                 /* of the disks; bases are there until the run ends */
 	char *scratch;                   /* of the rest: there until the clones have been cast */
 	char *stream, *devices, *memory; /* files in `scratch` */
 	char *memory_id;                 /* QEMU's name of the guest's memory; NULL: not known */
@@ -52,9 +52,8 @@ struct ntd_mould {
 /* An empty mould. The pointers must outlive it; the keeper removes its files should the driver be
  * killed. */
 struct ntd_mould ntd_mould_new(const struct ntd_keeper *keeper, const char *tmp_dir);
-/* Removes the scratch files; what the QEMUs of clones have mapped stays for them. */
-void ntd_mould_remove_scratch(struct ntd_mould *mould);
-/* The same, and frees what the mould holds. The disks stay, or are removed with `disks`. */
+/* Frees what the mould holds, and removes its files; what the QEMUs of clones have mapped stays for
+ * them. The disks that the clones' are overlays of stay, too, unless `disks`. */
 void ntd_mould_free(struct ntd_mould *mould, bool disks);
 
 /* ---- the template's part: the machine is SAVING (mould.c, mould_disks.c) */

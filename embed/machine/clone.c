@@ -11,12 +11,13 @@
 static int convert_count(PyObject *object, void *address)
 {
 	size_t *count = address;
-	long value = PyLong_Check(object) && !PyBool_Check(object) ? PyLong_AsLong(object) : -1;
+	long value;
 
 	if (!PyLong_Check(object) || PyBool_Check(object)) {
 		PyErr_Format(PyExc_TypeError, "n must be an int, not %s", Py_TYPE(object)->tp_name);
 		return 0;
 	}
+	value = PyLong_AsLong(object);
 	PyErr_Clear(); /* too large for a long: refused like other numbers */
 	if (value < 1 || value > NTD_CLONES_MAX) {
 		PyErr_Format(PyExc_ValueError, "n must be a number of clones from 1 to %d, not %S",

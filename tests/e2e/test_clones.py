@@ -205,6 +205,7 @@ def test_without_shared_memory(script):
             assert [one.name for one in machine.clone(1)] == ["machine-4"]
         """)
         assert "the clones do not share memory" in session.err
+        assert not left_directories(session), "there are no disks whose bases could be needed"
 
 
 def test_misuse(script):
