@@ -39,6 +39,15 @@ static bool is_same_file(const char *path, const char *other)
 	return real && real_other && !strcmp(real, real_other);
 }
 
+/* An image finds such a base from the directory that it is in itself. */
+static bool has_relative_base(const struct ntd_disk *disk)
+{
+	const char *base = disk->backing;
+	bool has_protocol = base[strcspn(base, ":/")] == ':';
+
+	return *base && *base != '/' && !has_protocol;
+}
+
 /* Why a disk cannot be cloned, and what to do about it, a new string. */
 static char *obstacle(const struct ntd_disk *disk)
 {
@@ -50,6 +59,13 @@ static char *obstacle(const struct ntd_disk *disk)
 		return ntd_asprintf("its disk %s (%s) is a writable image of the format %s: use "
 				    "qcow2 or raw",
 				    device, file, format);
+	if (has_relative_base(disk)) {
+		_cleanup_free_ char *base = ntd_shown(disk->backing, strlen(disk->backing));
+
+		return ntd_asprintf("its disk %s (%s) is an overlay of %s, which a clone's would "
+				    "not find: make it with an absolute path (qemu-img create -b)",
+				    device, file, base);
+	}
 	return ntd_asprintf("its disk %s (%s) is not a file in the machine's state directory, so "
 			    "that a clone would write to the same one, or not find it: have the "
 			    "start script make it there, or open it read-only",
@@ -63,7 +79,8 @@ static void add_disk(struct ntd_mould *mould, const struct ntd_machine *machine,
 	bool is_efi = is_same_file(qemu_of(machine)->efi_vars, disk->file);
 	_cleanup_free_ char *place = place_below(machine->state_dir, disk->file), *reason = NULL;
 
-	if ((is_qcow2 || !strcmp(disk->format, "raw")) && (is_efi || place)) {
+	if ((is_qcow2 || !strcmp(disk->format, "raw")) && (is_efi || place) &&
+	    !has_relative_base(disk)) {
 		ntd_vec_push(&mould->disks,
 			     (struct ntd_mould_disk){.file = ntd_strdup(disk->file),
 						     .place = is_efi ? NULL : ntd_steal(&place),

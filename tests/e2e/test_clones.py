@@ -211,6 +211,7 @@ def test_without_shared_memory(script):
 def test_misuse(script):
     with harness.Session(script(""), FIRST) as session:
         session("""
+            import json
             for n in 0, -1, 251, 10**30:
                 assert "1 to 250" in error_of(machine.clone, n)
             for n in "2", 1.5, True, None:
@@ -224,6 +225,11 @@ def test_misuse(script):
             (machine.state_dir / "FAKE_BLOCKERS").write_text("the TPM is in use")
             error = error_of(machine.clone, 1)
             assert "cannot be cloned:" in error and "leave the TPM out" in error, error
+            (machine.state_dir / "disk.qcow2").touch()
+            disk = dict(file=str(machine.state_dir / "disk.qcow2"), backing_file="base.qcow2")
+            (machine.state_dir / "FAKE_DISKS").write_text(json.dumps([disk]))
+            error = error_of(machine.clone, 1)
+            assert "is an overlay of base.qcow2" in error and "absolute path" in error, error
             assert machine.succeed("echo on") == "on\\n"
             assert [one.name for one in driver.machines] == ["machine"]
         """)
