@@ -6,17 +6,7 @@ let
   version = lib.versions.majorMinor config.virtualisation.qemu.package.version;
 in
 {
-  # QEMU saves no machine that can write to a raw image, and the image of the store is one unless it is told otherwise.
-  options.virtualisation.qemu.drives = lib.mkOption {
-    type = lib.types.listOf (
-      lib.types.submodule (
-        { config, ... }:
-        {
-          driveExtraOpts = lib.mkIf (config.name == "nix-store") { readonly = "on"; };
-        }
-      )
-    );
-  };
+  imports = [ ./store-image.nix ];
 
   # The shares of 26.11 and later are other processes' (virtiofs); the driver copies files by other ways, too. Those of
   # earlier releases (9p) it unmounts while it saves.
@@ -34,7 +24,6 @@ in
 
   config.virtualisation = {
     mountHostNixStore = lib.mkDefault false;
-    useNixStoreImage = lib.mkDefault true;
     qemu.options = [
       "-cpu ${cpu}"
       # Tells the guest that it has been restored, so that no two runs have the same random numbers.

@@ -226,17 +226,7 @@ in
     );
 
     defaults = lib.mkMerge [
-      # QEMU saves no machine with a mounted share of the host, such as the store, or with a disk that it cannot save.
-      (lib.mkIf (cfg.isolation == "restore") {
-        options.virtualisation.qemu.drives = mkOption {
-          type = types.listOf (
-            types.submodule (drive: {
-              config.driveExtraOpts = lib.mkIf (drive.config.name == "nix-store") { readonly = "on"; };
-            })
-          );
-        };
-        config.virtualisation.useNixStoreImage = lib.mkDefault true;
-      })
+      (lib.mkIf (cfg.isolation == "restore") ./store-image.nix)
       (lib.mkIf cfg.bootOnce (
         import ./boot-once-system.nix {
           cpu = cfg.bootOnceCpu;

@@ -378,6 +378,8 @@ def test_boot_once_sets_the_machines_up(nixpkgs):
     other = BOOT_ONCE.replace("bootOnce = true;", 'bootOnce = true; testing.bootOnceCpu = "SandyBridge"; testing.bootOnceMachine = null;')
     options = seen(nixpkgs, other, f"{virtualisation}.qemu.options")
     assert "-cpu SandyBridge" in options and not any(option.startswith("-machine") for option in options)
+    both = BOOT_ONCE.replace("bootOnce = true;", 'bootOnce = true; testing.isolation = "restore";')
+    assert seen(nixpkgs, both, f"{virtualisation}.qemu.drives") == drives
     without = seen(nixpkgs, BOOT_ONCE.replace("true", "false"), f"{virtualisation}.qemu.options")
     assert not any("vmgenid" in option or option.startswith("-cpu") for option in without)
 
