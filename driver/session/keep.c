@@ -191,24 +191,24 @@ static bool runs(const struct ntd_machine *machine)
 	return state != NTD_MACHINE_DOWN && state != NTD_MACHINE_DEAD;
 }
 
-/* Whether the machine is one of the configuration's, or the script has started it. */
-static bool is_of_interest(const struct ntd_session *session, const struct ntd_machine *machine)
-{
-	return ntd_machine_configs_has(&session->config->vms, ntd_machine_name(machine)) ||
-	       runs(machine);
-}
-
-/* The machines that can be kept, first in `machines`; returns their number. */
-static size_t choose(const struct ntd_session *session, struct ntd_machine **machines, size_t count)
+/* The machines that can be kept, first in `machines`; returns their number. With `all` they are
+ * those of the configuration and those that the script has made and started; else only the former,
+ * which are what another run has. */
+static size_t choose(const struct ntd_session *session, bool all, struct ntd_machine **machines,
+		     size_t count)
 {
 	struct ntd_machine_configs chosen = {0};
 
 	for (size_t i = 0; i < count; i++) {
 		struct ntd_machine *machine = machines[i];
 		const char *fault = ntd_snapshot_refusal(machine);
+		bool is_made =
+			!ntd_machine_configs_has(&session->config->vms, ntd_machine_name(machine));
 
-		if (!is_of_interest(session, machine))
+		if (is_made && !runs(machine))
 			continue;
+		if (is_made && !all)
+			fault = "it is none of the configuration's, which --boot-from begins with";
 		if (!fault && ntd_machine_configs_has(&chosen, ntd_machine_name(machine)))
 			fault = "another machine has its name";
 		if (!fault)
@@ -269,7 +269,7 @@ static int save(struct work *work, struct ntd_session *session, const struct kee
 	_cleanup_free_ struct ntd_machine **machines = ntd_session_machines(session, &moment.count);
 	_cleanup_free_ struct ntd_vlan **vlans = ntd_session_vlans(session, &moment.vlan_count);
 
-	moment.count = choose(session, machines, moment.count);
+	moment.count = choose(session, keeping->as_they_are, machines, moment.count);
 	moment.machines = machines;
 	moment.vlans = vlans;
 	note_vlans(&work->kept, vlans, moment.vlan_count);

@@ -426,6 +426,16 @@ def test_only_a_boot_is_replaced(fakes, tmp_path):
     assert sorted(os.listdir(boot)) == ["b", "snapshot.json"]
 
 
+def test_machines_of_the_script_are_not_in_a_boot(fakes, tmp_path):
+    """Runs that begin with it would not have them."""
+    prepare = tmp_path / "prepare.py"
+    prepare.write_text(f"made = create_machine({fakes('made')['made']!r}, name='made'); made.start()\n"
+                       "machines = [a, made]\n" + PREPARE)
+    result = harness.run("", fakes("a"), options=["--save-boot", tmp_path / "boot", "--boot-script", prepare])
+    assert "made: its state is not saved: it is none of the configuration's" in result.log
+    assert list(json.loads((tmp_path / "boot/snapshot.json").read_text())["machines"]) == ["a"]
+
+
 def test_machines_of_another_test(fakes, tmp_path):
     prepare = tmp_path / "prepare.py"
     prepare.write_text(PREPARE)
