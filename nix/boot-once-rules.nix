@@ -46,7 +46,7 @@ let
       of = nodesWith (
         virtualisation: foreign virtualisation != [ ] && !virtualisation.mountHostNixStore
       );
-      text = "QEMU saves no machine with a share of the host; remove virtualisation.sharedDirectories, and useHostCerts";
+      text = "QEMU saves no machine with a share of the host; remove virtualisation.sharedDirectories, useHostCerts";
     }
   ];
 in

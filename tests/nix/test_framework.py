@@ -360,8 +360,10 @@ def test_shards_divide_the_tests(nixpkgs, fakes, tmp_path):
 
 def seen(nixpkgs, settings, attribute):
     """An attribute of the system of the test's machine."""
-    return nixpkgs.evaluate(f"{{ config, ... }}: {{ imports = [ {settings} ]; passthru.seen = config.nodes.server.{attribute}; }}",
-                            "config.passthru.seen")
+    test = f"""
+      {{ config, ... }}: {{ imports = [ {settings} ]; passthru.seen = config.nodes.server.{attribute}; }}
+    """
+    return nixpkgs.evaluate(test, "config.passthru.seen")
 
 
 BOOT_ONCE = """{ name = "once"; nodes.server = { }; testScript = "start_all()"; testing.bootOnce = true; }"""
@@ -373,9 +375,12 @@ def test_boot_once_sets_the_machines_up(nixpkgs):
     assert "-cpu Nehalem" in options and "-device vmgenid,guid=auto" in options
     assert any(re.fullmatch(r"-machine pc-i440fx-\d+\.\d+", option) for option in options)
     drives = seen(nixpkgs, BOOT_ONCE, f"{virtualisation}.qemu.drives")
-    assert {drive["name"]: drive["driveExtraOpts"].get("readonly") for drive in drives} == {"root": None, "nix-store": "on"}
+    readonly = {drive["name"]: drive["driveExtraOpts"].get("readonly") for drive in drives}
+    assert readonly == {"root": None, "nix-store": "on"}
     assert seen(nixpkgs, BOOT_ONCE, f"{virtualisation}.mountHostNixStore") is False
-    other = BOOT_ONCE.replace("bootOnce = true;", 'bootOnce = true; testing.bootOnceCpu = "SandyBridge"; testing.bootOnceMachine = null;')
+    other = BOOT_ONCE.replace("bootOnce = true;", """
+      bootOnce = true; testing.bootOnceCpu = "SandyBridge"; testing.bootOnceMachine = null;
+    """)
     options = seen(nixpkgs, other, f"{virtualisation}.qemu.options")
     assert "-cpu SandyBridge" in options and not any(option.startswith("-machine") for option in options)
     both = BOOT_ONCE.replace("bootOnce = true;", 'bootOnce = true; testing.isolation = "restore";')
@@ -385,10 +390,13 @@ def test_boot_once_sets_the_machines_up(nixpkgs):
 
 
 @pytest.mark.parametrize("settings, message", [
-    ("virtualisation.tpm.enable = true;", "the state of a TPM belongs to another process; set virtualisation.tpm.enable = false (server)"),
+    ("virtualisation.tpm.enable = true;",
+     "the state of a TPM belongs to another process; set virtualisation.tpm.enable = false (server)"),
     ("virtualisation.useEFIBoot = true;", "UEFI's variables are a raw image"),
-    ("virtualisation.mountHostNixStore = true;", "the host's store is mounted; set virtualisation.mountHostNixStore = false (server)"),
-    ('virtualisation.sharedDirectories.data = { source = "/data"; target = "/data"; };', "QEMU saves no machine with a share of the host"),
+    ("virtualisation.mountHostNixStore = true;",
+     "the host's store is mounted; set virtualisation.mountHostNixStore = false (server)"),
+    ('virtualisation.sharedDirectories.data = { source = "/data"; target = "/data"; };',
+     "QEMU saves no machine with a share of the host"),
 ])
 def test_boot_once_refuses_what_cannot_be_saved(nixpkgs, settings, message):
     test = BOOT_ONCE.replace("nodes.server = { };", f"nodes.server = {{ {settings} }}; nodes.other = {{ }};")
@@ -437,8 +445,9 @@ def test_boot_once_boots_once(nixpkgs, tmp_path, shards):
     guest = toolchain.run(toolchain.ROOT / "tests/guests/make-vm", "--out", tmp_path, "tiny", "server").split()[-1]
     tests = tmp_path / "tests"
     tests.mkdir()
+    body = "assert server.succeed('cat /tmp/prepared') == 'yes\\n'"
     (tests / "test_a.py").write_text("".join(
-        f"def test_{number}(server):\n    assert server.succeed('cat /tmp/prepared') == 'yes\\n'\n\n\n" for number in range(8)))
+        f"def test_{number}(server):\n    {body}\n\n\n" for number in range(8)))
     settings = f"""{{
       name = "real"; nodes.server = {{ }};
       testing = {{
