@@ -80,6 +80,9 @@ struct ntd_shell_watcher {
 void ntd_shell_watch(struct ntd_shell *shell, const struct ntd_shell_watcher *watcher);
 /* Loop: whether questions can be asked: the shell is connected, and is not known to be stuck. */
 bool ntd_shell_listens(const struct ntd_shell *shell);
+/* Loop: whether the guest's end of the connection has been closed, and ntd_shell_refuse() or
+ * close() has not followed. Commands that come then wait for the reason. */
+bool ntd_shell_hung_up(const struct ntd_shell *shell);
 /* Loop: whether commands must be run by the shell itself, since a script has written to it after
  * its announcement, or limits how long it may be silent, or since a command whose end no thread
  * waits for has not ended. */

@@ -126,14 +126,21 @@ void ntd_shell_pump(struct ntd_shell *shell)
 	}
 }
 
+bool ntd_shell_hung_up(const struct ntd_shell *shell)
+{
+	return shell->socket.fd >= 0 && !shell->socket.loop && !shell->refusal;
+}
+
+/* A command that comes after the shell hung up is queued: the owner of the shell will have the
+ * queue fail, with the reason why the shell hung up. */
 static struct ntd_error *cannot_run(const struct ntd_shell *shell)
 {
 	if (shell->refusal)
 		return ntd_error_copy(shell->refusal);
-	if (!shell->socket.loop)
-		return ntd_error_new(NTD_E_DEAD, "machine '%s' has no root shell: %s",
-				     shell->machine,
-				     shell->socket.fd < 0 ? "it is not running" : "it hung up");
+	if (!shell->socket.loop && !ntd_shell_hung_up(shell))
+		return ntd_error_new(NTD_E_DEAD,
+				     "machine '%s' has no root shell: it is not running",
+				     shell->machine);
 	return NULL;
 }
 

@@ -60,10 +60,10 @@ static void verdict_expired(struct ntd_timer *timer)
 {
 	struct ntd_qemu *qemu = ntd_container_of(timer, struct ntd_qemu, verdict);
 
-	if (!qemu->panicked)
-		fail_for_hang_up(qemu);
-	else if (ntd_channels_heard(qemu->machine) == qemu->panic_heard)
+	if (qemu->panicked && ntd_channels_heard(qemu->machine) == qemu->panic_heard)
 		fail_for_panic(qemu);
+	else if (ntd_shell_hung_up(qemu->shell))
+		fail_for_hang_up(qemu);
 }
 
 void ntd_qemu_verdict_panicked(struct ntd_qemu *qemu)
