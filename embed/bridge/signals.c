@@ -20,7 +20,7 @@
 #include <sys/eventfd.h>
 
 #define TERM_PATIENCE (10 * NTD_SECOND)
-#define INT_MEMORY (3 * NTD_SECOND)
+#define INT_MEMORY (10 * NTD_SECOND)
 #define NUDGE_EVERY (NTD_SECOND / 10)
 
 static const int handled[] = {SIGINT, SIGTERM, SIGHUP};
@@ -30,16 +30,21 @@ enum { HANDLED = sizeof handled / sizeof *handled, NUDGES = 20 };
 enum { NUDGE = SIGURG };
 
 static pthread_t main_thread;
-static atomic_int wake_fd = -1, last_signal, at_prompt; /* the handler may run on any thread */
+static atomic_int wake_fd = -1, at_prompt; /* the handler may run on any thread */
+static atomic_int ending_signal;           /* the last SIGTERM or SIGHUP; 0: none */
 /* The signal that another thread got and has passed on to the main thread; 0: none. It counts only
  * once. */
 static atomic_int passed_on;
+/* The SIGINTs that the loop thread has not counted yet: a busy host may let several arrive before
+ * the loop thread runs. */
+static atomic_int new_interrupts;
 
 struct watch {
 	struct ntd_source source;
 	struct ntd_timer patience, nudge;
 	struct ntd_session *session;
-	int interrupts, ending_signal, nudges;
+	int interrupts, nudges;
+	bool ending;
 	int64_t last_interrupt;
 };
 
@@ -57,7 +62,10 @@ static void on_signal(int number)
 		counted = atomic_compare_exchange_strong(&passed_on, &passed, 0);
 		PyErr_SetInterruptEx(number);
 	}
-	last_signal = number;
+	if (number != SIGINT)
+		ending_signal = number;
+	else if (!counted)
+		new_interrupts++;
 	if (!counted)
 		eventfd_write(wake_fd, 1);
 	errno = saved;
@@ -69,7 +77,7 @@ static void out_of_patience(struct ntd_timer *timer)
 {
 	struct watch *self = ntd_container_of(timer, struct watch, patience);
 
-	ntd_session_abort(self->session, self->ending_signal,
+	ntd_session_abort(self->session, ending_signal,
 			  "the test script did not end when told to; ending without it");
 }
 
@@ -98,24 +106,30 @@ static void begin_nudges(struct watch *self)
 		ntd_timer_set(self->source.loop, &self->nudge, ntd_after(NUDGE_EVERY));
 }
 
+static void count_interrupts(struct watch *self, int new)
+{
+	int64_t now = ntd_now();
+	int remembered = now - self->last_interrupt < INT_MEMORY ? self->interrupts : 0;
+
+	self->interrupts = at_prompt ? 0 : remembered + new;
+	self->last_interrupt = now;
+	if (self->interrupts >= 3)
+		ntd_session_abort(self->session, SIGINT, "interrupted three times");
+}
+
 static void signalled(struct ntd_source *source, uint32_t events)
 {
 	struct watch *self = ntd_container_of(source, struct watch, source);
-	int64_t now = ntd_now();
 	eventfd_t count;
+	int new;
 
 	eventfd_read(source->fd, &count);
+	new = atomic_exchange(&new_interrupts, 0); /* those after it write to the eventfd again */
 	begin_nudges(self);
-	if (last_signal == SIGINT && at_prompt) {
-		self->interrupts = 0;
-	} else if (last_signal == SIGINT) {
-		self->interrupts =
-			now - self->last_interrupt < INT_MEMORY ? self->interrupts + 1 : 1;
-		self->last_interrupt = now;
-		if (self->interrupts >= 3)
-			ntd_session_abort(self->session, SIGINT, "interrupted three times");
-	} else if (!self->ending_signal) {
-		self->ending_signal = last_signal;
+	if (new)
+		count_interrupts(self, new);
+	if (ending_signal && !self->ending) {
+		self->ending = true;
 		ntd_timer_set(source->loop, &self->patience, ntd_after(TERM_PATIENCE));
 	}
 }
@@ -287,7 +301,7 @@ void py_signals_keep(void)
 
 int py_signals_ending(void)
 {
-	return last_signal == SIGTERM || last_signal == SIGHUP ? last_signal : 0;
+	return ending_signal;
 }
 
 unsigned long py_signals_main_thread(void)
