@@ -51,3 +51,8 @@ void ntd_port_unplug(struct ntd_port *port);
  * been made. That drops what waits at the ports, first. */
 void ntd_switch_cut(struct ntd_switch *hub);
 void ntd_switch_join(struct ntd_switch *hub);
+
+/* Varies when frames pass, and so the order between frames of different ports; those of one port
+ * keep theirs, and none is lost: after each batch of frames a port is not read for a while, of 5 ms
+ * at most, drawn by a generator that begins with the seed. 0: not any more. */
+void ntd_switch_vary(struct ntd_switch *hub, unsigned long seed);

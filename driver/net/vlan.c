@@ -16,13 +16,10 @@
  * a QEMU that its guest has taken over. So nothing that a client sends or leaves out blocks the
  * loop, allocates without limit or fills the log.
  */
-#include "net/vlan.h"
+#include "net/vlan_internal.h"
 
 #include "base/text.h"
 #include "net/datagram.h"
-#include "net/socket_dir.h"
-#include "net/tap.h"
-#include "net/traffic.h"
 #include "net/vde.h"
 
 #include <errno.h>
@@ -47,19 +44,6 @@ struct client {
 	unsigned slot;
 	size_t len; /* of the request so far */
 	unsigned char request[NTD_VDE_REQUEST_MAX];
-};
-
-struct ntd_vlan {
-	int number;
-	struct ntd_loop *loop;
-	struct ntd_report *report;
-	struct ntd_socket_dir directory;
-	struct ntd_switch *hub;
-	struct ntd_traffic traffic;
-	struct ntd_source listener;
-	struct ntd_timer resume;                      /* accepting, after a pause */
-	struct client *clients[NTD_VLAN_CLIENTS_MAX]; /* by slot; NULL: free */
-	unsigned complaints;
 };
 
 /* ---- clients */
@@ -355,43 +339,6 @@ void ntd_vlan_free(struct ntd_vlan *vlan)
 	dispose(vlan);
 }
 
-/* ---- the tap */
-
-struct plug_tap {
-	struct ntd_vlan *vlan;
-	int fd;
-	struct ntd_error **err;
-	bool done;
-};
-
-static void run_plug_tap(void *arg)
-{
-	struct plug_tap *plug = arg;
-
-	plug->done = ntd_switch_plug(plug->vlan->hub, plug->fd, &ntd_tap_link, plug->err);
-}
-
-/* The calling thread makes the interface, and not the loop thread, since the kernel may take its
- * time. */
-int ntd_vlan_add_tap(struct ntd_vlan *vlan, struct ntd_error **err)
-{
-	struct plug_tap plug = {.vlan = vlan, .err = err};
-	_cleanup_fd_ int fd = -1;
-	char name[IFNAMSIZ];
-
-	if (ntd_tap_name(vlan->number, name, err) < 0)
-		return -1;
-	ntd_log(vlan->report, NTD_LEVEL_INFO, NULL, "creating tap interface %s", name);
-	fd = plug.fd = ntd_tap_open(name, err);
-	if (fd < 0)
-		return -1;
-	ntd_loop_call(vlan->loop, run_plug_tap, &plug);
-	if (!plug.done)
-		return -1;
-	ntd_steal_fd(&fd);
-	return 0;
-}
-
 int ntd_vlan_number(const struct ntd_vlan *vlan)
 {
 	return vlan->number;
@@ -400,46 +347,4 @@ int ntd_vlan_number(const struct ntd_vlan *vlan)
 const char *ntd_vlan_directory(const struct ntd_vlan *vlan)
 {
 	return vlan->directory.path;
-}
-
-struct counts {
-	const struct ntd_vlan *vlan;
-	struct ntd_switch_counts counts;
-};
-
-static void run_counts(void *arg)
-{
-	struct counts *counts = arg;
-
-	counts->counts = ntd_switch_counts(counts->vlan->hub);
-}
-
-struct ntd_switch_counts ntd_vlan_counts(struct ntd_vlan *vlan)
-{
-	struct counts counts = {.vlan = vlan};
-
-	ntd_loop_call(vlan->loop, run_counts, &counts);
-	return counts.counts;
-}
-
-/* ---- cuts */
-
-static void run_cut(void *arg)
-{
-	ntd_switch_cut(arg);
-}
-
-void ntd_vlan_cut(struct ntd_vlan *vlan)
-{
-	ntd_loop_call(vlan->loop, run_cut, vlan->hub);
-}
-
-static void run_join(void *arg)
-{
-	ntd_switch_join(arg);
-}
-
-void ntd_vlan_join(struct ntd_vlan *vlan)
-{
-	ntd_loop_call(vlan->loop, run_join, vlan->hub);
 }

@@ -46,3 +46,6 @@ void ntd_vlan_cut(struct ntd_vlan *vlan);
 /* Any thread: ends a cut. Frames that wait at the ports are dropped first; one that comes while
  * this function runs may pass or be dropped. */
 void ntd_vlan_join(struct ntd_vlan *vlan);
+/* Any thread: varies when frames pass, by a generator that begins with the seed, or not any more if
+ * that is 0; ntd_switch_vary() says how. */
+void ntd_vlan_vary(struct ntd_vlan *vlan, unsigned long seed);

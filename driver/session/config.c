@@ -312,6 +312,7 @@ int ntd_config_load(struct ntd_config *config, const struct ntd_options *options
 		.no_skip = options->no_skip,
 		.isolation = options->isolation,
 		.rerun = options->rerun,
+		.seed = options->seed,
 		.pytest_session = options->pytest_session,
 		.pytest_arguments = ntd_strv_copy(options->pytest_arguments),
 	};

@@ -39,6 +39,7 @@ struct ntd_config {
 	bool restart_dead, no_skip;
 	enum ntd_isolation isolation;
 	int rerun;               /* how often a failed test is run again */
+	int seed;                /* of ntd_session_vary() */
 	bool pytest_session;     /* pytest as by hand; test_script is the current directory */
 	char **pytest_arguments; /* NULL: none */
 	int dump_vsocks;         /* offset of vsock numbers; 0: do not list them */

@@ -57,6 +57,7 @@ void ntd_session_tell_facts(struct ntd_session *session, char *const *argv, cons
 	_cleanup_free_ char *limit = ntd_asprintf("%g s", config->global_timeout);
 	_cleanup_free_ char *logs = ntd_asprintf("%s/console-logs", config->output_dir);
 	_cleanup_free_ char *scale = ntd_asprintf("%g", config->time_scale);
+	_cleanup_free_ char *seed = ntd_asprintf("%d", config->seed);
 
 	if (!ntd_report_has_timeline(session->report))
 		return;
@@ -68,6 +69,7 @@ void ntd_session_tell_facts(struct ntd_session *session, char *const *argv, cons
 	add(&facts, "time limit", limit);
 	add(&facts, "time-out scale", config->time_scale > 0 ? scale : "auto");
 	add(&facts, "seed of hashes", getenv("PYTHONHASHSEED"));
+	add(&facts, "seed of starts and networks", config->seed ? seed : NULL);
 	add_file(&facts, config, "junit", config->junit_xml);
 	add_file(&facts, config, "events", config->events);
 	add_file(&facts, config, "console logs", config->output_given ? logs : NULL);

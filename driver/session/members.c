@@ -21,11 +21,28 @@ static void add_tap(struct ntd_session *session, struct ntd_vlan *vlan, struct n
 			error->message);
 }
 
+/* Each VLAN has numbers of its own. */
+static void vary(struct ntd_vlan *vlan, unsigned long seed)
+{
+	ntd_vlan_vary(vlan, seed ? seed + ((unsigned long)ntd_vlan_number(vlan) << 32) : 0);
+}
+
 void ntd_session_own_vlan(struct ntd_session *session, struct ntd_vlan *vlan)
 {
+	vary(vlan, session->members.seed);
 	pthread_mutex_lock(&session->members.mutex);
 	ntd_vec_push(&session->members.vlans, vlan);
 	pthread_mutex_unlock(&session->members.mutex);
+}
+
+void ntd_session_vary(struct ntd_session *session, unsigned long seed)
+{
+	size_t count;
+	_cleanup_free_ struct ntd_vlan **vlans = ntd_session_vlans(session, &count);
+
+	session->members.seed = seed;
+	for (size_t i = 0; i < count; i++)
+		vary(vlans[i], seed);
 }
 
 struct ntd_vlan *ntd_session_add_vlan(struct ntd_session *session, int number, const char *base,

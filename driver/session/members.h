@@ -26,6 +26,7 @@ struct ntd_members {
 	 * from now on are connected to it. */
 	atomic_bool taps;
 	atomic_uint private_vlans; /* how many there have been (ntd_session_own_vlan()) */
+	atomic_ulong seed;         /* ntd_session_vary() */
 };
 
 /* A machine that is to be made. What is NULL is the session's. */
@@ -62,6 +63,9 @@ struct ntd_vlan *ntd_session_add_vlan(struct ntd_session *session, int number, c
 /* Adds a VLAN that the caller has made, and that no start script finds by itself: it belongs to the
  * session, which frees it at the end. */
 void ntd_session_own_vlan(struct ntd_session *session, struct ntd_vlan *vlan);
+/* Has the VLANs, also those that are added from now on, vary when frames pass (ntd_vlan_vary()); 0:
+ * not any more. */
+void ntd_session_vary(struct ntd_session *session, unsigned long seed);
 /* The VLANs, in a new array with *count of them. They live until someone removes them. */
 struct ntd_vlan **ntd_session_vlans(struct ntd_session *session, size_t *count);
 /* Takes a VLAN (NULL: the last) off the list; the caller frees it. NULL when it is not there. */

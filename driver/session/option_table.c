@@ -254,6 +254,10 @@ const struct ntd_option ntd_option_table[] = {
 		 "as its fixtures of session, package, module and class have left them, and tell "
 		 "whether it fails always, sometimes or only after the tests before it. It remains a "
 		 "failed test"},
+	{.name = "seed", .type = &number, .field = FIELD(seed), .value = "N", .fallback = "0",
+	 .help = "vary what no test may depend on, by a generator that begins with N: the order in "
+		 "which start_all() starts machines, and when, within 5 ms, a network passes a "
+		 "machine's frames. 0 varies nothing. Each run of --rerun has a seed of its own"},
 	{.heading = "Machines and networks, without --config",
 	 .name = "vm-start-scripts", .type = &words, .field = FIELD(vm_start_scripts),
 	 .value = "SCRIPT...", .variable = "vmStartScripts", .with_config = NTD_EXCLUDED,

@@ -52,6 +52,7 @@ struct ntd_options {
 	bool restart_dead, no_skip;
 	enum ntd_isolation isolation;
 	int rerun;           /* how often a failed test is run again */
+	int seed;            /* of what varies; 0: nothing */
 	bool pytest_session; /* there is no test script: a session of pytest with pytest_arguments
 			      */
 	char **pytest_arguments; /* what follows "--"; NULL: nothing */

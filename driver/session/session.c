@@ -221,6 +221,7 @@ int ntd_session_set_up(struct ntd_session *session, struct ntd_error **err)
 	if (config->output_given && !ntd_config_begins_here(config))
 		ntd_failure_forget(config->output_dir);
 	session->members.taps = config->containers.count;
+	session->members.seed = (unsigned long)config->seed;
 	if (start_vlans(session, err) < 0)
 		return -1;
 	/* The backdoor is for virtual machines only, so it comes before there are others. */

@@ -63,7 +63,6 @@ struct py_state {
 	struct ntd_sink *recall, *times; /* of pytest style runs (pytest_run.c) */
 	struct ntd_nest test;            /* the test that runs */
 	char **run_attributes;           /* what the end of the run's step tells of it */
-	unsigned long start_seed;        /* of the order in start_all(); 0: by name */
 	int pytest_status;
 
 	/* driver/ */

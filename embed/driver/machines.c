@@ -43,7 +43,7 @@ static int start_machines(PyObject *list)
 /* The machines in the order in which they start: by name, or in the order of the seed. */
 static PyObject *in_order(PyObject *list)
 {
-	unsigned long seed = py_state()->start_seed;
+	unsigned long seed = py_state()->session->members.seed;
 	_cleanup_pyref_ PyObject *random = NULL, *done = NULL;
 
 	if (!list || !seed)

@@ -78,10 +78,14 @@ static PyObject *boot_seconds(PyObject *self, PyObject *object)
 	return PyFloat_FromDouble(ntd_seconds(ntd_machine_boot_time(machine)));
 }
 
-static PyObject *shuffle_starts(PyObject *self, PyObject *args)
+static PyObject *vary(PyObject *self, PyObject *args)
 {
-	if (!PyArg_ParseTuple(args, "k:shuffle_starts", &py_state()->start_seed))
+	struct ntd_session *session = py_state()->session;
+	unsigned long seed = (unsigned long)session->config->seed;
+
+	if (!PyArg_ParseTuple(args, "|k:vary", &seed))
 		return NULL;
+	PY_WITHOUT_GIL(ntd_session_vary(session, seed));
 	Py_RETURN_NONE;
 }
 
@@ -111,9 +115,10 @@ PyMethodDef py_pytest_moment_functions[] = {
 	{"boot_seconds", boot_seconds, METH_O,
 	 "boot_seconds(machine)\n--\n\n"
 	 "Returns how long the machine's last boot took; 0.0 if none came to its end."},
-	{"shuffle_starts", shuffle_starts, METH_VARARGS,
-	 "shuffle_starts(seed)\n--\n\n"
-	 "Has start_all() start the machines in an order of this seed; 0: by name."},
+	{"vary", vary, METH_VARARGS,
+	 "vary(seed=...)\n--\n\n"
+	 "Has start_all() start the machines in an order of this seed, and networks pass frames\n"
+	 "at moments of this seed, as --seed does; by default the seed of --seed again."},
 	{"tell_of_run", tell_of_run, METH_VARARGS,
 	 "tell_of_run(name, value)\n--\n\n"
 	 "Adds an attribute to the end of the run's step, a property in JUnit."},

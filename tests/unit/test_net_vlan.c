@@ -306,6 +306,61 @@ static void can_go_while_it_is_cut(void **state)
 	client_close(&clients[1]);
 }
 
+/* ---- variation */
+
+static void send_number(const struct vde_client *client, uint64_t number)
+{
+	uint64_t frame[8] = {number};
+
+	assert_int_equal(send(client->data, frame, sizeof frame, MSG_NOSIGNAL), sizeof frame);
+}
+
+static uint64_t receive_number(const struct vde_client *client)
+{
+	uint64_t frame[8];
+
+	assert_int_equal(recv(client->data, frame, sizeof frame, 0), sizeof frame);
+	return *frame;
+}
+
+/* Sends by the first client, then by the first and the second; returns whether the second's frame
+ * comes to the third before the first's. */
+static bool is_overtaken(const struct vde_client *clients)
+{
+	uint64_t got[2];
+
+	send_number(&clients[0], 1);
+	assert_int_equal(receive_number(&clients[2]), 1);
+	send_number(&clients[0], 2);
+	send_number(&clients[1], 3);
+	for (int i = 0; i < 2; i++)
+		got[i] = receive_number(&clients[2]);
+	assert_int_equal(got[0] + got[1], 2 + 3);
+	return got[0] == 3;
+}
+
+static void varies_the_order_between_ports(void **state)
+{
+	enum { ROUNDS = 1000 };
+	struct fixture *fixture = *state;
+	struct vde_client clients[3];
+	int rounds = 0;
+
+	start(fixture);
+	open_clients(fixture, clients, 3);
+	ntd_vlan_vary(fixture->vlan, 7);
+	while (rounds < ROUNDS && !is_overtaken(clients))
+		rounds++;
+	assert_true(rounds < ROUNDS);
+	for (uint64_t i = 1; i <= 8; i++)
+		send_number(&clients[0], i);
+	for (uint64_t i = 1; i <= 8; i++)
+		assert_int_equal(receive_number(&clients[2]), i);
+	assert_int_equal(ntd_vlan_counts(fixture->vlan).dropped, 0);
+	for (int i = 0; i < 3; i++)
+		client_close(&clients[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -321,6 +376,7 @@ int main(void)
 		test(survives_a_lack_of_descriptors),
 		test(a_cut_ends_in_a_flood),
 		test(can_go_while_it_is_cut),
+		test(varies_the_order_between_ports),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -109,6 +109,8 @@ static char *render(const struct ntd_options *o)
 	ntd_buf_puts(&out, o->isolation == NTD_ISOLATION_RESTORE ? " restore" : "");
 	if (o->rerun)
 		ntd_buf_printf(&out, " rerun=%d", o->rerun);
+	if (o->seed)
+		ntd_buf_printf(&out, " seed=%d", o->seed);
 	ntd_buf_puts(&out, o->pytest_session ? " session" : "");
 	render_words(&out, "rest", o->pytest_arguments);
 	if (o->log_level != NTD_LEVEL_INFO)
@@ -195,6 +197,7 @@ static void test_accepted(void **state)
 		 "script=s pytest shard=2/3 restart no-skip"},
 		{NULL, "s --isolation restore --rerun 3", "script=s restore rerun=3"},
 		{NULL, "s --isolation restore --isolation none --rerun=0", "script=s"},
+		{NULL, "s --seed 7", "script=s seed=7"},
 		{NULL, "s --mode legacy -- -k x", "script=s legacy rest=-k,x"},
 		{NULL, "-- s -k x --mode y", "script=s rest=-k,x,--mode,y"},
 		{NULL, "-- -k x", "rest=-k,x"},

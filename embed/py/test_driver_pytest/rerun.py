@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from _pytest.runner import CallInfo, call_and_report, runtestprotocol
 
-from _test_driver import ending, log_position, recall, shuffle_starts
+from _test_driver import ending, log_position, recall, vary
 from test_driver.errors import MachineError
 from test_driver_pytest import reports
 
@@ -159,8 +159,7 @@ class Rerun:
         outcomes = []
         for number in range(1, self.count + 1):
             seed = random.SystemRandom().randrange(1, 1 << 16)  # tests may seed the others
-            self.driver.logger.log(f"run {number} of {self.count} of {item.nodeid} again; the seed of the order in "
-                                   f"which start_all() starts machines is {seed}")
+            self.driver.logger.log(f"run {number} of {self.count} of {item.nodeid} again, with --seed {seed}")
             failed = self._once(item, level, base / f"rerun-{number}", seed)
             if ending():
                 break  # which is why it has failed, if it has
@@ -175,14 +174,14 @@ class Rerun:
         with ExitStack() as stack:
             stack.enter_context(self._files_in(directory))
             held = stack.enter_context(self._held_reports(item))
-            shuffle_starts(seed)
-            stack.callback(shuffle_starts, 0)
+            vary(seed)
+            stack.callback(vary)
             self.running, self.directory = True, directory
             stack.callback(setattr, self, "running", False)
             found = [*runtestprotocol(item, log=False, nextitem=item.parent), *held.reports]
         failures = [f"{report.when}:\n{report.longreprtext}" for report in found if report.failed]
         result = "\n\n".join(failures) or "It has passed."
-        (directory / "report.txt").write_text(f"{result}\n\nThe seed of start_all() was {seed}.\n", errors="replace")
+        (directory / "report.txt").write_text(f"{result}\n\nIts seed was {seed}; --seed is for a whole run with that.\n", errors="replace")
         (directory / "log.txt").write_text(recall(position, None), errors="replace")
         if not self.isolation.reached and not ending():
             raise MachineError(found[0].longreprtext)

@@ -101,7 +101,7 @@ def test_machines_start_in_another_order(fakes):
             start_all()
             assert False
         """, fakes(*names), options=RERUN, status=1)
-    seeds = [int(text) for text in re.findall(r"starts machines is (\d+)$", result.log, re.M)]
+    seeds = [int(text) for text in re.findall(r"again, with --seed (\d+)$", result.log, re.M)]
     started = re.findall(r"^(\w+): starting vm$", result.log, re.M)
     assert len(seeds) == 3 and len(set(seeds)) > 1 and len(started) == 16
     for number, seed in enumerate([None, *seeds]):
