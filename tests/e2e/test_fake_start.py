@@ -29,18 +29,18 @@ def failing(script, vms, **named):
     ("banner", "QEMU process exited with code 7"),
 ])
 def test_process_ends_while_starting(fake, stage, text):
-    errors, result = failing("machine.connect()", fake, seconds=10, env={
+    errors, result = failing("machine.connect()", fake, seconds=60, env={
         "FAKE_EXIT": f"{stage}:7", "FAKE_STDERR": "the reason for it\\n", "FAKE_OUTPUT": "some output\\n"})
     assert "machine 'machine'" in errors
     assert text in errors
     assert "the reason for it" in errors and "some output" in errors
-    assert result.seconds < 5
+    assert result.seconds < 30
 
 
 def test_process_ends_well_but_too_early(fake):
-    errors, result = failing("machine.start()", fake, seconds=10, env={"FAKE_EXIT": "start:0"})
+    errors, result = failing("machine.start()", fake, seconds=60, env={"FAKE_EXIT": "start:0"})
     assert "QEMU process exited with code 0 before connecting to monitor socket" in errors
-    assert result.seconds < 5
+    assert result.seconds < 30
 
 
 def test_failed_start_can_be_repeated(fake):
@@ -60,25 +60,25 @@ def test_failed_start_can_be_repeated(fake):
 
 
 def test_missing_start_script():
-    errors, result = failing("machine.start()", {"machine": "/no/such/run-machine-vm"}, seconds=10)
+    errors, result = failing("machine.start()", {"machine": "/no/such/run-machine-vm"}, seconds=60)
     assert "machine 'machine'" in errors and "/no/such/run-machine-vm" in errors
     assert re.search("not found|No such file", errors)
-    assert result.seconds < 5
+    assert result.seconds < 30
 
 
 def test_start_script_that_is_not_executable(tmp_path):
     script = tmp_path / "run-machine-vm"
     script.write_text("#!/bin/sh\n")
-    errors, result = failing("machine.start()", {"machine": script}, seconds=10)
+    errors, result = failing("machine.start()", {"machine": script}, seconds=60)
     assert "machine 'machine'" in errors and str(script) in errors and "ermission denied" in errors
-    assert result.seconds < 5
+    assert result.seconds < 30
 
 
 def test_start_script_with_a_long_complaint(tmp_path):
     script = tmp_path / "run-machine-vm"
     script.write_text("#!/bin/bash\nseq 100000 >&2\necho the last line; exit 1\n")
     script.chmod(0o755)
-    errors, result = failing("machine.start()", {"machine": script}, seconds=10)
+    errors, result = failing("machine.start()", {"machine": script}, seconds=60)
     assert "exited with code 1" in errors and "the last line" in errors
     assert len(errors) < 10_000  # the error has only the end of the output
 
@@ -113,6 +113,15 @@ def test_start_all_starts_all_at_the_same_time(fakes, tmp_path):
     """, {name: f"touch {tmp_path}/{name}; {all_are_there}; {path}" for name, path in fakes(*names).items()})
 
 
+def test_a_seed_varies_the_order_of_starts(fakes):
+    names = ["a", "b", "c", "d"]
+    orders = []
+    for seed in "3", "3", "4":
+        result = harness.run("start_all()", fakes(*names), options=["--seed", seed])
+        orders.append(re.findall(r"^(\w): starting vm$", result.log, re.M))
+    assert orders[0] == orders[1] != orders[2] and sorted(orders[2]) == names
+
+
 # ---- the root shell
 
 
@@ -144,11 +153,11 @@ def test_noise_is_logged(fake):
 
 
 def test_no_banner(fake):
-    errors, result = failing("machine.succeed('true')", fake, seconds=15, options=["--boot-timeout", "2"], env={
+    errors, result = failing("machine.succeed('true')", fake, seconds=60, options=["--boot-timeout", "2"], env={
         "FAKE_BANNER": "no", "FAKE_OUTPUT": "the last words on the console\\n"})
     assert "machine 'machine'" in errors and "Shell did not start in time" in errors
     assert "the last words on the console" in errors
-    assert 1.9 < result.seconds < 5
+    assert 1.9 < result.seconds < 30
 
 
 def test_shell_that_hangs_up(fake):
@@ -197,7 +206,7 @@ def test_shell_that_begins_anew_in_a_command(fake):
 
 
 def test_qmp_that_says_nothing(fake):
-    errors, result = failing("machine.start()", fake, seconds=15, options=["--boot-timeout", "2"],
+    errors, result = failing("machine.start()", fake, seconds=60, options=["--boot-timeout", "2"],
                              env={"FAKE_QMP": "silent"})
     assert "machine 'machine'" in errors
     assert result.seconds < 6
