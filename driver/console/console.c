@@ -9,9 +9,12 @@
  */
 #include "console/console_internal.h"
 
+#include "base/printable.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 
 enum {
 	READ_SIZE = 64 << 10,
@@ -216,6 +219,23 @@ char *ntd_console_tail_now(struct ntd_console *console, int lines)
 
 	ntd_loop_call(console->loop, read_tail, &query);
 	return query.tail;
+}
+
+char *ntd_console_last_line_now(struct ntd_console *console, size_t most)
+{
+	enum { LINES = 50 };
+	char *tail = ntd_console_tail_now(console, LINES), *line = NULL;
+
+	do {
+		char *newline = strrchr(tail, '\n');
+
+		/* Each line is cut off behind the one before it; the first has no newline left. */
+		free(line);
+		line = ntd_printable_line(newline ? newline + 1 : tail, most);
+		tail[newline ? newline - tail : 0] = 0;
+	} while (!*line && *tail);
+	free(tail);
+	return line;
 }
 
 static void copy_tail(void *arg)

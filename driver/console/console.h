@@ -54,6 +54,9 @@ void ntd_console_forget_panic(struct ntd_console *console);
 
 /* ntd_console_tail() for other threads. */
 char *ntd_console_tail_now(struct ntd_console *console, int lines);
+/* The last line with anything to read in it, as one of at most `most` bytes for people to read, a
+ * new string; "" when the last lines are all blank. */
+char *ntd_console_last_line_now(struct ntd_console *console, size_t most);
 /* Appends the last `lines` lines to `tail`, each with its newline, and the text of the line that
  * has begun, which may be a prompt. */
 void ntd_console_copy_tail(struct ntd_console *console, int lines, struct ntd_buf *tail);

@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#define LINE_MOST 300 /* bytes of a console's line in a message */
+
 struct hearing {
 	const struct ntd_machine *machine;
 	int64_t heard;
@@ -59,8 +61,7 @@ char *ntd_boot_limit_text(const struct ntd_machine *machine)
 
 void ntd_boot_tell(struct ntd_machine *machine, int64_t began)
 {
-	_cleanup_free_ char *tail = ntd_console_tail_now(machine->console, 1);
-	size_t indent = strspn(tail, " "), len = strcspn(tail + indent, "\n");
+	_cleanup_free_ char *line = ntd_console_last_line_now(machine->console, LINE_MOST);
 	_cleanup_free_ char *awaited =
 		machine->kind->awaited ? machine->kind->awaited(machine) : NULL;
 	_cleanup_free_ char *slow = awaited ? ntd_asprintf("%s has not answered yet", awaited)
@@ -70,9 +71,9 @@ void ntd_boot_tell(struct ntd_machine *machine, int64_t began)
 		ntd_machine_slowness(machine) > 1 ? " (QEMU emulates its processor, which is slow)"
 						  : "");
 
-	if (len)
+	if (*line)
 		ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name,
-			"%s; the console last said: %.*s", so_far, (int)len, tail + indent);
+			"%s; the console last said: %s", so_far, line);
 	else
 		ntd_log(machine->context.report, NTD_LEVEL_ALWAYS, machine->name,
 			"%s; nothing is on the console", so_far);

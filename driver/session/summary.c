@@ -34,17 +34,10 @@ void ntd_summary_free(struct ntd_summary *summary)
 
 /* ---- the machines */
 
-/* The last line of the machine's console, a new string. */
-static char *last_line(struct ntd_machine *machine)
-{
-	_cleanup_free_ char *tail = ntd_console_tail_now(ntd_machine_console(machine), 1);
-
-	return ntd_printable_line(tail, LINE_MOST / 2);
-}
-
 static char *told(struct ntd_machine *machine)
 {
-	_cleanup_free_ char *line = last_line(machine);
+	_cleanup_free_ char *line =
+		ntd_console_last_line_now(ntd_machine_console(machine), LINE_MOST / 2);
 	const char *state = ntd_machine_state_name(ntd_machine_state(machine));
 
 	return *line ? ntd_asprintf("%s is %s; its console's last line: %s",

@@ -185,6 +185,34 @@ static void the_tail_is_the_last_lines_indented(void **state)
 	}
 }
 
+static void the_last_line_is_one_that_can_be_read(void **state)
+{
+	static const struct {
+		const char *printed, *line;
+	} cases[] = {
+		{"", ""},
+		{"\n \t\r\n", ""},
+		{"one\n", "one"},
+		{"\x1b[1;32m<<< Stage 1 >>>\x1b[0m\n\n\x1b[0m\n", "<<< Stage 1 >>>"},
+		{"two\n\n  login:  ", "login:"},
+		{"\na longer line than that\n\n", "a longer line..."},
+	};
+	struct fixture *fixture = *state;
+
+	for (size_t i = 0; i < unit_count(cases); i++) {
+		int64_t deadline = ntd_after(10 * NTD_SECOND);
+		char *line = NULL;
+
+		print(fixture, cases[i].printed);
+		do {
+			free(line);
+			line = ntd_console_last_line_now(fixture->console, 16);
+		} while (strcmp(line, cases[i].line) != 0 && ntd_now() < deadline);
+		assert_string_equal(line, cases[i].line);
+		free(line);
+	}
+}
+
 /* Returns the text of an unfinished line that a wait is shown; "" if nothing new comes in time. */
 static char *shown(struct fixture *fixture, struct ntd_console_news *news, int64_t patience)
 {
@@ -377,6 +405,7 @@ int main(void)
 		console_test(what_is_given_back_is_taken_again),
 		console_test(each_line_is_taken_once),
 		console_test(the_tail_is_the_last_lines_indented),
+		console_test(the_last_line_is_one_that_can_be_read),
 		console_test(a_line_that_has_begun_is_shown),
 		console_test(the_rest_of_a_line_comes_after_what_was_taken_of_it),
 		console_test(a_panic_is_told_and_kept),
