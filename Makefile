@@ -342,6 +342,12 @@ test-nix:
 	@$(MAKE) --no-print-directory WERROR=-Werror all
 	@tests/run nix framework
 
+# Boots the NixOS tests that tests/nixos/genuine lists, and with PEER the same under another driver, and prints a table.
+# TESTS: some of them. JOBS: how many at a time, 1 or 2. tests/nixos/run --help says what NIXTRUTH is.
+.PHONY: test-nixos
+test-nixos: all
+	@NIXTRUTH="$(NIXTRUTH)" PEER="$(PEER)" BUILD="$(BUILD)" JOBS="$(JOBS)" tests/nixos/run $(TESTS)
+
 # Builds the checks of the flake that are about its test bed. The quick ones boot nothing.
 NIX = nix --extra-experimental-features 'nix-command flakes'
 NIX_SYSTEM = $(shell uname -m)-linux
