@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* How long a reader of standard error is waited for. */
 enum { PATIENCE_MS = 2000 };
@@ -127,13 +128,15 @@ void ntd_summary_place(struct ntd_session *session, const char *place, const cha
 
 /* ---- where to look */
 
-/* Appends the path if it is there; within the output directory without that. */
+/* Appends the path if there is something to read; within the output directory without that. NixOS
+ * has the log of a build written to /dev/null. */
 static void put_path(struct ntd_buf *out, const struct ntd_config *config, const char *path)
 {
 	size_t len = strlen(config->output_dir);
 	bool inside = path && !strncmp(path, config->output_dir, len) && path[len] == '/';
+	struct stat info;
 
-	if (path && access(path, F_OK) == 0)
+	if (path && stat(path, &info) == 0 && (S_ISREG(info.st_mode) || S_ISDIR(info.st_mode)))
 		ntd_buf_printf(out, "%s%s", out->len ? ", " : "", inside ? path + len + 1 : path);
 }
 
