@@ -18,9 +18,9 @@
 #include <sys/stat.h>
 
 struct ntd_errand {
-	enum { REMOVE, REMOVE_TREE, DELIVER, CUT } kind;
+	enum { REMOVE, REMOVE_TREE, DELIVER, CUT, COMPLETE } kind;
 	int file, directory;
-	char *path;
+	char *path; /* of COMPLETE: the text */
 };
 
 static void add(struct ntd_aftermath *aftermath, struct ntd_errand errand)
@@ -174,6 +174,47 @@ static void cut(int file)
 			strerror(errno));
 }
 
+/* ---- completing */
+
+void ntd_aftermath_complete(struct ntd_aftermath *aftermath, int file, const char *text)
+{
+	add(aftermath, (struct ntd_errand){.kind = COMPLETE,
+					   .file = keep(file),
+					   .directory = -1,
+					   .path = ntd_strdup(text)});
+}
+
+/* Where the last line of a text begins; it has its newline. */
+static const char *last_line(const char *text)
+{
+	const char *at = text + strlen(text) - 1;
+
+	while (at > text && at[-1] != '\n')
+		at--;
+	return at;
+}
+
+static bool ends_with(int file, off_t end, const char *line)
+{
+	char bytes[256];
+	size_t len = strlen(line);
+
+	return len <= sizeof bytes && end >= (off_t)len &&
+	       pread(file, bytes, len, end - (off_t)len) == (ssize_t)len &&
+	       !memcmp(bytes, line, len);
+}
+
+static void complete(int file, const char *text)
+{
+	off_t end = lseek(file, 0, SEEK_END);
+
+	if (end < 0 || !*text || ends_with(file, end, last_line(text)))
+		return;
+	if (ntd_fd_write_all(file, text, strlen(text)) < 0)
+		dprintf(STDERR_FILENO, "nixos-test-driver: cannot complete a file: %s\n",
+			strerror(errno));
+}
+
 /* ---- all of it */
 
 void ntd_aftermath_run(const struct ntd_aftermath *aftermath)
@@ -183,6 +224,8 @@ void ntd_aftermath_run(const struct ntd_aftermath *aftermath)
 
 		if (errand->kind == CUT)
 			cut(errand->file);
+		else if (errand->kind == COMPLETE)
+			complete(errand->file, errand->path);
 		else if (errand->kind == DELIVER && deliver(errand, is_first(aftermath, i)) < 0)
 			dprintf(STDERR_FILENO, "nixos-test-driver: cannot write %s: %s\n",
 				errand->path, strerror(errno));

@@ -25,6 +25,9 @@ void ntd_aftermath_deliver(struct ntd_aftermath *aftermath, int file, int direct
 /* To cut off what follows the last newline in `file`, open for reading and writing: a driver that
  * is killed while it writes several pages may have written only the first of them. */
 void ntd_aftermath_cut(struct ntd_aftermath *aftermath, int file);
+/* To add `text` to `file`, open for reading and writing, unless the file ends with the last line of
+ * `text`: then the driver itself has completed it. */
+void ntd_aftermath_complete(struct ntd_aftermath *aftermath, int file, const char *text);
 
 /* Runs all errands; writes to standard error which of them have failed. */
 void ntd_aftermath_run(const struct ntd_aftermath *aftermath);

@@ -91,7 +91,9 @@ static bool obey(int socket, struct duties *duties, bool *ended)
 		carry_out(socket, &order, fds, duties);
 	else if (count == NTD_KEEPER_DELIVERY_FDS)
 		ntd_aftermath_deliver(aftermath, fds[0], fds[1], order.path);
-	else if (count == NTD_KEEPER_CUT_FDS)
+	else if (count == NTD_KEEPER_FILE_FDS && *order.path)
+		ntd_aftermath_complete(aftermath, fds[0], order.path);
+	else if (count == NTD_KEEPER_FILE_FDS)
 		ntd_aftermath_cut(aftermath, fds[0]);
 	else if (len == sizeof order && order.deadline)
 		duties->deadline = order.deadline;
@@ -224,7 +226,12 @@ void ntd_keeper_sweep_tree(const struct ntd_keeper *keeper, const char *path)
 
 void ntd_keeper_cut(const struct ntd_keeper *keeper, int file)
 {
-	order_for_the_end(keeper, "", false, &file, NTD_KEEPER_CUT_FDS);
+	order_for_the_end(keeper, "", false, &file, NTD_KEEPER_FILE_FDS);
+}
+
+void ntd_keeper_complete(const struct ntd_keeper *keeper, int file, const char *text)
+{
+	order_for_the_end(keeper, text, false, &file, NTD_KEEPER_FILE_FDS);
 }
 
 void ntd_keeper_deliver(const struct ntd_keeper *keeper, int file, int directory, const char *path)

@@ -22,11 +22,13 @@ int ntd_keeper_start(struct ntd_keeper *keeper, struct ntd_error **err);
 /* Any thread: order what the keeper does when the driver is gone, however it ended
  * (loop/aftermath.h). It removes `path`, a file or a directory of sockets; removes the directory
  * `path` with everything in it; delivers `file` to `path` below `directory`; cuts off an unfinished
- * line at the end of `file`. A path of 256 bytes or more is ignored. */
+ * line at the end of `file`; completes `file` by `text`. An order with a path or a text of 256
+ * bytes or more is ignored. */
 void ntd_keeper_sweep(const struct ntd_keeper *keeper, const char *path);
 void ntd_keeper_sweep_tree(const struct ntd_keeper *keeper, const char *path);
 void ntd_keeper_deliver(const struct ntd_keeper *keeper, int file, int directory, const char *path);
 void ntd_keeper_cut(const struct ntd_keeper *keeper, int file);
+void ntd_keeper_complete(const struct ntd_keeper *keeper, int file, const char *text);
 /* Any thread: sets the time at which the keeper kills the driver if it is still there, NTD_FOREVER
  * for never. The last call counts. */
 void ntd_keeper_limit(const struct ntd_keeper *keeper, int64_t deadline);
@@ -41,7 +43,7 @@ void ntd_keeper_stop(struct ntd_keeper *keeper, int64_t deadline);
  *		of NUL-terminated strings: argv, environment, and the working directory, "" for the
  *		driver's.
  *	2	deliver: the file and the directory for it; its path there is in `path`
- *	1	cut: the file
+ *	1	cut, or complete if there is a `path`, which is the text: the file
  *	0	limit the driver's time if `deadline` is set; else sweep `path`, as `tree` says
  */
 struct ntd_keeper_order {
@@ -57,7 +59,7 @@ struct ntd_keeper_order {
 enum {
 	NTD_KEEPER_ORDER_FDS = 4,
 	NTD_KEEPER_DELIVERY_FDS = 2,
-	NTD_KEEPER_CUT_FDS = 1,
+	NTD_KEEPER_FILE_FDS = 1,
 	NTD_KEEPER_REPORT_FDS = 2,
 };
 

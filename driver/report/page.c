@@ -18,9 +18,12 @@ enum { PIECE_SIZE = 256 << 10 };
  * in three times as long as 1. */
 enum { LEVEL = 3, GZIP_WINDOW = 15 + 16, MEMORY = 8 };
 
-#define TAIL_BEGIN "<noscript class=\"tail\"><pre>\n"
-/* Hides what the tail leaves behind if the driver is killed at the wrong moment. */
-#define REST_BEGIN "<!--"
+#define TAIL_BEGIN "<noscript class=\"tail\"><ul class=\"plain\">\n"
+#define TAIL_LINES_BEGIN "<!--\n"
+#define TAIL_LINES_END "-->\n"
+/* Hides what the tail leaves behind if the driver is killed at the wrong moment. No text in the
+ * tail ends it. */
+#define REST_BEGIN "<script type=\"text/x-rest\">"
 
 /* ---- lines */
 
@@ -82,7 +85,15 @@ static void add_piece(struct ntd_page *page)
 	}
 	ntd_buf_clear(&page->lines);
 	ntd_buf_clear(&page->list);
-	page->in_tail = 0;
+	page->in_tail = page->listed = 0;
+}
+
+/* Writes at the present place. */
+static void put(struct ntd_page *page, const struct ntd_buf *bytes)
+{
+	ntd_outfile_write(&page->file, ntd_buf_bytes(bytes), bytes->len);
+	if (!page->file.failed && page->can_seek)
+		page->written = lseek(page->file.fd, 0, SEEK_CUR);
 }
 
 static void fail(struct ntd_page *page)
@@ -94,10 +105,12 @@ static void fail(struct ntd_page *page)
 /* Goes back to the beginning of the tail, which is written over. */
 static void leave_tail(struct ntd_page *page)
 {
-	if (page->has_tail && lseek(page->file.fd, page->tail_at, SEEK_SET) < 0)
+	if (!page->has_tail)
+		return;
+	if (lseek(page->file.fd, page->tail_at, SEEK_SET) < 0)
 		fail(page);
-	if (page->has_tail)
-		ntd_buf_puts(&page->body, REST_BEGIN);
+	page->written = page->tail_at;
+	ntd_buf_puts(&page->body, REST_BEGIN);
 }
 
 /* Cuts off what is left of the tail behind the bytes that were written over it, and the mark that
@@ -109,7 +122,7 @@ static void cut_tail(struct ntd_page *page, size_t written)
 	if (ftruncate(page->file.fd, end) < 0 || lseek(page->file.fd, end, SEEK_SET) < 0)
 		fail(page);
 	page->has_tail = false;
-	page->tail_at = end;
+	page->tail_at = page->written = end;
 }
 
 /* Writes the complete elements in `body`. */
@@ -121,25 +134,32 @@ static void write_body(struct ntd_page *page)
 		return ntd_buf_clear(&page->body);
 	leave_tail(page);
 	len = page->body.len;
-	ntd_outfile_write(&page->file, ntd_buf_bytes(&page->body), len);
-	if (page->has_tail)
+	put(page, &page->body);
+	if (page->has_tail && !page->file.failed)
 		cut_tail(page, len);
-	else
+	else if (!page->file.failed)
 		page->tail_at += (off_t)len;
 	ntd_buf_clear(&page->body);
 }
 
 static void write_tail(struct ntd_page *page)
 {
-	size_t added = page->lines.len - page->in_tail;
+	_cleanup_buf_ struct ntd_buf added = {0};
 
-	if (!page->can_seek || !added)
+	if (!page->can_seek || page->lines.len == page->in_tail)
 		return;
 	if (!page->has_tail)
-		ntd_outfile_write(&page->file, TAIL_BEGIN, strlen(TAIL_BEGIN));
-	ntd_outfile_write(&page->file, ntd_buf_bytes(&page->lines) + page->in_tail, added);
+		ntd_buf_puts(&added, TAIL_BEGIN);
+	ntd_buf_puts(&added, TAIL_LINES_BEGIN);
+	ntd_buf_append(&added, ntd_buf_bytes(&page->lines) + page->in_tail,
+		       page->lines.len - page->in_tail);
+	ntd_buf_puts(&added, TAIL_LINES_END);
+	ntd_buf_append(&added, ntd_buf_bytes(&page->list) + page->listed,
+		       page->list.len - page->listed);
+	put(page, &added);
 	page->has_tail = true;
 	page->in_tail = page->lines.len;
+	page->listed = page->list.len;
 }
 
 void ntd_page_flush(struct ntd_page *page)
@@ -148,7 +168,7 @@ void ntd_page_flush(struct ntd_page *page)
 		add_piece(page);
 	/* What is complete goes before the tail, whose lines follow once more. */
 	if (page->body.len) {
-		page->in_tail = 0;
+		page->in_tail = page->listed = 0;
 		write_body(page);
 	}
 	write_tail(page);
@@ -185,15 +205,29 @@ int ntd_page_open(struct ntd_page *page, const char *path, struct ntd_error **er
 	return 0;
 }
 
+/* Ends the file behind its first so many bytes, after a write has failed. */
+static bool end_broken(struct ntd_page *page, off_t len)
+{
+	static const char end[] =
+		NTD_PAGE_BROKEN("unwritten", "This page could not be written to its end");
+	int fd = page->file.fd;
+
+	return ftruncate(fd, len) == 0 && lseek(fd, len, SEEK_SET) == len &&
+	       ntd_fd_write_all(fd, end, strlen(end)) == 0;
+}
+
 int ntd_page_close(struct ntd_page *page, const char *end, struct ntd_error **err)
 {
 	int result;
 
 	if (page->lines.len || page->list.len)
 		add_piece(page);
-	ntd_buf_printf(&page->body, "<script type=\"text/x-ntd-end\">%s</script>\n</body></html>\n",
+	ntd_buf_printf(&page->body, "<script type=\"text/x-ntd-end\">%s</script>\n" NTD_PAGE_LAST,
 		       end);
 	write_body(page);
+	/* A disk that is full has room again without the tail. */
+	if (page->file.failed && page->can_seek && !end_broken(page, page->written))
+		end_broken(page, page->tail_at);
 	result = ntd_outfile_close(&page->file, err);
 	ntd_buf_free(&page->body);
 	ntd_buf_free(&page->lines);

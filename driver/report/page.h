@@ -5,8 +5,11 @@
  *   pieces          <script type="text/x-ntd-lines">, the base64 of gzipped lines; then the same
  *                   steps and messages as a plain list in <noscript>, for browsers without scripts
  *   pictures        <script type="text/x-ntd-picture">, the name as JSON, a newline, base64
- *   the tail        <noscript class="tail"><pre> and plain lines, the last ones so far
- *   the end         <script type="text/x-ntd-end">, which a run that was killed has not
+ *   the tail        <noscript class="tail"><ul class="plain">, and again and again: lines, between
+ * a line "<!--" and a line "-->", and the items of the plain list that belong to them the end
+ * <script type="text/x-ntd-end">; if the driver was killed and the keeper was not,
+ *                   "text/x-ntd-killed"; after a failed write, as on a full disk,
+ *                   "text/x-ntd-unwritten"
  *
  * A line is one JSON value, what the program of the page reads: an object as event_json.c makes it,
  * or ["c", T, MACHINE, TEXT] for a console line, T being microseconds on CLOCK_MONOTONIC; or
@@ -16,7 +19,8 @@
  * Whatever has been flushed is in the file, so that a killed driver leaves it: it stands in the
  * tail, which needs no end, since browsers close open elements at the end of the file. When the
  * tail has grown, its lines become a piece, which is written over it. That takes a moment in which
- * the file has the piece and the rest of the tail; the rest is then in a comment without an end.
+ * the file has the piece and the rest of the tail; the rest is then in an element that shows
+ * nothing.
  */
 #pragma once
 
@@ -25,13 +29,23 @@
 
 #include <stdbool.h>
 
+/* What every page ends with. */
+#define NTD_PAGE_LAST "</body></html>\n"
+/* An end that is added to a page as it is: it closes whatever is open, also where a write() has
+ * been cut off. `kind` is "killed" or "unwritten", `text` says it. */
+#define NTD_PAGE_BROKEN(kind, text)                                                                \
+	"\n<!-- --></ul></noscript></script><noscript><p class=\"verdict bad\">" text              \
+	"</noscript>"                                                                              \
+	"<script type=\"text/x-ntd-" kind "\"></script>\n" NTD_PAGE_LAST
+
 struct ntd_page {
 	struct ntd_outfile file;
 	bool can_seek;       /* without that there is no tail: lines wait in memory */
 	struct ntd_buf body; /* what is written when it is flushed: complete elements */
 	struct ntd_buf lines, list;
-	size_t in_tail; /* how many bytes of `lines` are in the file already */
-	off_t tail_at;  /* where the tail begins, or would */
+	size_t in_tail, listed; /* how many bytes of `lines` and `list` are in the file already */
+	off_t tail_at;          /* where the tail begins, or would */
+	off_t written;          /* how much of the file is as it should be */
 	bool has_tail;
 };
 

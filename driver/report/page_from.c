@@ -1,6 +1,7 @@
 /* A page made later, of the events of an old run: reads the file line by line and hands the events
- * to the sink. Lines that are none are skipped, so that a file whose end is missing, or that a
- * newer driver has written, still makes a page. On the thread of the caller.
+ * to the sink. The last line needs no end. Lines that are none are skipped, so that a file whose
+ * end is missing, or that a newer driver has written, still makes a page. On the thread of the
+ * caller.
  */
 #include "report/event_json.h"
 #include "report/page_sink.h"
@@ -99,6 +100,9 @@ static int read_all(struct reader *reader, struct ntd_error **err)
 		if (reader->sink)
 			reader->sink->flush(reader->sink);
 	} while (count);
+	if (!reader->skipping && reader->bytes.len &&
+	    take_line(reader, ntd_buf_bytes(&reader->bytes), reader->bytes.len, err) < 0)
+		return -1;
 	return reader->sink ? 0 : ntd_error_set(err, NTD_E_USAGE, "it has no line");
 }
 

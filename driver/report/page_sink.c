@@ -13,6 +13,7 @@
 #include "report/page.h"
 #include "report/sinks.h"
 
+#include <ctype.h>
 #include <fcntl.h>
 #include <string.h>
 
@@ -36,8 +37,12 @@ struct page_sink {
 	size_t left_out;     /* how many before them are not in the page */
 	int64_t began;       /* when the first event was; 0: there was none */
 	char *error;         /* the first; NULL: none */
+	bool is_failure;     /* `error` is an exception */
 	bool ended;          /* the exit status is known */
 };
+
+const char ntd_page_killed[] =
+	NTD_PAGE_BROKEN("killed", "The driver was killed before the end of the run");
 
 /* ---- the plain list */
 
@@ -192,13 +197,20 @@ static void add_picture(struct page_sink *self, const char *path)
 
 /* ---- the sink */
 
+/* The exception of a failure says more than the first line of a failed test's report. */
 static void note_error(struct page_sink *self, const struct ntd_event *event)
 {
-	bool error = event->kind == NTD_EVENT_DETAIL ? event->detail == NTD_DETAIL_FAILURE
-						     : event->kind == NTD_EVENT_TEST_ERROR;
+	bool failure = event->kind == NTD_EVENT_DETAIL && event->detail == NTD_DETAIL_FAILURE;
+	size_t len = event->text_len;
 
-	if (error && !self->error && event->text_len)
-		self->error = ntd_strndup(event->text, event->text_len);
+	while (len && isspace((unsigned char)event->text[len - 1]))
+		len--;
+	if (!len ||
+	    !(failure ? !self->is_failure : event->kind == NTD_EVENT_TEST_ERROR && !self->error))
+		return;
+	free(self->error);
+	self->error = ntd_strndup(event->text, len < ITEM_MOST ? len : ITEM_MOST);
+	self->is_failure = failure;
 }
 
 static void note_end(struct page_sink *self, const struct ntd_event *event)

@@ -45,6 +45,9 @@ struct ntd_sink *ntd_events_sink(const char *path, struct ntd_error **err);
 /* A page that people look at in a browser in the file `path`: one HTML file that needs no other.
  * What has been flushed is in it, also when the driver is killed; report/page.h has the format. */
 struct ntd_sink *ntd_page_sink(const char *path, struct ntd_error **err);
+/* What to add to such a page if the driver is gone and the page has no end: unless it ends with the
+ * last line of this text. */
+extern const char ntd_page_killed[];
 /* Makes such a page of a file that ntd_events_sink() has written, on the calling thread. The
  * pictures that it names are looked for below the directory of `events`. NTD_E_USAGE when `events`
  * is no such file, or is `path`. */

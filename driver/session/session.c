@@ -29,18 +29,39 @@ static int add_sink(struct ntd_session *session, struct ntd_sink *sink)
 	return 0;
 }
 
+/* A file that a sink has made, for the keeper; -1: it is no regular file. */
+static int open_again(const char *path)
+{
+	struct stat info;
+
+	if (stat(path, &info) < 0 || !S_ISREG(info.st_mode))
+		return -1;
+	return open(path, O_RDWR | O_CLOEXEC);
+}
+
 static int open_events(struct ntd_session *session, struct ntd_error **err)
 {
 	const char *path = session->config->events;
 	_cleanup_fd_ int fd = -1;
-	struct stat info;
 
 	if (add_sink(session, ntd_events_sink(path, err)) < 0)
 		return -1;
-	if (stat(path, &info) == 0 && S_ISREG(info.st_mode))
-		fd = open(path, O_RDWR | O_CLOEXEC);
+	fd = open_again(path);
 	if (fd >= 0)
 		ntd_keeper_cut(session->keeper, fd);
+	return 0;
+}
+
+static int open_page(struct ntd_session *session, struct ntd_error **err)
+{
+	const char *path = session->config->report;
+	_cleanup_fd_ int fd = -1;
+
+	if (add_sink(session, ntd_page_sink(path, err)) < 0)
+		return -1;
+	fd = open_again(path);
+	if (fd >= 0)
+		ntd_keeper_complete(session->keeper, fd, ntd_page_killed);
 	return 0;
 }
 
@@ -60,7 +81,7 @@ static int open_sinks(struct ntd_session *session, struct ntd_error **err)
 	if (config->junit_xml &&
 	    add_sink(session, session->junit = ntd_junit_sink(config->junit_xml, err)) < 0)
 		return -1;
-	if (config->report && add_sink(session, ntd_page_sink(config->report, err)) < 0)
+	if (config->report && open_page(session, err) < 0)
 		return -1;
 	return config->events ? open_events(session, err) : 0;
 }

@@ -27,11 +27,15 @@ class PageFile:
                 self.add(gzip.decompress(base64.b64decode(content, validate=True)).decode(), whole=True)
             elif kind == "picture":
                 self.pictures.append(json.loads(content.partition("\n")[0]))
-        _, there, tail = self.text.partition('<noscript class="tail"><pre>\n')
+        _, there, tail = self.text.partition('<noscript class="tail"><ul class="plain">\n')
         self.ended = self.text.endswith('<script type="text/x-ntd-end">{}</script>\n</body></html>\n')
+        self.killed = self.text.endswith('<script type="text/x-ntd-killed"></script>\n</body></html>\n')
         if there:
-            assert "<" not in tail and not self.ended
-            self.add(tail, whole=False)
+            assert not self.ended
+            for part in f"\n{tail}".split("\n<!--\n")[1:]:
+                lines = re.split("\n(?:-->|<!-- -->)", part)[0]
+                assert "<" not in lines
+                self.add(lines + "\n", whole=False)
 
     def add(self, text, whole):
         assert text.endswith("\n") or not whole
@@ -74,6 +78,8 @@ def test_where_the_page_is(fake, tmp_path):
     assert PageFile(tmp_path / "here.html").ended
     result = harness.run("machine.start()", fake, options=["--report", "no/such/directory"], status=2)
     assert "argument --report: " in result.err and "No such file or directory" in result.err
+    result = harness.run("machine.start()", fake, options=["--report", tmp_path], status=2)
+    assert f"argument --report: {tmp_path} is a directory" in result.err
     result = harness.run("machine.start()", fake, options=["--report", "/dev/full"])
     assert "cannot write /dev/full: No space left on device" in result.err
 
@@ -87,7 +93,7 @@ def test_a_killed_driver_leaves_what_it_has_told(fake, after):
         threading.Timer({after}, os.kill, (os.getpid(), 9)).start()
         machine.execute("while :; do echo a line of some length, as there are many; done >&2")
     """, fake, status=137)
-    assert not page.ended and page.texts("run-end") == []
+    assert not page.ended and page.killed and page.texts("run-end") == []
     assert "connected to guest root shell" in page.texts("message")
     assert set(page.console) <= {"a line of some length, as there are many", "connecting to host..."}
 
@@ -125,6 +131,16 @@ def line_of(kind, number, text, **more):
 def write_events(path, lines):
     path.write_text("".join(line if isinstance(line, str) else json.dumps(line) + "\n" for line in lines))
     return path
+
+
+def test_the_last_line_needs_no_end(tmp_path):
+    """Editors, and who cuts such a file by lines, may leave it out."""
+    end = json.dumps(line_of("run-end", 5, "exit status 0", seconds=4, failed=False))
+    make("--report-from", write_events(tmp_path / "events.jsonl", [FORMAT, end]))
+    page = PageFile(tmp_path / "report.html")
+    assert page.ended and page.texts("run-end") == ["exit status 0"] and "Passed after 4.00 seconds" in page.text
+    make("--report-from", write_events(tmp_path / "events.jsonl", [json.dumps(FORMAT)]))
+    assert PageFile(tmp_path / "report.html").ended
 
 
 def make(*words, status=0):
@@ -177,6 +193,7 @@ def test_files_that_are_no_events(tmp_path, lines, said):
 
 def test_files_that_are_not_there(tmp_path):
     assert "cannot read" in make("--report-from", tmp_path / "none", status=2).stderr
+    assert "cannot read it: Is a directory" in make("--report-from", tmp_path, status=2).stderr
     events = write_events(tmp_path / "events.jsonl", [FORMAT])
     assert "cannot write" in make("--report-from", events, "--report", tmp_path / "no/dir", status=2).stderr
     assert "cannot write /dev/full: No space left" in make("--report-from", events, "--report", "/dev/full", status=2).stderr

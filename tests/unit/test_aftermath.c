@@ -97,6 +97,31 @@ static void an_unfinished_line_is_cut_off(void **state)
 	}
 }
 
+static void a_file_without_its_last_line_gets_the_text(void **state)
+{
+	static const char text[] = "one more\nthe end\n";
+	static const struct {
+		const char *before, *after;
+	} rows[] = {
+		{"", "one more\nthe end\n"},
+		{"cut off", "cut offone more\nthe end\n"},
+		{"begun\nthe en", "begun\nthe enone more\nthe end\n"},
+		{"another\nthe end\n", "another\nthe end\n"},
+	};
+	struct fixture *fixture = *state;
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		_cleanup_free_ char *name = ntd_asprintf("%zu", i);
+		_cleanup_fd_ int fd =
+			make_file(fixture, name, rows[i].before, strlen(rows[i].before));
+
+		ntd_aftermath_complete(&fixture->aftermath, fd, text);
+		ntd_aftermath_run(&fixture->aftermath);
+		ntd_aftermath_run(&fixture->aftermath);
+		assert_contents(fixture, name, rows[i].after, strlen(rows[i].after));
+	}
+}
+
 static void files_of_one_path_are_appended(void **state)
 {
 	struct fixture *fixture = *state;
@@ -151,6 +176,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		test(a_tree_goes_with_all_in_it),
 		test(an_unfinished_line_is_cut_off),
+		test(a_file_without_its_last_line_gets_the_text),
 		test(files_of_one_path_are_appended),
 		test(a_file_without_a_name_is_copied),
 		test(paths_are_removed),

@@ -8,6 +8,8 @@
 #include "report/page.h"
 
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <zlib.h>
 
@@ -68,7 +70,9 @@ static void base64_has_every_length(void **state)
 /* ---- the file */
 
 #define LINES "<script type=\"text/x-ntd-lines\">"
-#define TAIL "<noscript class=\"tail\"><pre>\n"
+#define TAIL "<noscript class=\"tail\"><ul class=\"plain\">\n"
+#define IN "<!--\n"
+#define OUT "-->\n"
 
 /* The file without its head, a new string. */
 static char *read_page(const struct fixture *fixture)
@@ -125,6 +129,20 @@ static void unpack(const char *page, struct ntd_buf *lines)
 	}
 }
 
+/* Appends the lines of a tail, which has no items here. */
+static void add_tail(const char *tail, struct ntd_buf *lines)
+{
+	while (*tail) {
+		const char *end = strstr(tail, OUT);
+
+		assert_non_null(end);
+		assert_memory_equal(tail, IN, strlen(IN));
+		tail += strlen(IN);
+		ntd_buf_append(lines, tail, (size_t)(end - tail));
+		tail = end + strlen(OUT);
+	}
+}
+
 static void begin(struct fixture *fixture, struct ntd_page *page)
 {
 	struct ntd_error *err = NULL;
@@ -142,17 +160,19 @@ static void what_is_flushed_is_in_the_file(void **state)
 	ntd_page_line(&page, "{\"a\":\"<&>\"}", 11);
 	ntd_page_flush(&page);
 	first = read_page(fixture);
-	assert_string_equal(first, TAIL "{\"a\":\"\\u003c\\u0026\\u003e\"}\n");
+	assert_string_equal(first, TAIL IN "{\"a\":\"\\u003c\\u0026\\u003e\"}\n" OUT);
 	ntd_page_console(&page.lines, 17, "m", "</pre>", 6);
+	ntd_page_item(&page, "log", "<b>\n<!--", 8);
 	ntd_page_flush(&page);
 	ntd_page_flush(&page);
 	second = read_page(fixture);
-	assert_string_equal(second, TAIL "{\"a\":\"\\u003c\\u0026\\u003e\"}\n"
-					 "[\"c\",17,\"m\",\"\\u003c/pre\\u003e\"]\n");
+	assert_string_equal(second, TAIL IN "{\"a\":\"\\u003c\\u0026\\u003e\"}\n" OUT IN
+					    "[\"c\",17,\"m\",\"\\u003c/pre\\u003e\"]\n" OUT
+					    "<li class=\"log\">&lt;b&gt;\n&lt;!--\n");
 	assert_int_equal(ntd_page_close(&page, "{}", NULL), 0);
 	end = read_page(fixture);
 	assert_true(!strncmp(end, LINES, strlen(LINES)) && !strstr(end, TAIL));
-	assert_non_null(strstr(end, "</script>\n<script type=\"text/x-ntd-end\">{}</script>\n"
+	assert_non_null(strstr(end, "<script type=\"text/x-ntd-end\">{}</script>\n"
 				    "</body></html>\n"));
 }
 
@@ -180,12 +200,12 @@ static void a_long_tail_becomes_a_piece(void **state)
 			ntd_buf_clear(&lines);
 			unpack(text, &lines);
 			tail = ntd_strdup(strstr(text, TAIL) + strlen(TAIL));
-			ntd_buf_puts(&lines, tail);
+			add_tail(tail, &lines);
 			flushed = lines.len;
 			assert_true(flushed > 0 && flushed <= expected.len);
 			assert_memory_equal(ntd_buf_bytes(&lines), ntd_buf_bytes(&expected),
 					    flushed);
-			assert_null(strstr(strstr(text, TAIL), "<!--"));
+			assert_null(strstr(text, "x-rest"));
 		}
 	}
 	assert_int_equal(ntd_page_close(&page, "{}", NULL), 0);
@@ -218,7 +238,8 @@ static void pictures_and_items_stand_before_the_tail(void **state)
 	ntd_page_flush(&page);
 	text = read_page(fixture);
 	assert_string_equal(text, "<script type=\"text/x-ntd-picture\">\"a/\\u003cb\\u003e.png\"\n"
-				  "Zm9vYg==</script>\n" TAIL "1\n2\n");
+				  "Zm9vYg==</script>\n" TAIL IN "1\n2\n" OUT
+				  "<li class=\"log\">&lt;item&gt;\n");
 	ntd_page_verdict(&page, true, "Failed & <gone>");
 	assert_int_equal(ntd_page_close(&page, "{}", NULL), 0);
 	end = read_page(fixture);
@@ -265,6 +286,44 @@ static void a_full_disk_is_told_at_the_end(void **state)
 	ntd_page_line(&page, "1", 1);
 	ntd_page_flush(&page);
 	assert_fails(ntd_page_close(&page, "{}", &err), NTD_E_SYS, "No space left");
+}
+
+/* A file that may not become longer is like a disk that is full. */
+static void limit_files(rlim_t most)
+{
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &(struct rlimit){most, RLIM_INFINITY}), 0);
+}
+
+/* What is written before stays, except for the tail, which gives its room to the end. */
+static void a_full_disk_has_room_for_the_end(void **state)
+{
+	struct fixture *fixture = *state;
+	struct ntd_page page;
+	struct ntd_buf png = {0};
+	_cleanup_free_ char *text = NULL;
+	static char line[5000];
+	static const char last[] =
+		"<script type=\"text/x-ntd-unwritten\"></script>\n" NTD_PAGE_LAST;
+
+	memset(line, '1', sizeof line);
+	signal(SIGXFSZ, SIG_IGN);
+	begin(fixture, &page);
+	ntd_buf_puts(&png, "foob");
+	ntd_page_picture(&page, "a.png", &png);
+	ntd_page_line(&page, line, sizeof line);
+	ntd_page_flush(&page);
+	limit_files(ntd_page_head_len + 5200);
+	ntd_page_line(&page, line, sizeof line);
+	ntd_page_flush(&page);
+	ntd_page_line(&page, "2", 1);
+	ntd_page_flush(&page);
+	assert_fails(ntd_page_close(&page, "{}", &err), NTD_E_SYS, "too large");
+	limit_files(RLIM_INFINITY);
+	text = read_page(fixture);
+	assert_non_null(strstr(text, "Zm9vYg==</script>\n\n<!-- -->"));
+	assert_null(strstr(text, TAIL));
+	assert_string_equal(text + strlen(text) - strlen(last), last);
+	ntd_buf_free(&png);
 }
 
 /* ---- the sink */
@@ -340,7 +399,9 @@ static void the_sink_has_a_verdict(void **state)
 	_cleanup_free_ char *text = NULL;
 
 	add(fixture, ntd_page_sink);
-	ntd_log_detail(fixture->report, NTD_DETAIL_FAILURE, NULL, "Error: it broke", NULL);
+	ntd_log_test_error(fixture->report, "the first line of a report\n");
+	ntd_log_detail(fixture->report, NTD_DETAIL_FAILURE, NULL, "Error: it broke\n", NULL);
+	ntd_log_detail(fixture->report, NTD_DETAIL_FAILURE, NULL, "Error: another", NULL);
 	ntd_report_run_end(fixture->report, 1);
 	end(fixture);
 	text = read_page(fixture);
@@ -445,6 +506,7 @@ int main(void)
 		test(pictures_and_items_stand_before_the_tail),
 		test(a_pipe_gets_pieces_only),
 		test(a_full_disk_is_told_at_the_end),
+		test(a_full_disk_has_room_for_the_end),
 		test(console_lines_have_a_limit),
 		test(a_full_list_says_so),
 		test(pieces_of_output_are_not_in_the_page),

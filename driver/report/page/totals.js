@@ -1,20 +1,30 @@
 // What the events mean together: how the run ended, what failed first, where the time went.
 
+// { className, word }, and without an end what is `told` of it.
 function verdictOf(run, read) {
-	if (!run.runEnd)
-		return { className: "bad", word: read.ended ? "No end" : "Killed" };
-	return run.runEnd.failed ? { className: "bad", word: "Failed" } : { className: "good", word: "Passed" };
+	if (run.runEnd)
+		return run.runEnd.failed ? { className: "bad", word: "Failed" } : { className: "good", word: "Passed" };
+	if (read.killed)
+		return { className: "bad", word: "Killed", told: "the driver was killed" };
+	if (read.unwritten)
+		return { className: "bad", word: "No end", told: "the driver could not write this page to its end" };
+	if (read.ended)
+		return { className: "bad", word: "No end", told: "not in the events: the driver was killed, or their file is not whole" };
+	return { className: "unknown", word: "Unfinished", told: "the driver still runs, or was killed with all that it had started" };
+}
+
+// How long the run took, as the driver says, or as far as the data go.
+function lengthOf(run) {
+	return run.runEnd ? run.runEnd.seconds * 1e6 : run.last;
 }
 
 // What a reader has to know before the rest.
 function noticeOf(run, read) {
 	const parts = [];
 	if (run.zero === null)
-		parts.push("There is nothing in this page yet: the driver was ended before its first event.");
-	else if (!read.ended)
-		parts.push("This page has no end: the driver was killed, or still runs. It shows everything up to then.");
+		parts.push("There is nothing in this page: the driver was ended before its first event, or has only begun.");
 	else if (!run.runEnd)
-		parts.push("The events stop before the end of the run: the driver was killed.");
+		parts.push(`The end of this run is not here: ${verdictOf(run, read).told}. The page shows everything up to then.`);
 	if (read.damaged)
 		parts.push(`${count(read.damaged, "part")} of the data could not be read.`);
 	if (run.leftOut)

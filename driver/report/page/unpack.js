@@ -42,12 +42,16 @@ function breathe() {
 // Reads everything: line(value), picture(name, base64). Returns whether the end is there, and how many pieces and lines
 // could not be read.
 async function readData(line, picture) {
-	const result = { ended: false, damaged: 0 }, pictures = [];
+	const result = { ended: false, killed: false, unwritten: false, damaged: 0 }, pictures = [];
 	const elements = document.querySelectorAll('script[type^="text/x-ntd-"], noscript.tail');
 	for (const element of elements) {
 		const text = element.textContent;
 		if (element.type === "text/x-ntd-end") {
 			result.ended = true;
+		} else if (element.type === "text/x-ntd-killed") {
+			result.killed = true;
+		} else if (element.type === "text/x-ntd-unwritten") {
+			result.unwritten = true;
 		} else if (element.type === "text/x-ntd-picture") {
 			pictures.push(text);
 		} else if (element.type === "text/x-ntd-lines") {
@@ -58,7 +62,8 @@ async function readData(line, picture) {
 			}
 			await breathe();
 		} else {
-			takeLines(text.replace(/^<pre>\n?/, ""), line); // a kill may have cut its last line
+			for (const part of text.split("\n<!--\n").slice(1))
+				takeLines(part.split("\n-->", 1)[0], line); // a kill may have cut its last line
 		}
 		element.remove();
 	}
