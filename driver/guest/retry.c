@@ -224,6 +224,17 @@ int ntd_retry(const struct ntd_wait *wait, struct ntd_waiter *waiter, struct ntd
 	}
 }
 
+void ntd_wait_tell_met(const struct ntd_wait *wait)
+{
+	struct ntd_report *report = ntd_machine_report(wait->machine);
+	_cleanup_free_ char *met =
+		wait->met && ntd_report_has_timeline(report) ? wait->met(wait->arg) : NULL;
+
+	if (met)
+		ntd_log_detail(report, NTD_DETAIL_OBSERVATION, ntd_machine_name(wait->machine), met,
+			       NULL);
+}
+
 int ntd_machine_wait(const struct ntd_wait *wait, struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	struct ntd_nest nest = ntd_nest_begin(ntd_machine_report(wait->machine), NTD_STEP_WAIT,
@@ -235,6 +246,8 @@ int ntd_machine_wait(const struct ntd_wait *wait, struct ntd_waiter *waiter, str
 		     ntd_wait_limit(wait));
 	result = ntd_retry(wait, waiter, &error);
 	ntd_log_idle(ntd_machine_report(wait->machine));
+	if (result >= 0)
+		ntd_wait_tell_met(wait);
 	if (error)
 		ntd_log_detail(ntd_machine_report(wait->machine), NTD_DETAIL_STEP_ERROR,
 			       ntd_machine_name(wait->machine), error->message, NULL);

@@ -40,7 +40,10 @@ struct ntd_wait {
 	ntd_attempt *attempt;
 	/* Describes what the last attempt saw, a new string; NULL: the error does not say. */
 	char *(*observed)(const void *arg);
-	void *arg;          /* for `attempt` and `observed` */
+	/* Describes what the attempt that held saw, for people who look at the report, a new string
+	 * or NULL; NULL: commands that the wait has run say it. */
+	char *(*met)(const void *arg);
+	void *arg;          /* for `attempt`, `observed` and `met` */
 	enum ntd_pace pace; /* the attempt may change it */
 	double timeout;     /* seconds; negative: no end */
 	/* The machine's time scale stretches the time-out; NULL: nothing does. */
@@ -56,6 +59,10 @@ int ntd_retry(const struct ntd_wait *wait, struct ntd_waiter *waiter, struct ntd
 /* Does the same as a step in the log. The wait must have `step` and `machine`. */
 int ntd_machine_wait(const struct ntd_wait *wait, struct ntd_waiter *waiter,
 		     struct ntd_error **err);
+
+/* Tells the report what the attempt that held saw, if the wait knows and a sink wants it. Within
+ * the wait's step. */
+void ntd_wait_tell_met(const struct ntd_wait *wait);
 
 /* What earlier looks have shown, for attempts that say NTD_FRESH until looks agree. `since`: when
  * `seen` was seen first, a time of ntd_now(); 0: nothing was. */

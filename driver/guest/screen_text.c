@@ -103,6 +103,7 @@ void ntd_screen_memory_free(struct ntd_screen_memory *memory)
 
 struct reading {
 	struct ntd_buf picture;
+	int64_t taken;     /* when the picture was got, a time of ntd_now() */
 	const char *known; /* its text, from the memory; NULL: it is to be read */
 	struct ntd_ocr_job *job;
 };
@@ -122,6 +123,7 @@ static int begin(struct ntd_machine *machine, const struct ntd_screen_look *look
 			return -1;
 	} else if (take_picture(machine, &reading->picture, waiter, err) < 0)
 		return -1;
+	reading->taken = index && look->one_picture ? readings[0].taken : ntd_now();
 	reading->known = recall(look->memory, &reading->picture, index);
 	if (!reading->known)
 		reading->job = ntd_ocr_begin(look->ocr, &reading->picture, index);
@@ -155,6 +157,17 @@ static int wait_for_job(struct ntd_machine *machine, struct ntd_ocr_job *job,
 	return ntd_ocr_has_ended(job) ? 0 : fail_without_machine(machine, err);
 }
 
+/* Reading takes seconds: the report gets told how many have passed since the picture. */
+static void tell(const struct ntd_machine *machine, const struct reading *reading, const char *text)
+{
+	_cleanup_free_ char *seconds =
+		ntd_asprintf("%.3f", ntd_seconds(ntd_now() - reading->taken));
+	char *attributes[] = {"seconds", seconds, NULL};
+
+	ntd_log_detail(ntd_machine_report(machine), NTD_DETAIL_SCREEN_TEXT,
+		       ntd_machine_name(machine), text, attributes);
+}
+
 /* Waits for the text and gives it to the reader. */
 static int finish(struct ntd_machine *machine, const struct ntd_screen_look *look,
 		  struct reading *reading, enum ntd_picture_variant variant,
@@ -171,8 +184,7 @@ static int finish(struct ntd_machine *machine, const struct ntd_screen_look *loo
 	if (!text.text)
 		return ntd_error_wrap(err, "machine '%s'", ntd_machine_name(machine));
 	if (reading->job)
-		ntd_log_detail(ntd_machine_report(machine), NTD_DETAIL_SCREEN_TEXT,
-			       ntd_machine_name(machine), text.text, NULL);
+		tell(machine, reading, text.text);
 	result = look->reader(look->arg, &text, waiter, err);
 	if (reading->job && look->memory)
 		remember(look->memory, &reading->picture, &text);

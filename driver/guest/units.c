@@ -218,25 +218,32 @@ static int idle(struct unit_wait *wait, struct ntd_waiter *waiter, struct ntd_er
 			     "unit \"%s\" is inactive and there are no pending jobs", wait->unit);
 }
 
-/* Describes the unit for the error of the wait, at the last attempt. */
-static int look_closely(struct unit_wait *wait, struct ntd_waiter *waiter, struct ntd_error **err)
+/* How a unit is, as far as the properties tell it, a new string. */
+static char *described(const struct ntd_properties *info)
 {
 	static const char *const names[] = {"ActiveState", "SubState", "Result", "StatusText"};
 	static const char *const labels[] = {"state", "sub-state", "result", "status"};
+	struct ntd_buf text = {0};
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		const char *value = ntd_properties_get(info, names[i]);
+
+		if (value && *value)
+			ntd_buf_printf(&text, "%s%s \"%s\"", text.len ? ", " : "", labels[i],
+				       value);
+	}
+	return ntd_buf_take_string(&text);
+}
+
+/* Describes the unit for the error of the wait, at the last attempt. */
+static int look_closely(struct unit_wait *wait, struct ntd_waiter *waiter, struct ntd_error **err)
+{
 	_cleanup_properties_ struct ntd_properties info = {0};
-	struct ntd_buf seen = {0};
 
 	if (ntd_machine_unit_info(wait->wait.machine, wait->unit, wait->user, &info, waiter, err) <
 	    0)
 		return -1;
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-		const char *value = ntd_properties_get(&info, names[i]);
-
-		if (value && *value)
-			ntd_buf_printf(&seen, "%s%s \"%s\"", seen.len ? ", " : "", labels[i],
-				       value);
-	}
-	saw(wait, ntd_buf_take_string(&seen));
+	saw(wait, described(&info));
 	return 0;
 }
 
@@ -260,18 +267,24 @@ static int ask_systemctl(struct unit_wait *wait, bool last, struct ntd_waiter *w
 				     wait->unit, state);
 	if (!strcmp(state, "inactive"))
 		return idle(wait, waiter, err);
-	if (!strcmp(state, "active"))
-		return 1;
+	if (!strcmp(state, "active")) {
+		saw(wait, ntd_strdup("state \"active\""));
+		return NTD_HOLDS;
+	}
 	return last ? look_closely(wait, waiter, err) : 0;
 }
 
-static bool is_active(const struct ntd_finding *finding)
+/* Whether the channel has found the unit active; then takes note of what it found. */
+static bool is_active(struct unit_wait *wait, const struct ntd_finding *finding)
 {
 	_cleanup_properties_ struct ntd_properties info =
 		ntd_properties_parse(ntd_buf_bytes(&finding->seen), finding->seen.len);
 	const char *state = ntd_properties_get(&info, "ActiveState");
 
-	return state && !strcmp(state, "active");
+	if (!state || strcmp(state, "active") != 0)
+		return false;
+	saw(wait, described(&info));
+	return true;
 }
 
 static int try_unit(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_error **err)
@@ -282,7 +295,7 @@ static int try_unit(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_
 
 	if (sight < 0)
 		return -1;
-	if (sight == NTD_MEETS && is_active(&finding))
+	if (sight == NTD_MEETS && is_active(wait, &finding))
 		return NTD_HOLDS;
 	return sight == NTD_FAILS ? NTD_NOT_YET : ask_systemctl(wait, last, waiter, err);
 }
@@ -324,6 +337,13 @@ static char *unit_observed(const void *arg)
 	return ntd_strdup(wait->seen ? wait->seen : "nothing");
 }
 
+static char *unit_met(const void *arg)
+{
+	const struct unit_wait *wait = arg;
+
+	return wait->seen ? ntd_strdup(wait->seen) : NULL;
+}
+
 int ntd_machine_wait_for_unit(struct ntd_machine *machine, const char *unit, const char *user,
 			      double timeout, struct ntd_waiter *waiter, struct ntd_error **err)
 {
@@ -332,6 +352,7 @@ int ntd_machine_wait_for_unit(struct ntd_machine *machine, const char *unit, con
 	struct unit_wait wait = {.wait = {.step = step,
 					  .attempt = try_unit,
 					  .observed = unit_observed,
+					  .met = unit_met,
 					  .arg = &wait,
 					  .pace = NTD_PACE_ADAPTIVE,
 					  .timeout = timeout,

@@ -20,6 +20,8 @@ struct probe {
 	struct ntd_glance glance; /* for `judge` */
 	int status;
 	struct ntd_buf output;
+	const char *holds; /* what is so when the channel has seen that it holds */
+	bool by_channel;   /* the last attempt was made by the channel, not by the command */
 };
 
 /* Seconds that an attempt may take, however short the wait: a slow guest must be able to answer. */
@@ -64,7 +66,16 @@ static int try_probe(void *arg, bool last, struct ntd_waiter *waiter, struct ntd
 
 	if (sight < 0)
 		return -1;
-	return sight == NTD_UNSEEN ? try_command(probe, waiter, err) : ntd_await_verdict(sight);
+	probe->by_channel = sight != NTD_UNSEEN;
+	return probe->by_channel ? ntd_await_verdict(sight) : try_command(probe, waiter, err);
+}
+
+/* A command that was run is in the report already. */
+static char *probe_met(const void *arg)
+{
+	const struct probe *probe = arg;
+
+	return probe->by_channel && probe->holds ? ntd_strdup(probe->holds) : NULL;
 }
 
 static char *probe_observed(const void *arg)
@@ -83,6 +94,7 @@ static int wait_for_probe(struct probe *probe, struct ntd_machine *machine, cons
 	probe->wait = (struct ntd_wait){.step = step,
 					.attempt = try_probe,
 					.observed = probe_observed,
+					.met = probe_met,
 					.arg = probe,
 					.pace = NTD_PACE_ADAPTIVE,
 					.timeout = timeout,
@@ -134,6 +146,7 @@ int ntd_machine_wait_for_file(struct ntd_machine *machine, const char *path, dou
 			      .then = state,
 			      .succeeds = true,
 			      .judge = judge_file,
+			      .holds = "the agent in the guest saw the file",
 			      .awaited = awaited(NTD_CONDITION_FILE, path)};
 
 	return wait_for_probe(&probe, machine, step, timeout, waiter, err);
@@ -149,6 +162,8 @@ int ntd_machine_wait_for_port(struct ntd_machine *machine, int port, const char 
 	_cleanup_free_ char *command = ntd_asprintf("nc -z %s %d", address, port);
 	struct probe probe = {.command = command,
 			      .succeeds = open,
+			      .holds = open ? "the agent in the guest could connect"
+					    : "the agent in the guest could not connect",
 			      .awaited = awaited(NTD_CONDITION_PORT, address)};
 
 	probe.awaited.condition.absent = !open;
@@ -168,6 +183,7 @@ int ntd_machine_wait_for_unix_socket(struct ntd_machine *machine, const char *ad
 	struct probe probe = {
 		.command = command,
 		.succeeds = true,
+		.holds = "the agent in the guest could connect",
 		.awaited =
 			awaited(datagram ? NTD_CONDITION_DATAGRAM : NTD_CONDITION_SOCKET, address)};
 

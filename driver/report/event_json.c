@@ -36,8 +36,8 @@
  *   bytes       of command-end: the length of the command's output
  *   source      the number of the file of the test's sources that the thread was in, and
  *   line        the line in it, from 1; both keys are missing when nothing is known
- *   detail      of detail: run, source, step-error, failure, picture, screen-text or network; see
- *               enum ntd_detail
+ *   detail      of detail: run, source, step-error, failure, picture, screen-text, network,
+ *               observation or seed; see enum ntd_detail
  *   attributes  an object of strings, only when there are some
  *
  * Pure.

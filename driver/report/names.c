@@ -48,6 +48,8 @@ static const char *const details[] = {
 	[NTD_DETAIL_PICTURE] = "picture",
 	[NTD_DETAIL_SCREEN_TEXT] = "screen-text",
 	[NTD_DETAIL_NETWORK] = "network",
+	[NTD_DETAIL_OBSERVATION] = "observation",
+	[NTD_DETAIL_SEED] = "seed",
 };
 static_assert(sizeof details / sizeof *details == NTD_DETAIL_COUNT, "every detail has a name");
 

@@ -49,6 +49,24 @@ static void add_host(char ***facts)
 	add(facts, "processors", cpus);
 }
 
+static void tell_seed(struct ntd_report *report, const char *what, const char *seed)
+{
+	char *attributes[] = {"seed", (char *)seed, NULL};
+
+	ntd_log_detail(report, NTD_DETAIL_SEED, NULL, what, attributes);
+}
+
+/* The order of a set of strings in the script follows from that of hashes, which Python draws and
+ * does not tell unless the environment has one. */
+static void tell_seeds(struct ntd_report *report, int given)
+{
+	const char *hashes = getenv("PYTHONHASHSEED");
+	_cleanup_free_ char *seed = given ? ntd_asprintf("%d", given) : NULL;
+
+	tell_seed(report, "starts and networks (--seed)", seed ? seed : "none");
+	tell_seed(report, "hashes (PYTHONHASHSEED)", hashes && *hashes ? hashes : "random");
+}
+
 void ntd_session_tell_facts(struct ntd_session *session, char *const *argv, const char *version)
 {
 	const struct ntd_config *config = session->config;
@@ -57,7 +75,6 @@ void ntd_session_tell_facts(struct ntd_session *session, char *const *argv, cons
 	_cleanup_free_ char *limit = ntd_asprintf("%g s", config->global_timeout);
 	_cleanup_free_ char *logs = ntd_asprintf("%s/console-logs", config->output_dir);
 	_cleanup_free_ char *scale = ntd_asprintf("%g", config->time_scale);
-	_cleanup_free_ char *seed = ntd_asprintf("%d", config->seed);
 
 	if (!ntd_report_has_timeline(session->report))
 		return;
@@ -68,10 +85,9 @@ void ntd_session_tell_facts(struct ntd_session *session, char *const *argv, cons
 	add_host(&facts);
 	add(&facts, "time limit", limit);
 	add(&facts, "time-out scale", config->time_scale > 0 ? scale : "auto");
-	add(&facts, "seed of hashes", getenv("PYTHONHASHSEED"));
-	add(&facts, "seed of starts and networks", config->seed ? seed : NULL);
 	add_file(&facts, config, "junit", config->junit_xml);
 	add_file(&facts, config, "events", config->events);
 	add_file(&facts, config, "console logs", config->output_given ? logs : NULL);
 	ntd_log_detail(session->report, NTD_DETAIL_RUN, NULL, line, facts);
+	tell_seeds(session->report, config->seed);
 }

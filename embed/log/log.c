@@ -66,6 +66,8 @@ void py_log_begin_wait(struct ntd_nest *nest, const struct ntd_wait *wait, const
 
 void py_log_end_wait(struct ntd_nest *nest, const struct ntd_wait *wait, bool failed)
 {
+	if (nest->id && !failed)
+		ntd_wait_tell_met(wait);
 	ntd_log_idle(ntd_machine_report(wait->machine));
 	py_log_end(nest, failed);
 }

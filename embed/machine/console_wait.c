@@ -14,12 +14,13 @@ enum {
 #define GRACE (10 * NTD_SECOND)
 
 struct search {
-	struct ntd_wait wait; /* of it, only the limit and the error are used */
+	struct ntd_wait wait; /* of it, only the limit, the error and `met` are used */
 	PyObject *object;     /* a ConsoleSearch */
 	struct ntd_console_news news;
 	bool over; /* the time is over; then `left` lines are still to be searched */
 	size_t left;
 	char *report;
+	char *matched; /* the line that completes a match, a new string; NULL: none has */
 };
 
 static PyObject *new_search(PyObject *regex)
@@ -30,14 +31,18 @@ static PyObject *new_search(PyObject *regex)
 		       : NULL;
 }
 
-/* Gives the lines after the first `used` back to the console. */
+/* Gives the lines after the first `used` back to the console, and keeps the last of these. */
 static void give_back(struct search *search, Py_ssize_t used)
 {
 	const char *bytes = ntd_buf_bytes(&search->news.lines);
-	const char *end = bytes + search->news.lines.len, *at = bytes;
+	const char *end = bytes + search->news.lines.len, *at = bytes, *line = bytes;
 
-	while (used-- && at < end)
+	while (used-- && at < end) {
+		line = at;
 		at = (const char *)memchr(at, '\n', (size_t)(end - at)) + 1;
+	}
+	if (at > line)
+		search->matched = ntd_strndup(line, (size_t)(at - line) - 1);
 	ntd_console_give_back(ntd_machine_console(search->wait.machine), &search->news,
 			      (size_t)(end - at));
 }
@@ -74,8 +79,11 @@ static int look_at_partial(struct search *search)
 		text ? PyObject_CallMethod(search->object, "add_partial", "O", text) : NULL;
 	int found = result ? PyObject_IsTrue(result) : -1;
 
-	if (found > 0)
+	if (found > 0) {
+		search->matched =
+			ntd_strndup(ntd_buf_bytes(&search->news.partial), search->news.partial.len);
 		ntd_console_take_partial(ntd_machine_console(search->wait.machine), &search->news);
+	}
 	return found;
 }
 
@@ -84,6 +92,13 @@ static char *observed(const void *arg)
 	const struct search *search = arg;
 
 	return ntd_strdup(*search->report ? search->report : "nothing on the console");
+}
+
+static char *met(const void *arg)
+{
+	const struct search *search = arg;
+
+	return search->matched ? ntd_asprintf("the line: %s", search->matched) : NULL;
 }
 
 /* Raises the exception of a wait whose time is over; -1. */
@@ -150,6 +165,7 @@ PyObject *py_machine_wait_for_console_text(PyObject *object, PyObject *args, PyO
 	struct search search = {.wait = {.machine = py_machine_self(object)->machine,
 					 .timeout = NTD_NO_TIMEOUT,
 					 .observed = observed,
+					 .met = met,
 					 .arg = &search}};
 	_cleanup_pyref_ PyObject *searcher = NULL;
 	_cleanup_free_ char *shown = NULL, *step = NULL;
@@ -171,6 +187,7 @@ PyObject *py_machine_wait_for_console_text(PyObject *object, PyObject *args, PyO
 	py_log_end_wait(&nest, &search.wait, result < 0);
 	ntd_buf_free(&search.news.lines);
 	ntd_buf_free(&search.news.partial);
+	free(search.matched);
 	if (result < 0)
 		return NULL;
 	Py_RETURN_NONE;

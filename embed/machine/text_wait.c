@@ -86,6 +86,7 @@ PyObject *py_machine_wait_for_match(struct py_machine_text_wait *wait, PyObject 
 	wait->how = (struct ntd_wait){.step = step,
 				      .attempt = attempt,
 				      .observed = observed,
+				      .met = observed,
 				      .arg = wait,
 				      .pace = NTD_PACE_ADAPTIVE,
 				      .timeout = timeout,

@@ -89,6 +89,18 @@ static PyObject *vary(PyObject *self, PyObject *args)
 	Py_RETURN_NONE;
 }
 
+static PyObject *tell_of_seed(PyObject *self, PyObject *args)
+{
+	char *attributes[] = {"seed", NULL, NULL};
+	const char *what, *seed;
+
+	if (!PyArg_ParseTuple(args, "ss:tell_of_seed", &what, &seed))
+		return NULL;
+	attributes[1] = (char *)seed;
+	ntd_log_detail(py_state()->session->report, NTD_DETAIL_SEED, NULL, what, attributes);
+	Py_RETURN_NONE;
+}
+
 static PyObject *tell_of_run(PyObject *self, PyObject *args)
 {
 	struct py_state *state = py_state();
@@ -119,6 +131,9 @@ PyMethodDef py_pytest_moment_functions[] = {
 	 "vary(seed=...)\n--\n\n"
 	 "Has start_all() start the machines in an order of this seed, and networks pass frames\n"
 	 "at moments of this seed, as --seed does; by default the seed of --seed again."},
+	{"tell_of_seed", tell_of_seed, METH_VARARGS,
+	 "tell_of_seed(what, seed)\n--\n\n"
+	 "Tells the report for what a seed, a str, was drawn."},
 	{"tell_of_run", tell_of_run, METH_VARARGS,
 	 "tell_of_run(name, value)\n--\n\n"
 	 "Adds an attribute to the end of the run's step, a property in JUnit."},

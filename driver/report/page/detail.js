@@ -72,7 +72,7 @@ function commandSection(step) {
 		return commandParts(last, "Command");
 	const shown = step.commands.slice(-ATTEMPTS_SHOWN - 1, -1);
 	return [
-		...commandParts(last, `Last observation, of ${count(step.commands.length, "command")}`),
+		...commandParts(last, `${step.observed ? "Last command" : "Last observation"}, of ${count(step.commands.length, "command")}`),
 		shown.length ? el("h3", {}, "Before that") : null,
 		shown.length ? el("table", {}, shown.map(command => el("tr", {}, el("td", { className: "number" }, moment(command.end)),
 			el("td", {}, `status ${command.status ?? "not known"}`), el("td", {}, el("code", {}, labelText(command.output || command.text, 120)))))) : null,
@@ -83,6 +83,14 @@ function messageSection(step) {
 	const shown = step.messages.slice(0, 50);
 	return shown.length ? [el("h3", {}, "Messages"), el("table", {}, shown.map(message => el("tr", {},
 		el("td", { className: "number" }, moment(message.time)), el("td", {}, labelText(message.text, 2000)))))] : [];
+}
+
+// What the wait saw when it ended well; an error of a wait tells it by itself.
+function observationSection(run, step) {
+	const texts = run.texts.filter(text => text.step === step);
+	return [step.observed ? [el("h3", {}, "Last observation"), textBlock(step.observed)] : null,
+		texts.length ? [el("h3", {}, `Text that was read last from the screen, ${moment(texts[texts.length - 1].time)} s`),
+			textBlock(texts[texts.length - 1].text || "(none)")] : null].flat();
 }
 
 function innerSection(step, go) {
@@ -124,7 +132,7 @@ function consoleSection(run, step, go) {
 // ---- the whole
 
 function showStep(run, step, view, go) {
-	const room = el("div", { className: "scroll", id: "step-detail" });
+	const room = scroller("Step", "step-detail");
 	view.replaceChildren(room);
 	if (!step) {
 		room.append(el("p", { className: "empty" }, "Select a step in the list or in the timeline."));
@@ -142,7 +150,7 @@ function showStep(run, step, view, go) {
 			step.skipped ? el("p", {}, step.skipped) : null],
 		stepFacts(run, step, go),
 		step.pictures.map(picture => el("figure", {}, el("img", { src: picture.data, alt: `The screen of ${picture.machine || "a machine"}` }))),
-		commandSection(step), messageSection(step), innerSection(step, go), consoleSection(run, step, go));
+		observationSection(run, step), commandSection(step), messageSection(step), innerSection(step, go), consoleSection(run, step, go));
 	if (traceback)
 		fill(room, el("h3", {}, "Traceback"), textBlock(traceback));
 }

@@ -1,8 +1,8 @@
 // The run as the page knows it, made of its events in their order.
 //
 // All times are microseconds since the first line of the data. A step is { id, parent, children, kind, text, machine,
-// begin, end, open, failed, thread, source, line, commands, messages, error, pictures, subtest, attributes, index,
-// depth }; an end that is missing is the end of the data.
+// begin, end, open, failed, thread, source, line, commands, messages, error, observed, pictures, subtest, attributes,
+// index, depth }; an end that is missing is the end of the data.
 
 function newRun() {
 	return {
@@ -10,7 +10,7 @@ function newRun() {
 		machines: [], byName: new Map(),
 		steps: [], byId: new Map(), top: [],
 		console: { time: [], machine: [], text: [] },
-		messages: [], failures: [], errors: [], pictures: [], texts: [], network: [],
+		messages: [], failures: [], errors: [], pictures: [], texts: [], network: [], seeds: [],
 		sources: new Map(), pids: new Map(), facts: {}, runEnd: null, leftOut: 0,
 	};
 }
@@ -41,7 +41,7 @@ function newStep(event, time, more) {
 	return {
 		id: event.id, parentId: event.parent, children: [], kind: event.step || "command", text: event.text,
 		machine: event.machine, begin: time, end: time, open: true, failed: false, thread: event.thread,
-		source: event.source || 0, line: event.line || 0, commands: [], messages: [], error: null, pictures: [],
+		source: event.source || 0, line: event.line || 0, commands: [], messages: [], error: null, observed: "", pictures: [],
 		subtest: false, attributes: event.attributes || {}, ...more,
 	};
 }
@@ -111,6 +111,14 @@ const DETAILS = {
 		if (step)
 			step.error = event.text;
 	},
+	"observation"(run, event) {
+		const step = run.byId.get(event.parent);
+		if (step)
+			step.observed = event.text;
+	},
+	"seed"(run, event) {
+		run.seeds.push([event.text, (event.attributes && event.attributes.seed) || ""]);
+	},
 	"failure": addFailure,
 	"picture"(run, event, time) {
 		const step = run.byId.get(event.parent) || null;
@@ -120,7 +128,8 @@ const DETAILS = {
 			step.pictures.push(picture);
 	},
 	"screen-text"(run, event, time) {
-		run.texts.push({ time, text: event.text, machine: event.machine, step: run.byId.get(event.parent) || null });
+		const since = Number(event.attributes && event.attributes.seconds) || 0;
+		run.texts.push({ time: Math.max(time - since * 1e6, 0), text: event.text, machine: event.machine, step: run.byId.get(event.parent) || null });
 	},
 	"network": addNetwork,
 };

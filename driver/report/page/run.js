@@ -11,15 +11,16 @@ const FILE_FACTS = ["junit", "events", "console logs"];
 function makeRun(run, read) {
 	const given = Object.entries(run.facts).filter(([name]) => !FILE_FACTS.includes(name));
 	const files = Object.entries(run.facts).filter(([name, path]) => FILE_FACTS.includes(name) && path);
-	return el("div", {}, el("div", { className: "scroll", id: "run-facts" },
+	return el("div", {}, scroller("Run", "run-facts",
 		el("h3", {}, "Run"),
 		facts([
 			["began", run.wall ? new Date(run.wall).toISOString().replace("T", " ").replace(/\.\d+Z$/, " UTC") : ""],
-			["took", duration(run.last)],
-			["end", run.runEnd ? run.runEnd.text : read.ended ? "not in the events" : "the driver was killed, or still runs"],
+			["took", duration(lengthOf(run))],
+			["end", run.runEnd ? run.runEnd.text : verdictOf(run, read).told],
 			...given.map(([name, value]) => [name, name === "command line" ? el("code", {}, value) : value]),
 		]),
-		el("h3", {}, "Machines"),
+		run.seeds.length ? [el("h3", {}, "Seeds"), facts(run.seeds)] : null,
+		run.machines.length ? el("h3", {}, "Machines") : null,
 		facts(run.machines.map(machine => [machine.name, [count(machine.lines.length, "console line"),
 			...Object.entries(machine.facts).map(([name, value]) => `${name} ${value}`),
 			machine.states.length ? machine.states[machine.states.length - 1].to : ""].filter(Boolean).join(", ")])),

@@ -4,35 +4,47 @@ function captionOf(picture) {
 	return `${picture.machine || "a machine"}, ${moment(picture.time)} s, ${picture.path.split("/").pop()}`;
 }
 
-// The text that was read last from the machine's screen before, or soon after, the picture was taken.
+// The text that was read from the machine's screen as it was at about the time of the picture: the nearest one.
 function screenText(run, picture) {
-	const near = run.texts.filter(text => text.machine === picture.machine && Math.abs(text.time - picture.time) < 5e6);
-	return near.length ? near[near.length - 1].text : "";
+	const far = text => Math.abs(text.time - picture.time);
+	const near = run.texts.filter(text => text.machine === picture.machine && far(text) < 10e6);
+	return near.reduce((best, text) => best && far(best) <= far(text) ? best : text, null);
+}
+
+// The machine that a step is about, or the last step in it that is about one.
+function machineAt(step) {
+	for (let at = step; at; at = at.children[at.children.length - 1])
+		if (at.machine)
+			return at.machine;
+	return null;
+}
+
+// The picture of the failure, which is taken after it, of the machine that the failed step is about; null: none.
+function failurePicture(run) {
+	if (!run.runEnd || !run.runEnd.failed)
+		return null;
+	const step = failedStep(run), machine = machineAt(step), after = run.pictures.filter(picture => !step || picture.time >= step.end);
+	return after.find(picture => picture.machine === machine) || after[0] || run.pictures[run.pictures.length - 1] || null;
 }
 
 function makeScreens(run, go) {
-	// The evidence of a failure is collected after it.
-	const failed = run.runEnd && run.runEnd.failed ? run.pictures[run.pictures.length - 1] : null;
+	const failed = failurePicture(run);
 	const ordered = failed ? [failed, ...run.pictures.filter(picture => picture !== failed)] : run.pictures;
 	const figures = ordered.map(picture => {
 		const text = screenText(run, picture);
-		const image = el("img", { src: picture.data, alt: `The screen of ${captionOf(picture)}`, loading: "lazy", tabIndex: 0 });
-		const figure = el("figure", { className: picture === failed ? "large" : "" }, image,
-			el("figcaption", {}, picture === failed ? "At the end of the failed run: " : "", captionOf(picture), " ",
-				picture.step ? el("button", { className: "link", type: "button", onclick: () => go.step(picture.step) }, "its step") : null),
-			text ? textBlock(text) : null);
-		const toggle = () => figure.classList.toggle("large");
-		image.onclick = toggle;
-		image.onkeydown = event => {
-			if (event.key === "Enter")
-				toggle();
-		};
+		const image = el("img", { src: picture.data, alt: `The screen of ${captionOf(picture)}`, loading: "lazy" });
+		const frame = el("button", { className: "picture", type: "button", title: "Larger, or smaller", "aria-expanded": String(picture === failed) }, image);
+		const figure = el("figure", { className: picture === failed ? "large" : "" }, el("div", {}, frame,
+			el("figcaption", {}, picture === failed ? "After the failure: " : "", captionOf(picture), " ",
+				picture.step ? el("button", { className: "link", type: "button", onclick: () => go.step(picture.step) }, "its step") : null)),
+		text ? el("div", { className: "read" }, el("figcaption", {}, `Text that was read, ${moment(text.time)} s`), textBlock(text.text || "(none)")) : null);
+		frame.onclick = () => frame.setAttribute("aria-expanded", String(figure.classList.toggle("large")));
 		return figure;
 	});
-	const texts = run.texts.filter(text => !run.pictures.some(picture => screenText(run, picture) === text.text));
-	return el("div", {}, el("div", { className: "scroll" }, el("div", { className: "screens" }, figures),
+	const texts = run.texts.filter(text => !run.pictures.some(picture => screenText(run, picture) === text));
+	return el("div", {}, scroller("Screens", "screens", el("div", { className: "screens" }, figures),
 		texts.length ? el("h3", {}, "Text that was read from screens") : null,
-		texts.map(text => [el("figcaption", {}, `${text.machine}, ${moment(text.time)} s`), textBlock(text.text)])));
+		texts.map(text => [el("p", { className: "caption" }, `${text.machine}, ${moment(text.time)} s`), textBlock(text.text || "(none)")])));
 }
 
 // ---- networks
@@ -90,5 +102,5 @@ function makeNetwork(run) {
 				...(dropped ? [curve(run, samples, sample => sample.dropped, most, "dropped")] : [])),
 			el("div", { className: "axis" }, el("span", {}, "0 s"), el("span", {}, `${moment(run.last, 1)} s`))];
 	});
-	return el("div", {}, el("div", { className: "scroll", id: "network" }, charts));
+	return el("div", {}, scroller("Network", "network", charts));
 }

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from _pytest.runner import CallInfo, call_and_report, runtestprotocol
 
-from _test_driver import ending, log_position, recall, vary
+from _test_driver import ending, log_position, recall, tell_of_seed, vary
 from test_driver.errors import MachineError
 from test_driver_pytest import reports
 
@@ -160,6 +160,7 @@ class Rerun:
         for number in range(1, self.count + 1):
             seed = random.SystemRandom().randrange(1, 1 << 16)  # tests may seed the others
             self.driver.logger.log(f"run {number} of {self.count} of {item.nodeid} again, with --seed {seed}")
+            tell_of_seed(f"starts and networks in run {number} of {self.count} of {item.nodeid} again", str(seed))
             failed = self._once(item, level, base / f"rerun-{number}", seed)
             if ending():
                 break  # which is why it has failed, if it has

@@ -39,6 +39,9 @@ def test_verdicts(fake):
         assert re.search(rf"^-+ runs of the test again -+\n{text}$", section, re.M)
         assert text in result.cases[f"script.py::{title}"].findtext("system-out")
         assert f'"attributes":{{"rerun":"{text}"}}' in result.events
+        told = re.search(rf'"text":"starts and networks in run 3 of 3 of script.py::{title} again","detail":"seed",.*"seed":"(\d+)"', result.events)
+        report, = [text for path, text in result.files.items() if path.endswith(f"{title}/rerun-3/report.txt")]
+        assert f"Its seed was {told[1]};" in report
     assert "3 failed, 1 passed" in result.out and result.boots == 1
 
 
