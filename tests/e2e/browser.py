@@ -189,7 +189,7 @@ class Page:
         self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, **more)
 
     def key(self, key, code=None):
-        text = key if len(key) == 1 else ""
+        text = {"Enter": "\r"}.get(key, key if len(key) == 1 else "")
         self.call("Input.dispatchKeyEvent", type="keyDown", key=key, text=text, code=code or key)
         self.call("Input.dispatchKeyEvent", type="keyUp", key=key, code=code or key)
 

@@ -29,9 +29,14 @@ def _run(kind, directory, status, script, vms, **named):
 def readme(directory, vms):
     script = (harness.ROOT / "tests/e2e/examples/ping.py").read_text()
     failing = script.replace('name == "server"', 'name == "the server"')
-    failing = failing.replace('ping -c1', 'ping -c3').replace('with subtest("the server', 'server.screenshot("before")\n\nwith subtest("the server')
+    failing = failing.replace('ping -c1', 'ping -c3').replace('with subtest("the server', '''\
+server.screenshot("before")
+server.get_screen_text()
+client.wait_for_file("/proc/version")
+
+with subtest("the server''')
     assert failing.count("the server\"") and failing != script
-    return _run(harness.Run, directory, 1, failing, vms, vlans=[1], seconds=300)
+    return _run(harness.Run, directory, 1, failing, vms, vlans=[1], seconds=300, env={"PYTHONHASHSEED": "7"})
 
 
 # ---- (b) a run of pytest with two machines, in which a test fails
@@ -47,6 +52,8 @@ def serve(server, text):
 def test_the_server_serves(server):
     serve(server, "hello")
     server.wait_for_file("page")
+    server.execute("echo the page is there >&2")
+    server.wait_for_console_text("page is")
 
 
 def test_the_client_gets_the_page(server, client):
@@ -145,6 +152,43 @@ def from_events(events, page):
 
 def large(directory):
     large_events(Path(directory, "events.jsonl"))
+    return from_events(Path(directory, "events.jsonl"), Path(directory, "report.html"))
+
+
+# ---- few and many: a run without machines, fifty machines, and texts of ten million characters
+
+
+def without_machines(directory):
+    return _run(harness.Run, directory, 0, "print('no machine')", None)
+
+
+def _events(path, lines):
+    """Writes a file of such events: (kind, machine, text, more)."""
+    head = {"monotonic": 5, "wall": "2026-01-01T00:00:00.000000Z", "kind": "format", "format": "nixos-test-driver-events", "version": 1}
+    events = [{"monotonic": 5 + number / 10, "wall": "w", "kind": kind, "id": number, "parent": None, "thread": 1, "machine": machine,
+               "text": text, **more} for number, (kind, machine, text, more) in enumerate(lines, 1)]
+    path.write_text("".join(json.dumps(event) + "\n" for event in [head, *events]))
+
+
+def fifty_machines(directory):
+    lines = []
+    for number in range(50):
+        machine, begin = f"machine{number}", len(lines) + 1
+        lines += [("nest-begin", machine, "waiting for the VM to finish booting", {"step": "boot"}), ("serial", machine, "a line", {}),
+                  ("nest-end", machine, "waiting for the VM to finish booting", {"step": "boot", "seconds": 0.2, "failed": False, "id": begin})]
+    lines.append(("run-end", None, "exit status 0", {"seconds": 15, "failed": False}))
+    _events(Path(directory, "events.jsonl"), lines)
+    return from_events(Path(directory, "events.jsonl"), Path(directory, "report.html"))
+
+
+def long_texts(directory):
+    long = "<b>" + "0123456789" * 1_000_000
+    step = {"step": "command"}
+    _events(Path(directory, "events.jsonl"), [
+        ("nest-begin", "machine", f"must succeed: {long}", step), ("serial", "machine", long, {}), ("message", "machine", long, {"level": "error"}),
+        ("detail", "machine", f"Error: {long}", {"detail": "step-error"} | {"parent": 1}),
+        ("nest-end", "machine", f"must succeed: {long}", {**step, "id": 1, "seconds": 1, "failed": True}),
+        ("detail", None, f"Error: {long}", {"detail": "failure"}), ("run-end", None, "exit status 1", {"seconds": 1, "failed": True})])
     return from_events(Path(directory, "events.jsonl"), Path(directory, "report.html"))
 
 

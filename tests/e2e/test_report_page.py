@@ -26,6 +26,9 @@ def pages(tmp_path_factory, fakes, guests):
         "killed": report_runs.killed(directory("killed"), fakes("machine")),
         "hostile": report_runs.hostile(directory("hostile"), fakes("machine")),
         "large": report_runs.large(directory("large")),
+        "none": report_runs.without_machines(directory("none")),
+        "fifty": report_runs.fifty_machines(directory("fifty")),
+        "long": report_runs.long_texts(directory("long")),
     }
 
 
@@ -111,6 +114,39 @@ def test_screens_of_a_real_guest(opened):
     assert any("before.png" in caption for caption in page.texts("figcaption"))
 
 
+def test_the_text_of_a_screen_stands_beside_it(opened):
+    page = opened("readme")
+    view(page, "screens")
+    before, = page.value("""[...document.querySelectorAll('figure')].filter(one => one.textContent.includes('before.png')).map(one =>
+        [one.querySelector('.read pre').textContent, one.parentElement.querySelectorAll('.read').length])""")
+    assert re.search("BusyBox|SeaBIOS|built-in|Booting", before[0], re.I)
+    assert page.text("#screens > h3") is None  # no text is left without a picture
+    page.click("figure:not(.large):has(.read) .picture")
+    boxes = page.value("""[...document.querySelector('figure.large:has(.read)').children].map(one => {
+        const { left, right, top } = one.getBoundingClientRect(); return [left, right, top]; })""")
+    assert boxes[0][1] <= boxes[1][0] and boxes[0][2] == boxes[1][2]  # side by side
+
+
+def test_the_picture_of_the_failure_is_large(opened):
+    """That of the machine that the failed step is about, not that which was taken last."""
+    page = opened("readme")
+    view(page, "screens")
+    assert page.text("figure.large figcaption").startswith("After the failure: server, ")
+    assert page.value("document.querySelector('figure.large .picture').getAttribute('aria-expanded')") == "true"
+
+
+def test_the_last_observation_of_waits_that_ended_well(opened):
+    page = opened("readme")
+    page.type("#step-search", "/proc/version")
+    page.click("#steps .step")
+    assert "Last observation" in page.texts("#step-detail h3")
+    assert page.text("#step-detail pre") == "the agent in the guest saw the file"
+    page = opened("pytest")
+    page.type("#step-search", "to appear on console")
+    page.click("#steps .step")
+    assert "Last observation" in page.texts("#step-detail h3") and page.text("#step-detail pre") == "the line: the page is there"
+
+
 def test_networks_by_machine(opened):
     page = opened("readme")
     view(page, "network")
@@ -133,7 +169,8 @@ def test_times_and_facts(opened):
     facts = facts_of(page)
     assert facts["end"] == "exit status 1" and "--report report.html" in facts["command line"]
     assert "accelerator" in facts["server"] and re.search(r"QEMU \d+\.\d+\.\d+", facts["server"]) and "Python 3." in facts["version"]
-    assert facts["events"] == "events.jsonl"
+    assert facts["events"] == "events.jsonl" and facts["hashes (PYTHONHASHSEED)"] == "7"
+    assert page.text("#summary").startswith(facts["took"])
     assert page.value("document.querySelector('#view a').getAttribute('href')") in ("events.jsonl", "console-logs")
 
 
@@ -226,13 +263,51 @@ def test_keys(opened):
     assert page.value(f"document.getElementById({json.dumps(active)}).getAttribute('aria-posinset')") == "2"
 
 
-def test_what_a_screen_reader_gets(opened):
+CONTROLS = ("button", "tab", "searchbox", "listbox", "combobox", "checkbox", "image", "link", "region", "tabpanel", "textbox")
+
+
+@pytest.mark.parametrize("name", ["readme", "pytest", "none"])
+def test_what_a_screen_reader_gets(opened, name):
+    """In each view every control has a name."""
+    page = opened(name)
+    roles = set()
+    for tab in page.value("[...document.querySelectorAll('#tabs button')].map(tab => tab.id.slice(4))"):
+        view(page, tab)
+        tree = page.call("Accessibility.getFullAXTree")["nodes"]
+        nodes = [(node["role"]["value"], node.get("name", {}).get("value", "")) for node in tree if not node["ignored"]]
+        roles |= {role for role, _ in nodes}
+        assert [node for node in nodes if node[0] in CONTROLS and not node[1].strip()] == [], tab
+    assert {"main", "listbox", "tab", "tablist", "heading", "status", "searchbox", "image"} <= roles
+
+
+def test_the_list_of_tests_by_keyboard(opened):
+    """Moving in it stays in it; Enter opens the test, and the keyboard is there then."""
     page = opened("pytest")
-    tree = page.call("Accessibility.getFullAXTree")["nodes"]
-    nodes = [(node["role"]["value"], node.get("name", {}).get("value", "")) for node in tree if not node["ignored"]]
-    roles = {role for role, _ in nodes}
-    assert {"main", "listbox", "option", "tab", "tablist", "heading", "status", "searchbox", "image"} <= roles
-    assert [node for node in nodes if node[0] in ("button", "tab", "searchbox", "listbox", "combobox", "image") and not node[1]] == []
+    view(page, "tests")
+    page.value("document.querySelector('#view .list').focus()")
+    page.key("Home")
+    page.key("ArrowDown")
+    assert page.value("document.activeElement === document.querySelector('#view .list')")
+    selected = page.text("#view .row[aria-selected='true'] .what")
+    assert "test_the_client_gets_the_page" in selected
+    page.key("Enter")
+    assert selected in page.text("#step-detail h2") and page.value("document.activeElement.id") == "step-detail"
+    page.value("document.querySelector('#step-detail .link').focus()")
+    page.value("document.activeElement.click()")
+    assert page.value("document.querySelector('#view').contains(document.activeElement)")
+
+
+@pytest.mark.parametrize("view_name", ["times", "screens"])
+def test_tables_and_pictures_by_keyboard(opened, view_name):
+    page = opened("readme")
+    view(page, view_name)
+    selector = {"times": "#time-table tbody button", "screens": "figure:not(.large) .picture"}[view_name]
+    page.value(f"document.querySelector('{selector}').focus()")
+    page.key("Enter")
+    if view_name == "times":
+        assert page.text("#step-detail h2").split()[:2] == ["run", "the"]
+    else:
+        assert page.value("document.querySelectorAll('figure.large').length") == 2
 
 
 def test_themes_and_paper(opened):
@@ -254,12 +329,79 @@ def test_themes_and_paper(opened):
 
 def test_a_killed_run(opened):
     page = opened("killed")
-    assert page.text("#verdict") == "Killed" and "has no end" in page.text("#notice")
+    assert page.text("#verdict") == "Killed" and "The end of this run is not here: the driver was killed." in page.text("#notice")
+    assert page.text("#go-failure") == "Go to the last step"
     assert page.text("#error").startswith("The last step did not end: waiting for success: echo the job")
     assert "did not end" in page.text("#step-detail h2")
     detail = page.text("#step-detail")
     assert "Last observation" in detail and "the job is at 12 %" in detail and "still working" in detail
     assert facts_of(page)["code"].startswith("machine.wait_until_succeeds")
+
+
+@pytest.mark.parametrize("part", [0.0, 0.02, 0.3, 0.5, 0.9, 0.97, 0.995])
+def test_a_page_that_was_cut_off(pages, chromium, tmp_path, part):
+    """As of a run that goes on, or whose keeper was killed, too: it opens, and claims no more than it can know."""
+    whole = pages["pytest"].read_bytes()
+    head = whole.index(b"\n})();\n</script>\n") + len(b"\n})();\n</script>\n")
+    (tmp_path / "cut.html").write_bytes(whole[:head + int((len(whole) - head) * part)])
+    page = chromium.open(tmp_path / "cut.html")
+    page.wait_for(READY)
+    if part < 0.6:  # else the end of the run is among what is left
+        assert page.text("#verdict") == "Unfinished"
+        assert "was killed with all" in page.text("#notice") or "nothing in this page" in page.text("#notice")
+    else:
+        assert page.text("#verdict") == "Failed"
+    assert page.complaints() == []
+    page.close()
+
+
+# ---- few and much
+
+
+def resize(page, width, height):
+    page.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+
+
+def test_a_narrow_window_has_few_rows(opened):
+    page = opened("large")
+    resize(page, 600, 900)
+    view(page, "console")
+    assert page.value("document.querySelectorAll('.console .row').length") < 500
+    assert page.value("document.documentElement.scrollWidth") <= 600
+    assert search_console(page, "needle") == "1 of 1"
+
+
+def test_fifty_machines(opened):
+    page = opened("fifty")
+    assert page.text("#verdict") == "Passed" and "50 machines" in page.text("#summary")
+    canvas, box = page.value("[document.querySelector('#canvas').clientHeight, document.querySelector('#timeline').clientHeight]")
+    assert canvas > 2000 and box < 400
+    page.type("#step-machine", "machine49")
+    assert len(page.texts("#steps .step .what")) == 1
+    page.click("#steps .step")
+    assert page.value("document.querySelector('#timeline').scrollTop") > 1000  # its lane is in sight
+    view(page, "console")
+    page.type("#console-machine", "machine7")
+    assert page.texts(".console .row .line") == ["a line"]
+
+
+def test_no_machines(opened):
+    page = opened("none")
+    assert page.text("#verdict") == "Passed" and "0 machines" in page.text("#summary")
+    for name in "step", "console", "times", "run":
+        view(page, name)
+    assert facts_of(page)["machines"] == "none"
+
+
+def test_texts_of_ten_million_characters(opened):
+    """Each place shows as much of them as a browser can take."""
+    page = opened("long")
+    assert len(page.text("#error")) < 5000 and page.text("#error").startswith("Error: <b>0123")
+    assert page.text("#step-detail pre").endswith("more characters")
+    view(page, "console")
+    page.click(".console .row")
+    assert page.text("#console-line").endswith("more characters")
+    assert page.value("document.body.innerHTML.length") < 2e6
 
 
 # ---- (d) much of everything
@@ -338,8 +480,8 @@ def test_without_scripts_it_is_a_plain_list(opened, name):
         assert "Failed after" in text and "client: must succeed: echo 'fetching'" in text and "failed after" in text
         assert "assert 'goodbye\\n' == 'hello\\n'" in text
     elif name == "killed":
-        assert '"kind":"nest-begin"' in text and "waiting for success: echo the job" in text
-        assert page.value("document.querySelectorAll('p.verdict').length") == 0
+        assert "machine: waiting for success: echo the job" in text and '"kind"' not in text and "-->" not in text
+        assert page.text("p.verdict").strip() == "The driver was killed before the end of the run"
     else:
         assert report_runs.HOSTILE[0] in text and report_runs.HOSTILE[1] in text
         assert page.value("document.querySelectorAll('#app ~ * img, svg, b').length") == 0

@@ -129,7 +129,7 @@ class Consoles {
 		this.whole.hidden = line === undefined;
 		this.whole.replaceChildren();
 		if (line !== undefined)
-			appendColoured(this.whole, this.run.console.text[line], this.words);
+			appendLong(this.whole, this.run.console.text[line], this.words);
 		for (const [at, row] of this.list.rows)
 			row.classList.toggle("hit", at === index);
 	}

@@ -36,11 +36,25 @@ function button(text, action, properties = {}) {
 	return el("button", { className: "plain", type: "button", onclick: action, ...properties }, text);
 }
 
-// A block of text with colours; "" makes none.
+// Longer texts stall a browser.
+const TEXT_MOST = 100000;
+
+// A block of text with colours, cut off if it is very long.
 function textBlock(text, className = "") {
 	const block = el("pre", { className: `text ${className}`, tabIndex: 0 });
-	appendColoured(block, text.replace(/\n+$/, ""));
+	appendLong(block, text.replace(/\n+$/, ""));
 	return block;
+}
+
+function appendLong(parent, text, found = "") {
+	appendColoured(parent, text.slice(0, TEXT_MOST), found);
+	if (text.length > TEXT_MOST)
+		parent.append(el("em", {}, `\n… ${count(text.length - TEXT_MOST, "more character")}`));
+}
+
+// What is in a view: it scrolls, also by the keyboard.
+function scroller(name, id, ...children) {
+	return el("div", { className: "scroll", id, tabIndex: 0, role: "region", "aria-label": name }, ...children);
 }
 
 function facts(pairs) {

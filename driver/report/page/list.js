@@ -1,14 +1,19 @@
 // Long lists: rows of one height, of which only those in sight are in the document. A screen reader is told how many
 // there are. Up, Down, PageUp, PageDown, Home and End move the selection.
 //
-// make(index, row) fills in a row's element; pick(index) is told of a selection by the user. Browsers have elements of
-// about 16 million pixels, which 800,000 rows of 20 pixels take.
+// make(index, row) fills in a row's element; pick(index) is told of a selection by the user; go(index), if there is one,
+// of a click and of Enter in its place. Browsers have elements of about 16 million pixels, which 800,000 rows of 20
+// pixels take.
+
+// More rows in the document at a time stall a browser.
+const ROWS_MOST = 2000;
 
 class List {
-	constructor({ height, make, pick, label }) {
+	constructor({ height, make, pick, go, label }) {
 		this.height = height;
 		this.make = make;
 		this.pick = pick;
+		this.go = go || pick;
 		this.length = 0;
 		this.selected = -1;
 		this.rows = new Map();
@@ -19,10 +24,10 @@ class List {
 		this.element.addEventListener("click", event => {
 			const row = event.target.closest(".row");
 			if (row && String(getSelection()) === "")
-				this.choose(Number(row.dataset.index));
+				this.choose(Number(row.dataset.index), this.go);
 		});
 		new ResizeObserver(() => this.draw()).observe(this.element);
-		addEventListener("beforeprint", () => this.draw(2000));
+		addEventListener("beforeprint", () => this.draw(ROWS_MOST));
 		addEventListener("afterprint", () => this.draw());
 	}
 
@@ -41,7 +46,8 @@ class List {
 
 	draw(atLeast = 0) {
 		const first = Math.max(Math.floor(this.element.scrollTop / this.height) - 8, 0);
-		const last = Math.min(first + Math.max(Math.ceil(this.element.clientHeight / this.height) + 16, atLeast), this.length);
+		const sight = Math.max(Math.ceil(this.element.clientHeight / this.height) + 16, atLeast);
+		const last = Math.min(first + Math.min(sight, ROWS_MOST), this.length);
 		for (const [index, row] of this.rows)
 			if (index < first || index >= last) {
 				row.remove();
@@ -88,9 +94,9 @@ class List {
 		return undefined;
 	}
 
-	choose(index) {
+	choose(index, then = this.pick) {
 		this.select(index);
-		this.pick(index);
+		then(index);
 	}
 
 	// Scrolls so that the row is in sight; to the middle if it was far away.
@@ -108,9 +114,14 @@ class List {
 	key(event) {
 		const page = Math.max(Math.floor(this.element.clientHeight / this.height) - 1, 1);
 		const moves = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity };
-		if (!(event.key in moves) || !this.length || event.ctrlKey || event.metaKey || event.altKey)
+		const enters = event.key === "Enter" && this.selected >= 0;
+		if (!(Object.hasOwn(moves, event.key) || enters) || !this.length || event.ctrlKey || event.metaKey || event.altKey)
 			return;
 		event.preventDefault();
+		if (enters) {
+			this.go(this.selected);
+			return;
+		}
 		this.choose(Math.min(Math.max(this.selected + moves[event.key], 0), this.length - 1));
 	}
 }

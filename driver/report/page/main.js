@@ -36,18 +36,20 @@ class Page {
 		document.title = `${verdict.word}: ${labelText(title)}`;
 		const tests = testsOf(run), failed = tests.filter(test => test.failed).length;
 		byId("summary").textContent = [
-			duration(run.runEnd ? run.runEnd.seconds * 1e6 : run.last), count(run.machines.length, "machine"),
+			duration(lengthOf(run)), count(run.machines.length, "machine"),
 			tests.length ? `${count(tests.length, testWord(tests))}${failed ? `, ${failed} failed` : ""}` : count(run.steps.length, "step"),
 		].join(" · ");
 		byId("error").hidden = !error;
 		byId("error").replaceChildren();
-		appendShown(byId("error"), error.trim().split("\n").slice(0, 6).join("\n"));
+		appendShown(byId("error"), error.slice(0, 4000).trim().split("\n").slice(0, 6).join("\n"));
 		byId("notice").hidden = !notice;
 		byId("notice").textContent = notice;
 		this.failed = failedStep(run);
 		if (!this.failed && !run.runEnd) // of a run that was killed: what it was doing
 			this.failed = run.steps.filter(step => step.open && step.kind !== "run").pop() || null;
 		byId("go-failure").hidden = !this.failed;
+		if (!run.runEnd)
+			byId("go-failure").textContent = "Go to the last step";
 		byId("go-failure").onclick = () => this.select(this.failed);
 	}
 
@@ -92,14 +94,27 @@ class Page {
 			tab.setAttribute("aria-selected", String(tab.id === `tab-${name}`));
 			tab.tabIndex = tab.id === `tab-${name}` ? 0 : -1;
 		}
+		const inside = byId("view").contains(document.activeElement);
 		byId("view").replaceChildren(this.views[name].element);
 		byId("view").setAttribute("aria-labelledby", `tab-${name}`);
 		if (name === "step")
-			showStep(this.run, this.selected, this.views.step.element, this.go);
+			this.showStep();
 		else if (then)
 			then();
 		else if (this.selected && this.views[name].pick)
 			this.views[name].pick(this.selected);
+		if (inside)
+			this.keepFocus();
+	}
+
+	showStep() {
+		showStep(this.run, this.selected, this.views.step.element, this.go);
+	}
+
+	// The keyboard stays in the view: what had the focus there is gone.
+	keepFocus() {
+		if (!byId("view").contains(document.activeElement))
+			byId("view").querySelector('[tabindex="0"]')?.focus({ preventScroll: true });
 	}
 
 	// ---- the selection
@@ -112,9 +127,12 @@ class Page {
 		this.steps.pick(step);
 		if (show && ["times", "screens", "network", "run", "tests"].includes(this.tab))
 			this.open("step");
-		else if (this.tab === "step")
-			showStep(this.run, step, this.views.step.element, this.go);
-		else if (show && this.views[this.tab].pick)
+		else if (this.tab === "step") {
+			const inside = byId("view").contains(document.activeElement);
+			this.showStep();
+			if (inside)
+				this.keepFocus();
+		} else if (show && this.views[this.tab].pick)
 			this.views[this.tab].pick(step);
 		byId("live").textContent = `${labelText(step.text)}, ${duration(step.end - step.begin)}${step.failed ? ", failed" : ""}`;
 	}

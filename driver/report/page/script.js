@@ -132,7 +132,8 @@ class Tests {
 		this.tests = testsOf(run);
 		this.run = run;
 		this.list = new List({
-			height: 28, label: "Tests", make: (index, row) => this.make(this.shown[index], row), pick: index => go.step(this.shown[index]),
+			height: 28, label: "Tests", make: (index, row) => this.make(this.shown[index], row),
+			pick: index => go.step(this.shown[index], false), go: index => go.step(this.shown[index]),
 		});
 		const search = el("input", { type: "search", id: "test-search", placeholder: "Search tests", "aria-label": "Search tests" });
 		const only = el("select", { id: "test-only", "aria-label": "Outcome" },

@@ -28,7 +28,7 @@ function firstLine(text) {
 
 // The text for a place where there can be no elements: an attribute, a canvas.
 function labelText(text, most = 200) {
-	const plain = plainText(text).replace(/\s+/g, " ").trim();
+	const plain = plainText(text.slice(0, 20 * most)).replace(/\s+/g, " ").trim();
 	return plain.length > most ? `${plain.slice(0, most - 1)}…` : plain;
 }
 

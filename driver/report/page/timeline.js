@@ -1,5 +1,8 @@
 // The timeline as people use it: the wheel and + and - zoom, dragging and the arrow keys scroll, a click selects a step.
 
+// Browsers have no canvas that is higher, in pixels.
+const CANVAS_MOST = 16000;
+
 class Timeline {
 	constructor(run, select) {
 		this.run = run;
@@ -39,7 +42,7 @@ class Timeline {
 	}
 
 	resize() {
-		const scale = devicePixelRatio || 1;
+		const scale = Math.min(devicePixelRatio || 1, CANVAS_MOST / this.height);
 		this.width = Math.max(this.canvas.parentElement.clientWidth, LANE.label + 50);
 		this.canvas.style.height = `${this.height}px`;
 		this.canvas.width = Math.round(this.width * scale);
@@ -55,13 +58,8 @@ class Timeline {
 		this.drawing = true;
 		requestAnimationFrame(() => {
 			this.drawing = false;
-			this.drawNow();
+			drawTimeline(this);
 		});
-	}
-
-	drawNow() {
-		this.barText = matchMedia("screen and (prefers-color-scheme: dark)").matches ? "#0b0e14" : "#ffffff";
-		drawTimeline(this);
 	}
 
 	fillLegend() {
@@ -168,7 +166,7 @@ class Timeline {
 		new ResizeObserver(() => this.resize()).observe(canvas.parentElement);
 		watchTheme(() => {
 			this.colours = readColours();
-			this.drawNow(); // a page that is being printed draws no other frame
+			drawTimeline(this); // a page that is being printed draws no other frame
 		});
 	}
 

@@ -41,9 +41,12 @@ function makeLanes(run) {
 
 // ---- the ruler
 
-// A round distance between marks, for so many marks in a span.
+// A round distance between marks, for so many marks in a span: round in minutes and hours, too.
 function roundStep(span, marks) {
 	const rough = Math.max(span / marks, 1);
+	const long = [10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 43200, 86400].map(seconds => seconds * 1e6);
+	if (rough > 5e6 && rough <= 86400e6)
+		return long.find(one => one >= rough);
 	const power = 10 ** Math.floor(Math.log10(rough));
 	for (const factor of [1, 2, 5])
 		if (factor * power >= rough)
@@ -80,6 +83,12 @@ function barColour(draw, step) {
 	return step.failed && !step.children.some(child => child.failed) ? draw.colours.kinds.failed : draw.colours.kinds[step.kind] || draw.colours.kinds.script;
 }
 
+// The colour of text, black or white, that has more contrast on a colour "#rrggbb".
+function textOn(colour) {
+	const [red, green, blue] = [1, 3, 5].map(at => (parseInt(colour.slice(at, at + 2), 16) / 255) ** 2.2);
+	return 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.18 ? "#0b0e14" : "#ffffff";
+}
+
 function drawText(draw, text, x, y, width) {
 	const { context } = draw;
 	context.save();
@@ -100,7 +109,8 @@ function drawBar(draw, lane, step, seen) {
 		return;
 	seen[row] = Math.max(right, left + 1);
 	const wide = Math.max(right - left, 1.5);
-	context.fillStyle = barColour(draw, step);
+	const colour = barColour(draw, step);
+	context.fillStyle = colour;
 	context.globalAlpha = step.kind === "run" || step.kind === "cleanup" ? 0.55 : step.kind === "wait" ? 0.8 : 1;
 	context.beginPath();
 	context.roundRect(left, y, wide, LANE.bar, Math.min(3, wide / 2));
@@ -114,7 +124,7 @@ function drawBar(draw, lane, step, seen) {
 	if (step.open)
 		drawOpenEnd(draw, right, y);
 	if (wide > 34) {
-		context.fillStyle = step.kind === "run" || step.kind === "cleanup" ? colours.text : draw.barText;
+		context.fillStyle = step.kind === "run" || step.kind === "cleanup" ? colours.text : textOn(colour);
 		context.font = "11px system-ui, sans-serif";
 		drawText(draw, labelText(step.text, 120), left, y, wide - 2);
 	}

@@ -18,7 +18,7 @@ function timeTable(rows, go) {
 		el("th", { scope: "col" }, ""));
 	return el("table", { id: "time-table" }, el("thead", {}, head), el("tbody", {}, rows.map(row => el("tr", {
 		className: row.step ? "pick" : "", onclick: row.step ? () => go.step(row.step) : null,
-	}, el("td", {}, labelText(row.name, 120)), el("td", { className: "number" }, duration(row.total)),
+	}, el("td", {}, row.step ? el("button", { className: "link", type: "button" }, labelText(row.name, 120)) : labelText(row.name, 120)), el("td", { className: "number" }, duration(row.total)),
 	SPENT_KINDS.map(kind => el("td", { className: "number" }, row.spent[kind] >= 1 ? duration(row.spent[kind]) : "–")),
 	el("td", {}, shareBar(row.spent, row.total))))));
 }
@@ -34,7 +34,7 @@ function waitTable(run, go) {
 function makeTimes(run, go) {
 	const rows = rowsOfTime(run);
 	const tests = rows.filter(row => !row.machine), machines = rows.filter(row => row.machine);
-	return el("div", {}, el("div", { className: "scroll" },
+	return el("div", {}, scroller("Times", "times",
 		el("h3", {}, tests.length > 1 ? "The run and its tests" : "The run"), timeTable(tests.slice(0, 200), go),
 		machines.length ? [el("h3", {}, "Steps of each machine"), timeTable(machines, go)] : null,
 		el("h3", {}, "The longest waits"), waitTable(run, go)));
