@@ -170,6 +170,7 @@ def test_times_and_facts(opened):
     assert facts["end"] == "exit status 1" and "--report report.html" in facts["command line"]
     assert "accelerator" in facts["server"] and re.search(r"QEMU \d+\.\d+\.\d+", facts["server"]) and "Python 3." in facts["version"]
     assert facts["events"] == "events.jsonl" and facts["hashes (PYTHONHASHSEED)"] == "7"
+    assert facts["starts and networks (--seed)"] == "none"
     assert page.text("#summary").startswith(facts["took"])
     assert page.value("document.querySelector('#view a').getAttribute('href')") in ("events.jsonl", "console-logs")
 
