@@ -24,15 +24,28 @@ in
   };
 
   /*
-    As nixpkgs' `makeTest` and `pkgs.testers.nixosTest`: a test that is an attribute set, a function of
-    `{ pkgs, lib, ... }` or a file with either. The test framework is that of the package set.
+    As nixpkgs' `makeTest` and `pkgs.testers.nixosTest`: the derivation that runs a test of any of the styles of
+    nixpkgs, or, for a file of several tests, the attribute set of them. The test framework is that of the package set.
+    The test may be
+
+    - an attribute set, a test module, or a function of `{ pkgs, lib, ... }`;
+    - what nixos/tests consists of: `import ./make-test-python.nix (…)`, functions of `system` and `pkgs` that call
+      nixos/lib/testing-python.nix, and functions of `runTest` or `handleTest`;
+    - a test that is made already, as by `pkgs.testers.runNixOSTest`;
+    - or a file with any of these.
 
     makeTest pkgs ./tests/hello.nix
   */
   makeTest =
-    pkgs: test:
-    runWith pkgs {
-      imports = [ test ];
-      hostPkgs = pkgs;
+    pkgs:
+    import ./make-test.nix {
+      inherit pkgs;
+      runTest =
+        module:
+        runWith pkgs {
+          imports = [ module ];
+          hostPkgs = pkgs;
+          name = pkgs.lib.mkDefault "unnamed";
+        };
     };
 }

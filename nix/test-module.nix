@@ -27,6 +27,10 @@ let
   # Settings that contradict each other; each text begins with the name of the option.
   rules = [
     {
+      broken = !options.testScript.isDefined;
+      text = "testScript: nothing says what to run; set it, or `testing.testDir`";
+    }
+    {
       broken = cfg.testDir != null && hasTestScript;
       text = "testing.testDir: `testScript` is set, too; one of them says what to run";
     }

@@ -566,16 +566,6 @@ def test_the_ssh_backdoor_finds_its_program(nixpkgs):
     assert "-vhost-device-vsock/bin" in found and "vhost" not in without
 
 
-def test_make_test(nixpkgs):
-    for test_of_old in ('{ name = "a"; machine = { }; testScript = ""; }', '{ pkgs, ... }: { name = "a"; nodes = { }; testScript = ""; }'):
-        path = nixpkgs.nix_flake("eval", "--impure", "--raw", "--expr", f"""
-          let
-            lib = import {nixpkgs.flake}/nix/lib.nix {{ nixpkgs = throw "the framework is that of pkgs"; }};
-            pkgs = import {nixpkgs.tree} {{ system = "x86_64-linux"; }};
-          in (lib.makeTest pkgs ({test_of_old})).driver.drvPath""")
-        assert path.endswith("-nixos-test-driver-a.drv")
-
-
 def test_quick_checks_list_what_is_wrong(nixpkgs, tmp_path):
     flake = tmp_path / "flake"
     shutil.copytree(nixpkgs.flake, flake)
