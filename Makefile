@@ -31,6 +31,7 @@ CORE_OBJECTS := $(CORE_SOURCES:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/driver/channel
 	$(BUILD)/obj/driver/channel/guest_long_bash.o $(BUILD)/obj/driver/channel/guest_port_bash.o \
 	$(BUILD)/obj/driver/channel/serial_sh.o \
 	$(BUILD)/obj/driver/agent_channel/programs.o $(BUILD)/obj/driver/agent_channel/launch_sh.o \
+	$(BUILD)/obj/driver/guest/copy_links_bash.o \
 	$(BUILD)/obj/driver/report/page_head.o
 EMBED_OBJECTS := $(EMBED_SOURCES:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/embed/machine/kvm_probe.o
 
@@ -73,10 +74,15 @@ endef
 $(eval $(call guest_text,guest_bash,driver/channel/guest.bash,channel/framing.h))
 $(eval $(call guest_text,guest_long_bash,driver/channel/guest_long.bash,channel/framing.h))
 $(eval $(call guest_text,guest_port_bash,driver/channel/guest_port.bash,channel/framing.h))
+$(eval $(call guest_text,copy_links_bash,driver/guest/copy_links.bash,guest/files.h))
 $(eval $(call guest_text,serial_sh,driver/channel/serial.sh,channel/serial_internal.h))
 $(eval $(call guest_text,launch_sh,driver/agent_channel/launch.sh,agent_channel/agent_channel_internal.h))
 
 $(BUILD)/obj/driver/channel/%.o: $(BUILD)/%.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/obj/driver/guest/copy_links_bash.o: $(BUILD)/copy_links_bash.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 

@@ -32,7 +32,7 @@ static struct copy *copy_of(struct ntd_agent_stream *stream)
 
 /* ---- the process */
 
-static _Noreturn void serve(int fd, bool is_get)
+static _Noreturn void serve(int fd)
 {
 	enum { SOCKET = 3 };
 
@@ -41,11 +41,11 @@ static _Noreturn void serve(int fd, bool is_get)
 	ntd_agent_close_from(SOCKET + 1);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN); /* of a terminal whose root shell has ended: there is work left */
-	ntd_files_serve(SOCKET, SOCKET, is_get);
+	ntd_files_serve(SOCKET, SOCKET);
 	_exit(0);
 }
 
-static int start(int *fd, bool is_get)
+static int start(int *fd)
 {
 	const int size = SOCKET_SIZE;
 	int pair[2];
@@ -57,7 +57,7 @@ static int start(int *fd, bool is_get)
 		setsockopt(pair[i], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
 	pid = fork();
 	if (pid == 0)
-		serve(pair[1], is_get);
+		serve(pair[1]);
 	close(pair[1]);
 	fcntl(pair[0], F_SETFL, O_NONBLOCK);
 	*fd = pair[0];
@@ -136,7 +136,7 @@ static void begin(struct ntd_agent *agent, uint32_t number, bool is_get)
 	copy->socket = (struct ntd_agent_source){
 		.fd = -1, .events = POLLIN, .sends = true, .ready = ready};
 	copy->patience.expired = expired;
-	pid = start(&copy->socket.fd, is_get);
+	pid = start(&copy->socket.fd);
 	if (pid < 0) {
 		ntd_agent_failed(&copy->stream, "cannot start the copy: %s", strerror(errno));
 		return;

@@ -2,11 +2,9 @@
  *
  * A stream that begins with PUT or GET and no payload speaks SFTP, version 3, in its DATA frames,
  * and the agent is the server: the driver's client (sftp/sftp.h) is the one that copies by SSH,
- * too. What differs from an SSH server is that a copy is one of `cp`, in whose place it is made:
- *
- *   PUT  modes are those of the source without set-user-ID and the like, less the umask; times are
- *        those of the copy; a file that is there keeps its owner and its mode
- *   GET  symbolic links are followed, wherever they are
+ * too. What differs from an SSH server is that a copy to the guest is one of `cp`, in whose place
+ * it is made: modes are those of the source without set-user-ID and the like, less the umask; times
+ * are those of the copy; a file that is there keeps its owner and its mode.
  *
  * An extension, NTD_SFTP_SEEK, says where a file has data. The stream ends, with DONE, after END of
  * the driver, or when it is cancelled. Then, and when the port is lost, what the copy has half
@@ -25,7 +23,7 @@ extern const struct ntd_agent_service ntd_agent_put, ntd_agent_get;
 /* The server, which knows no stream: bytes go in, bytes come out. It blocks for files. */
 struct ntd_files;
 
-struct ntd_files *ntd_files_new(bool is_get);
+struct ntd_files *ntd_files_new(void);
 /* Takes bytes of the client. */
 void ntd_files_input(struct ntd_files *files, const char *bytes, size_t len);
 /* Answers requests while there are whole ones, and little output. Returns whether there may be more
@@ -36,4 +34,4 @@ struct ntd_buf *ntd_files_output(struct ntd_files *files);
 void ntd_files_free(struct ntd_files *files);
 
 /* Serves the client that writes to `in` and reads from `out`, until it ends. */
-void ntd_files_serve(int in, int out, bool is_get);
+void ntd_files_serve(int in, int out);

@@ -54,7 +54,7 @@ static void call_stat(struct ntd_files *files, uint32_t id, struct ntd_sftp_read
 
 static void call_lstat(struct ntd_files *files, uint32_t id, struct ntd_sftp_reader *request)
 {
-	look(files, id, request, files->is_get ? 0 : AT_SYMLINK_NOFOLLOW);
+	look(files, id, request, AT_SYMLINK_NOFOLLOW);
 }
 
 static int set_attrs(const struct ntd_files *files, int fd, const struct ntd_sftp_attrs *attrs)
@@ -232,15 +232,14 @@ static void call_opendir(struct ntd_files *files, uint32_t id, struct ntd_sftp_r
 		closedir(entries);
 }
 
-/* Of what cannot be looked at, such as a link to nowhere, there are no attributes; the client asks
- * for them, and hears why. */
+/* Of what cannot be looked at there are no attributes; the client asks for them, and hears why. */
 static void add_name(struct ntd_files *files, struct ntd_buf *names, int directory,
 		     const char *name)
 {
 	struct ntd_sftp_attrs attrs = {0};
 	struct stat info;
 
-	if (fstatat(directory, name, &info, files->is_get ? 0 : AT_SYMLINK_NOFOLLOW) == 0)
+	if (fstatat(directory, name, &info, AT_SYMLINK_NOFOLLOW) == 0)
 		attrs = attrs_of(files, &info);
 	ntd_sftp_put_string(names, name, strlen(name));
 	ntd_sftp_put_string(names, "", 0); /* the line of "ls -l" */

@@ -24,7 +24,6 @@ struct files_handle {
 };
 
 struct ntd_files {
-	bool is_get;
 	bool greeted;
 	mode_t mask;
 	struct ntd_buf input, output;

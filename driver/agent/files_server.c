@@ -64,11 +64,10 @@ int ntd_files_answer(struct ntd_files *files)
 
 /* ---- the server as a whole */
 
-struct ntd_files *ntd_files_new(bool is_get)
+struct ntd_files *ntd_files_new(void)
 {
 	struct ntd_files *files = ntd_calloc(1, sizeof *files);
 
-	files->is_get = is_get;
 	files->mask = umask(0);
 	umask(files->mask);
 	return files;
@@ -104,10 +103,10 @@ static int write_all(int fd, struct ntd_buf *bytes)
 	return 0;
 }
 
-void ntd_files_serve(int in, int out, bool is_get)
+void ntd_files_serve(int in, int out)
 {
 	enum { INPUT_SIZE = 64 << 10 };
-	struct ntd_files *files = ntd_files_new(is_get);
+	struct ntd_files *files = ntd_files_new();
 	int more = 0;
 	ssize_t got = 1;
 

@@ -136,6 +136,10 @@ static int copy_now(const struct ntd_agent_copy *asked, struct ntd_waiter *waite
 	result = ntd_agent_call_run(asked->channel, &copy.call, NTD_FOREVER, waiter, err);
 	if (result < 0 && (*err)->code == NTD_E_MACHINE && copy.call.stream && !copy.lost)
 		(*err)->code = NTD_E_ASSERTION;
+	if (result == 0)
+		ntd_log_without(asked->report, asked->machine, asked->source,
+				ntd_buf_bytes(ntd_sftp_without(copy.sftp)),
+				ntd_sftp_without(copy.sftp)->len);
 	if (result < 0 && !copy.lost) /* why it was lost begins with the machine's name */
 		ntd_error_wrap(err, "machine '%s'", asked->machine);
 	ntd_sftp_free(copy.sftp);

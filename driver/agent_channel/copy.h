@@ -16,7 +16,7 @@ struct ntd_agent_copy {
 };
 
 /* Script threads: copies a file or a tree as `cp -rL` would into the guest, or out of it to a
- * target that is no directory. NTD_E_ASSERTION when `cp` would fail in the guest; NTD_E_DEAD as for
- * each call of the agent. */
+ * target that is no directory, with such links as ntd_sftp_follow() says. NTD_E_ASSERTION when `cp`
+ * would fail in the guest; NTD_E_DEAD as for each call of the agent. */
 int ntd_agent_copy(const struct ntd_agent_copy *asked, struct ntd_waiter *waiter,
 		   struct ntd_error **err);

@@ -23,9 +23,10 @@ int ntd_tree_remove_at(int directory, const char *name, struct ntd_error **err);
  * To a guest: symbolic links of the host become what they point to; `name` must not exist. */
 int ntd_tree_copy_to_guest(const char *source, int directory, const char *name,
 			   struct ntd_error **err);
-/* From a guest: an entry that is neither a file nor a directory is an error, after all others have
- * been copied; set-user-ID and the like are not kept. `target` must not exist if a directory is
- * copied, and is overwritten if a file is. */
+/* From a guest: a link in a tree is copied if it cannot lead out of the tree, which its text must
+ * show: up no further than to the top, then down. Any other entry that is neither a file nor a
+ * directory is an error, after all others have been copied; set-user-ID and the like are not kept.
+ * `target` must not exist if a directory is copied, and is overwritten if a file is. */
 int ntd_tree_copy_from_guest(int directory, const char *name, const char *target,
 			     struct ntd_error **err);
 

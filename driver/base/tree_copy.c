@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -158,7 +159,42 @@ static int copy_directory(const struct copy *copy, int from_fd, const struct sta
 	return result;
 }
 
-/* ---- both */
+/* ---- links */
+
+/* Reads the text of a link; false: it is none, or a long one. */
+static bool read_link(const struct end *from, char *text, size_t size)
+{
+	ssize_t len = readlinkat(from->directory, from->name, text, size);
+
+	if (len <= 0 || (size_t)len == size)
+		return false;
+	text[len] = 0;
+	return true;
+}
+
+/* Whether a link in a directory that is so many levels below the top of a tree leads to nothing
+ * outside, wherever the other links of the tree lead: it goes up no further than to the top,
+ * through no link, and then down. */
+static bool stays_within(const char *text, int depth)
+{
+	if (strcmp(text, ".") == 0)
+		return true;
+	while (strncmp(text, "..", 2) == 0 && (!text[2] || text[2] == '/')) {
+		if (--depth < 0)
+			return false;
+		text += text[2] ? 3 : 2;
+	}
+	while (*text) {
+		size_t len = strcspn(text, "/");
+
+		if (len == 0 || (len <= 2 && memcmp(text, "..", len) == 0))
+			return false;
+		text += len + (text[len] == '/');
+	}
+	return true;
+}
+
+/* ---- all */
 
 /* Opens a file or a directory. To open anything else could have effects: a pipe waits for its other
  * end, and a device may do what it is made for. */
@@ -184,7 +220,12 @@ static int copy_any(struct copy copy, struct end from, struct end to, struct ntd
 {
 	struct stat info = {0};
 	_cleanup_fd_ int fd = -1;
+	char text[PATH_MAX];
 
+	if (copy.from_guest && copy.depth && read_link(&from, text, sizeof text) &&
+	    stays_within(text, copy.depth - 1))
+		return symlinkat(text, to.directory, to.name) < 0 ? cannot_copy(&from, &to, err)
+								  : 0;
 	if (copy.depth > NTD_TREE_DEPTH)
 		return ntd_error_set(err, NTD_E_VALUE,
 				     "cannot copy %s: more than %d directories deep", from.path,

@@ -71,6 +71,14 @@ static bool got_nothing(const struct place *place, const char *name)
 	       faccessat(place->directory, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0;
 }
 
+static bool has_directory(const struct place *place, const char *name)
+{
+	struct stat info;
+
+	return fstatat(place->directory, name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       S_ISDIR(info.st_mode);
+}
+
 /* A new string: the path without slashes, and components that are only a dot, at its end. */
 static char *trimmed(const char *path)
 {
@@ -178,6 +186,8 @@ struct both {
 	/* Copies a file without these commands, if it can; without a channel: there is none that
 	 * can. */
 	struct by_channel copier;
+	/* Where `to` is, in the shared directory, of a copy from the guest; else NULL. */
+	const struct place *place;
 };
 
 static int run_both(void *arg, struct ntd_waiter *waiter, struct ntd_error **err)
@@ -205,6 +215,8 @@ static int run_both(void *arg, struct ntd_waiter *waiter, struct ntd_error **err
 
 		return ntd_error_set(err, NTD_E_ASSERTION, "output: %s", output);
 	}
+	if (both->place && has_directory(both->place, ntd_file_name(both->to)))
+		return ntd_machine_copy_links(both->machine, both->from, both->to, waiter, err);
 	return 0;
 }
 
@@ -238,7 +250,7 @@ static int get_by_channel(const struct ntd_copy *copy, struct ntd_channel *chann
 		return run_channel(&by, waiter, err);
 	if (make_directory(copy, NO_PLACE_IN_GUEST, waiter, err) < 0)
 		return -1;
-	return command(copy, "cp -rL", from, in_guest, run_channel, &by, waiter, err);
+	return command(copy, "cp -r", from, in_guest, run_channel, &by, waiter, err);
 }
 
 static int not_shared(const struct ntd_copy *copy, struct ntd_error **err)
@@ -319,7 +331,7 @@ static int put_by_shared_directory(const struct ntd_copy *copy, struct ntd_chann
 {
 	_cleanup_place_ struct place place = NO_PLACE;
 	_cleanup_free_ char *parent = parent_of(to), *in_guest = NULL;
-	struct both both = {copy->machine, parent, "cp -r", NULL, to, {0}};
+	struct both both = {copy->machine, parent, "cp -r", NULL, to, {0}, NULL};
 	struct ntd_error *error = NULL;
 
 	if (make_place(copy->machine, &place, err) < 0)
@@ -371,8 +383,8 @@ int ntd_machine_copy_from_host(const struct ntd_copy *copy, const char *source, 
 		err);
 }
 
-/* Links are followed in the guest (-L), where they point to the guest's files; on the host they
- * would point to the host's. */
+/* Where a function of the script runs the command, which may be in another guest, all links are
+ * followed there (-L). */
 int ntd_machine_copy_from_guest(const struct ntd_copy *copy, const char *source,
 				const char *target_dir, struct ntd_waiter *waiter,
 				struct ntd_error **err)
@@ -402,9 +414,10 @@ int ntd_machine_copy_from_guest(const struct ntd_copy *copy, const char *source,
 	if (make_place(copy->machine, &place, err) < 0)
 		return -1;
 	in_guest = ntd_asprintf("%s/%s", place.guest, ntd_file_name(from));
-	both = (struct both){copy->machine, place.guest, "cp -rL", from, in_guest, {0}};
+	both = (struct both){copy->machine, place.guest, "cp -rH", from, in_guest, {0}, &place};
 	if (make_directory(copy, place.guest, waiter, err) < 0 ||
-	    command(copy, "cp -rL", from, in_guest, run_both, &both, waiter, err) < 0)
+	    command(copy, copy->succeed ? "cp -rL" : "cp -r", from, in_guest, run_both, &both,
+		    waiter, err) < 0)
 		return -1;
 	if (got_nothing(&place, ntd_file_name(from)))
 		return not_shared(copy, err);

@@ -27,8 +27,18 @@ int ntd_machine_copy_from_host(const struct ntd_copy *copy, const char *source, 
 int ntd_machine_copy_via_shell(struct ntd_machine *machine, const char *source, const char *target,
 			       struct ntd_waiter *waiter, struct ntd_error **err);
 /* Copies the file or tree `source` of the guest, under its own name, into the host's directory
- * `target_dir` (relative to the output directory), which is made if missing. NTD_E_VALUE as
- * above. */
+ * `target_dir` (relative to the output directory), which is made if missing. A link is copied as
+ * what it leads to in the guest. In a tree, a link that leads into the tree is one in the copy, so
+ * that the host can follow all links; one that leads to neither a file nor a directory is not in
+ * the copy, which is logged. NTD_E_VALUE as above. */
 int ntd_machine_copy_from_guest(const struct ntd_copy *copy, const char *source,
 				const char *target_dir, struct ntd_waiter *waiter,
 				struct ntd_error **err);
+
+/* Makes the links in `copy`, a copy of the directory `source` by `cp -r`, such ones. Both are paths
+ * in the guest. */
+int ntd_machine_copy_links(struct ntd_machine *machine, const char *source, const char *copy,
+			   struct ntd_waiter *waiter, struct ntd_error **err);
+
+/* copy_links.bash without comments and indentation; the Makefile makes it. */
+extern const char ntd_copy_links_bash[];

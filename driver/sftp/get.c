@@ -69,6 +69,23 @@ static void pump(struct ntd_sftp *sftp)
 
 /* ---- the beginning */
 
+/* Links in a tree are copied by where they lead (get_link.c). */
+static void found_real(struct ntd_sftp *sftp, const struct ntd_sftp_call *call,
+		       const struct ntd_sftp_answer *answer)
+{
+	struct sftp_get *get = sftp_get_of(sftp);
+	_cleanup_free_ char *real = NULL;
+
+	if (!ntd_sftp_expect(sftp, answer, NTD_SFTP_NAME, "cannot read %s in the guest",
+			     sftp->source))
+		return;
+	real = ntd_sftp_get_real(sftp, answer, sftp->source);
+	if (!real)
+		return;
+	get->began = get->made = true;
+	ntd_sftp_get_entry(sftp, NULL, get->temporary, sftp->source, &get->attrs, real);
+}
+
 static void found_source(struct ntd_sftp *sftp, const struct ntd_sftp_call *call,
 			 const struct ntd_sftp_answer *answer)
 {
@@ -83,8 +100,13 @@ static void found_source(struct ntd_sftp *sftp, const struct ntd_sftp_call *call
 		cannot_write(sftp);
 		return;
 	}
+	if (get->is_directory && sftp->follow) {
+		get->attrs = answer->attrs;
+		ntd_sftp_call_path(sftp, NTD_SFTP_REALPATH, sftp->source, found_real, NULL);
+		return;
+	}
 	get->began = get->made = true;
-	ntd_sftp_get_entry(sftp, NULL, get->temporary, sftp->source, &answer->attrs);
+	ntd_sftp_get_entry(sftp, NULL, get->temporary, sftp->source, &answer->attrs, NULL);
 }
 
 /* Finds the directory and the name of the target, as `cp -r` would. Returns -1 when the copy has
@@ -130,6 +152,7 @@ static void begin(struct ntd_sftp *sftp)
 
 	sftp->copy = get;
 	get->parent = -1;
+	get->link = ntd_sftp_get_link;
 	get->temporary = ntd_sftp_temporary_name();
 	if (find_target(sftp) == 0)
 		ntd_sftp_call_path(sftp, sftp->follow ? NTD_SFTP_STAT : NTD_SFTP_LSTAT,

@@ -1,4 +1,4 @@
-/* Receiving directories and symbolic links. On the loop thread.
+/* Receiving directories. On the loop thread.
  *
  * A guest may give names and links that mean harm, so each name is checked and made new in a
  * directory that is open, below a directory that nobody else knows: what is there already, also a
@@ -16,15 +16,7 @@
 
 enum { DIRECTORY = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, WRITABLE = 0700 };
 
-/* An entry of a directory whose attributes, or whose contents as a link, are awaited. */
-struct entry {
-	struct ntd_list_link link;
-	struct sftp_get_dir *dir; /* held; NULL: the target's */
-	char *name, *path;
-	struct ntd_sftp_attrs attrs;
-};
-
-static void cannot_make(struct ntd_sftp *sftp, const char *path)
+void ntd_sftp_get_cannot_make(struct ntd_sftp *sftp, const char *path)
 {
 	ntd_sftp_fail_sys(sftp, "cannot make the copy of %s on this host", path);
 }
@@ -45,6 +37,7 @@ static void dir_free(struct sftp_get_dir *dir)
 	ntd_buf_free(&dir->names);
 	free(dir->path);
 	free(dir->name);
+	free(dir->real);
 	free(dir);
 }
 
@@ -70,7 +63,7 @@ static void complete_dir(struct ntd_sftp *sftp, struct sftp_get_dir *dir)
 		ntd_vec_push(&sftp_get_of(sftp)->shut,
 			     (struct sftp_get_shut){path_below_top(dir), mode});
 	if (fchmod(dir->fd, mode | WRITABLE) < 0)
-		cannot_make(sftp, dir->path);
+		ntd_sftp_get_cannot_make(sftp, dir->path);
 	if (dir->attrs.flags & NTD_SFTP_HAS_TIMES)
 		futimens(dir->fd, (struct timespec[]){{.tv_sec = dir->attrs.atime},
 						      {.tv_sec = dir->attrs.mtime}});
@@ -118,11 +111,12 @@ int ntd_sftp_get_shut(struct sftp_get *get, int top)
 
 /* ---- entries that wait for an answer */
 
-static struct entry *new_entry(struct ntd_sftp *sftp, struct sftp_get_dir *dir, const char *name,
-			       const char *path, const struct ntd_sftp_attrs *attrs)
+struct sftp_get_entry *ntd_sftp_get_wait(struct ntd_sftp *sftp, struct sftp_get_dir *dir,
+					 const char *name, const char *path,
+					 const struct ntd_sftp_attrs *attrs)
 {
 	struct sftp_get *get = sftp_get_of(sftp);
-	struct entry *entry = ntd_calloc(1, sizeof *entry);
+	struct sftp_get_entry *entry = ntd_calloc(1, sizeof *entry);
 
 	entry->dir = hold(dir);
 	entry->name = ntd_strdup(name);
@@ -133,7 +127,7 @@ static struct entry *new_entry(struct ntd_sftp *sftp, struct sftp_get_dir *dir, 
 	return entry;
 }
 
-static void entry_free(struct entry *entry)
+static void entry_free(struct sftp_get_entry *entry)
 {
 	ntd_list_unlink(&entry->link);
 	free(entry->name);
@@ -141,56 +135,29 @@ static void entry_free(struct entry *entry)
 	free(entry);
 }
 
-static void end_entry(struct ntd_sftp *sftp, struct entry *entry)
+void ntd_sftp_get_end(struct ntd_sftp *sftp, struct sftp_get_entry *entry)
 {
 	sftp_get_of(sftp)->entry_count--;
 	release(sftp, entry->dir);
 	entry_free(entry);
 }
 
-static int fd_of(struct ntd_sftp *sftp, const struct sftp_get_dir *dir)
+int ntd_sftp_get_fd(struct ntd_sftp *sftp, const struct sftp_get_dir *dir)
 {
 	return dir ? dir->fd : sftp_get_of(sftp)->parent;
-}
-
-static void linked(struct ntd_sftp *sftp, const struct ntd_sftp_call *call,
-		   const struct ntd_sftp_answer *answer)
-{
-	struct entry *entry = call->item;
-	struct ntd_sftp_reader names = answer->rest;
-	uint32_t count = answer->count;
-	struct ntd_sftp_string text;
-	struct ntd_sftp_attrs attrs;
-	_cleanup_free_ char *target = NULL;
-
-	if (!ntd_sftp_expect(sftp, answer, NTD_SFTP_NAME, "cannot read the link %s in the guest",
-			     entry->path))
-		return;
-	if (ntd_sftp_next_name(&names, &count, &text, &attrs) <= 0 || text.len == 0 ||
-	    text.len >= PATH_MAX || memchr(text.bytes, 0, text.len)) {
-		ntd_sftp_fail_protocol(sftp, "what cannot be in the link %s", entry->path);
-		return;
-	}
-	target = ntd_strndup(text.bytes, text.len);
-	if (symlinkat(target, fd_of(sftp, entry->dir), entry->name) < 0) {
-		cannot_make(sftp, entry->path);
-		return;
-	}
-	sftp->progress.files++;
-	end_entry(sftp, entry);
 }
 
 /* Servers that do not say with a name what it is are asked. */
 static void looked_at(struct ntd_sftp *sftp, const struct ntd_sftp_call *call,
 		      const struct ntd_sftp_answer *answer)
 {
-	struct entry *entry = call->item;
+	struct sftp_get_entry *entry = call->item;
 
 	if (!ntd_sftp_expect(sftp, answer, NTD_SFTP_ATTRS, "cannot read %s in the guest",
 			     entry->path))
 		return;
-	ntd_sftp_get_entry(sftp, entry->dir, entry->name, entry->path, &answer->attrs);
-	end_entry(sftp, entry);
+	ntd_sftp_get_entry(sftp, entry->dir, entry->name, entry->path, &answer->attrs, NULL);
+	ntd_sftp_get_end(sftp, entry);
 }
 
 /* ---- directories */
@@ -209,10 +176,10 @@ static void opened(struct ntd_sftp *sftp, const struct ntd_sftp_call *call,
 }
 
 static void get_directory(struct ntd_sftp *sftp, struct sftp_get_dir *above, const char *name,
-			  const char *path, const struct ntd_sftp_attrs *attrs)
+			  const char *path, const struct ntd_sftp_attrs *attrs, const char *real)
 {
 	struct sftp_get *get = sftp_get_of(sftp);
-	int fd = fd_of(sftp, above);
+	int fd = ntd_sftp_get_fd(sftp, above);
 	struct sftp_get_dir *dir;
 
 	if (above && above->depth == NTD_SFTP_DEPTH) {
@@ -222,7 +189,7 @@ static void get_directory(struct ntd_sftp *sftp, struct sftp_get_dir *above, con
 		return;
 	}
 	if (mkdirat(fd, name, WRITABLE) < 0 || (fd = openat(fd, name, DIRECTORY)) < 0) {
-		cannot_make(sftp, path);
+		ntd_sftp_get_cannot_make(sftp, path);
 		return;
 	}
 	dir = ntd_calloc(1, sizeof *dir);
@@ -231,6 +198,10 @@ static void get_directory(struct ntd_sftp *sftp, struct sftp_get_dir *above, con
 	dir->depth = above ? above->depth + 1 : 0;
 	dir->path = ntd_strdup(path);
 	dir->name = ntd_strdup(name);
+	if (real)
+		dir->real = ntd_strdup(real);
+	else if (above && above->real)
+		dir->real = ntd_sftp_join(above->real, name);
 	dir->attrs = *attrs;
 	dir->reading = true; /* being opened */
 	hold(dir);
@@ -240,27 +211,26 @@ static void get_directory(struct ntd_sftp *sftp, struct sftp_get_dir *above, con
 }
 
 void ntd_sftp_get_entry(struct ntd_sftp *sftp, struct sftp_get_dir *dir, const char *name,
-			const char *path, const struct ntd_sftp_attrs *attrs)
+			const char *path, const struct ntd_sftp_attrs *attrs, const char *real)
 {
 	int fd;
 
 	if (!(attrs->flags & NTD_SFTP_HAS_MODE)) {
 		ntd_sftp_fail_protocol(sftp, "no mode of %s", path);
 	} else if (S_ISDIR(attrs->mode)) {
-		get_directory(sftp, dir, name, path, attrs);
+		get_directory(sftp, dir, name, path, attrs, real);
 	} else if (S_ISLNK(attrs->mode)) {
-		ntd_sftp_call_path(sftp, NTD_SFTP_READLINK, path, linked,
-				   new_entry(sftp, dir, name, path, attrs));
+		sftp_get_of(sftp)->link(sftp, dir, name, path, attrs);
 	} else if (!S_ISREG(attrs->mode)) {
 		ntd_sftp_fail(sftp,
 			      ntd_error_new(NTD_E_VALUE,
 					    "cannot copy %s: it is neither a file nor a directory",
 					    path));
 	} else {
-		fd = openat(fd_of(sftp, dir), name,
+		fd = openat(ntd_sftp_get_fd(sftp, dir), name,
 			    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 		if (fd < 0)
-			cannot_make(sftp, path);
+			ntd_sftp_get_cannot_make(sftp, path);
 		else
 			ntd_sftp_get_file(sftp, fd, path, attrs);
 	}
@@ -309,10 +279,10 @@ static void get_name(struct ntd_sftp *sftp, struct sftp_get_dir *dir, struct ntd
 		return;
 	path = ntd_sftp_join(dir->path, name);
 	if (attrs->flags & NTD_SFTP_HAS_MODE)
-		ntd_sftp_get_entry(sftp, dir, name, path, attrs);
+		ntd_sftp_get_entry(sftp, dir, name, path, attrs, NULL);
 	else
 		ntd_sftp_call_path(sftp, NTD_SFTP_LSTAT, path, looked_at,
-				   new_entry(sftp, dir, name, path, attrs));
+				   ntd_sftp_get_wait(sftp, dir, name, path, attrs));
 }
 
 static void next_name(struct ntd_sftp *sftp, struct sftp_get_dir *dir)
@@ -362,7 +332,7 @@ void ntd_sftp_get_walk(struct ntd_sftp *sftp)
 
 void ntd_sftp_get_free_tree(struct sftp_get *get)
 {
-	ntd_list_each (struct entry, entry, &get->entries, link)
+	ntd_list_each (struct sftp_get_entry, entry, &get->entries, link)
 		entry_free(entry);
 	ntd_list_each (struct sftp_get_dir, dir, &get->dirs, link)
 		dir_free(dir);

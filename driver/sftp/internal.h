@@ -78,12 +78,13 @@ struct ntd_sftp {
 	struct ntd_sftp_call calls[NTD_SFTP_CALLS];
 	uint32_t serial;
 	unsigned in_flight;
-	size_t packet;       /* where the request begins that is being made */
-	bool inside;         /* settle() is running */
-	bool again;          /* it has been called meanwhile */
-	bool told;           /* `done` has been called */
-	bool cleaned;        /* nothing is left on the server */
-	struct ntd_buf left; /* the paths of what is left there, of a client that is done */
+	size_t packet;          /* where the request begins that is being made */
+	bool inside;            /* settle() is running */
+	bool again;             /* it has been called meanwhile */
+	bool told;              /* `done` has been called */
+	bool cleaned;           /* nothing is left on the server */
+	struct ntd_buf left;    /* the paths of what is left there, of a client that is done */
+	struct ntd_buf without; /* links that are not in the copy, as ntd_sftp_without() has them */
 };
 
 /* ---- requests */

@@ -236,6 +236,11 @@ void ntd_sftp_left(struct ntd_sftp *sftp, struct ntd_buf *paths)
 		sftp->side->left(sftp, paths);
 }
 
+const struct ntd_buf *ntd_sftp_without(const struct ntd_sftp *sftp)
+{
+	return &sftp->without;
+}
+
 struct ntd_sftp_progress ntd_sftp_progress(const struct ntd_sftp *sftp)
 {
 	return sftp->progress;
@@ -250,6 +255,7 @@ void ntd_sftp_free(struct ntd_sftp *sftp)
 	ntd_buf_free(&sftp->input);
 	ntd_buf_free(&sftp->output);
 	ntd_buf_free(&sftp->left);
+	ntd_buf_free(&sftp->without);
 	free(sftp->source);
 	free(sftp->target);
 	free(sftp);

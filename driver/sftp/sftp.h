@@ -37,8 +37,10 @@ struct ntd_sftp_progress {
  * a file that is replaced; a directory at `target` gets the copy inside, as with `cp -r`. */
 struct ntd_sftp *ntd_sftp_new(enum ntd_sftp_direction direction, const char *source,
 			      const char *target, const struct ntd_sftp_wire *wire);
-/* Before it begins: a source that is a symbolic link is copied as what the link points to; links in
- * a tree stay links. */
+/* Before it begins: a source that is a symbolic link is copied as what the link points to. In a
+ * tree of this host, links stay links. In a tree of the server, they are what the host can follow:
+ * a link that leads into the tree is one in the copy, any other is copied as what it leads to in
+ * the guest, and one that leads to neither a file nor a directory is not in the copy. */
 void ntd_sftp_follow(struct ntd_sftp *sftp);
 /* The same for links in a tree of this host, which is copied to the server. */
 void ntd_sftp_follow_all(struct ntd_sftp *sftp);
@@ -60,6 +62,9 @@ void ntd_sftp_cancel(struct ntd_sftp *sftp);
 /* Loop: appends the paths of what may be half written in the guest, each with a NUL at its end, of
  * a client whose wire has ended before its time. They have names that nothing else has. */
 void ntd_sftp_left(struct ntd_sftp *sftp, struct ntd_buf *paths);
+/* Loop: the links that are not in the copy: the path of each in the guest, and a new line. Of a
+ * great many, only the first. */
+const struct ntd_buf *ntd_sftp_without(const struct ntd_sftp *sftp);
 /* Loop. */
 struct ntd_sftp_progress ntd_sftp_progress(const struct ntd_sftp *sftp);
 /* Loop: frees the client; what it has half written on this host is removed. NULL is allowed. */

@@ -133,6 +133,10 @@ static void runs(struct ntd_ssh_copy *copy)
 
 		if (error)
 			ntd_error_wrap(&error, "machine '%s'", copy->ssh->machine);
+		else
+			ntd_log_without(copy->ssh->report, copy->ssh->machine, copy->source,
+					ntd_buf_bytes(ntd_sftp_without(copy->sftp)),
+					ntd_sftp_without(copy->sftp)->len);
 		complete(copy, error);
 	}
 }

@@ -4,7 +4,9 @@ import os
 import re
 import signal
 import subprocess
+from pathlib import Path
 
+import guest_links
 import harness
 import pytest
 
@@ -206,6 +208,16 @@ def test_files_are_copied(session, tmp_path):
         left.copy_from_machine("/root/a/tree", "copied")
         assert (driver.out_dir / "copied/tree/below/file").read_bytes() == (source / "below/file").read_bytes()
     """, source=str(tmp_path / "tree"))
+
+
+def test_links_in_a_tree(session):
+    """A copy has nothing that the host cannot follow, and nothing that leads to files of the host."""
+    session("""
+        import sys; sys.path.insert(0, directory)
+        import guest_links
+        guest_links.check(left, driver.out_dir, error_of)
+    """, directory=str(Path(__file__).parent))
+    session.wait_for(guest_links.SAID)
 
 
 def test_containers_reach_each_other(session):

@@ -1,7 +1,10 @@
 """Files from the host to a real guest and back."""
 
+from pathlib import Path
+
 import pytest
 
+import guest_links
 import harness
 
 FIRST = """
@@ -216,15 +219,28 @@ def test_from_machine(session):
     """)
 
 
+@pytest.mark.parametrize("way", ["session", "by_shell"])
+def test_links_in_a_tree(request, way):
+    """A copy has nothing that the host cannot follow, and nothing that leads to files of the host."""
+    session = request.getfixturevalue(way)
+    session("""
+        import sys; sys.path.insert(0, directory)
+        import guest_links
+        guest_links.check(machine, machine.out_dir, error_of, way)
+        assert in_shared() == []
+    """, directory=str(Path(__file__).parent), way=way, seconds=180)
+    session.wait_for(guest_links.SAID)
+
+
 def test_links_are_those_of_the_guest(session):
     session("""
-        machine.succeed("mkdir /tmp/linked; echo guest > /tmp/linked/file; ln -s /tmp/linked/file /tmp/linked/link",
+        machine.succeed("mkdir /tmp/pair; echo guest > /tmp/pair/file; ln -s /tmp/pair/file /tmp/pair/link",
                         "echo guest > /etc/only-here; ln -s /etc/only-here /tmp/link; ln -s nowhere /tmp/dangling")
-        machine.copy_from_machine("/tmp/linked/.")
+        machine.copy_from_machine("/tmp/pair/.")
         machine.copy_from_machine("/tmp/link")
-        for name in "linked/file", "linked/link", "link":
+        for name in "pair/file", "pair/link", "link":
             path = machine.out_dir / name
-            assert path.read_text() == "guest\\n" and not path.is_symlink()
+            assert path.read_text() == "guest\\n" and path.is_symlink() == (name == "pair/link")
         assert "RequestedAssertionFailed" in error_of(machine.copy_from_machine, "/tmp/dangling")
         for nameless in "/", "/tmp/..", "..":
             assert "ValueError" in error_of(machine.copy_from_machine, nameless)
@@ -239,6 +255,7 @@ def test_a_guest_cannot_reach_the_host(by_shell):
             machine.succeed(f"printf '%s\\n' '#!/bin/sh' {script!r} > /root/cp; chmod +x /root/cp; mount --bind /root/cp $(command -v cp)")
         def without_cp():
             machine.succeed("umount $(command -v cp)")
+        machine.succeed("mkdir -p /tmp/tree; ln -sf /etc/passwd /tmp/tree/link; test -f /tmp/tree/link")
         for source, script in (("file", f'ln -s {work}/secret "$3"'),
                                ("tree", f'mkdir "$3"; ln -s {work}/secret "$3/link"; echo > "$3/file"'),
                                ("secret", f'rmdir "${{3%/*}}"; ln -s {work} "${{3%/*}}"')):

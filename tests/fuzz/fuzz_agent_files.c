@@ -107,7 +107,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	require(mkdtemp(base) && chdir(base) == 0 && mkdir("d", 0700) == 0);
 	make_file("a");
 	require(symlink("a", "l") == 0);
-	files = ntd_files_new(data[0] % 2);
+	files = ntd_files_new();
 	data++;
 	size--;
 	while (size && step(files, &data, &size) == 0)

@@ -30,6 +30,7 @@ struct copying {
 	unsigned end_after;    /* answers, after which the server is killed; 0: it is not */
 	/* Results. */
 	struct ntd_sftp_progress progress;
+	struct ntd_buf without; /* the test frees it */
 	unsigned reads;
 	bool done;
 	struct ntd_error *error;
@@ -71,7 +72,7 @@ static inline pid_t start_server(const struct copying *copying, int *to, int *fr
 		if (copying->agent) {
 			close(input[1]);
 			close(output[0]);
-			ntd_files_serve(input[0], output[1], copying->direction == NTD_SFTP_GET);
+			ntd_files_serve(input[0], output[1]);
 			_exit(0);
 		}
 		execl(SERVER, SERVER, (char *)NULL);
@@ -150,6 +151,8 @@ static inline void run(struct copying *copying)
 	ntd_sftp_begin(sftp);
 	move_bytes(copying, sftp, pid, to, from);
 	copying->progress = ntd_sftp_progress(sftp);
+	ntd_buf_append(&copying->without, ntd_buf_bytes(ntd_sftp_without(sftp)),
+		       ntd_sftp_without(sftp)->len);
 	ntd_sftp_free(sftp);
 	close(to);
 	close(from);

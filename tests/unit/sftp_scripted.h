@@ -19,6 +19,7 @@ struct scripted {
 	answer_fn *answer;
 	const char *extension; /* that it offers; NULL: none */
 	bool is_version_2;     /* of the extension; else 1 */
+	bool follow;           /* the client follows links */
 	size_t piece;          /* bytes that reach the client at a time; 0: all */
 	struct ntd_sftp *sftp;
 	struct ntd_buf requests, answers;
@@ -244,6 +245,8 @@ static inline void begin_scripted(struct scripted *server, enum ntd_sftp_directi
 	struct ntd_sftp_wire wire = {scripted_output, scripted_done, server};
 
 	server->sftp = ntd_sftp_new(direction, source, target, &wire);
+	if (server->follow)
+		ntd_sftp_follow(server->sftp);
 	ntd_sftp_begin(server->sftp);
 	talk(server);
 }

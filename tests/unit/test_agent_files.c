@@ -175,17 +175,16 @@ static void links_become_what_they_point_to(void **state)
 	assert_file("to/dir/file", "1", 0644);
 }
 
-static void links_to_nowhere_fail(void **state)
+static void links_to_nowhere_are_not_put(void **state)
 {
 	make_dir("from", 0755);
 	shell("ln -s nowhere from/link");
 	assert_error(try_put("from", "to"), NTD_E_SYS, "/from/link on this host: No such file");
-	assert_error(try_get("from", "to"), NTD_E_MACHINE,
-		     "/from/link in the guest: No such file or directory");
 	shell("rm from/link; ln -s . from/round");
 	assert_error(try_put("from", "to"), NTD_E_SYS, "/round on this host: Too many levels");
-	assert_error(try_get("from", "to"), NTD_E_MACHINE, "/round in the guest: ");
 	assert_false(exists("to"));
+	shell("ln -s circle circle");
+	assert_error(try_get("circle", "to"), NTD_E_MACHINE, "/circle in the guest: ");
 	assert_nothing_left();
 }
 
@@ -316,7 +315,7 @@ static void nonsense_ends_the_server(void **state)
 	static const size_t lengths[] = {4, 4, 9};
 
 	for (size_t i = 0; i < unit_count(nonsense); i++) {
-		struct ntd_files *files = ntd_files_new(i % 2);
+		struct ntd_files *files = ntd_files_new();
 
 		ntd_files_input(files, nonsense[i], lengths[i]);
 		assert_int_equal(ntd_files_answer(files), -1);
@@ -337,7 +336,7 @@ int main(void)
 		each(what_is_no_file_is_written_to),
 		each(a_tree_is_copied_with_its_modes),
 		each(links_become_what_they_point_to),
-		each(links_to_nowhere_fail),
+		each(links_to_nowhere_are_not_put),
 		each(many_small_files_are_copied),
 		each(trees_are_merged),
 		each(directories_above_are_made),

@@ -100,7 +100,8 @@ static void links_of_the_host_become_what_they_point_to(void **state)
 
 static void links_of_a_guest_are_not_followed(void **state)
 {
-	static const char *const targets[] = {"../secret", "/etc/passwd", "..", "file"};
+	static const char *const targets[] = {"../secret",        "/etc/passwd", "..",
+					      "sub/../../secret", "sub//x",      "../from/file"};
 
 	write_file("secret", "secret", 0600);
 	make_dir("from", 0755);
@@ -118,6 +119,42 @@ static void links_of_a_guest_are_not_followed(void **state)
 		assert_false(exists(name));
 	}
 	assert_fails(from_guest("from/link0", "to2", &err), NTD_E_VALUE, "from/link0: it is n");
+}
+
+static void links_within_a_tree_of_a_guest_are_kept(void **state)
+{
+	static const struct {
+		const char *name, *target;
+	} links[] = {
+		{"from/sub/deep/up", "../../file"},
+		{"from/sub/deep/top", "../.."},
+		{"from/sub/one", ".."},
+		{"from/self", "."},
+		{"from/..name", "..file"},
+		{"from/down", "sub/deep"},
+		{"from/slash", "sub/"},
+	};
+	char text[64];
+
+	make_dir("from", 0755);
+	make_dir("from/sub", 0755);
+	make_dir("from/sub/deep", 0755);
+	for (size_t i = 0; i < unit_count(links); i++)
+		assert_int_equal(symlink(links[i].target, at(links[i].name)), 0);
+	copy(from_guest);
+	for (size_t i = 0; i < unit_count(links); i++) {
+		_cleanup_free_ char *name = ntd_asprintf("to/%s", links[i].name + strlen("from/"));
+		ssize_t len = readlink(at(name), text, sizeof text - 1);
+
+		assert_true(len > 0);
+		text[len] = 0;
+		assert_string_equal(text, links[i].target);
+	}
+	assert_int_equal(symlink("../../../file", at("from/sub/deep/out")), 0);
+	assert_fails(from_guest("from", "to2", &err), NTD_E_VALUE,
+		     "from/sub/deep/out: it is neither");
+	assert_int_equal(symlink(".", at("link")), 0);
+	assert_fails(from_guest("link", "to3", &err), NTD_E_VALUE, "link: it is neither");
 }
 
 /* A guest may put a link in the place of a file before the copy arrives. */
@@ -238,6 +275,7 @@ int main(void)
 		tree_test(a_directory_without_write_permission_is_copied),
 		tree_test(links_of_the_host_become_what_they_point_to),
 		tree_test(links_of_a_guest_are_not_followed),
+		tree_test(links_within_a_tree_of_a_guest_are_kept),
 		tree_test(links_of_a_guest_are_not_written_to),
 		tree_test(rights_that_a_guest_gives_are_not_kept),
 		tree_test(holes_stay_holes),
