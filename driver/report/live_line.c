@@ -5,6 +5,12 @@
  * line also after a resize has broken it in two. The width is asked for whenever the line is drawn,
  * hence no signal is needed to know of a resize.
  *
+ * A driver that is killed leaves the line. The keeper outlives it, but does not remove the line:
+ * the shell learns of the driver's end at the same moment, takes the terminal and prints its
+ * prompt, and no check of the terminal's foreground group and a write() after it are one operation.
+ * So the keeper would at times erase a prompt, or what another program prints, which is worse than
+ * a line that the next output covers.
+ *
  * A thread that is about to write says so in `away` and `mid_line`, and then looks at `visible`;
  * the sink sets `visible`, and then looks at these. So one of the two sees the other, and no text
  * of a script comes to stand in the line.
