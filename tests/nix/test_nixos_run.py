@@ -9,8 +9,7 @@ import toolchain
 RUN = toolchain.ROOT / "tests/nixos/run"
 
 # Does what the name of a test says: of `peer-fails.nix`, the peer fails.
-PROGRAM = """\
-#!/bin/bash
+PROGRAM = r"""#!/bin/bash
 build='' driver=package
 while true; do
     case $1 in
@@ -29,7 +28,13 @@ if [ -n "$build" ]; then
 fi
 echo "arguments: $driver $*"
 case $test in
-"$driver"-fails.nix | all-fail.nix) echo "RequestedAssertionFailed: it is broken"; echo more; exit 1 ;;
+"$driver"-fails.nix | all-fail.nix)
+    printf 'machine # Error: of the guest\nRequestedAssertionFailed: it is broken\nmore\n'
+    exit 1 ;;
+unreachable.nix)
+    printf '!!! test_driver.errors.MachineTimeout: no shell; last lines:\n!!! nothing\n'
+    printf '\e[1mthe test failed: MachineTimeout: no shell\e[0m\n  look in  /out\n'
+    exit 1 ;;
 ends-with-7.nix) exit 7 ;;
 hangs.nix) sleep 600 & wait ;;
 esac
@@ -80,6 +85,10 @@ def test_a_table_of_two_drivers(genuine):
         ["own.nix", "passed", "not run", "peer: of this driver only"],
     ]
     assert (status, lines[-1]) == (1, "2 passed, 2 failed, 0 not run")
+
+
+def test_the_error_is_that_of_the_summary(genuine):
+    assert rows(genuine("unreachable.nix | | ")[1]) == [["unreachable.nix", "failed", "here: MachineTimeout: no shell"]]
 
 
 def test_what_the_peer_fails_as_well_is_no_fault(genuine):
