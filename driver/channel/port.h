@@ -33,6 +33,9 @@ struct ntd_port_user {
 	 * sent, and nobody reads what comes from now on. NULL: nobody wants to know. */
 	void (*left)(void *owner);
 	void *owner;
+	/* The number that the port is to have on its bus, as in a state of the guest that is about
+	 * to be loaded; 0: any. It has failed when another device has that number. */
+	unsigned number;
 };
 
 struct ntd_port_ops {

@@ -102,10 +102,38 @@ bool ntd_data_port_is_gone(const struct ntd_data_port *port)
 	return ntd_list_empty(&port->openings);
 }
 
+bool ntd_data_port_is_settled(const struct ntd_data_port *port)
+{
+	ntd_list_each (struct ntd_opening, opening, &port->openings, link)
+		if (opening != port->current || opening->stage != NTD_OPENING_OPEN)
+			return false;
+	return true;
+}
+
 void ntd_data_port_on_gone(struct ntd_data_port *port, void (*gone)(void *owner), void *owner)
 {
 	port->gone = gone;
 	port->gone_owner = owner;
+}
+
+const char *ntd_data_port_device(const struct ntd_data_port *port)
+{
+	const struct ntd_opening *opening = port->current;
+
+	return opening && opening->stage == NTD_OPENING_OPEN ? opening->name : NULL;
+}
+
+unsigned ntd_data_port_number(const struct ntd_data_port *port)
+{
+	return ntd_data_port_device(port) ? port->current->number : 0;
+}
+
+void ntd_data_port_learn_number(struct ntd_data_port *port, const char *device, unsigned number)
+{
+	const char *open = ntd_data_port_device(port);
+
+	if (open && !strcmp(open, device))
+		port->current->number = number;
 }
 
 void ntd_data_port_forget(struct ntd_data_port *port)
@@ -123,7 +151,7 @@ struct ntd_data_port *ntd_data_port_new(struct ntd_loop *loop, struct ntd_qmp *q
 	*port = (struct ntd_data_port){.port.ops = &ops,
 				       .loop = loop,
 				       .qmp = qmp,
-				       .prefix = ntd_asprintf("ntd-%s-", name),
+				       .prefix = ntd_asprintf(NTD_DATA_PORT_PREFIX "%s-", name),
 				       .path = ntd_strdup(path),
 				       .who = ntd_strdup(who),
 				       .patience = PATIENCE,

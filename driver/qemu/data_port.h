@@ -9,6 +9,9 @@
 
 struct ntd_data_port;
 
+/* With what QEMU's names of the driver's ports begin, and those of no other device. */
+#define NTD_DATA_PORT_PREFIX "ntd-"
+
 /* Makes a port that is closed; any thread, before the first connection of `qmp` is opened. `name`
  * is a word of lower-case letters, with which the names of the port's devices begin. The driver
  * listens at `path` while the port is being opened. `who` is what errors begin with, such as
@@ -25,9 +28,18 @@ struct ntd_port *ntd_data_port_port(struct ntd_data_port *port);
 
 /* Whether QEMU has nothing of the port: it was never opened, or everything has been taken away. */
 bool ntd_data_port_is_gone(const struct ntd_data_port *port);
+/* Whether QEMU has nothing of the port, or nothing but the device that is open. */
+bool ntd_data_port_is_settled(const struct ntd_data_port *port);
 /* Any thread, before the first connection of the port's QMP is opened: sets whom to tell each time
- * that QEMU has nothing of the port any more. `gone` must not open the port. */
+ * that QEMU has less of the port than before. `gone` must not open the port. */
 void ntd_data_port_on_gone(struct ntd_data_port *port, void (*gone)(void *owner), void *owner);
+
+/* QEMU's name of the device that is open, until it is closed; NULL: none is. */
+const char *ntd_data_port_device(const struct ntd_data_port *port);
+/* The number on its bus that the open device has been learned to have; 0: it is not known, or no
+ * device is open. Nothing is learned of a device that is not open any more. */
+unsigned ntd_data_port_number(const struct ntd_data_port *port);
+void ntd_data_port_learn_number(struct ntd_data_port *port, const char *device, unsigned number);
 
 /* QEMU has ended, its QMP connection is closed, and so are the channels: the port is closed, and
  * nothing of it is left anywhere. */

@@ -16,6 +16,7 @@ struct ntd_opening {
 	struct ntd_data_port *port;
 	struct ntd_list_link link;
 	enum ntd_opening_stage stage;
+	unsigned number;          /* of the port on its bus; 0: any, or not known */
 	char *name;               /* of the device, of the chardev, and in the guest */
 	int listener, connection; /* -1: none */
 	struct ntd_qmp_question question;
@@ -36,7 +37,7 @@ struct ntd_data_port {
 	struct ntd_error *why; /* the port has failed, and the user has not been told yet */
 	struct ntd_timer telling;
 	struct ntd_qmp_listener deleted, changed;
-	void (*gone)(void *owner); /* NULL: nobody wants to know */
+	void (*gone)(void *owner); /* an opening is; NULL: nobody wants to know */
 	void *gone_owner;
 };
 

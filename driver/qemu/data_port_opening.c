@@ -73,7 +73,7 @@ void ntd_opening_discard(struct ntd_opening *opening)
 	ntd_list_unlink(&opening->link);
 	free(opening->name);
 	free(opening);
-	if (ntd_list_empty(&port->openings) && port->gone)
+	if (port->gone)
 		port->gone(port->gone_owner);
 }
 
@@ -136,6 +136,8 @@ static void add_device(struct ntd_opening *opening)
 	cJSON_AddStringToObject(arguments, "id", opening->name);
 	cJSON_AddStringToObject(arguments, "chardev", opening->name);
 	cJSON_AddStringToObject(arguments, "name", opening->name);
+	if (opening->number)
+		cJSON_AddNumberToObject(arguments, "nr", opening->number);
 	ask(opening, NTD_OPENING_DEVICE, "device_add", arguments);
 }
 
@@ -288,6 +290,7 @@ void ntd_opening_begin(struct ntd_data_port *port)
 	*opening = (struct ntd_opening){
 		.port = port,
 		.name = ntd_asprintf("%s%u", port->prefix, ++port->count),
+		.number = port->user.number,
 		.listener = -1,
 		.connection = -1,
 		.question = {.answered = answered, .owner = opening},

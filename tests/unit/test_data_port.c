@@ -26,6 +26,57 @@ static void a_port_is_added_and_taken_away(void **state)
 	assert_int_equal(test->failed, 0);
 }
 
+/* The next opening has any number again, unless it is asked for one, too. */
+static void a_port_may_need_a_number(void **state)
+{
+	struct test *test = begin(state);
+
+	connect_chardev(test);
+	answer(test);
+	assert_heard(test, "device_add",
+		     "{\"driver\":\"virtserialport\",\"id\":\"ntd-test-1\",\"chardev\":"
+		     "\"ntd-test-1\",\"name\":\"ntd-test-1\",\"nr\":5}");
+	assert_null(ntd_data_port_device(test->port));
+	assert_int_equal(ntd_data_port_number(test->port), 0);
+	assert_false(ntd_data_port_is_settled(test->port));
+	give_device(test);
+	assert_int_equal(ntd_data_port_number(test->port), 5);
+	assert_true(ntd_data_port_is_settled(test->port));
+	call(test, close_port);
+	assert_false(ntd_data_port_is_settled(test->port));
+	take_away(test, "ntd-test-1");
+	assert_silence(test);
+	assert_true(ntd_data_port_is_settled(test->port));
+	assert_int_equal(ntd_data_port_number(test->port), 0);
+	test->user.number = 0;
+	assert_opens_again(test, "ntd-test-2");
+}
+
+static int set_up_number(void **state)
+{
+	int result = set_up_port(state);
+
+	((struct test *)*state)->user.number = 5;
+	return result;
+}
+
+/* What QEMU says of a device that was open is not of the one that is. */
+static void a_number_may_be_learned(void **state)
+{
+	struct test *test = begin_open(state);
+
+	assert_string_equal(ntd_data_port_device(test->port), "ntd-test-1");
+	assert_int_equal(ntd_data_port_number(test->port), 0);
+	ntd_data_port_learn_number(test->port, "ntd-test-2", 3);
+	assert_int_equal(ntd_data_port_number(test->port), 0);
+	ntd_data_port_learn_number(test->port, "ntd-test-1", 3);
+	assert_int_equal(ntd_data_port_number(test->port), 3);
+	call(test, close_port);
+	ntd_data_port_learn_number(test->port, "ntd-test-1", 3);
+	assert_int_equal(ntd_data_port_number(test->port), 0);
+	take_away(test, "ntd-test-1");
+}
+
 static void it_can_be_opened_again_while_it_is_taken_away(void **state)
 {
 	struct test *test = begin_open(state);
@@ -167,6 +218,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		port_test(a_port_is_added_and_taken_away),
+		cmocka_unit_test_setup_teardown(a_port_may_need_a_number, set_up_number,
+						tear_down_port),
+		port_test(a_number_may_be_learned),
 		port_test(it_can_be_opened_again_while_it_is_taken_away),
 		port_test(a_user_may_close_it_when_it_is_opened),
 		port_test(scripts_hear_nothing_of_it),
