@@ -72,6 +72,7 @@ void ntd_agent_close(struct ntd_channel *channel, const struct ntd_error *why)
 	ntd_agent_connection_drain(agent);
 	ntd_agent_launch_forbid(agent);
 	disconnect(agent, NTD_LOSS_CLOSED, why);
+	ntd_agent_unplug(agent, why);
 }
 
 static void take_away(struct ntd_agent_channel *agent, enum ntd_agent_loss loss,
@@ -99,6 +100,7 @@ void ntd_agent_channel_forget(struct ntd_agent_channel *agent, const struct ntd_
 		take_away(agent, NTD_LOSS_CLOSED, why);
 	else
 		ntd_agent_take_away(agent, usual);
+	ntd_agent_unplug(agent, why ? why : usual);
 }
 
 void ntd_agent_channel_set_report(struct ntd_agent_channel *agent, struct ntd_report *report)
@@ -134,7 +136,7 @@ struct ntd_agent_channel *ntd_agent_channel_make(struct ntd_loop *loop, struct n
 	agent->report = report;
 	agent->machine = ntd_strdup(machine);
 	agent->serves = true;
-	agent->socket.fd = -1;
+	agent->socket.fd = agent->plugged = -1;
 	ntd_agent_launch_init(&agent->launch);
 	return agent;
 }

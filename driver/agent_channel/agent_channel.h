@@ -42,12 +42,35 @@ void ntd_agent_channel_set_report(struct ntd_agent_channel *agent, struct ntd_re
  * fails with a copy of `why`; NULL: with an error that says what QEMU does. */
 void ntd_agent_channel_forget(struct ntd_agent_channel *agent, const struct ntd_error *why);
 
+/* ---- an agent that is saved with its guest, and goes on with it (agent_channel/saved.c) */
+
+/* What is to be known of it. */
+struct ntd_agent_saved {
+	unsigned port;    /* the number of its port on the bus; 0: the state has no agent */
+	uint32_t streams; /* the number of the last stream */
+	uint32_t version; /* of its frames */
+};
+
+/* Loop: whether there is an agent with nothing pending in it or on its way, so that it can be saved
+ * with the guest; and what is known of it, but for its port. */
+bool ntd_agent_channel_rests(const struct ntd_agent_channel *agent, struct ntd_agent_saved *saved);
+/* Gives QEMU the port of the agent that the state has which QEMU is about to load, to a guest that
+ * stands still: QEMU loads no state without the ports of then. The agent must have been forgotten.
+ * Script threads. */
+int ntd_agent_channel_plug(struct ntd_agent_channel *agent, const struct ntd_agent_saved *saved,
+			   struct ntd_waiter *waiter, struct ntd_error **err);
+/* Loop: the state has been loaded, and its root shell is known (ntd_shell_assume()): the agent of
+ * then is that of the channel. The guest does not run yet, so nothing but a refresh tells whether
+ * the agent answers. */
+void ntd_agent_channel_resume(struct ntd_agent_channel *agent, const struct ntd_agent_saved *saved);
+
 /* The guest of a virtual machine has just gone back to an earlier state, for which the channel was
  * told to forget the agent, and has no command to run: sets its clock by the host's, and renews the
- * random numbers of its kernel, which would repeat. The agent does it, which is started for it
- * within `patience` ns, and stays if it serves; else a command of the root shell does what
- * ntd_refresh_command() can. A line at the level debug says which of the two, and why it was not
- * the agent; a guest in which neither can do it goes on as it is.
+ * random numbers of its kernel, which would repeat. The agent of that state does it if it answers
+ * within `patience` ns; or another, which is started within as many. It stays if it serves. Else a
+ * command of the root shell does what ntd_refresh_command() can. A line at the level debug says
+ * which of the two, and why it was not the agent; a guest in which neither can do it goes on as it
+ * is.
  *
  * Fails when the thread stops waiting, when the machine has ended, and when its root shell does not
  * answer or is not there. Script threads. */

@@ -96,6 +96,8 @@ struct ntd_agent_channel {
 	/* ---- by_shell.c */
 	struct ntd_shell *shell;
 	struct ntd_port *port; /* NULL: there is none, and so no agent */
+	int plugged;           /* the socket of a port that was added for a saved agent; -1 */
+	struct ntd_request *plugging; /* waits for that; NULL: nobody does */
 	struct ntd_shell_question verdict;
 	struct ntd_timer verdict_limit; /* where the shell cannot be asked */
 
@@ -107,6 +109,7 @@ struct ntd_agent_channel {
 	struct ntd_source socket; /* the data port; fd -1: none */
 	struct ntd_buf in, out;
 	bool connected;        /* the agent has said HELLO, so that it takes calls */
+	bool resumed;          /* it is one that was saved, and has not been heard of since */
 	bool left;             /* it has said that it ends */
 	struct ntd_error *why; /* why the agent is not connected; NULL: it was not started */
 
@@ -159,6 +162,9 @@ void ntd_agent_connection_close(struct ntd_agent_channel *agent, const struct nt
 struct ntd_error *ntd_agent_end_error(const struct ntd_agent_channel *agent);
 /* Reads what has come. */
 void ntd_agent_connection_drain(struct ntd_agent_channel *agent);
+/* The guest has closed the port of the connection; for struct ntd_port_user. */
+void ntd_agent_port_left(void *owner);
+
 /* ---- launch.c */
 /* launch.sh without comments and indentation; the Makefile makes it. */
 extern const char ntd_launch_sh[];
@@ -175,6 +181,11 @@ void ntd_agent_launch_ended(struct ntd_agent_channel *agent, const char *why);
 void ntd_agent_launch_give_up(struct ntd_agent_channel *agent, const char *why);
 /* The agent's program for a machine, as `uname -m` prints it; NULL: there is none. */
 const struct ntd_agent_program *ntd_agent_program_for(const char *machine);
+
+/* ---- saved.c */
+/* Takes the port away that was added for a saved agent, unless that has been resumed. A thread that
+ * waits for the port fails with a copy of `why`. */
+void ntd_agent_unplug(struct ntd_agent_channel *agent, const struct ntd_error *why);
 
 /* ---- script threads: operations of the channel */
 int ntd_agent_prepare(struct ntd_channel *channel, int64_t patience, struct ntd_waiter *waiter,

@@ -115,21 +115,13 @@ static void port_failed(void *owner, const struct ntd_error *why)
 	ntd_agent_launch_give_up(owner, why->message);
 }
 
-/* The agent had the port open as long as it lived. */
-static void port_left(void *owner)
-{
-	struct ntd_agent_channel *agent = owner;
-	_cleanup_error_ struct ntd_error *why = ntd_agent_end_error(agent);
-
-	ntd_agent_connection_drain(agent);
-	agent->events->lost(agent, why);
-}
-
 static void begin(struct ntd_agent_channel *agent)
 {
 	struct ntd_agent_launch *launch = &agent->launch;
-	struct ntd_port_user user = {
-		.opened = port_opened, .failed = port_failed, .left = port_left, .owner = agent};
+	struct ntd_port_user user = {.opened = port_opened,
+				     .failed = port_failed,
+				     .left = ntd_agent_port_left,
+				     .owner = agent};
 
 	launch->program = NULL;
 	if (!agent->port) {
@@ -156,7 +148,8 @@ static void over(struct ntd_agent_channel *agent)
 
 static void leave(struct ntd_agent_channel *agent)
 {
-	if (agent->port)
+	/* One that was plugged is not the connection's. */
+	if (agent->port && agent->plugged < 0)
 		agent->port->ops->close(agent->port);
 }
 

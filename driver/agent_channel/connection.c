@@ -118,6 +118,16 @@ void ntd_agent_connection_drain(struct ntd_agent_channel *agent)
 
 /* ---- its beginning and its end */
 
+/* The agent had the port open as long as it lived. */
+void ntd_agent_port_left(void *owner)
+{
+	struct ntd_agent_channel *agent = owner;
+	_cleanup_error_ struct ntd_error *why = ntd_agent_end_error(agent);
+
+	ntd_agent_connection_drain(agent);
+	agent->events->lost(agent, why);
+}
+
 int ntd_agent_connection_open(struct ntd_agent_channel *agent, int fd, struct ntd_error **err)
 {
 	agent->socket.fd = fd;
@@ -134,7 +144,7 @@ void ntd_agent_connection_close(struct ntd_agent_channel *agent, const struct nt
 
 	agent->why = ntd_error_copy(why);
 	ntd_error_free(before);
-	agent->connected = false;
+	agent->connected = agent->resumed = false;
 	ntd_source_remove(&agent->socket);
 	ntd_close_fd(&agent->socket.fd);
 	ntd_buf_free(&agent->in);

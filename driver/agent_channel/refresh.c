@@ -2,9 +2,10 @@
  * script threads.
  *
  * Until then its clock shows the time of that state, and its kernel's random numbers are those that
- * followed it the last time. Only the agent can have them renewed at once (agent/kernel.c). It is
- * asked when it has greeted, so the time is on its way for as long as one frame takes, and not for
- * as long as a launch does. One that does not serve is taken away again.
+ * followed it the last time. Only the agent can have them renewed at once (agent/kernel.c): the one
+ * that was saved with the guest (saved.c), or another, which is asked when it has greeted, so the
+ * time is on its way for as long as one frame takes, and not for as long as a launch does. One that
+ * does not serve is taken away again.
  */
 #include "agent_channel/agent_channel_internal.h"
 
@@ -63,6 +64,31 @@ static int ask_agent(struct ntd_agent_channel *agent, int64_t patience, struct n
 	return result;
 }
 
+/* An agent that may have been saved with the guest. */
+struct saved_agent {
+	struct ntd_agent_channel *channel;
+	bool resumed;
+	const struct ntd_error *why; /* it cannot be used */
+};
+
+/* Loop. */
+static void look(void *arg)
+{
+	struct saved_agent *saved = arg;
+
+	saved->resumed = saved->channel->resumed;
+	saved->channel->resumed = false;
+}
+
+/* Loop. */
+static void give_up(void *arg)
+{
+	const struct saved_agent *saved = arg;
+
+	ntd_agent_take_away(saved->channel, saved->why);
+}
+
+/* Loop. */
 static void take_away(void *arg)
 {
 	struct ntd_agent_channel *agent = arg;
@@ -72,13 +98,39 @@ static void take_away(void *arg)
 	ntd_agent_take_away(agent, why);
 }
 
+/* The agent that was saved with the guest. 1: there is none, or it does not do it, and is taken
+ * away. */
+static int refresh_by_saved(struct ntd_agent_channel *agent, int64_t patience,
+			    struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	struct saved_agent saved = {.channel = agent};
+	struct ntd_error *error = NULL;
+
+	ntd_loop_call(agent->loop, look, &saved);
+	if (!saved.resumed)
+		return 1;
+	if (ask_agent(agent, patience, waiter, &error) == 0)
+		return 0;
+	if (error->code == NTD_E_CANCELLED)
+		return ntd_error_move(err, error);
+	ntd_log(agent->report, NTD_LEVEL_DEBUG, agent->machine,
+		"the agent that was saved with the guest cannot be used: %s", error->message);
+	saved.why = error;
+	ntd_loop_call(agent->loop, give_up, &saved);
+	ntd_error_free(error);
+	return 1;
+}
+
 static int refresh_by_agent(struct ntd_agent_channel *agent, int64_t patience,
 			    struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	int result = ntd_agent_launch_to_refresh(agent, patience, waiter, err);
+	int result = refresh_by_saved(agent, patience, waiter, err);
 
-	if (result == 0)
-		result = ask_agent(agent, patience, waiter, err);
+	if (result > 0) {
+		result = ntd_agent_launch_to_refresh(agent, patience, waiter, err);
+		if (result == 0)
+			result = ask_agent(agent, patience, waiter, err);
+	}
 	if (!agent->serves)
 		ntd_loop_call(agent->loop, take_away, agent);
 	return result;

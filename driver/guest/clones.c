@@ -4,8 +4,9 @@
  * Theory of operation
  *
  * Filling a mould is like saving a snapshot (guest/moment_save.c): the machine becomes SAVING, so
- * that no command is under way, the guest unmounts the driver's shares, QEMU is freed of the
- * driver's ports, and the guest stands still while QEMU writes. The clones are RESTORING until each
+ * that no command is under way, the guest unmounts the driver's shares, QEMU is freed of all of the
+ * driver's ports but the agent's, and the guest stands still while QEMU writes. The clones, which
+ * have the agent, too, are RESTORING until each
  * has been told the time and mixed its random numbers, which would be the same in all of them, and
  * has mounted the shares, which are those of its own state directory.
  */
@@ -22,6 +23,8 @@ static int prepare(struct ntd_part *part, struct ntd_mould *mould, struct ntd_wa
 	_cleanup_free_ char *others = NULL;
 	struct ntd_error *error = NULL;
 
+	if (part->connected && ntd_snapshot_launch_agent(part->machine, waiter, err) < 0)
+		return -1;
 	if (part->connected &&
 	    ntd_shares_unmount(part->machine, &part->shares, &others, waiter, err) < 0)
 		return -1;

@@ -82,6 +82,14 @@ static int look(struct ntd_parts *parts, struct ntd_part *part, struct ntd_waite
 	return moment->standing(moment->owner, part->machine, part->snapshot, waiter, err);
 }
 
+static int load_state(struct ntd_part *part, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	if (ntd_snapshot_plug(part->machine, part->snapshot, waiter, err) < 0)
+		return -1;
+	part->job = ntd_snapshot_load(part->machine, part->snapshot, waiter, err);
+	return part->job ? 0 : -1;
+}
+
 static int begin_loading(struct ntd_parts *parts, struct ntd_part *part, struct ntd_waiter *waiter,
 			 struct ntd_error **err)
 {
@@ -89,8 +97,7 @@ static int begin_loading(struct ntd_parts *parts, struct ntd_part *part, struct 
 
 	if (!part->passes || part->refusal)
 		return 0;
-	part->job = ntd_snapshot_load(part->machine, part->snapshot, waiter, &error);
-	return part->job ? 0 : put_off(part, error, err);
+	return load_state(part, waiter, &error) == 0 ? 0 : put_off(part, error, err);
 }
 
 /* Tries again with a new QEMU what the present one has refused. */
@@ -102,8 +109,7 @@ static int load_in_new_qemu(struct ntd_part *part, struct ntd_waiter *waiter,
 		part->refusal->message);
 	if (ntd_snapshot_renew_qemu(part->machine, waiter, err) < 0)
 		return -1;
-	part->job = ntd_snapshot_load(part->machine, part->snapshot, waiter, err);
-	return part->job ? ntd_part_wait(part, waiter, err) : -1;
+	return load_state(part, waiter, err) == 0 ? ntd_part_wait(part, waiter, err) : -1;
 }
 
 static int finish_loading(struct ntd_parts *parts, struct ntd_part *part, struct ntd_waiter *waiter,

@@ -3,8 +3,9 @@
  * Theory of operation
  *
  * The machines become SAVING: calls that want to use a guest wait, and those that use it already
- * are waited for, so that no command is under way in a snapshot. Then each guest unmounts the
- * driver's shares, QEMU is freed of the driver's ports and asked what else is in the way; the
+ * are waited for, so that no command is under way in a snapshot. Then each guest gets its agent,
+ * which is saved with it, and unmounts the driver's shares, QEMU is freed of the driver's other
+ * ports and asked what else is in the way; the
  * guests are stopped, and all QEMUs write at the same time. Whatever happens, the guests go on
  * afterwards, and the shares are mounted again. A snapshot is kept when those of all machines are
  * complete.
@@ -82,6 +83,9 @@ static int unmount(struct ntd_parts *parts, struct ntd_part *part, struct ntd_wa
 
 	if (!part->passes)
 		return 0;
+	if (part->connected && !parts->moment->as_they_are &&
+	    ntd_snapshot_launch_agent(part->machine, waiter, err) < 0)
+		return -1;
 	if (part->connected && unmount_shares(parts, part, &others, waiter, err) < 0)
 		return -1;
 	if (ntd_snapshot_clear_ports(part->machine, waiter, err) < 0)

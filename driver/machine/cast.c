@@ -70,7 +70,8 @@ static int cast_memory(const struct ntd_mould *mould, const struct ntd_machine *
 
 	if (ntd_mould_outfit(mould, template, caster, err) < 0 ||
 	    ntd_life_begin_stopped(caster, options, &wait, waiter, err) < 0 ||
-	    ntd_life_finish_stopped(caster, &wait, waiter, err) < 0)
+	    ntd_life_finish_stopped(caster, &wait, waiter, err) < 0 ||
+	    ntd_snapshot_plug(caster, mould->snapshot, waiter, err) < 0)
 		return -1;
 	if (ntd_mould_move(caster, &(struct ntd_migration){.file = mould->stream, .incoming = true},
 			   waiter, err) < 0)
@@ -129,6 +130,7 @@ int ntd_mould_finish_clone(const struct ntd_mould *mould, struct ntd_machine *cl
 					  .without_memory = mould->has_devices};
 
 	if (ntd_life_finish_stopped(clone, wait, waiter, err) < 0 ||
+	    ntd_snapshot_plug(clone, mould->snapshot, waiter, err) < 0 ||
 	    ntd_mould_move(clone, &migration, waiter, err) < 0)
 		return -1;
 	ntd_snapshot_loaded(clone, mould->snapshot);

@@ -8,6 +8,7 @@
  */
 #include "machine/facts.h"
 
+#include "base/text.h"
 #include "machine/qemu_internal.h"
 
 #include <assert.h>
@@ -147,7 +148,8 @@ static int by_text(const void *left, const void *right)
 	return strverscmp(*(char *const *)left, *(char *const *)right);
 }
 
-/* Appends "NAME TYPE" of the children of an object, sorted by their names. */
+/* Appends "NAME TYPE" of the children of an object, sorted by their names; but not the driver's own
+ * ports, which come and go. */
 static void list_children(struct asking *asking, const char *path, char ***children)
 {
 	cJSON *arguments = cJSON_CreateObject();
@@ -160,7 +162,8 @@ static void list_children(struct asking *asking, const char *path, char ***child
 	cJSON_ArrayForEach (each, value_of(reply, "return")) {
 		_cleanup_free_ char *type = child_type(text_of(each, "type"));
 
-		if (!type || count == DEVICES_MAX)
+		if (!type || count == DEVICES_MAX ||
+		    ntd_has_prefix(text_of(each, "name"), NTD_DATA_PORT_PREFIX))
 			continue;
 		ntd_strv_give(children,
 			      ntd_asprintf("%.*s %s", TEXT_MAX, text_of(each, "name"), type));

@@ -8,9 +8,9 @@
  * of it back at one moment, on the loop thread, while the guest stands still: commands and waits
  * that are pending fail; the root shell's wire is empty, as it was when the state was saved, and
  * the names of replies go on from where they are, so no reply of the abandoned time is taken for
- * one of the new; the agent and the data ports, which are in no snapshot, are launched and added
- * again when they are needed; a connection by SSH, which the guest of then does not know, is made
- * anew.
+ * one of the new; the agent is the one that was saved with the guest (agent_channel/saved.c), or it
+ * is launched when it is needed; other data ports, which are in no snapshot, are added then; a
+ * connection by SSH, which the guest of then does not know, is made anew.
  */
 #include "machine/snapshot.h"
 
@@ -154,10 +154,16 @@ int ntd_snapshot_begin_saving(struct ntd_machine *machine, int64_t deadline,
 	return ntd_error_move(err, error);
 }
 
+int ntd_snapshot_launch_agent(struct ntd_machine *machine, struct ntd_waiter *waiter,
+			      struct ntd_error **err)
+{
+	return ntd_machine_prepare_channels(machine, waiter, err);
+}
+
 int ntd_snapshot_clear_ports(struct ntd_machine *machine, struct ntd_waiter *waiter,
 			     struct ntd_error **err)
 {
-	return ntd_qemu_ports_clear(qemu_of(machine), false, ntd_after(PATIENCE), waiter, err);
+	return ntd_qemu_ports_clear_to_save(qemu_of(machine), ntd_after(PATIENCE), waiter, err);
 }
 
 struct description {
@@ -176,6 +182,7 @@ static void describe(void *arg)
 	snapshot->console = ntd_console_mark(machine->console);
 	snapshot->has_shell = ntd_shell_channel(qemu->shell)->ready;
 	snapshot->has_serial = ntd_serial_channel(qemu->serial)->ready;
+	snapshot->agent = ntd_qemu_agent_saved(qemu);
 	snapshot->tag = ntd_asprintf("ntd-%u", ++qemu->snapshots.last);
 }
 
@@ -254,6 +261,12 @@ int ntd_snapshot_renew_qemu(struct ntd_machine *machine, struct ntd_waiter *wait
 	return ntd_life_start_stopped(machine, waiter, err);
 }
 
+int ntd_snapshot_plug(struct ntd_machine *machine, const struct ntd_snapshot *snapshot,
+		      struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	return ntd_agent_channel_plug(qemu_of(machine)->agent, &snapshot->agent, waiter, err);
+}
+
 struct loaded {
 	struct ntd_machine *machine;
 	const struct ntd_snapshot *snapshot;
@@ -277,6 +290,7 @@ static void take_over(void *arg)
 		ntd_serial_reset(qemu->serial);
 	if (loaded->snapshot->has_shell)
 		ntd_shell_assume(qemu->shell);
+	ntd_agent_channel_resume(qemu->agent, &loaded->snapshot->agent);
 }
 
 void ntd_snapshot_loaded(struct ntd_machine *machine, const struct ntd_snapshot *snapshot)

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "agent_channel/agent_channel.h"
 #include "base/vec.h"
 #include "machine/machine.h"
 #include "qemu/job.h"
@@ -21,6 +22,7 @@ struct ntd_snapshot {
 	/* What the console had printed, and what of it was taken; NULL: the machine was off. */
 	struct ntd_console_mark *console;
 	char *shares; /* how the guest had mounted the driver's shares (guest/shares.c) */
+	struct ntd_agent_saved agent; /* that was saved with the guest */
 	struct ntd_list_link link;
 };
 
@@ -56,8 +58,12 @@ int ntd_snapshot_begin_saving(struct ntd_machine *machine, int64_t deadline,
  * spaces. Fails with NTD_E_MACHINE and these reasons. */
 int ntd_snapshot_check(struct ntd_machine *machine, struct ntd_waiter *waiter,
 		       struct ntd_error **err);
+/* Launches the agent if there is none yet, so that it is saved with the guest. Only interruptions
+ * are errors. */
+int ntd_snapshot_launch_agent(struct ntd_machine *machine, struct ntd_waiter *waiter,
+			      struct ntd_error **err);
 /* Frees QEMU of the driver's data ports, since a state can be loaded only where the same devices
- * are. */
+ * are; but that of an agent that is saved with the guest stays. */
 int ntd_snapshot_clear_ports(struct ntd_machine *machine, struct ntd_waiter *waiter,
 			     struct ntd_error **err);
 /* Stops the guest's processors. Returns when they stand still. */
@@ -87,7 +93,10 @@ int ntd_snapshot_begin_restoring(struct ntd_machine *machine, struct ntd_waiter 
 /* Gives a machine that is RESTORING a new QEMU, whose guest is stopped. */
 int ntd_snapshot_renew_qemu(struct ntd_machine *machine, struct ntd_waiter *waiter,
 			    struct ntd_error **err);
-/* Begins to load the state. NULL with an error: it has not begun. */
+/* Gives QEMU, whose guest is stopped, the devices of the driver's that the state needs. */
+int ntd_snapshot_plug(struct ntd_machine *machine, const struct ntd_snapshot *snapshot,
+		      struct ntd_waiter *waiter, struct ntd_error **err);
+/* Begins to load the state into it. NULL with an error: it has not begun. */
 struct ntd_qmp_job *ntd_snapshot_load(struct ntd_machine *machine,
 				      const struct ntd_snapshot *snapshot,
 				      struct ntd_waiter *waiter, struct ntd_error **err);
