@@ -139,6 +139,7 @@ static int keep_running(struct work *work, struct ntd_machine *machine,
 	kept->tag = ntd_strdup(snapshot->tag);
 	kept->connected = snapshot->connected;
 	kept->has_shell = snapshot->has_shell;
+	kept->agent = snapshot->agent;
 	kept->shares = ntd_strdup(snapshot->shares);
 	if (mkdir(directory, 0777) < 0)
 		return ntd_error_sys(err, errno, "cannot make %s", directory);

@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include "agent_channel/agent_channel.h"
 #include "base/vec.h"
 #include "machine/facts.h"
 #include "session/values.h"
@@ -41,6 +42,7 @@ struct ntd_kept_machine {
 	struct ntd_facts facts;
 	char *tag; /* by which the images know the snapshot */
 	bool connected, has_shell;
+	struct ntd_agent_saved agent;
 	char *shares; /* see machine/snapshot.h */
 	double memory_size;
 	size_t unread; /* lines of the console that nobody had taken */

@@ -1,15 +1,16 @@
 /* The list of a kept state, as JSON. Pure, but for ntd_kept_write(); any thread.
  *
- * {"format": 1, "snapshot": "failure", "vlans": [1], "machines": {"server": {
+ * {"format": 2, "snapshot": "failure", "vlans": [1], "machines": {"server": {
  *   "directory": "server", "start_script": "/nix/store/...", "running": true,
  *   "requires": {"qemu": "7.2.22", ...}, "requires_hash": "0123456789abcdef",
  *   "tag": "ntd-1", "connected": true, "has_shell": true, "shares": "", "memory_size": 94371840,
+ *   "agent": {"port": 2, "streams": 17, "version": 2},
  *   "console_unread": 0, "disks": [{"device": "drive1", "path": "server.qcow2",
  *     "file": "disk0.qcow2", "size": 196608, "backing": "/nix/store/...", "backing_size": 1}]}}}
  *
  * A file may have been edited, or come from anywhere: names of files lead nowhere else, and all
  * sizes are bounded. Later versions of the driver may add keys; a change of what is there gets
- * another format.
+ * another format, and so does a key that has to be heeded. Format 1 had no "agent".
  */
 #include "session/kept.h"
 
@@ -22,7 +23,9 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { FORMAT = 1, DISKS_MAX = 256, TEXT_MAX = 64 << 10 };
+enum { FORMAT = 2, DISKS_MAX = 256, TEXT_MAX = 64 << 10 };
+/* Numbers of an agent: as many ports as a bus can have, and streams that leave more to come. */
+enum { PORTS_MAX = 1 << 12, STREAMS_MAX = 1 << 30 };
 
 /* ---- freeing */
 
@@ -216,6 +219,36 @@ static int read_facts(struct ntd_kept_machine *machine, const struct ntd_json *o
 			      "has been edited, or is damaged");
 }
 
+/* A number that is not more than `most`. */
+static int read_number(const struct ntd_json *object, const char *key, uint32_t most,
+		       uint32_t *number, struct ntd_error **err)
+{
+	double count;
+
+	if (read_count(object, key, &count, err) < 0)
+		return -1;
+	if (count > most)
+		return ntd_json_error(object, err, "\"%s\" is more than %u", key, most);
+	*number = (uint32_t)count;
+	return 0;
+}
+
+/* A machine without one has none. */
+static int read_agent(struct ntd_kept_machine *machine, const struct ntd_json *object,
+		      struct ntd_error **err)
+{
+	struct ntd_agent_saved *agent = &machine->agent;
+	struct ntd_json value;
+	int there = ntd_json_optional(object, "agent", cJSON_Object, &value, err);
+
+	if (there <= 0)
+		return there;
+	if (read_number(&value, "port", PORTS_MAX, &agent->port, err) < 0 ||
+	    read_number(&value, "streams", STREAMS_MAX, &agent->streams, err) < 0)
+		return -1;
+	return read_number(&value, "version", UINT32_MAX, &agent->version, err);
+}
+
 static int read_machine(struct ntd_kept_machine *machine, const struct ntd_json *object,
 			struct ntd_error **err)
 {
@@ -234,6 +267,7 @@ static int read_machine(struct ntd_kept_machine *machine, const struct ntd_json 
 	    read_flag(object, "connected", &machine->connected, err) < 0 ||
 	    read_flag(object, "has_shell", &machine->has_shell, err) < 0 ||
 	    read_text(object, "shares", &machine->shares, err) < 0 ||
+	    read_agent(machine, object, err) < 0 ||
 	    read_count(object, "memory_size", &machine->memory_size, err) < 0 ||
 	    read_count(object, "console_unread", &unread, err) < 0)
 		return -1;
@@ -279,10 +313,10 @@ static int read_root(struct ntd_kept *kept, const struct ntd_json *root, struct 
 	if (ntd_json_expect(root, cJSON_Object, err) < 0 ||
 	    read_count(root, "format", &format, err) < 0)
 		return -1;
-	if (format != FORMAT)
+	if (format < 1 || format > FORMAT)
 		return ntd_json_error(root, err,
 				      "the format %g is not known to this driver, which has the "
-				      "format %d: use the driver that has kept the state",
+				      "formats up to %d: use the driver that has kept the state",
 				      format, FORMAT);
 	if (read_word(root, "snapshot", &kept->name, err) < 0 || read_vlans(kept, root, err) < 0)
 		return -1;
@@ -318,6 +352,15 @@ static void add_disk(cJSON *disks, const struct ntd_kept_disk *disk)
 	cJSON_AddItemToArray(disks, object);
 }
 
+static void add_agent(cJSON *object, const struct ntd_agent_saved *agent)
+{
+	cJSON *added = cJSON_AddObjectToObject(object, "agent");
+
+	cJSON_AddNumberToObject(added, "port", agent->port);
+	cJSON_AddNumberToObject(added, "streams", agent->streams);
+	cJSON_AddNumberToObject(added, "version", agent->version);
+}
+
 static void add_state(cJSON *object, const struct ntd_kept_machine *machine)
 {
 	_cleanup_free_ char *hash = ntd_facts_hash(&machine->facts);
@@ -331,6 +374,8 @@ static void add_state(cJSON *object, const struct ntd_kept_machine *machine)
 	cJSON_AddBoolToObject(object, "connected", machine->connected);
 	cJSON_AddBoolToObject(object, "has_shell", machine->has_shell);
 	cJSON_AddStringToObject(object, "shares", machine->shares);
+	if (machine->agent.port)
+		add_agent(object, &machine->agent);
 	cJSON_AddNumberToObject(object, "memory_size", machine->memory_size);
 	cJSON_AddNumberToObject(object, "console_unread", (double)machine->unread);
 	disks = cJSON_AddArrayToObject(object, "disks");

@@ -80,6 +80,7 @@ static int give_state(const struct ntd_kept *kept, const struct ntd_kept_machine
 		.tag = from->tag ? ntd_strdup(from->tag) : NULL,
 		.connected = from->connected,
 		.has_shell = from->has_shell,
+		.agent = from->agent,
 		.shares = ntd_strdup(from->shares ? from->shares : ""),
 		.console = from->running ? read_console(directory, from->unread) : NULL};
 	ntd_snapshot_adopt(machine, snapshot, store);
