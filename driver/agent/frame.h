@@ -26,8 +26,8 @@
 enum { NTD_FRAME_HEADER = 16, NTD_FRAME_MOST = 64 << 10 };
 
 /* A stream begins with a frame of the driver's whose kind says what is asked for: RUN, AWAIT, PUT,
- * GET, COPY or REFRESH. It ends with DONE or FAILED of the agent; frames for a stream that has
- * ended are ignored. The driver never uses the number of a stream again. */
+ * GET, COPY, REFRESH or MOUNT. It ends with DONE or FAILED of the agent; frames for a stream that
+ * has ended are ignored. The driver never uses the number of a stream again. */
 enum ntd_frame_kind {
 	/* Of the driver. */
 	NTD_FRAME_RUN = 1, /* a command: agent/command.h */
@@ -36,6 +36,7 @@ enum ntd_frame_kind {
 	NTD_FRAME_GET,     /* files of the guest: agent/files.h */
 	NTD_FRAME_COPY,    /* a file of the guest to another place in it: agent/copy_file.h */
 	NTD_FRAME_REFRESH, /* the time and random numbers: agent/refresh.h */
+	NTD_FRAME_MOUNT,   /* shares of the host: agent/mount.h */
 	NTD_FRAME_CANCEL,  /* nobody waits for the stream any more: end it, answer DONE or FAILED */
 
 	/* Of both. */
@@ -108,7 +109,7 @@ bool ntd_unpack_is_whole(const struct ntd_unpack *in);
 
 /* ---- the payload of HELLO */
 
-enum { NTD_AGENT_VERSION = 1 };
+enum { NTD_AGENT_VERSION = 2 };
 
 struct ntd_agent_hello {
 	uint32_t version; /* NTD_AGENT_VERSION */

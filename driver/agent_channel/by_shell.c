@@ -21,6 +21,7 @@
 
 #include "agent_channel/copy.h"
 #include "agent_channel/copy_file.h"
+#include "agent_channel/mount.h"
 #include "agent_channel/programs.h"
 #include "base/text.h"
 #include "channel/framing.h"
@@ -335,6 +336,15 @@ static int copy_in_guest(struct ntd_channel *channel, const char *source, const 
 	return ntd_agent_copy_in_guest(agent, source, target, waiter, err);
 }
 
+static int mount(struct ntd_channel *channel, const char *shares, struct ntd_waiter *waiter,
+		 struct ntd_error **err)
+{
+	struct ntd_agent_channel *agent =
+		ntd_container_of(channel, struct ntd_agent_channel, channel);
+
+	return ntd_agent_mount_shares(agent, shares, waiter, err);
+}
+
 struct ntd_agent_channel *ntd_agent_channel_new(struct ntd_loop *loop, struct ntd_report *report,
 						const char *machine, struct ntd_shell *shell,
 						struct ntd_port *port, bool serves)
@@ -344,6 +354,7 @@ struct ntd_agent_channel *ntd_agent_channel_new(struct ntd_loop *loop, struct nt
 						   .put = put,
 						   .get = get,
 						   .copy_in_guest = copy_in_guest,
+						   .mount = mount,
 						   .await = ntd_agent_await_condition,
 						   .close = ntd_agent_close};
 	static const struct ntd_agent_way way = {.stand_in = "the root shell",

@@ -102,6 +102,11 @@ struct ntd_channel_ops {
 	 * `cp` is to be run. NULL: it always is. */
 	int (*copy_in_guest)(struct ntd_channel *channel, const char *source, const char *target,
 			     struct ntd_waiter *waiter, struct ntd_error **err);
+	/* Mounts shares of the host in the guest, a list as in /proc/mounts (agent/mount.h), and
+	 * does so where a command has to be found and started first. Returns 0; 1: a command is to
+	 * do it. NULL: one always is. */
+	int (*mount)(struct ntd_channel *channel, const char *shares, struct ntd_waiter *waiter,
+		     struct ntd_error **err);
 	/* Starts the user's login shell on a new terminal of that size in the guest. Returns a
 	 * descriptor for the terminal's bytes; when the caller closes it, the shell gets a
 	 * hangup. */

@@ -135,20 +135,41 @@ int ntd_shares_unmount(struct ntd_machine *machine, char **shares, char **others
 	return result;
 }
 
-int ntd_shares_mount(struct ntd_machine *machine, const char *shares, struct ntd_waiter *waiter,
-		     struct ntd_error **err)
+/* By a channel that can do it without a command. 1: there is none. */
+static int mount_at_once(struct ntd_machine *machine, const char *shares, struct ntd_waiter *waiter,
+			 struct ntd_error **err)
+{
+	struct ntd_channel *channel = ntd_machine_channel(machine, NTD_CHANNEL_ANY);
+
+	return channel && channel->ready && channel->ops->mount
+		       ? channel->ops->mount(channel, shares, waiter, err)
+		       : 1;
+}
+
+static int mount_by_command(struct ntd_machine *machine, const char *shares,
+			    struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	_cleanup_buf_ struct ntd_buf line = {0}, output = {0};
 	_cleanup_free_ char *text = NULL;
-	size_t len = strlen(shares);
 
-	if (!len)
-		return 0;
 	ntd_buf_puts(&line, mount);
-	ntd_shell_quote(&line, shares, len - 1); /* the shell adds the last newline */
+	ntd_shell_quote(&line, shares, strlen(shares) - 1); /* the shell adds the last newline */
 	ntd_buf_puts(&line, "\nexit $failed");
 	text = ntd_buf_take_string(&line);
-	if (ntd_guest_tell(machine, text, &output, waiter, err) == 0)
+	return ntd_guest_tell(machine, text, &output, waiter, err);
+}
+
+int ntd_shares_mount(struct ntd_machine *machine, const char *shares, struct ntd_waiter *waiter,
+		     struct ntd_error **err)
+{
+	int result;
+
+	if (!*shares)
+		return 0;
+	result = mount_at_once(machine, shares, waiter, err);
+	if (result > 0)
+		result = mount_by_command(machine, shares, waiter, err);
+	if (result == 0)
 		return 0;
 	return ntd_error_wrap(err, "mounting the driver's shares again");
 }

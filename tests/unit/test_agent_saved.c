@@ -1,5 +1,6 @@
 /* Tests of an agent that is saved with its guest and goes on with it, agent_channel/saved.c and
- * refresh.c. The test plays the agent, the port and the root shell.
+ * refresh.c, and of mounts, which follow then, agent_channel/mount.c. The test plays the agent, the
+ * port and the root shell.
  */
 #include "agent_call_fixture.h"
 
@@ -81,6 +82,7 @@ static void resume(void *arg)
 /* A thread that does one thing of a restore. */
 struct step {
 	struct fixture *fixture;
+	const char *shares; /* to be mounted; NULL: none are */
 	int64_t refreshes;  /* with this patience; 0: it plugs */
 	pthread_t thread;
 	struct ntd_error *error;
@@ -91,8 +93,11 @@ static void *step_main(void *arg)
 {
 	struct step *step = arg;
 	struct ntd_agent_channel *agent = step->fixture->agent;
+	struct ntd_channel *channel = ntd_agent_channel_of(agent);
 
-	if (step->refreshes)
+	if (step->shares)
+		step->returned = channel->ops->mount(channel, step->shares, NULL, &step->error);
+	else if (step->refreshes)
 		step->returned =
 			ntd_agent_channel_refresh(agent, step->refreshes, NULL, &step->error);
 	else
@@ -298,6 +303,27 @@ static void a_state_without_an_agent_has_no_port(void **state)
 	assert_int_equal(sem_trywait(&port.opened), -1);
 }
 
+/* ---- mounts */
+
+static void the_agent_mounts(void **state)
+{
+	static const char list[] = "shared /tmp/shared 9p rw\n";
+	struct fixture *fixture = *state;
+	struct step good = {.shares = list}, bad = {.shares = list}, late = {.shares = list};
+
+	step_begin(fixture, &good);
+	peer_expects(fixture, 8, NTD_FRAME_MOUNT, list);
+	peer_text(fixture, 8, NTD_FRAME_DONE, "");
+	step_returns(&good, 0);
+	step_begin(fixture, &bad);
+	peer_expects(fixture, 9, NTD_FRAME_MOUNT, list);
+	peer_text(fixture, 9, NTD_FRAME_FAILED, "it is gone");
+	step_fails(&bad, NTD_E_MACHINE, "machine 'server': it is gone");
+	ntd_loop_call(fixture->loop, forget, fixture);
+	step_begin(fixture, &late);
+	step_returns(&late, 1);
+}
+
 static int tear_down_saved(void **state)
 {
 	int result = tear_down(state);
@@ -319,6 +345,7 @@ int main(void)
 		saved_test(a_port_that_qemu_does_not_give),
 		saved_test(a_port_for_nothing),
 		saved_test(a_state_without_an_agent_has_no_port),
+		saved_test(the_agent_mounts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
