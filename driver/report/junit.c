@@ -85,10 +85,12 @@ static void write_report(struct junit *junit)
  * since a script may change the working directory. */
 static int prepare_file(struct junit *junit, const char *path, struct ntd_error **err)
 {
-	_cleanup_fd_ int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666);
+	_cleanup_fd_ int fd = ntd_outfile_create(path, 0, err);
 	struct stat status;
 
-	if (fd < 0 || fstat(fd, &status) < 0)
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &status) < 0)
 		return ntd_error_sys(err, errno, "cannot write %s", path);
 	junit->path = realpath(path, NULL);
 	if (!junit->path)

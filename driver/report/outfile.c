@@ -10,12 +10,25 @@
 #include <stdint.h>
 #include <stdio.h>
 
-int ntd_outfile_open(struct ntd_outfile *file, const char *path, struct ntd_error **err)
+int ntd_outfile_create(const char *path, int flags, struct ntd_error **err)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666);
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | flags, 0666);
 
+	if (fd < 0 && errno == ENXIO)
+		return ntd_error_set(err, NTD_E_SYS, "cannot write %s: no program reads this pipe",
+				     path);
 	if (fd < 0)
 		return ntd_error_sys(err, errno, "cannot write %s", path);
+	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+	return fd;
+}
+
+int ntd_outfile_open(struct ntd_outfile *file, const char *path, struct ntd_error **err)
+{
+	int fd = ntd_outfile_create(path, O_TRUNC, err);
+
+	if (fd < 0)
+		return -1;
 	*file = (struct ntd_outfile){.fd = fd, .path = ntd_strdup(path)};
 	return 0;
 }

@@ -17,6 +17,9 @@ struct ntd_outfile {
 
 /* Creates the file, or empties it. */
 int ntd_outfile_open(struct ntd_outfile *file, const char *path, struct ntd_error **err);
+/* Opens `path` for writing, made if need be, with more `flags` of open(); returns the descriptor.
+ * Does not wait for the reader of a pipe, for there may never be one: without, that is an error. */
+int ntd_outfile_create(const char *path, int flags, struct ntd_error **err);
 void ntd_outfile_write(struct ntd_outfile *file, const void *bytes, size_t len);
 /* Closes the file; -1 with an error when this or a write before has failed. */
 int ntd_outfile_close(struct ntd_outfile *file, struct ntd_error **err);

@@ -4,6 +4,7 @@
 import base64
 import gzip
 import json
+import os
 import re
 import subprocess
 
@@ -223,3 +224,10 @@ def test_pictures_come_from_below_the_events(tmp_path):
         FORMAT, *[line_of("detail", number, path, detail="picture") for number, path in enumerate(named, 1)]])
     make("--report-from", events)
     assert PageFile(out / "report.html").pictures == named[:2]
+
+
+@pytest.mark.parametrize("option", ["--report", "--events", "--junit-xml"])
+def test_a_pipe_that_nobody_reads_is_not_waited_for(fake, tmp_path, option):
+    os.mkfifo(tmp_path / "pipe")
+    result = harness.run("", fake, options=[option, tmp_path / "pipe"], status=2)
+    assert f"cannot write {tmp_path}/pipe: no program reads this pipe" in result.err
