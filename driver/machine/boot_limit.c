@@ -59,6 +59,41 @@ char *ntd_boot_limit_text(const struct ntd_machine *machine)
 			 : ntd_asprintf("%g seconds of silence", silence(machine));
 }
 
+/* The text behind its last occurrence, or NULL. */
+static const char *behind_last(const struct ntd_buf *text, const char *part)
+{
+	const char *at = ntd_buf_bytes(text), *end = at + text->len, *found = NULL;
+	size_t len = strlen(part);
+
+	while ((at = memmem(at, (size_t)(end - at), part, len)))
+		found = at += len;
+	return found;
+}
+
+int ntd_boot_given_up(struct ntd_machine *machine, struct ntd_error **err)
+{
+	/* Printed by systemd of NixOS when the device of the shell was not there in time, after
+	 * five minutes: an emulated guest may be slower. It does not try again. */
+	static const char given_up[] = "backdoor.service: Job backdoor.service/start failed with";
+	static const char boot[] = "Linux version ";
+	_cleanup_buf_ struct ntd_buf log = {0};
+	_cleanup_free_ char *lines = NULL;
+	const char *failed, *booted;
+
+	ntd_console_copy_log(machine->console, &log);
+	failed = behind_last(&log, given_up);
+	booted = behind_last(&log, boot);
+	if (!failed || (booted && booted > failed))
+		return 0;
+	lines = ntd_machine_last_lines(machine);
+	return ntd_machine_error(
+		err, machine, NTD_E_MACHINE,
+		"the guest's systemd has given up backdoor.service, so there will be no root "
+		"shell; if its host is just slow, systemd.default_device_timeout_sec=1800 in "
+		"boot.kernelParams makes it wait longer%s",
+		lines);
+}
+
 void ntd_boot_tell(struct ntd_machine *machine, int64_t began)
 {
 	_cleanup_free_ char *line = ntd_console_last_line_now(machine->console, LINE_MOST);

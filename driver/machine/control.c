@@ -269,6 +269,8 @@ static int wait_for_shell(struct ntd_machine *machine, struct ntd_life_wait *wai
 			return 0;
 		if (error->code != NTD_E_TIMEOUT)
 			return ntd_error_move(err, ntd_steal(&error));
+		if (ntd_boot_given_up(machine, err) < 0)
+			return -1;
 		if (ntd_now() >= ntd_boot_deadline(machine, began))
 			return not_in_time(machine, began, err);
 		if (ntd_now() >= notice) {

@@ -214,6 +214,8 @@ char *ntd_boot_limit_text(const struct ntd_machine *machine);
 /* Logs that a boot, which began at `began`, takes long: for how long, whether the guest is
  * emulated, and what the console said last. */
 void ntd_boot_tell(struct ntd_machine *machine, int64_t began);
+/* Returns -1 and an error if the guest has said that it will not start the root shell. */
+int ntd_boot_given_up(struct ntd_machine *machine, struct ntd_error **err);
 /* ---- processes.c; loop */
 /* Adds the process that has just been started. */
 void ntd_processes_add(struct ntd_machine *machine, pid_t pid);

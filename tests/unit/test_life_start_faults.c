@@ -223,6 +223,36 @@ static void a_boot_that_takes_long_is_told_of(void **state)
 			       "seconds; the console last said: connecting to host...");
 }
 
+#define GIVEN_UP                                                                                   \
+	"[ 547.5] systemd[1]: backdoor.service: Job backdoor.service/start failed with result "    \
+	"'dependency'.\\n"
+
+/* With the time over, so that the test need not wait until the driver looks. */
+static void a_shell_that_the_guest_gives_up_ends_the_boot(void **state)
+{
+	struct fixture *fixture = *state;
+	struct ntd_machine *machine;
+
+	fixture->context.boot_timeout = 3;
+	machine = machine_new(fixture, "server", NULL);
+	order_faults(fixture, machine, "FAKE_BANNER=no",
+		     "FAKE_OUTPUT=[ 0.0] Linux version 6\\n" GIVEN_UP "[ 548.0] more\\n");
+	assert_fails(ntd_machine_connect(machine, NULL, &err), NTD_E_MACHINE,
+		     "machine 'server': the guest's systemd has given up backdoor.service");
+	assert_int_equal(ntd_boot_given_up(machine, NULL), -1);
+}
+
+static void a_shell_that_an_earlier_boot_gave_up_is_waited_for(void **state)
+{
+	struct fixture *fixture = *state;
+	struct ntd_machine *machine = machine_new(fixture, "server", NULL);
+
+	assert_int_equal(ntd_boot_given_up(machine, NULL), 0);
+	order_faults(fixture, machine, "FAKE_OUTPUT=" GIVEN_UP "[ 0.0] Linux version 6\\n");
+	connect_shell(machine);
+	assert_int_equal(ntd_boot_given_up(machine, NULL), 0);
+}
+
 static void a_banner_is_found_in_noise_and_pieces(void **state)
 {
 	struct fixture *fixture = *state;
@@ -294,6 +324,8 @@ int main(void)
 		life_test(a_limit_without_an_end_is_no_limit),
 		life_test(a_boot_that_goes_on_talking_is_waited_for),
 		life_test(a_boot_that_takes_long_is_told_of),
+		life_test(a_shell_that_the_guest_gives_up_ends_the_boot),
+		life_test(a_shell_that_an_earlier_boot_gave_up_is_waited_for),
 		life_test(a_banner_is_found_in_noise_and_pieces),
 		life_test(a_death_ends_the_wait_for_the_shell),
 		life_test(a_death_ends_the_wait_for_the_next_shell),
