@@ -15,8 +15,8 @@ int ntd_outfile_create(const char *path, int flags, struct ntd_error **err)
 	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | flags, 0666);
 
 	if (fd < 0 && errno == ENXIO)
-		return ntd_error_set(err, NTD_E_SYS, "cannot write %s: no program reads this pipe",
-				     path);
+		return ntd_error_set(err, NTD_E_USAGE,
+				     "cannot write %s: no program reads this pipe", path);
 	if (fd < 0)
 		return ntd_error_sys(err, errno, "cannot write %s", path);
 	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
