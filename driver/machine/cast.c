@@ -93,6 +93,8 @@ int ntd_mould_cast_memory(struct ntd_mould *mould, const struct ntd_machine *tem
 				    "put it somewhere");
 	else if (cast_memory(mould, template, caster, waiter, &why) == 0)
 		mould->has_devices = true;
+	/* Killed, and not asked to end: a QEMU that ends closes its ports, and tells the guest of
+	 * that, in the memory that belongs to the devices that have been saved. */
 	ntd_machine_release(caster, 0, NTD_FOREVER);
 	ntd_machine_wait_gone(caster, ntd_after(END_PATIENCE));
 	if (mould->has_devices) {

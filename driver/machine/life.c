@@ -152,6 +152,10 @@ void ntd_life_terminate(struct ntd_machine *machine, int64_t grace)
 {
 	if (!machine->process)
 		return;
+	if (!grace) {
+		ntd_process_kill_tree(machine->process);
+		return;
+	}
 	ntd_process_signal(machine->process, SIGTERM);
 	ntd_timer_set(machine->context.loop, &machine->kill, ntd_after(grace));
 }

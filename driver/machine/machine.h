@@ -272,9 +272,9 @@ int ntd_machine_finish_end(struct ntd_machine *machine, unsigned number, struct 
 			   struct ntd_error **err);
 
 /* ---- the end of a run */
-/* Sends SIGTERM to the machine's process, and kills what is left of it after `grace` ns; does not
- * wait for that. Unless `grace` is 0, a container gets at least 30 s, but no more than `most` ns.
- * Returns the time given. */
+/* Sends SIGTERM to the machine's process, and kills what is left of it after `grace` ns, or kills
+ * it at once if that is 0; does not wait for that. Unless `grace` is 0, a container gets at least
+ * 30 s, but no more than `most` ns. Returns the time given. */
 int64_t ntd_machine_release(struct ntd_machine *machine, int64_t grace, int64_t most);
 /* Waits until nothing of the machine's process is left, and takes note of that; false at the
  * deadline. */
