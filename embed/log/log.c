@@ -21,9 +21,9 @@ void py_log_emit(struct ntd_report *report, const struct ntd_event *event)
 }
 
 void py_log_detail(struct ntd_report *report, enum ntd_detail detail, const char *machine,
-		   const char *text)
+		   const char *text, char **attributes)
 {
-	ntd_log_detail(report, detail, machine, text, NULL);
+	ntd_log_detail(report, detail, machine, text, attributes);
 	py_log_deliver(py_state());
 }
 

@@ -3,6 +3,7 @@
  * this runs on the main thread with the GIL held, which PY_BLOCKING_CALL releases.
  */
 #include "guest/moment.h"
+#include "log/py_log.h"
 #include "run/py_run.h"
 
 /* ---- snapshots */
@@ -97,7 +98,7 @@ static PyObject *tell_of_seed(PyObject *self, PyObject *args)
 	if (!PyArg_ParseTuple(args, "ss:tell_of_seed", &what, &seed))
 		return NULL;
 	attributes[1] = (char *)seed;
-	ntd_log_detail(py_state()->session->report, NTD_DETAIL_SEED, NULL, what, attributes);
+	py_log_detail(py_state()->session->report, NTD_DETAIL_SEED, NULL, what, attributes);
 	Py_RETURN_NONE;
 }
 
