@@ -40,7 +40,10 @@ class PageFile:
 
     def add(self, text, whole):
         assert text.endswith("\n") or not whole
-        self.lines += [json.loads(line) for line in text.split("\n")[:-1]]
+        lines = text.split("\n")[:-1]
+        if not whole and lines and not lines[-1].endswith(("]", "}")):
+            lines.pop()  # the driver was killed while it wrote the line, which the page passes over
+        self.lines += [json.loads(line) for line in lines]
 
     def texts(self, kind):
         return [line["text"] for line in self.lines if isinstance(line, dict) and line["kind"] == kind]
