@@ -110,6 +110,11 @@ def left_files(directory):
             if path.suffix == ".ctl" or stat.S_ISSOCK(path.lstat().st_mode)]
 
 
+def slowness():
+    """By how much, at least 1, this host is busier than it can be without making what runs on it slower."""
+    return max(1, os.getloadavg()[0] / os.cpu_count())
+
+
 def wait_until(condition, seconds):
     """Calls the condition until its value is true or the time is over, and returns its last value."""
     end = time.monotonic() + seconds
