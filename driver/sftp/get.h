@@ -9,7 +9,7 @@ struct sftp_get_dir {
 	struct ntd_list_link link;  /* in the list of all */
 	struct sftp_get_dir *above; /* held; NULL: the parent of the target */
 	unsigned holds, depth;
-	int fd;
+	int fd;            /* -1: its turn has not come */
 	char *path, *name; /* in the guest; below `above` on this host */
 	char *real;        /* in the guest, without links; NULL: links are copied as they are */
 	struct ntd_sftp_attrs attrs;

@@ -2,8 +2,8 @@
  *
  * A guest may give names and links that mean harm, so each name is checked and made new in a
  * directory that is open, below a directory that nobody else knows: what is there already, also a
- * link that came before, is an error. The directory that was found last is listed first, so that
- * few are open at a time.
+ * link that came before, is an error. The directory that was found last is listed first, and opened
+ * only then, so that few are open at a time.
  */
 #include "sftp/get.h"
 
@@ -162,24 +162,10 @@ static void looked_at(struct ntd_sftp *sftp, const struct ntd_sftp_call *call,
 
 /* ---- directories */
 
-static void opened(struct ntd_sftp *sftp, const struct ntd_sftp_call *call,
-		   const struct ntd_sftp_answer *answer)
-{
-	struct sftp_get_dir *dir = call->item;
-
-	if (!ntd_sftp_expect(sftp, answer, NTD_SFTP_HANDLE, "cannot read %s in the guest",
-			     dir->path))
-		return;
-	memcpy(dir->handle, answer->text.bytes, answer->text.len);
-	dir->handle_len = answer->text.len;
-	dir->reading = false;
-}
-
 static void get_directory(struct ntd_sftp *sftp, struct sftp_get_dir *above, const char *name,
 			  const char *path, const struct ntd_sftp_attrs *attrs, const char *real)
 {
 	struct sftp_get *get = sftp_get_of(sftp);
-	int fd = ntd_sftp_get_fd(sftp, above);
 	struct sftp_get_dir *dir;
 
 	if (above && above->depth == NTD_SFTP_DEPTH) {
@@ -188,12 +174,12 @@ static void get_directory(struct ntd_sftp *sftp, struct sftp_get_dir *above, con
 						  path, NTD_SFTP_DEPTH));
 		return;
 	}
-	if (mkdirat(fd, name, WRITABLE) < 0 || (fd = openat(fd, name, DIRECTORY)) < 0) {
+	if (mkdirat(ntd_sftp_get_fd(sftp, above), name, WRITABLE) < 0) {
 		ntd_sftp_get_cannot_make(sftp, path);
 		return;
 	}
 	dir = ntd_calloc(1, sizeof *dir);
-	dir->fd = fd;
+	dir->fd = -1;
 	dir->above = hold(above);
 	dir->depth = above ? above->depth + 1 : 0;
 	dir->path = ntd_strdup(path);
@@ -203,11 +189,9 @@ static void get_directory(struct ntd_sftp *sftp, struct sftp_get_dir *above, con
 	else if (above && above->real)
 		dir->real = ntd_sftp_join(above->real, name);
 	dir->attrs = *attrs;
-	dir->reading = true; /* being opened */
 	hold(dir);
 	ntd_list_append(&get->dirs, &dir->link);
 	ntd_vec_push(&get->stack, dir);
-	ntd_sftp_call_path(sftp, NTD_SFTP_OPENDIR, path, opened, dir);
 }
 
 void ntd_sftp_get_entry(struct ntd_sftp *sftp, struct sftp_get_dir *dir, const char *name,
@@ -237,6 +221,31 @@ void ntd_sftp_get_entry(struct ntd_sftp *sftp, struct sftp_get_dir *dir, const c
 }
 
 /* ---- listings */
+
+static void opened(struct ntd_sftp *sftp, const struct ntd_sftp_call *call,
+		   const struct ntd_sftp_answer *answer)
+{
+	struct sftp_get_dir *dir = call->item;
+
+	if (!ntd_sftp_expect(sftp, answer, NTD_SFTP_HANDLE, "cannot read %s in the guest",
+			     dir->path))
+		return;
+	memcpy(dir->handle, answer->text.bytes, answer->text.len);
+	dir->handle_len = answer->text.len;
+	dir->reading = false;
+}
+
+/* Opens the directory here and in the guest. */
+static void begin_listing(struct ntd_sftp *sftp, struct sftp_get_dir *dir)
+{
+	dir->fd = openat(ntd_sftp_get_fd(sftp, dir->above), dir->name, DIRECTORY);
+	if (dir->fd < 0) {
+		ntd_sftp_get_cannot_make(sftp, dir->path);
+		return;
+	}
+	dir->reading = true;
+	ntd_sftp_call_path(sftp, NTD_SFTP_OPENDIR, dir->path, opened, dir);
+}
 
 static void listed(struct ntd_sftp *sftp, const struct ntd_sftp_call *call,
 		   const struct ntd_sftp_answer *answer)
@@ -319,7 +328,9 @@ void ntd_sftp_get_walk(struct ntd_sftp *sftp)
 	       get->entry_count < NTD_SFTP_FILES) {
 		struct sftp_get_dir *dir = get->stack.items[get->stack.count - 1];
 
-		if (dir->count)
+		if (dir->fd < 0)
+			begin_listing(sftp, dir);
+		else if (dir->count)
 			next_name(sftp, dir);
 		else if (dir->ended)
 			end_listing(sftp, dir);

@@ -54,6 +54,19 @@ static void also_with_the_agent(void **state)
 	copy_linked_tree(true);
 }
 
+/* More than the agent could keep open if they were opened when they are found. */
+static void many_links_lead_to_directories(void **state)
+{
+	struct copying copying = a_copy(NTD_SFTP_GET, at("tree"), at("to"));
+
+	shell("mkdir tree apart far; echo far > far/file;"
+	      "for i in $(seq 34); do ln -s ../apart tree/$i; ln -s ../far apart/$i; done");
+	copying.follow = copying.agent = true;
+	run(&copying);
+	assert_no_error(copying.error);
+	shell("test $(find to -type f | wc -l) = $((34 * 34))");
+}
+
 /* ---- bad servers: /dir has a link "x", which leads to a file, as they say, at this path */
 
 static const char *said_path;
@@ -175,6 +188,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(links_are_what_the_host_can_follow, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(also_with_the_agent, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(many_links_lead_to_directories, set_up, tear_down),
 		each(paths_that_cannot_be_are_refused),
 		each(links_lead_into_the_copy_only),
 		each(answers_about_links_are_checked),
