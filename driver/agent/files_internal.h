@@ -10,7 +10,9 @@
 #include <sys/types.h>
 
 enum {
-	FILES_HANDLES = 64,            /* open files and directories */
+	/* Open files and directories: the client has up to 129 directories in each other open, and
+	 * 32 files. */
+	FILES_HANDLES = 256,
 	FILES_TEMPORARIES = 64,        /* names of what is half written */
 	FILES_OUTPUT_SIZE = 128 << 10, /* no request is answered while so much waits */
 	FILES_READ_SIZE = 255 << 10,   /* the most of a READ */

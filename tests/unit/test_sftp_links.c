@@ -67,6 +67,17 @@ static void many_links_lead_to_directories(void **state)
 	shell("test $(find to -type f | wc -l) = $((34 * 34))");
 }
 
+static void the_agent_can_go_as_deep_as_a_copy(void **state)
+{
+	struct copying copying = a_copy(NTD_SFTP_GET, at("tree"), at("to"));
+
+	shell("mkdir -p tree$(for i in $(seq 128); do printf /d; done)");
+	copying.agent = true;
+	run(&copying);
+	assert_no_error(copying.error);
+	shell("diff -r tree to");
+}
+
 /* ---- bad servers: /dir has a link "x", which leads to a file, as they say, at this path */
 
 static const char *said_path;
@@ -189,6 +200,8 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(also_with_the_agent, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(many_links_lead_to_directories, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(the_agent_can_go_as_deep_as_a_copy, set_up,
+						tear_down),
 		each(paths_that_cannot_be_are_refused),
 		each(links_lead_into_the_copy_only),
 		each(answers_about_links_are_checked),
