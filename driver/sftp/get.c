@@ -94,6 +94,10 @@ static void found_source(struct ntd_sftp *sftp, const struct ntd_sftp_call *call
 	if (!ntd_sftp_expect(sftp, answer, NTD_SFTP_ATTRS, "cannot read %s in the guest",
 			     sftp->source))
 		return;
+	if (sftp->follow && S_ISLNK(answer->attrs.mode)) {
+		ntd_sftp_fail_protocol(sftp, "a link where %s leads", sftp->source);
+		return;
+	}
 	get->is_directory = S_ISDIR(answer->attrs.mode);
 	if (get->is_directory && get->exists) {
 		errno = EEXIST;

@@ -172,6 +172,13 @@ static bool no_path(struct scripted *server, enum ntd_sftp_type type, uint32_t i
 	return a_link(server, type, id, request);
 }
 
+/* The copy of such a link would lead to whatever the server says. */
+static bool a_link_to_the_end(struct scripted *server, enum ntd_sftp_type type, uint32_t id,
+			      struct ntd_sftp_reader *request)
+{
+	return type == NTD_SFTP_STAT && say_attrs(server, id, S_IFLNK | 0777, 4);
+}
+
 static void answers_about_links_are_checked(void **state)
 {
 	static const struct {
@@ -179,7 +186,8 @@ static void answers_about_links_are_checked(void **state)
 		enum ntd_errc code;
 		const char *text;
 	} cases[] = {{wrong_kind, NTD_E_PROTOCOL, "no answer about /dir/x"},
-		     {no_path, NTD_E_MACHINE, "cannot read /dir in the guest"}};
+		     {no_path, NTD_E_MACHINE, "cannot read /dir in the guest"},
+		     {a_link_to_the_end, NTD_E_PROTOCOL, "a link where /dir leads"}};
 
 	for (size_t i = 0; i < unit_count(cases); i++) {
 		struct scripted server = {.answer = cases[i].answer, .follow = true};
