@@ -20,7 +20,7 @@ static void program(const char *directory, const char *name, const char *text)
 	assert_int_equal(chmod(path, 0755), 0);
 }
 
-/* A connected machine whose guest has these mounts. */
+/* A connected machine whose guest has these mounts, and none once it has noted an unmounting. */
 static struct ntd_machine *with_mounts(struct fixture *fixture, const char *mounts,
 				       const char *mount_text, const char *umount_text)
 {
@@ -32,7 +32,8 @@ static struct ntd_machine *with_mounts(struct fixture *fixture, const char *moun
 	struct ntd_machine *machine;
 
 	assert_int_equal(mkdir(directory, 0755), 0);
-	ntd_buf_printf(&cat, "[ \"$1\" = /proc/mounts ] || exec /bin/cat \"$@\"\nprintf %%s ");
+	ntd_buf_puts(&cat, "[ \"$1\" = /proc/mounts ] || exec /bin/cat \"$@\"\n"
+			   "[ ! -e unmounted ] || exit 0\nprintf %s ");
 	ntd_shell_quote(&cat, mounts, strlen(mounts));
 	text = ntd_buf_take_string(&cat);
 	program(directory, "cat", text);
@@ -97,6 +98,18 @@ static void a_share_in_use(void **state)
 	assert_string_equal(shares, "xchg /tmp/xchg 9p rw\n");
 }
 
+static void a_share_that_is_mounted(void **state)
+{
+	struct fixture *fixture = *state;
+	struct ntd_machine *machine =
+		with_mounts(fixture, "xchg /tmp/xchg 9p rw 0 0\n", NOTES("mounted"), "");
+	struct ntd_error *err = NULL;
+
+	ntd_shares_mount(machine, "xchg /tmp/xchg 9p rw\nshared /tmp/shared 9p rw\n", NULL, &err);
+	assert_no_error(err);
+	assert_output(machine, "cat mounted", "-t 9p -o rw -- shared /tmp/shared \n");
+}
+
 static void each_failed_mount_counts(void **state)
 {
 	struct fixture *fixture = *state;
@@ -118,6 +131,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		life_test(words_stay_words),
 		life_test(a_share_in_use),
+		life_test(a_share_that_is_mounted),
 		life_test(each_failed_mount_counts),
 	};
 
