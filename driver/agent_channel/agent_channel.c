@@ -75,14 +75,19 @@ void ntd_agent_close(struct ntd_channel *channel, const struct ntd_error *why)
 	ntd_agent_unplug(agent, why);
 }
 
+/* An agent is still connected, and has its port, when a script has spoken to the root shell, which
+ * forbids launches. */
 static void take_away(struct ntd_agent_channel *agent, enum ntd_agent_loss loss,
 		      const struct ntd_error *why)
 {
-	if (agent->launch.state != NTD_AGENT_LAUNCH_UNDER_WAY &&
-	    agent->launch.state != NTD_AGENT_LAUNCH_DONE)
+	bool launched = agent->launch.state == NTD_AGENT_LAUNCH_UNDER_WAY ||
+			agent->launch.state == NTD_AGENT_LAUNCH_DONE;
+
+	if (!launched && !agent->connected)
 		return;
 	disconnect(agent, loss, why);
-	ntd_agent_launch_allow(agent);
+	if (launched)
+		ntd_agent_launch_allow(agent);
 }
 
 void ntd_agent_take_away(struct ntd_agent_channel *agent, const struct ntd_error *why)

@@ -124,6 +124,21 @@ def test_one_that_was_killed_before_the_snapshot(session):
     """, seconds=300)
 
 
+def test_after_a_script_has_spoken_to_the_shell(session):
+    """The agent, which runs nothing any more, is not in the snapshot, and nor is its port: another QEMU can load it."""
+    session("""
+        machine.restore("then")
+        machine.shell.send(b"echo > /tmp/spoken\\n")
+        machine.wait_for_file("/tmp/spoken")
+        machine.snapshot("spoken")
+        for _ in range(2):
+            machine.restore("spoken")
+            assert agent() != kept["agent"]
+            assert_works()
+            machine.crash()
+    """, seconds=300)
+
+
 def test_another_port_in_its_place(session):
     """A script's own port may have the number: a new QEMU loads the state."""
     session("""
