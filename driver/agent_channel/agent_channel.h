@@ -46,13 +46,13 @@ void ntd_agent_channel_forget(struct ntd_agent_channel *agent, const struct ntd_
 
 /* What is to be known of it. */
 struct ntd_agent_saved {
-	unsigned port;    /* the number of its port on the bus; 0: the state has no agent */
+	unsigned port;    /* the number of its port on the bus; 0: the state has neither */
 	uint32_t streams; /* the number of the last stream */
-	uint32_t version; /* of its frames */
+	uint32_t version; /* of its frames; 0: the state has the port, and no agent to go on */
 };
 
 /* Loop: whether there is an agent with nothing pending in it or on its way, so that it can be saved
- * with the guest; and what is known of it, but for its port. */
+ * with the guest. If so, adds to `saved` what is known of it, but for its port. */
 bool ntd_agent_channel_rests(const struct ntd_agent_channel *agent, struct ntd_agent_saved *saved);
 /* Gives QEMU the port of the agent that the state has which QEMU is about to load, to a guest that
  * stands still: QEMU loads no state without the ports of then. The agent must have been forgotten.

@@ -13,7 +13,8 @@
  * Only the guest's answer tells that the agent goes on: it may have been killed between the last
  * look at it and the moment of the state, or be stuck. A refresh asks (refresh.c), and launches
  * another agent if need be. An agent of another version is not asked for anything: the state is one
- * of another driver's.
+ * of another driver's. Nor is one that was not fit to go on any more at the moment of the state, as
+ * when a script spoke to the root shell just then; the port is needed all the same.
  */
 #include "agent_channel/agent_channel_internal.h"
 
@@ -27,7 +28,8 @@ bool ntd_agent_channel_rests(const struct ntd_agent_channel *agent, struct ntd_a
 	if (!agent->connected || !agent->channel.ready || !ntd_list_empty(&agent->calls) ||
 	    agent->in.len || agent->out.len)
 		return false;
-	*saved = (struct ntd_agent_saved){.streams = agent->streams, .version = NTD_AGENT_VERSION};
+	saved->streams = agent->streams;
+	saved->version = NTD_AGENT_VERSION;
 	return true;
 }
 

@@ -133,7 +133,7 @@ int ntd_qemu_ports_clear(struct ntd_qemu *qemu, bool loads, int64_t deadline,
  * its port, if nothing is pending in it. */
 int ntd_qemu_ports_clear_to_save(struct ntd_qemu *qemu, int64_t deadline, struct ntd_waiter *waiter,
 				 struct ntd_error **err);
-/* Loop: the agent that a state has which is saved now; port 0: it has none. */
+/* Loop: the agent that a state has which is saved now. */
 struct ntd_agent_saved ntd_qemu_agent_saved(const struct ntd_qemu *qemu);
 /* Any thread: the port, for a channel. */
 struct ntd_port *ntd_qemu_port(struct ntd_qemu *qemu, enum ntd_qemu_port which);

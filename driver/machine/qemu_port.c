@@ -49,13 +49,20 @@ static void port_gone(void *owner)
 	}
 }
 
+static bool can_be_kept(const struct ntd_qemu *qemu)
+{
+	const struct ntd_agent_saved saved = ntd_qemu_agent_saved(qemu);
+
+	return saved.port && saved.version;
+}
+
 static void begin_clearing(struct ntd_request *request)
 {
 	struct clearing *clearing = ntd_container_of(request, struct clearing, request);
 	struct ntd_qemu *qemu = clearing->qemu;
 
 	ntd_list_append(&qemu->clearings, &clearing->link);
-	if (!clearing->keeps_agent || !ntd_qemu_agent_saved(qemu).port)
+	if (!clearing->keeps_agent || !can_be_kept(qemu))
 		ntd_agent_channel_forget(qemu->agent, NULL);
 	if (clearing->loads)
 		ntd_shell_go_back(qemu->shell, NULL);
@@ -150,10 +157,10 @@ int ntd_qemu_ports_clear_to_save(struct ntd_qemu *qemu, int64_t deadline, struct
 
 struct ntd_agent_saved ntd_qemu_agent_saved(const struct ntd_qemu *qemu)
 {
-	struct ntd_agent_saved saved = {0};
+	struct ntd_agent_saved saved = {.port = ntd_data_port_number(qemu->ports[NTD_PORT_AGENT])};
 
-	if (ntd_shell_channel(qemu->shell)->ready && ntd_agent_channel_rests(qemu->agent, &saved))
-		saved.port = ntd_data_port_number(qemu->ports[NTD_PORT_AGENT]);
+	if (ntd_shell_channel(qemu->shell)->ready)
+		ntd_agent_channel_rests(qemu->agent, &saved);
 	return saved;
 }
 
