@@ -156,6 +156,17 @@ static struct ntd_agent_stream *find_stream(struct ntd_agent *agent, uint32_t nu
 
 /* ---- the driver's frames */
 
+static void serve(struct ntd_agent *agent, const struct ntd_agent_service *service,
+		  const struct ntd_frame *frame)
+{
+	_cleanup_free_ char *why = service->serve(frame->bytes, frame->len);
+
+	if (why)
+		append_failure(agent, frame->stream, why);
+	else
+		append(agent, frame->stream, NTD_FRAME_DONE, NULL, 0);
+}
+
 static void begin_stream(struct ntd_agent *agent, const struct ntd_frame *frame)
 {
 	const struct ntd_agent_service *const *service = agent->setup.services;
@@ -168,6 +179,8 @@ static void begin_stream(struct ntd_agent *agent, const struct ntd_frame *frame)
 		append_failure(agent, frame->stream, "the agent is about to end");
 	else if (agent->stream_count >= STREAM_LIMIT)
 		append_failure(agent, frame->stream, "the agent does too many things at once");
+	else if ((*service)->serve)
+		serve(agent, *service, frame);
 	else
 		(*service)->begin(agent, frame->stream, frame->bytes, frame->len);
 }
@@ -189,7 +202,8 @@ static void pass_frame(struct ntd_agent *agent, const struct ntd_frame *frame)
 			return;
 		}
 	}
-	stream->service->frame(stream, frame);
+	if (stream->service->frame)
+		stream->service->frame(stream, frame);
 }
 
 static void take_frame(struct ntd_agent *agent, const struct ntd_frame *frame)

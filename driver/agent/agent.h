@@ -23,11 +23,15 @@ struct ntd_agent_stream;
 /* What does one kind of thing. */
 struct ntd_agent_service {
 	uint8_t kind; /* of the frame that begins a stream */
+	/* Does at once what is asked for, so that there is no need for the other functions. Returns
+	 * NULL for DONE without a payload, or a new string for FAILED, why it could not be done. */
+	char *(*serve)(const char *payload, size_t len);
 	/* Begins the stream, whose part in the service's own structure is new memory that the
 	 * service allocates. It may end it at once by ntd_agent_done() or ntd_agent_failed(), so
 	 * the caller does not touch it afterwards. */
 	void (*begin)(struct ntd_agent *agent, uint32_t number, const char *payload, size_t len);
-	/* A frame of the driver's for the stream: DATA, END or another that the service knows. */
+	/* A frame of the driver's for the stream: DATA, END or another that the service knows.
+	 * NULL: they are ignored. */
 	void (*frame)(struct ntd_agent_stream *stream, const struct ntd_frame *frame);
 	/* The driver no longer waits for the stream. The service stops what it does, and ends the
 	 * stream now or soon. */

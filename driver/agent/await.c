@@ -34,10 +34,6 @@ static void begin(struct ntd_agent *agent, uint32_t number, const char *payload,
 	kind->begin(await);
 }
 
-static void ignore(struct ntd_agent_stream *stream, const struct ntd_frame *frame)
-{
-}
-
 static void cancel(struct ntd_agent_stream *stream)
 {
 	ntd_agent_failed(stream, "cancelled");
@@ -57,7 +53,6 @@ static void free_await(struct ntd_agent_stream *stream)
 const struct ntd_agent_service ntd_agent_await = {
 	.kind = NTD_FRAME_AWAIT,
 	.begin = begin,
-	.frame = ignore,
 	.cancel = cancel,
 	.free = free_await,
 };

@@ -80,10 +80,6 @@ static void console_ready(struct ntd_agent_source *source, short events)
 	go_on(errors);
 }
 
-static void ignore_frame(struct ntd_agent_stream *stream, const struct ntd_frame *frame)
-{
-}
-
 static void free_errors(struct ntd_agent_stream *stream)
 {
 	struct ntd_agent_errors *errors = errors_of(stream);
@@ -96,7 +92,7 @@ static void free_errors(struct ntd_agent_stream *stream)
 	free(errors);
 }
 
-static const struct ntd_agent_service relay = {.frame = ignore_frame, .free = free_errors};
+static const struct ntd_agent_service relay = {.free = free_errors};
 
 /* A description of standard error that does not block; or, as for a socket, the one that is
  * there. */

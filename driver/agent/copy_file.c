@@ -64,10 +64,6 @@ static void begin(struct ntd_agent *agent, uint32_t number, const char *payload,
 		ntd_agent_failed(&copy->stream, "not a copy");
 }
 
-static void ignore(struct ntd_agent_stream *stream, const struct ntd_frame *frame)
-{
-}
-
 /* The answer follows when the process has ended. */
 static void cancel(struct ntd_agent_stream *stream)
 {
@@ -89,7 +85,6 @@ static void free_copy(struct ntd_agent_stream *stream)
 const struct ntd_agent_service ntd_agent_copy_file = {
 	.kind = NTD_FRAME_COPY,
 	.begin = begin,
-	.frame = ignore,
 	.cancel = cancel,
 	.free = free_copy,
 };

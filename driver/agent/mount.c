@@ -120,7 +120,7 @@ void ntd_mount_free(struct ntd_mount *mount)
 	ntd_buf_free(&mount->options);
 }
 
-/* ---- the service: each stream ends at once */
+/* ---- the service */
 
 static void mount_line(const char *line, size_t len, struct ntd_buf *failures)
 {
@@ -140,14 +140,11 @@ static void mount_line(const char *line, size_t len, struct ntd_buf *failures)
 			       mount.tag, mount.directory, strerror(error));
 }
 
-static void begin(struct ntd_agent *agent, uint32_t number, const char *payload, size_t len)
+static char *serve(const char *payload, size_t len)
 {
-	struct ntd_agent_stream *stream = ntd_calloc(1, sizeof *stream);
 	const char *end = payload + len;
 	struct ntd_buf failures = {0};
-	_cleanup_free_ char *text = NULL;
 
-	ntd_agent_stream_add(agent, stream, &ntd_agent_mount, number);
 	while (payload < end) {
 		const char *newline = memchr(payload, '\n', (size_t)(end - payload));
 		size_t line = (size_t)((newline ? newline : end) - payload);
@@ -155,30 +152,7 @@ static void begin(struct ntd_agent *agent, uint32_t number, const char *payload,
 		mount_line(payload, line, &failures);
 		payload += line + 1;
 	}
-	text = ntd_buf_take_string(&failures);
-	if (*text)
-		ntd_agent_failed(stream, "%s", text);
-	else
-		ntd_agent_done(stream, NULL);
+	return failures.len ? ntd_buf_take_string(&failures) : NULL;
 }
 
-static void ignore(struct ntd_agent_stream *stream, const struct ntd_frame *frame)
-{
-}
-
-static void cancel(struct ntd_agent_stream *stream)
-{
-}
-
-static void free_stream(struct ntd_agent_stream *stream)
-{
-	free(stream);
-}
-
-const struct ntd_agent_service ntd_agent_mount = {
-	.kind = NTD_FRAME_MOUNT,
-	.begin = begin,
-	.frame = ignore,
-	.cancel = cancel,
-	.free = free_stream,
-};
+const struct ntd_agent_service ntd_agent_mount = {.kind = NTD_FRAME_MOUNT, .serve = serve};

@@ -35,51 +35,23 @@ bool ntd_refresh_unpack(const char *payload, size_t len, struct ntd_refresh *ref
 	return true;
 }
 
-/* ---- the service: each stream ends at once */
+/* ---- the service */
 
 /* Does both, whichever fails. */
-static void refresh_guest(struct ntd_agent_stream *stream, const struct ntd_refresh *refresh)
+static char *serve(const char *payload, size_t len)
 {
-	int clock = ntd_agent_set_clock(&refresh->time);
-	int random = ntd_agent_stir_random(refresh->seed, refresh->seed_len);
-
-	if (clock)
-		ntd_agent_failed(stream, "the clock cannot be set: %s", strerror(clock));
-	else if (random)
-		ntd_agent_failed(stream, "random numbers cannot be renewed: %s", strerror(random));
-	else
-		ntd_agent_done(stream, NULL);
-}
-
-static void begin(struct ntd_agent *agent, uint32_t number, const char *payload, size_t len)
-{
-	struct ntd_agent_stream *stream = ntd_calloc(1, sizeof *stream);
 	struct ntd_refresh refresh;
+	int clock, random;
 
-	ntd_agent_stream_add(agent, stream, &ntd_agent_refresh, number);
-	if (ntd_refresh_unpack(payload, len, &refresh))
-		refresh_guest(stream, &refresh);
-	else
-		ntd_agent_failed(stream, "not a time and a seed");
+	if (!ntd_refresh_unpack(payload, len, &refresh))
+		return ntd_strdup("not a time and a seed");
+	clock = ntd_agent_set_clock(&refresh.time);
+	random = ntd_agent_stir_random(refresh.seed, refresh.seed_len);
+	if (clock)
+		return ntd_asprintf("the clock cannot be set: %s", strerror(clock));
+	if (random)
+		return ntd_asprintf("random numbers cannot be renewed: %s", strerror(random));
+	return NULL;
 }
 
-static void ignore(struct ntd_agent_stream *stream, const struct ntd_frame *frame)
-{
-}
-
-static void cancel(struct ntd_agent_stream *stream)
-{
-}
-
-static void free_stream(struct ntd_agent_stream *stream)
-{
-	free(stream);
-}
-
-const struct ntd_agent_service ntd_agent_refresh = {
-	.kind = NTD_FRAME_REFRESH,
-	.begin = begin,
-	.frame = ignore,
-	.cancel = cancel,
-	.free = free_stream,
-};
+const struct ntd_agent_service ntd_agent_refresh = {.kind = NTD_FRAME_REFRESH, .serve = serve};

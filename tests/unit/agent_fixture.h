@@ -59,6 +59,17 @@ static inline struct ntd_frame hear_kind(struct agent *agent, enum ntd_frame_kin
 	return frame;
 }
 
+/* The next frame, which must say that the stream has failed, and why. */
+static inline void hear_failure(struct agent *agent, uint32_t stream, const char *why)
+{
+	struct ntd_frame frame = hear(agent);
+	_cleanup_free_ char *text = ntd_strndup(frame.bytes, frame.len);
+
+	assert_int_equal(frame.kind, NTD_FRAME_FAILED);
+	assert_int_equal(frame.stream, stream);
+	assert_string_equal(text, why);
+}
+
 static inline void tell_raw(struct agent *agent, const char *bytes, size_t len)
 {
 	for (; len;) {

@@ -72,14 +72,6 @@ static void ask(struct agent *agent, uint32_t stream, const char *list)
 	tell_bytes(agent, NTD_FRAME_MOUNT, stream, list, strlen(list));
 }
 
-static void assert_failed(struct agent *agent, uint32_t stream, const char *why)
-{
-	struct ntd_frame frame = hear_kind(agent, NTD_FRAME_FAILED, stream);
-	_cleanup_free_ char *text = ntd_strndup(frame.bytes, frame.len);
-
-	assert_string_equal(text, why);
-}
-
 static void test_all_are_mounted_that_can_be(void **state)
 {
 	struct agent agent = start_agent();
@@ -88,8 +80,8 @@ static void test_all_are_mounted_that_can_be(void **state)
 	assert_int_equal(hear_kind(&agent, NTD_FRAME_DONE, 1).len, 0);
 	assert_string_equal(notes->text, "<a|/a|9p|0|><b|/b|9p|0|x>");
 	ask(&agent, 2, "gone /a 9p rw\nnothing\nb /b 9p rw");
-	assert_failed(&agent, 2,
-		      "cannot mount gone at /a: No such file or directory; not a mount: nothing");
+	hear_failure(&agent, 2,
+		     "cannot mount gone at /a: No such file or directory; not a mount: nothing");
 	assert_string_equal(notes->text, "<gone|/a|9p|0|><b|/b|9p|0|>");
 	ask(&agent, 3, "");
 	hear_kind(&agent, NTD_FRAME_DONE, 3);

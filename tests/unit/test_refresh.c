@@ -86,14 +86,6 @@ static void ask(struct agent *agent, uint32_t stream)
 	tell(agent, NTD_FRAME_REFRESH, stream, &payload);
 }
 
-static void assert_failed(struct agent *agent, uint32_t stream, const char *why)
-{
-	struct ntd_frame frame = hear_kind(agent, NTD_FRAME_FAILED, stream);
-	_cleanup_free_ char *text = ntd_strndup(frame.bytes, frame.len);
-
-	assert_string_equal(text, why);
-}
-
 static void test_the_kernel_is_asked(void **state)
 {
 	struct agent agent = start_agent();
@@ -114,13 +106,12 @@ static void test_the_kernel_refuses(void **state)
 
 	notes->clock = EPERM;
 	ask(&agent, 1);
-	assert_failed(&agent, 1, "the clock cannot be set: Operation not permitted");
+	hear_failure(&agent, 1, "the clock cannot be set: Operation not permitted");
 	assert_int_equal(notes->seed_len, 5);
 	notes->clock = 0;
 	notes->random = ENOTTY;
 	ask(&agent, 2);
-	assert_failed(&agent, 2,
-		      "random numbers cannot be renewed: Inappropriate ioctl for device");
+	hear_failure(&agent, 2, "random numbers cannot be renewed: Inappropriate ioctl for device");
 	assert_int_equal(notes->time.tv_sec, 1234567890);
 	stop_agent(&agent);
 }
@@ -130,7 +121,7 @@ static void test_what_is_none(void **state)
 	struct agent agent = start_agent();
 
 	tell_bytes(&agent, NTD_FRAME_REFRESH, 1, "\1\2\3", 3);
-	assert_failed(&agent, 1, "not a time and a seed");
+	hear_failure(&agent, 1, "not a time and a seed");
 	assert_int_equal(notes->seed_len, 0);
 	ask(&agent, 2);
 	hear_kind(&agent, NTD_FRAME_DONE, 2);
