@@ -16,11 +16,6 @@ static struct ntd_error *nonsense(void)
 	return ntd_error_new(NTD_E_PROTOCOL, "the agent's answer to a wait is none");
 }
 
-static struct ntd_error *unexpected(struct ntd_agent_call *call, const struct ntd_frame *frame)
-{
-	return nonsense();
-}
-
 static struct ntd_error *done(struct ntd_agent_call *call, const char *payload, size_t len)
 {
 	struct await *await = ntd_container_of(call, struct await, call);
@@ -32,7 +27,7 @@ int ntd_agent_channel_await(struct ntd_agent_channel *agent, const struct ntd_co
 			    struct ntd_finding *finding, struct ntd_waiter *waiter,
 			    struct ntd_error **err)
 {
-	static const struct ntd_agent_call_ops ops = {.frame = unexpected, .done = done};
+	static const struct ntd_agent_call_ops ops = {.done = done};
 	struct await await = {.call = {.ops = &ops, .kind = NTD_FRAME_AWAIT}, .finding = finding};
 	int64_t deadline = ntd_after(ntd_span(condition->limit) + LATE_MOST);
 	int result;

@@ -190,7 +190,10 @@ static struct ntd_error *failure(const struct ntd_agent_call *call, const struct
 
 static void pass_on(struct ntd_agent_call *call, const struct ntd_frame *frame)
 {
-	struct ntd_error *error = call->ops->frame(call, frame);
+	struct ntd_error *error =
+		call->ops->frame
+			? call->ops->frame(call, frame)
+			: nonsense(call->channel, "more than the end of what it was asked for");
 
 	if (!error)
 		return;
@@ -225,7 +228,8 @@ struct ntd_error *ntd_agent_calls_frame(struct ntd_agent_channel *agent,
 	case NTD_FRAME_CREDIT:
 		return take_credit(call, frame);
 	case NTD_FRAME_DONE:
-		end(call, NTD_CALL_ANSWERED, call->ops->done(call, frame->bytes, frame->len));
+		end(call, NTD_CALL_ANSWERED,
+		    call->ops->done ? call->ops->done(call, frame->bytes, frame->len) : NULL);
 		return NULL;
 	case NTD_FRAME_FAILED:
 		end(call, NTD_CALL_FAILED, failure(call, frame));

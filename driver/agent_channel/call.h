@@ -22,10 +22,11 @@ enum ntd_agent_call_end {
 
 struct ntd_agent_call_ops {
 	/* Loop: the agent's frame for the call: DATA, ERROR_DATA, ITEM or END. An error, which the
-	 * function takes from nowhere and makes, ends the call and cancels it in the guest. */
+	 * function takes from nowhere and makes, ends the call and cancels it in the guest. NULL:
+	 * none is expected, and each is such an error. */
 	struct ntd_error *(*frame)(struct ntd_agent_call *call, const struct ntd_frame *frame);
 	/* Loop: the agent's DONE; the call then ends, with the error that the function returns, or
-	 * with success. */
+	 * with success. NULL: with success. */
 	struct ntd_error *(*done)(struct ntd_agent_call *call, const char *payload, size_t len);
 	/* Loop: bytes can be sent, at most `room`; the function appends to ntd_agent_call_send().
 	 * Called when the call begins and whenever there is room again, until END has been sent.

@@ -16,11 +16,6 @@ static struct ntd_error *nonsense(void)
 	return ntd_error_new(NTD_E_PROTOCOL, "the agent's answer to a copy is none");
 }
 
-static struct ntd_error *unexpected(struct ntd_agent_call *call, const struct ntd_frame *frame)
-{
-	return nonsense();
-}
-
 static struct ntd_error *done(struct ntd_agent_call *call, const char *payload, size_t len)
 {
 	struct copy *copy = ntd_container_of(call, struct copy, call);
@@ -34,7 +29,7 @@ static struct ntd_error *done(struct ntd_agent_call *call, const char *payload, 
 int ntd_agent_copy_in_guest(struct ntd_agent_channel *agent, const char *source, const char *target,
 			    struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	static const struct ntd_agent_call_ops ops = {.frame = unexpected, .done = done};
+	static const struct ntd_agent_call_ops ops = {.done = done};
 	struct copy copy = {.call = {.ops = &ops, .kind = NTD_FRAME_COPY, .yields = true}};
 	_cleanup_error_ struct ntd_error *error = NULL;
 

@@ -10,20 +10,10 @@
 /* The guest may be slow, and QEMU has to answer the guest's kernel. */
 #define LIMIT (60 * NTD_SECOND)
 
-static struct ntd_error *unexpected(struct ntd_agent_call *call, const struct ntd_frame *frame)
-{
-	return ntd_error_new(NTD_E_PROTOCOL, "the agent's answer to a mount is none");
-}
-
-static struct ntd_error *done(struct ntd_agent_call *call, const char *payload, size_t len)
-{
-	return NULL;
-}
-
 int ntd_agent_mount_shares(struct ntd_agent_channel *agent, const char *shares,
 			   struct ntd_waiter *waiter, struct ntd_error **err)
 {
-	static const struct ntd_agent_call_ops ops = {.frame = unexpected, .done = done};
+	static const struct ntd_agent_call_ops ops = {0};
 	struct ntd_agent_call call = {.ops = &ops, .kind = NTD_FRAME_MOUNT, .yields = true};
 	_cleanup_error_ struct ntd_error *error = NULL;
 

@@ -36,21 +36,10 @@ static void draw(char seed[static SEED])
 
 /* ---- by the agent */
 
-static struct ntd_error *unexpected(struct ntd_agent_call *call, const struct ntd_frame *frame)
-{
-	return ntd_error_new(NTD_E_PROTOCOL, "machine '%s': the agent's answer to the time is none",
-			     call->channel->machine);
-}
-
-static struct ntd_error *done(struct ntd_agent_call *call, const char *payload, size_t len)
-{
-	return NULL;
-}
-
 static int ask_agent(struct ntd_agent_channel *agent, int64_t patience, struct ntd_waiter *waiter,
 		     struct ntd_error **err)
 {
-	static const struct ntd_agent_call_ops ops = {.frame = unexpected, .done = done};
+	static const struct ntd_agent_call_ops ops = {0};
 	struct ntd_agent_call call = {.ops = &ops, .kind = NTD_FRAME_REFRESH};
 	char seed[SEED];
 	int result;

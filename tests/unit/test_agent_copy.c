@@ -142,7 +142,9 @@ static void an_answer_that_is_none_is_an_error(void **state)
 	begin_in_guest(*state, &copying);
 	peer_expects_copy(*state, 3);
 	peer_text(*state, 3, NTD_FRAME_DATA, "bytes");
-	copy_fails(&copying, NTD_E_PROTOCOL, "the agent's answer to a copy is none");
+	copy_fails(&copying, NTD_E_PROTOCOL,
+		   "machine 'server': the agent in the guest sent more than the end of what it was "
+		   "asked for");
 }
 
 /* `cp` in another boot of the guest would not be what the script has asked for. */
