@@ -4,11 +4,11 @@
  * Theory of operation
  *
  * Filling a mould is like saving a snapshot (guest/moment_save.c): the machine becomes SAVING, so
- * that no command is under way, the guest unmounts the driver's shares, QEMU is freed of all of the
- * driver's ports but the agent's, and the guest stands still while QEMU writes. The clones, which
- * have the agent, too, are RESTORING until each
- * has been told the time and mixed its random numbers, which would be the same in all of them, and
- * has mounted the shares, which are those of its own state directory.
+ * that no command is under way, the guest gets its agent and unmounts the driver's shares, QEMU is
+ * freed of all of the driver's ports but the agent's, and the guest stands still while QEMU writes.
+ * The clones, which have the agent, too, are RESTORING until each has been told the time and mixed
+ * its random numbers, which would be the same in all of them, and has mounted the shares, which are
+ * those of its own state directory.
  */
 #include "guest/clones.h"
 

@@ -5,10 +5,9 @@
  * The machines become SAVING: calls that want to use a guest wait, and those that use it already
  * are waited for, so that no command is under way in a snapshot. Then each guest gets its agent,
  * which is saved with it, and unmounts the driver's shares, QEMU is freed of the driver's other
- * ports and asked what else is in the way; the
- * guests are stopped, and all QEMUs write at the same time. Whatever happens, the guests go on
- * afterwards, and the shares are mounted again. A snapshot is kept when those of all machines are
- * complete.
+ * ports and asked what else is in the way; the guests are stopped, and all QEMUs write at the same
+ * time. Whatever happens, the guests go on afterwards, and the shares are mounted again. A snapshot
+ * is kept when those of all machines are complete.
  *
  * The guests are stopped one after the other, and it is one moment all the same: net/switch.h says
  * why, and what becomes of frames that are on their way.

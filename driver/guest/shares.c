@@ -33,11 +33,11 @@ static const char unmount[] =
 /* All are mounted that can be and are not: an agent may have begun, and died. What is said of the
  * others goes into the error. */
 static const char mount[] =
-	"exec 2>&1; failed=0\n"
+	"exec 2>&1; failed=0; mounts=$'\\n'$(cat /proc/mounts)\n"
 	"mount_all() {\n"
 	"	while read -r tag dir type options; do\n"
 	"		printf -v path %b \"${dir//\\\\/\\\\0}\"\n"
-	"		[[ $'\\n'$(cat /proc/mounts) == *$'\\n'\"$tag $dir $type \"* ]] ||\n"
+	"		[[ $mounts == *$'\\n'\"$tag $dir $type \"* ]] ||\n"
 	"			mount -t \"$type\" -o \"$options\" -- \"$tag\" \"$path\" || failed=1\n"
 	"	done\n"
 	"}\n"
