@@ -98,7 +98,7 @@ static mode_t mode_of(const struct copy *copy, const struct stat *info)
 static int copy_file(const struct copy *copy, int from_fd, const struct stat *info,
 		     const struct end *from, const struct end *to, struct ntd_error **err)
 {
-	int how = copy->from_guest ? O_TRUNC : O_EXCL | O_NOFOLLOW;
+	int how = copy->from_guest && !copy->depth ? O_TRUNC : O_EXCL | O_NOFOLLOW;
 	_cleanup_fd_ int to_fd =
 		openat(to->directory, to->name, O_WRONLY | O_CREAT | O_CLOEXEC | how, 0600);
 
