@@ -70,3 +70,10 @@ void ntd_log_detail(struct ntd_report *report, enum ntd_detail detail, const cha
 						    .attributes = attributes,
 						    .detail = detail});
 }
+
+void ntd_log_seed(struct ntd_report *report, const char *what, const char *seed)
+{
+	char *attributes[] = {"seed", (char *)seed, NULL};
+
+	ntd_log_detail(report, NTD_DETAIL_SEED, NULL, what, attributes);
+}

@@ -217,6 +217,8 @@ void ntd_log_subtest_error(struct ntd_report *report, const char *text);
 /* Emits a DETAIL of a machine, or (NULL) of the run, if a sink wants it. */
 void ntd_log_detail(struct ntd_report *report, enum ntd_detail detail, const char *machine,
 		    const char *text, char **attributes);
+/* Emits a DETAIL about a seed: what it was drawn for. */
+void ntd_log_seed(struct ntd_report *report, const char *what, const char *seed);
 
 /* ---- nest.c; any thread */
 /* A step that has begun and may contain others. The value owns its texts until it ends. */

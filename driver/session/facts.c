@@ -49,13 +49,6 @@ static void add_host(char ***facts)
 	add(facts, "processors", cpus);
 }
 
-static void tell_seed(struct ntd_report *report, const char *what, const char *seed)
-{
-	char *attributes[] = {"seed", (char *)seed, NULL};
-
-	ntd_log_detail(report, NTD_DETAIL_SEED, NULL, what, attributes);
-}
-
 /* The order of a set of strings in the script follows from that of hashes, which Python draws and
  * does not tell unless the environment has one. */
 static void tell_seeds(struct ntd_report *report, int given)
@@ -63,8 +56,8 @@ static void tell_seeds(struct ntd_report *report, int given)
 	const char *hashes = getenv("PYTHONHASHSEED");
 	_cleanup_free_ char *seed = given ? ntd_asprintf("%d", given) : NULL;
 
-	tell_seed(report, "starts and networks (--seed)", seed ? seed : "none");
-	tell_seed(report, "hashes (PYTHONHASHSEED)", hashes && *hashes ? hashes : "random");
+	ntd_log_seed(report, "starts and networks (--seed)", seed ? seed : "none");
+	ntd_log_seed(report, "hashes (PYTHONHASHSEED)", hashes && *hashes ? hashes : "random");
 }
 
 void ntd_session_tell_facts(struct ntd_session *session, char *const *argv, const char *version)

@@ -21,9 +21,15 @@ void py_log_emit(struct ntd_report *report, const struct ntd_event *event)
 }
 
 void py_log_detail(struct ntd_report *report, enum ntd_detail detail, const char *machine,
-		   const char *text, char **attributes)
+		   const char *text)
 {
-	ntd_log_detail(report, detail, machine, text, attributes);
+	ntd_log_detail(report, detail, machine, text, NULL);
+	py_log_deliver(py_state());
+}
+
+void py_log_seed(struct ntd_report *report, const char *what, const char *seed)
+{
+	ntd_log_seed(report, what, seed);
 	py_log_deliver(py_state());
 }
 

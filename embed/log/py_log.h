@@ -15,9 +15,11 @@ struct ntd_wait;
 void py_log_deliver(struct py_state *state);
 /* Emits an event. */
 void py_log_emit(struct ntd_report *report, const struct ntd_event *event);
-/* Emits a DETAIL, see ntd_log_detail(). `attributes` may be NULL. */
+/* Emits a DETAIL without attributes, see ntd_log_detail(). */
 void py_log_detail(struct ntd_report *report, enum ntd_detail detail, const char *machine,
-		   const char *text, char **attributes);
+		   const char *text);
+/* Tells what a seed was drawn for. */
+void py_log_seed(struct ntd_report *report, const char *what, const char *seed);
 /* Logs a message; `machine` may be NULL. */
 void py_log(struct ntd_report *report, enum ntd_level level, const char *machine, const char *fmt,
 	    ...) ntd_printf(4, 5);

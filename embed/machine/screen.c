@@ -165,7 +165,7 @@ static int take_screenshot(struct ntd_machine *machine, const char *path)
 	PY_BLOCKING_CALL(result, ntd_machine_screenshot(machine, path, waiter, error));
 	if (result >= 0)
 		py_log_detail(ntd_machine_context(machine)->report, NTD_DETAIL_PICTURE,
-			      ntd_machine_name(machine), path, NULL);
+			      ntd_machine_name(machine), path);
 	py_log_end(&nest, result < 0);
 	return result;
 }

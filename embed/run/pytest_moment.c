@@ -92,13 +92,11 @@ static PyObject *vary(PyObject *self, PyObject *args)
 
 static PyObject *tell_of_seed(PyObject *self, PyObject *args)
 {
-	char *attributes[] = {"seed", NULL, NULL};
 	const char *what, *seed;
 
 	if (!PyArg_ParseTuple(args, "ss:tell_of_seed", &what, &seed))
 		return NULL;
-	attributes[1] = (char *)seed;
-	py_log_detail(py_state()->session->report, NTD_DETAIL_SEED, NULL, what, attributes);
+	py_log_seed(py_state()->session->report, what, seed);
 	Py_RETURN_NONE;
 }
 
