@@ -92,8 +92,8 @@ static void add_piece(struct ntd_page *page)
 static void put(struct ntd_page *page, const struct ntd_buf *bytes)
 {
 	ntd_outfile_write(&page->file, ntd_buf_bytes(bytes), bytes->len);
-	if (!page->file.failed && page->can_seek)
-		page->written = lseek(page->file.fd, 0, SEEK_CUR);
+	if (!page->file.failed)
+		page->written += (off_t)bytes->len;
 }
 
 static void fail(struct ntd_page *page)
@@ -115,30 +115,26 @@ static void leave_tail(struct ntd_page *page)
 
 /* Cuts off what is left of the tail behind the bytes that were written over it, and the mark that
  * hid it. */
-static void cut_tail(struct ntd_page *page, size_t written)
+static void cut_tail(struct ntd_page *page)
 {
-	off_t end = page->tail_at + (off_t)(written - strlen(REST_BEGIN));
-
-	if (ftruncate(page->file.fd, end) < 0 || lseek(page->file.fd, end, SEEK_SET) < 0)
+	page->written -= (off_t)strlen(REST_BEGIN);
+	if (ftruncate(page->file.fd, page->written) < 0 ||
+	    lseek(page->file.fd, page->written, SEEK_SET) < 0)
 		fail(page);
 	page->has_tail = false;
-	page->tail_at = page->written = end;
 }
 
 /* Writes the complete elements in `body`. */
 static void write_body(struct ntd_page *page)
 {
-	size_t len;
-
 	if (page->file.failed || !page->body.len)
 		return ntd_buf_clear(&page->body);
 	leave_tail(page);
-	len = page->body.len;
 	put(page, &page->body);
 	if (page->has_tail && !page->file.failed)
-		cut_tail(page, len);
-	else if (!page->file.failed)
-		page->tail_at += (off_t)len;
+		cut_tail(page);
+	if (!page->file.failed)
+		page->tail_at = page->written;
 	ntd_buf_clear(&page->body);
 }
 

@@ -5,10 +5,10 @@
  *   pieces          <script type="text/x-ntd-lines">, the base64 of gzipped lines; then the same
  *                   steps and messages as a plain list in <noscript>, for browsers without scripts
  *   pictures        <script type="text/x-ntd-picture">, the name as JSON, a newline, base64
- *   the tail        <noscript class="tail"><ul class="plain">, and again and again: lines, between
- * a line "<!--" and a line "-->", and the items of the plain list that belong to them the end
- * <script type="text/x-ntd-end">; if the driver was killed and the keeper was not,
- *                   "text/x-ntd-killed"; after a failed write, as on a full disk,
+ *   the tail        <noscript class="tail"><ul class="plain">, then in turn lines, within a
+ *                   comment, and the items of the plain list that belong to them
+ *   the end         <script type="text/x-ntd-end">; if the driver was killed and the keeper was
+ *                   not, "text/x-ntd-killed"; after a failed write, as on a full disk,
  *                   "text/x-ntd-unwritten"
  *
  * A line is one JSON value, what the program of the page reads: an object as event_json.c makes it,

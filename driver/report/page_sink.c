@@ -220,8 +220,6 @@ static void note_end(struct page_sink *self, const struct ntd_event *event)
 		ntd_asprintf("%s after %.2f seconds: %s%s%s", event->failed ? "Failed" : "Passed",
 			     event->seconds, event->text, error ? "; " : "", error ? error : "");
 
-	if (event->kind != NTD_EVENT_RUN_END)
-		return;
 	self->ended = true;
 	ntd_page_verdict(&self->page, event->failed, text);
 }
@@ -246,7 +244,8 @@ static void page_event(struct ntd_sink *sink, const struct ntd_event *event)
 		add_item(self, event);
 	if (event->kind == NTD_EVENT_DETAIL && event->detail == NTD_DETAIL_PICTURE)
 		add_picture(self, event->text);
-	note_end(self, event);
+	if (event->kind == NTD_EVENT_RUN_END)
+		note_end(self, event);
 }
 
 static void page_flush(struct ntd_sink *sink)

@@ -47,12 +47,9 @@ enum ntd_detail {
 	NTD_DETAIL_RUN,        /* how the driver was called: the text is the command line (facts) */
 	NTD_DETAIL_SOURCE,     /* the text is that of a source file of the test (name) */
 	NTD_DETAIL_STEP_ERROR, /* the text is the error that ends the step around it */
-	NTD_DETAIL_FAILURE, /* the text is the exception that failed a test or the run (traceback)
-			     */
-	NTD_DETAIL_PICTURE, /* the text is the path of a picture of a machine's screen */
-	/* The text was read from a machine's screen, so long after the picture was taken (seconds)
-	 */
-	NTD_DETAIL_SCREEN_TEXT,
+	NTD_DETAIL_FAILURE,    /* the exception that failed a test or the run (traceback) */
+	NTD_DETAIL_PICTURE,    /* the text is the path of a picture of a machine's screen */
+	NTD_DETAIL_SCREEN_TEXT, /* read from a screen, so long after its picture (seconds) */
 	NTD_DETAIL_NETWORK,     /* what a network has carried in a second (frames, dropped, pids) */
 	NTD_DETAIL_OBSERVATION, /* the text is what the wait around it saw when it ended well */
 	NTD_DETAIL_SEED,        /* the text says what the number was drawn for (seed) */
