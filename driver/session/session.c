@@ -39,29 +39,50 @@ static int open_again(const char *path)
 	return open(path, O_RDWR | O_CLOEXEC);
 }
 
-static int open_events(struct ntd_session *session, struct ntd_error **err)
+/* Adds a sink of a file that the keeper ends when the driver is gone: by `end`, or (NULL) with its
+ * last whole line. */
+static int add_kept_sink(struct ntd_session *session, struct ntd_sink *sink, const char *path,
+			 const char *end)
 {
-	const char *path = session->config->events;
 	_cleanup_fd_ int fd = -1;
 
-	if (add_sink(session, ntd_events_sink(path, err)) < 0)
+	if (add_sink(session, sink) < 0)
 		return -1;
 	fd = open_again(path);
-	if (fd >= 0)
+	if (fd >= 0 && end)
+		ntd_keeper_complete(session->keeper, fd, end);
+	else if (fd >= 0)
 		ntd_keeper_cut(session->keeper, fd);
 	return 0;
 }
 
-static int open_page(struct ntd_session *session, struct ntd_error **err)
+static bool is_same_file(const char *path, const char *other)
 {
-	const char *path = session->config->report;
-	_cleanup_fd_ int fd = -1;
+	struct stat info, others;
 
-	if (add_sink(session, ntd_page_sink(path, err)) < 0)
-		return -1;
-	fd = open_again(path);
-	if (fd >= 0)
-		ntd_keeper_complete(session->keeper, fd, ntd_page_killed);
+	return stat(path, &info) == 0 && stat(other, &others) == 0 && S_ISREG(info.st_mode) &&
+	       info.st_dev == others.st_dev && info.st_ino == others.st_ino;
+}
+
+/* Fails if two sinks write one file, which would be neither's. Names differ, by links for one, so
+ * the files are compared, which are there by now. */
+static int check_files(const struct ntd_config *config, struct ntd_error **err)
+{
+	const struct {
+		const char *option, *path;
+	} files[] = {
+		{"LOGFILE", config->log_file},
+		{"--junit-xml", config->junit_xml},
+		{"--report", config->report},
+		{"--events", config->events},
+	};
+
+	for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+		for (size_t j = 0; files[i].path && j < i; j++)
+			if (files[j].path && is_same_file(files[i].path, files[j].path))
+				return ntd_error_set(err, NTD_E_USAGE, "%s and %s are one file, %s",
+						     files[j].option, files[i].option,
+						     files[i].path);
 	return 0;
 }
 
@@ -81,9 +102,13 @@ static int open_sinks(struct ntd_session *session, struct ntd_error **err)
 	if (config->junit_xml &&
 	    add_sink(session, session->junit = ntd_junit_sink(config->junit_xml, err)) < 0)
 		return -1;
-	if (config->report && open_page(session, err) < 0)
+	if (config->report && add_kept_sink(session, ntd_page_sink(config->report, err),
+					    config->report, ntd_page_killed) < 0)
 		return -1;
-	return config->events ? open_events(session, err) : 0;
+	if (config->events &&
+	    add_kept_sink(session, ntd_events_sink(config->events, err), config->events, NULL) < 0)
+		return -1;
+	return check_files(config, err);
 }
 
 /* Finds the directories of sockets and state: the run-time directory itself, or a part of it while

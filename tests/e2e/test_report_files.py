@@ -31,6 +31,7 @@ class PageFile:
         _, there, tail = self.text.partition('<noscript class="tail"><ul class="plain">\n')
         self.ended = self.text.endswith('<script type="text/x-ntd-end">{}</script>\n</body></html>\n')
         self.killed = self.text.endswith('<script type="text/x-ntd-killed"></script>\n</body></html>\n')
+        self.unwritten = self.text.endswith('<script type="text/x-ntd-unwritten"></script>\n</body></html>\n')
         if there:
             assert not self.ended
             for part in f"\n{tail}".split("\n<!--\n")[1:]:
@@ -100,6 +101,22 @@ def test_a_killed_driver_leaves_what_it_has_told(fake, after):
     assert not page.ended and page.killed and page.texts("run-end") == []
     assert "connected to guest root shell" in page.texts("message")
     assert set(page.console) <= {"a line of some length, as there are many", "connecting to host..."}
+
+
+def test_a_full_disk_ends_the_page_and_not_the_run(fake):
+    """A file that may not become longer is like one on a disk that is full."""
+    page = page_of("""
+        import resource
+        machine.succeed("echo before >&2")
+        limit = os.stat("out/report.html").st_size + 100000
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+        for number in range(30):
+            log.log(f"message {number} " + 5000 * "x")
+            machine.succeed("true")
+        assert machine.succeed("echo goes on") == "goes on\\n"
+    """, fake)
+    assert page.unwritten and not page.ended and page.texts("run-end") == [] and "before" in page.console
+    assert any(text.startswith("message 0 ") for text in page.texts("message"))
 
 
 def test_a_forked_process_writes_nothing_into_the_page(fake):
@@ -234,3 +251,17 @@ def test_a_pipe_that_nobody_reads_is_not_waited_for(fake, tmp_path, option):
     os.mkfifo(tmp_path / "pipe")
     result = harness.run("", fake, options=[option, tmp_path / "pipe"], status=2)
     assert f"cannot write {tmp_path}/pipe: no program reads this pipe" in result.err
+
+
+@pytest.mark.parametrize("one, other", [("--report", "--events"), ("--junit-xml", "--report"), ("LOGFILE", "--events")])
+@pytest.mark.parametrize("name", ["same", "link", "./same"])
+def test_two_reports_are_two_files(fake, tmp_path, one, other, name):
+    (tmp_path / "link").symlink_to("same")
+    first = {"env": {"LOGFILE": str(tmp_path / "same")}} if one == "LOGFILE" else {}
+    options = [] if first else [one, tmp_path / "same"]
+    result = harness.run("", fake, options=[*options, other, f"{tmp_path}/{name}"], status=2, **first)
+    assert f"{one} and {other} are one file, {tmp_path}/{name}" in result.err
+
+
+def test_two_reports_may_go_to_a_device(fake):
+    harness.run("", fake, options=["--report", "/dev/null", "--events", "/dev/null", "--junit-xml", "/dev/null"])
