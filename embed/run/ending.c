@@ -160,7 +160,7 @@ static void end_processes(struct ntd_session *session)
 
 void py_ending_finish_python(struct ntd_session *session, int status)
 {
-	if (!Py_IsInitialized())
+	if (!py_state()) /* Python has not come so far that it could run anything */
 		return;
 	PY_WITHOUT_GIL(ntd_session_settle(session));
 	session->ending.status = status;

@@ -26,6 +26,12 @@ GENERAL = """start_all test_script machines machines_qemu machines_nspawn vlans 
 # ---- at run time
 
 
+def test_a_driver_that_finds_no_package(tmp_path):
+    shutil.copy(harness.DRIVER, tmp_path / "driver")
+    result = harness.run("", driver=[tmp_path / "driver"], status=1)
+    assert "the Python package test_driver is missing" in result.err
+
+
 def test_the_modules_and_their_names(fake):
     harness.run("""
         import test_driver
