@@ -1,7 +1,10 @@
 """tests/nixos/run: the table and the counts of NixOS tests, with a program in the place of the one that boots them."""
 
 import os
+import signal
 import subprocess
+import time
+from pathlib import Path
 
 import pytest
 import toolchain
@@ -19,7 +22,7 @@ while true; do
     *) break ;;
     esac
 done
-[ -d "$XDG_RUNTIME_DIR" ] || exit 3
+[ -d "$XDG_RUNTIME_DIR" ] && [ -z "$PYTEST_CURRENT_TEST$MAKELEVEL" ] || exit 3
 case $driver in */nixos-test-driver) driver=here ;; esac
 test=${1##*/}
 if [ -n "$build" ]; then
@@ -36,26 +39,55 @@ unreachable.nix)
     printf '\e[1mthe test failed: MachineTimeout: no shell\e[0m\n  look in  /out\n'
     exit 1 ;;
 ends-with-7.nix) exit 7 ;;
-hangs.nix) sleep 600 & wait ;;
+hangs.nix)
+    trap 'touch told; exit 143' TERM
+    (trap '' TERM; echo "$BASHPID" >pid; exec sleep 600) &
+    wait ;;
 esac
 """
 
 
 @pytest.fixture
 def genuine(tmp_path):
-    """A function that runs the lines of a list; returns status, lines of the output and the directory of logs."""
+    """A function that runs the lines of a list; returns status, lines of the output and the directory of logs. `send`:
+    a signal for it when hangs.nix hangs."""
     program = tmp_path / "boots/boots"
     program.parent.mkdir()
     program.write_text(PROGRAM)
     program.chmod(0o755)
 
-    def run(*lines, names=(), **env):
+    def run(*lines, names=(), send=None, **env):
         (tmp_path / "list").write_text("# a comment\n\n" + "".join(f"{line}\n" for line in lines))
-        variables = {"NIXTRUTH": str(program.parent), "BUILD": str(tmp_path / "build"), **env}
-        done = subprocess.run([RUN, "--list", tmp_path / "list", *names], env={**os.environ, "PEER": "", **variables},
-                              stdout=subprocess.PIPE, text=True, timeout=300)
-        return done.returncode, done.stdout.splitlines(), tmp_path / "build/nixos"
+        variables = {"MAKELEVEL": "1", "NIXTRUTH": str(program.parent), "BUILD": str(tmp_path / "build"), **env}
+        logs = tmp_path / "build/nixos"
+        with subprocess.Popen([RUN, "--list", tmp_path / "list", *names], env={**os.environ, "PEER": "", **variables},
+                              stdout=subprocess.PIPE, text=True) as process:
+            if send:
+                assert wait_until(lambda: hanging(logs))
+                process.send_signal(send)
+            output, _ = process.communicate(timeout=300)
+        return process.returncode, output.splitlines(), logs
     return run
+
+
+def wait_until(condition):
+    end = time.monotonic() + 300
+    while not (value := condition()) and time.monotonic() < end:
+        time.sleep(0.01)
+    return value
+
+
+def hanging(logs):
+    """Returns the process of hangs.nix that only SIGKILL ends, or 0."""
+    path = logs / "hangs/here/pid"
+    return int(path.exists() and path.read_text() or 0)
+
+
+def is_alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def rows(lines):
@@ -96,18 +128,43 @@ def test_what_the_peer_fails_as_well_is_no_fault(genuine):
 
 
 def test_options_of_a_test(genuine):
-    status, lines, logs = genuine("ends-with-7.nix | status=7 boot=5 args='--isolation restore' |", "here-fails.nix | product |",
+    status, lines, logs = genuine("ends-with-7.nix | status=7 args='--isolation restore' |", "here-fails.nix | product |",
                                   "works.nix | status=7 | ", "hangs.nix | limit=1 | ")
     assert [row[1:] for row in rows(lines)] == [
         ["passed", ""], ["passed", ""], ["failed", "here: exit status 0; arguments: here nixos/tests/works.nix --"],
         ["failed", "here: no end after 1 seconds; arguments: here nixos/tests/hangs.nix --"]]
-    assert "-- --isolation restore --boot-timeout 5\n" in (logs / "ends-with-7/here/run.log").read_text()
+    assert "-- --isolation restore\n" in (logs / "ends-with-7/here/run.log").read_text()
     assert "arguments: package" in (logs / "here-fails-product/here/run.log").read_text()
+    assert (logs / "hangs/here/told").exists() and wait_until(lambda: not is_alive(hanging(logs)))
+    assert genuine("works.nix | prodcut | ")[0] == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_what_runs_and_starts_nothing_more(genuine, number):
+    status, lines, logs = genuine("works.nix | own | ", "hangs.nix | | ", "later.nix | | ", send=number, PEER="peer")
+    assert [row[:3] + [row[-1]] for row in rows(lines)] == [
+        ["works.nix", "passed", "not run", "peer: of this driver only"],
+        ["hangs.nix", "not run", "not run", "here: interrupted; peer: interrupted"],
+        ["later.nix", "not run", "not run", "here: interrupted; peer: interrupted"],
+    ]
+    assert (status, lines[-1]) == (128 + number, "1 passed, 0 failed, 2 not run")
+    assert {str(path.relative_to(logs)) for path in logs.glob("*/*")} == {"works/here", "hangs/here"}
+    assert (logs / "hangs/here/told").exists() and wait_until(lambda: not is_alive(hanging(logs)))
 
 
 def test_names_choose_tests(genuine):
     assert [row[0] for row in rows(genuine("a.nix | | ", "@b.c | | ", "d.nix | | ", names=["@b.c", "d.nix"])[1])] == ["@b.c", "d.nix"]
     assert genuine("a.nix | | ", names=["b.nix"])[0] == 2
+
+
+def test_a_run_replaces_the_one_before(genuine):
+    assert genuine("here-fails.nix | | ")[0] == 1
+    assert genuine("here-fails.nix | status=1 | ")[0] == 0
+
+
+def test_that_nothing_ran_is_a_fault(genuine):
+    status, lines, _ = genuine("unbuildable.nix | | ")
+    assert (status, lines[-1]) == (1, "0 passed, 0 failed, 1 not run")
 
 
 def test_without_the_program_nothing_is_run(genuine):
