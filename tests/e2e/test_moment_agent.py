@@ -23,6 +23,10 @@ def kill_agent():
     \"\"\"The driver has heard of its end when the next command has begun.\"\"\"
     error_of(machine.succeed, "kill -KILL $PPID; sleep 1000")
 
+def agent_devices():
+    listed = machine.qmp_client.send("qom-list", {"path": "/machine/peripheral"})["return"]
+    return [device["name"] for device in listed if device["name"].startswith("ntd-agent-")]
+
 def assert_works(one=None):
     one = one or machine
     assert one.succeed("grep -c 9p /proc/mounts") == "2\\n"
@@ -131,6 +135,7 @@ def test_after_a_script_has_spoken_to_the_shell(session):
         machine.shell.send(b"echo > /tmp/spoken\\n")
         machine.wait_for_file("/tmp/spoken")
         machine.snapshot("spoken")
+        assert not agent_devices()
         for _ in range(2):
             machine.restore("spoken")
             assert agent() != kept["agent"]
@@ -144,13 +149,10 @@ def test_another_port_in_its_place(session):
     session("""
         machine.restore("then")
         pid = qemu(machine)
-        def devices():
-            listed = machine.qmp_client.send("qom-list", {"path": "/machine/peripheral"})["return"]
-            return [device["name"] for device in listed if device["name"].startswith("ntd-agent-")]
-        device, = devices()
+        device, = agent_devices()
         number = machine.qmp_client.send("qom-get", {"path": f"/machine/peripheral/{device}", "property": "nr"})["return"]
         kill_agent()
-        while devices():
+        while agent_devices():
             pass
         machine.send_monitor_command("chardev-add null,id=other")
         answer = machine.qmp_client.send("device_add", {"driver": "virtserialport", "id": "other", "chardev": "other",
