@@ -223,7 +223,7 @@ static int read_facts(struct ntd_kept_machine *machine, const struct ntd_json *o
 static int read_number(const struct ntd_json *object, const char *key, uint32_t most,
 		       uint32_t *number, struct ntd_error **err)
 {
-	double count;
+	double count = 0;
 
 	if (read_count(object, key, &count, err) < 0)
 		return -1;
