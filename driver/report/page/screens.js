@@ -30,8 +30,9 @@ function failurePicture(run) {
 function makeScreens(run, go) {
 	const failed = failurePicture(run);
 	const ordered = failed ? [failed, ...run.pictures.filter(picture => picture !== failed)] : run.pictures;
+	const near = new Map(ordered.map(picture => [picture, screenText(run, picture)])), shown = new Set(near.values());
 	const figures = ordered.map(picture => {
-		const text = screenText(run, picture);
+		const text = near.get(picture);
 		const image = el("img", { src: picture.data, alt: `The screen of ${captionOf(picture)}`, loading: "lazy" });
 		const frame = el("button", { className: "picture", type: "button", title: "Larger, or smaller", "aria-expanded": String(picture === failed) }, image);
 		const figure = el("figure", { className: picture === failed ? "large" : "" }, el("div", {}, frame,
@@ -41,7 +42,7 @@ function makeScreens(run, go) {
 		frame.onclick = () => frame.setAttribute("aria-expanded", String(figure.classList.toggle("large")));
 		return figure;
 	});
-	const texts = run.texts.filter(text => !run.pictures.some(picture => screenText(run, picture) === text));
+	const texts = run.texts.filter(text => !shown.has(text));
 	return el("div", {}, scroller("Screens", "screens", el("div", { className: "screens" }, figures),
 		texts.length ? el("h3", {}, "Text that was read from screens") : null,
 		texts.map(text => [el("p", { className: "caption" }, `${text.machine}, ${moment(text.time)} s`), textBlock(text.text || "(none)")])));
