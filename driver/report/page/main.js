@@ -98,22 +98,12 @@ class Page {
 		byId("view").replaceChildren(this.views[name].element);
 		byId("view").setAttribute("aria-labelledby", `tab-${name}`);
 		if (name === "step")
-			this.showStep();
+			showStep(this.run, this.selected, this.views.step.element, this.go);
 		else if (then)
 			then();
 		else if (this.selected && this.views[name].pick)
 			this.views[name].pick(this.selected);
-		if (inside)
-			this.keepFocus();
-	}
-
-	showStep() {
-		showStep(this.run, this.selected, this.views.step.element, this.go);
-	}
-
-	// The keyboard stays in the view: what had the focus there is gone.
-	keepFocus() {
-		if (!byId("view").contains(document.activeElement))
+		if (inside && !byId("view").contains(document.activeElement)) // the keyboard stays in the view
 			byId("view").querySelector('[tabindex="0"]')?.focus({ preventScroll: true });
 	}
 
@@ -125,14 +115,9 @@ class Page {
 		this.selected = step;
 		this.timeline.pick(step);
 		this.steps.pick(step);
-		if (show && ["times", "screens", "network", "run", "tests"].includes(this.tab))
+		if (this.tab === "step" || (show && ["times", "screens", "network", "run", "tests"].includes(this.tab)))
 			this.open("step");
-		else if (this.tab === "step") {
-			const inside = byId("view").contains(document.activeElement);
-			this.showStep();
-			if (inside)
-				this.keepFocus();
-		} else if (show && this.views[this.tab].pick)
+		else if (show && this.views[this.tab].pick)
 			this.views[this.tab].pick(step);
 		byId("live").textContent = `${labelText(step.text)}, ${duration(step.end - step.begin)}${step.failed ? ", failed" : ""}`;
 	}
