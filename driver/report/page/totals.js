@@ -91,7 +91,7 @@ function spentOf(steps, total) {
 function rowsOfTime(run) {
 	const rows = [];
 	const script = run.steps.find(step => step.kind === "run" && !step.parent) || null;
-	rows.push({ name: "the whole run", total: run.last, spent: spentOf(run.top, run.last), step: script });
+	rows.push({ name: "the whole run", total: lengthOf(run), spent: spentOf(run.top, lengthOf(run)), step: script });
 	for (const step of run.steps)
 		if (step.kind === "test" || step.subtest)
 			rows.push({ name: step.text, total: step.end - step.begin, spent: spentOf([step], step.end - step.begin), step });
