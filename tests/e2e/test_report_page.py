@@ -127,6 +127,24 @@ def test_the_text_of_a_screen_stands_beside_it(opened):
     assert boxes[0][1] <= boxes[1][0] and boxes[0][2] == boxes[1][2]  # side by side
 
 
+def seconds_in(text):
+    minutes, seconds = re.search(r"(?:(\d+):)?(\d+\.\d+) s", text).groups()
+    return 60 * int(minutes or 0) + float(seconds)
+
+
+def test_a_text_has_the_time_of_its_picture(opened, pages):
+    """Reading it takes long."""
+    events = [json.loads(line) for line in pages["readme"].with_name("events.jsonl").open()]
+    picture = next(event for event in events if event.get("detail") == "picture")
+    read = next(event for event in events if event.get("detail") == "screen-text")
+    later = read["monotonic"] - float(read["attributes"]["seconds"]) - picture["monotonic"]
+    page = opened("readme")
+    view(page, "screens")
+    captions = page.value("""[...[...document.querySelectorAll('figure')].find(one => one.textContent.includes('before.png'))
+        .querySelectorAll('figcaption')].map(one => one.textContent)""")
+    assert seconds_in(captions[1]) - seconds_in(captions[0]) == pytest.approx(later, abs=0.002)
+
+
 def test_the_picture_of_the_failure_is_large(opened):
     """That of the machine that the failed step is about, not that which was taken last."""
     page = opened("readme")
@@ -278,6 +296,8 @@ def test_what_a_screen_reader_gets(opened, name):
         nodes = [(node["role"]["value"], node.get("name", {}).get("value", "")) for node in tree if not node["ignored"]]
         roles |= {role for role, _ in nodes}
         assert [node for node in nodes if node[0] in CONTROLS and not node[1].strip()] == [], tab
+        # a region without a name is not told as one
+        assert [role for role, _ in nodes].count("region") == page.value("document.querySelectorAll('section, [role=region]').length"), tab
     assert {"main", "listbox", "tab", "tablist", "heading", "status", "searchbox", "image"} <= roles
 
 
