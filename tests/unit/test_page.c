@@ -154,7 +154,7 @@ static void what_is_flushed_is_in_the_file(void **state)
 {
 	struct fixture *fixture = *state;
 	struct ntd_page page;
-	_cleanup_free_ char *first = NULL, *second = NULL, *end = NULL;
+	_cleanup_free_ char *first = NULL, *second = NULL, *third = NULL, *end = NULL;
 
 	begin(fixture, &page);
 	ntd_page_line(&page, "{\"a\":\"<&>\"}", 11);
@@ -169,6 +169,12 @@ static void what_is_flushed_is_in_the_file(void **state)
 	assert_string_equal(second, TAIL IN "{\"a\":\"\\u003c\\u0026\\u003e\"}\n" OUT IN
 					    "[\"c\",17,\"m\",\"\\u003c/pre\\u003e\"]\n" OUT
 					    "<li class=\"log\">&lt;b&gt;\n&lt;!--\n");
+	ntd_page_line(&page, "3", 1);
+	ntd_page_item(&page, "bad", "another", 7);
+	ntd_page_flush(&page);
+	third = read_page(fixture);
+	assert_memory_equal(third, second, strlen(second));
+	assert_string_equal(third + strlen(second), IN "3\n" OUT "<li class=\"bad\">another\n");
 	assert_int_equal(ntd_page_close(&page, "{}", NULL), 0);
 	end = read_page(fixture);
 	assert_true(!strncmp(end, LINES, strlen(LINES)) && !strstr(end, TAIL));
