@@ -103,15 +103,21 @@ static bool is_of(const struct ntd_status_item *item, const char *machine)
 	return item->machine && machine && !strcmp(item->machine, machine);
 }
 
+/* Lines with nothing to read in them, as firmware prints many, do not take the place of others. */
 static void console_line(struct ntd_status *status, const struct ntd_event *event)
 {
 	for (size_t i = 0; i < status->open.count; i++) {
 		struct ntd_status_item *item = &status->open.items[i];
+		_cleanup_free_ char *text = NULL, *line = NULL;
 
-		if (item->step != NTD_STEP_BOOT || !is_of(item, event->machine) || !event->text_len)
+		if (item->step != NTD_STEP_BOOT || !is_of(item, event->machine))
+			continue;
+		text = kept(event->text, event->text_len);
+		line = ntd_printable_line(text, SIZE_MAX);
+		if (!*line)
 			continue;
 		free(item->console);
-		item->console = kept(event->text, event->text_len);
+		item->console = ntd_steal(&line);
 	}
 }
 

@@ -132,6 +132,8 @@ static void a_boot_shows_the_last_line_of_its_console(void **state)
 	add(status, 0, BEGIN(1, NTD_STEP_BOOT, "m", "booting"));
 	serial.text = "\033[32m[ OK ]\033[0m Started \033]0;evil\aa\tb";
 	add(status, 1, serial);
+	serial.text = "\033[2J \t\r";
+	add(status, 1, serial);
 	serial.machine = "other";
 	serial.text = "of another machine";
 	add(status, 1, serial);
