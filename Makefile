@@ -27,11 +27,7 @@ MAN_SOURCE = driver/session/man_page.c
 AGENT_MAIN = driver/agent/main.c
 CORE_SOURCES := $(filter-out $(MAN_SOURCE) $(AGENT_MAIN),$(sort $(wildcard driver/*/*.c)))
 EMBED_SOURCES := $(sort $(wildcard embed/*.c embed/*/*.c))
-CORE_OBJECTS := $(CORE_SOURCES:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/driver/channel/guest_bash.o \
-	$(BUILD)/obj/driver/channel/guest_long_bash.o $(BUILD)/obj/driver/channel/guest_port_bash.o \
-	$(BUILD)/obj/driver/channel/serial_sh.o \
-	$(BUILD)/obj/driver/agent_channel/programs.o $(BUILD)/obj/driver/agent_channel/launch_sh.o \
-	$(BUILD)/obj/driver/guest/copy_links_bash.o \
+CORE_OBJECTS := $(CORE_SOURCES:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/driver/agent_channel/programs.o \
 	$(BUILD)/obj/driver/report/page_head.o
 EMBED_OBJECTS := $(EMBED_SOURCES:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/embed/machine/kvm_probe.o
 
@@ -67,9 +63,14 @@ GUEST_TEXT = sed -E -e 's/^[[:space:]]*//' -e 's@([<>]) ([/$$])@\1\2@g' -e 's/ *
 # Name of the string, script, header that declares the string.
 define guest_text
 GUEST_SCRIPTS += $(2)
+CORE_OBJECTS += $(BUILD)/obj/$(dir $(2))$(1).o
 $(BUILD)/$(1).c: $(2) Makefile
 	@mkdir -p $$(@D)
 	{ echo '#include "$(3)"'; echo 'const char ntd_$(1)[] ='; $$(GUEST_TEXT) $$<; echo ';'; } >$$@
+
+$(BUILD)/obj/$(dir $(2))$(1).o: $(BUILD)/$(1).c
+	@mkdir -p $$(@D)
+	$$(CC) $$(ALL_CFLAGS) -MMD -MP -c -o $$@ $$<
 endef
 $(eval $(call guest_text,guest_bash,driver/channel/guest.bash,channel/framing.h))
 $(eval $(call guest_text,guest_long_bash,driver/channel/guest_long.bash,channel/framing.h))
@@ -77,14 +78,6 @@ $(eval $(call guest_text,guest_port_bash,driver/channel/guest_port.bash,channel/
 $(eval $(call guest_text,copy_links_bash,driver/guest/copy_links.bash,guest/files.h))
 $(eval $(call guest_text,serial_sh,driver/channel/serial.sh,channel/serial_internal.h))
 $(eval $(call guest_text,launch_sh,driver/agent_channel/launch.sh,agent_channel/agent_channel_internal.h))
-
-$(BUILD)/obj/driver/channel/%.o: $(BUILD)/%.c
-	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
-
-$(BUILD)/obj/driver/guest/copy_links_bash.o: $(BUILD)/copy_links_bash.c
-	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 # The head of the page that --report writes: its style and its program, which are one file each in the page. The policy
 # in the page allows these two alone, by their hashes.
@@ -160,10 +153,6 @@ $(BUILD)/obj/driver/agent_channel/programs.o: $(BUILD)/agent_programs.c
 .PHONY: require-agent
 require-agent:
 	@$(if $(filter $(BUILD)/agent-$(MACHINE),$(AGENTS)),,echo "no compiler with musl for the agent" >&2; exit 1)
-
-$(BUILD)/obj/driver/agent_channel/launch_sh.o: $(BUILD)/launch_sh.c
-	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/libntd.a: $(CORE_OBJECTS)
 	rm -f $@
