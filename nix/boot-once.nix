@@ -30,22 +30,13 @@ let
   bootFlags = "--save-boot $out/boot --boot-script ${preparation}";
   bootProgram = "${bootDriver}/bin/nixos-test-driver ${bootFlags}";
 
-  # A text without its dependency on the test's driver, which replacing the path leaves in it.
-  withoutDriver =
-    text:
-    let
-      driver = builtins.unsafeDiscardStringContext config.driver.drvPath;
-      others = removeAttrs (builtins.getContext text) [ driver ];
-    in
-    builtins.appendContext (builtins.unsafeDiscardStringContext text) others;
+  replaceDriver = import ./replace-driver.nix { inherit lib; };
 in
 rec {
   boot = config.rawTestDerivation.overrideAttrs (old: {
     name = "${old.name}-boot";
     buildCommand =
-      lib.replaceStrings [ (builtins.unsafeDiscardStringContext program) ] [ bootProgram ] (
-        withoutDriver old.buildCommand
-      )
+      replaceDriver config.driver bootProgram old.buildCommand
       + ''
         ${zstd} --quiet --rm -T0 $out/boot/*/memory.qcow2
       '';

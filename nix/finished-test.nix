@@ -29,19 +29,11 @@ let
 
   driver = driverOf old;
 
-  # Commands that run the framework's driver, with the other one. They no longer depend on the former.
-  withDriver =
-    commands:
-    let
-      plain = builtins.unsafeDiscardStringContext;
-      others = removeAttrs (builtins.getContext commands) [ (plain old.driver.drvPath) ];
-    in
-    lib.replaceStrings [ (plain "${old.driver}") ] [ "${driver}" ] (
-      builtins.appendContext (plain commands) others
-    );
+  replaceDriver = import ./replace-driver.nix { inherit lib; };
 
   test = old.rawTestDerivation.overrideAttrs (attributes: {
-    buildCommand = withDriver attributes.buildCommand;
+    buildCommand =
+      replaceDriver old.driver "${driver}/bin/nixos-test-driver" attributes.buildCommand;
     inherit passthru;
   });
 
