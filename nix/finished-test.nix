@@ -47,4 +47,4 @@ let
     shards = { };
   };
 in
-if old ? testing then finished else test
+if old ? testing then old.test else test
