@@ -179,7 +179,7 @@ def test_networks_by_machine(opened):
 def test_times_and_facts(opened):
     page = opened("readme")
     view(page, "times")
-    rows = page.texts("#time-table tbody tr td:first-child")
+    rows = page.texts(".time-table tbody tr td:first-child")
     assert rows[:3] == ["the whole run", "the client reaches the server", "the server knows its name"]
     assert {"client", "server"} <= set(rows)
     assert any("ping -c3" in text for text in page.texts("#longest-waits tr"))
@@ -322,7 +322,7 @@ def test_the_list_of_tests_by_keyboard(opened):
 def test_tables_and_pictures_by_keyboard(opened, view_name):
     page = opened("readme")
     view(page, view_name)
-    selector = {"times": "#time-table tbody button", "screens": "figure:not(.large) .picture"}[view_name]
+    selector = {"times": ".time-table tbody button", "screens": "figure:not(.large) .picture"}[view_name]
     page.value(f"document.querySelector('{selector}').focus()")
     page.key("Enter")
     if view_name == "times":

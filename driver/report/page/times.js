@@ -16,7 +16,7 @@ function timeTable(rows, go) {
 	const head = el("tr", {}, el("th", { scope: "col" }, ""), el("th", { className: "number", scope: "col" }, "all"),
 		SPENT_KINDS.map(kind => el("th", { className: "number", scope: "col" }, el("span", { className: `swatch ${SPENT_COLOURS[kind]}` }), ` ${kind}`)),
 		el("th", { scope: "col" }, ""));
-	return el("table", { id: "time-table" }, el("thead", {}, head), el("tbody", {}, rows.map(row => el("tr", {
+	return el("table", { className: "time-table" }, el("thead", {}, head), el("tbody", {}, rows.map(row => el("tr", {
 		className: row.step ? "pick" : "", onclick: row.step ? () => go.step(row.step) : null,
 	}, el("td", {}, row.step ? el("button", { className: "link", type: "button" }, labelText(row.name, 120)) : labelText(row.name, 120)), el("td", { className: "number" }, duration(row.total)),
 	SPENT_KINDS.map(kind => el("td", { className: "number" }, row.spent[kind] >= 1 ? duration(row.spent[kind]) : "–")),
