@@ -26,6 +26,7 @@ def session(tiny, tmp_path):
 def enter(terminal):
     terminal.type("machine.shell_interact()")
     terminal.wait_for("Terminal is ready, Ctrl-] leaves it")
+    assert "Warning" not in terminal.screen, terminal.screen
     at_prompt(terminal)
 
 

@@ -16,6 +16,7 @@ thread at a prompt.
 
 import codecs
 import contextlib
+import datetime
 import os
 import secrets
 import select
@@ -223,7 +224,7 @@ class _Console(_Stream):
         return word.decode(errors="replace")
 
     def _run(self, command):
-        return self.machine.execute(command, timeout=ATTACH_SECONDS)
+        return self.machine.execute(command, timeout=datetime.timedelta(seconds=ATTACH_SECONDS))
 
     def start(self, shell, mode):
         """Has the guest start the command `shell` as the leader of a session on the console, set up by the stty words
