@@ -7,6 +7,7 @@ static const struct ntd_await_kind *const kinds[NTD_CONDITION_COUNT] = {
 	[NTD_CONDITION_FILE] = &ntd_await_file,     [NTD_CONDITION_PORT] = &ntd_await_port,
 	[NTD_CONDITION_SOCKET] = &ntd_await_socket, [NTD_CONDITION_DATAGRAM] = &ntd_await_socket,
 	[NTD_CONDITION_UNIT] = &ntd_await_unit,     [NTD_CONDITION_TTY] = &ntd_await_tty,
+	[NTD_CONDITION_REST] = &ntd_await_rest,
 };
 
 static struct ntd_await *of_stream(struct ntd_agent_stream *stream)

@@ -27,6 +27,7 @@ struct ntd_await {
 	struct ntd_condition condition;
 	const struct ntd_await_kind *kind;
 	int64_t began; /* a time of ntd_agent_now() */
+	bool waited;   /* a look has found that the condition does not hold yet */
 	struct ntd_agent_timer again, over;
 };
 
@@ -36,7 +37,8 @@ void ntd_await_stop(struct ntd_await *await);
 
 /* ---- for kinds (agent/await_time.c) */
 
-/* Answers and frees the wait. `seen` may be NULL. */
+/* Answers and frees the wait. `seen` may be NULL. NTD_MEETS becomes NTD_MEETS_NOW when the
+ * condition did not hold at the wait's first look. */
 void ntd_await_answer(struct ntd_await *await, enum ntd_sight sight, const struct ntd_buf *seen);
 /* Has `again` called after so many ms. A new time replaces the one before. */
 void ntd_await_again(struct ntd_await *await, int64_t after);
@@ -46,4 +48,4 @@ void ntd_await_limit(struct ntd_await *await, int64_t after);
 int64_t ntd_await_lasted(const struct ntd_await *await);
 
 extern const struct ntd_await_kind ntd_await_file, ntd_await_port, ntd_await_socket, ntd_await_unit,
-	ntd_await_tty;
+	ntd_await_tty, ntd_await_rest;

@@ -5,6 +5,8 @@ void ntd_await_answer(struct ntd_await *await, enum ntd_sight sight, const struc
 {
 	_cleanup_buf_ struct ntd_buf payload = {0};
 
+	if (sight == NTD_MEETS && (await->waited || !await->condition.first))
+		sight = NTD_MEETS_NOW;
 	ntd_finding_pack(&payload, sight, seen);
 	ntd_agent_done(&await->stream, &payload);
 }
@@ -24,6 +26,7 @@ static void set(struct ntd_await *await, struct ntd_agent_timer *timer, int64_t 
 
 void ntd_await_again(struct ntd_await *await, int64_t after)
 {
+	await->waited = true;
 	set(await, &await->again, ntd_agent_now() + after);
 }
 

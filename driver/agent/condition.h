@@ -16,6 +16,9 @@ enum ntd_condition_kind {
 			     * by a job: it is worth looking at */
 	NTD_CONDITION_TTY,  /* the text on the virtual terminal `port` is another than the one that
 			     * was seen as `subject`, a finding's `seen`; NULL: any */
+	/* No task of the guest is about to go on but the agent's: what was under way is over, as
+	 * far as can be seen. `subject` is the file that tells so; NULL: /proc/stat */
+	NTD_CONDITION_REST,
 	NTD_CONDITION_COUNT
 };
 
@@ -35,9 +38,15 @@ enum ntd_sight {
 	NTD_UNSEEN,    /* the channel cannot see such a thing in this guest */
 	NTD_FAILS,     /* the condition did not hold until the limit was over */
 	NTD_UNSETTLED, /* it holds, but the thing may be half done */
-	NTD_MEETS,     /* it holds */
+	NTD_MEETS_NOW, /* it holds, and did not at the first look of the wait */
+	NTD_MEETS,     /* it held at the first look */
 	NTD_SIGHT_COUNT
 };
+
+static inline bool ntd_sight_holds(int sight)
+{
+	return sight == NTD_MEETS_NOW || sight == NTD_MEETS;
+}
 
 /* What a channel has found. */
 struct ntd_finding {

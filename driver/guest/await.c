@@ -14,6 +14,8 @@ int ntd_await_verdict(enum ntd_sight sight)
 	switch (sight) {
 	case NTD_MEETS:
 		return NTD_HOLDS;
+	case NTD_MEETS_NOW:
+		return NTD_HOLDS_NOW;
 	case NTD_UNSETTLED:
 		return NTD_FRESH;
 	case NTD_UNSEEN:
@@ -24,9 +26,7 @@ int ntd_await_verdict(enum ntd_sight sight)
 	}
 }
 
-/* The channel that can wait; NULL: the one that is used next cannot. Commands of a machine's user
- * see what the user may see. */
-static struct ntd_channel *waiting_channel(struct ntd_machine *machine)
+struct ntd_channel *ntd_waiting_channel(struct ntd_machine *machine)
 {
 	struct ntd_channel *channel = ntd_machine_channel(machine, NTD_CHANNEL_ANY);
 
@@ -77,20 +77,20 @@ int ntd_machine_await(struct ntd_wait *wait, struct ntd_awaited *awaited, bool l
 	wait->pace = NTD_PACE_ADAPTIVE;
 	set_limit(wait, awaited);
 	if (last || awaited->given_up || (!condition->subject && !condition->port) ||
-	    !waiting_channel(wait->machine))
+	    !ntd_waiting_channel(wait->machine))
 		return NTD_UNSEEN;
 	if (ntd_machine_before_command(wait->machine, waiter, err) < 0)
 		return -1;
 	used = ntd_machine_enter(wait->machine, waiter, err);
 	if (!used)
 		return -1;
-	channel = waiting_channel(wait->machine);
+	channel = ntd_waiting_channel(wait->machine);
 	if (!channel)
 		return NTD_UNSEEN;
 	began = ntd_now();
 	if (wait_in_guest(channel, awaited, finding, waiter, err) < 0)
 		return -1;
-	if (finding->sight != NTD_UNSEEN && finding->sight != NTD_MEETS &&
+	if (finding->sight != NTD_UNSEEN && !ntd_sight_holds(finding->sight) &&
 	    ntd_now() - began >= WAITED)
 		wait->pace = NTD_PACE_NONE;
 	return finding->sight;
@@ -102,7 +102,7 @@ int ntd_machine_await_change(struct ntd_wait *wait, struct ntd_awaited *awaited,
 	_cleanup_finding_ struct ntd_finding finding = {0};
 	int sight = ntd_machine_await(wait, awaited, last, &finding, waiter, err);
 
-	if (sight != NTD_MEETS)
+	if (!ntd_sight_holds(sight))
 		return sight;
 	free(awaited->mark);
 	awaited->mark = ntd_buf_take_string(&finding.seen);

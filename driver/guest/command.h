@@ -79,7 +79,9 @@ int ntd_machine_sync(struct ntd_machine *machine, struct ntd_waiter *waiter,
 /* ---- waits for things in the guest (guest/waits.c). Each is a step "waiting for ..." that has the
  * machine's channel wait (guest/await.h), or runs a short command, 10 to 250 ms apart, and fails
  * with NTD_E_ASSERTION when the time-out has passed. An answer that comes sooner must not be a
- * rougher one, as scripts go on with the thing at once: each wait says below what counts. */
+ * rougher one, as scripts go on with the thing at once: each wait says below what counts, and all
+ * of them, like those for units and texts on terminals, give what has come to hold during the wait
+ * time to go on (guest/rest.h). */
 /* Waits until something exists at `path`, in which the guest's shell expands variables and
  * patterns. Scripts read it next, so a regular file that appears during the wait counts at once
  * only if it was renamed to its name; else when it was closed after writing and not opened again

@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "guest/ask.h"
+#include "guest/rest.h"
 #include "machine/machine.h"
 
 #include <ctype.h>
@@ -159,7 +160,8 @@ static int64_t has_been(struct course *course, int verdict)
 	return now - course->since;
 }
 
-/* What a verdict means for the retrying: NTD_NOT_YET, NTD_HOLDS, or -1 with the error. */
+/* What a verdict means for the retrying: NTD_NOT_YET, NTD_HOLDS, NTD_HOLDS_NOW, or -1 with the
+ * error. */
 static int decide(const struct ntd_wait *wait, struct course *course, int verdict, bool first,
 		  bool last, struct ntd_error **error)
 {
@@ -194,7 +196,8 @@ static bool is_cancelled(const struct ntd_error *error)
 	return error && error->code == NTD_E_CANCELLED;
 }
 
-int ntd_retry(const struct ntd_wait *wait, struct ntd_waiter *waiter, struct ntd_error **err)
+/* Returns NTD_HOLDS or NTD_HOLDS_NOW, or -1 with the error. */
+static int retry(const struct ntd_wait *wait, struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	struct course course = {.began = ntd_now()};
 	unsigned restores = restores_of(wait);
@@ -213,7 +216,7 @@ int ntd_retry(const struct ntd_wait *wait, struct ntd_waiter *waiter, struct ntd
 		if (held < 0)
 			return ntd_error_move(err, error);
 		if (held)
-			return 0;
+			return first ? held : NTD_HOLDS_NOW;
 		if (last)
 			return ntd_error_move(err,
 					      ntd_wait_timed_out(wait, ntd_now() - course.began));
@@ -222,6 +225,11 @@ int ntd_retry(const struct ntd_wait *wait, struct ntd_waiter *waiter, struct ntd
 		if (restores_of(wait) != restores)
 			return went_back(wait, err);
 	}
+}
+
+int ntd_retry(const struct ntd_wait *wait, struct ntd_waiter *waiter, struct ntd_error **err)
+{
+	return retry(wait, waiter, err) < 0 ? -1 : 0;
 }
 
 void ntd_wait_tell_met(const struct ntd_wait *wait)
@@ -244,7 +252,9 @@ int ntd_machine_wait(const struct ntd_wait *wait, struct ntd_waiter *waiter, str
 
 	ntd_log_busy(ntd_machine_report(wait->machine), ntd_machine_name(wait->machine), "", 0,
 		     ntd_wait_limit(wait));
-	result = ntd_retry(wait, waiter, &error);
+	result = retry(wait, waiter, &error);
+	if (result == NTD_HOLDS_NOW && wait->pace != NTD_PACE_SECOND)
+		result = ntd_machine_rest(wait->machine, waiter, &error);
 	ntd_log_idle(ntd_machine_report(wait->machine));
 	if (result >= 0)
 		ntd_wait_tell_met(wait);
@@ -252,5 +262,5 @@ int ntd_machine_wait(const struct ntd_wait *wait, struct ntd_waiter *waiter, str
 		ntd_log_detail(ntd_machine_report(wait->machine), NTD_DETAIL_STEP_ERROR,
 			       ntd_machine_name(wait->machine), error->message, NULL);
 	ntd_nest_end(&nest, result < 0);
-	return error ? ntd_error_move(err, error) : result;
+	return error ? ntd_error_move(err, error) : 0;
 }

@@ -8,6 +8,8 @@
 enum ntd_verdict {
 	NTD_NOT_YET, /* it does not hold, as far as can be seen: another attempt follows */
 	NTD_HOLDS,
+	/* It holds, and did not when the attempt began, which has waited by itself. */
+	NTD_HOLDS_NOW,
 	/* It holds, but what was seen may be half done. It counts as holding at the first attempt,
 	 * at the last one, and when this has been the verdict for a second. An attempt that sees
 	 * that the thing is complete says NTD_HOLDS. */
@@ -56,7 +58,9 @@ struct ntd_wait {
  * ntd_wait_timed_out(), or NTD_E_CANCELLED when the thread was interrupted. */
 int ntd_retry(const struct ntd_wait *wait, struct ntd_waiter *waiter, struct ntd_error **err);
 
-/* Does the same as a step in the log. The wait must have `step` and `machine`. */
+/* Does the same as a step in the log. The wait must have `step` and `machine`. Unless its pace is
+ * NTD_PACE_SECOND, so that it may have looked sooner than scripts are used to, what has come to
+ * hold during the wait is given time to go on: see guest/rest.h. */
 int ntd_machine_wait(const struct ntd_wait *wait, struct ntd_waiter *waiter,
 		     struct ntd_error **err);
 

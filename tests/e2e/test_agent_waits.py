@@ -63,6 +63,35 @@ def test_a_file_is_complete(how, writing, content):
     """, writing=writing, content=content)
 
 
+@pytest.mark.parametrize("event, wait", {
+    "file": ("mv FILE.new FILE", "wait_for_file('FILE')"),
+    "closed port": ("kill $(cat FILE.pid)", "wait_for_closed_port(5002)"),
+    "terminal": ("echo FILE > /dev/tty1", "wait_until_tty_matches('1', 'FILE')"),
+}.values(), ids=["file", "closed port", "terminal"])
+def test_what_goes_on_after_the_event_is_over(how, event, wait):
+    """As when logind writes a user's file, and then has systemd start the user's slice: one that looks each second
+    comes later than the slice. What goes on takes a few programs, and is over before an idle guest is at rest."""
+    how(r"""
+        for i in range(5):
+            path = f"/tmp/{name}-{i}"
+            machine.succeed(f"(nc -lk -p 5002 > /dev/null 2>&1 & echo $! > {path}.pid); echo > {path}.new")
+            machine.wait_for_open_port(5002)
+            later(event.replace("FILE", path) + f"; for i in 1 2 3 4 5 6; do /bin/busybox true; done; echo > {path}.next", 0.5)
+            eval("machine." + wait.replace("FILE", path))
+            machine.succeed(f"test -e {path}.next; kill $(cat {path}.pid) 2> /dev/null || true")
+    """, event=event, wait=wait, name=event.split()[0])
+
+
+def test_a_guest_that_is_never_at_rest(how):
+    """A wait ends in a guest that always has something to do, too."""
+    how("""
+        machine.succeed("(while :; do :; done) > /dev/null 2>&1 & echo $! > /tmp/busy")
+        later("mv /tmp/busy /tmp/busy.pid", 0.5)
+        machine.wait_for_file("/tmp/busy.pid")
+        machine.succeed("kill $(cat /tmp/busy.pid)")
+    """)
+
+
 def test_directories_that_go_and_come(how):
     how("""
         machine.succeed("mkdir -p /tmp/gone")

@@ -216,7 +216,7 @@ static inline struct fixture *begin_here(void **state)
 }
 
 static const struct ntd_condition unit_a = {
-	.kind = NTD_CONDITION_UNIT, .subject = "a.service", .limit = 60};
+	.kind = NTD_CONDITION_UNIT, .subject = "a.service", .first = true, .limit = 60};
 
 static inline void assert_state(struct fixture *fixture, enum ntd_sight sight, const char *expected)
 {

@@ -49,8 +49,8 @@ static void other_things_than_files_count_at_any_look(void **state)
 {
 	struct fixture *fixture = begin(state);
 
-	assert_sees(fixture, file_at("/dev/null", false), NTD_MEETS);
-	assert_sees(fixture, file_at(fixture->directory, false), NTD_MEETS);
+	assert_sees(fixture, file_at("/dev/null", false), NTD_MEETS_NOW);
+	assert_sees(fixture, file_at(fixture->directory, false), NTD_MEETS_NOW);
 }
 
 static void what_is_not_there_ends_with_the_limit(void **state)
@@ -81,7 +81,7 @@ static void a_file_counts_when_it_was_closed(void **state)
 
 	begin_wait(fixture, path);
 	close(new_file(path));
-	assert_answer(fixture, NTD_MEETS);
+	assert_answer(fixture, NTD_MEETS_NOW);
 }
 
 static void an_empty_file_that_is_open_is_unsettled(void **state)
@@ -108,7 +108,7 @@ static void a_file_that_is_not_empty_counts_when_it_stays_the_same(void **state)
 	fd = new_file(path);
 	assert_int_equal(write(fd, "1", 1), 1);
 	kill(fixture->agent.pid, SIGCONT);
-	assert_answer(fixture, NTD_MEETS);
+	assert_answer(fixture, NTD_MEETS_NOW);
 }
 
 static void a_file_that_appears_at_the_limit_may_settle(void **state)
@@ -119,7 +119,7 @@ static void a_file_that_appears_at_the_limit_may_settle(void **state)
 
 	make_file(path, "1");
 	condition.limit = 0;
-	assert_sees(fixture, condition, NTD_MEETS);
+	assert_sees(fixture, condition, NTD_MEETS_NOW);
 }
 
 /* The agent is told in one turn of its loop that the file was closed and is open again. */
@@ -145,7 +145,7 @@ static void a_renamed_file_counts_at_once(void **state)
 
 	begin_wait(fixture, path);
 	assert_int_equal(rename(before, path), 0);
-	assert_answer(fixture, NTD_MEETS);
+	assert_answer(fixture, NTD_MEETS_NOW);
 }
 
 static void directories_above_may_appear(void **state)
@@ -160,7 +160,7 @@ static void directories_above_may_appear(void **state)
 	assert_int_equal(mkdir(below, 0700), 0);
 	settle(fixture);
 	make_file(path, "text");
-	assert_answer(fixture, NTD_MEETS);
+	assert_answer(fixture, NTD_MEETS_NOW);
 }
 
 static void directories_above_may_be_renamed(void **state)
@@ -176,7 +176,7 @@ static void directories_above_may_be_renamed(void **state)
 	settle(fixture);
 	assert_true(is_silent(fixture));
 	assert_int_equal(rename(b, a), 0);
-	assert_answer(fixture, NTD_MEETS);
+	assert_answer(fixture, NTD_MEETS_NOW);
 }
 
 static void directories_above_may_be_removed(void **state)
@@ -190,7 +190,7 @@ static void directories_above_may_be_removed(void **state)
 	settle(fixture);
 	assert_int_equal(mkdir(a, 0700), 0);
 	make_file(path, "text");
-	assert_answer(fixture, NTD_MEETS);
+	assert_answer(fixture, NTD_MEETS_NOW);
 }
 
 static void symbolic_links_are_followed(void **state)
@@ -203,7 +203,7 @@ static void symbolic_links_are_followed(void **state)
 	begin_wait(fixture, path);
 	assert_int_equal(mkdir(there, 0700), 0);
 	make_file(file, "text");
-	assert_answer(fixture, NTD_MEETS);
+	assert_answer(fixture, NTD_MEETS_NOW);
 	/* a link to nothing is nothing */
 	assert_int_equal(unlink(file), 0);
 	assert_int_equal(symlink("missing", file), 0);
@@ -222,7 +222,7 @@ static void files_are_found_without_inotify(void **state)
 	allow_descriptors(fixture, false);
 	begin_wait(fixture, path);
 	make_file(path, "text");
-	assert_answer(fixture, NTD_MEETS);
+	assert_answer(fixture, NTD_MEETS_NOW);
 	allow_descriptors(fixture, true);
 }
 

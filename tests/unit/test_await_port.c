@@ -8,8 +8,11 @@
 
 static struct ntd_condition port_of(unsigned port, const char *address)
 {
-	return (struct ntd_condition){
-		.kind = NTD_CONDITION_PORT, .subject = address, .port = port, .limit = 60};
+	return (struct ntd_condition){.kind = NTD_CONDITION_PORT,
+				      .subject = address,
+				      .port = port,
+				      .first = true,
+				      .limit = 60};
 }
 
 static struct ntd_condition closed_port(unsigned port, const char *address)
@@ -51,7 +54,7 @@ static void a_port_is_waited_for_until_it_is_open(void **state)
 	settle(fixture);
 	assert_true(is_silent(fixture));
 	assert_int_equal(listen(fd, 100), 0);
-	assert_answer(fixture, NTD_MEETS);
+	assert_answer(fixture, NTD_MEETS_NOW);
 	assert_sees(fixture, port_of(port, "localhost"), NTD_MEETS);
 }
 
@@ -69,9 +72,10 @@ static void a_port_is_waited_for_until_it_is_closed(void **state)
 	condition.limit = 60;
 	ask(fixture, &condition);
 	settle(fixture);
+	settle(fixture); /* now the first attempt has ended */
 	assert_true(is_silent(fixture));
 	ntd_close_fd(&fd);
-	assert_answer(fixture, NTD_MEETS);
+	assert_answer(fixture, NTD_MEETS_NOW);
 }
 
 static void localhost_is_both_addresses(void **state)
@@ -156,7 +160,7 @@ static void a_socket_is_waited_for_until_it_listens(void **state)
 	struct fixture *fixture = begin(state);
 	_cleanup_free_ char *path = path_of(fixture, "socket");
 	struct ntd_condition condition = {
-		.kind = NTD_CONDITION_SOCKET, .subject = path, .limit = 60};
+		.kind = NTD_CONDITION_SOCKET, .subject = path, .first = true, .limit = 60};
 	_cleanup_fd_ int fd = -1;
 
 	ask(fixture, &condition);
@@ -165,7 +169,7 @@ static void a_socket_is_waited_for_until_it_listens(void **state)
 	settle(fixture);
 	assert_true(is_silent(fixture));
 	assert_int_equal(listen(fd, 1), 0);
-	assert_answer(fixture, NTD_MEETS);
+	assert_answer(fixture, NTD_MEETS_NOW);
 	condition.kind = NTD_CONDITION_DATAGRAM;
 	condition.limit = 0.05;
 	assert_sees(fixture, condition, NTD_FAILS);
@@ -176,14 +180,14 @@ static void a_datagram_socket_is_waited_for_until_it_is_bound(void **state)
 	struct fixture *fixture = begin(state);
 	_cleanup_free_ char *path = path_of(fixture, "socket");
 	struct ntd_condition condition = {
-		.kind = NTD_CONDITION_DATAGRAM, .subject = path, .limit = 60};
+		.kind = NTD_CONDITION_DATAGRAM, .subject = path, .first = true, .limit = 60};
 	_cleanup_fd_ int fd = -1;
 
 	ask(fixture, &condition);
 	settle(fixture);
 	assert_true(is_silent(fixture));
 	fd = bind_path(path, SOCK_DGRAM);
-	assert_answer(fixture, NTD_MEETS);
+	assert_answer(fixture, NTD_MEETS_NOW);
 }
 
 static void paths_that_are_no_sockets_are_not_seen(void **state)

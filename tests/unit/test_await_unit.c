@@ -44,7 +44,7 @@ static void a_signal_makes_it_look_again(void **state)
 	send_signal(&server, "/org/freedesktop/systemd1/unit/other_2eservice");
 	send_signal(&server, "/org/freedesktop/systemd1/unit/b_2eservice");
 	serve_look(&server);
-	assert_state(fixture, NTD_MEETS, "ActiveState=active\n");
+	assert_state(fixture, NTD_MEETS_NOW, "ActiveState=active\n");
 }
 
 static void it_looks_again_without_a_signal(void **state)
@@ -59,7 +59,7 @@ static void it_looks_again_without_a_signal(void **state)
 	serve_look(&server);
 	server.jobs = 0;
 	serve_look(&server);
-	assert_state(fixture, NTD_MEETS, "ActiveState=inactive\n");
+	assert_state(fixture, NTD_MEETS_NOW, "ActiveState=inactive\n");
 }
 
 /* The second look shows that the first did not end the wait. */
@@ -112,12 +112,12 @@ static void an_active_unit_with_a_job_is_given_a_moment(void **state)
 	server.state = "failed";
 	send_signal(&server, "/org/freedesktop/systemd1/unit/a_2eservice");
 	serve_look(&server);
-	assert_state(fixture, NTD_MEETS, "ActiveState=failed\n");
+	assert_state(fixture, NTD_MEETS_NOW, "ActiveState=failed\n");
 	server.state = "active"; /* and stays so, with its job */
 	ask(fixture, &unit_a);
 	serve_look(&server);
 	serve_look(&server);
-	assert_state(fixture, NTD_MEETS, "ActiveState=active\n");
+	assert_state(fixture, NTD_MEETS_NOW, "ActiveState=active\n");
 }
 
 /* Each question costs an emulated systemd milliseconds. */
@@ -134,14 +134,14 @@ static void later_looks_ask_what_may_have_changed(void **state)
 	server.state = "active";
 	send_signal(&server, "/org/freedesktop/systemd1/unit/a_2eservice");
 	assert_int_equal(serve_look(&server), 3);
-	assert_state(fixture, NTD_MEETS, "ActiveState=active\n");
+	assert_state(fixture, NTD_MEETS_NOW, "ActiveState=active\n");
 	server.state = "activating";
 	server.type = "exec";
 	ask(fixture, &unit_a);
 	assert_int_equal(serve_look(&server), 7);
 	server.state = "failed";
 	assert_int_equal(serve_look(&server), 5);
-	assert_state(fixture, NTD_MEETS, "ActiveState=failed\n");
+	assert_state(fixture, NTD_MEETS_NOW, "ActiveState=failed\n");
 }
 
 /* A service whose state is answered by what its main process does. */
@@ -168,7 +168,7 @@ static void a_process_that_has_just_begun_is_given_a_moment(void **state)
 	serve_service(&server, "idle", 1, just_now);
 	server.state = "failed";
 	serve_look(&server);
-	assert_state(fixture, NTD_MEETS, "ActiveState=failed\n");
+	assert_state(fixture, NTD_MEETS_NOW, "ActiveState=failed\n");
 }
 
 /* A main process that has not come to a rest may still be about to fail. */
@@ -182,7 +182,7 @@ static void a_process_that_is_busy_is_given_a_second(void **state)
 	serve_service(&server, "simple", INT32_MAX, 300); /* a process that is gone */
 	serve_service(&server, "simple", 0, 300);         /* one that systemd has waited for */
 	serve_service(&server, "simple", INT32_MAX, 1000);
-	assert_state(fixture, NTD_MEETS, "ActiveState=active\n");
+	assert_state(fixture, NTD_MEETS_NOW, "ActiveState=active\n");
 }
 
 static void a_process_that_waits_counts(void **state)

@@ -82,7 +82,7 @@ static void a_connection_that_is_lost_is_made_again(void **state)
 	server.state = "active";
 	greet(&server, "OK 1\r\n");
 	serve_look(&server);
-	assert_state(fixture, NTD_MEETS, "ActiveState=active\n");
+	assert_state(fixture, NTD_MEETS_NOW, "ActiveState=active\n");
 	assert_int_equal(server.subscriptions, 2);
 }
 
@@ -117,7 +117,7 @@ static void nonsense_ends_the_connection(void **state)
 	}
 	greet(&server, "OK 1\r\n");
 	serve_look(&server);
-	assert_state(fixture, NTD_MEETS, "ActiveState=active\n");
+	assert_state(fixture, NTD_MEETS_NOW, "ActiveState=active\n");
 }
 
 static void a_line_without_an_end_ends_the_connection(void **state)
@@ -137,7 +137,7 @@ static void a_line_without_an_end_ends_the_connection(void **state)
 	ntd_close_fd(&server.fd);
 	greet(&server, "OK 1\r\n");
 	serve_look(&server);
-	assert_state(fixture, NTD_MEETS, "ActiveState=active\n");
+	assert_state(fixture, NTD_MEETS_NOW, "ActiveState=active\n");
 }
 
 static void values_that_are_none_are_not_seen(void **state)
