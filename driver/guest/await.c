@@ -26,13 +26,6 @@ int ntd_await_verdict(enum ntd_sight sight)
 	}
 }
 
-struct ntd_channel *ntd_waiting_channel(struct ntd_machine *machine)
-{
-	struct ntd_channel *channel = ntd_machine_channel(machine, NTD_CHANNEL_ANY);
-
-	return channel && channel->ops->await && !channel->user ? channel : NULL;
-}
-
 /* Has the channel wait. An error of the channel is not one of the wait, as a command may tell more,
  * but an interruption is. */
 static int wait_in_guest(struct ntd_channel *channel, struct ntd_awaited *awaited,
@@ -77,14 +70,14 @@ int ntd_machine_await(struct ntd_wait *wait, struct ntd_awaited *awaited, bool l
 	wait->pace = NTD_PACE_ADAPTIVE;
 	set_limit(wait, awaited);
 	if (last || awaited->given_up || (!condition->subject && !condition->port) ||
-	    !ntd_waiting_channel(wait->machine))
+	    !ntd_machine_waiting_channel(wait->machine))
 		return NTD_UNSEEN;
 	if (ntd_machine_before_command(wait->machine, waiter, err) < 0)
 		return -1;
 	used = ntd_machine_enter(wait->machine, waiter, err);
 	if (!used)
 		return -1;
-	channel = ntd_waiting_channel(wait->machine);
+	channel = ntd_machine_waiting_channel(wait->machine);
 	if (!channel)
 		return NTD_UNSEEN;
 	began = ntd_now();

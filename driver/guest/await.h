@@ -7,10 +7,6 @@
 #include "agent/condition.h"
 #include "guest/retry.h"
 
-/* The channel that can wait; NULL: the one that is used next cannot. Commands of a machine's user
- * see what the user may see. The caller has entered the machine (machine/use.c), or only asks. */
-struct ntd_channel *ntd_waiting_channel(struct ntd_machine *machine);
-
 /* What is waited for. A condition without a subject and a port is none. */
 struct ntd_awaited {
 	struct ntd_condition condition; /* `first` and `limit` are set by each attempt */

@@ -3,7 +3,6 @@
 
 #include "agent/condition.h"
 #include "guest/ask.h"
-#include "guest/await.h"
 
 #define STAT "/proc/stat"
 
@@ -30,7 +29,7 @@ static int look_by_channel(struct ntd_machine *machine, int64_t deadline, struct
 	_cleanup_finding_ struct ntd_finding finding = {0};
 	_cleanup_error_ struct ntd_error *error = NULL;
 	_cleanup_user_ struct ntd_machine *used = ntd_machine_try_enter(machine);
-	struct ntd_channel *channel = used ? ntd_waiting_channel(machine) : NULL;
+	struct ntd_channel *channel = used ? ntd_machine_waiting_channel(machine) : NULL;
 
 	if (!channel)
 		return NTD_UNSEEN;

@@ -46,6 +46,13 @@ struct ntd_channel *ntd_machine_channel(struct ntd_machine *machine, enum ntd_ch
 	return want == NTD_CHANNEL_ANY || want == NTD_CHANNEL_WAY_IN ? silent : NULL;
 }
 
+struct ntd_channel *ntd_machine_waiting_channel(struct ntd_machine *machine)
+{
+	struct ntd_channel *channel = ntd_machine_channel(machine, NTD_CHANNEL_ANY);
+
+	return channel && channel->ops->await && !channel->user ? channel : NULL;
+}
+
 int ntd_machine_prepare_channels(struct ntd_machine *machine, struct ntd_waiter *waiter,
 				 struct ntd_error **err)
 {

@@ -156,6 +156,9 @@ void ntd_machine_add_channel(struct ntd_machine *machine, struct ntd_channel *ch
 /* The first channel that is ready and can do what is wanted. When none is ready: for commands, the
  * first channel that the guest may have, whose error says why it is not ready; else NULL. */
 struct ntd_channel *ntd_machine_channel(struct ntd_machine *machine, enum ntd_channel_want want);
+/* The channel that commands get, if it can wait, too (its operation `await`) and sees all that is
+ * to be seen: a machine's user may not. Else NULL. */
+struct ntd_channel *ntd_machine_waiting_channel(struct ntd_machine *machine);
 /* Has the channels that need other ones made ready, if that is possible, before one of all channels
  * is picked for the work of a script. Fails only when the thread is to stop waiting. */
 int ntd_machine_prepare_channels(struct ntd_machine *machine, struct ntd_waiter *waiter,
