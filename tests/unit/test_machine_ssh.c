@@ -21,6 +21,13 @@ static void be_lost(void *arg)
 	stand_in.channel.owner.lost(stand_in.channel.owner.owner, &stand_in.channel);
 }
 
+/* Starts the machine, however busy the host is, and leaves little time for its boot. */
+static void start_impatiently(struct ntd_machine *machine)
+{
+	start(machine);
+	ntd_machine_set_boot_timeout(machine, 0.5);
+}
+
 static void a_refusal_ends_this_wait_and_the_next(void **state)
 {
 	struct fixture *fixture = *state;
@@ -37,11 +44,9 @@ static void a_refusal_ends_this_wait_and_the_next(void **state)
 static void another_channel_may_still_become_ready(void **state)
 {
 	struct fixture *fixture = *state;
-	struct ntd_machine *machine;
+	struct ntd_machine *machine = with_stand_in(fixture, true);
 
-	fixture->context.boot_timeout = 0.5;
-	machine = with_stand_in(fixture, true);
-	start(machine);
+	start_impatiently(machine);
 	ntd_loop_call(fixture->loop, be_refused, NULL);
 	assert_fails(ntd_machine_connect(machine, NULL, &err), NTD_E_TIMEOUT,
 		     "Shell did not start in time (0.5 seconds)");
@@ -67,11 +72,9 @@ static void a_new_start_forgets_a_refusal(void **state)
 static void a_command_waits_for_a_channel_that_was_lost(void **state)
 {
 	struct fixture *fixture = *state;
-	struct ntd_machine *machine;
+	struct ntd_machine *machine = with_stand_in(fixture, false);
 
-	fixture->context.boot_timeout = 0.5;
-	machine = with_stand_in(fixture, false);
-	start(machine);
+	start_impatiently(machine);
 	be_ready(fixture);
 	assert_output(machine, "echo 1", "1\n");
 	ntd_loop_call(fixture->loop, be_lost, NULL);
@@ -139,11 +142,11 @@ static void only_a_login_brings_a_serial_shell_back(void **state)
 
 static void after_a_serial_shell_another_channel_may_become_ready(void **state)
 {
-	struct fixture *fixture = *state;
+	struct ntd_machine *machine = with_lost_serial_shell(*state, true);
 
-	fixture->context.boot_timeout = 0.5;
-	assert_fails(ntd_machine_connect(with_lost_serial_shell(fixture, true), NULL, &err),
-		     NTD_E_TIMEOUT, "Shell did not start in time (0.5 seconds)");
+	ntd_machine_set_boot_timeout(machine, 0.5);
+	assert_fails(ntd_machine_connect(machine, NULL, &err), NTD_E_TIMEOUT,
+		     "Shell did not start in time (0.5 seconds)");
 }
 
 /* ---- SSH */
@@ -160,7 +163,6 @@ static void a_late_boot_names_sshd_and_its_address(void **state)
 
 	assert_int_equal(bind(held, (struct sockaddr *)&address, sizeof address), 0);
 	assert_int_equal(getsockname(held, (struct sockaddr *)&address, &len), 0);
-	fixture->context.boot_timeout = 0.5;
 	machine = machine_new(fixture, "server", NULL);
 	ntd_machine_set_root_shell(machine, false);
 	assert_null(ntd_machine_ssh(machine));
@@ -174,6 +176,7 @@ static void a_late_boot_names_sshd_and_its_address(void **state)
 	text = ntd_asprintf("sshd at 127.0.0.1:%u did not answer in time (0.5 seconds)",
 			    ntohs(address.sin_port));
 	order_faults(fixture, machine, "FAKE_BANNER=no");
+	start_impatiently(machine);
 	assert_fails(ntd_machine_connect(machine, NULL, &err), NTD_E_TIMEOUT, text);
 	assert_int_equal(ntd_machine_ssh_port(machine), ntohs(address.sin_port));
 	/* It may be told of another address while the machine runs. */
