@@ -5,6 +5,7 @@
  * a service that has nothing to do.
  */
 #include "agent/await_internal.h"
+#include "agent/descriptors.h"
 #include "agent/number.h"
 
 #include <fcntl.h>
@@ -14,20 +15,6 @@ enum { LOOK_EVERY = 10 }; /* ms */
 
 /* /proc/stat has a number for each interrupt of the guest. */
 enum { TEXT_MOST = 1 << 20 };
-
-/* Reads the file as a string. */
-static int read_text(const char *path, struct ntd_buf *text)
-{
-	_cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t got = fd < 0 ? -1 : 1;
-
-	while (got > 0 && text->len < TEXT_MOST) {
-		got = read(fd, ntd_buf_reserve(text, 4096), 4096);
-		ntd_buf_added(text, got > 0 ? (size_t)got : 0);
-	}
-	ntd_buf_append(text, "", 1);
-	return got == 0 ? 0 : -1;
-}
 
 /* The number on the line that begins with the name; -1: there is none. */
 static int number_of(const char *text, const char *name)
@@ -44,13 +31,15 @@ static int number_of(const char *text, const char *name)
 static void look(struct ntd_await *await)
 {
 	const char *path = await->condition.subject;
+	_cleanup_fd_ int fd = open(path ? path : "/proc/stat", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	_cleanup_buf_ struct ntd_buf text = {0};
 	int running, blocked;
 
-	if (read_text(path ? path : "/proc/stat", &text) < 0) {
+	if (ntd_agent_read_all(fd, TEXT_MOST, &text) < 0) {
 		ntd_await_answer(await, NTD_UNSEEN, NULL);
 		return;
 	}
+	ntd_buf_append(&text, "", 1);
 	running = number_of(ntd_buf_bytes(&text), "\nprocs_running ");
 	blocked = number_of(ntd_buf_bytes(&text), "\nprocs_blocked ");
 	if (running < 0 || blocked < 0)

@@ -3,6 +3,7 @@
  * /dev/vcsN; the text is also looked at from time to time.
  */
 #include "agent/await_internal.h"
+#include "agent/descriptors.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -28,25 +29,14 @@ static uint64_t checksum(const unsigned char *bytes, size_t len)
 	return sum;
 }
 
-/* Reads all of the text. -1: it cannot be read, or has no end. */
-static int read_text(int fd, struct ntd_buf *text)
-{
-	ssize_t got = lseek(fd, 0, SEEK_SET) < 0 ? -1 : 1;
-
-	while (got > 0 && text->len < TEXT_MOST) {
-		got = read(fd, ntd_buf_reserve(text, 4096), 4096);
-		ntd_buf_added(text, got > 0 ? (size_t)got : 0);
-	}
-	return got == 0 ? 0 : -1;
-}
-
 static void look(struct ntd_await *await)
 {
 	struct await_tty *tty = (struct await_tty *)await;
 	_cleanup_buf_ struct ntd_buf text = {0}, mark = {0};
 	const char *before = await->condition.subject;
 
-	if (read_text(tty->source.fd, &text) < 0) {
+	if (lseek(tty->source.fd, 0, SEEK_SET) < 0 ||
+	    ntd_agent_read_all(tty->source.fd, TEXT_MOST, &text) < 0) {
 		ntd_await_answer(await, NTD_UNSEEN, NULL);
 		return;
 	}

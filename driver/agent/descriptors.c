@@ -13,6 +13,18 @@ void ntd_agent_close_from(int first)
 		close(fd);
 }
 
+int ntd_agent_read_all(int fd, size_t most, struct ntd_buf *text)
+{
+	enum { PIECE = 4096 };
+	ssize_t got = fd < 0 ? -1 : 1;
+
+	while (got > 0 && text->len < most) {
+		got = read(fd, ntd_buf_reserve(text, PIECE), PIECE);
+		ntd_buf_added(text, got > 0 ? (size_t)got : 0);
+	}
+	return got == 0 ? 0 : -1;
+}
+
 int ntd_agent_write_at(int fd, const char *bytes, size_t len, uint64_t offset)
 {
 	while (len) {

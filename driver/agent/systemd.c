@@ -3,6 +3,8 @@
  */
 #include "agent/systemd.h"
 
+#include "agent/descriptors.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -171,12 +173,8 @@ static int connected(struct ntd_systemd *systemd)
 static void read_users(struct ntd_buf *users)
 {
 	_cleanup_fd_ int fd = open("/etc/passwd", O_RDONLY | O_CLOEXEC);
-	ssize_t got = fd < 0 ? 0 : 1;
 
-	while (got > 0 && users->len < USERS_MOST) {
-		got = read(fd, ntd_buf_reserve(users, READ_MOST), READ_MOST);
-		ntd_buf_added(users, got > 0 ? (size_t)got : 0);
-	}
+	ntd_agent_read_all(fd, USERS_MOST, users);
 	ntd_buf_append(users, "", 1);
 }
 
