@@ -13,9 +13,8 @@ int ntd_await_verdict(enum ntd_sight sight)
 {
 	switch (sight) {
 	case NTD_MEETS:
-		return NTD_HOLDS;
 	case NTD_MEETS_NOW:
-		return NTD_HOLDS_NOW;
+		return NTD_HOLDS;
 	case NTD_UNSETTLED:
 		return NTD_FRESH;
 	case NTD_UNSEEN:
@@ -66,6 +65,7 @@ int ntd_machine_await(struct ntd_wait *wait, struct ntd_awaited *awaited, bool l
 	_cleanup_user_ struct ntd_machine *used = NULL;
 	struct ntd_channel *channel;
 	int64_t began;
+	bool waited;
 
 	wait->pace = NTD_PACE_ADAPTIVE;
 	set_limit(wait, awaited);
@@ -83,8 +83,9 @@ int ntd_machine_await(struct ntd_wait *wait, struct ntd_awaited *awaited, bool l
 	began = ntd_now();
 	if (wait_in_guest(channel, awaited, finding, waiter, err) < 0)
 		return -1;
-	if (finding->sight != NTD_UNSEEN && !ntd_sight_holds(finding->sight) &&
-	    ntd_now() - began >= WAITED)
+	waited = !ntd_sight_holds(finding->sight) && ntd_now() - began >= WAITED;
+	wait->waited |= waited || finding->sight == NTD_MEETS_NOW;
+	if (waited && finding->sight != NTD_UNSEEN)
 		wait->pace = NTD_PACE_NONE;
 	return finding->sight;
 }

@@ -21,7 +21,8 @@ struct ntd_awaited {
 /* Makes an attempt of `wait`, which lasts a second at most. Returns what the channel has seen, an
  * enum ntd_sight, or -1: the wait has to end. NTD_UNSEEN: the attempt is to be made by a command,
  * and so is the last attempt of all waits, whose error tells what the command saw. Sets the pace of
- * the wait: no pause follows when the channel has waited. */
+ * the wait: no pause follows when the channel has waited;
+ * and `waited`. */
 int ntd_machine_await(struct ntd_wait *wait, struct ntd_awaited *awaited, bool last,
 		      struct ntd_finding *finding, struct ntd_waiter *waiter,
 		      struct ntd_error **err);

@@ -4,8 +4,6 @@
 #include "agent/condition.h"
 #include "guest/ask.h"
 
-#define STAT "/proc/stat"
-
 /* How long a guest that is never at rest is waited for, on a fast machine and on a slow one. */
 #define REST_MOST (NTD_SECOND / 2)
 #define SLOW_REST_MOST NTD_SECOND
@@ -17,15 +15,15 @@
 /* Prints 2 when nothing runs but grep itself, and nothing is blocked; 0 or 1 when something does or
  * is; else nothing. */
 static const char command[] =
-	"grep -xc -e 'procs_running [01]' -e 'procs_blocked 0' " STAT " || true";
+	"grep -xc -e 'procs_running [01]' -e 'procs_blocked 0' /proc/stat || true";
 
 /* All looks return an enum ntd_sight; NTD_UNSEEN: they cannot tell. */
 static int look_by_channel(struct ntd_machine *machine, int64_t deadline, struct ntd_waiter *waiter,
 			   struct ntd_error **err)
 {
 	int64_t now = ntd_now();
-	const struct ntd_condition condition = {
-		.kind = NTD_CONDITION_REST, .subject = NULL, .limit = ntd_seconds(deadline - now)};
+	const struct ntd_condition condition = {.kind = NTD_CONDITION_REST,
+						.limit = ntd_seconds(deadline - now)};
 	_cleanup_finding_ struct ntd_finding finding = {0};
 	_cleanup_error_ struct ntd_error *error = NULL;
 	_cleanup_user_ struct ntd_machine *used = ntd_machine_try_enter(machine);
@@ -64,7 +62,7 @@ int ntd_machine_rest(struct ntd_machine *machine, struct ntd_waiter *waiter, str
 	int sight;
 
 	if (ntd_machine_kind(machine) != &ntd_qemu_kind)
-		return 0;
+		return 0; /* the kernel of a container is the host's */
 	sight = look_by_channel(machine, deadline, waiter, err);
 	if (sight == NTD_UNSEEN)
 		sight = look_by_command(machine, waiter, err);

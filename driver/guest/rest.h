@@ -5,8 +5,8 @@
  * slice; a service accepts connections and then says that it is ready. Scripts were written for
  * waits that look once a second, and go on with what comes next. So what has come to hold during a
  * wait counts when the guest is at rest: no task is ready to run and none waits for a disk. An idle
- * guest is at rest at once; one that never is has half a second, what a look each second takes on
- * average.
+ * guest is at rest at once. One that never is has half a second, what a look each second takes on
+ * average, or a whole second where QEMU emulates the processor, so that everything takes longer.
  */
 #pragma once
 

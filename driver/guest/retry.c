@@ -160,8 +160,7 @@ static int64_t has_been(struct course *course, int verdict)
 	return now - course->since;
 }
 
-/* What a verdict means for the retrying: NTD_NOT_YET, NTD_HOLDS, NTD_HOLDS_NOW, or -1 with the
- * error. */
+/* What a verdict means for the retrying: NTD_NOT_YET, NTD_HOLDS, or -1 with the error. */
 static int decide(const struct ntd_wait *wait, struct course *course, int verdict, bool first,
 		  bool last, struct ntd_error **error)
 {
@@ -196,8 +195,7 @@ static bool is_cancelled(const struct ntd_error *error)
 	return error && error->code == NTD_E_CANCELLED;
 }
 
-/* Returns NTD_HOLDS or NTD_HOLDS_NOW, or -1 with the error. */
-static int retry(const struct ntd_wait *wait, struct ntd_waiter *waiter, struct ntd_error **err)
+int ntd_retry(struct ntd_wait *wait, struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	struct course course = {.began = ntd_now()};
 	unsigned restores = restores_of(wait);
@@ -216,7 +214,7 @@ static int retry(const struct ntd_wait *wait, struct ntd_waiter *waiter, struct 
 		if (held < 0)
 			return ntd_error_move(err, error);
 		if (held)
-			return first ? held : NTD_HOLDS_NOW;
+			return 0;
 		if (last)
 			return ntd_error_move(err,
 					      ntd_wait_timed_out(wait, ntd_now() - course.began));
@@ -224,12 +222,8 @@ static int retry(const struct ntd_wait *wait, struct ntd_waiter *waiter, struct 
 			return -1;
 		if (restores_of(wait) != restores)
 			return went_back(wait, err);
+		wait->waited = true;
 	}
-}
-
-int ntd_retry(const struct ntd_wait *wait, struct ntd_waiter *waiter, struct ntd_error **err)
-{
-	return retry(wait, waiter, err) < 0 ? -1 : 0;
 }
 
 void ntd_wait_tell_met(const struct ntd_wait *wait)
@@ -243,7 +237,7 @@ void ntd_wait_tell_met(const struct ntd_wait *wait)
 			       NULL);
 }
 
-int ntd_machine_wait(const struct ntd_wait *wait, struct ntd_waiter *waiter, struct ntd_error **err)
+int ntd_machine_wait(struct ntd_wait *wait, struct ntd_waiter *waiter, struct ntd_error **err)
 {
 	struct ntd_nest nest = ntd_nest_begin(ntd_machine_report(wait->machine), NTD_STEP_WAIT,
 					      ntd_machine_name(wait->machine), "%s", wait->step);
@@ -252,8 +246,8 @@ int ntd_machine_wait(const struct ntd_wait *wait, struct ntd_waiter *waiter, str
 
 	ntd_log_busy(ntd_machine_report(wait->machine), ntd_machine_name(wait->machine), "", 0,
 		     ntd_wait_limit(wait));
-	result = retry(wait, waiter, &error);
-	if (result == NTD_HOLDS_NOW && wait->pace != NTD_PACE_SECOND)
+	result = ntd_retry(wait, waiter, &error);
+	if (result == 0 && wait->waited && wait->pace != NTD_PACE_SECOND)
 		result = ntd_machine_rest(wait->machine, waiter, &error);
 	ntd_log_idle(ntd_machine_report(wait->machine));
 	if (result >= 0)
@@ -262,5 +256,5 @@ int ntd_machine_wait(const struct ntd_wait *wait, struct ntd_waiter *waiter, str
 		ntd_log_detail(ntd_machine_report(wait->machine), NTD_DETAIL_STEP_ERROR,
 			       ntd_machine_name(wait->machine), error->message, NULL);
 	ntd_nest_end(&nest, result < 0);
-	return error ? ntd_error_move(err, error) : 0;
+	return error ? ntd_error_move(err, error) : result;
 }

@@ -8,8 +8,6 @@
 enum ntd_verdict {
 	NTD_NOT_YET, /* it does not hold, as far as can be seen: another attempt follows */
 	NTD_HOLDS,
-	/* It holds, and did not when the attempt began, which has waited by itself. */
-	NTD_HOLDS_NOW,
 	/* It holds, but what was seen may be half done. It counts as holding at the first attempt,
 	 * at the last one, and when this has been the verdict for a second. An attempt that sees
 	 * that the thing is complete says NTD_HOLDS. */
@@ -47,7 +45,10 @@ struct ntd_wait {
 	char *(*met)(const void *arg);
 	void *arg;          /* for `attempt`, `observed` and `met` */
 	enum ntd_pace pace; /* the attempt may change it */
-	double timeout;     /* seconds; negative: no end */
+	/* It did not hold at the first look: there was another attempt, or one that has waited by
+	 * itself has set this. */
+	bool waited;
+	double timeout; /* seconds; negative: no end */
 	/* The machine's time scale stretches the time-out; NULL: nothing does. */
 	struct ntd_machine *machine;
 };
@@ -56,13 +57,12 @@ struct ntd_wait {
  * if the time-out is 0, the first is the last. So a call may last one attempt longer than its
  * time-out. Returns 0 when an attempt held; -1 with the error of an attempt, of
  * ntd_wait_timed_out(), or NTD_E_CANCELLED when the thread was interrupted. */
-int ntd_retry(const struct ntd_wait *wait, struct ntd_waiter *waiter, struct ntd_error **err);
+int ntd_retry(struct ntd_wait *wait, struct ntd_waiter *waiter, struct ntd_error **err);
 
 /* Does the same as a step in the log. The wait must have `step` and `machine`. Unless its pace is
  * NTD_PACE_SECOND, so that it may have looked sooner than scripts are used to, what has come to
  * hold during the wait is given time to go on: see guest/rest.h. */
-int ntd_machine_wait(const struct ntd_wait *wait, struct ntd_waiter *waiter,
-		     struct ntd_error **err);
+int ntd_machine_wait(struct ntd_wait *wait, struct ntd_waiter *waiter, struct ntd_error **err);
 
 /* Tells the report what the attempt that held saw, if the wait knows and a sink wants it. Within
  * the wait's step. */

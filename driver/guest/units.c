@@ -296,7 +296,7 @@ static int try_unit(void *arg, bool last, struct ntd_waiter *waiter, struct ntd_
 	if (sight < 0)
 		return -1;
 	if (ntd_sight_holds(sight) && is_active(wait, &finding))
-		return ntd_await_verdict(sight);
+		return NTD_HOLDS;
 	return sight == NTD_FAILS ? NTD_NOT_YET : ask_systemctl(wait, last, waiter, err);
 }
 

@@ -219,13 +219,13 @@ static int search_screen(struct search *search, struct ntd_waiter *waiter, struc
 {
 	_cleanup_free_ char *step =
 		ntd_asprintf("waiting for %s to appear on screen", search->shown);
-	const struct ntd_wait wait = {.step = step,
-				      .attempt = attempt,
-				      .observed = observed,
-				      .arg = search,
-				      .pace = NTD_PACE_SECOND,
-				      .timeout = search->timeout,
-				      .machine = search->machine};
+	struct ntd_wait wait = {.step = step,
+				.attempt = attempt,
+				.observed = observed,
+				.arg = search,
+				.pace = NTD_PACE_SECOND,
+				.timeout = search->timeout,
+				.machine = search->machine};
 	int result;
 
 	search->began = ntd_now();
