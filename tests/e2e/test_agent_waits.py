@@ -82,14 +82,34 @@ def test_what_goes_on_after_the_event_is_over(how, event, wait):
     """, event=event, wait=wait, name=event.split()[0])
 
 
-def test_a_guest_that_is_never_at_rest(how):
-    """A wait ends in a guest that always has something to do, too."""
-    how("""
-        machine.succeed("(while :; do :; done) > /dev/null 2>&1 & echo $! > /tmp/busy")
-        later("mv /tmp/busy /tmp/busy.pid", 0.5)
-        machine.wait_for_file("/tmp/busy.pid")
-        machine.succeed("kill $(cat /tmp/busy.pid)")
+@pytest.fixture
+def busy(how):
+    """A guest in which a program always runs."""
+    how("machine.succeed('(while :; do :; done) > /dev/null 2>&1 & echo $! > /tmp/busy')")
+    yield how
+    how("machine.succeed('kill $(cat /tmp/busy)')")
+
+
+def test_a_guest_that_is_never_at_rest(busy):
+    """A wait ends there, too."""
+    busy("""
+        later(": > /tmp/at-work", 0.5)
+        machine.wait_for_file("/tmp/at-work")
     """)
+
+
+def test_what_held_before_counts_without_rest(busy):
+    """Twenty waits for rest would take twenty seconds; without, a wait takes about as long as a command."""
+    commands, waits = busy("""
+        import time
+        def duration(function, *arguments):
+            began = time.monotonic()
+            for _ in range(20):
+                function(*arguments)
+            return time.monotonic() - began
+        result = duration(machine.succeed, "true"), duration(machine.wait_for_file, "/tmp/busy")
+    """)
+    assert waits < 3 * commands + 10
 
 
 def test_directories_that_go_and_come(how):
